@@ -1,0 +1,1 @@
+"""Alertmanager's webhook to ``scaler.core.steps`` to at most one write per function and delivery."""

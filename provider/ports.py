@@ -1,0 +1,119 @@
+"""The Protocols a provider is made of, and the values they pass.
+
+Every method raises errors of ``runtime.errors`` only: NotFound (no such function, secret, namespace), AlreadyExists,
+BadInput, Conflict, Unavailable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from provider.spec import FunctionSpec, FunctionStatus
+from scaler.core.ports import FunctionCatalog, ScaleTarget
+from scaler.core.vocabulary import FunctionRef, Instant
+from scaler.endpoint_stream import Event
+
+
+@dataclass(frozen=True, slots=True)
+class LogQuery:
+    """Which log lines: ``tail`` None means all kept, ``since`` an instant, ``instance`` one replica."""
+
+    ref: FunctionRef
+    tail: int | None = None
+    since: Instant | None = None
+    instance: str | None = None
+    follow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    ref: FunctionRef
+    instance: str
+    at: Instant
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderInfo:
+    """Who answers: such as ``springtide-process`` and ``process``."""
+
+    provider: str
+    orchestration: str
+
+
+class Deployer(Protocol):
+    """Functions come and go. Each returns once the wish is durable; replicas follow."""
+
+    async def deploy(self, spec: FunctionSpec) -> None:
+        """Create or replace. BadInput when a secret it names is missing, NotFound for an unknown namespace."""
+
+    async def update(self, spec: FunctionSpec) -> None:
+        """Replace, rolling, without a lost call. NotFound when there is no such function."""
+
+    async def delete(self, ref: FunctionRef) -> None:
+        """Remove; calls in flight finish first."""
+
+
+class StatusReader(Protocol):
+    async def status(self, ref: FunctionRef, *, usage: bool = False) -> FunctionStatus: ...
+
+    async def statuses(self, namespace: str) -> Sequence[FunctionStatus]:
+        """Sorted by name. NotFound for an unknown namespace."""
+
+
+class SecretStore(Protocol):
+    """Secrets by namespace and name; values go in and are never given back."""
+
+    async def secret_names(self, namespace: str) -> Sequence[str]: ...
+
+    async def put_secret(self, namespace: str, name: str, value: bytes, *, replace: bool) -> None:
+        """``replace`` False: AlreadyExists when there; True: NotFound when not. Running replicas see the new value."""
+
+    async def delete_secret(self, namespace: str, name: str) -> None: ...
+
+
+class NamespaceStore(Protocol):
+    async def namespaces(self) -> Sequence[Namespace]:
+        """Sorted by name; the default one is always among them."""
+
+    async def put_namespace(self, namespace: Namespace, *, replace: bool) -> None:
+        """``replace`` False: AlreadyExists when there; True: NotFound when not."""
+
+    async def delete_namespace(self, name: str) -> None:
+        """Its functions and secrets go with it. BadInput for the default one."""
+
+
+class LogSource(Protocol):
+    def logs(self, query: LogQuery) -> AsyncIterator[LogLine]:
+        """Lines oldest first; with ``follow`` new ones as they come, new replicas included, until closed."""
+
+
+class EndpointSource(Protocol):
+    def watch_endpoints(self) -> AsyncIterator[Event]:
+        """A Snapshot, then each change, for ever. Heartbeats are the server's business, not the provider's."""
+
+
+class Provider(
+    FunctionCatalog,
+    ScaleTarget,
+    Deployer,
+    StatusReader,
+    SecretStore,
+    NamespaceStore,
+    LogSource,
+    EndpointSource,
+    Protocol,
+):
+    """Everything the REST API needs of a place where functions run."""
+
+    @property
+    def info(self) -> ProviderInfo: ...

@@ -1,0 +1,94 @@
+"""An ASGI application served by uvicorn as a Service, on a TCP address or a Unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+import uvicorn
+
+from runtime.basic_auth import App
+from runtime.errors import Unavailable
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound TCP socket; raises Unavailable with one sentence when the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise Unavailable(
+            f"cannot listen on {host}:{port}: {error.strerror}; stop what uses it or choose another port"
+        ) from error
+    listener.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    return listener
+
+
+class AsgiServer:
+    """Serves one application until stopped; stopping finishes open requests within ``grace_s``."""
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        name: str,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        uds: Path | None = None,
+        grace_s: float = 5.0,
+    ) -> None:
+        self.name = name
+        self._host, self._port, self._uds = host, port, uds
+        self._listener: socket.socket | None = None
+        self._task: asyncio.Task[None] | None = None
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=max(1, round(grace_s)),
+            uds=str(uds) if uds else None,
+        )
+        self._server = uvicorn.Server(config)
+
+    def __repr__(self) -> str:
+        state = "stopped" if self._task is None or self._task.done() else "serving"
+        return f"<AsgiServer {self.name} {self._uds or self.port} {state}>"
+
+    @property
+    def port(self) -> int:
+        """The port really bound, also when 0 was asked for."""
+        return int(self._listener.getsockname()[1]) if self._listener else self._port
+
+    async def start(self) -> None:
+        if self._uds is None:
+            self._listener = bind(self._host, self._port)
+        else:
+            self._uds.unlink(missing_ok=True)
+            self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._listener.bind(str(self._uds))
+            self._uds.chmod(0o600)
+        # uvicorn would install signal handlers in serve(); the process's entry point owns those.
+        self._task = asyncio.create_task(self._server._serve([self._listener]), name=self.name)
+        while not self._server.started:
+            if self._task.done():
+                self._task.result()
+                raise Unavailable(f"{self.name}: the server ended before it served")
+            await asyncio.sleep(0.001)
+
+    async def stop(self) -> None:
+        if self._task is None:
+            return
+        self._server.should_exit = True
+        await asyncio.wait([self._task])
+        if self._listener is not None:
+            self._listener.close()
+
+    async def wait(self) -> None:
+        assert self._task is not None
+        await asyncio.shield(self._task)

@@ -1,0 +1,91 @@
+"""HTTP basic authentication, both sides, and the middleware that denies by default."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runtime.errors import BadInput
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+USER_FILE, PASSWORD_FILE = "basic-auth-user", "basic-auth-password"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A user and a password; the password never shows in a repr or a log."""
+
+    user: str
+    password: str = field(repr=False)
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> Credentials:
+        """Read the two files OpenFaaS keeps its credentials in (surrounding white space is dropped)."""
+        try:
+            user = (folder / USER_FILE).read_text().strip()
+            password = (folder / PASSWORD_FILE).read_text().strip()
+        except OSError as error:
+            raise BadInput(
+                f"{error.filename}: {error.strerror}; the folder must hold {USER_FILE} and {PASSWORD_FILE}"
+            ) from error
+        if not user or not password:
+            raise BadInput(f"{folder}: {USER_FILE} and {PASSWORD_FILE} must not be empty")
+        return cls(user, password)
+
+    @property
+    def header(self) -> str:
+        """The value of an ``Authorization`` header."""
+        return "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+
+    def accepts(self, header: bytes) -> bool:
+        """Whether an ``Authorization`` header value carries these credentials; compared in constant time."""
+        scheme, _, token = header.partition(b" ")
+        if scheme.lower() != b"basic":
+            return False
+        try:
+            given = base64.b64decode(token.strip(), validate=True)
+        except binascii.Error:
+            return False
+        return hmac.compare_digest(given, f"{self.user}:{self.password}".encode())
+
+
+class RequireBasicAuth:
+    """Lets nothing through without credentials, but for the exact paths and path prefixes listed as open."""
+
+    def __init__(self, app: App, *, credentials: Credentials | None, open_paths: Iterable[str] = ()) -> None:
+        """``credentials`` None switches authentication off; an open path ending in ``/`` opens all below it."""
+        self._app = app
+        self._credentials = credentials
+        open_paths = tuple(open_paths)
+        self._exact = frozenset(path for path in open_paths if not path.endswith("/") or path == "/")
+        self._prefixes = tuple(path for path in open_paths if path.endswith("/") and path != "/")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or self._credentials is None or self._allowed(scope):
+            await self._app(scope, receive, send)
+            return
+        body = b"invalid credentials"
+        headers = [
+            (b"www-authenticate", b'Basic realm="Restricted"'),
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", str(len(body)).encode()),
+        ]
+        await send({"type": "http.response.start", "status": 401, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _allowed(self, scope: Scope) -> bool:
+        path = scope["path"]
+        if path in self._exact or path.startswith(self._prefixes):
+            return True
+        assert self._credentials is not None
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        return len(given) == 1 and self._credentials.accepts(given[0])

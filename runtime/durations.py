@@ -1,0 +1,41 @@
+"""Durations as people write them in OpenFaaS settings and labels: ``90``, ``1m30s``, ``250ms``."""
+
+from __future__ import annotations
+
+import re
+
+_UNIT_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+_PLAIN = re.compile(r"\d+(?:\.\d+)?")
+
+
+def parse_duration_s(text: str) -> float:
+    """Seconds in ``text``: a Go duration (``1h2m3.5s``) or a plain number of seconds.
+
+    Raises ValueError naming the text and the accepted forms. A sign is not accepted.
+    """
+    text = text.strip()
+    if _PLAIN.fullmatch(text):
+        return float(text)
+    total, position = 0.0, 0
+    for part in _PART.finditer(text):
+        if part.start() != position:
+            break
+        total += float(part[1]) * _UNIT_S[part[2]]
+        position = part.end()
+    if not text or position != len(text):
+        raise ValueError(f"{text!r} is not a duration; write seconds (90) or a Go duration (1m30s, 250ms)")
+    return total
+
+
+def format_duration(seconds: float) -> str:
+    """The shortest Go duration that says the same to the millisecond: ``90.0`` becomes ``1m30s``."""
+    if seconds < 1:
+        return f"{round(seconds * 1000)}ms"
+    hours, rest = divmod(round(seconds, 3), 3600)
+    minutes, rest = divmod(rest, 60)
+    parts = [(int(hours), "h"), (int(minutes), "m")]
+    text = "".join(f"{value}{unit}" for value, unit in parts if value)
+    if rest or not text:
+        text += f"{rest:.3f}".rstrip("0").rstrip(".") + "s"
+    return text

@@ -1,0 +1,39 @@
+"""Files that are whole or absent, whatever happens in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from runtime.errors import BadInput
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Replace ``path`` by a file with ``data``; a reader or a crash sees the old content or the new, never a part."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def read_json(path: Path) -> object:
+    """The JSON value in ``path``; raises BadInput naming file, place and remedy when it is not JSON."""
+    try:
+        value: object = json.loads(path.read_bytes())
+    except (ValueError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: not readable as JSON ({error}); restore it from a copy or move it away") from error
+    return value

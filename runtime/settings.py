@@ -1,0 +1,164 @@
+"""Settings declared once, as fields of a frozen dataclass, and read from mappings handed in.
+
+    @dataclass(frozen=True, kw_only=True)
+    class IdlerSettings:
+        sweep_s: float = setting(30.0, env="reconcile_interval", kind=duration, low=0.1, help="pause between sweeps")
+
+    read(IdlerSettings, {"reconcile_interval": "2m"})      # every problem at once, in one SettingsError
+
+The same declaration yields the command-line flags (``flags``) and the table in the documents (``describe``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from runtime.durations import format_duration, parse_duration_s
+from runtime.errors import BadInput
+
+T = TypeVar("T")
+Parser = Callable[[str], object]
+
+
+class SettingsError(BadInput):
+    """All that is wrong with the settings, one line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def duration(text: str) -> float:
+    return parse_duration_s(text)
+
+
+def boolean(text: str) -> bool:
+    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    try:
+        return known[text.strip().lower()]
+    except KeyError:
+        raise ValueError(f"{text!r} is neither true nor false") from None
+
+
+def integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a whole number") from None
+
+
+def number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number") from None
+
+
+def words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in text.replace(",", " ").split() if word)
+
+
+def text(value: str) -> str:
+    return value
+
+
+def path(value: str) -> Path:
+    return Path(value)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Declared:
+    """What one setting is, apart from its value."""
+
+    name: str
+    env: str
+    kind: Parser
+    help: str
+    default: object
+    low: float | None
+    high: float | None
+
+    @property
+    def flag(self) -> str:
+        """``--sweep`` for a field called ``sweep_s``: units are spelt in the value, not in the flag."""
+        bare = self.name.removesuffix("_s") if self.kind is duration else self.name
+        return "--" + bare.replace("_", "-")
+
+    @property
+    def shown_default(self) -> str:
+        if self.default is None:
+            return ""
+        if self.kind is duration:
+            return format_duration(cast("float", self.default))
+        if isinstance(self.default, tuple):
+            return ",".join(map(str, self.default))
+        return str(self.default).lower() if isinstance(self.default, bool) else str(self.default)
+
+
+def setting(
+    default: Any,
+    *,
+    env: str,
+    help: str,  # noqa: A002 - the name every option library uses for it
+    kind: Parser = text,
+    low: float | None = None,
+    high: float | None = None,
+) -> Any:
+    """A field that ``read`` fills: environment name, one-line help with the unit, and the legal range (inclusive)."""
+    return dataclasses.field(
+        default=default, metadata={"env": env, "help": help, "kind": kind, "low": low, "high": high}
+    )
+
+
+def declared(cls: type[object]) -> list[Declared]:
+    """Every setting of a settings class, in the order written."""
+    return [
+        Declared(name=field.name, default=field.default, **field.metadata)
+        for field in dataclasses.fields(cast("Any", cls))
+        if "env" in field.metadata
+    ]
+
+
+def read(cls: type[T], environ: Mapping[str, str], overrides: Mapping[str, object] | None = None) -> T:
+    """An instance of ``cls``: ``overrides`` by field name win over ``environ``, which wins over the defaults.
+
+    String overrides are parsed like environment values. Raises SettingsError with every problem found.
+    """
+    values: dict[str, object] = {}
+    problems: list[str] = []
+    given = {name: value for name, value in (overrides or {}).items() if value is not None}
+    for item in declared(cls):
+        if item.name in given:
+            raw, source = given.pop(item.name), item.flag
+        elif environ.get(item.env, "") != "":
+            raw, source = environ[item.env], item.env
+        else:
+            continue
+        try:
+            value = item.kind(raw) if isinstance(raw, str) else raw
+            _check_range(item, value)
+        except ValueError as error:
+            problems.append(f"{source}: {error}")
+        else:
+            values[item.name] = value
+    problems += [f"{name}: no such setting of {cls.__name__}" for name in given if name not in _field_names(cls)]
+    if problems:
+        raise SettingsError(problems)
+    plain = {name: value for name, value in given.items() if name in _field_names(cls)}
+    return cls(**values, **plain)
+
+
+def _field_names(cls: type[object]) -> set[str]:
+    return {field.name for field in dataclasses.fields(cast("Any", cls))}
+
+
+def _check_range(item: Declared, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    low, high = item.low, item.high
+    if (low is not None and value < low) or (high is not None and value > high):
+        bounds = f"at least {low:g}" if high is None else f"between {low or 0:g} and {high:g}"
+        raise ValueError(f"{value:g} is out of range; it must be {bounds}")

@@ -1,0 +1,151 @@
+"""Every metric of the suite, declared once: emitters build from it, rules and dashboards are checked against it."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Kind(enum.StrEnum):
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+class Part(enum.StrEnum):
+    """Which process emits a metric."""
+
+    GATEWAY = "gateway"
+    PROVIDER = "provider"
+    ALERT_RECEIVER = "alert-receiver"
+    IDLER = "idler"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric family. ``name`` is exactly what /metrics shows (without a histogram's suffixes)."""
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...]
+    parts: tuple[Part, ...]
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The sample names that PromQL sees."""
+        if self.kind is Kind.HISTOGRAM:
+            return (f"{self.name}_bucket", f"{self.name}_sum", f"{self.name}_count")
+        return (self.name,)
+
+
+DEFAULT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""The Prometheus clients' default, which OpenFaaS dashboards expect. Seconds."""
+
+COLD_START_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+_FN = ("function_name",)
+_GW = (Part.GATEWAY,)
+_PR = (Part.PROVIDER,)
+_DECIDERS = (Part.ALERT_RECEIVER, Part.IDLER, Part.GATEWAY)
+
+INVOCATIONS = Metric(
+    "gateway_function_invocation_total", Kind.COUNTER, "Calls answered, by status code", (*_FN, "code"), _GW
+)
+STARTED = Metric("gateway_function_invocation_started", Kind.COUNTER, "Calls begun, held ones included", _FN, _GW)
+SECONDS = Metric(
+    "gateway_functions_seconds",
+    Kind.HISTOGRAM,
+    "Seconds from a call's arrival to the end of its answer, time held included",
+    (*_FN, "code"),
+    _GW,
+    DEFAULT_BUCKETS,
+)
+IN_FLIGHT = Metric(
+    "gateway_function_invocation_inflight", Kind.GAUGE, "Calls begun and not yet answered, held ones included", _FN, _GW
+)
+LAST_ACTIVE = Metric(
+    "gateway_function_last_active_timestamp_seconds",
+    Kind.GAUGE,
+    "When a call last began or ended, or when this gateway first learnt of the function; seconds since the epoch",
+    _FN,
+    _GW,
+)
+HELD = Metric("gateway_function_held", Kind.GAUGE, "Callers waiting for a replica", _FN, _GW)
+COLD_START = Metric(
+    "gateway_cold_start_seconds",
+    Kind.HISTOGRAM,
+    "Seconds a call was held until a replica was ready",
+    _FN,
+    _GW,
+    COLD_START_BUCKETS,
+)
+REFUSED = Metric(
+    "gateway_refused_total", Kind.COUNTER, "Calls the gateway answered itself, by reason", (*_FN, "reason"), _GW
+)
+DESIRED = Metric("gateway_service_count", Kind.GAUGE, "Replicas wanted", _FN, _GW)
+READY = Metric("gateway_service_ready_count", Kind.GAUGE, "Replicas that answer", _FN, _GW)
+MIN_REPLICAS = Metric("gateway_service_min", Kind.GAUGE, "Fewest replicas while awake, by label", _FN, _GW)
+MAX_REPLICAS = Metric("gateway_service_max", Kind.GAUGE, "Most replicas, by label", _FN, _GW)
+TARGET_LOAD = Metric(
+    "gateway_service_target_load", Kind.GAUGE, "Target load per replica, by label", (*_FN, "scaling_type"), _GW
+)
+PROVIDER_CONNECTED = Metric(
+    "gateway_provider_connected", Kind.GAUGE, "1 while the provider pushes endpoint changes, else 0", (), _GW
+)
+
+DECISIONS = Metric(
+    "springtide_decisions_total", Kind.COUNTER, "Decisions, holds included, by reason", ("writer", "reason"), _DECIDERS
+)
+WEBHOOKS = Metric(
+    "springtide_alert_webhooks_total",
+    Kind.COUNTER,
+    "Alertmanager deliveries, by answer",
+    ("code",),
+    (Part.ALERT_RECEIVER,),
+)
+LAST_SWEEP = Metric(
+    "springtide_idler_last_sweep_timestamp_seconds",
+    Kind.GAUGE,
+    "When the idler last finished a sweep; seconds since the epoch",
+    (),
+    (Part.IDLER,),
+)
+SWEEP_SECONDS = Metric(
+    "springtide_idler_sweep_seconds", Kind.HISTOGRAM, "Seconds one sweep took", (), (Part.IDLER,), DEFAULT_BUCKETS
+)
+SOURCE_FAILURES = Metric(
+    "springtide_source_failures_total", Kind.COUNTER, "Queries for measurements that failed", ("signal",), (Part.IDLER,)
+)
+
+PROVIDER_REQUESTS = Metric(
+    "provider_http_requests_total", Kind.COUNTER, "Requests to the provider's API", ("code", "method", "path"), _PR
+)
+PROVIDER_SECONDS = Metric(
+    "provider_http_request_duration_seconds",
+    Kind.HISTOGRAM,
+    "Seconds the provider's API took to answer",
+    ("code", "method", "path"),
+    _PR,
+    DEFAULT_BUCKETS,
+)
+REPLICA_START = Metric(
+    "provider_replica_start_seconds",
+    Kind.HISTOGRAM,
+    "Seconds from the request for a replica until it answered",
+    _FN,
+    _PR,
+    COLD_START_BUCKETS,
+)
+REPLICA_RESTARTS = Metric(
+    "provider_replica_restarts_total", Kind.COUNTER, "Replicas started again because they died", _FN, _PR
+)
+REPLICA_CPU = Metric(
+    "pod_cpu_usage_seconds_total", Kind.COUNTER, "Processor seconds used", (*_FN, "namespace", "pod"), _PR
+)
+REPLICA_MEMORY = Metric(
+    "pod_memory_working_set_bytes", Kind.GAUGE, "Memory resident, bytes", (*_FN, "namespace", "pod"), _PR
+)
+
+ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

@@ -1,0 +1,135 @@
+"""The idle rule: when a function may be taken to zero. What is not known is never taken for silence.
+
+A function is idle when, for its whole duration, it existed, was awake and was not called, and nothing is in flight
+now, all by measurements that are fresh and were not interrupted just before. ``now`` and all instants are seconds
+since the epoch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from scaler.core.policy import ScalePolicy
+from scaler.core.vocabulary import Decision, Function, Instant, NoData, Reason, Sample, Writer
+
+
+@dataclass(frozen=True, slots=True)
+class IdleLimits:
+    """The idler's own settings. Seconds."""
+
+    default_duration_s: float = 900.0
+    """Silence after which a function without a duration label is idle."""
+    stale_after_s: float = 60.0
+    """A measurement older than this counts as missing."""
+    settle_s: float = 60.0
+    """Measurements must have been coming without a gap for this long (or for the duration, if that is shorter):
+    a Prometheus that just started may not have seen every gateway yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What was measured about one function.
+
+    ``in_flight``: calls held or running in all gateways. ``last_active``: the instant of the last start or end of a
+    call; gateways start it at the moment they first learn of the function, so that a restarted gateway never looks
+    like a long silence.
+    """
+
+    in_flight: Sample | NoData
+    last_active: Sample | NoData
+
+
+@dataclass(frozen=True, slots=True)
+class IdleHistory:
+    """What the idler remembers of one function between sweeps."""
+
+    measured_since: Instant | None = None
+    awake_since: Instant | None = None
+    seen_asleep: bool = False
+
+
+def decide(
+    function: Function,
+    policy: ScalePolicy,
+    problems: tuple[str, ...],
+    activity: Activity,
+    history: IdleHistory,
+    limits: IdleLimits,
+    now: Instant,
+) -> tuple[Decision, IdleHistory]:
+    """Zero, or hold with the reason. A hold leaves the count as it is."""
+    history = _observed(function, activity, history, limits, now)
+    duration_s = policy.zero_duration_s or limits.default_duration_s
+    before = function.scale.desired
+    held = (
+        _not_eligible(function, policy, problems)
+        or _unknown(activity, limits, now)
+        or _busy(activity)
+        or _too_early(function, activity, history, duration_s, min(limits.settle_s, duration_s), now)
+    )
+    if held is not None:
+        return Decision(function.ref, Writer.IDLER, before, before, held[0], held[1], now), history
+    assert isinstance(activity.last_active, Sample)
+    detail = f"silent for {now - activity.last_active.value:.0f} s, longer than {duration_s:g} s, nothing in flight"
+    return Decision(function.ref, Writer.IDLER, before, 0, Reason.IDLE, detail, now), history
+
+
+Held = tuple[Reason, str]
+
+
+def _not_eligible(function: Function, policy: ScalePolicy, problems: tuple[str, ...]) -> Held | None:
+    if problems:
+        return Reason.INVALID_LABELS, "; ".join(problems)
+    if not policy.zero:
+        return Reason.NOT_OPTED_IN, "label com.openfaas.scale.zero is not true"
+    if function.scale.desired == 0:
+        return Reason.ASLEEP, "already at zero"
+    if function.created_at is None:
+        return Reason.AGE_UNKNOWN, "the provider does not say when it was created"
+    return None
+
+
+def _unknown(activity: Activity, limits: IdleLimits, now: Instant) -> Held | None:
+    for what, measured in (("calls in flight", activity.in_flight), ("last activity", activity.last_active)):
+        if isinstance(measured, NoData):
+            return Reason.NO_DATA, f"{what}: {measured.why}"
+        if now - measured.at > limits.stale_after_s:
+            return Reason.STALE_DATA, f"{what}: measured {now - measured.at:.0f} s ago"
+    return None
+
+
+def _busy(activity: Activity) -> Held | None:
+    assert isinstance(activity.in_flight, Sample)
+    if activity.in_flight.value != 0:
+        return Reason.IN_FLIGHT, f"{activity.in_flight.value:g} call(s) in flight"
+    return None
+
+
+def _too_early(
+    function: Function, activity: Activity, history: IdleHistory, duration_s: float, settle_s: float, now: Instant
+) -> Held | None:
+    assert isinstance(activity.last_active, Sample)
+    assert function.created_at is not None
+    measured_for = now - history.measured_since if history.measured_since is not None else 0.0
+    if measured_for < settle_s:
+        return Reason.SOURCE_RESTARTED, f"measured without a gap for {measured_for:.0f} s of {settle_s:g} s"
+    if now - function.created_at < duration_s:
+        return Reason.TOO_YOUNG, f"created {now - function.created_at:.0f} s ago, less than {duration_s:g} s"
+    if now - activity.last_active.value < duration_s:
+        return Reason.RECENTLY_ACTIVE, f"last call {now - activity.last_active.value:.0f} s ago of {duration_s:g} s"
+    if history.awake_since is not None and now - history.awake_since < duration_s:
+        return Reason.RECENTLY_ACTIVE, f"awake for {now - history.awake_since:.0f} s of {duration_s:g} s"
+    return None
+
+
+def _observed(
+    function: Function, activity: Activity, history: IdleHistory, limits: IdleLimits, now: Instant
+) -> IdleHistory:
+    measured = _unknown(activity, limits, now) is None
+    since = (history.measured_since if history.measured_since is not None else now) if measured else None
+    history = replace(history, measured_since=since)
+    if function.scale.desired == 0:
+        return replace(history, seen_asleep=True, awake_since=None)
+    if history.seen_asleep:
+        return replace(history, seen_asleep=False, awake_since=now)
+    return history

@@ -1,0 +1,52 @@
+"""The Protocols through which time, measurements and the cluster come in. Shells implement them; core never calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from scaler.core.idle import Activity
+from scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Scale
+
+
+class Clock(Protocol):
+    """Two clocks: ``now`` monotonic for deadlines, ``wall`` seconds since the epoch for everything shared."""
+
+    def now(self) -> float: ...
+
+    def wall(self) -> float: ...
+
+
+class FunctionCatalog(Protocol):
+    """Which functions there are."""
+
+    async def list_functions(self) -> Sequence[Function]:
+        """Every function of every namespace. Raises Unavailable when that cannot be known."""
+
+
+class ScaleTarget(Protocol):
+    """One function's replicas, read and written by compare-and-set."""
+
+    async def read(self, ref: FunctionRef) -> Function:
+        """The function as it is now. Raises NotFound or Unavailable."""
+
+    async def write(self, ref: FunctionRef, replicas: int, *, expect: str | None, decision: Decision | None) -> Scale:
+        """Ask for ``replicas`` if the version still is ``expect`` (None: whatever it is).
+
+        ``decision`` says who asks and why; None is a person. Raises Conflict when the version moved on, NotFound,
+        BadInput or Unavailable.
+        """
+
+
+class ActivitySource(Protocol):
+    """Where the idle rule's measurements come from."""
+
+    async def activity(self, refs: Sequence[FunctionRef], now: Instant) -> Mapping[FunctionRef, Activity]:
+        """One entry for each ref asked about; what is not known is NoData with the reason. Never raises for that."""
+
+
+class Recorder(Protocol):
+    """Where decisions are told."""
+
+    def record(self, decision: Decision) -> None:
+        """Keep or pass on one decision; must not block and must not raise."""

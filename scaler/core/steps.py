@@ -1,0 +1,202 @@
+"""The alert path: a firing alert climbs in steps, a resolved one descends in steps.
+
+A step is ceil(max × factor / 100) replicas, in whole numbers (OpenFaaS computes it in floating point and is one too
+high for 13 pairs of max and factor). Alertmanager tells of a resolved alert once, so the way down is a *descent*
+that ``on_tick`` continues, a step each interval, until the minimum is reached or an alert fires again.
+
+``now`` and all stored instants are seconds since the epoch, as alert times are.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from scaler.core.policy import Down, ScalePolicy
+from scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Scale, Writer
+
+MOST_ALERTS = 64
+"""Alerts remembered per function; beyond it the one heard of longest ago is forgotten."""
+
+FORGET_FIRING_S = 900.0
+"""A firing alert that was not repeated for so long no longer holds back the descent another one's end began."""
+
+
+class AlertStatus(enum.StrEnum):
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertId:
+    """Which occurrence of which alert: a repeat has the same, the next occurrence another ``starts_at``."""
+
+    fingerprint: str
+    starts_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertEvent:
+    """One alert of one webhook delivery, about one function."""
+
+    ref: FunctionRef
+    status: AlertStatus
+    id: AlertId
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepHistory:
+    """What the alert path remembers of one function between deliveries."""
+
+    firing: Mapping[AlertId, Instant] = field(default_factory=dict)
+    stepped: Mapping[AlertId, Instant] = field(default_factory=dict)
+    descending: bool = False
+    last_step_down: Instant | None = None
+
+    @property
+    def forgettable(self) -> bool:
+        return not self.firing and not self.stepped and not self.descending
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """The function an event is about, as read just now, and the interval that applies without a label."""
+
+    ref: FunctionRef
+    policy: ScalePolicy
+    problems: tuple[str, ...]
+    scale: Scale
+    default_interval_s: float
+
+    @property
+    def interval_s(self) -> float:
+        return self.policy.step_interval_s or self.default_interval_s
+
+    def decision(self, after: int, reason: Reason, detail: str, now: Instant) -> Decision:
+        return Decision(self.ref, Writer.ALERT, self.scale.desired, after, reason, detail, now)
+
+    def hold(self, reason: Reason, detail: str, now: Instant) -> Decision:
+        return self.decision(self.scale.desired, reason, detail, now)
+
+
+def step_size(policy: ScalePolicy) -> int:
+    """ceil(max × factor / 100), exactly."""
+    return -(-policy.max * policy.factor // 100)
+
+
+def climbed(policy: ScalePolicy, current: int) -> int:
+    """One step up. A function above its maximum is left where it is: a firing alert never takes replicas away."""
+    return max(current, min(current + step_size(policy), policy.max))
+
+
+def descended(policy: ScalePolicy, current: int) -> int:
+    """One step down (or to the minimum, if the label says so), never below the minimum and never to zero."""
+    floor = max(1, policy.min)
+    if policy.down is Down.MIN:
+        return min(current, floor)
+    return min(current, max(current - step_size(policy), floor))
+
+
+def on_alert(
+    context: StepContext, history: StepHistory, event: AlertEvent, now: Instant
+) -> tuple[Decision, StepHistory]:
+    """What one alert does to one function."""
+    history = _recent(history, context.interval_s, now)
+    if event.status is AlertStatus.FIRING:
+        history = _heard(history, event.id, now)
+        if (refusal := _not_ours(context, now)) is not None:
+            return refusal, history
+        return _climb(context, history, event, now)
+    history = _ended(history, event.id)
+    if (refusal := _not_ours(context, now)) is not None:
+        return refusal, replace(history, descending=False)
+    if history.firing:
+        return context.hold(Reason.STILL_FIRING, f"{len(history.firing)} other alert(s) still fire", now), history
+    return _descend(context, replace(history, descending=True), now, cause=f"alert {event.name} resolved")
+
+
+def on_tick(context: StepContext, history: StepHistory, now: Instant) -> tuple[Decision, StepHistory]:
+    """Continue a descent, if one is under way and a step is due."""
+    history = _recent(history, context.interval_s, now)
+    if not history.descending or history.firing:
+        return context.hold(Reason.STILL_FIRING, "no descent under way", now), replace(history, descending=False)
+    if (refusal := _not_ours(context, now)) is not None:
+        return refusal, replace(history, descending=False)
+    return _descend(context, history, now, cause="descent continues after the alert resolved")
+
+
+def undone(before: StepHistory, after: StepHistory) -> StepHistory:
+    """The history to keep when the write of a step failed: what was heard stays heard, the step was not made."""
+    return replace(after, stepped=before.stepped, last_step_down=before.last_step_down)
+
+
+def _not_ours(context: StepContext, now: Instant) -> Decision | None:
+    """The hold for a function the alert path must not touch, or None."""
+    policy = context.policy
+    if context.problems:
+        return context.hold(Reason.INVALID_LABELS, "; ".join(context.problems), now)
+    if policy.on_hpa:
+        return context.hold(Reason.NOT_OWNER, "type cpu: an HPA owns the replicas", now)
+    if policy.factor == 0:
+        return context.hold(Reason.FACTOR_ZERO, "factor 0: alert scaling is switched off", now)
+    if context.scale.desired == 0:
+        return context.hold(Reason.ASLEEP, "at zero: only a caller wakes it", now)
+    if policy.fixed_size:
+        return context.hold(Reason.FIXED_SIZE, f"min = max = {policy.max}", now)
+    return None
+
+
+def _climb(context: StepContext, history: StepHistory, event: AlertEvent, now: Instant) -> tuple[Decision, StepHistory]:
+    last = history.stepped.get(event.id)
+    if last is not None and now - last < context.interval_s:
+        detail = f"same alert stepped {now - last:.1f} s ago, less than {context.interval_s:g} s"
+        return context.hold(Reason.REDELIVERED, detail, now), history
+    current, after = context.scale.desired, climbed(context.policy, context.scale.desired)
+    if after == current:
+        return context.hold(Reason.AT_MAX, f"max {context.policy.max} reached", now), history
+    detail = (
+        f"alert {event.name} fires: +{after - current} (step {step_size(context.policy)}, max {context.policy.max})"
+    )
+    stepped = _bounded({**history.stepped, event.id: now})
+    return context.decision(after, Reason.ALERT_FIRING, detail, now), replace(history, stepped=stepped)
+
+
+def _descend(context: StepContext, history: StepHistory, now: Instant, *, cause: str) -> tuple[Decision, StepHistory]:
+    current, after = context.scale.desired, descended(context.policy, context.scale.desired)
+    if after == current:
+        done = replace(history, descending=False, last_step_down=None)
+        return context.hold(Reason.AT_MIN, f"min {max(1, context.policy.min)} reached", now), done
+    last = history.last_step_down
+    if last is not None and now - last < context.interval_s:
+        return context.hold(
+            Reason.STEP_PENDING, f"next step down {context.interval_s:g} s after the last", now
+        ), history
+    more = descended(context.policy, after) != after
+    detail = f"{cause}: -{current - after} (min {max(1, context.policy.min)})"
+    history = replace(history, descending=more, last_step_down=now if more else None)
+    return context.decision(after, Reason.ALERT_RESOLVED, detail, now), history
+
+
+def _heard(history: StepHistory, alert: AlertId, now: Instant) -> StepHistory:
+    """A firing alert ends any descent."""
+    firing = _bounded({**history.firing, alert: now})
+    return replace(history, firing=firing, descending=False, last_step_down=None)
+
+
+def _ended(history: StepHistory, alert: AlertId) -> StepHistory:
+    """Resolved: every occurrence of this alert is over."""
+    firing = {known: at for known, at in history.firing.items() if known.fingerprint != alert.fingerprint}
+    return replace(history, firing=firing)
+
+
+def _recent(history: StepHistory, interval_s: float, now: Instant) -> StepHistory:
+    """Without the entries that no longer matter, so that the memory of a function stays small."""
+    firing = {alert: at for alert, at in history.firing.items() if now - at < FORGET_FIRING_S}
+    stepped = {alert: at for alert, at in history.stepped.items() if now - at < interval_s}
+    return replace(history, firing=firing, stepped=stepped)
+
+
+def _bounded(alerts: dict[AlertId, Instant]) -> dict[AlertId, Instant]:
+    return dict(sorted(alerts.items(), key=lambda item: item[1])[-MOST_ALERTS:])

@@ -1,0 +1,133 @@
+"""The words every part shares. All values are frozen; instants are seconds since 1970-01-01T00:00:00Z."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NewType
+
+Instant = NewType("Instant", float)
+
+DEFAULT_NAMESPACE = "openfaas-fn"
+"""The namespace of functions deployed without one; faas-cli always appends it when the user gave none."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FunctionRef:
+    """Which function: its namespace and its name. ``str()`` gives the metric label form, ``name.namespace``."""
+
+    namespace: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str, default_namespace: str = DEFAULT_NAMESPACE) -> FunctionRef:
+        """``name`` or ``name.namespace``, split at the last dot; ``.openfaas-fn`` is always the default namespace."""
+        name, dot, namespace = text.rpartition(".")
+        if not dot:
+            return cls(default_namespace, text)
+        return cls(default_namespace if namespace == DEFAULT_NAMESPACE else namespace, name)
+
+    def __str__(self) -> str:
+        return f"{self.name}.{self.namespace}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How many replicas are wanted, how many really answer, and the version a compare-and-set names."""
+
+    desired: int
+    ready: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """What a catalog knows of one function. ``created_at`` is None when the provider does not know it."""
+
+    ref: FunctionRef
+    scale: Scale
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    created_at: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One measured value and when it was measured (not when it was asked for)."""
+
+    value: float
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class NoData:
+    """The measurement is missing, and why. Never the same as zero."""
+
+    why: str
+
+
+class Writer(enum.StrEnum):
+    """Who changes a function's replicas."""
+
+    ALERT = "alert"
+    HPA = "hpa"
+    IDLER = "idler"
+    WAKE = "wake"
+    PERSON = "person"
+
+
+class Reason(enum.StrEnum):
+    """Why a decision came out as it did. Values are metric labels and part of the public surface."""
+
+    # The count changes.
+    ALERT_FIRING = "alert_firing"
+    ALERT_RESOLVED = "alert_resolved"
+    IDLE = "idle"
+    WAKE = "wake"
+    MANUAL = "manual"
+    # Held: nothing to do.
+    AT_MAX = "at_max"
+    AT_MIN = "at_min"
+    ASLEEP = "asleep"
+    ALREADY_AWAKE = "already_awake"
+    REDELIVERED = "redelivered"
+    STEP_PENDING = "step_pending"
+    STILL_FIRING = "still_firing"
+    # Held: not ours to touch.
+    FACTOR_ZERO = "factor_zero"
+    FIXED_SIZE = "fixed_size"
+    NOT_OWNER = "not_owner"
+    NOT_OPTED_IN = "not_opted_in"
+    INVALID_LABELS = "invalid_labels"
+    DRY_RUN = "dry_run"
+    # Held: busy or too early.
+    IN_FLIGHT = "in_flight"
+    RECENTLY_ACTIVE = "recently_active"
+    TOO_YOUNG = "too_young"
+    # Held: we do not know.
+    NO_DATA = "no_data"
+    STALE_DATA = "stale_data"
+    SOURCE_RESTARTED = "source_restarted"
+    AGE_UNKNOWN = "age_unknown"
+    # Decided, but not done.
+    LOST_RACE = "lost_race"
+    WRITE_FAILED = "write_failed"
+    UNKNOWN_FUNCTION = "unknown_function"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One decision about one function. ``after == before`` is a hold; ``detail`` is a sentence for a person."""
+
+    ref: FunctionRef
+    writer: Writer
+    before: int
+    after: int
+    reason: Reason
+    detail: str
+    at: Instant
+
+    @property
+    def changes(self) -> bool:
+        return self.after != self.before

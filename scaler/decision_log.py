@@ -1,0 +1,106 @@
+"""Decisions kept for people: a bounded log with followers, and the JSON form it has on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from runtime.errors import BadInput
+from scaler.core.ports import Recorder
+from scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
+
+MOST_DECISIONS = 10_000
+MOST_UNREAD = 1_000
+"""A follower that lags further behind loses the oldest it has not read."""
+
+
+def to_json(decision: Decision) -> dict[str, Any]:
+    """``t`` is seconds since the epoch; ``function`` is ``name.namespace``."""
+    return {
+        "t": round(decision.at, 3),
+        "function": str(decision.ref),
+        "before": decision.before,
+        "after": decision.after,
+        "reason": decision.reason.value,
+        "writer": decision.writer.value,
+        "detail": decision.detail,
+    }
+
+
+def from_json(value: Any) -> Decision:
+    """Raises BadInput when ``value`` is not a decision."""
+    try:
+        return Decision(
+            ref=FunctionRef.parse(value["function"]),
+            writer=Writer(value["writer"]),
+            before=int(value["before"]),
+            after=int(value["after"]),
+            reason=Reason(value["reason"]),
+            detail=str(value.get("detail", "")),
+            at=Instant(float(value["t"])),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadInput(f"not a decision: {error}") from error
+
+
+class DecisionLog:
+    """The last decisions in memory (a Recorder). Repeated holds for one reason are kept once."""
+
+    def __init__(self, most: int = MOST_DECISIONS) -> None:
+        self._decisions: deque[Decision] = deque(maxlen=most)
+        self._last_hold: dict[tuple[FunctionRef, Writer], Reason] = {}
+        self._followers: set[asyncio.Queue[Decision]] = set()
+
+    def __repr__(self) -> str:
+        return f"<DecisionLog {len(self._decisions)} decisions, {len(self._followers)} followers>"
+
+    def record(self, decision: Decision) -> None:
+        key = (decision.ref, decision.writer)
+        if decision.changes:
+            self._last_hold.pop(key, None)
+        elif self._last_hold.get(key) is decision.reason:
+            return
+        else:
+            self._last_hold[key] = decision.reason
+        self._decisions.append(decision)
+        for queue in self._followers:
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(decision)
+
+    def forget(self, ref: FunctionRef) -> None:
+        """Drop the hold memory of a deleted function (its past decisions stay)."""
+        for key in [key for key in self._last_hold if key[0] == ref]:
+            del self._last_hold[key]
+
+    def since(self, instant: float, ref: FunctionRef | None = None) -> list[Decision]:
+        """Decisions at or after ``instant``, oldest first; of one function or of all."""
+        return [d for d in self._decisions if d.at >= instant and ref in (None, d.ref)]
+
+    async def follow(self, instant: float, ref: FunctionRef | None = None) -> AsyncIterator[Decision]:
+        """Those since ``instant``, then each new one as it is recorded, for ever."""
+        queue: asyncio.Queue[Decision] = asyncio.Queue(MOST_UNREAD)
+        past = self.since(instant, ref)
+        self._followers.add(queue)
+        try:
+            for decision in past:
+                yield decision
+            while True:
+                decision = await queue.get()
+                if ref in (None, decision.ref):
+                    yield decision
+        finally:
+            self._followers.discard(queue)
+
+
+class Recorders:
+    """Several recorders as one."""
+
+    def __init__(self, recorders: Sequence[Recorder]) -> None:
+        self._recorders = tuple(recorders)
+
+    def record(self, decision: Decision) -> None:
+        for recorder in self._recorders:
+            recorder.record(decision)

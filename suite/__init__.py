@@ -1,0 +1,1 @@
+"""The only place that wires everything: the command line, ``springtide up`` and the demo."""
