@@ -1,0 +1,137 @@
+"""The scaling alerts: which load makes a function climb a step, and what keeps it climbing.
+
+A scaling alert has only two states. While it fires, each repeat is a step up; once resolved, the receiver steps down.
+So an expression must neither flap at its threshold nor end because a measurement is missing:
+
+* It starts above the threshold and ends a little below it: at the value the threshold itself would show with the
+  newest scrape of the window lost.
+* While more than one scrape of the window is missing from every gateway, a firing alert goes on firing and a silent one
+  stays silent: what is not measured is no reason to take replicas away. ``ALERTS`` is Prometheus's own memory of what
+  fired at the last evaluation, also across a restart of Prometheus.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rules.model import AlertRule, Group, RecordingRule
+from rules.timing import Timing, prometheus_duration
+from scaler.core import catalogue
+from scaler.core.catalogue import Part
+
+SCALING_LABELS = {"service": "gateway", "severity": "major"}
+"""What OpenFaaS gives its scaling alert. Alertmanager sends alerts about a function with these labels to the scaler,
+a user's own among them; an alert for people must not have both."""
+
+HIGH_RATE = "APIHighInvocationRate"
+PILING_UP = "FunctionCallsPilingUp"
+
+CALLS_STARTED = "function_name:gateway_function_invocation_started:rate"
+GOOD_SCRAPES = "gateway:good_scrapes:max"
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Loads above which a function climbs."""
+
+    calls_per_s: float = 5.0
+    """Calls begun per second, all replicas together: OpenFaaS's number."""
+    calls_in_flight: float = 10.0
+    """Calls in flight per replica of the function's minimum. With fewer than ``calls_per_s`` beginning, ten in flight
+    take two seconds and more each."""
+
+
+def scaling_group(timing: Timing, thresholds: Thresholds | None = None) -> Group:
+    """Recordings first: an evaluation goes through a group in order, so the alerts see values of the same instant."""
+    thresholds = thresholds or Thresholds()
+    rules = (
+        _good_scrapes(timing),
+        _calls_started(timing),
+        _high_rate(timing, thresholds),
+        _piling_up(timing, thresholds),
+    )
+    return Group("springtide-scaling", timing.evaluation_s, rules)
+
+
+def _good_scrapes(timing: Timing) -> RecordingRule:
+    window = prometheus_duration(timing.window_s)
+    return RecordingRule(GOOD_SCRAPES, f'max(sum_over_time(up{{job="{Part.GATEWAY}"}}[{window}])) or vector(0)')
+
+
+def _calls_started(timing: Timing) -> RecordingRule:
+    """Calls begun, whatever their status.
+
+    OpenFaaS counts calls that *ended* with 200: functions that answer 201, 204 or an error never scale, neither do
+    calls that take long, and callers held for a cold start are not load. Here all of them are.
+    """
+    window = prometheus_duration(timing.window_s)
+    expr = f"sum by (function_name) (rate({catalogue.STARTED.name}[{window}]))"
+    return RecordingRule(CALLS_STARTED, expr, ("function_name",))
+
+
+def _high_rate(timing: Timing, thresholds: Thresholds) -> AlertRule:
+    enough = timing.scrapes_in_window - 1
+    lower = thresholds.calls_per_s * enough / timing.scrapes_in_window
+    return AlertRule(
+        alert=HIGH_RATE,
+        expr=_kept(
+            HIGH_RATE,
+            begins=f"{CALLS_STARTED} > {thresholds.calls_per_s:g}",
+            stays=f"{CALLS_STARTED} > {lower:g}",
+            enough_scrapes=enough,
+        ),
+        pending_s=timing.pending_s,
+        labels=SCALING_LABELS,
+        summary="High invocation total on {{ $labels.function_name }}",
+        description="High invocation total on {{ $labels.function_name }}",
+    )
+
+
+def _piling_up(timing: Timing, thresholds: Thresholds) -> AlertRule:
+    """Callers of a slow function pile up although few calls begin.
+
+    Measured against the function's minimum, not against its present replicas: those grow with every step, and the
+    alert would end, step down and fire again for as long as the load lasts. It begins when every scrape of the window
+    saw the callers, so a burst that is soon served is no reason, and ends when none did. A function that had no ready
+    replica at some time in the window is waking; its callers wait for that, not for more replicas. Silent where the
+    rate alert fires, so that a function never climbs at twice the pace.
+    """
+    window = prometheus_duration(timing.window_s)
+
+    def above(fold: str) -> str:
+        load = f"sum by (function_name) ({fold}({catalogue.IN_FLIGHT.name}[{window}]))"
+        least = f"max by (function_name) (max_over_time({catalogue.MIN_REPLICAS.name}[{window}]))"
+        return f"{load} > {thresholds.calls_in_flight:g} * clamp_min({least}, 1)"
+
+    awake = f"max by (function_name) (min_over_time({catalogue.READY.name}[{window}])) > 0"
+    kept = _kept(
+        PILING_UP,
+        begins=f"({above('min_over_time')} and on (function_name) {awake})",
+        stays=above("max_over_time"),
+        enough_scrapes=timing.scrapes_in_window - 1,
+    )
+    return AlertRule(
+        alert=PILING_UP,
+        expr=f"(\n{kept})\nunless on (function_name) {_firing(HIGH_RATE)}\n",
+        pending_s=timing.pending_s,
+        labels=SCALING_LABELS,
+        summary="Calls pile up on {{ $labels.function_name }}",
+        description="More calls of {{ $labels.function_name }} are in flight than its fewest replicas carry",
+    )
+
+
+def _kept(alert: str, *, begins: str, stays: str, enough_scrapes: int) -> str:
+    """``begins``, or already firing and either ``stays`` or too few scrapes to tell.
+
+    The result is by function_name alone: an alert whose labels change is another alert.
+    """
+    firing = _firing(alert)
+    return (
+        f"{begins}\n"
+        f"or ({stays} and on (function_name) {firing})\n"
+        f"or (max by (function_name) ({firing}) and on () {GOOD_SCRAPES} < {enough_scrapes})\n"
+    )
+
+
+def _firing(alert: str) -> str:
+    return f'ALERTS{{alertname="{alert}",alertstate="firing"}}'

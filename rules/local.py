@@ -1,0 +1,68 @@
+"""Prometheus and Alertmanager for the suite on one machine: their files and their command lines.
+
+Everything listens on loopback, where each part shows its metrics without credentials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rules.alertmanager import Webhook
+from rules.prometheus import ALERTMANAGER_FILE, PROMETHEUS_FILE, configuration_files, static
+from rules.timing import Timing
+from scaler.core.catalogue import Part
+
+RESEND_S = 30
+"""How often Prometheus tells Alertmanager again of what fires. A restarted Alertmanager, which has forgotten it, asks
+for no steps until then; one that hears nothing for four times as long takes the alerts for resolved."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Targets:
+    """``host:port`` of every listener involved."""
+
+    gateway_metrics: str
+    provider: str
+    alert_receiver: str
+    idler: str
+    prometheus: str
+    alertmanager: str
+
+
+def local_configuration(timing: Timing, targets: Targets, webhook: Webhook) -> Mapping[str, str]:
+    """File name → content. All of them go into one folder."""
+    jobs = {
+        Part.GATEWAY.value: static(targets.gateway_metrics),
+        Part.PROVIDER.value: static(targets.provider),
+        Part.ALERT_RECEIVER.value: static(targets.alert_receiver),
+        Part.IDLER.value: static(targets.idler),
+        "prometheus": static(targets.prometheus),
+    }
+    return configuration_files(timing, webhook, jobs=jobs, alertmanager=targets.alertmanager)
+
+
+def prometheus_arguments(folder: Path, data: Path, listen: str) -> list[str]:
+    """Arguments for ``prometheus`` with the files in ``folder`` and its database in ``data``."""
+    return [
+        f"--config.file={folder.absolute() / PROMETHEUS_FILE}",
+        f"--storage.tsdb.path={data.absolute()}",
+        "--storage.tsdb.retention.time=7d",
+        f"--web.listen-address={listen}",
+        f"--web.external-url=http://{listen}/",
+        f"--rules.alert.resend-delay={RESEND_S}s",
+        "--log.level=warn",
+    ]
+
+
+def alertmanager_arguments(folder: Path, data: Path, listen: str) -> list[str]:
+    """Arguments for ``alertmanager``. Without a cluster address it neither gossips nor waits for peers at its start."""
+    return [
+        f"--config.file={folder.absolute() / ALERTMANAGER_FILE}",
+        f"--storage.path={data.absolute()}",
+        f"--web.listen-address={listen}",
+        f"--web.external-url=http://{listen}/",
+        "--cluster.listen-address=",
+        "--log.level=warn",
+    ]
