@@ -1,0 +1,293 @@
+"""Supervision of real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from runtime import supervision
+from runtime.errors import Unavailable
+from runtime.supervision import Child, Event, Happening, Supervisor
+
+DEADLINE_S = 20.0
+
+WORKS = """
+import pathlib, signal, sys, threading
+name, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+def journal(line):
+    with (folder / "journal").open("a") as file:
+        file.write(line + "\\n")
+def stop(*_):
+    journal("stop " + name)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+journal("start " + name)
+(folder / name).touch()
+threading.Event().wait()
+"""
+WORKS_UNLESS_BROKEN = (
+    """
+import pathlib, sys
+if (pathlib.Path(sys.argv[2]) / "broken").exists():
+    sys.exit(3)
+"""
+    + WORKS
+)
+FAILS = "import sys; print('no such port', file=sys.stderr); sys.exit(7)"
+IGNORES_TERM = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)" + WORKS.replace(
+    "signal.signal(signal.SIGTERM, stop)", ""
+)
+
+
+class Events:
+    """What a supervisor reported, and a way to wait for more."""
+
+    def __init__(self) -> None:
+        self.all: list[Event] = []
+        self._more = asyncio.Event()
+
+    def __call__(self, event: Event) -> None:
+        self.all.append(event)
+        self._more.set()
+
+    async def until(self, what: Happening, *, count: int = 1) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while len([event for event in self.all if event.what is what]) < count:
+                self._more.clear()
+                await self._more.wait()
+
+
+def exists(path: Path) -> Callable[[], object]:
+    async def probe() -> bool:
+        return path.exists()  # noqa: ASYNC240 - one system call
+
+    return probe
+
+
+def child(folder: Path, name: str, script: str = WORKS, **options: object) -> Child:
+    arguments = {"ready": exists(folder / name), "log": folder / f"{name}.log", **options}
+    return Child(name=name, command=(sys.executable, "-IS", "-c", script, name, str(folder)), **arguments)
+
+
+def journal(folder: Path) -> list[str]:
+    return (folder / "journal").read_text().splitlines()
+
+
+def test_stages_start_in_order_and_stop_in_reverse_with_the_public_one_first(tmp_path: Path) -> None:
+    async def story() -> None:
+        stages = [
+            [child(tmp_path, "ground")],
+            [child(tmp_path, "door", stops_first=True)],
+            [child(tmp_path, "top")],
+        ]
+        supervisor = Supervisor(stages, report=Events())
+        await supervisor.start()
+        await supervisor.stop()
+
+    asyncio.run(story())
+
+    assert journal(tmp_path) == ["start ground", "start door", "start top", "stop door", "stop top", "stop ground"]
+
+
+def test_child_that_dies_is_started_again_and_said_so(tmp_path: Path) -> None:
+    events = []
+
+    async def story() -> tuple[int, int]:
+        heard = Events()
+        supervisor = Supervisor([[child(tmp_path, "part")]], report=heard)
+        await supervisor.start()
+        first = supervisor.pids()["part"]
+        (tmp_path / "part").unlink()
+        os.kill(first, signal.SIGKILL)
+        await heard.until(Happening.READY, count=2)
+        second = supervisor.pids()["part"]
+        await supervisor.stop()
+        events.extend(heard.all)
+        return first, second
+
+    first, second = asyncio.run(story())
+
+    assert first != second
+    assert [event.what for event in events] == [
+        Happening.READY,
+        Happening.DIED,
+        Happening.READY,
+        Happening.STOPPED,
+    ]
+    assert events[1].detail == "ended (SIGKILL); starting again in 0.1 s"
+
+
+def test_child_that_keeps_dying_is_started_at_growing_intervals(tmp_path: Path) -> None:
+    async def story() -> list[str]:
+        heard = Events()
+        supervisor = Supervisor([[child(tmp_path, "part", WORKS_UNLESS_BROKEN)]], report=heard)
+        await supervisor.start()
+        (tmp_path / "broken").touch()
+        (tmp_path / "part").unlink()
+        os.kill(supervisor.pids()["part"], signal.SIGKILL)
+        await heard.until(Happening.FAILED, count=2)
+        await supervisor.stop()
+        return [event.detail for event in heard.all if event.what in (Happening.DIED, Happening.FAILED)][:3]
+
+    assert asyncio.run(story()) == [
+        "ended (SIGKILL); starting again in 0.1 s",
+        "ended while starting (exit code 3); starting again in 0.2 s",
+        "ended while starting (exit code 3); starting again in 0.4 s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("failures", "delay_s"),
+    [
+        pytest.param(1, 0.1, id="first"),
+        pytest.param(2, 0.2, id="doubles"),
+        pytest.param(8, 12.8, id="still doubling"),
+        pytest.param(9, 15.0, id="capped"),
+        pytest.param(10_000, 15.0, id="capped without overflow"),
+    ],
+)
+def test_restart_delay_doubles_up_to_its_cap(failures: int, delay_s: float) -> None:
+    assert supervision.restart_delay_s(failures) == pytest.approx(delay_s)
+
+
+def test_child_that_fails_at_start_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
+    (tmp_path / "part.log").write_text("a line of the last run\n")
+
+    async def story() -> None:
+        supervisor = Supervisor([[child(tmp_path, "part", FAILS, ready=exists(tmp_path / "never"))]], report=Events())
+        try:
+            await supervisor.start()
+        finally:
+            await supervisor.stop()
+
+    with pytest.raises(Unavailable) as caught:
+        asyncio.run(story())
+    assert str(caught.value) == "part ended while starting (exit code 7): no such port"
+
+
+def test_child_that_is_never_ready_is_stopped_and_reported(tmp_path: Path) -> None:
+    async def story() -> dict[str, int]:
+        never = child(tmp_path, "part", ready=exists(tmp_path / "never"), ready_within_s=0.5)
+        supervisor = Supervisor([[never]], report=Events())
+        with pytest.raises(Unavailable, match=r"part was not ready within 0\.5 s"):
+            await supervisor.start()
+        return supervisor.pids()
+
+    assert asyncio.run(story()) == {}
+
+
+def test_missing_program_is_one_sentence(tmp_path: Path) -> None:
+    async def story() -> None:
+        missing = Child(
+            name="part", command=("/no/such/program",), log=tmp_path / "log", ready=exists(tmp_path / "never")
+        )
+        await Supervisor([[missing]], report=Events()).start()
+
+    with pytest.raises(Unavailable, match="part cannot be started"):
+        asyncio.run(story())
+
+
+def test_child_that_ignores_the_request_to_stop_is_killed(tmp_path: Path) -> None:
+    async def story() -> list[Happening]:
+        heard = Events()
+        stubborn = child(tmp_path, "part", IGNORES_TERM, grace_s=0.2)
+        supervisor = Supervisor([[stubborn]], report=heard)
+        await supervisor.start()
+        await supervisor.stop()
+        return [event.what for event in heard.all]
+
+    assert asyncio.run(story()) == [Happening.READY, Happening.KILLED]
+
+
+def test_child_has_its_own_session(tmp_path: Path) -> None:
+    async def story() -> tuple[int, int]:
+        supervisor = Supervisor([[child(tmp_path, "part")]], report=Events())
+        await supervisor.start()
+        pid = supervisor.pids()["part"]
+        session = os.getsid(pid)
+        await supervisor.stop()
+        return pid, session
+
+    pid, session = asyncio.run(story())
+
+    assert session == pid
+
+
+SUPERVISES = """
+import asyncio, sys, pathlib
+sys.path.insert(0, sys.argv[1])
+from runtime.supervision import Child, Supervisor
+folder = pathlib.Path(sys.argv[2])
+def child(name):
+    async def ready():
+        return (folder / name).exists()
+    command = (sys.executable, "-IS", "-c", sys.argv[3], name, str(folder))
+    return Child(name=name, command=command, log=folder / "log", ready=ready)
+async def main():
+    supervisor = Supervisor([[child("one")], [child("two")]], report=lambda event: None)
+    await supervisor.start()
+    print(*supervisor.pids().values(), flush=True)
+    await supervisor.wait()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills children with their parent")
+def test_killed_supervisor_leaves_no_child_behind(tmp_path: Path) -> None:
+    root = str(Path(__file__).parents[2])
+    command = [sys.executable, "-c", SUPERVISES, root, str(tmp_path), IGNORES_TERM]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as supervisor:
+        assert supervisor.stdout is not None
+        handles = [os.pidfd_open(int(pid)) for pid in supervisor.stdout.readline().split()]
+
+        supervisor.kill()
+
+        try:
+            assert len(handles) == 2
+            for handle in handles:
+                assert select.select([handle], [], [], DEADLINE_S)[0], "a child outlived its supervisor"
+        finally:
+            for handle in handles:
+                os.close(handle)
+
+
+def test_log_is_bounded_and_its_end_is_kept(tmp_path: Path) -> None:
+    log = tmp_path / "part.log"
+    with log.open("ab") as writer:
+        writer.write(b"x" * supervision.MOST_LOG_BYTES + b"last words\n")
+        writer.flush()
+
+        supervision.trim(log)
+        writer.write(b"first words\n")
+
+    kept = (tmp_path / "part.log.1").read_bytes()
+    assert log.read_bytes() == b"first words\n"
+    assert len(kept) == supervision.KEPT_LOG_BYTES
+    assert kept.endswith(b"last words\n")
+
+
+def test_small_log_is_left_alone(tmp_path: Path) -> None:
+    log = tmp_path / "part.log"
+    log.write_bytes(b"few words\n")
+
+    supervision.trim(log)
+
+    assert log.read_bytes() == b"few words\n"
+    assert not (tmp_path / "part.log.1").exists()
+
+
+def test_tail_gives_the_last_lines_since_a_place(tmp_path: Path) -> None:
+    log = tmp_path / "part.log"
+    log.write_text("old\none\ntwo\nthree\n")
+
+    assert supervision.tail(log, since=4, lines=2) == "two\nthree"
+    assert supervision.tail(log, since=4) == "one\ntwo\nthree"
+    assert supervision.tail(tmp_path / "none.log") == ""
