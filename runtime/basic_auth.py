@@ -70,8 +70,11 @@ class RequireBasicAuth:
         self._prefixes = tuple(path for path in open_paths if path.endswith("/") and path != "/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or self._credentials is None or self._allowed(scope):
+        if scope["type"] == "lifespan" or self._credentials is None or self._allowed(scope):
             await self._app(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
             return
         body = b"invalid credentials"
         headers = [

@@ -7,6 +7,7 @@ since the epoch.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from scaler.core.policy import ScalePolicy
@@ -93,7 +94,10 @@ def _unknown(activity: Activity, limits: IdleLimits, now: Instant) -> Held | Non
     for what, measured in (("calls in flight", activity.in_flight), ("last activity", activity.last_active)):
         if isinstance(measured, NoData):
             return Reason.NO_DATA, f"{what}: {measured.why}"
-        if now - measured.at > limits.stale_after_s:
+        if not math.isfinite(measured.value):
+            return Reason.NO_DATA, f"{what}: {measured.value} is not a number"
+        if abs(now - measured.at) > limits.stale_after_s:
+            # In the future means that the two clocks differ, and then no age can be told.
             return Reason.STALE_DATA, f"{what}: measured {now - measured.at:.0f} s ago"
     return None
 

@@ -128,8 +128,12 @@ def on_tick(context: StepContext, history: StepHistory, now: Instant) -> tuple[D
 
 
 def undone(before: StepHistory, after: StepHistory) -> StepHistory:
-    """The history to keep when the write of a step failed: what was heard stays heard, the step was not made."""
-    return replace(after, stepped=before.stepped, last_step_down=before.last_step_down)
+    """The history to keep when the write of a step failed: what was heard stays heard, the step was not made.
+
+    A descent goes on even if the failed step was its last, unless it ended because an alert fires.
+    """
+    descending = (before.descending or after.descending) and not after.firing
+    return replace(after, stepped=before.stepped, last_step_down=before.last_step_down, descending=descending)
 
 
 def _not_ours(context: StepContext, now: Instant) -> Decision | None:
@@ -150,7 +154,7 @@ def _not_ours(context: StepContext, now: Instant) -> Decision | None:
 
 def _climb(context: StepContext, history: StepHistory, event: AlertEvent, now: Instant) -> tuple[Decision, StepHistory]:
     last = history.stepped.get(event.id)
-    if last is not None and now - last < context.interval_s:
+    if last is not None and 0 <= now - last < context.interval_s:
         detail = f"same alert stepped {now - last:.1f} s ago, less than {context.interval_s:g} s"
         return context.hold(Reason.REDELIVERED, detail, now), history
     current, after = context.scale.desired, climbed(context.policy, context.scale.desired)
@@ -169,7 +173,7 @@ def _descend(context: StepContext, history: StepHistory, now: Instant, *, cause:
         done = replace(history, descending=False, last_step_down=None)
         return context.hold(Reason.AT_MIN, f"min {max(1, context.policy.min)} reached", now), done
     last = history.last_step_down
-    if last is not None and now - last < context.interval_s:
+    if last is not None and 0 <= now - last < context.interval_s:
         return context.hold(
             Reason.STEP_PENDING, f"next step down {context.interval_s:g} s after the last", now
         ), history
@@ -192,9 +196,12 @@ def _ended(history: StepHistory, alert: AlertId) -> StepHistory:
 
 
 def _recent(history: StepHistory, interval_s: float, now: Instant) -> StepHistory:
-    """Without the entries that no longer matter, so that the memory of a function stays small."""
-    firing = {alert: at for alert, at in history.firing.items() if now - at < FORGET_FIRING_S}
-    stepped = {alert: at for alert, at in history.stepped.items() if now - at < interval_s}
+    """Without the entries that no longer matter, so that the memory of a function stays small.
+
+    An instant far in the future means that the clock was set back; it must not hold anything up until then.
+    """
+    firing = {alert: at for alert, at in history.firing.items() if abs(now - at) < FORGET_FIRING_S}
+    stepped = {alert: at for alert, at in history.stepped.items() if 0 <= now - at < interval_s}
     return replace(history, firing=firing, stepped=stepped)
 
 

@@ -1,0 +1,147 @@
+"""What the alert path remembers of each function, and the file that keeps it over a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from runtime.errors import BadInput
+from runtime.files import read_json, write_atomic
+from scaler.core.steps import AlertId, StepHistory
+from scaler.core.vocabulary import FunctionRef, Instant
+
+MOST_FUNCTIONS = 10_000
+"""Beyond it the function heard of longest ago is forgotten, one on its way down last of all."""
+
+VERSION = 1
+
+log = structlog.get_logger()
+
+
+class Memory:
+    """Histories by function. With a file, ``keep`` returns once all that was put before is safely in it."""
+
+    def __init__(self, file: Path | None = None, *, most: int = MOST_FUNCTIONS) -> None:
+        """Reads the file. Raises BadInput with one sentence when it, or its folder, is not usable."""
+        self._file = file
+        self._most = most
+        self._histories: dict[FunctionRef, StepHistory] = load(file) if file is not None else {}
+        self._changes = 0
+        self._kept = 0
+        self._writing = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        unsaved = self._changes - self._kept if self._file else 0
+        return f"<Memory {len(self._histories)} functions, {len(self.descending())} descending, {unsaved} unsaved>"
+
+    def get(self, ref: FunctionRef) -> StepHistory:
+        return self._histories.get(ref, StepHistory())
+
+    def put(self, ref: FunctionRef, history: StepHistory) -> None:
+        known = self._histories.pop(ref, None)
+        if not history.forgettable:
+            self._histories[ref] = history  # now the last in order: heard of most recently
+        if known != (None if history.forgettable else history):
+            self._changes += 1
+        if len(self._histories) > self._most:
+            oldest = next((ref for ref, old in self._histories.items() if not old.descending), None)
+            del self._histories[oldest or next(iter(self._histories))]
+
+    def forget(self, ref: FunctionRef) -> None:
+        self.put(ref, StepHistory())
+
+    def descending(self) -> list[FunctionRef]:
+        return [ref for ref, history in self._histories.items() if history.descending]
+
+    async def keep(self) -> None:
+        """Write the file if anything changed; waiters share one write. A disk that refuses is told, not fatal:
+
+        the replicas were written, and scaling without a memory over restarts beats no scaling.
+        """
+        wanted = self._changes
+        if self._file is None or self._kept >= wanted:
+            return
+        async with self._writing:
+            if self._kept >= wanted:
+                return
+            changes, data = self._changes, dump(self._histories)
+            try:
+                await asyncio.to_thread(write_atomic, self._file, data, mode=0o600)
+            except OSError as error:
+                log.warning("alert state not saved", file=str(self._file), error=error.strerror)
+            else:
+                self._kept = changes
+
+
+def dump(histories: Mapping[FunctionRef, StepHistory]) -> bytes:
+    functions = [
+        {
+            "namespace": ref.namespace,
+            "name": ref.name,
+            "firing": _alerts_to_json(history.firing),
+            "stepped": _alerts_to_json(history.stepped),
+            "descending": history.descending,
+            "lastStepDown": history.last_step_down,
+        }
+        for ref, history in histories.items()
+    ]
+    return json.dumps({"version": VERSION, "functions": functions}).encode()
+
+
+def load(file: Path) -> dict[FunctionRef, StepHistory]:
+    """The histories in ``file``; none when there is no file yet."""
+    if not file.parent.is_dir():
+        raise BadInput(f"{file.parent}: no such folder; create it or choose another state file")
+    try:
+        value = read_json(file)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise BadInput(f"{file}: {error.strerror}; make it readable or choose another state file") from error
+    try:
+        return _histories(value)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadInput(
+            f"{file}: not the alert receiver's state ({type(error).__name__}: {error}); "
+            "restore it from a copy or move it away"
+        ) from error
+
+
+def _histories(value: Any) -> dict[FunctionRef, StepHistory]:
+    if value["version"] != VERSION:
+        raise ValueError(f"version {value['version']!r} is not {VERSION}")
+    return {
+        FunctionRef(_text(item["namespace"]), _text(item["name"])): StepHistory(
+            firing=_alerts_from_json(item["firing"]),
+            stepped=_alerts_from_json(item["stepped"]),
+            descending=item["descending"] is True,
+            last_step_down=None if item["lastStepDown"] is None else _instant(item["lastStepDown"]),
+        )
+        for item in value["functions"]
+    }
+
+
+def _alerts_to_json(alerts: Mapping[AlertId, Instant]) -> list[list[str | float]]:
+    return [[alert.fingerprint, alert.starts_at, at] for alert, at in alerts.items()]
+
+
+def _alerts_from_json(value: Any) -> dict[AlertId, Instant]:
+    return {AlertId(_text(fingerprint), _text(starts_at)): _instant(at) for fingerprint, starts_at, at in value}
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a string")
+    return value
+
+
+def _instant(value: object) -> Instant:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError(f"{value!r} is not an instant")
+    return Instant(float(value))

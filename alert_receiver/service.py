@@ -1,0 +1,49 @@
+"""The alert receiver as a service: the webhook on its own port, and the descents beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+
+from alert_receiver.memory import Memory
+from alert_receiver.settings import AlertReceiverSettings
+from alert_receiver.stepper import Stepper
+from alert_receiver.webhook import Webhook, counted
+from runtime.asgi_server import AsgiServer
+from runtime.background import ServedLoop
+from runtime.basic_auth import Credentials, RequireBasicAuth
+from runtime.exposition import exposition
+from scaler.core.ports import Clock, Recorder, ScaleTarget
+from scaler.decision_log import Recorders
+from scaler.instruments import DecisionCounter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertReceiverDeps:
+    """What it works with. ``registry`` is its own; without ``credentials`` anyone may deliver."""
+
+    target: ScaleTarget
+    credentials: Credentials | None
+    registry: CollectorRegistry
+    recorder: Recorder
+    clock: Clock
+
+
+def build(settings: AlertReceiverSettings, deps: AlertReceiverDeps) -> ServedLoop:
+    """The service, not yet started; ``port`` tells where it listens once it is.
+
+    Raises BadInput when the state file is not usable.
+    """
+    stepper = Stepper(
+        settings,
+        target=deps.target,
+        recorder=Recorders([DecisionCounter(deps.registry), deps.recorder]),
+        clock=deps.clock,
+        memory=Memory(settings.state_file),
+    )
+    webhook = Webhook(stepper.deliver, default_namespace=settings.default_namespace)
+    guarded = counted(RequireBasicAuth(webhook, credentials=deps.credentials), deps.registry)
+    app = exposition(deps.registry, guarded)
+    server = AsgiServer(app, name="alert-receiver", host=settings.host, port=settings.port)
+    return ServedLoop(server, stepper.run)

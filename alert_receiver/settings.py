@@ -1,0 +1,49 @@
+"""The alert receiver's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime.settings import duration, integer, path, setting
+from scaler.core.vocabulary import DEFAULT_NAMESPACE
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertReceiverSettings:
+    host: str = setting("127.0.0.1", env="alert_receiver_host", help="address on which webhooks are taken")
+    port: int = setting(
+        8083,
+        env="alert_receiver_port",
+        kind=integer,
+        low=0,
+        high=65535,
+        help="port of the webhook, /metrics and /healthz; 0 takes a free one",
+    )
+    provider_url: str = setting(
+        "http://127.0.0.1:8081", env="functions_provider_url", help="base URL of the provider's API"
+    )
+    default_namespace: str = setting(
+        DEFAULT_NAMESPACE, env="function_namespace", help="namespace of a function_name without one"
+    )
+    step_interval_s: float = setting(
+        5.0,
+        env="alert_step_interval",
+        kind=duration,
+        low=0.1,
+        help="least time between two steps for one alert, and between two steps down; a label overrides it",
+    )
+    state_file: Path | None = setting(  # noqa: RUF009 - it returns a dataclass field
+        None, env="alert_receiver_state_file", kind=path, help="file in which firing alerts and descents are kept"
+    )
+    deadline_s: float = setting(
+        5.0, env="alert_receiver_deadline", kind=duration, low=0.1, help="longest wait for one answer of the provider"
+    )
+    concurrency: int = setting(
+        16,
+        env="alert_receiver_concurrency",
+        kind=integer,
+        low=1,
+        high=1000,
+        help="functions read and written at the same time",
+    )

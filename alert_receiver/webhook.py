@@ -1,0 +1,94 @@
+"""The webhook over HTTP: one small ASGI application, so that it can also be mounted elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from alert_receiver import payload
+from runtime.basic_auth import App, Receive, Scope, Send
+from runtime.errors import BadInput
+from runtime.exposition import respond
+from scaler import instruments
+from scaler.core import catalogue
+from scaler.core.steps import AlertEvent
+
+PATHS = ("/", "/alert", "/system/alert")
+MOST_DELIVERIES = 64
+"""Deliveries dealt with at once; Alertmanager repeats one that is answered 503."""
+
+Deliver = Callable[[Sequence[AlertEvent]], Awaitable[list[str]]]
+
+
+def counted(app: App, registry: CollectorRegistry) -> App:
+    """``app`` with its answers to the webhook counted by status, refused ones included."""
+    answers = instruments.counter(catalogue.WEBHOOKS, registry)
+
+    async def counting(scope: Scope, receive: Receive, send: Send) -> None:
+        async def tell(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start" and scope["path"] in PATHS:
+                answers.labels(str(message["status"])).inc()
+            await send(message)
+
+        await app(scope, receive, tell)
+
+    return counting
+
+
+class Webhook:
+    """Answers 200 with an empty body; 400 with the reason for a bad payload; 500 naming what could not be done."""
+
+    def __init__(self, deliver: Deliver, *, default_namespace: str) -> None:
+        self._deliver = deliver
+        self._default_namespace = default_namespace
+        self._under_way = 0
+
+    def __repr__(self) -> str:
+        return f"<Webhook {self._under_way} deliveries under way>"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] not in PATHS:
+            await respond(send, 404, b"not found; post alerts to /system/alert")
+        elif scope["method"] != "POST":
+            await respond(send, 405, b"use POST")
+        elif self._under_way >= MOST_DELIVERIES:
+            await respond(send, 503, b"too many deliveries at once; try again")
+        else:
+            self._under_way += 1
+            try:
+                await self._answer(scope, receive, send)
+            finally:
+                self._under_way -= 1
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await _body(scope, receive)
+        if body is None:
+            await respond(send, 413, f"at most {payload.MOST_BYTES} bytes; group alerts by function_name".encode())
+            return
+        try:
+            events = payload.parse(body, self._default_namespace)
+        except BadInput as error:
+            await respond(send, 400, str(error).encode())
+            return
+        failures = await self._deliver(events)
+        await respond(send, 500 if failures else 200, "\n".join(failures).encode())
+
+
+async def _body(scope: Scope, receive: Receive) -> bytes | None:
+    """The whole body, None as soon as it is known to be too long, nothing from a sender who left."""
+    told = dict(scope["headers"]).get(b"content-length", b"0")
+    if told.isdigit() and int(told) > payload.MOST_BYTES:
+        return None
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return b""
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > payload.MOST_BYTES:
+            return None
+    return bytes(body)

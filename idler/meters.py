@@ -1,0 +1,24 @@
+"""What the idler tells Prometheus about itself."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+
+from scaler import instruments
+from scaler.core import catalogue
+from scaler.core.vocabulary import Instant
+
+
+class Meters:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._last_sweep = instruments.gauge(catalogue.LAST_SWEEP, registry)
+        self._seconds = instruments.histogram(catalogue.SWEEP_SECONDS, registry)
+        self._failures = instruments.counter(catalogue.SOURCE_FAILURES, registry)
+
+    def swept(self, *, at: Instant, took_s: float) -> None:
+        self._last_sweep.set(at)
+        self._seconds.observe(took_s)
+
+    def failed(self, signal: str) -> None:
+        """``signal``: functions, in_flight, last_active or recheck."""
+        self._failures.labels(signal).inc()

@@ -1,0 +1,161 @@
+"""The idler's loop: list every function, measure all of them at once, decide for each, take the idle ones to zero."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from idler.meters import Meters
+from idler.settings import IdlerSettings
+from idler.zeroing import UNANSWERED, Candidate, Zeroing
+from runtime.deadlines import within
+from runtime.errors import SpringtideError, Unavailable
+from scaler.core import idle
+from scaler.core.idle import Activity, IdleHistory
+from scaler.core.policy import ScalePolicy
+from scaler.core.ports import ActivitySource, Clock, FunctionCatalog, Recorder, ScaleTarget
+from scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData
+from scaler.decision_log import Recorders
+from scaler.instruments import DecisionCounter
+
+MOST_PAUSE_S = 60.0
+"""Sweeps that fail come at longer and longer intervals, up to this (or the ordinary one, if that is longer)."""
+
+Labels = tuple[ScalePolicy, tuple[str, ...]]
+"""What a function's labels ask for, and what is wrong with them."""
+
+_NOT_ASKED = Activity(NoData("not asked for"), NoData("not asked for"))
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdlerDeps:
+    """What the idler works with. ``registry`` is its own; ``recheck`` is asked right before each write."""
+
+    catalog: FunctionCatalog
+    target: ScaleTarget
+    activity: ActivitySource
+    recheck: ActivitySource | None
+    registry: CollectorRegistry
+    recorder: Recorder
+    clock: Clock
+
+
+class Idler:
+    """Remembers each function between sweeps; what it cannot see, it leaves as it is."""
+
+    def __init__(self, settings: IdlerSettings, deps: IdlerDeps) -> None:
+        self._settings = settings
+        self._deps = deps
+        self._meters = Meters(deps.registry)
+        self._recorder = Recorders([DecisionCounter(deps.registry), deps.recorder])
+        self._zeroing = Zeroing(
+            settings, target=deps.target, recheck=deps.recheck, clock=deps.clock, meters=self._meters
+        )
+        self._histories: dict[FunctionRef, IdleHistory] = {}
+
+    def __repr__(self) -> str:
+        mode = " dry-run" if self._settings.dry_run else ""
+        return f"<Idler {len(self._histories)} functions{mode}>"
+
+    async def run(self) -> None:
+        """Sweep for ever. A sweep that fails is told and tried again later; any other error ends the loop."""
+        if self._deps.recheck is None:
+            log.warning("no gateway to ask before a write: a call since the last scrape will not be seen")
+        failures = 0
+        while True:
+            started = self._deps.clock.now()
+            try:
+                await self.sweep(Instant(self._deps.clock.wall()))
+                failures = 0
+            except SpringtideError as error:
+                failures += 1
+                log.warning("sweep failed, every function is left as it is", failures=failures, error=str(error))
+            due = started + pause_s(self._settings.sweep_s, failures)
+            await asyncio.sleep(max(0.0, due - self._deps.clock.now()))
+
+    async def sweep(self, now: Instant) -> list[Decision]:
+        """Decide once for every function. Raises when the functions cannot be listed; then nothing was done."""
+        started = self._deps.clock.now()
+        functions = await self._listed()
+        policies = {function.ref: ScalePolicy.from_labels(function.labels) for function in functions}
+        opted_in = [ref for ref, (policy, problems) in policies.items() if policy.zero and not problems]
+        measured = await self._measured(opted_in, now)
+        decisions, candidates = self._decided(functions, policies, measured, now)
+        decisions += await self._zeroing.run(candidates)
+        self._tell(decisions)
+        self._meters.swept(at=Instant(self._deps.clock.wall()), took_s=self._deps.clock.now() - started)
+        return decisions
+
+    def _decided(
+        self,
+        functions: Sequence[Function],
+        policies: Mapping[FunctionRef, Labels],
+        measured: Mapping[FunctionRef, Activity],
+        now: Instant,
+    ) -> tuple[list[Decision], list[Candidate]]:
+        """The holds, and what is idle on the first look."""
+        holds: list[Decision] = []
+        candidates: list[Candidate] = []
+        histories: dict[FunctionRef, IdleHistory] = {}
+        for function in functions:
+            ref, activity = function.ref, measured.get(function.ref, _NOT_ASKED)
+            before = self._histories.get(ref, IdleHistory())
+            decision, after = idle.decide(function, *policies[ref], activity, before, self._settings.limits, now)
+            histories[ref] = after
+            if decision.changes:
+                candidates.append(Candidate(function, activity, after))
+            else:
+                holds.append(decision)
+        self._histories = histories  # of functions that still exist, and of no others
+        return holds, candidates
+
+    async def _listed(self) -> Sequence[Function]:
+        listing = self._deps.catalog.list_functions()
+        try:
+            return await within(self._settings.deadline_s, "listing functions", listing)
+        except SpringtideError:
+            self._meters.failed("functions")
+            # Nothing was seen this time, so nothing was measured without a gap any more.
+            self._histories = {ref: replace(known, measured_since=None) for ref, known in self._histories.items()}
+            raise
+
+    async def _measured(self, refs: Sequence[FunctionRef], now: Instant) -> Mapping[FunctionRef, Activity]:
+        if not refs:
+            return {}
+        try:
+            asked = self._deps.activity.activity(refs, now)
+            measured = dict(await within(self._settings.deadline_s, "measuring", asked))
+        except Unavailable as error:
+            measured = dict.fromkeys(refs, Activity(NoData(str(error)), NoData(str(error))))
+        answers = {ref: measured.get(ref, UNANSWERED) for ref in refs}
+        self._count_failures(list(answers.values()))
+        return answers
+
+    def _count_failures(self, answers: Sequence[Activity]) -> None:
+        """A signal that is there for no function at all is a failure of its source, not of a function."""
+        signals = {
+            "in_flight": [answer.in_flight for answer in answers],
+            "last_active": [answer.last_active for answer in answers],
+        }
+        for signal, values in signals.items():
+            missing = [value.why for value in values if isinstance(value, NoData)]
+            if len(missing) == len(values):
+                self._meters.failed(signal)
+                log.warning("nothing measured, functions are left as they are", signal=signal, why=missing[0])
+
+    def _tell(self, decisions: Sequence[Decision]) -> None:
+        for decision in decisions:
+            self._recorder.record(decision)
+            if decision.changes:
+                log.info("took to zero", function=str(decision.ref), before=decision.before, why=decision.detail)
+
+
+def pause_s(sweep_s: float, failures: int) -> float:
+    """From the start of a sweep to the next: doubled with each failure in a row."""
+    return min(sweep_s * 2.0 ** min(failures, 16), max(sweep_s, MOST_PAUSE_S))

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alert_receiver import memory
+from alert_receiver.memory import Memory, dump, load
+from runtime.errors import BadInput
+from scaler.core.steps import AlertId, StepHistory
+from scaler.core.vocabulary import FunctionRef, Instant
+
+ECHO = FunctionRef("openfaas-fn", "echo")
+DESCENDING = StepHistory(descending=True, last_step_down=Instant(10.5))
+FIRING = StepHistory(firing={AlertId("aa", "t0"): Instant(1.25)}, stepped={AlertId("aa", "t0"): Instant(1.25)})
+
+
+def test_what_is_put_is_kept_over_a_restart(tmp_path: Path) -> None:
+    file = tmp_path / "alerts.json"
+    first = Memory(file)
+    first.put(ECHO, DESCENDING)
+    first.put(FunctionRef("team.a", "x"), FIRING)
+    asyncio.run(first.keep())
+
+    second = Memory(file)
+
+    assert second.get(ECHO) == DESCENDING
+    assert second.get(FunctionRef("team.a", "x")) == FIRING
+    assert second.descending() == [ECHO]
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_without_a_file_nothing_is_written(tmp_path: Path) -> None:
+    kept = Memory()
+    kept.put(ECHO, DESCENDING)
+    asyncio.run(kept.keep())
+
+    assert list(tmp_path.iterdir()) == []
+    assert kept.get(ECHO) == DESCENDING
+
+
+def test_function_with_nothing_to_remember_is_forgotten() -> None:
+    kept = Memory()
+    kept.put(ECHO, DESCENDING)
+    kept.put(ECHO, StepHistory())
+
+    assert repr(kept) == "<Memory 0 functions, 0 descending, 0 unsaved>"
+
+
+def test_unchanged_memory_is_not_written_again(tmp_path: Path) -> None:
+    file = tmp_path / "alerts.json"
+    kept = Memory(file)
+    kept.put(ECHO, DESCENDING)
+    asyncio.run(kept.keep())
+    file.unlink()
+    kept.put(ECHO, DESCENDING)
+    asyncio.run(kept.keep())
+
+    assert not file.exists()
+
+
+def test_waiters_share_a_write_and_all_find_their_change_in_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "alerts.json"
+    kept = Memory(file)
+
+    async def change(number: int) -> None:
+        ref = FunctionRef("ns", f"f{number}")
+        kept.put(ref, DESCENDING)
+        await kept.keep()
+        assert ref in load(file)
+
+    async def main() -> None:
+        await asyncio.gather(*(change(number) for number in range(20)))
+
+    asyncio.run(main())
+
+
+def test_disk_that_refuses_costs_the_memory_not_the_scaling(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    kept = Memory(folder / "alerts.json")
+    kept.put(ECHO, DESCENDING)
+    folder.rmdir()
+    asyncio.run(kept.keep())
+    assert repr(kept).endswith("1 unsaved>")
+
+    folder.mkdir()
+    asyncio.run(kept.keep())
+
+    assert load(folder / "alerts.json") == {ECHO: DESCENDING}
+
+
+def test_the_function_heard_of_longest_ago_is_forgotten_first_a_descending_one_last() -> None:
+    kept = Memory(most=2)
+    one, two, three = (FunctionRef("ns", name) for name in ("one", "two", "three"))
+    kept.put(one, DESCENDING)
+    kept.put(two, FIRING)
+    kept.put(three, FIRING)
+    assert [kept.get(ref).forgettable for ref in (one, two, three)] == [False, True, False]
+
+    kept.put(three, DESCENDING)
+    kept.put(two, DESCENDING)
+    assert [kept.get(ref).forgettable for ref in (one, two, three)] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b'{"version": 1, "func', id="cut off"),
+        pytest.param(b"\x00\xff", id="not text"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b'{"version": 2, "functions": []}', id="of a later version"),
+        pytest.param(b'{"version": 1}', id="without functions"),
+        pytest.param(b'{"version": 1, "functions": [{}]}', id="a function without a name"),
+        pytest.param(b'{"version": 1, "functions": [7]}', id="a number for a function"),
+        pytest.param(
+            dump({ECHO: FIRING}).replace(b"1.25", b"NaN"),
+            id="an instant that is no number",
+        ),
+        pytest.param(dump({ECHO: FIRING}).replace(b'"aa"', b"7"), id="a number to identify an alert"),
+        pytest.param(dump({ECHO: DESCENDING}).replace(b'"echo"', b"null"), id="no name"),
+    ],
+)
+def test_broken_state_file_gives_one_sentence(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "alerts.json"
+    file.write_bytes(content)
+
+    with pytest.raises(BadInput) as refused:
+        Memory(file)
+
+    assert str(refused.value).startswith(f"{file}: ")
+    assert "\n" not in str(refused.value)
+    assert str(refused.value).endswith("move it away")
+
+
+def test_state_file_that_is_a_folder_gives_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"Is a directory; make it readable or choose another"):
+        Memory(tmp_path)
+
+
+def test_missing_folder_gives_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"nowhere: no such folder; create it"):
+        Memory(tmp_path / "nowhere" / "alerts.json")
+
+
+ids = st.builds(AlertId, st.text(max_size=5), st.text(max_size=5))
+instants = st.floats(allow_nan=False, allow_infinity=False).map(Instant)
+histories = st.builds(
+    StepHistory,
+    st.dictionaries(ids, instants, max_size=4),
+    st.dictionaries(ids, instants, max_size=4),
+    st.booleans(),
+    st.none() | instants,
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.builds(FunctionRef, st.text(max_size=5), st.text(max_size=5)), histories, max_size=5))
+def test_file_says_what_was_remembered(given_histories: dict[FunctionRef, StepHistory]) -> None:
+    assert memory._histories(json.loads(dump(given_histories))) == given_histories

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import httpx
+import pytest
+
+from runtime.asgi_server import AsgiServer, bind
+from runtime.basic_auth import Receive, Scope, Send
+from runtime.errors import Unavailable
+from runtime.exposition import respond
+
+
+async def hello(scope: Scope, _receive: Receive, send: Send) -> None:
+    await respond(send, 200, scope["path"].encode())
+
+
+class Application:
+    """An application that is an object, and whose method can serve as one, too."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await hello(scope, receive, send)
+
+    async def method(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await hello(scope, receive, send)
+
+
+@pytest.mark.parametrize(
+    "app", [hello, Application(), Application().method], ids=["a function", "an object", "a bound method"]
+)
+def test_application_is_served_on_the_port_really_bound(app: object) -> None:
+    async def main() -> None:
+        server = AsgiServer(app, name="test")  # type: ignore[arg-type]
+        assert server.port == 0
+        await server.start()
+        async with httpx.AsyncClient() as client:
+            answer = await client.get(f"http://127.0.0.1:{server.port}/x")
+        await server.stop()
+
+        assert (answer.status_code, answer.text) == (200, "/x")
+        assert "server" not in answer.headers
+
+    asyncio.run(main())
+
+
+def test_unix_socket_is_for_its_owner_only_and_replaces_one_left_behind(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    path.write_text("left behind")
+
+    async def main() -> None:
+        server = AsgiServer(hello, name="test", uds=path)
+        await server.start()
+        async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(path))) as client:
+            answer = await client.get("http://x/y")
+        mode = path.stat().st_mode & 0o777
+        await server.stop()
+
+        assert (answer.text, mode) == ("/y", 0o600)
+
+    asyncio.run(main())
+
+
+def test_state_is_shown_also_after_the_end() -> None:
+    async def main() -> None:
+        server = AsgiServer(hello, name="test")
+        assert repr(server) == "<AsgiServer test 0 stopped>"
+        await server.start()
+        assert repr(server) == f"<AsgiServer test {server.port} serving>"
+        await server.stop()
+        await server.stop()
+        assert repr(server) == f"<AsgiServer test {server.port} stopped>"
+
+    asyncio.run(main())
+
+
+def test_port_in_use_is_told_with_the_remedy() -> None:
+    async def main() -> None:
+        with contextlib.closing(bind("127.0.0.1", 0)) as taken:
+            taken.listen()
+            server = AsgiServer(hello, name="test", port=taken.getsockname()[1])
+            with pytest.raises(
+                Unavailable, match=r"cannot listen on 127\.0\.0\.1:\d+: Address already in use; stop what"
+            ):
+                await server.start()
+            await server.stop()
+
+    asyncio.run(main())
+
+
+def test_stop_finishes_the_request_under_way_and_takes_no_new_one() -> None:
+    async def main() -> None:
+        begun, go_on = asyncio.Event(), asyncio.Event()
+
+        async def slow(_scope: Scope, _receive: Receive, send: Send) -> None:
+            begun.set()
+            await go_on.wait()
+            await respond(send, 200, b"finished")
+
+        server = AsgiServer(slow, name="test")
+        await server.start()
+        url = f"http://127.0.0.1:{server.port}/"
+        async with httpx.AsyncClient() as client:
+            asking = asyncio.create_task(client.get(url))
+            await begun.wait()
+            stopping = asyncio.create_task(server.stop())
+            async with asyncio.timeout(30):
+                while await listens(server.port):
+                    pass
+            go_on.set()
+
+            assert (await asking).text == "finished"
+            await stopping
+
+    asyncio.run(main())
+
+
+async def listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionError:
+        return False
+    writer.close()
+    return True
+
+
+def test_wait_returns_when_the_server_stopped() -> None:
+    async def main() -> None:
+        server = AsgiServer(hello, name="test")
+        await server.start()
+        waiting = asyncio.create_task(server.wait())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await server.stop()
+        async with asyncio.timeout(30):
+            await waiting
+
+    asyncio.run(main())

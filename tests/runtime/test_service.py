@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from runtime.errors import Unavailable
+from runtime.service import run, stop_signals
+
+
+class Part:
+    """A service that notes what is done to it in a list shared with the others."""
+
+    def __init__(self, name: str, notes: list[str], *, fails: Exception | None = None) -> None:
+        self.name = name
+        self.ended = asyncio.Event()
+        self.error: Exception | None = None
+        self._notes, self._fails = notes, fails
+
+    async def start(self) -> None:
+        self._notes.append(f"start {self.name}")
+        if self._fails is not None:
+            raise self._fails
+
+    async def stop(self) -> None:
+        self._notes.append(f"stop {self.name}")
+
+    async def wait(self) -> None:
+        await self.ended.wait()
+        if self.error is not None:
+            raise self.error
+
+
+def test_services_start_in_order_and_stop_in_reverse() -> None:
+    notes: list[str] = []
+
+    async def main() -> None:
+        until = asyncio.Event()
+        until.set()
+        await run([Part("a", notes), Part("b", notes)], until=until)
+
+    asyncio.run(main())
+
+    assert notes == ["start a", "start b", "stop b", "stop a"]
+
+
+def test_service_that_cannot_start_stops_those_before_it_and_is_told() -> None:
+    notes: list[str] = []
+
+    async def main() -> None:
+        parts = [Part("a", notes), Part("b", notes, fails=Unavailable("port in use")), Part("c", notes)]
+        await run(parts, until=asyncio.Event())
+
+    with pytest.raises(Unavailable, match="port in use"):
+        asyncio.run(main())
+
+    assert notes == ["start a", "start b", "stop b", "stop a"]
+
+
+def test_service_that_fails_ends_the_others_and_its_error_is_raised_after() -> None:
+    notes: list[str] = []
+
+    async def main() -> None:
+        parts = [Part("a", notes), Part("b", notes)]
+        parts[0].error = ZeroDivisionError("a bug")
+        parts[0].ended.set()
+        await run(parts, until=asyncio.Event())
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(main())
+
+    assert notes == ["start a", "start b", "stop b", "stop a"]
+
+
+def test_service_that_ends_by_itself_ends_the_others() -> None:
+    notes: list[str] = []
+
+    async def main() -> None:
+        parts = [Part("a", notes), Part("b", notes)]
+        parts[1].ended.set()
+        await run(parts, until=asyncio.Event())
+
+    asyncio.run(main())
+
+    assert notes[2:] == ["stop b", "stop a"]
+
+
+def test_cancellation_stops_everything_and_is_not_swallowed() -> None:
+    notes: list[str] = []
+
+    async def main() -> None:
+        running = asyncio.create_task(run([Part("a", notes)], until=asyncio.Event()))
+        await asyncio.sleep(0)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(main())
+
+    assert notes == ["start a", "stop a"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_asks_for_the_end_and_handlers_are_taken_back(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+
+    async def main() -> None:
+        until = asyncio.Event()
+        with stop_signals(until):
+            os.kill(os.getpid(), number)
+            async with asyncio.timeout(30):
+                await until.wait()
+
+    asyncio.run(main())
+
+    assert signal.getsignal(number) == (signal.default_int_handler if number is signal.SIGINT else before)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from runtime.virtual_time import EPOCH, VirtualTimeLoop, run
+
+
+def test_a_day_passes_at_once_and_to_the_second() -> None:
+    loop = VirtualTimeLoop()
+
+    async def main() -> tuple[float, float, float]:
+        await asyncio.sleep(86_400)
+        return loop.time(), loop.clock.now(), loop.clock.wall()
+
+    assert run(main(), loop) == (86_400, 86_400, EPOCH + 86_400)
+
+
+def test_tasks_wake_in_the_order_of_their_time() -> None:
+    loop = VirtualTimeLoop()
+    woken: list[tuple[float, str]] = []
+
+    async def sleeper(name: str, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        woken.append((loop.time(), name))
+
+    async def main() -> None:
+        await asyncio.gather(sleeper("late", 30), sleeper("early", 10), sleeper("between", 20))
+
+    run(main(), loop)
+
+    assert woken == [(10, "early"), (20, "between"), (30, "late")]
+
+
+def test_time_stands_still_while_tasks_work() -> None:
+    loop = VirtualTimeLoop()
+
+    async def main() -> None:
+        for _ in range(1000):
+            await asyncio.sleep(0)
+
+    run(main(), loop)
+
+    assert loop.clock.now() == 0
+
+
+def test_deadlines_expire_in_virtual_time() -> None:
+    loop = VirtualTimeLoop()
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.sleep(1000), 7)
+
+    run(main(), loop)
+
+    assert loop.clock.now() == 7
+
+
+def test_a_task_that_nothing_can_wake_is_an_error_not_a_hang() -> None:
+    async def main() -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(RuntimeError, match="this would hang for ever"):
+        run(main(), VirtualTimeLoop())
