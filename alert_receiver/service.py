@@ -8,26 +8,31 @@ from prometheus_client import CollectorRegistry
 
 from alert_receiver.memory import Memory
 from alert_receiver.settings import AlertReceiverSettings
+from alert_receiver.sight import Sight
 from alert_receiver.stepper import Stepper
 from alert_receiver.webhook import Webhook, counted
 from runtime.asgi_server import AsgiServer
 from runtime.background import ServedLoop
 from runtime.basic_auth import Credentials, RequireBasicAuth
 from runtime.exposition import exposition
-from scaler.core.ports import Clock, Recorder, ScaleTarget
+from scaler.core.ports import ActivitySource, Clock, Recorder, ScaleTarget
 from scaler.decision_log import Recorders
 from scaler.instruments import DecisionCounter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertReceiverDeps:
-    """What it works with. ``registry`` is its own; without ``credentials`` anyone may deliver."""
+    """What it works with. ``registry`` is its own; without ``credentials`` anyone may deliver.
+
+    With ``activity`` a step down is made only while load is measured; without it a resolved alert is taken at its word.
+    """
 
     target: ScaleTarget
     credentials: Credentials | None
     registry: CollectorRegistry
     recorder: Recorder
     clock: Clock
+    activity: ActivitySource | None = None
 
 
 def build(settings: AlertReceiverSettings, deps: AlertReceiverDeps) -> ServedLoop:
@@ -41,6 +46,7 @@ def build(settings: AlertReceiverSettings, deps: AlertReceiverDeps) -> ServedLoo
         recorder=Recorders([DecisionCounter(deps.registry), deps.recorder]),
         clock=deps.clock,
         memory=Memory(settings.state_file),
+        sight=Sight(deps.activity, settle_s=settings.settle_s) if deps.activity is not None else None,
     )
     webhook = Webhook(stepper.deliver, default_namespace=settings.default_namespace)
     guarded = counted(RequireBasicAuth(webhook, credentials=deps.credentials), deps.registry)

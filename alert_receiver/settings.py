@@ -33,6 +33,19 @@ class AlertReceiverSettings:
         low=0.1,
         help="least time between two steps for one alert, and between two steps down; a label overrides it",
     )
+    prometheus_url: str = setting(
+        "", env="prometheus_url", help="base URL of Prometheus, asked before each step down; empty: not asked"
+    )
+    gateway_job: str = setting(
+        "gateway", env="prometheus_gateway_job", help="name of the Prometheus job that scrapes the gateways"
+    )
+    settle_s: float = setting(
+        30.0,
+        env="alert_settle_duration",
+        kind=duration,
+        low=0,
+        help="after measurements were missing, no step down until they have been there this long",
+    )
     state_file: Path | None = setting(  # noqa: RUF009 - it returns a dataclass field
         None, env="alert_receiver_state_file", kind=path, help="file in which firing alerts and descents are kept"
     )

@@ -14,6 +14,7 @@ import structlog
 from alert_receiver import deliveries
 from alert_receiver.memory import Memory
 from alert_receiver.settings import AlertReceiverSettings
+from alert_receiver.sight import Sight
 from alert_receiver.turns import Turns
 from runtime.deadlines import within
 from runtime.errors import BadInput, Conflict, NotFound, SpringtideError
@@ -42,12 +43,15 @@ class Stepper:
         recorder: Recorder,
         clock: Clock,
         memory: Memory,
+        sight: Sight | None = None,
     ) -> None:
+        """Without ``sight`` a resolved alert is taken at its word."""
         self._settings = settings
         self._target = target
         self._recorder = recorder
         self._clock = clock
         self._memory = memory
+        self._sight = sight
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._turns = Turns()
         self._intervals: dict[FunctionRef, float] = {}
@@ -103,6 +107,10 @@ class Stepper:
         refused = ownership.refusal(Writer.ALERT, policy, decision.before, decision.after)
         if refused is not None:
             decision, after = context.hold(refused, "not the alert path's to write", now), steps.undone(before, after)
+        if decision.after < decision.before and self._sight is not None:
+            obstacle = await self._sight.obstacle(ref, now)
+            if obstacle is not None:
+                decision, after = context.hold(Reason.NO_DATA, obstacle, now), steps.postponed(before, after)
         if decision.changes:
             # Whatever becomes of the write, cancellation included: until it is done the step was not made.
             self._remember(context, steps.undone(before, after))

@@ -136,6 +136,11 @@ def undone(before: StepHistory, after: StepHistory) -> StepHistory:
     return replace(after, stepped=before.stepped, last_step_down=before.last_step_down, descending=descending)
 
 
+def postponed(before: StepHistory, after: StepHistory) -> StepHistory:
+    """The history to keep when a step down has to wait for something other than its interval."""
+    return replace(undone(before, after), descending=True)
+
+
 def _not_ours(context: StepContext, now: Instant) -> Decision | None:
     """The hold for a function the alert path must not touch, or None."""
     policy = context.policy

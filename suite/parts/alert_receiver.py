@@ -13,6 +13,7 @@ from alert_receiver.settings import AlertReceiverSettings
 from runtime.clock import SystemClock
 from runtime.service import Service
 from scaler.provider_client import ProviderClient
+from scaler.sources.prometheus import PrometheusActivity
 from suite.parts.authentication import AuthSettings
 from suite.parts.foreground import serve
 from suite.parts.hold_reporter import HoldReporter
@@ -35,14 +36,22 @@ async def _assembled(settings: AlertReceiverSettings, auth: AuthSettings) -> Asy
     credentials = auth.credentials()
     provider = ProviderClient(settings.provider_url, credentials)
     holds = HoldReporter(provider)
+    activity = None
+    if settings.prometheus_url:
+        activity = PrometheusActivity(
+            settings.prometheus_url, deadline_s=settings.deadline_s, gateway_job=settings.gateway_job
+        )
     deps = AlertReceiverDeps(
         target=provider,
         credentials=credentials,
         registry=CollectorRegistry(),
         recorder=holds,
         clock=SystemClock(),
+        activity=activity,
     )
     try:
         yield [holds, build(settings, deps)]
     finally:
+        if activity is not None:
+            await activity.aclose()
         await provider.aclose()

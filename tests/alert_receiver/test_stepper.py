@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from alert_receiver.memory import Memory
 from alert_receiver.settings import AlertReceiverSettings
+from alert_receiver.sight import Sight
 from alert_receiver.stepper import Stepper
 from runtime.errors import BadInput, Conflict, NotFound, Unavailable
 from runtime.virtual_time import EPOCH, VirtualTimeLoop, run
 from scaler.core.steps import AlertEvent, AlertId, AlertStatus, StepHistory
 from scaler.core.vocabulary import FunctionRef, Instant, Reason
+from tests.fakes.activity import ScriptedActivity, silent_since, unknown
 from tests.fakes.cluster import Cluster, Decisions, Hook
 
 ECHO = FunctionRef("openfaas-fn", "echo")
@@ -39,6 +41,7 @@ class World:
     memory: Memory = field(default_factory=Memory)
     loop: VirtualTimeLoop = field(default_factory=VirtualTimeLoop)
     decisions: Decisions = field(default_factory=Decisions)
+    sight: Sight | None = None
 
     def __post_init__(self) -> None:
         self.cluster = Cluster(self.loop.clock)
@@ -48,6 +51,7 @@ class World:
             recorder=self.decisions,
             clock=self.loop.clock,
             memory=self.memory,
+            sight=self.sight,
         )
 
     def play(self, story: Callable[[], Awaitable[None]]) -> None:
@@ -610,3 +614,44 @@ def test_whatever_is_delivered_counts_stay_between_min_and_max_and_asleep_stays_
     if replicas == 0 or factor == "0":
         assert world.cluster.writes == []
     assert world.memory.descending() == []
+
+
+@pytest.mark.parametrize(("start", "steps"), [(20, [(20, 16), (16, 12), (12, 8), (8, 4), (4, 1)]), (5, [(5, 1)])])
+def test_descent_waits_while_load_is_not_measured_and_goes_on_when_it_has_been_for_a_while(
+    start: int, steps: list[tuple[int, int]]
+) -> None:
+    """Alertmanager resolves the alerts of a Prometheus that is gone: ten minutes of that take nothing away."""
+    source = ScriptedActivity(unknown("Prometheus cannot be asked"))
+    world = World(sight=Sight(source, settle_s=30))
+
+    async def story() -> None:
+        await world.cluster.deploy(ECHO, replicas=start)
+        assert await world.stepper.deliver([resolved()]) == []
+        await asyncio.sleep(600)
+        assert world.steps() == []
+        assert set(world.decisions.reasons()) == {Reason.NO_DATA}
+        source.script = silent_since(EPOCH)
+        await asyncio.sleep(60)
+
+    world.play(story)
+
+    assert [(before, after) for _, before, after in world.steps()] == steps
+    assert world.steps()[0][0] == 625
+
+
+def test_alert_that_fires_again_after_an_outage_finds_every_replica_there() -> None:
+    source = ScriptedActivity(unknown("Prometheus cannot be asked"))
+    world = World(sight=Sight(source, settle_s=30))
+
+    async def story() -> None:
+        await world.cluster.deploy(ECHO, replicas=17)
+        await world.stepper.deliver([resolved()])
+        await asyncio.sleep(100)
+        source.script = silent_since(EPOCH)
+        await asyncio.sleep(20)
+        await world.stepper.deliver([firing(starts_at="t1")])
+        await asyncio.sleep(100)
+
+    world.play(story)
+
+    assert [(before, after) for _, before, after in world.steps()] == [(17, 20)]

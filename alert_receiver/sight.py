@@ -1,0 +1,28 @@
+"""Whether load can be seen at all. Alertmanager resolves the alerts of a Prometheus that went away, too."""
+
+from __future__ import annotations
+
+from scaler.core.ports import ActivitySource
+from scaler.core.vocabulary import FunctionRef, Instant, NoData
+
+
+class Sight:
+    """Asked before a step down: a resolved alert says that load is gone only while load is being measured."""
+
+    def __init__(self, source: ActivitySource, *, settle_s: float) -> None:
+        """After an interruption the measurements must have been there for ``settle_s`` seconds: long enough for an
+        alert whose load never ended to fire again."""
+        self._source = source
+        self._settle_s = settle_s
+        self._blind_at: Instant | None = None
+
+    async def obstacle(self, ref: FunctionRef, now: Instant) -> str | None:
+        """Why the load on ``ref`` is not known; None when it is."""
+        measured = (await self._source.activity([ref], now)).get(ref)
+        in_flight = measured.in_flight if measured is not None else NoData("not measured")
+        if isinstance(in_flight, NoData):
+            self._blind_at = now
+            return f"load is not measured ({in_flight.why}), so the alert may have ended for that reason"
+        if self._blind_at is not None and now - self._blind_at < self._settle_s:
+            return f"load is measured again for less than {self._settle_s:g} s"
+        return None
