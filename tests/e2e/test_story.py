@@ -1,0 +1,91 @@
+"""The main job, on real input: alerts, silence and callers move a function's replicas."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CALLERS = 500
+LONG_CALL_S = 60
+
+HANDLER = """
+import time
+
+def handle(event, context):
+    time.sleep(float(event.query.get("seconds", 0)))
+    return {"statusCode": 200, "body": "answered"}
+"""
+
+
+@pytest.fixture
+def handler(tmp_path: Path) -> Path:
+    folder = tmp_path / "handler"
+    folder.mkdir()
+    (folder / "handler.py").write_text(HANDLER)
+    return folder
+
+
+def counts(events: list[dict[str, Any]], reason: str) -> list[tuple[int, int]]:
+    return [(e["before"], e["after"]) for e in events if e["reason"] == reason and e["before"] != e["after"]]
+
+
+def test_demo_tells_the_whole_story(fast_suite: Any) -> None:
+    result = fast_suite.springtide("demo", "--json", timeout_s=150)
+
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert all({"t", "function", "before", "after", "reason"} <= event.keys() for event in events)
+    assert counts(events, "alert_firing") == [(1, 5), (5, 9), (9, 13), (13, 17), (17, 20)]
+    assert counts(events, "alert_resolved") == [(20, 16), (16, 12), (12, 8), (8, 4), (4, 1)]
+    assert counts(events, "idle") == [(1, 0)]
+    assert counts(events, "wake") == [(0, 1)]
+
+
+def test_burst_on_a_sleeping_function_is_one_wake_and_all_answered(fast_suite: Any, handler: Path) -> None:
+    fast_suite.deploy("burst", handler)
+    fast_suite.scale("burst", 0)
+    before = len(counts(fast_suite.decisions("burst"), "wake"))
+
+    async def burst() -> list[int]:
+        async with fast_suite.async_client() as client:
+            replies = await asyncio.gather(*(client.get("/function/burst") for _ in range(CALLERS)))
+        return [reply.status_code for reply in replies]
+
+    assert asyncio.run(burst()) == [200] * CALLERS
+    assert counts(fast_suite.decisions("burst"), "wake")[before:] == [(0, 1)]
+
+
+def test_long_call_survives_idling_resolving_updating_and_shrinking(fast_suite: Any, handler: Path) -> None:
+    """One call outlasts everything that removes replicas; it is on a replica that each of them would take."""
+    fast_suite.deploy("long", handler, zero="true", zero_duration="3s")
+
+    async def story() -> tuple[int, list[int]]:
+        async with fast_suite.async_client(LONG_CALL_S + 60) as client:
+            call = asyncio.create_task(client.get("/function/long", params={"seconds": LONG_CALL_S}))
+            replicas = []
+            await asyncio.sleep(8)  # Longer than the idle time and several sweeps: the call must keep it awake.
+            replicas.append(await asyncio.to_thread(fast_suite.replicas, "long"))
+            await asyncio.to_thread(fast_suite.scale, "long", 5)
+            await asyncio.to_thread(resolve_alert, fast_suite, "long")
+            await asyncio.to_thread(fast_suite.deploy, "long", handler, zero="true", zero_duration="3s")
+            await asyncio.to_thread(fast_suite.scale, "long", 1)
+            replicas.append(await asyncio.to_thread(fast_suite.replicas, "long"))
+            return (await call).status_code, replicas
+
+    assert asyncio.run(story()) == (200, [1, 1])
+
+
+def resolve_alert(suite: Any, name: str) -> None:
+    alert = {
+        "status": "resolved",
+        "labels": {"alertname": "APIHighInvocationRate", "function_name": f"{name}.openfaas-fn"},
+        "startsAt": "2026-01-01T00:00:00Z",
+        "fingerprint": f"long-{name}",
+    }
+    with suite.client() as client:
+        response = client.post("/system/alert", json={"version": "4", "status": "resolved", "alerts": [alert]})
+        assert response.status_code == 200, response.text
