@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from provider.json_fields import flag_of, list_of, strings_of, text_of
 from runtime.errors import BadInput
 from scaler.core.policy import ScalePolicy
 from scaler.core.vocabulary import DEFAULT_NAMESPACE, Function, FunctionRef
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 NAME_RULE = "lower-case letters, digits and '-', at most 63, starting and ending with a letter or digit"
 
@@ -58,6 +60,13 @@ def check_name(what: str, name: str) -> str:
     return name
 
 
+def check_namespace(name: str, labels: Mapping[str, str], annotations: Mapping[str, str]) -> None:
+    """Raises BadInput unless it may hold functions: a valid name, and marked with ``openfaas`` = 1 or true."""
+    check_name("namespace", name)
+    if not {labels.get("openfaas"), annotations.get("openfaas")} & {"1", "true"}:
+        raise BadInput(f"namespace {name}: not marked for functions; add the label or annotation openfaas=1")
+
+
 def spec_from_json(value: Any, *, default_namespace: str = DEFAULT_NAMESPACE) -> FunctionSpec:
     """Parse a FunctionDeployment. Raises BadInput listing everything wrong, one problem a line.
 
@@ -66,9 +75,9 @@ def spec_from_json(value: Any, *, default_namespace: str = DEFAULT_NAMESPACE) ->
     if not isinstance(value, dict):
         raise BadInput("the body must be a JSON object describing a function")
     problems: list[str] = []
-    name = _text(value, "service", problems)
-    namespace = _text(value, "namespace", problems) or default_namespace
-    image = _text(value, "image", problems)
+    name = text_of(value, "service", problems)
+    namespace = text_of(value, "namespace", problems) or default_namespace
+    image = text_of(value, "image", problems)
     for what, given in (("service", name), ("namespace", namespace)):
         try:
             check_name(what, given)
@@ -76,20 +85,29 @@ def spec_from_json(value: Any, *, default_namespace: str = DEFAULT_NAMESPACE) ->
             problems.append(str(error))
     if not image:
         problems.append("image: missing; name the container image, or any word where functions run as processes")
-    labels = _strings(value, "labels", problems)
+    env_process = text_of(value, "envProcess", problems)
+    env_vars = strings_of(value, "envVars", problems)
+    problems += [
+        f"envVars: {key!r} cannot name an environment variable; use characters other than '=' and NUL"
+        for key in env_vars
+        if not key or "=" in key or "\0" in key
+    ]
+    if any("\0" in text for text in (env_process, *env_vars.values())):
+        problems.append("envProcess, envVars: a NUL character cannot be passed to a process; remove it")
+    labels = strings_of(value, "labels", problems)
     problems += ScalePolicy.from_labels(labels)[1]
     spec = FunctionSpec(
         ref=FunctionRef(namespace, name),
         image=image,
-        env_process=_text(value, "envProcess", problems),
-        env_vars=_strings(value, "envVars", problems),
-        constraints=_list(value, "constraints", problems),
-        secrets=_list(value, "secrets", problems),
+        env_process=env_process,
+        env_vars=env_vars,
+        constraints=list_of(value, "constraints", problems),
+        secrets=list_of(value, "secrets", problems),
         labels=labels,
-        annotations=_strings(value, "annotations", problems),
-        limits=_strings(value, "limits", problems),
-        requests=_strings(value, "requests", problems),
-        read_only_root_filesystem=value.get("readOnlyRootFilesystem") is True,
+        annotations=strings_of(value, "annotations", problems),
+        limits=strings_of(value, "limits", problems),
+        requests=strings_of(value, "requests", problems),
+        read_only_root_filesystem=flag_of(value, "readOnlyRootFilesystem", problems),
     )
     if problems:
         raise BadInput("\n".join(problems))
@@ -122,10 +140,12 @@ def status_to_json(status: FunctionStatus) -> dict[str, Any]:
 
 
 def rfc3339(instant: float | None) -> str:
-    """An instant in RFC 3339; the zero time when unknown."""
+    """An instant in RFC 3339, the zero time when unknown. Never later than it was, so that ``since`` it includes it."""
     if instant is None:
         return "0001-01-01T00:00:00Z"
-    return datetime.fromtimestamp(instant, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    parts, whole = instant.as_integer_ratio()
+    at = EPOCH + timedelta(microseconds=parts * 1_000_000 // whole)
+    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _optional(spec: FunctionSpec) -> dict[str, Any]:
@@ -141,33 +161,3 @@ def _optional(spec: FunctionSpec) -> dict[str, Any]:
         "readOnlyRootFilesystem": spec.read_only_root_filesystem,
     }
     return {key: item for key, item in value.items() if item}
-
-
-def _text(value: dict[str, Any], key: str, problems: list[str]) -> str:
-    item = value.get(key)
-    if item is None:
-        return ""
-    if not isinstance(item, str):
-        problems.append(f"{key}: must be a string, not {item!r}")
-        return ""
-    return item
-
-
-def _strings(value: dict[str, Any], key: str, problems: list[str]) -> dict[str, str]:
-    item = value.get(key)
-    if item is None:
-        return {}
-    if not isinstance(item, dict) or not all(isinstance(text, str) for text in item.values()):
-        problems.append(f"{key}: must be an object of strings, not {item!r}")
-        return {}
-    return dict(item)
-
-
-def _list(value: dict[str, Any], key: str, problems: list[str]) -> tuple[str, ...]:
-    item = value.get(key)
-    if item is None:
-        return ()
-    if not isinstance(item, list) or not all(isinstance(text, str) for text in item):
-        problems.append(f"{key}: must be a list of strings, not {item!r}")
-        return ()
-    return tuple(item)

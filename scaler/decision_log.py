@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from runtime.errors import BadInput
@@ -14,6 +15,12 @@ from scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Write
 MOST_DECISIONS = 10_000
 MOST_UNREAD = 1_000
 """A follower that lags further behind loses the oldest it has not read."""
+
+MOST_HOLDS = 10_000
+"""Pairs of function and writer whose last hold is remembered; beyond it the oldest is told again if it recurs."""
+
+MOST_DETAIL = 2_000
+"""Characters kept of a detail that came in as JSON."""
 
 
 def to_json(decision: Decision) -> dict[str, Any]:
@@ -35,14 +42,28 @@ def from_json(value: Any) -> Decision:
         return Decision(
             ref=FunctionRef.parse(value["function"]),
             writer=Writer(value["writer"]),
-            before=int(value["before"]),
-            after=int(value["after"]),
+            before=_replicas(value["before"]),
+            after=_replicas(value["after"]),
             reason=Reason(value["reason"]),
-            detail=str(value.get("detail", "")),
-            at=Instant(float(value["t"])),
+            detail=str(value.get("detail", ""))[:MOST_DETAIL],
+            at=_instant(value["t"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except KeyError as error:
+        raise BadInput(f"not a decision: {error} is missing") from error
+    except (TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"not a decision: {error}") from error
+
+
+def _replicas(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is not a number of replicas")
+    return value
+
+
+def _instant(value: Any) -> Instant:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is not an instant in seconds")
+    return Instant(float(value))
 
 
 class DecisionLog:
@@ -63,7 +84,7 @@ class DecisionLog:
         elif self._last_hold.get(key) is decision.reason:
             return
         else:
-            self._last_hold[key] = decision.reason
+            self._remember_hold(key, decision.reason)
         self._decisions.append(decision)
         for queue in self._followers:
             if queue.full():
@@ -79,7 +100,7 @@ class DecisionLog:
         """Decisions at or after ``instant``, oldest first; of one function or of all."""
         return [d for d in self._decisions if d.at >= instant and ref in (None, d.ref)]
 
-    async def follow(self, instant: float, ref: FunctionRef | None = None) -> AsyncIterator[Decision]:
+    async def follow(self, instant: float, ref: FunctionRef | None = None) -> AsyncGenerator[Decision, None]:
         """Those since ``instant``, then each new one as it is recorded, for ever."""
         queue: asyncio.Queue[Decision] = asyncio.Queue(MOST_UNREAD)
         past = self.since(instant, ref)
@@ -89,10 +110,16 @@ class DecisionLog:
                 yield decision
             while True:
                 decision = await queue.get()
-                if ref in (None, decision.ref):
+                if decision.at >= instant and ref in (None, decision.ref):
                     yield decision
         finally:
             self._followers.discard(queue)
+
+    def _remember_hold(self, key: tuple[FunctionRef, Writer], reason: Reason) -> None:
+        self._last_hold.pop(key, None)
+        self._last_hold[key] = reason
+        if len(self._last_hold) > MOST_HOLDS:
+            del self._last_hold[next(iter(self._last_hold))]
 
 
 class Recorders:

@@ -6,6 +6,7 @@ One client per process; every call has a deadline. It works against any OpenFaaS
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -32,7 +33,11 @@ class ProviderClient:
         headers = {"User-Agent": "springtide"}
         if credentials is not None:
             headers["Authorization"] = credentials.header
-        self._http = httpx.AsyncClient(base_url=base_url.rstrip("/"), headers=headers, timeout=timeout_s)
+        self._timeout_s = timeout_s
+        # Proxies from the environment are for the outside world, not for calls between our own parts.
+        self._http = httpx.AsyncClient(
+            base_url=base_url.rstrip("/"), headers=headers, timeout=timeout_s, trust_env=False
+        )
 
     def __repr__(self) -> str:
         return f"<ProviderClient {self._http.base_url}>"
@@ -41,15 +46,11 @@ class ProviderClient:
         await self._http.aclose()
 
     async def list_functions(self) -> Sequence[Function]:
+        """A list says nothing of versions: they are empty here, and ``read`` has them."""
         namespaces: list[str | None] = []
         with contextlib.suppress(NotFound, Unsupported):
-            namespaces = list(await self._json("GET", "/system/namespaces"))
-        functions: list[Function] = []
-        for namespace in namespaces or [None]:
-            params = {"namespace": namespace} if namespace else {}
-            items = await self._json("GET", "/system/functions", params=params)
-            functions += [_function(item, namespace) for item in items or []]
-        return functions
+            namespaces = _items(await self._json("GET", "/system/namespaces"))
+        return [function for namespace in namespaces or [None] for function in await self._functions_of(namespace)]
 
     async def read(self, ref: FunctionRef) -> Function:
         response = await self._request("GET", _function_path(ref), params={"namespace": ref.namespace})
@@ -61,7 +62,7 @@ class ProviderClient:
             headers[WRITER_HEADER] = json.dumps(decision_log.to_json(decision))
         response = await self._request(
             "POST",
-            f"/system/scale-function/{quote(ref.name)}",
+            f"/system/scale-function/{quote(ref.name, safe='')}",
             params={"namespace": ref.namespace},
             json={"serviceName": ref.name, "replicas": replicas, "namespace": ref.namespace},
             headers=headers,
@@ -92,12 +93,24 @@ class ProviderClient:
                         yield event
         raise Unavailable("the provider closed the endpoint stream")
 
+    async def _functions_of(self, namespace: str | None) -> list[Function]:
+        params = {"namespace": namespace} if namespace else {}
+        try:
+            items = _items(await self._json("GET", "/system/functions", params=params))
+        except NotFound as error:
+            if namespace is None:
+                raise Unavailable(f"provider: lists no functions: {error}") from error
+            return []  # Deleted since the namespaces were listed.
+        return [_function(item, namespace) for item in items]
+
     async def _json(self, method: str, path: str, **arguments: Any) -> Any:
         return _decoded(await self._request(method, path, **arguments))
 
     async def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         with _translated():
-            response = await self._http.request(method, path, **arguments)
+            # httpx's own time-out starts anew with every byte; this one is for the whole call.
+            async with asyncio.timeout(self._timeout_s):
+                response = await self._http.request(method, path, **arguments)
         if not response.is_success:
             raise _failure(response)
         return response
@@ -109,6 +122,8 @@ def _translated() -> Iterator[None]:
         yield
     except httpx.HTTPError as error:
         raise Unavailable(f"provider: {type(error).__name__}: {error}") from error
+    except TimeoutError as error:
+        raise Unavailable("provider: no whole answer in time") from error
 
 
 def _failure(response: httpx.Response) -> SpringtideError:
@@ -123,8 +138,15 @@ def _decoded(response: httpx.Response) -> Any:
         raise Unavailable(f"provider: not JSON: {response.text[:200]!r}") from error
 
 
+def _items(value: Any) -> list[Any]:
+    """A JSON list; null is how some providers write an empty one."""
+    if value is not None and not isinstance(value, list):
+        raise Unavailable(f"provider: not a list: {str(value)[:200]}")
+    return value or []
+
+
 def _function_path(ref: FunctionRef) -> str:
-    return f"/system/function/{quote(ref.name)}"
+    return f"/system/function/{quote(ref.name, safe='')}"
 
 
 def _version(response: httpx.Response) -> str:

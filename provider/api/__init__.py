@@ -1,0 +1,11 @@
+"""The REST API over any provider: OpenFaaS's ``/system`` routes, our endpoint stream and decision log, and invocation.
+
+One module per noun. A handler turns a request into one call of a Protocol in ``provider.ports`` and the result into
+JSON; errors become statuses in one place (``application``). Must not keep state of its own but for the decision log
+and the table of endpoints that the invoke proxy picks from.
+"""
+
+from provider.api.info import Version
+from provider.api.service import ProviderApi, ProviderApiDeps, ProviderApiSettings, build
+
+__all__ = ["ProviderApi", "ProviderApiDeps", "ProviderApiSettings", "Version", "build"]

@@ -1,0 +1,77 @@
+"""The API as one ASGI application: routes, who may call them, and what each error looks like from outside."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from prometheus_client import CollectorRegistry
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from provider.api import decisions, endpoints, functions, info, logs, namespaces, scaling, secrets
+from provider.api.bodies import MOST_BODY_BYTES, BoundBody, NamespaceRule
+from provider.api.info import Version
+from provider.api.measured import Measured
+from provider.ports import Provider
+from runtime.basic_auth import App, Credentials, RequireBasicAuth
+from runtime.errors import SpringtideError, status_of
+from scaler.core.ports import Clock
+from scaler.decision_log import DecisionLog
+
+OPEN_PATHS = ("/healthz", "/metrics")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the routes work with. ``stopping`` ends every stream that would otherwise go on for ever."""
+
+    provider: Provider
+    decisions: DecisionLog
+    clock: Clock
+    registry: CollectorRegistry
+    version: Version
+    stopping: asyncio.Event
+    heartbeat_s: float
+    namespaces: NamespaceRule
+
+
+def routes(parts: Parts) -> list[APIRoute]:
+    """Every route but invocation."""
+    routers = (
+        functions.router(parts.provider, parts.decisions, parts.namespaces),
+        scaling.router(parts.provider, parts.decisions, parts.clock, namespaces=parts.namespaces),
+        secrets.router(parts.provider, parts.namespaces),
+        namespaces.router(parts.provider),
+        logs.router(parts.provider, parts.stopping, parts.namespaces),
+        endpoints.router(parts.provider, parts.stopping, heartbeat_s=parts.heartbeat_s),
+        decisions.router(parts.decisions, parts.stopping, parts.namespaces),
+        info.router(parts.provider, parts.version, parts.registry),
+    )
+    return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+
+
+def application(parts: Parts, *, credentials: Credentials | None, body_deadline_s: float) -> App:
+    """The routes behind authentication, which denies by default, with every request counted and every body bounded."""
+    known = routes(parts)
+    api = FastAPI(openapi_url=None, routes=list(known))
+    api.add_exception_handler(SpringtideError, _explain)
+    api.add_exception_handler(HTTPException, _refuse)
+    bounded = BoundBody(api, most_bytes=MOST_BODY_BYTES, deadline_s=body_deadline_s)
+    guarded = RequireBasicAuth(bounded, credentials=credentials, open_paths=OPEN_PATHS)
+    return Measured(guarded, paths=[route.path for route in known], registry=parts.registry, clock=parts.clock)
+
+
+async def _explain(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, SpringtideError)
+    return PlainTextResponse(str(error), status_of(error))
+
+
+async def _refuse(_request: Request, error: Exception) -> Response:
+    """The framework's own refusals: no such path, no such verb, a body out of bounds."""
+    assert isinstance(error, HTTPException)
+    text = {404: "404 page not found", 405: ""}.get(error.status_code, error.detail)
+    return PlainTextResponse(text, error.status_code, headers=error.headers)

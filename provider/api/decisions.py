@@ -1,0 +1,78 @@
+"""``/system/scaling/decisions``: what was decided about replicas and why, told by every part, read by people."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from provider.api import queries
+from provider.api.bodies import NamespaceRule, read_json
+from provider.api.lines import LineStream
+from runtime.errors import BadInput, Unprocessable
+from scaler import decision_log
+from scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason
+from scaler.decision_log import DecisionLog
+
+MOST_REPORTED = 1_000
+"""Decisions in one report."""
+
+
+def router(log: DecisionLog, stopping: asyncio.Event, namespaces: NamespaceRule) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/system/scaling/decisions")
+    async def read(request: Request) -> Response:
+        asked = request.query_params
+        ref = FunctionRef.parse(asked["function"], namespaces.default) if asked.get("function") else None
+        since = queries.instant("since", asked.get("since")) or Instant(0.0)
+        reason = _reason(asked.get("reason"))
+
+        def encode(decision: Decision) -> bytes:
+            if reason not in (None, decision.reason):
+                return b""
+            return json.dumps(decision_log.to_json(decision)).encode() + b"\n"
+
+        following = queries.flag(asked.get("follow"))
+        decisions = log.follow(since, ref) if following else _each(log.since(since, ref))
+        return LineStream(decisions, encode, stopping=stopping)
+
+    @routes.post("/system/scaling/decisions")
+    async def report(request: Request) -> Response:
+        for decision in await _reported(request):
+            log.record(decision)
+        return Response(status_code=202)
+
+    return routes
+
+
+async def _reported(request: Request) -> list[Decision]:
+    body = await read_json(request)
+    if not isinstance(body, list) or len(body) > MOST_REPORTED:
+        raise BadInput(f"the body must be a list of at most {MOST_REPORTED} decisions")
+    decisions: list[Decision] = []
+    problems: list[str] = []
+    for number, item in enumerate(body):
+        try:
+            decisions.append(decision_log.from_json(item))
+        except BadInput as error:
+            problems.append(f"[{number}]: {error}")
+    if problems:
+        raise BadInput("\n".join(problems))
+    return decisions
+
+
+def _reason(text: str | None) -> Reason | None:
+    try:
+        return Reason(text) if text else None
+    except ValueError:
+        raise Unprocessable(f"reason: {text!r} is none of {', '.join(Reason)}") from None
+
+
+async def _each(decisions: list[Decision]) -> AsyncIterator[Decision]:
+    for decision in decisions:
+        yield decision

@@ -1,0 +1,66 @@
+"""``/system/functions`` and ``/system/function/{name}``: deploy, update, delete, list, describe."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from provider.api import queries
+from provider.api.bodies import NamespaceRule, allowed_namespace, read_json, read_object
+from provider.json_fields import text_of
+from provider.ports import Provider
+from provider.spec import FunctionSpec, check_name, spec_from_json, status_to_json
+from runtime.errors import BadInput
+from scaler.core.vocabulary import FunctionRef
+from scaler.decision_log import DecisionLog
+
+
+def router(provider: Provider, decisions: DecisionLog, namespaces: NamespaceRule) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/system/functions")
+    async def list_functions(request: Request) -> Response:
+        statuses = await provider.statuses(namespaces.of(request))
+        return JSONResponse([status_to_json(status) for status in statuses])
+
+    @routes.post("/system/functions")
+    async def deploy(request: Request) -> Response:
+        await provider.deploy(await _spec(request, namespaces))
+        return Response(status_code=202)
+
+    @routes.put("/system/functions")
+    async def update(request: Request) -> Response:
+        await provider.update(await _spec(request, namespaces))
+        return Response(status_code=202)
+
+    @routes.delete("/system/functions")
+    async def delete(request: Request) -> Response:
+        ref = await _named_in_body(request, namespaces)
+        await provider.delete(ref)
+        decisions.forget(ref)
+        return Response(status_code=202)
+
+    @routes.get("/system/function/{name}")
+    async def describe(request: Request, name: str) -> Response:
+        usage = queries.flag(request.query_params.get("usage"))
+        status = await provider.status(FunctionRef(namespaces.of(request), name), usage=usage)
+        return JSONResponse(status_to_json(status), headers={"ETag": f'"{status.function.scale.version}"'})
+
+    return routes
+
+
+async def _spec(request: Request, namespaces: NamespaceRule) -> FunctionSpec:
+    body = await read_json(request)
+    spec = spec_from_json(body, default_namespace=namespaces.of_query(request))
+    allowed_namespace(spec.ref.namespace)
+    return spec
+
+
+async def _named_in_body(request: Request, namespaces: NamespaceRule) -> FunctionRef:
+    body = await read_object(request)
+    problems: list[str] = []
+    name = text_of(body, "functionName", problems)
+    if problems:
+        raise BadInput(problems[0])
+    return FunctionRef(namespaces.of(request, body), check_name("functionName", name))

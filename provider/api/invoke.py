@@ -1,0 +1,183 @@
+"""``/function/{name}``: passes a call to one of the function's replicas, byte by byte in both directions.
+
+An ASGI application of its own beside the FastAPI one. The gateway calls replicas directly and does not come through
+here; this is for callers that know only the provider.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from urllib.parse import unquote
+
+import httpx
+from starlette.requests import ClientDisconnect
+
+from provider.api.endpoint_table import EndpointTable
+from runtime.basic_auth import Receive, Scope, Send
+from scaler.core.vocabulary import FunctionRef
+from scaler.endpoint_stream import Endpoint
+
+PREFIX = "/function/"
+VERBS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
+CONNECT_S = 5.0
+MOST_CONNECTIONS, MOST_IDLE, IDLE_S = 4096, 1024, 5.0
+
+Headers = list[tuple[bytes, bytes]]
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+NOT_TO_REPLICA = HOP_BY_HOP | {b"host", b"expect"}
+NOT_TO_CALLER = HOP_BY_HOP | {b"date"}  # Our server writes its own date.
+
+
+class _Upload:
+    """The request's body as the caller sends it; afterwards, word of the caller's leaving."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._over = asyncio.Event()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._chunks()
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            more = message.get("more_body", False)
+            if message.get("body"):
+                yield message["body"]
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Nobody reads the body any more."""
+        self._over.set()
+
+    async def caller_left(self) -> None:
+        await self._over.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+class InvokeProxy:
+    """Streams calls to replicas. Picks among the ready ones at random."""
+
+    def __init__(self, endpoints: EndpointTable, *, read_timeout_s: float, default_namespace: str) -> None:
+        """``read_timeout_s`` is how long a replica may be silent, before its answer or within it."""
+        self._endpoints = endpoints
+        self._default_namespace = default_namespace
+        limits = httpx.Limits(
+            max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_IDLE, keepalive_expiry=IDLE_S
+        )
+        # A transport and not a client: no redirects, no cookies, no proxies from the environment.
+        self._transport = httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
+        self._timeout = httpx.Timeout(read_timeout_s, connect=CONNECT_S, pool=CONNECT_S).as_dict()
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in VERBS:
+            await _answer(send, 405)
+            return
+        name, _, rest = scope["raw_path"].removeprefix(PREFIX.encode()).partition(b"/")
+        name = unquote(name.decode("latin-1"))
+        function = self._endpoints.of(FunctionRef.parse(name, self._default_namespace))
+        if not name:
+            await _answer(send, 400, "name: missing; call /function/NAME")
+        elif function is None:
+            await _answer(send, 404, f"no function {name}", internal=True)
+        elif not function.endpoints:
+            await _answer(send, 503, f"No endpoints available for: {name}.", internal=True)
+        else:
+            upload = _Upload(receive)
+            request = self._request(scope, random.choice(function.endpoints), b"/" + rest, upload)
+            await _until_caller_leaves(self._forward(request, upload, name, send), upload)
+
+    def _request(self, scope: Scope, endpoint: Endpoint, path: bytes, upload: _Upload) -> httpx.Request:
+        names = {key for key, _ in scope["headers"]}
+        with_body = b"content-length" in names or b"transfer-encoding" in names
+        if not with_body:
+            upload.give_up()
+        query: bytes = scope["query_string"]
+        return httpx.Request(
+            scope["method"],
+            httpx.URL(scheme="http", host=endpoint.host, port=endpoint.port, path="/"),
+            headers=_end_to_end(scope["headers"], NOT_TO_REPLICA),
+            content=upload if with_body else None,
+            # The caller's own bytes: parsing them into the URL would lose escapes and dots.
+            extensions={"target": path + b"?" + query if query else path, "timeout": self._timeout},
+        )
+
+    async def _forward(self, request: httpx.Request, upload: _Upload, name: str, send: Send) -> None:
+        try:
+            response = await self._transport.handle_async_request(request)
+        except ClientDisconnect:
+            return
+        except httpx.HTTPError:
+            await _answer(send, 500, f"Can't reach service for: {name}.", internal=True)
+            return
+        upload.give_up()
+        headers = _answered_headers(request, response)
+        try:
+            await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+            async for chunk in response.aiter_raw():
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except httpx.HTTPError:
+            return  # Leaving the answer unfinished makes the server break the connection: the caller must notice.
+        finally:
+            await response.aclose()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _until_caller_leaves(forwarding: Coroutine[None, None, None], upload: _Upload) -> None:
+    """A caller who left ends the call at the replica, too."""
+    call, left = asyncio.create_task(forwarding), asyncio.create_task(upload.caller_left())
+    try:
+        await asyncio.wait([call, left], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        call.cancel()
+        left.cancel()
+        await asyncio.gather(call, left, return_exceptions=True)
+    if not call.cancelled():
+        call.result()
+
+
+def _end_to_end(headers: Iterable[tuple[bytes, bytes]], dropped: frozenset[bytes]) -> Headers:
+    """Without the headers that concern one connection only, by rule or because ``Connection`` names them."""
+    headers = [(name.lower(), value) for name, value in headers]
+    named = {word.strip().lower() for name, value in headers if name == b"connection" for word in value.split(b",")}
+    return [(name, value) for name, value in headers if name not in dropped and name not in named]
+
+
+def _answered_headers(request: httpx.Request, response: httpx.Response) -> Headers:
+    """The answer's headers; without a type, the request's, as OpenFaaS has it."""
+    headers = _end_to_end(response.headers.raw, NOT_TO_CALLER)
+    if not any(name == b"content-type" for name, _ in headers):
+        asked = request.headers.get("content-type", "text/plain")
+        headers.append((b"content-type", asked.encode("latin-1")))
+    return headers
+
+
+async def _answer(send: Send, status: int, text: str = "", *, internal: bool = False) -> None:
+    body = text.encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    if internal:
+        headers.append((b"x-openfaas-internal", b"proxy"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

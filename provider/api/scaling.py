@@ -1,0 +1,72 @@
+"""``/system/scale-function/{name}``: replicas by compare-and-set, and the decision behind each write kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from provider.api.bodies import NamespaceRule, read_object
+from provider.ports import Provider
+from runtime.errors import BadInput
+from scaler import decision_log
+from scaler.core.ports import Clock
+from scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Reason, Writer
+from scaler.decision_log import DecisionLog
+from scaler.provider_client import WRITER_HEADER
+
+
+def router(provider: Provider, decisions: DecisionLog, clock: Clock, *, namespaces: NamespaceRule) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.post("/system/scale-function/{name}")
+    async def scale(request: Request, name: str) -> Response:
+        body = await read_object(request)
+        ref = FunctionRef(namespaces.of(request, body), name)
+        replicas = _replicas(body)
+        given = _decision(request, ref, replicas)
+        before = await provider.read(ref)
+        after = await provider.write(ref, replicas, expect=_expected(request), decision=given)
+        decisions.record(given or _by_a_person(before, replicas, Instant(clock.wall())))
+        return Response(status_code=202, headers={"ETag": f'"{after.version}"'})
+
+    return routes
+
+
+def _replicas(body: Mapping[str, Any]) -> int:
+    value = body.get("replicas")
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise BadInput(f"replicas: must be a whole number, zero or more, not {value!r}")
+    return value
+
+
+def _expected(request: Request) -> str | None:
+    """The version in ``If-Match``, None where any will do."""
+    text = request.headers.get("if-match", "").strip()
+    return None if text in ("", "*") else text.removeprefix("W/").strip('"')
+
+
+def _decision(request: Request, ref: FunctionRef, replicas: int) -> Decision | None:
+    """The decision the writer sent along, which must be about this very write: the log is evidence."""
+    text = request.headers.get(WRITER_HEADER)
+    if text is None:
+        return None
+    try:
+        decision = decision_log.from_json(json.loads(text))
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{WRITER_HEADER}: not JSON: {error}") from error
+    if (decision.ref, decision.after) != (ref, replicas):
+        raise BadInput(
+            f"{WRITER_HEADER}: says {decision.ref} to {decision.after} replicas, the request says {ref} to {replicas}"
+        )
+    return decision
+
+
+def _by_a_person(before: Function, replicas: int, now: Instant) -> Decision:
+    return Decision(
+        before.ref, Writer.PERSON, before.scale.desired, replicas, Reason.MANUAL, "asked for through the API", now
+    )

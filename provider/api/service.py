@@ -1,0 +1,136 @@
+"""The API as a Service."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry
+
+from provider.api.application import Parts, application
+from provider.api.bodies import NamespaceRule
+from provider.api.endpoint_table import EndpointTable
+from provider.api.info import Version
+from provider.api.invoke import PREFIX, InvokeProxy
+from provider.ports import Provider
+from runtime.asgi_server import AsgiServer
+from runtime.basic_auth import App, Credentials, Receive, Scope, Send
+from runtime.clock import SystemClock
+from runtime.settings import duration, integer, setting
+from scaler.core.ports import Clock
+from scaler.core.vocabulary import DEFAULT_NAMESPACE
+from scaler.decision_log import DecisionLog
+from scaler.endpoint_stream import HEARTBEAT_S
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderApiSettings:
+    host: str = setting("127.0.0.1", env="host", help="address to listen on")
+    port: int = setting(8081, env="port", kind=integer, low=0, high=65535, help="port to listen on; 0 picks a free one")
+    default_namespace: str = setting(
+        DEFAULT_NAMESPACE, env="function_namespace", help="namespace of functions that name none"
+    )
+    read_timeout_s: float = setting(
+        60.0,
+        env="read_timeout",
+        kind=duration,
+        low=0.1,
+        help="longest wait for a request's body, and for a replica that says nothing",
+    )
+    grace_s: float = setting(
+        5.0, env="shutdown_grace", kind=duration, low=0, high=3600, help="time for open requests to finish on stop"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderApiDeps:
+    """``credentials`` None switches authentication off."""
+
+    provider: Provider
+    credentials: Credentials | None
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    clock: Clock = field(default_factory=SystemClock)
+    decisions: DecisionLog = field(default_factory=DecisionLog)
+    version: Version = field(default_factory=Version.installed)
+
+
+class ProviderApi:
+    """Serves a provider that others own: stopping the API leaves the provider and its replicas alone."""
+
+    name = "provider-api"
+
+    def __init__(
+        self, server: AsgiServer, endpoints: EndpointTable, invoke: InvokeProxy, *, stopping: asyncio.Event
+    ) -> None:
+        self._server, self._endpoints, self._invoke = server, endpoints, invoke
+        self._stopping = stopping
+
+    def __repr__(self) -> str:
+        return f"<ProviderApi {self._server!r} {self._endpoints!r}>"
+
+    @property
+    def port(self) -> int:
+        """The port really bound, also when 0 was asked for."""
+        return self._server.port
+
+    async def start(self) -> None:
+        await self._endpoints.start()
+        await self._server.start()
+
+    async def stop(self) -> None:
+        self._stopping.set()
+        await self._server.stop()
+        await self._endpoints.stop()
+        await self._invoke.aclose()
+
+    async def wait(self) -> None:
+        ends = [asyncio.create_task(self._server.wait()), asyncio.create_task(self._endpoints.wait())]
+        try:
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in ends:
+                task.cancel()
+            await asyncio.gather(*ends, return_exceptions=True)
+        for task in done:
+            if not task.cancelled():
+                task.result()
+
+
+def build(settings: ProviderApiSettings, deps: ProviderApiDeps) -> ProviderApi:
+    """A Service that serves ``deps.provider`` until stopped."""
+    stopping = asyncio.Event()
+    parts = Parts(
+        provider=deps.provider,
+        decisions=deps.decisions,
+        clock=deps.clock,
+        registry=deps.registry,
+        version=deps.version,
+        stopping=stopping,
+        heartbeat_s=HEARTBEAT_S,
+        namespaces=NamespaceRule(settings.default_namespace),
+    )
+    api = application(parts, credentials=deps.credentials, body_deadline_s=settings.read_timeout_s)
+    endpoints = EndpointTable(deps.provider)
+    invoke = InvokeProxy(
+        endpoints, read_timeout_s=settings.read_timeout_s, default_namespace=settings.default_namespace
+    )
+    server = AsgiServer(
+        _dispatch(api, invoke),
+        name=ProviderApi.name,
+        host=settings.host,
+        port=settings.port,
+        grace_s=settings.grace_s,
+    )
+    return ProviderApi(server, endpoints, invoke, stopping=stopping)
+
+
+def _dispatch(api: App, invoke: App) -> App:
+    """Invocations are open and stay out of the framework; everything else goes to ``api``."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        inner = invoke if scope["path"].startswith(PREFIX) else api
+        await inner(scope, receive, send)
+
+    return app

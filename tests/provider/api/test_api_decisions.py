@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from provider.api.decisions import MOST_REPORTED
+from scaler import decision_log
+from scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
+from tests.provider.api.conftest import Play
+from tests.provider.api.served import Served
+
+PATH = "/system/scaling/decisions"
+UP = Decision(FunctionRef("openfaas-fn", "echo"), Writer.ALERT, 1, 5, Reason.ALERT_FIRING, "up", Instant(1000.0))
+IDLE = Decision(FunctionRef("openfaas-fn", "echo"), Writer.IDLER, 5, 0, Reason.IDLE, "idle", Instant(2000.0))
+OTHER = Decision(FunctionRef("dev", "echo"), Writer.WAKE, 0, 1, Reason.WAKE, "wake", Instant(3000.0))
+
+
+def body(*decisions: Decision) -> list[dict[str, object]]:
+    return [decision_log.to_json(decision) for decision in decisions]
+
+
+def decisions_in(text: str) -> list[Decision]:
+    return [decision_log.from_json(json.loads(line)) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        pytest.param("", [UP, IDLE, OTHER], id="all, oldest first"),
+        pytest.param("?function=echo", [UP, IDLE], id="one of the default namespace"),
+        pytest.param("?function=echo.openfaas-fn", [UP, IDLE], id="one by its full name"),
+        pytest.param("?function=echo.dev", [OTHER], id="one of another namespace"),
+        pytest.param("?since=2000", [IDLE, OTHER], id="since seconds"),
+        pytest.param("?since=1970-01-01T00:33:20Z", [IDLE, OTHER], id="since a time"),
+        pytest.param("?reason=idle", [IDLE], id="by reason"),
+        pytest.param("?function=echo&reason=wake", [], id="none fits"),
+        pytest.param("?follow=false", [UP, IDLE, OTHER], id="without following"),
+    ],
+)
+def test_reported_decisions_are_read_back(play: Play, query: str, expected: list[Decision]) -> None:
+    async def story(served: Served) -> None:
+        assert (await served.http.post(PATH, json=body(UP, IDLE, OTHER))).status_code == 202
+
+        answer = await served.http.get(PATH + query)
+
+        assert answer.headers["content-type"] == "application/x-ndjson"
+        assert decisions_in(answer.text) == expected
+
+    play(story)
+
+
+@pytest.mark.parametrize("query", ["?since=yesterday", "?reason=because"])
+def test_query_that_makes_no_sense_is_422(play: Play, query: str) -> None:
+    async def story(served: Served) -> None:
+        assert (await served.http.get(PATH + query)).status_code == 422
+
+    play(story)
+
+
+def test_followers_see_what_was_and_what_comes_of_one_function(play: Play) -> None:
+    async def story(served: Served) -> None:
+        served.decisions.record(UP)
+
+        async with served.http.stream("GET", f"{PATH}?function=echo&follow=true") as answer:
+            lines = answer.aiter_lines()
+            seen = decisions_in(await anext(lines))
+            await served.http.post(PATH, json=body(OTHER, IDLE))
+            seen += decisions_in(await anext(lines))
+
+        assert seen == [UP, IDLE]
+
+    play(story)
+
+
+def test_report_with_one_bad_decision_is_refused_whole(play: Play) -> None:
+    async def story(served: Served) -> None:
+        answer = await served.http.post(PATH, json=[*body(UP), {"t": 1}, 5])
+
+        assert answer.status_code == 400
+        assert [line[:3] for line in answer.text.splitlines()] == ["[1]", "[2]"]
+        assert served.decisions.since(0) == []
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    "report", [{}, None, "x", [{}] * (MOST_REPORTED + 1)], ids=["object", "null", "text", "too many"]
+)
+def test_report_that_is_no_list_of_decisions_is_400(play: Play, report: object) -> None:
+    async def story(served: Served) -> None:
+        assert (await served.http.post(PATH, content=json.dumps(report))).status_code == 400
+
+    play(story)

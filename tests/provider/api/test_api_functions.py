@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import pytest
+
+from runtime.clock import SystemClock
+from scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, FunctionRef, Instant, Reason, Writer
+from tests.provider.api.conftest import Play
+from tests.provider.api.served import Served
+
+ECHO = FunctionRef(DEFAULT_NAMESPACE, "echo")
+DEV = FunctionRef("dev", "echo")
+
+
+async def with_dev(served: Served) -> None:
+    """A second namespace with a function called as one in the default namespace."""
+    await served.http.post("/system/namespace/dev", json={"labels": {"openfaas": "1"}})
+    await served.deploy()
+    await served.deploy(namespace="dev")
+
+
+async def refs(served: Served) -> set[FunctionRef]:
+    return {function.ref for function in await served.memory.list_functions()}
+
+
+def test_empty_list_is_a_list(play: Play) -> None:
+    async def story(served: Served) -> None:
+        answer = await served.http.get("/system/functions")
+
+        assert (answer.status_code, answer.json()) == (200, [])
+        assert answer.headers["content-type"] == "application/json"
+
+    play(story)
+
+
+def test_minimal_function_shows_what_is_always_there_and_nothing_unset(play: Play) -> None:
+    async def story(served: Served) -> None:
+        await served.deploy()
+
+        (listed,) = (await served.http.get("/system/functions")).json()
+        described = (await served.http.get("/system/function/echo")).json()
+
+        assert listed == described
+        created_at = listed.pop("createdAt")
+        assert created_at.endswith("Z")
+        assert listed == {
+            "name": "echo",
+            "image": "x",
+            "namespace": "openfaas-fn",
+            "labels": {"faas_function": "echo"},
+            "annotations": {},
+            "replicas": 1,
+            "availableReplicas": 1,
+        }
+
+    play(story)
+
+
+def test_sleeping_function_shows_no_counts(play: Play) -> None:
+    async def story(served: Served) -> None:
+        await served.deploy()
+        await served.http.post("/system/scale-function/echo", json={"replicas": 0})
+
+        described = (await served.http.get("/system/function/echo")).json()
+
+        assert "replicas" not in described
+        assert "availableReplicas" not in described
+
+    play(story)
+
+
+def test_everything_set_is_echoed_verbatim(play: Play) -> None:
+    given = {
+        "envProcess": "cat",
+        "envVars": {"a": "1"},
+        "constraints": ["k=v"],
+        "annotations": {"topic": "t"},
+        "limits": {"memory": "128Mi", "cpu": "100m", "nvidia.com/gpu": "1"},
+        "requests": {"memory": "1Mi"},
+        "readOnlyRootFilesystem": True,
+    }
+
+    async def story(served: Served) -> None:
+        assert (await served.deploy(**given, labels={"team": "a"})).status_code == 202
+
+        described = (await served.http.get("/system/function/echo")).json()
+
+        assert {key: described[key] for key in given} == given
+        assert described["labels"] == {"team": "a", "faas_function": "echo"}
+
+    play(story)
+
+
+def test_nulls_of_older_clients_are_accepted(play: Play) -> None:
+    nothing = dict.fromkeys(
+        ("labels", "annotations", "envVars", "secrets", "constraints", "limits", "requests", "namespace"), None
+    )
+
+    async def story(served: Served) -> None:
+        assert (await served.deploy(**nothing, network="func_functions", registryAuth="")).status_code == 202
+
+    play(story)
+
+
+def test_all_problems_of_a_deployment_are_told_at_once(play: Play) -> None:
+    async def story(served: Served) -> None:
+        answer = await served.http.post(
+            "/system/functions",
+            json={"service": "Echo", "envVars": {"a": 1}, "labels": {"com.openfaas.scale.max": "many"}},
+        )
+
+        assert answer.status_code == 400
+        assert len(answer.text.splitlines()) == 4
+        for word in ("Echo", "image", "envVars", "com.openfaas.scale.max"):
+            assert word in answer.text
+        assert await refs(served) == set()
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("a" * 63, 202), ("a" * 64, 400), ("", 400), ("a_b", 400), ("-a", 400), ("a.b", 400), ("../a", 400), ("a\n", 400)],
+)
+def test_name_of_a_function_must_be_a_label(play: Play, name: str, status: int) -> None:
+    async def story(served: Served) -> None:
+        assert (await served.deploy(name)).status_code == status
+
+    play(story)
+
+
+def test_post_is_an_upsert(play: Play) -> None:
+    async def story(served: Served) -> None:
+        await served.deploy()
+
+        again = await served.deploy(image="y")
+
+        assert (again.status_code, again.content) == (202, b"")
+        assert (await served.http.get("/system/function/echo")).json()["image"] == "y"
+
+    play(story)
+
+
+def test_put_of_an_unknown_function_is_404_and_creates_nothing(play: Play) -> None:
+    async def story(served: Served) -> None:
+        answer = await served.http.put("/system/functions", json={"service": "echo", "image": "x"})
+
+        assert answer.status_code == 404
+        assert await refs(served) == set()
+
+    play(story)
+
+
+def test_missing_secret_is_400(play: Play) -> None:
+    async def story(served: Served) -> None:
+        answer = await served.deploy(secrets=["token"])
+
+        assert answer.status_code == 400
+        assert "token" in answer.text
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "expected"),
+    [
+        pytest.param("", {}, ECHO, id="default when neither says"),
+        pytest.param("?namespace=dev", {}, DEV, id="query"),
+        pytest.param("", {"namespace": "dev"}, DEV, id="body"),
+        pytest.param("?namespace=dev", {"namespace": DEFAULT_NAMESPACE}, ECHO, id="body wins"),
+        pytest.param("?namespace=dev", {"namespace": ""}, DEV, id="empty in the body is none"),
+        pytest.param("?namespace=", {"namespace": None}, ECHO, id="empty and null are none"),
+    ],
+)
+def test_namespace_is_taken_from(play: Play, query: str, body: dict[str, object], expected: FunctionRef) -> None:
+    async def story(served: Served) -> None:
+        await with_dev(served)
+        other = DEV if expected == ECHO else ECHO
+
+        spec = {"service": "echo", "image": "updated", **body}
+        updated = await served.http.put(f"/system/functions{query}", json=spec)
+        scaled = await served.http.post(f"/system/scale-function/echo{query}", json={"replicas": 3, **body})
+        assert (await served.memory.status(expected)).spec.image == "updated"
+        assert (await served.memory.status(other)).spec.image == "x"
+        assert (await served.memory.read(expected)).scale.desired == 3
+        deleted = await served.http.request(
+            "DELETE", f"/system/functions{query}", json={"functionName": "echo", **body}
+        )
+
+        assert [answer.status_code for answer in (updated, scaled, deleted)] == [202, 202, 202]
+        assert await refs(served) == {other}
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        pytest.param({"functionName": "ghost"}, 404, id="unknown"),
+        pytest.param({"functionName": ""}, 400, id="empty name"),
+        pytest.param({}, 400, id="no name"),
+        pytest.param({"functionName": 1}, 400, id="name that is no text"),
+        pytest.param({"functionName": "echo", "namespace": 1}, 400, id="namespace that is no text"),
+        pytest.param({"functionName": "echo", "namespace": "../x"}, 400, id="bad namespace"),
+    ],
+)
+def test_delete_is_refused_for(play: Play, body: dict[str, object], status: int) -> None:
+    async def story(served: Served) -> None:
+        await served.deploy()
+
+        assert (await served.http.request("DELETE", "/system/functions", json=body)).status_code == status
+        assert await refs(served) == {ECHO}
+
+    play(story)
+
+
+def test_deleted_function_has_its_holds_told_anew(play: Play) -> None:
+    async def story(served: Served) -> None:
+        await served.deploy()
+        hold = Decision(ECHO, Writer.IDLER, 1, 1, Reason.NO_DATA, "", Instant(SystemClock().wall()))
+        served.decisions.record(hold)
+
+        await served.http.request("DELETE", "/system/functions", json={"functionName": "echo"})
+        served.decisions.record(hold)
+
+        assert len(served.decisions.since(0)) == 2
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    "path", ["/system/function/ghost", "/system/function/Gh%20ost", "/system/function/echo?namespace=dev"]
+)
+def test_describe_of_an_unknown_function_is_404(play: Play, path: str) -> None:
+    async def story(served: Served) -> None:
+        await served.deploy()
+
+        assert (await served.http.get(path)).status_code == 404
+
+    play(story)
+
+
+def test_list_of_an_unknown_namespace_is_404_and_of_a_bad_one_400(play: Play) -> None:
+    async def story(served: Served) -> None:
+        assert (await served.http.get("/system/functions?namespace=nowhere")).status_code == 404
+        assert (await served.http.get("/system/functions?namespace=No!")).status_code == 400
+
+    play(story)

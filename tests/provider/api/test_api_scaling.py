@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from scaler import decision_log
+from scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, FunctionRef, Instant, Reason, Writer
+from scaler.provider_client import WRITER_HEADER
+from tests.provider.api.conftest import Play
+from tests.provider.api.served import Served
+
+ECHO = FunctionRef(DEFAULT_NAMESPACE, "echo")
+SCALE = "/system/scale-function/echo"
+STEP = Decision(
+    ECHO, Writer.ALERT, 1, 5, Reason.ALERT_FIRING, "alert High fires: +4 – “burst”", Instant(1_700_000_000.5)
+)
+
+
+def header(decision: Decision) -> dict[str, str]:
+    return {WRITER_HEADER: json.dumps(decision_log.to_json(decision))}
+
+
+async def desired(served: Served) -> int:
+    return (await served.memory.read(ECHO)).scale.desired
+
+
+def test_scale_is_accepted_and_visible_at_once(play: Play) -> None:
+    async def story(served: Served) -> None:
+        await served.deploy()
+
+        answer = await served.http.post(SCALE, json={"serviceName": "echo", "replicas": 4})
+
+        assert (answer.status_code, answer.content) == (202, b"")
+        assert await desired(served) == 4
+
+    play(story)
+
+
+def test_path_decides_which_function(play: Play) -> None:
+    async def story(served: Served) -> None:
+        await served.deploy()
+        await served.deploy("other")
+
+        await served.http.post(SCALE, json={"serviceName": "other", "replicas": 4})
+
+        assert await desired(served) == 4
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"replicas": None},
+        {"replicas": -1},
+        {"replicas": 1.5},
+        {"replicas": "2"},
+        {"replicas": True},
+        {"replicas": 10**9},
+    ],
+    ids=str,
+)
+def test_count_that_is_no_count_is_400_and_changes_nothing(play: Play, body: dict[str, object]) -> None:
+    async def story(served: Served) -> None:
+        await served.deploy()
+
+        answer = await served.http.post(SCALE, json=body)
+
+        assert answer.status_code == 400
+        assert "replicas" in answer.text
+        assert await desired(served) == 1
+        assert served.decisions.since(0) == []
+
+    play(story)
+
+
+def test_unknown_function_is_404(play: Play) -> None:
+    async def story(served: Served) -> None:
+        assert (await served.http.post(SCALE, json={"replicas": 1})).status_code == 404
+
+    play(story)
+
+
+def test_etag_of_describe_and_of_scale_is_the_quoted_version(play: Play) -> None:
+    async def story(served: Served) -> None:
+        await served.deploy()
+        described = await served.http.get("/system/function/echo")
+        assert described.headers["etag"] == f'"{(await served.memory.read(ECHO)).scale.version}"'
+
+        scaled = await served.http.post(SCALE, json={"replicas": 2})
+
+        assert scaled.headers["etag"] == f'"{(await served.memory.read(ECHO)).scale.version}"'
+        assert scaled.headers["etag"] != described.headers["etag"]
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        pytest.param('"{version}"', 202, id="the version read"),
+        pytest.param("{version}", 202, id="without quotes"),
+        pytest.param('W/"{version}"', 202, id="a weak one, as proxies make of it"),
+        pytest.param("*", 202, id="any"),
+        pytest.param('"{version}0"', 412, id="another version"),
+        pytest.param('""', 412, id="an empty version"),
+    ],
+)
+def test_if_match_with(play: Play, given: str, status: int) -> None:
+    async def story(served: Served) -> None:
+        await served.deploy()
+        version = (await served.memory.read(ECHO)).scale.version
+
+        answer = await served.http.post(
+            SCALE, json={"replicas": 2}, headers={"If-Match": given.format(version=version)}
+        )
+
+        assert answer.status_code == status
+        assert await desired(served) == (2 if status == 202 else 1)
+
+    play(story)
+
+
+def test_decision_sent_along_is_recorded(play: Play) -> None:
+    async def story(served: Served) -> None:
+        await served.deploy()
+
+        assert (await served.http.post(SCALE, json={"replicas": 5}, headers=header(STEP))).status_code == 202
+
+        assert served.decisions.since(0) == [STEP]
+
+    play(story)
+
+
+def test_scale_without_a_decision_is_a_persons(play: Play) -> None:
+    async def story(served: Served) -> None:
+        await served.deploy()
+        earliest = time.time()
+
+        await served.http.post(SCALE, json={"replicas": 3})
+
+        (decision,) = served.decisions.since(0)
+        assert (decision.ref, decision.before, decision.after) == (ECHO, 1, 3)
+        assert (decision.writer, decision.reason) == (Writer.PERSON, Reason.MANUAL)
+        assert earliest <= decision.at <= time.time()
+
+    play(story)
+
+
+def test_write_that_lost_is_not_recorded(play: Play) -> None:
+    async def story(served: Served) -> None:
+        await served.deploy()
+
+        headers = {"If-Match": '"0"', **header(STEP)}
+        assert (await served.http.post(SCALE, json={"replicas": 5}, headers=headers)).status_code == 412
+
+        assert served.decisions.since(0) == []
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("not json", id="not JSON"),
+        pytest.param("[]", id="not an object"),
+        pytest.param("{}", id="empty"),
+        pytest.param(json.dumps(decision_log.to_json(STEP) | {"reason": "because"}), id="unknown reason"),
+        pytest.param(json.dumps(decision_log.to_json(STEP) | {"after": 6}), id="about another count"),
+        pytest.param(json.dumps(decision_log.to_json(STEP) | {"function": "other"}), id="about another function"),
+        pytest.param("[" * 20_000, id="nested beyond reason"),
+    ],
+)
+def test_decision_that_does_not_fit_is_400_and_changes_nothing(play: Play, text: str) -> None:
+    async def story(served: Served) -> None:
+        await served.deploy()
+
+        answer = await served.http.post(SCALE, json={"replicas": 5}, headers={WRITER_HEADER: text})
+
+        assert answer.status_code == 400
+        assert await desired(served) == 1
+        assert served.decisions.since(0) == []
+
+    play(story)
