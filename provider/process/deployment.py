@@ -1,0 +1,296 @@
+"""One function's replicas, driven towards what was asked for: started, replaced, drained, restarted."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import Callable
+
+import structlog
+
+from provider.process import launches
+from provider.process.backoff import Backoff
+from provider.process.ground import Ground
+from provider.process.launches import Program
+from provider.process.plan import Plan, State, View, choice_matters, plan
+from provider.process.probe import Health, probe
+from provider.process.records import FunctionRecord
+from provider.process.replica import Replica
+from provider.process.watchdog import config
+from provider.process.wire import OUT_OF_MEMORY, Exited, Hello, Running
+from runtime.errors import BadInput, SpringtideError
+from scaler.core.vocabulary import Scale
+from scaler.endpoint_stream import FunctionEndpoints
+
+LOAD_DEADLINE_S = 0.5
+"""For replicas to say how busy they are before one of them is chosen to go; who does not answer counts as busy."""
+
+KILLED = "killed by SIGKILL"
+
+_log = structlog.get_logger()
+
+
+class Deployment:
+    """Everything of one function that runs. ``poke`` makes its task look again; nothing here waits for a replica."""
+
+    def __init__(
+        self,
+        record: FunctionRecord,
+        program: Program | BadInput,
+        ground: Ground,
+        *,
+        publish: Callable[[Deployment], None],
+    ) -> None:
+        """Without a program, when what it needs is not there any more, it has no replicas and a problem.
+
+        ``publish`` is called whenever what gateways should know of it may have changed.
+        """
+        self.record = record
+        self.program = program if isinstance(program, Program) else None
+        self.problem = str(program) if isinstance(program, BadInput) else None
+        self.replicas: dict[str, Replica] = {}
+        self.retired = False
+        self._ground, self._publish = ground, publish
+        self._host: Hello | None = None
+        self._news = asyncio.Event()
+        self._numbers = itertools.count()
+        self._mounts = {record.generation}
+        self._noted = 0
+        settings = ground.settings
+        self._backoff = Backoff(settings.restart_first_s, settings.restart_most_s, settings.stable_s)
+
+    def __repr__(self) -> str:
+        states = ", ".join(f"{replica.instance} {replica.state.value}" for replica in self.replicas.values())
+        return f"<Deployment {self.record.ref} wanted {self.wanted} of generation {self.record.generation}: {states}>"
+
+    @property
+    def wanted(self) -> int:
+        return 0 if self.retired else self.record.replicas
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return {**self.record.spec.labels, "faas_function": self.record.ref.name}
+
+    @property
+    def ready(self) -> list[Replica]:
+        return [replica for replica in self.replicas.values() if replica.state is State.READY]
+
+    @property
+    def scale(self) -> Scale:
+        return Scale(self.record.replicas, len(self.ready), self.record.version)
+
+    @property
+    def endpoints(self) -> FunctionEndpoints:
+        return FunctionEndpoints(
+            ref=self.record.ref,
+            replicas=self.record.replicas,
+            version=self.record.version,
+            endpoints=tuple(replica.endpoint(self._ground.settings.host) for replica in self.ready),
+            labels=self.labels,
+            problem=self.problem,
+        )
+
+    # What is asked for.
+
+    def change(self, record: FunctionRecord, program: Program | None) -> None:
+        """This is what is wanted now."""
+        self._mounts.add(record.generation)
+        if record.generation != self.record.generation or not record.replicas:
+            self._backoff.reset()  # What failed is not wanted any more: the next try is a first one.
+            self.problem = None
+        self.record, self.program = record, program
+        self._changed()
+
+    def retire(self) -> None:
+        """The function was deleted: drain, and let ``run`` end when the last replica is gone."""
+        self.retired = True
+        self.poke()
+
+    def host_came(self, hello: Hello, running: list[Running]) -> None:
+        """Replicas can be had; these are ours already."""
+        self._host = hello
+        for known in running:
+            self._adopt(known)
+        self._changed()
+
+    def host_went(self) -> None:
+        """The host died, and every replica with it. That says nothing about the function: no back-off."""
+        self._host = None
+        lost = [replica for replica in self.replicas.values() if replica.state is not State.STOPPING]
+        if lost:
+            self._ground.restarts.labels(str(self.record.ref)).inc(len(lost))
+            self.problem = "the function host ended unexpectedly; replicas are started again"
+        for replica in self.replicas.values():
+            replica.settle()
+        self.replicas.clear()
+        self._changed()
+
+    def poke(self) -> None:
+        self._news.set()
+
+    # What happens to replicas.
+
+    def spawned(self, instance: str, pid: int, port: int) -> None:
+        replica = self.replicas[instance]
+        replica.pid, replica.port = pid, port
+
+    def became_ready(self, instance: str) -> None:
+        replica = self.replicas[instance]
+        replica.settle()
+        if replica.state is not State.STARTING:
+            return
+        replica.state, replica.ready_at = State.READY, self._ground.clock.now()
+        self._ground.starts.labels(str(self.record.ref)).observe(replica.ready_at - replica.requested_at)
+        if self._backoff.failed_at is None or replica.requested_at >= self._backoff.failed_at:
+            self.problem = None
+        self._changed()
+
+    def exited(self, event: Exited) -> None:
+        replica = self.replicas.pop(event.instance)
+        replica.settle()
+        if replica.state is not State.STOPPING:
+            said = f" (last line: {event.last_line})" if event.last_line else ""
+            limit = self.record.spec.limits.get("memory")
+            reason = f"memory limit {limit} exceeded" if event.reason == OUT_OF_MEMORY else event.reason
+            pause_s = self._failed(replica, f"replica {event.instance} {reason}{said}")
+            self._ground.note(self.record, event.instance, f"replica {reason}; next start in {pause_s:.1f} s")
+        elif event.reason == KILLED:
+            self._ground.note(
+                self.record, event.instance, "calls still in flight at the end of the grace period were broken off"
+            )
+        self._changed()
+
+    def checked(self, replica: Replica, health: Health) -> None:
+        """A health check came back."""
+        if replica.state not in (State.READY, State.UNREADY):
+            return
+        if health.ready is None:
+            replica.failed_checks += 1
+            if replica.failed_checks >= self._ground.settings.health_failures:
+                what = f"did not answer {replica.failed_checks} health checks in a row"
+                self._failed(replica, f"replica {replica.instance} {what}")
+                self._ground.note(self.record, replica.instance, f"replica {what}; it is replaced")
+                self._stop([replica])
+                self.poke()
+            return
+        replica.failed_checks, replica.in_flight = 0, health.in_flight
+        state = State.READY if health.ready else State.UNREADY
+        if state is not replica.state:
+            replica.state = state
+            self._changed()
+
+    def kill(self, replica: Replica, why: str) -> None:
+        """End a replica at once; its exit is told with this reason."""
+        self._ground.kill(replica.instance, why)
+
+    def _failed(self, replica: Replica, problem: str) -> float:
+        """A replica is lost; returns the pause before the next start."""
+        self.problem = problem
+        self._ground.restarts.labels(str(self.record.ref)).inc()
+        now = self._ground.clock.now()
+        return self._backoff.failed(started_at=replica.requested_at, ready_at=replica.ready_at, now=now)
+
+    def _changed(self) -> None:
+        self._publish(self)
+        self.poke()
+
+    # The task.
+
+    async def run(self) -> None:
+        """Until the function is retired and its last replica is gone."""
+        while not self.retired or self.replicas:
+            self._news.clear()
+            try:
+                await self._reconcile()
+                await self._tidy()
+            except SpringtideError as error:
+                _log.warning("function not reconciled", function=str(self.record.ref), error=str(error))
+            await self._wait()
+
+    async def _wait(self) -> None:
+        """For news, or for the end of a pause before a restart."""
+        pause_s = self._backoff.retry_at - self._ground.clock.now()
+        try:
+            async with asyncio.timeout(pause_s if pause_s > 0 else None):
+                await self._news.wait()
+        except TimeoutError:
+            pass
+
+    async def _reconcile(self) -> None:
+        if self._host is None:
+            return
+        chosen = self._plan()
+        if choice_matters(chosen, self._views()):
+            await self._ask_load()
+            chosen = self._plan()
+        self._stop([self.replicas[instance] for instance in chosen.stop])
+        if self.program is not None and self._backoff.retry_at <= self._ground.clock.now():
+            for _ in range(chosen.start):
+                if not self._start():
+                    break
+
+    def _views(self) -> list[View]:
+        return [replica.view(self.record.generation) for replica in self.replicas.values()]
+
+    def _plan(self) -> Plan:
+        return plan(self.wanted, self._views(), surge=not (self.program and self.program.config.one_at_a_time))
+
+    async def _ask_load(self) -> None:
+        async def ask(replica: Replica) -> None:
+            health = await probe(self._ground.settings.host, replica.port, deadline_s=LOAD_DEADLINE_S)
+            replica.in_flight = 1_000_000 if health.ready is None else health.in_flight
+
+        await asyncio.gather(*(ask(replica) for replica in self.ready))
+
+    def _stop(self, replicas: list[Replica]) -> None:
+        """Gateways hear of it before the replicas do, which take calls a moment longer."""
+        for replica in replicas:
+            replica.settle()
+            replica.state = State.STOPPING
+        if replicas:
+            self._publish(self)
+        for replica in replicas:
+            self._ground.stop(replica.instance)
+
+    def _start(self) -> bool:
+        """Ask for one more replica; False when too many are starting already."""
+        program, slot = self.program, self._ground.slots.take(self.poke)
+        if program is None or slot is None:
+            return False
+        instance = f"{self.record.ref.name}-{self.record.generation}-{secrets.token_hex(3)}"
+        replica = Replica(instance, self.record.generation, self._ground.clock.now(), next(self._numbers))
+        replica.max_inflight, replica.slot = program.config.max_inflight, slot
+        self.replicas[instance] = replica
+        self._expect(replica)
+        self._ground.spawn(self.record, program, instance)
+        if self._noted != self.record.generation and self._host is not None:
+            self._noted = self.record.generation
+            for remark in launches.not_enforced(self.record.spec, self._host):
+                self._ground.note(self.record, instance, remark)
+        return True
+
+    def _adopt(self, known: Running) -> None:
+        """A replica that was started by a provider before us."""
+        launch = known.launch
+        replica = Replica(launch.instance, launch.generation, self._ground.clock.now(), next(self._numbers))
+        replica.pid, replica.port = known.pid, known.port
+        replica.max_inflight = config.read(launch.env, launch.handler)[0].max_inflight
+        replica.state = State.STOPPING if known.stopping else State.READY if known.ready else State.STARTING
+        if replica.state is State.STARTING:
+            self._expect(replica)
+        self._mounts.add(launch.generation)
+        self._noted = max(self._noted, launch.generation)
+        self.replicas[launch.instance] = replica
+
+    def _expect(self, replica: Replica) -> None:
+        timeout_s = self._ground.settings.start_timeout_s
+        why = f"was not ready within {timeout_s:g} s"
+        replica.give_up = asyncio.get_running_loop().call_later(timeout_s, self.kill, replica, why)
+
+    async def _tidy(self) -> None:
+        """Remove the secrets of generations that no replica is left of."""
+        used = {replica.generation for replica in self.replicas.values()} | {self.record.generation}
+        for generation in self._mounts - used:
+            self._mounts.discard(generation)
+            await self._ground.files.remove_mount(self.record, generation)

@@ -1,0 +1,213 @@
+"""All deployments and the one host they run on: keeps a host alive and hands its events out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from provider.endpoint_feed import EndpointFeed
+from provider.process import launches, watch
+from provider.process.deployment import Deployment
+from provider.process.ground import Ground
+from provider.process.host_link import HostLink
+from provider.process.launches import Program
+from provider.process.plan import State
+from provider.process.records import FunctionRecord
+from provider.process.settings import ProcessSettings
+from provider.process.start_slots import StartSlots
+from provider.process.state_files import StateFiles
+from provider.process.watch import UsageCollector, UsageWatch
+from provider.process.wire import Exited, Hello, Message, Ready, Running, Spawned, Stop
+from runtime.errors import BadInput, Unavailable
+from scaler import instruments
+from scaler.core import catalogue
+from scaler.core.ports import Clock
+from scaler.core.vocabulary import FunctionRef
+
+HOST_PAUSES_S = (0.0, 0.2, 1.0, 5.0)
+"""Between tries to get a host; the last one is repeated."""
+
+_log = structlog.get_logger()
+
+
+class Fleet:
+    """``deployments`` is by function; one that was deleted is still here until its last replica has drained."""
+
+    def __init__(
+        self, settings: ProcessSettings, *, clock: Clock, files: StateFiles, registry: CollectorRegistry
+    ) -> None:
+        self.deployments: dict[FunctionRef, Deployment] = {}
+        self.feed = EndpointFeed()
+        self.usage = UsageWatch(self.all, settings, clock)
+        self._settings, self._files = settings, files
+        self._retiring: set[Deployment] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._link = HostLink(settings, files.folder, self._on_event)
+        self._listening: asyncio.Task[None] | None = None
+        self._hello: Hello | None = None
+        self._failure: asyncio.Future[None] | None = None
+        self._restarts = instruments.counter(catalogue.REPLICA_RESTARTS, registry)
+        self._starts = instruments.histogram(catalogue.REPLICA_START, registry)
+        self._ground = Ground(
+            settings=settings,
+            clock=clock,
+            files=files,
+            link=self._link,
+            slots=StartSlots(),
+            starts=self._starts,
+            restarts=self._restarts,
+        )
+        UsageCollector(self.usage, registry)
+
+    def __repr__(self) -> str:
+        return f"<Fleet {len(self.deployments)} functions, {len(self._retiring)} retiring, {self._link!r}>"
+
+    def all(self) -> list[Deployment]:
+        return [*self.deployments.values(), *self._retiring]
+
+    # Functions.
+
+    def add(self, record: FunctionRecord, program: Program | BadInput) -> None:
+        deployment = Deployment(record, program, self._ground, publish=self._publish)
+        self.deployments[record.ref] = deployment
+        if self._hello is not None:
+            deployment.host_came(self._hello, [])
+        self._publish(deployment)
+        self._spawn(self._run(deployment), f"function {record.ref}")
+
+    def remove(self, ref: FunctionRef) -> None:
+        """Gone for callers at once; its replicas drain."""
+        deployment = self.deployments.pop(ref)
+        self._retiring.add(deployment)
+        self.feed.remove(ref)
+        deployment.retire()
+
+    async def _run(self, deployment: Deployment) -> None:
+        await deployment.run()
+        self._retiring.discard(deployment)
+        ref = deployment.record.ref
+        if ref not in self.deployments:
+            for metric in (self._restarts, self._starts):
+                # Removing what was never counted is an error of the library's; labelling first makes it be there.
+                metric.labels(str(ref))
+                metric.remove(str(ref))
+        await self._files.sweep(deployment.record)
+
+    # Life.
+
+    async def start(self, records: Sequence[FunctionRecord]) -> None:
+        """Take over what runs already, start the rest. Raises Unavailable without a host."""
+        self._failure = asyncio.get_running_loop().create_future()
+        for record in records:
+            await self._files.make_mount(record)
+        hello = await self._link.connect()
+        # Nothing is awaited from here on until every replica is known: an event must find its own.
+        for record in records:
+            self.add(record, _program(record))
+        running = {known.launch.uid for known in hello.running}
+        self._files.sweep_strangers(running | {record.uid for record in records})
+        self._host_came(hello)
+        self._spawn(self._keep_host(), "function host")
+        self._spawn(watch.check_health(self.all, self._settings), "health checks")
+        self._spawn(self.usage.run(), "usage")
+
+    async def stop(self) -> None:
+        """Drain everything: gateways first hear that nothing answers any more."""
+        listening, self._listening = self._listening, None
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        for deployment in self.all():
+            for replica in deployment.replicas.values():
+                replica.settle()
+                replica.state = State.STOPPING
+            self._publish(deployment)
+        await self._link.shut_down(listening, self._settings.grace_s)
+
+    async def wait(self) -> None:
+        """Raises when one of our own tasks failed, which none should."""
+        assert self._failure is not None
+        await asyncio.shield(self._failure)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_ended)
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if self._failure is not None and not self._failure.done():
+            self._failure.set_exception(error)
+
+    # The host.
+
+    async def _keep_host(self) -> None:
+        while self._listening is not None:
+            await asyncio.wait([self._listening])
+            _log.error("the function host ended unexpectedly; starting another")
+            self._hello = None
+            for deployment in self.all():
+                deployment.host_went()
+            self._host_came(await self._reconnected())
+
+    async def _reconnected(self) -> Hello:
+        tries = 0
+        while True:
+            await asyncio.sleep(HOST_PAUSES_S[min(tries, len(HOST_PAUSES_S) - 1)])
+            try:
+                return await self._link.connect()
+            except Unavailable as error:
+                _log.error("no function host", error=str(error))
+                tries += 1
+
+    def _host_came(self, hello: Hello) -> None:
+        self._hello = hello
+        self.usage.enforces_memory = not hello.limits_memory
+        if hello.sandbox_problem:
+            _log.info("secrets are not mounted; functions find them by SPRINGTIDE_SECRETS", why=hello.sandbox_problem)
+        known = {deployment.record.uid: deployment for deployment in self.all()}
+        ours: dict[Deployment, list[Running]] = defaultdict(list)
+        for running in hello.running:
+            deployment = known.get(running.launch.uid)
+            if deployment is None:
+                self._link.send(Stop(running.launch.instance, self._settings.grace_s))
+            else:
+                ours[deployment].append(running)
+        for deployment in self.all():
+            deployment.host_came(hello, ours[deployment])
+        self._listening = asyncio.create_task(self._link.listen(), name="function host events")
+
+    def _on_event(self, event: Message) -> None:
+        if not isinstance(event, Spawned | Ready | Exited):
+            return
+        # Each event names a replica; of a function deleted by an earlier provider there is no deployment.
+        deployment = next((each for each in self.all() if event.instance in each.replicas), None)
+        if deployment is None:
+            return
+        match event:
+            case Spawned(instance, pid, port):
+                deployment.spawned(instance, pid, port)
+            case Ready(instance):
+                deployment.became_ready(instance)
+            case Exited():
+                deployment.exited(event)
+
+    def _publish(self, deployment: Deployment) -> None:
+        if self.deployments.get(deployment.record.ref) is deployment:
+            self.feed.publish(deployment.endpoints)
+
+
+def _program(record: FunctionRecord) -> Program | BadInput:
+    """What it needs, such as its handler's folder, may have gone since it was deployed: that is its problem alone."""
+    try:
+        return launches.program(record.spec)
+    except BadInput as error:
+        return error

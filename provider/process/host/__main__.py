@@ -1,0 +1,32 @@
+"""``python -m provider.process.host``: started by the provider, not by people."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from provider.process.host import startup
+from provider.process.host.server import HostOptions
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Forks and looks after the replicas of one state folder.")
+    parser.add_argument("--state-dir", type=Path, required=True)
+    parser.add_argument("--bind-host", required=True)
+    parser.add_argument("--orphan-grace", type=float, required=True, metavar="SECONDS")
+    parser.add_argument("--drain", type=float, required=True, metavar="SECONDS")
+    parser.add_argument("--identity", required=True)
+    given = parser.parse_args()
+    options = HostOptions(
+        state_dir=given.state_dir,
+        bind_host=given.bind_host,
+        orphan_grace_s=given.orphan_grace,
+        drain_s=given.drain,
+        identity=given.identity,
+    )
+    startup.run(options, os.environ)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Limits by cgroup v2, where a subtree can be had: one group per replica, made and removed by the host."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+CPU_PERIOD_US = 100_000
+
+
+class Cgroups:
+    """A folder of the cgroup v2 tree in which we may make groups with a memory controller."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __repr__(self) -> str:
+        return f"<Cgroups {self._folder}>"
+
+    @classmethod
+    def find(cls, name: str, *, root: Path = Path("/sys/fs/cgroup"), own: str | None = None) -> Cgroups | None:
+        """The nearest place above our own group that hands memory control down and lets us in; None without one.
+
+        A group with processes in it cannot hand controllers down, so our own group hardly ever can; the one above
+        it, where a user's or a container's manager delegated it, does.
+        """
+        own = _own_path() if own is None else own
+        if own is None or not (root / "cgroup.controllers").exists():
+            return None
+        here = root / own.lstrip("/")
+        for parent in (here, *here.parents):
+            if not parent.is_relative_to(root):
+                return None
+            if "memory" in _words(parent / "cgroup.subtree_control") and _writable(parent):
+                return cls._made(parent / f"springtide-{name}", _words(parent / "cgroup.subtree_control"))
+        return None
+
+    @classmethod
+    def _made(cls, folder: Path, offered: list[str]) -> Cgroups | None:
+        wanted = [controller for controller in ("memory", "cpu") if controller in offered]
+        try:
+            folder.mkdir(exist_ok=True)
+            (folder / "cgroup.subtree_control").write_text(" ".join(f"+{controller}" for controller in wanted))
+        except OSError:
+            return None
+        return cls(folder)
+
+    @property
+    def limits_cpu(self) -> bool:
+        return "cpu" in _words(self._folder / "cgroup.subtree_control")
+
+    def create(self, name: str, *, memory_bytes: int | None, cpu_millis: int | None) -> None:
+        """A group with its limits. Raises OSError."""
+        group = self._folder / name
+        group.mkdir(exist_ok=True)
+        if memory_bytes is not None:
+            (group / "memory.max").write_text(str(memory_bytes))
+            with contextlib.suppress(OSError):
+                (group / "memory.oom.group").write_text("1")
+                (group / "memory.swap.max").write_text("0")
+        if cpu_millis is not None and self.limits_cpu:
+            (group / "cpu.max").write_text(f"{cpu_millis * CPU_PERIOD_US // 1000} {CPU_PERIOD_US}")
+
+    def join(self, name: str) -> None:
+        """Move the calling process into the group. Raises OSError."""
+        (self._folder / name / "cgroup.procs").write_text("0")
+
+    def ran_out_of_memory(self, name: str) -> bool:
+        words = _words(self._folder / name / "memory.events")
+        return any(key == "oom_kill" and int(value) > 0 for key, value in zip(words[::2], words[1::2], strict=False))
+
+    def remove(self, name: str) -> None:
+        with contextlib.suppress(OSError):
+            (self._folder / name / "cgroup.kill").write_text("1")
+        with contextlib.suppress(OSError):
+            (self._folder / name).rmdir()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._folder.rmdir()
+
+
+def _own_path() -> str | None:
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return None
+    return next((line.removeprefix("0::") for line in lines if line.startswith("0::")), None)
+
+
+def _words(file: Path) -> list[str]:
+    try:
+        return file.read_text().split()
+    except OSError:
+        return []
+
+
+def _writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK) and os.access(folder / "cgroup.procs", os.W_OK)

@@ -1,0 +1,222 @@
+"""The host's replicas: forked, watched, ended with everything they started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from provider.process import kernel
+from provider.process.host import child
+from provider.process.host.child import Inherited, Surroundings
+from provider.process.log_files import LineSplitter, LogWriter
+from provider.process.wire import OUT_OF_MEMORY, Exited, Launch, Note, Running
+
+READ_BYTES = 65_536
+MOST_LAST_READS = 64
+"""Reads of what an ended replica left in its pipe; a process that escaped it may still be writing."""
+
+
+@dataclass(slots=True, eq=False)
+class Replica:
+    """One replica and the host's ends of its pipes."""
+
+    launch: Launch
+    pid: int
+    port: int
+    ready_fd: int
+    output_fd: int
+    log: LogWriter
+    lines: LineSplitter = field(default_factory=LineSplitter)
+    ready: bool = False
+    stopping: bool = False
+    kill_at: float | None = None
+    killed_because: str = ""
+
+    def running(self) -> Running:
+        return Running(launch=self.launch, pid=self.pid, port=self.port, ready=self.ready, stopping=self.stopping)
+
+    def read_output(self) -> bool:
+        """Log what it wrote; False at the end of its output."""
+        try:
+            data = os.read(self.output_fd, READ_BYTES)
+        except BlockingIOError:
+            return True
+        lines = self.lines.feed(data) if data else self.lines.end()
+        if lines:
+            self.log.append(self.launch.instance, lines, time.time())
+        return bool(data)
+
+    def ask_to_end(self) -> None:
+        """The watchdog lets its calls finish, then ends its own children."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """It and its group; on its own, too, for it may not have made its group yet."""
+        for send in (os.kill, os.killpg):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                send(self.pid, signal.SIGKILL)
+
+
+class ReplicaTable:
+    """Forks replicas and reaps them. ``selector`` watches their pipes with the replica as data."""
+
+    def __init__(self, selector: selectors.BaseSelector, around: Surroundings, bind_host: str) -> None:
+        self._selector, self._around, self._bind_host = selector, around, bind_host
+        self._by_pid: dict[int, Replica] = {}
+        self._logs: dict[str, LogWriter] = {}
+
+    def __repr__(self) -> str:
+        return f"<ReplicaTable {len(self._by_pid)} replicas>"
+
+    def __len__(self) -> int:
+        return len(self._by_pid)
+
+    def all(self) -> list[Replica]:
+        return list(self._by_pid.values())
+
+    def get(self, instance: str) -> Replica | None:
+        return next((replica for replica in self._by_pid.values() if replica.launch.instance == instance), None)
+
+    def spawn(self, launch: Launch) -> Replica:
+        """Fork a replica. Raises OSError when the system gives no process, port or descriptor."""
+        with contextlib.ExitStack() as undo:
+            listener = undo.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            listener.bind((self._bind_host, 0))
+            ready_read, ready_write = _pipe(undo)
+            output_read, output_write = _pipe(undo)
+            log = self._log(launch)
+            if self._around.cgroups is not None and launch.limited:
+                self._around.cgroups.create(
+                    launch.instance, memory_bytes=launch.memory_bytes, cpu_millis=launch.cpu_millis
+                )
+            pid = _fork()
+            if pid == 0:
+                child.run(launch, Inherited(listener.fileno(), ready_write, output_write), self._around)
+            port = listener.getsockname()[1]
+            undo.pop_all()
+        listener.close()
+        os.close(ready_write)
+        os.close(output_write)
+        replica = Replica(launch, pid, port, ready_read, output_read, log)
+        for fd in (ready_read, output_read):
+            os.set_blocking(fd, False)
+            self._selector.register(fd, selectors.EVENT_READ, replica)
+        self._by_pid[pid] = replica
+        return replica
+
+    def note(self, note: Note) -> None:
+        """Write a line of the provider's into a function's log, if that is still there."""
+        if not Path(note.log_folder).is_dir():
+            return
+        log = self._logs.get(note.log_folder) or LogWriter(Path(note.log_folder), note.log_limit_bytes)
+        log.append(note.instance, [line.encode() for line in note.text.splitlines()], time.time())
+        if note.log_folder not in self._logs:
+            log.close()
+
+    def became_ready(self, replica: Replica) -> bool:
+        """Its ready pipe has something: a byte says it answers; the pipe's end without one that it died first."""
+        replica.ready = replica.ready or bool(os.read(replica.ready_fd, 1))
+        self._forget_fd(replica.ready_fd)
+        replica.ready_fd = -1
+        return replica.ready
+
+    def output_ended(self, replica: Replica) -> None:
+        self._forget_fd(replica.output_fd)
+        replica.output_fd = -1
+
+    def reap(self) -> list[Exited]:
+        """Collect every child that ended; end what ended replicas leave behind."""
+        exits = []
+        while (pid := _next_zombie()) is not None:
+            replica = self._by_pid.pop(pid, None)
+            if replica is not None:
+                replica.kill()  # Its group, before the id is free for another process.
+            _, status = os.waitpid(pid, 0)
+            if replica is not None:
+                exits.append(self._buried(replica, os.waitstatus_to_exitcode(status)))
+        # A replica takes in the orphans of its own; one that reaches us has outlived its replica.
+        for orphan in kernel.children():
+            if orphan not in self._by_pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(orphan, signal.SIGKILL)
+        return exits
+
+    def _buried(self, replica: Replica, code: int) -> Exited:
+        for _ in range(MOST_LAST_READS):
+            if replica.output_fd < 0 or not _readable(replica.output_fd) or not replica.read_output():
+                break
+        for fd in (replica.ready_fd, replica.output_fd):
+            if fd >= 0:
+                self._forget_fd(fd)
+        replica.ready_fd = replica.output_fd = -1
+        reason = replica.killed_because or _reason(code)
+        cgroups, launch = self._around.cgroups, replica.launch
+        if cgroups is not None and launch.limited:
+            if cgroups.ran_out_of_memory(launch.instance):
+                reason = OUT_OF_MEMORY
+            cgroups.remove(launch.instance)
+        self._close_unused_log(launch.log_folder)
+        return Exited(launch.instance, reason, replica.lines.last)
+
+    def _log(self, launch: Launch) -> LogWriter:
+        """The one writer of a function's log."""
+        if launch.log_folder not in self._logs:
+            self._logs[launch.log_folder] = LogWriter(Path(launch.log_folder), launch.log_limit_bytes)
+        return self._logs[launch.log_folder]
+
+    def _close_unused_log(self, folder: str) -> None:
+        if not any(replica.launch.log_folder == folder for replica in self._by_pid.values()):
+            log = self._logs.pop(folder, None)
+            if log is not None:
+                log.close()
+
+    def _forget_fd(self, fd: int) -> None:
+        self._selector.unregister(fd)
+        os.close(fd)
+
+
+def _pipe(undo: contextlib.ExitStack) -> tuple[int, int]:
+    read, write = os.pipe()
+    undo.callback(os.close, read)
+    undo.callback(os.close, write)
+    return read, write
+
+
+def _fork() -> int:
+    """Fork with SIGTERM held back: the child must not run the host's handler. It lets it in when it has its own."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    signal.pthread_sigmask(signal.SIG_BLOCK, child.HELD_BACK)
+    pid = os.fork()
+    if pid != 0:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, child.HELD_BACK)
+    return pid
+
+
+def _next_zombie() -> int | None:
+    """A child that ended and is not collected yet, so that its id is still its own."""
+    try:
+        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    return found.si_pid if found is not None else None
+
+
+def _readable(fd: int) -> bool:
+    with selectors.DefaultSelector() as selector:
+        selector.register(fd, selectors.EVENT_READ)
+        return bool(selector.select(0))
+
+
+def _reason(code: int) -> str:
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"exited with status {code}"

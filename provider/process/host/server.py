@@ -1,0 +1,203 @@
+"""The host's loop: commands in, events out, pipes read, children reaped, deadlines kept."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from provider.process import kernel
+from provider.process.host.child import Surroundings
+from provider.process.host.connection import Connection
+from provider.process.host.replicas import Replica, ReplicaTable
+from provider.process.wire import (
+    VERSION,
+    Exited,
+    Hello,
+    Kill,
+    Launch,
+    Message,
+    Note,
+    Ready,
+    Shutdown,
+    Spawn,
+    Spawned,
+    Stop,
+)
+
+_WAKE, _LISTEN = "wake", "listen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostOptions:
+    state_dir: Path
+    bind_host: str
+    orphan_grace_s: float
+    """Without a provider for so long, everything ends."""
+    drain_s: float
+    """How long calls in flight get then."""
+    identity: str
+    """In the environment of every process below this host, by which a later host finds what was left behind."""
+
+
+class Host:
+    """One per state folder."""
+
+    def __init__(self, options: HostOptions, around: Surroundings, listener: socket.socket) -> None:
+        self._options, self._around, self._listener = options, around, listener
+        self._selector = selectors.DefaultSelector()
+        self._replicas = ReplicaTable(self._selector, around, options.bind_host)
+        self._provider: Connection | None = None
+        self._alone_since: float | None = time.monotonic()
+        self._ending = False
+        self._signalled: set[int] = set()
+        self._wake_fd = self._catch_signals()
+        self._selector.register(listener, selectors.EVENT_READ, _LISTEN)
+        self._selector.register(self._wake_fd, selectors.EVENT_READ, _WAKE)
+
+    def __repr__(self) -> str:
+        return f"<Host {self._replicas!r} provider {self._provider!r}>"
+
+    def serve(self) -> None:
+        """Until told to end, or alone for too long, and the last replica is gone."""
+        # Orphans that were killed may have had children, which become ours in turn: they are waited for, too.
+        while not (self._ending and not len(self._replicas) and not kernel.children()):
+            for key, events in self._selector.select(self._patience()):
+                self._handle(key, events)
+            self._keep_deadlines()
+        if self._provider is not None:
+            self._provider.close()
+
+    def _handle(self, key: selectors.SelectorKey, events: int) -> None:
+        if key.data == _WAKE:
+            self._on_signals()
+        elif key.data == _LISTEN:
+            self._accept()
+        elif isinstance(key.data, Connection):
+            self._talk(key.data, events)
+        elif isinstance(key.data, Replica):
+            self._on_pipe(key.data, key.fd)
+
+    def _on_pipe(self, replica: Replica, fd: int) -> None:
+        # The replica may have been buried by an event before this one.
+        if fd == replica.output_fd and not replica.read_output():
+            self._replicas.output_ended(replica)
+        elif fd == replica.ready_fd and self._replicas.became_ready(replica):
+            self._tell(Ready(replica.launch.instance))
+
+    # Signals.
+
+    def _catch_signals(self) -> int:
+        read, write = os.pipe()
+        for fd in (read, write):
+            os.set_blocking(fd, False)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        for number in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(number, lambda number, _frame: self._signalled.add(number))
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda _number, _frame: None)  # A terminal's business, not ours.
+        return read
+
+    def _on_signals(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake_fd, 4096)
+        if signal.SIGTERM in self._signalled:
+            self._end(self._options.drain_s)
+        self._signalled.clear()
+        for exited in self._replicas.reap():
+            self._tell(exited)
+
+    # The provider.
+
+    def _accept(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            accepted, _ = self._listener.accept()
+            if self._provider is not None:
+                self._provider.close()  # Only one provider has the state folder's lock: the other one is gone.
+            self._provider = Connection(accepted, self._selector)
+            # A provider that comes while we end for want of one goes on with us; what was told to stop still does.
+            self._alone_since, self._ending = None, False
+            self._tell(
+                Hello(
+                    version=VERSION,
+                    pid=os.getpid(),
+                    limits_memory=self._around.cgroups is not None,
+                    limits_cpu=self._around.cgroups is not None and self._around.cgroups.limits_cpu,
+                    sandbox_problem=self._around.sandbox_problem,
+                    running=tuple(replica.running() for replica in self._replicas.all()),
+                )
+            )
+
+    def _talk(self, provider: Connection, events: int) -> None:
+        if provider is not self._provider:
+            return
+        for command in provider.exchange(events):
+            self._obey(command)
+
+    def _tell(self, message: Message) -> None:
+        if self._provider is not None:
+            self._provider.send(message)
+
+    def _obey(self, command: Message) -> None:
+        match command:
+            case Spawn(launch):
+                self._spawn(launch)
+            case Stop(instance, grace_s):
+                self._stop(self._replicas.get(instance), grace_s)
+            case Kill(instance, why):
+                replica = self._replicas.get(instance)
+                if replica is not None:
+                    replica.killed_because = why
+                    replica.kill()
+            case Note():
+                with contextlib.suppress(OSError):
+                    self._replicas.note(command)
+            case Shutdown(grace_s):
+                self._end(grace_s)
+
+    def _spawn(self, launch: Launch) -> None:
+        try:
+            replica = self._replicas.spawn(launch)
+        except OSError as error:
+            self._tell(Exited(launch.instance, f"could not be started: {error.strerror or error}"))
+            return
+        self._tell(Spawned(launch.instance, replica.pid, replica.port))
+
+    # Ends.
+
+    def _stop(self, replica: Replica | None, grace_s: float) -> None:
+        if replica is None:
+            return
+        if not replica.stopping:
+            replica.stopping = True
+            replica.ask_to_end()
+        deadline = time.monotonic() + grace_s
+        replica.kill_at = deadline if replica.kill_at is None else min(deadline, replica.kill_at)
+
+    def _end(self, grace_s: float) -> None:
+        self._ending = True
+        for replica in self._replicas.all():
+            self._stop(replica, grace_s)
+
+    def _keep_deadlines(self) -> None:
+        now = time.monotonic()
+        if self._provider is not None and self._provider.closed:
+            self._provider, self._alone_since = None, now
+        if self._alone_since is not None and now - self._alone_since >= self._options.orphan_grace_s:
+            self._alone_since = None
+            self._end(self._options.drain_s)
+        for replica in self._replicas.all():
+            if replica.kill_at is not None and now >= replica.kill_at:
+                replica.kill_at = None
+                replica.kill()
+
+    def _patience(self) -> float | None:
+        deadlines = [replica.kill_at for replica in self._replicas.all() if replica.kill_at is not None]
+        if self._alone_since is not None:
+            deadlines.append(self._alone_since + self._options.orphan_grace_s)
+        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None

@@ -1,0 +1,106 @@
+"""What the host does once, before it serves: be the only one, clear up after a crash, see what the machine offers."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import gc
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import MutableMapping
+from pathlib import Path
+
+from provider.process import kernel, unix_socket
+from provider.process.host import sandbox
+from provider.process.host.cgroup import Cgroups
+from provider.process.host.child import Surroundings
+from provider.process.host.server import Host, HostOptions
+from provider.process.wire import IDENTITY_VARIABLE, SOCKET
+
+LOCK, STAGE = "host.lock", "stage"
+LOCK_WAIT_S = 10.0
+"""A host that is ending may hold the lock for as long as its replicas take to die."""
+
+
+def run(options: HostOptions, environ: MutableMapping[str, str]) -> None:
+    """Take the state folder's lock, clear up after a host that crashed, and serve. Prints ``ready`` when it listens."""
+    lock = _lock(options.state_dir / LOCK)
+    kernel.adopt_orphans()
+    _end_left_behind(options.identity)
+    cgroups = Cgroups.find(options.identity)
+    around = Surroundings(environ, os.getpid(), cgroups, _try_sandbox(options.state_dir), _more_open_files())
+    with unix_socket.listen(options.state_dir / SOCKET) as listener:
+        print("ready", flush=True)  # noqa: T201 - the provider waits for this word
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, 1)
+        host = Host(options, around, listener)
+        # What is imported now stays shared with every replica: a collection would write to, and so copy, its pages.
+        gc.collect()
+        gc.freeze()
+        host.serve()
+        (options.state_dir / SOCKET).unlink(missing_ok=True)
+    if cgroups is not None:
+        cgroups.close()
+    os.close(lock)
+
+
+def _more_open_files() -> int:
+    """Raise our own limit as far as it goes, for each replica takes descriptors; returns the limit that it was."""
+    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return usual
+
+
+def _lock(path: Path) -> int:
+    """Held until this process ends, however it ends."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                sys.exit(f"{path}: another host is still running for this state folder")
+            time.sleep(0.02)
+        else:
+            return fd
+
+
+def _end_left_behind(identity: str) -> None:
+    """Kill what a host that was killed could not take along: programs that its replicas had started."""
+    mark = f"{IDENTITY_VARIABLE}={identity}".encode()
+    for entry in Path("/proc").glob("[0-9]*"):
+        if int(entry.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            if mark in (entry / "environ").read_bytes().split(b"\0"):
+                os.kill(int(entry.name), signal.SIGKILL)
+
+
+def _try_sandbox(state_dir: Path) -> str:
+    """Why replicas cannot have their own view of the file system; empty when they can. Tried in a child."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        with contextlib.suppress(OSError):
+            os.close(read)
+            os.write(write, _sandbox_problem(state_dir).encode())
+        os._exit(0)
+    os.close(write)
+    problem = os.read(read, 1000).decode(errors="replace")
+    os.close(read)
+    os.waitpid(pid, 0)
+    return problem
+
+
+def _sandbox_problem(state_dir: Path) -> str:
+    stage = state_dir / STAGE
+    stage.mkdir(exist_ok=True)
+    try:
+        sandbox.enter(secrets=stage, stage=stage, read_only=False)
+    except OSError as error:
+        return str(error)
+    return ""

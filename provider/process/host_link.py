@@ -1,0 +1,225 @@
+"""The provider's end of the connection to its host: finds a living one or starts one, sends commands, hears events."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from provider.process import unix_socket, wire
+from provider.process.descriptors import readable
+from provider.process.settings import ProcessSettings
+from provider.process.wire import IDENTITY_VARIABLE, SOCKET, VERSION, Hello, Message, Shutdown
+from runtime.errors import Unavailable
+
+START_TIMEOUT_S = 20.0
+HELLO_TIMEOUT_S = 5.0
+END_TIMEOUT_S = 5.0
+"""For a host to end once its replicas are gone."""
+MOST_DRAIN_S = 10.0
+"""What calls get when a host ends because no provider came back."""
+MOST_LOG_BYTES = 1 << 20
+MOST_UNSENT_BYTES = 16 << 20
+"""A host that does not read so much hangs; without the connection it is replaced."""
+
+_CODE = Path(__file__).parents[2]
+_log = structlog.get_logger()
+
+
+class HostLink:
+    """One connection at a time; ``on_event`` is called for each event while ``listen`` runs."""
+
+    def __init__(self, settings: ProcessSettings, folder: Path, on_event: Callable[[Message], None]) -> None:
+        self._settings, self._folder, self._on_event = settings, folder, on_event
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._started: subprocess.Popen[bytes] | None = None
+        self._host: _Process | None = None
+
+    def __repr__(self) -> str:
+        return f"<HostLink {self._host!r} {'connected' if self._writer else 'not connected'}>"
+
+    async def connect(self) -> Hello:
+        """To the host that is there, else to a new one. Raises Unavailable when neither can be had."""
+        hello = await self._greet()
+        if hello is None:
+            await self._start_host()
+            hello = await self._greet()
+        if hello is None:
+            raise Unavailable(f"the function host does not answer: {self._last_words()}")
+        if self._host is not None:
+            self._host.forget()
+        self._host = _Process(hello.pid)
+        return hello
+
+    def send(self, command: Message) -> None:
+        """Without a connection it is dropped: the host is gone, and its replicas with it."""
+        if self._writer is None:
+            return
+        self._writer.write(wire.encode(command))
+        if self._writer.transport.get_write_buffer_size() > MOST_UNSENT_BYTES:
+            self._writer.transport.abort()
+
+    async def listen(self) -> None:
+        """Pass on events until the connection breaks."""
+        assert self._reader is not None
+        try:
+            while line := await self._reader.readline():
+                self._on_event(wire.decode(line))
+        except (OSError, ValueError, Unavailable) as error:
+            _log.warning("connection to the function host broke", error=str(error))
+        finally:
+            self._hang_up()
+
+    async def shut_down(self, listening: asyncio.Task[None] | None, grace_s: float) -> None:
+        """The host ends with all its replicas; ``listening`` is the running ``listen``, which ends with it.
+
+        Without one the start did not get so far, and there is at most a host that nobody is connected to.
+        """
+        if listening is not None:
+            self.send(Shutdown(grace_s))
+            await asyncio.wait([listening], timeout=grace_s + END_TIMEOUT_S)
+        elif self._started is not None:
+            self._started.terminate()
+        if self._host is not None:
+            await self._host.end(END_TIMEOUT_S)
+            self._host.forget()
+            self._host = None
+        if listening is not None:
+            await asyncio.wait([listening])
+        await self._collect()
+
+    async def _greet(self) -> Hello | None:
+        """Connect; None when nobody is there. One that speaks another version, or does not speak, is ended."""
+        try:
+            with unix_socket.address(self._folder / SOCKET) as path:
+                reader, writer = await asyncio.open_unix_connection(path, limit=wire.MOST_LINE_BYTES)
+        except OSError:
+            return None
+        try:
+            async with asyncio.timeout(HELLO_TIMEOUT_S):
+                hello = wire.decode(await reader.readline())
+        except (OSError, ValueError, TimeoutError, Unavailable) as error:
+            _log.warning("ending a function host that does not answer", error=str(error) or "no answer")
+            _end_peer(writer, signal.SIGKILL)
+            return None
+        if not isinstance(hello, Hello) or hello.version != VERSION:
+            _log.info("ending a function host of another version")
+            _end_peer(writer, signal.SIGTERM)
+            return None
+        self._reader, self._writer = reader, writer
+        return hello
+
+    async def _start_host(self) -> None:
+        await self._collect()
+        self._started = process = self._spawn()
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                word = await asyncio.to_thread(process.stdout.readline)
+        except TimeoutError:
+            word = b""
+        if word.strip() != b"ready":
+            process.kill()
+            await self._collect()
+            raise Unavailable(f"the function host did not start: {self._last_words()}")
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        settings = self._settings
+        identity = hashlib.sha256(os.fsencode(self._folder)).hexdigest()[:12]
+        options = {
+            "--state-dir": self._folder,
+            "--bind-host": settings.host,
+            "--orphan-grace": settings.orphan_grace_s,
+            "--drain": min(settings.grace_s, MOST_DRAIN_S),
+            "--identity": identity,
+        }
+        # Nothing of our own environment: what the host has, every function could read.
+        env = {"PATH": settings.path, "LANG": settings.lang, "PYTHONPATH": str(_CODE), IDENTITY_VARIABLE: identity}
+        words = [str(word) for option in options.items() for word in option]
+        log = self._folder / "host.log"
+        with contextlib.suppress(FileNotFoundError):
+            if log.stat().st_size > MOST_LOG_BYTES:
+                log.unlink()
+        with log.open("ab") as errors:
+            return subprocess.Popen(
+                [sys.executable, "-P", "-m", "provider.process.host", *words],
+                env=env,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,
+            )
+
+    async def _collect(self) -> None:
+        """The host that we started has ended: take its exit status, so that nothing of it is left."""
+        process, self._started = self._started, None
+        if process is not None and process.stdout is not None:
+            await asyncio.to_thread(process.wait)
+            process.stdout.close()
+
+    def _last_words(self) -> str:
+        with contextlib.suppress(OSError):
+            lines = (self._folder / "host.log").read_text(errors="replace").strip().splitlines()
+            if lines:
+                return f"{lines[-1]} (more in {self._folder / 'host.log'})"
+        return f"see {self._folder / 'host.log'}"
+
+    def _hang_up(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self._reader = self._writer = None
+
+
+class _Process:
+    """A process that may not be our child, held by a descriptor so that its id cannot become another's."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        try:
+            self._fd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            self._fd = -1
+
+    def __repr__(self) -> str:
+        return f"<process {self._pid}>"
+
+    async def end(self, patience_s: float) -> None:
+        """Wait for its end, and bring it about if it does not come."""
+        if self._fd < 0:
+            return
+        try:
+            async with asyncio.timeout(patience_s):
+                await readable(self._fd)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._fd, signal.SIGKILL)
+            await readable(self._fd)
+
+    def forget(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
+
+
+def _end_peer(writer: asyncio.StreamWriter, number: signal.Signals) -> None:
+    """Signal the process at the other end, whatever it is: it has our socket in our folder."""
+    peer: socket.socket = writer.get_extra_info("socket")
+    size = struct.calcsize("3i")
+    # It may have ended meanwhile: then there is no socket to ask, or no process to signal.
+    with contextlib.suppress(OSError):
+        pid, _, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+        if pid > 0:  # 0 would be our own process group.
+            os.kill(pid, number)
+    writer.close()

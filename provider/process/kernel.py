@@ -1,0 +1,98 @@
+"""The few Linux calls the standard library lacks. Off Linux the safety nets they give are simply not there."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+
+_LINUX = sys.platform == "linux"
+_libc = ctypes.CDLL(None, use_errno=True)
+
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 4, 15, 36
+_SYS_MOUNT_SETATTR = 442  # The same number on every architecture.
+_AT_FDCWD, _AT_RECURSIVE, _MOUNT_ATTR_RDONLY = -100, 0x8000, 1
+
+CLONE_NEWNS, CLONE_NEWUSER = 0x0002_0000, 0x1000_0000
+MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE = 0x1000, 0x2000, 0x4000, 0x4_0000
+
+
+class _MountAttributes(ctypes.Structure):
+    _fields_ = (
+        ("set", ctypes.c_uint64),
+        ("clear", ctypes.c_uint64),
+        ("propagation", ctypes.c_uint64),
+        ("user_namespace", ctypes.c_uint64),
+    )
+
+
+def die_with_parent() -> None:
+    """This process gets SIGKILL when the thread that forked it ends. A change of credentials undoes it."""
+    if _LINUX:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """Descendants whose parent ended become children of this process instead of init's."""
+    if _LINUX:
+        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def stay_readable() -> None:
+    """Undo what a new user namespace does to /proc/self: it would belong to root, and be unreadable to us."""
+    if _LINUX:
+        _libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
+
+
+def call_oneself(name: str) -> None:
+    """What ps and top show as the command; the kernel keeps 15 bytes."""
+    if _LINUX:
+        _libc.prctl(_PR_SET_NAME, name.encode()[:15], 0, 0, 0)
+
+
+def unshare(flags: int) -> None:
+    """Raises OSError where the system does not allow it."""
+    if not _LINUX:
+        raise OSError("namespaces are Linux's")
+    _check(_libc.unshare(flags), "unshare")
+
+
+def mount(source: str, target: str, *, kind: str = "none", flags: int = 0, options: str = "") -> None:
+    """mount(2); raises OSError."""
+    result = _libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode())
+    _check(result, f"mount {target}")
+
+
+def set_read_only(path: str, *, read_only: bool = True, recursive: bool = True) -> None:
+    """Change a mount (and those below it) without touching its other flags; Linux 5.12 on. Raises OSError."""
+    attributes = _MountAttributes()
+    if read_only:
+        attributes.set = _MOUNT_ATTR_RDONLY
+    else:
+        attributes.clear = _MOUNT_ATTR_RDONLY
+    result = _libc.syscall(
+        ctypes.c_long(_SYS_MOUNT_SETATTR),
+        ctypes.c_int(_AT_FDCWD),
+        ctypes.c_char_p(path.encode()),
+        ctypes.c_uint(_AT_RECURSIVE if recursive else 0),
+        ctypes.byref(attributes),
+        ctypes.c_size_t(ctypes.sizeof(attributes)),
+    )
+    _check(result, f"mount_setattr {path}")
+
+
+def children() -> list[int]:
+    """The pids of this process's children, zombies included; empty where the kernel does not list them."""
+    pid = os.getpid()
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_bytes().split()]
+    except OSError:
+        return []
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")

@@ -1,0 +1,158 @@
+"""From what a function asks to be to what a replica of it runs. Everything that cannot work is refused here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from provider.process import images, quantities
+from provider.process.records import FunctionRecord
+from provider.process.settings import ProcessSettings
+from provider.process.state_files import StateFiles
+from provider.process.watchdog import config
+from provider.process.watchdog.config import Config
+from provider.process.wire import Hello, Launch
+from provider.spec import FunctionSpec
+from runtime.errors import BadInput
+
+HANDLER = "com.springtide.handler"
+"""Annotation: the absolute path of a folder with a Python handler, which runs in the replica itself."""
+
+SECRETS_VARIABLE, SECRETS_VARIABLE_OPENFAAS = "SPRINGTIDE_SECRETS", "secret_mount_path"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What every replica of one generation has in common."""
+
+    config: Config
+    env: dict[str, str]
+    handler: str | None
+    memory_bytes: int | None
+    cpu_millis: int | None
+
+
+def program(spec: FunctionSpec) -> Program:
+    """Raises BadInput listing everything wrong, one problem a line."""
+    problems: list[str] = []
+    handler = _handler(spec, problems)
+    env = {"fprocess": spec.env_process, **spec.env_vars}
+    settings, wrong = config.read(env, handler)
+    if not handler and not settings.command and settings.mode is config.Mode.CLASSIC:
+        wrong = (*(problem for problem in wrong if not problem.startswith("fprocess:")), _nothing_to_run(spec))
+    problems += wrong
+    limits = _quantities("limits", spec.limits, problems)
+    _quantities("requests", spec.requests, problems)
+    if problems:
+        raise BadInput("\n".join(problems))
+    return Program(
+        config=settings,
+        env={name: value for name, value in env.items() if value or name != "fprocess"},
+        handler=handler,
+        memory_bytes=limits.get("memory"),
+        cpu_millis=limits.get("cpu"),
+    )
+
+
+def launch(
+    record: FunctionRecord, wanted: Program, instance: str, *, settings: ProcessSettings, files: StateFiles
+) -> Launch:
+    """One replica of the record's generation."""
+    secrets = files.mount(record)
+    own = _environment(record.spec, settings, instance=instance, secrets=secrets)
+    return Launch(
+        instance=instance,
+        function=str(record.ref),
+        uid=record.uid,
+        generation=record.generation,
+        env=own | wanted.env,
+        folder=wanted.handler or str(files.work(record)),
+        handler=wanted.handler,
+        log_folder=str(files.log(record)),
+        log_limit_bytes=settings.log_limit_bytes,
+        secrets_folder=str(secrets),
+        has_secrets=bool(record.spec.secrets),
+        stage_folder=str(files.folder / "stage"),
+        read_only=record.spec.read_only_root_filesystem,
+        memory_bytes=wanted.memory_bytes,
+        cpu_millis=wanted.cpu_millis,
+        linger_s=settings.linger_s,
+        grace_s=settings.grace_s,
+    )
+
+
+def not_enforced(spec: FunctionSpec, hello: Hello) -> list[str]:
+    """What was asked for and this machine cannot fully give, a sentence each."""
+    remarks = []
+    if spec.limits.get("memory") and not hello.limits_memory:
+        remarks.append(
+            f"memory limit {spec.limits['memory']} is watched and enforced by ending the replica, not by the kernel: "
+            "no cgroup v2 subtree with a memory controller can be written here"
+        )
+    if spec.limits.get("cpu") and not hello.limits_cpu:
+        remarks.append(
+            f"cpu limit {spec.limits['cpu']} is not enforced: no cgroup v2 subtree with a cpu controller can be "
+            "written here"
+        )
+    if hello.sandbox_problem and spec.read_only_root_filesystem:
+        remarks.append(f"the root file system is not read-only: no mount namespace ({hello.sandbox_problem})")
+    if hello.sandbox_problem and spec.secrets:
+        remarks.append(
+            f"secrets are not at /var/openfaas/secrets but in the folder that ${SECRETS_VARIABLE} names: no mount "
+            f"namespace ({hello.sandbox_problem})"
+        )
+    return remarks
+
+
+def _environment(spec: FunctionSpec, settings: ProcessSettings, *, instance: str, secrets: Path) -> dict[str, str]:
+    """Nothing of the provider's environment but what every program needs; the function's own variables go on top."""
+    env = {
+        "PATH": settings.path,
+        "HOME": settings.home,
+        "LANG": settings.lang,
+        "HOSTNAME": instance,
+        "OPENFAAS_NAME": spec.ref.name,
+        "OPENFAAS_NAMESPACE": spec.ref.namespace,
+        SECRETS_VARIABLE: str(secrets),
+        SECRETS_VARIABLE_OPENFAAS: str(secrets),
+    }
+    return env | ({"TZ": settings.tz} if settings.tz else {})
+
+
+def _handler(spec: FunctionSpec, problems: list[str]) -> str | None:
+    """The folder of a Python handler: the annotation's, or that of an image we stand in for."""
+    image = images.known(spec.image)
+    if image is not None and image.handler is not None:
+        return str(image.handler)
+    folder = spec.annotations.get(HANDLER)
+    if not folder:
+        return None
+    if not Path(folder).is_absolute():
+        problems.append(f"annotation {HANDLER}={folder!r}: write an absolute path")
+    elif not (Path(folder) / "handler.py").is_file():
+        problems.append(f"annotation {HANDLER}={folder!r}: there is no handler.py in it")
+    return folder
+
+
+def _nothing_to_run(spec: FunctionSpec) -> str:
+    image = images.known(spec.image)
+    if image is not None:
+        return f"image {spec.image} {image.does}: name the command as envProcess or in the variable fprocess"
+    return (
+        f"image {spec.image}: images are not fetched when functions run as processes; name the command to run as "
+        "envProcess or in the variable fprocess, or deploy a Python handler from a stack.yaml"
+    )
+
+
+def _quantities(what: str, given: Mapping[str, str], problems: list[str]) -> dict[str, int]:
+    parsers: dict[str, Callable[[str], int]] = {"memory": quantities.memory_bytes, "cpu": quantities.cpu_millis}
+    values: dict[str, int] = {}
+    for name, parse in parsers.items():
+        if not given.get(name):
+            continue
+        try:
+            values[name] = parse(given[name])
+        except ValueError as error:
+            problems.append(f"{what}.{name}: {error}")
+    return values

@@ -1,0 +1,243 @@
+"""ProcessProvider: every Protocol of ``provider.ports`` over processes of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+
+from prometheus_client import CollectorRegistry
+
+from provider.ports import LogLine, LogQuery, Namespace, ProviderInfo
+from provider.process import launches, log_stream
+from provider.process.deployment import Deployment
+from provider.process.fleet import Fleet
+from provider.process.launches import Program
+from provider.process.locks import KeyedLocks
+from provider.process.records import FunctionRecord
+from provider.process.secret_files import SecretFiles
+from provider.process.settings import ProcessSettings
+from provider.process.state_files import StateFiles
+from provider.spec import FunctionSpec, FunctionStatus, check_name, check_namespace
+from runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, Unavailable
+from scaler.core.policy import MOST_REPLICAS, ScalePolicy, initial_replicas, updated_replicas
+from scaler.core.ports import Clock, Recorder
+from scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Reason, Scale, Writer
+from scaler.endpoint_stream import Event
+
+
+class ProcessProvider:
+    """A wish is durable when its method returns; replicas follow. One at a time writes to one function."""
+
+    name = "provider"
+
+    def __init__(
+        self, settings: ProcessSettings, *, clock: Clock, registry: CollectorRegistry, recorder: Recorder | None
+    ) -> None:
+        self._settings, self._clock, self._recorder = settings, clock, recorder
+        self._files = StateFiles(settings.state_dir)
+        self._fleet = Fleet(settings, clock=clock, files=self._files, registry=registry)
+        self._secrets = SecretFiles(self._files, self._fleet.all, self._check_namespace)
+        self._namespaces: dict[str, Namespace] = {}
+        self._locks = KeyedLocks()
+        self._started = False
+
+    def __repr__(self) -> str:
+        return f"<ProcessProvider {self._files.folder} {self._fleet!r}>"
+
+    @property
+    def info(self) -> ProviderInfo:
+        return ProviderInfo("springtide-process", "process")
+
+    # Service.
+
+    async def start(self) -> None:
+        """Raises BadInput for a state folder that cannot be read, Unavailable when it is in use."""
+        await self._files.open()
+        self._started = True
+        default = self._settings.default_namespace
+        self._namespaces = {default: Namespace(default)}
+        self._namespaces |= {namespace.name: namespace for namespace in self._files.namespaces()}
+        functions = self._files.functions()
+        for name in {record.ref.namespace for record in functions} - self._namespaces.keys():
+            self._namespaces[name] = Namespace(name)  # Such as the default one of an earlier start.
+        await self._fleet.start(functions)
+
+    async def stop(self) -> None:
+        if self._started:
+            self._started = False
+            await self._fleet.stop()
+            self._files.close()
+
+    async def wait(self) -> None:
+        await self._fleet.wait()
+
+    # Catalog and scale.
+
+    async def list_functions(self) -> Sequence[Function]:
+        return [_function(self._fleet.deployments[ref]) for ref in sorted(self._fleet.deployments)]
+
+    async def read(self, ref: FunctionRef) -> Function:
+        return _function(self._deployment(ref))
+
+    async def write(
+        self,
+        ref: FunctionRef,
+        replicas: int,
+        *,
+        expect: str | None,
+        decision: Decision | None,  # noqa: ARG002 - whoever serves the provider keeps the decision log
+    ) -> Scale:
+        async with self._locks.of(ref):
+            deployment = self._deployment(ref)
+            if not 0 <= replicas <= MOST_REPLICAS:
+                raise BadInput(f"replicas: {replicas} is out of range; ask for 0 to {MOST_REPLICAS}")
+            if expect not in (None, deployment.record.version):
+                raise Conflict(
+                    f"{ref}: version is {deployment.record.version}, not {expect}; read again and decide anew"
+                )
+            await self._change(deployment, deployment.record.scaled(replicas), deployment.program)
+            return deployment.scale
+
+    # Functions come and go.
+
+    async def deploy(self, spec: FunctionSpec) -> None:
+        async with self._locks.of(spec.ref):
+            program = self._checked(spec)
+            deployment = self._fleet.deployments.get(spec.ref)
+            if deployment is not None:
+                await self._update(deployment, spec, program)
+                return
+            replicas = initial_replicas(_policy(spec))
+            record = FunctionRecord.new(spec, replicas, Instant(self._clock.wall()))
+            await self._secrets.mount(record)
+            await self._files.save(record)
+            if spec.ref.namespace not in self._namespaces:
+                await self._files.forget(spec.ref)
+                raise NotFound(f"no namespace {spec.ref.namespace}; it was deleted just now")
+            self._fleet.add(record, program)
+            self._record(spec.ref, 0, replicas, "deployed")
+
+    async def update(self, spec: FunctionSpec) -> None:
+        async with self._locks.of(spec.ref):
+            deployment = self._deployment(spec.ref)
+            await self._update(deployment, spec, self._checked(spec))
+
+    async def delete(self, ref: FunctionRef) -> None:
+        async with self._locks.of(ref):
+            self._deployment(ref)
+            await self._files.forget(ref)
+            self._fleet.remove(ref)
+
+    async def status(self, ref: FunctionRef, *, usage: bool = False) -> FunctionStatus:
+        return self._status(self._deployment(ref), usage=usage)
+
+    async def statuses(self, namespace: str) -> Sequence[FunctionStatus]:
+        self._check_namespace(namespace)
+        deployments = self._fleet.deployments
+        return [
+            self._status(deployments[ref], usage=False) for ref in sorted(deployments) if ref.namespace == namespace
+        ]
+
+    # Secrets.
+
+    async def secret_names(self, namespace: str) -> Sequence[str]:
+        return self._secrets.names(namespace)
+
+    async def put_secret(self, namespace: str, name: str, value: bytes, *, replace: bool) -> None:
+        await self._secrets.put(namespace, name, value, replace=replace)
+
+    async def delete_secret(self, namespace: str, name: str) -> None:
+        await self._secrets.delete(namespace, name)
+
+    # Namespaces.
+
+    async def namespaces(self) -> Sequence[Namespace]:
+        return [self._namespaces[name] for name in sorted(self._namespaces)]
+
+    async def put_namespace(self, namespace: Namespace, *, replace: bool) -> None:
+        check_namespace(namespace.name, namespace.labels, namespace.annotations)
+        async with self._locks.of(namespace.name):
+            there = namespace.name in self._namespaces
+            if there and not replace:
+                raise AlreadyExists(f"namespace {namespace.name} exists already")
+            if replace and not there:
+                raise NotFound(f"no namespace {namespace.name}")
+            await self._files.save_namespace(namespace)
+            self._namespaces[namespace.name] = namespace
+
+    async def delete_namespace(self, name: str) -> None:
+        async with self._locks.of(name):
+            self._check_namespace(name)
+            if name == self._settings.default_namespace:
+                raise BadInput(f"namespace {name} is the default one and stays")
+            del self._namespaces[name]
+            for ref in [ref for ref in self._fleet.deployments if ref.namespace == name]:
+                await self.delete(ref)
+            await self._secrets.forget(name)
+
+    # Logs and endpoints.
+
+    def logs(self, query: LogQuery) -> AsyncGenerator[LogLine, None]:
+        deployment = self._deployment(query.ref)
+        folder = self._files.log(deployment.record)
+        return log_stream.stream(folder, query, lambda: deployment.retired and not deployment.replicas)
+
+    def watch_endpoints(self) -> AsyncGenerator[Event, None]:
+        return self._fleet.feed.watch()
+
+    # Below: one write after the other.
+
+    async def _update(self, deployment: Deployment, spec: FunctionSpec, program: Program) -> None:
+        before = deployment.record.replicas
+        record = deployment.record.updated(spec, updated_replicas(_policy(spec), before))
+        await self._secrets.mount(record)
+        await self._change(deployment, record, program)
+        self._record(spec.ref, before, record.replicas, "updated")
+
+    async def _change(self, deployment: Deployment, record: FunctionRecord, program: Program | None) -> None:
+        """The wish goes to the replicas and to the disk side by side: a cold start does not wait for the disk."""
+        before = deployment.record, deployment.program
+        deployment.change(record, program)
+        try:
+            await self._files.save(record)
+        except Unavailable:
+            deployment.change(*before)
+            raise
+
+    def _checked(self, spec: FunctionSpec) -> Program:
+        """Raises NotFound for the namespace, BadInput for anything that cannot run."""
+        check_name("service", spec.ref.name)
+        self._check_namespace(spec.ref.namespace)
+        return launches.program(spec)
+
+    def _record(self, ref: FunctionRef, before: int, after: int, detail: str) -> None:
+        """A count that a deployment changed; those that are written are recorded by whoever asks for them."""
+        if self._recorder is not None and before != after:
+            now = Instant(self._clock.wall())
+            self._recorder.record(Decision(ref, Writer.PERSON, before, after, Reason.MANUAL, detail, now))
+
+    def _status(self, deployment: Deployment, *, usage: bool) -> FunctionStatus:
+        return FunctionStatus(
+            spec=deployment.record.spec,
+            function=_function(deployment),
+            usage=self._fleet.usage.usage(deployment) if usage else None,
+            problem=deployment.problem,
+        )
+
+    def _deployment(self, ref: FunctionRef) -> Deployment:
+        try:
+            return self._fleet.deployments[ref]
+        except KeyError:
+            raise NotFound(f"no function {ref.name} in {ref.namespace}") from None
+
+    def _check_namespace(self, name: str) -> None:
+        if name not in self._namespaces:
+            raise NotFound(f"no namespace {name}")
+
+
+def _policy(spec: FunctionSpec) -> ScalePolicy:
+    return ScalePolicy.from_labels(spec.labels)[0]
+
+
+def _function(deployment: Deployment) -> Function:
+    record = deployment.record
+    return Function(record.ref, deployment.scale, deployment.labels, dict(record.spec.annotations), record.created_at)

@@ -1,0 +1,82 @@
+"""The process provider's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime.settings import duration, integer, setting, text
+from scaler.core.vocabulary import DEFAULT_NAMESPACE
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessSettings:
+    """Durations in seconds."""
+
+    state_dir: Path
+    """Functions, secrets and logs; one provider at a time. No environment variable: whoever wires the parts says."""
+    host: str = setting("127.0.0.1", env="function_host", kind=text, help="address that replicas listen on")
+    default_namespace: str = setting(
+        DEFAULT_NAMESPACE, env="function_namespace", kind=text, help="namespace that is always there"
+    )
+    grace_s: float = setting(
+        60.0,
+        env="function_grace",
+        kind=duration,
+        low=0,
+        help="most time that calls in flight get when their replica is stopped",
+    )
+    linger_s: float = setting(
+        0.25,
+        env="function_linger",
+        kind=duration,
+        low=0,
+        high=10,
+        help="time that a replica still takes calls after gateways were told not to send any",
+    )
+    start_timeout_s: float = setting(
+        60.0, env="function_start_timeout", kind=duration, low=0.1, help="time a replica has to become ready"
+    )
+    health_interval_s: float = setting(
+        5.0, env="function_health_interval", kind=duration, low=0.05, help="pause between health checks"
+    )
+    health_timeout_s: float = setting(
+        5.0, env="function_health_timeout", kind=duration, low=0.05, help="time a replica has to answer a health check"
+    )
+    health_failures: int = setting(
+        3, env="function_health_failures", kind=integer, low=1, help="failed checks in a row that replace a replica"
+    )
+    restart_first_s: float = setting(
+        0.1, env="function_restart_first", kind=duration, low=0.001, help="pause before the first restart"
+    )
+    restart_most_s: float = setting(
+        30.0, env="function_restart_most", kind=duration, low=0.001, help="longest pause before a restart"
+    )
+    stable_s: float = setting(
+        10.0,
+        env="function_stable",
+        kind=duration,
+        low=0,
+        help="a replica that was ready for this long starts with the first pause again",
+    )
+    usage_interval_s: float = setting(
+        2.0,
+        env="function_usage_interval",
+        kind=duration,
+        low=0.1,
+        help="pause between measurements of processor time and memory",
+    )
+    log_limit_bytes: int = setting(
+        4 << 20, env="function_log_limit", kind=integer, low=4096, help="bytes of log kept per function"
+    )
+    orphan_grace_s: float = setting(
+        10.0,
+        env="function_orphan_grace",
+        kind=duration,
+        low=0.1,
+        help="time that functions run on after a crash of the provider, until the next one takes over",
+    )
+    path: str = setting("/usr/local/bin:/usr/bin:/bin", env="PATH", kind=text, help="where functions find programs")
+    home: str = setting("/", env="HOME", kind=text, help="home folder of functions")
+    lang: str = setting("C.UTF-8", env="LANG", kind=text, help="locale of functions")
+    tz: str = setting("", env="TZ", kind=text, help="time zone of functions")

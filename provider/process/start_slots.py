@@ -1,0 +1,54 @@
+"""A bound on replicas that start at the same time: more than the processors can use only makes the first one late."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+HELD_S = 1.0
+"""A slot is given back after this time even if its replica is not ready: it may be waiting for something else."""
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    owner: Callable[[], None]
+    give_back: Callable[[Slot], None]
+    timer: asyncio.TimerHandle | None = None
+
+    def release(self) -> None:
+        """Idempotent."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+            self.give_back(self)
+
+
+class StartSlots:
+    """Half of the slots at most for one owner, so that one function's trouble does not hold up the others."""
+
+    def __init__(self, most: int = max(8, 4 * (os.cpu_count() or 1))) -> None:
+        self._most = most
+        self._held: set[Slot] = set()
+        self._waiting: dict[Callable[[], None], None] = {}
+
+    def __repr__(self) -> str:
+        return f"<StartSlots {len(self._held)}/{self._most} taken, {len(self._waiting)} waiting>"
+
+    def take(self, owner: Callable[[], None]) -> Slot | None:
+        """A slot; or None, and then ``owner`` is called when it may try again."""
+        own = sum(slot.owner == owner for slot in self._held)
+        if len(self._held) >= self._most or own >= max(1, self._most // 2):
+            self._waiting[owner] = None
+            return None
+        slot = Slot(owner, self._release)
+        slot.timer = asyncio.get_running_loop().call_later(HELD_S, slot.release)
+        self._held.add(slot)
+        return slot
+
+    def _release(self, slot: Slot) -> None:
+        self._held.discard(slot)
+        waiting, self._waiting = self._waiting, {}
+        for owner in waiting:
+            owner()

@@ -1,0 +1,195 @@
+"""The state folder: functions, namespaces and secrets as files, written whole, in the order asked for.
+
+functions/NAME.NAMESPACE.json    namespaces/NAME.json    secrets/NAMESPACE/NAME
+mounts/NAMESPACE/UID-GENERATION/NAME   the secrets of one generation of a function, as its replicas see them
+work/UID/   logs/UID/            a function's working folder and its log
+host.sock, host.lock, host.log, provider.lock, stage/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from provider.ports import Namespace
+from provider.process import records
+from provider.process.records import FunctionRecord
+from runtime.errors import BadInput, Unavailable
+from runtime.files import read_json, write_atomic
+from scaler.core.vocabulary import FunctionRef
+
+T = TypeVar("T")
+
+LOCK_TRIES, LOCK_PAUSE_S = 10, 0.1
+"""A provider that was killed just now may not be quite gone."""
+
+
+class StateFiles:
+    """One thread does all the writing, so that two writes of one file never change places."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self._writer = ThreadPoolExecutor(1, "state")
+        self._lock: int | None = None
+
+    def __repr__(self) -> str:
+        return f"<StateFiles {self.folder} {'locked' if self._lock is not None else 'closed'}>"
+
+    # Where things are.
+
+    def secrets(self, namespace: str) -> Path:
+        return self.folder / "secrets" / namespace
+
+    def mount(self, record: FunctionRecord) -> Path:
+        return self._mount(record, record.generation)
+
+    def _mount(self, record: FunctionRecord, generation: int) -> Path:
+        return self.folder / "mounts" / record.ref.namespace / f"{record.uid}-{generation}"
+
+    def copies(self, namespace: str, secret: str) -> list[Path]:
+        """The files of a secret in all mounts of its namespace."""
+        return list((self.folder / "mounts" / namespace).glob(f"*/{secret}"))
+
+    def work(self, record: FunctionRecord) -> Path:
+        return self.folder / "work" / record.uid
+
+    def log(self, record: FunctionRecord) -> Path:
+        return self.folder / "logs" / record.uid
+
+    # Life.
+
+    async def open(self) -> None:
+        """Make the folder ours. Raises Unavailable when another provider has it, BadInput when it cannot be used."""
+        try:
+            for name in ("functions", "namespaces", "secrets", "mounts", "work", "logs", "stage"):
+                (self.folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.folder.chmod(0o700)
+            self._lock = os.open(self.folder / "provider.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise BadInput(f"{error.filename}: {error.strerror}; choose a state folder that can be written") from error
+        for _ in range(LOCK_TRIES):
+            if _locked(self._lock):
+                return
+            await asyncio.sleep(LOCK_PAUSE_S)
+        self.close()
+        raise Unavailable(f"{self.folder}: another provider uses this state folder; stop it or choose another folder")
+
+    def close(self) -> None:
+        self._writer.shutdown()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    # Functions.
+
+    def functions(self) -> list[FunctionRecord]:
+        return list(records.load_all(self.folder / "functions"))
+
+    async def save(self, record: FunctionRecord) -> None:
+        """Durable when this returns. Raises Unavailable."""
+        file = self.folder / "functions" / records.file_name(record.ref)
+        await self._write(write_atomic, file, json.dumps(record.to_json(), indent=1).encode())
+
+    async def forget(self, ref: FunctionRef) -> None:
+        await self._write(_unlink, [self.folder / "functions" / records.file_name(ref)])
+
+    async def sweep(self, record: FunctionRecord) -> None:
+        """Remove what a deleted function's replicas needed, once the last of them is gone."""
+        folders = [self.work(record), self.log(record), *self.folder.glob(f"mounts/*/{record.uid}-*")]
+        await self._write(_remove, folders)
+
+    def sweep_strangers(self, uids: set[str]) -> None:
+        """Remove the folders of functions that are no more; for the start, when nothing runs in them."""
+        folders = [*self.folder.glob("work/*"), *self.folder.glob("logs/*"), *self.folder.glob("mounts/*/*")]
+        _remove([folder for folder in folders if folder.name.partition("-")[0] not in uids])
+
+    # Namespaces.
+
+    def namespaces(self) -> list[Namespace]:
+        return [_namespace(file) for file in sorted((self.folder / "namespaces").glob("[!.]*.json"))]
+
+    async def save_namespace(self, namespace: Namespace) -> None:
+        value = {"labels": dict(namespace.labels), "annotations": dict(namespace.annotations)}
+        file = self.folder / "namespaces" / f"{namespace.name}.json"
+        await self._write(write_atomic, file, json.dumps(value, indent=1).encode())
+
+    async def forget_namespace(self, name: str) -> None:
+        await self._write(_unlink, [self.folder / "namespaces" / f"{name}.json"])
+        await self._write(_remove, [self.secrets(name)])
+
+    # Secrets.
+
+    async def write_secret(self, files: list[Path], value: bytes) -> None:
+        """The same value into each file, readable by the owner only."""
+        await self._write(_write_secret, files, value)
+
+    async def remove_files(self, files: list[Path]) -> None:
+        await self._write(_unlink, files)
+
+    async def make_mount(self, record: FunctionRecord) -> None:
+        """A folder with exactly the secrets of the record's generation, and a working folder. Raises Unavailable."""
+        source = self.secrets(record.ref.namespace)
+        await self._write(_make_mount, self.mount(record), source, record.spec.secrets)
+        await self._write(_make_folder, self.work(record))
+
+    async def remove_mount(self, record: FunctionRecord, generation: int) -> None:
+        await self._write(_remove, [self._mount(record, generation)])
+
+    async def _write(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Off the loop. Shielded: a caller who gives up does not leave memory and disk apart."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await asyncio.shield(loop.run_in_executor(self._writer, work, *arguments))
+        except OSError as error:
+            raise Unavailable(f"{error.filename or self.folder}: {error.strerror}; the state was not saved") from error
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _namespace(file: Path) -> Namespace:
+    value: Any = read_json(file)
+    if not isinstance(value, dict) or not all(isinstance(value.get(key), dict) for key in ("labels", "annotations")):
+        raise BadInput(f"{file}: not a namespace's state; restore it from a copy or move it away")
+    return Namespace(file.name.removesuffix(".json"), value["labels"], value["annotations"])
+
+
+def _write_secret(files: list[Path], value: bytes) -> None:
+    for file in files:
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+        write_atomic(file, value, mode=0o600)
+
+
+def _make_mount(mount: Path, source: Path, names: tuple[str, ...]) -> None:
+    mount.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in names:
+        with contextlib.suppress(FileNotFoundError):
+            _write_secret([mount / name], (source / name).read_bytes())
+    _unlink([file for file in mount.iterdir() if file.name not in names])
+
+
+def _make_folder(folder: Path) -> None:
+    folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _unlink(files: list[Path]) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)
+
+
+def _remove(folders: list[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,178 @@
+"""What the provider and its host say to each other over a Unix socket: one JSON object a line, by type.
+
+The provider sends commands, the host events. Both sides are ours and of one version: ``VERSION`` rises with any
+change here, and a host of another version is stopped and replaced.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.errors import Unavailable
+
+VERSION = 1
+SOCKET = "host.sock"
+IDENTITY_VARIABLE = "SPRINGTIDE_HOST"
+"""In the environment of the host and all below it, so that what a killed host left behind can be found."""
+OUT_OF_MEMORY = "ran out of memory"
+"""The reason of an exit for which the memory limit was the cause."""
+MOST_LINE_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """All that the host and the replica need to know to run one replica."""
+
+    instance: str
+    function: str
+    """``name.namespace``"""
+    uid: str
+    """Of this deployment of the function: the same name deployed anew has another."""
+    generation: int
+    env: Mapping[str, str]
+    folder: str
+    """Working directory."""
+    log_folder: str
+    log_limit_bytes: int
+    handler: str | None = None
+    """The folder of a Python handler to run in the replica itself."""
+    secrets_folder: str
+    """Holds exactly the function's secrets."""
+    has_secrets: bool = False
+    stage_folder: str
+    """An empty folder, the same for all, where a replica that gets its own view of the file system builds it."""
+    read_only: bool = False
+    memory_bytes: int | None = None
+    cpu_millis: int | None = None
+    linger_s: float = 0.25
+    """After SIGTERM calls are still taken for this long: a gateway may not have heard yet."""
+    grace_s: float = 60.0
+
+    @property
+    def limited(self) -> bool:
+        return self.memory_bytes is not None or self.cpu_millis is not None
+
+    @property
+    def wants_sandbox(self) -> bool:
+        return self.has_secrets or self.read_only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """One replica as the host has it."""
+
+    launch: Launch
+    pid: int
+    port: int
+    ready: bool
+    stopping: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    launch: Launch
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Drain, then end: SIGTERM now, SIGKILL to the whole group after the grace."""
+
+    instance: str
+    grace_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """End now; ``why`` becomes the reason of its exit."""
+
+    instance: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line of ours in a function's log."""
+
+    log_folder: str
+    log_limit_bytes: int
+    instance: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """Stop every replica, then the host itself."""
+
+    grace_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """The host's first line."""
+
+    version: int
+    pid: int
+    limits_memory: bool
+    """By cgroup v2; without, the provider watches what replicas use."""
+    limits_cpu: bool
+    sandbox_problem: str
+    """Why replicas cannot have a view of the file system of their own; empty when they can."""
+    running: tuple[Running, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    instance: str
+    pid: int
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The replica answers."""
+
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """``reason`` is a phrase for people, such as ``exited with status 1``; ``last_line`` the last it logged."""
+
+    instance: str
+    reason: str
+    last_line: str = ""
+
+
+Message = Spawn | Stop | Kill | Note | Shutdown | Hello | Spawned | Ready | Exited
+_TYPES: dict[str, type[Any]] = {
+    kind.__name__: kind for kind in (Spawn, Stop, Kill, Note, Shutdown, Hello, Spawned, Ready, Exited)
+}
+
+
+def encode(message: Message) -> bytes:
+    """One line, with its newline."""
+    value = {"type": type(message).__name__, **dataclasses.asdict(message)}
+    return json.dumps(value, separators=(",", ":")).encode() + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """Raises Unavailable for anything that is not a message of this version."""
+    try:
+        value = json.loads(line)
+        kind = _TYPES[value.pop("type")]
+        if kind is Spawn:
+            value["launch"] = Launch(**value["launch"])
+        if kind is Hello:
+            value["running"] = tuple(_running(item) for item in value["running"])
+        message: Message = kind(**value)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Unavailable(f"not a message between provider and host: {line[:200]!r}") from error
+    return message
+
+
+def _running(value: dict[str, Any]) -> Running:
+    return Running(**{**value, "launch": Launch(**value["launch"])})

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import Any
+
+import httpx
+import pytest
+
+from scaler.core.vocabulary import FunctionRef
+from tests.provider.process.conftest import Shared
+from tests.provider.process.world import World, alive, eventually
+
+_names = (f"fork-{number}" for number in itertools.count())
+
+
+def answer(
+    shared: Shared, command: str, env: dict[str, str] | None = None, *, path: str = "/", **request: Any
+) -> httpx.Response:
+    """Deploy a function, call it once."""
+
+    async def call(world: World) -> httpx.Response:
+        address = await world.up(next(_names), command, env)
+        return await world.http.request(**{"method": "POST", "url": address + path, **request})
+
+    return shared.run(call(shared.world))
+
+
+def environment(response: httpx.Response) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in response.text.splitlines())
+
+
+def test_classic_passes_the_body_and_repeats_the_content_type(shared: Shared) -> None:
+    response = answer(shared, "cat", content=b"\x00body\xff", headers={"Content-Type": "application/x-thing"})
+
+    assert (response.status_code, response.content) == (200, b"\x00body\xff")
+    assert response.headers["content-type"] == "application/x-thing"
+    assert float(response.headers["x-duration-seconds"]) > 0
+
+
+def test_classic_gives_headers_method_path_and_query_as_environment(shared: Shared) -> None:
+    response = answer(
+        shared,
+        "env",
+        path="/a/b?c=d&e=%20f",
+        content=b"12345",
+        headers={"X-Call-Id": "42", "Accept": "text/plain", "Content-Type": "text/csv"},
+    )
+
+    env = environment(response)
+    assert {key: env[key] for key in ("Http_Method", "Http_Path", "Http_Query", "Http_X_Call_Id")} == {
+        "Http_Method": "POST",
+        "Http_Path": "/a/b",
+        "Http_Query": "c=d&e=%20f",
+        "Http_X_Call_Id": "42",
+    }
+    assert env["Http_ContentLength"] == env["Http_Content_Length"] == "5"
+    assert env["Http_Content_Type"] == "text/csv"
+    assert env["Http_Host"].startswith("127.0.0.1:")
+
+
+def test_chunked_body_is_told_by_its_transfer_encoding(shared: Shared) -> None:
+    async def pieces() -> Any:
+        yield b"a"
+        yield b"b"
+
+    env = environment(answer(shared, "env", content=pieces()))
+
+    assert env["Http_Transfer_Encoding"] == "chunked"
+    assert "Http_ContentLength" not in env
+
+
+def test_classic_environment_can_do_without_headers(shared: Shared) -> None:
+    env = environment(answer(shared, "env", {"cgi_headers": "false"}))
+
+    assert not [name for name in env if name.startswith("Http_")]
+
+
+def test_nothing_of_our_own_environment_reaches_a_function(shared: Shared) -> None:
+    env = environment(answer(shared, "env", {"greeting": "hello"}))
+
+    assert env["greeting"] == "hello"
+    assert env["OPENFAAS_NAMESPACE"] == "openfaas-fn"
+    assert env["OPENFAAS_NAME"].startswith("fork-")
+    known = {"PATH", "HOME", "LANG", "TZ", "HOSTNAME", "OPENFAAS_NAME", "OPENFAAS_NAMESPACE", "fprocess", "greeting"}
+    known |= {"SPRINGTIDE_SECRETS", "secret_mount_path", "SPRINGTIDE_HOST"}
+    assert not {name for name in env if not name.startswith("Http_")} - known
+
+
+def test_variable_fprocess_wins_over_the_env_process(shared: Shared) -> None:
+    assert answer(shared, "false", {"fprocess": "echo variable"}).text == "variable\n"
+
+
+@pytest.mark.parametrize(
+    ("env", "command", "status", "text"),
+    [
+        pytest.param({}, "sh -c 'echo out; exit 3'", 500, "exit status 3\nout\n", id="a status that is not zero"),
+        pytest.param({}, "sh -c 'kill -9 $$'", 500, "killed by signal 9\n", id="a signal"),
+        pytest.param({}, "sh -c 'echo err >&2; echo out'", 200, "err\nout\n", id="standard error is mixed in"),
+        pytest.param(
+            {"combine_output": "false"}, "sh -c 'echo err >&2; echo out'", 200, "out\n", id="unless it is not wanted"
+        ),
+        pytest.param({"exec_timeout": "50ms"}, "sleep 100", 408, "Killed process.", id="a time-out"),
+        pytest.param({"mode": "serializing"}, "cat", 200, "body", id="serializing"),
+        pytest.param({"mode": "serializing"}, "false", 500, "exit status 1\n", id="serializing, failed"),
+        pytest.param(
+            {"mode": "streaming", "exec_timeout": "50ms"}, "sleep 100", 504, "Killed process.", id="streaming, late"
+        ),
+        pytest.param({"mode": "streaming"}, "false", 500, "exit status 1\n", id="streaming, failed before any output"),
+        pytest.param({"mode": "streaming"}, "true", 200, "", id="streaming nothing"),
+    ],
+)
+def test_answer_of(shared: Shared, env: dict[str, str], command: str, status: int, text: str) -> None:
+    response = answer(shared, command, env, content=b"body")
+
+    assert (response.status_code, response.text) == (status, text)
+
+
+def test_own_answers_of_the_newer_modes_are_marked(shared: Shared) -> None:
+    failed = answer(shared, "false", {"mode": "serializing"})
+    late = answer(shared, "sleep 9", {"mode": "streaming", "exec_timeout": "20ms"})
+
+    assert failed.headers["x-openfaas-internal"] == late.headers["x-openfaas-internal"] == "of-watchdog"
+
+
+def test_content_type_can_be_forced(shared: Shared) -> None:
+    response = answer(shared, "echo 1", {"content_type": "image/svg+xml"}, headers={"Content-Type": "text/plain"})
+
+    assert response.headers["content-type"] == "image/svg+xml"
+
+
+def test_caller_may_shorten_the_time_limit_but_not_lengthen_it(shared: Shared) -> None:
+    shorter = answer(shared, "sleep 100", {"exec_timeout": "1h"}, headers={"X-Timeout": "50ms"})
+    longer = answer(shared, "sleep 100", {"exec_timeout": "50ms"}, headers={"X-Timeout": "1h"})
+
+    assert shorter.status_code == longer.status_code == 408
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE"])
+def test_verb_that_is_not_a_functions_is_refused(shared: Shared, method: str) -> None:
+    assert answer(shared, "cat", method=method).status_code == 405
+
+
+def test_request_can_be_marshalled(shared: Shared) -> None:
+    response = answer(shared, "cat", {"marshal_request": "true"}, content=b"hi", headers={"X-A": "1"})
+
+    value = response.json()
+    assert value["body"] == {"raw": "aGk="}
+    assert value["header"]["X-A"] == ["1"]
+
+
+def test_program_that_does_not_read_its_input_still_answers(shared: Shared) -> None:
+    assert answer(shared, "echo done", content=b"x" * 1_000_000).text == "done\n"
+
+
+def test_large_bodies_pass_both_ways(shared: Shared) -> None:
+    body = bytes(range(256)) * 20_000
+
+    assert answer(shared, "cat", {"mode": "serializing"}, content=body).content == body
+
+
+def test_log_says_what_the_watchdog_did(shared: Shared) -> None:
+    async def story(world: World) -> list[str]:
+        address = await world.up("logged", "sh -c 'echo one; echo two >&2'", {"combine_output": "false"})
+        await world.http.post(address)
+        ref = FunctionRef("openfaas-fn", "logged")
+        await world.log_says(ref, "Wrote ")
+        return await world.texts(ref)
+
+    texts = shared.run(story(shared.world))
+
+    parts = ["Forking fprocess.", "two", "Wrote 4 Bytes - Duration: "]
+    assert [any(part in text for text in texts) for part in parts] == [True] * 3
+
+
+def test_streaming_sends_output_as_it_comes(shared: Shared) -> None:
+    assert shared.run(_conversation(shared.world)) == [b"got one\n", b"got two\n"]
+
+
+async def _conversation(world: World) -> list[bytes]:
+    """Sends a line, waits for its echo, sends the next: impossible if anything on the way waits for an end."""
+    program = "import sys\nfor line in sys.stdin: print('got ' + line, end='', flush=True)"
+    address = await world.up("ping-pong", f'python3 -u -c "{program}"', {"mode": "streaming"})
+    host, port = address.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    seen = []
+    for line in (b"one\n", b"two\n"):
+        writer.write(b"%x\r\n%s\r\n" % (len(line), line))
+        if not seen:
+            assert b" 200 " in await reader.readline()
+            await reader.readuntil(b"\r\n\r\n")
+        size = int(await reader.readline(), 16)
+        seen.append((await reader.readexactly(size + 2))[:-2])
+    writer.write(b"0\r\n\r\n")
+    assert await reader.readline() == b"0\r\n"
+    writer.close()
+    return seen
+
+
+def test_stream_that_fails_midway_is_broken_off(shared: Shared) -> None:
+    with pytest.raises(httpx.RemoteProtocolError):
+        answer(shared, "sh -c 'echo part; exit 1'", {"mode": "streaming"})
+
+
+def test_program_ends_with_everything_it_started_when_the_caller_leaves(shared: Shared) -> None:
+    async def story(world: World) -> None:
+        mark = world.folder / "left.pid"
+        command = f"sh -c 'sleep 1000 & echo $! > {mark}; wait'"
+        address = await world.up("left", command)
+        call = asyncio.create_task(world.http.post(address))
+        await eventually(lambda: mark.exists() and mark.read_text().strip(), "the program's child")
+        child = int(mark.read_text())
+
+        call.cancel()
+        await eventually(lambda: not alive(child), "the end of the child")
+
+    shared.run(story(shared.world))
+
+
+def test_background_children_end_with_their_call(shared: Shared) -> None:
+    async def story(world: World) -> None:
+        mark = world.folder / "background.pid"
+        address = await world.up("background", f"sh -c 'sleep 1000 & echo $! > {mark}; echo done'")
+
+        response = await world.http.post(address)
+
+        assert response.text == "done\n"
+        await eventually(lambda: not alive(int(mark.read_text())), "the end of the child")
+
+    shared.run(story(shared.world))
+
+
+def test_body_that_does_not_arrive_in_time_is_answered_408(shared: Shared) -> None:
+    async def story(world: World) -> bytes:
+        address = await world.up("slow-caller", "cat", {"read_timeout": "100ms"})
+        host, port = address.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
+        status = await reader.readline()
+        writer.close()
+        return status
+
+    assert b" 408 " in shared.run(story(shared.world))

@@ -1,0 +1,140 @@
+"""Versions, compare-and-set and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provider.spec import FunctionSpec
+from runtime.errors import BadInput, Conflict, NotFound
+from scaler.core.vocabulary import FunctionRef, Reason, Scale, Writer
+from tests.provider.process.conftest import Shared
+from tests.provider.process.world import World
+
+REF = FunctionRef("openfaas-fn", "fn")
+
+
+def test_of_many_writers_with_one_version_exactly_one_wins(world: Any) -> None:
+    async def story() -> None:
+        async with world() as here:
+            await here.up("fn", "cat")
+            version = (await here.provider.read(REF)).scale.version
+            writes = [here.provider.write(REF, replicas, expect=version, decision=None) for replicas in range(1, 9)]
+
+            results = await asyncio.gather(*writes, return_exceptions=True)
+
+            won = [result for result in results if isinstance(result, Scale)]
+            assert len(won) == 1
+            assert all(isinstance(result, Conflict) for result in results if not isinstance(result, Scale))
+            after = (await here.provider.read(REF)).scale
+            assert (after.desired, after.version) == (won[0].desired, won[0].version)
+
+    asyncio.run(story())
+
+
+def test_every_write_and_every_update_has_its_own_version(world: Any) -> None:
+    async def story() -> list[str]:
+        async with world() as here:
+            spec = here.spec("fn", "cat")
+            versions = []
+            for act in (
+                lambda: here.provider.deploy(spec),
+                lambda: here.scale(REF, 1),
+                lambda: here.scale(REF, 1),
+                lambda: here.provider.update(spec),
+                lambda: here.provider.deploy(spec),
+            ):
+                await act()
+                versions.append((await here.provider.read(REF)).scale.version)
+            await here.provider.delete(REF)
+            await here.provider.deploy(spec)
+            return [*versions, (await here.provider.read(REF)).scale.version]
+
+    versions = asyncio.run(story())
+
+    assert len(set(versions)) == len(versions)
+
+
+def test_counts_set_by_a_deployment_are_recorded(world: Any) -> None:
+    async def story() -> list[tuple[int, int, Writer, Reason, str]]:
+        async with world() as here:
+            await here.provider.deploy(here.spec("fn", "cat", labels={"com.openfaas.scale.min": "2"}))
+            await here.scale(REF, 5)
+            await here.provider.update(here.spec("fn", "cat", labels={"com.openfaas.scale.max": "3"}))
+            return [
+                (seen.before, seen.after, seen.writer, seen.reason, seen.detail) for seen in here.recorder.decisions
+            ]
+
+    assert asyncio.run(story()) == [
+        (0, 2, Writer.PERSON, Reason.MANUAL, "deployed"),
+        (5, 3, Writer.PERSON, Reason.MANUAL, "updated"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param({"env_process": ""}, "images are not fetched", id="nothing to run"),
+        pytest.param({"env_process": "", "image": "functions/alpine:3"}, "runs any command", id="a bare runner"),
+        pytest.param({"env_process": "sh -c 'open"}, "fprocess=", id="a quote that is not closed"),
+        pytest.param({"limits": {"memory": "lots"}}, "limits.memory: 'lots'", id="a limit that is no quantity"),
+        pytest.param({"limits": {"memory": "128m"}}, "write mebibytes as 20Mi", id="milli-bytes"),
+        pytest.param({"requests": {"cpu": "-1"}}, "requests.cpu", id="a negative request"),
+        pytest.param({"env_vars": {"mode": "afterburn"}}, "write one of classic", id="a mode that there is not"),
+        pytest.param({"env_vars": {"exec_timeout": "soon"}}, "exec_timeout='soon'", id="a time-out that is none"),
+        pytest.param({"env_vars": {"max_inflight": "-1"}}, "max_inflight", id="a negative limit"),
+        pytest.param({"env_vars": {"mode": "static"}}, "static_path: missing", id="static without a folder"),
+        pytest.param({"env_vars": {"mode": "python"}}, "handler folder", id="python without a handler"),
+        pytest.param({"annotations": {"com.springtide.handler": "rel"}}, "absolute path", id="a relative handler"),
+        pytest.param({"annotations": {"com.springtide.handler": "/nowhere"}}, "no handler.py", id="no handler"),
+        pytest.param({"env_vars": {"upstream_url": "ftp://x"}}, "upstream_url", id="not http"),
+        pytest.param({"ref": FunctionRef("openfaas-fn", "../evil")}, "not a valid name", id="a path as a name"),
+    ],
+)
+def test_function_that_cannot_run_is_refused_and_leaves_nothing(
+    shared: Shared, change: dict[str, Any], message: str
+) -> None:
+    async def story(world: World) -> None:
+        spec: FunctionSpec = replace(world.spec("refused", "cat"), **change)
+        with pytest.raises(BadInput, match=message):
+            await world.provider.deploy(spec)
+        with pytest.raises(NotFound):
+            await world.provider.read(FunctionRef("openfaas-fn", "refused"))
+
+    shared.run(story(shared.world))
+
+
+def test_every_problem_is_told_at_once(shared: Shared) -> None:
+    async def story(world: World) -> str:
+        spec = world.spec("many", env={"exec_timeout": "x", "max_inflight": "y"}, limits={"cpu": "z"})
+        with pytest.raises(BadInput) as caught:
+            await world.provider.deploy(spec)
+        return str(caught.value)
+
+    lines = shared.run(story(shared.world)).splitlines()
+
+    assert [line.split("=")[0].split(":")[0] for line in lines] == [
+        "exec_timeout",
+        "max_inflight",
+        "image any",
+        "limits.cpu",
+    ]
+
+
+def test_limits_that_cannot_be_enforced_are_said_once_in_the_log(world: Any) -> None:
+    async def story() -> list[str]:
+        async with world() as here:
+            await here.provider.deploy(here.spec("fn", "cat", limits={"memory": "64Mi", "cpu": "100m"}))
+            await here.scale(REF, 3)
+            await here.ready(REF, 3)
+            return [text for text in await here.texts(REF) if "limit" in text]
+
+    texts = asyncio.run(story())
+
+    assert len(texts) == len(set(texts))
+    if not Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        assert [text.split(" limit ")[0] for text in texts] == ["springtide: memory", "springtide: cpu"]
