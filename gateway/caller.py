@@ -1,0 +1,294 @@
+"""One connection of a caller: cuts requests out of it, one at a time, and carries the answers back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol, cast
+
+from gateway.http1.fields import Malformed
+from gateway.http1.request import MOST_HEAD_BYTES, MOST_REQUEST_LINE_BYTES, check_incomplete, parse_request
+from gateway.replies import reply
+
+if TYPE_CHECKING:
+    from gateway.plane import Plane
+
+MOST_PIPELINED_BYTES = 64 * 1024
+"""Requests read ahead while one is being answered; beyond it the caller is not read from."""
+
+LARGE_BYTES = 64 * 1024
+"""From here on writing two pieces is cheaper than joining them."""
+
+
+class Handler(Protocol):
+    """Who the bytes of the current request go to."""
+
+    request_open: bool
+    """More of the request is to come."""
+
+    def request_data(self, data: bytes) -> bytes:
+        """Take what belongs to the request; returns what comes behind it."""
+
+    def caller_left(self) -> None: ...
+
+    def caller_ended(self) -> bool:
+        """The caller will send no more. Returns whether to go on."""
+
+    def caller_full(self) -> None:
+        """Write no more for now."""
+
+    def caller_drained(self) -> None: ...
+
+
+class Caller(asyncio.Protocol):
+    """Requests are answered in the order they came; the next is begun when the one before is answered and written."""
+
+    __slots__ = (
+        "_ahead",
+        "_at",
+        "_handler",
+        "_lingering",
+        "_paused",
+        "_plane",
+        "_seen",
+        "answered",
+        "full",
+        "peer",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, plane: Plane) -> None:
+        self._plane = plane
+        self._handler: Handler | None = None
+        # What was read and not yet used is _ahead from _at on; up to _seen it is known to hold no whole head.
+        self._ahead = b""
+        self._at = self._seen = 0
+        self._paused = False
+        self._lingering = False
+        self.answered = False
+        self.full = False
+        self.peer = b""
+
+    def __repr__(self) -> str:
+        return f"<Caller {self.peer.decode()} {self._handler or 'idle'}>"
+
+    # For the exchange.
+
+    @property
+    def busy(self) -> bool:
+        """A request is being answered or arriving."""
+        return self._handler is not None or bool(self._ahead)
+
+    def handle_with(self, handler: Handler) -> None:
+        self._handler = handler
+
+    def write(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def keep(self, data: bytes) -> None:
+        """Put aside what belongs to the next request."""
+        self._ahead = self._ahead[self._at :] + data if self._ahead else data
+        self._at = self._seen = 0
+        if len(data) > MOST_PIPELINED_BYTES or len(self._ahead) > MOST_PIPELINED_BYTES:
+            self.pause()
+
+    def take(self, size: int) -> bytes:
+        """Use up to ``size`` bytes of what was read; all of it where the size is not known (negative)."""
+        at, end = self._at, len(self._ahead)
+        if 0 <= size < end - at:
+            self._at = at + size
+            return self._ahead[at : at + size]
+        taken = self._ahead[at:] if at else self._ahead
+        self._ahead, self._at = b"", 0
+        return taken
+
+    def pause(self) -> None:
+        """Read no more for now."""
+        if not self._paused and not self.transport.is_closing():
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    @property
+    def paused(self) -> bool:
+        return self._paused
+
+    def end_writing(self) -> None:
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def done(self, *, keep: bool) -> None:
+        """The current request is answered. ``keep`` False closes the connection once everything is written."""
+        handler, self._handler = self._handler, None
+        self.answered = True
+        if self.transport.is_closing():
+            return
+        if not keep:
+            self.close(unread=handler is not None and handler.request_open)
+        elif self._ahead:
+            # Not called here: a thousand pipelined requests must not become a thousand nested calls.
+            self._plane.loop.call_soon(self._next)
+        else:
+            self.resume()
+            self._plane.keep_alive.start(self)
+
+    def close(self, *, unread: bool = False) -> None:
+        """Close after what is written has been sent.
+
+        With bytes ``unread`` the kernel would answer them with a reset, which may destroy our last words on their way:
+        so only the sending half is closed, and what comes is read and dropped for a while.
+        """
+        if not unread:
+            self.transport.close()
+            return
+        self._lingering = True
+        self._ahead = b""
+        self.resume()
+        self.end_writing()
+        self._plane.linger.start(self)
+
+    def abort(self) -> None:
+        """Close at once, so that the caller sees its answer is not whole."""
+        self.transport.abort()
+
+    # Time-outs.
+
+    def head_timed_out(self) -> None:
+        if not self._ahead:  # a connection opened and not used, as browsers do
+            self.transport.close()
+            return
+        extra = self._plane.own_headers()
+        self.write(reply(408, "the request's headers did not arrive in time", extra=extra, close=True))
+        self.close(unread=True)
+
+    def idle_timed_out(self) -> None:
+        self.transport.close()
+
+    def linger_timed_out(self) -> None:
+        if self.full:
+            self._plane.linger.start(self)  # it is still reading our last words
+        else:
+            self.transport.abort()
+
+    def stalled(self) -> None:
+        self._plane.count_refused("stalled_reader")
+        self.transport.abort()
+
+    # What the event loop tells.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self.peer = peer[0].encode() if isinstance(peer, tuple) else b"unknown"
+        if self._plane.admit(self):
+            self._plane.head_timeout.start(self)
+        else:
+            extra = self._plane.own_headers() + b"\r\nRetry-After: 1"
+            self.write(reply(503, "too many connections", extra=extra, close=True))
+            self.close(unread=True)
+
+    def data_received(self, data: bytes) -> None:
+        handler = self._handler
+        if handler is None:
+            if self._lingering:
+                return
+            if self.full:
+                self.keep(data)
+                return
+            if self._ahead:
+                self._ahead = self._ahead[self._at :] + data
+                self._at = 0
+            else:
+                self._ahead = data
+            self._read_head()
+        elif handler.request_open:
+            rest = handler.request_data(data)
+            if rest:
+                self.keep(rest)
+        else:
+            self.keep(data)
+
+    def eof_received(self) -> bool:
+        return self._handler is not None and self._handler.caller_ended()
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self._plane.forget(self)
+        handler, self._handler = self._handler, None
+        if handler is not None:
+            handler.caller_left()
+
+    def pause_writing(self) -> None:
+        self.full = True
+        self._plane.stalled.start(self)
+        if self._handler is not None:
+            self._handler.caller_full()
+
+    def resume_writing(self) -> None:
+        self.full = False
+        self._plane.stalled.stop(self)
+        if self._handler is not None:
+            self._handler.caller_drained()
+        elif self._ahead:
+            self._next()
+
+    # Reading a request.
+
+    def _next(self) -> None:
+        """Go on with what was read ahead."""
+        if self._handler is not None or self.full or self._lingering or not self._ahead or self.transport.is_closing():
+            return
+        self._read_head()
+        if len(self._ahead) - self._at <= MOST_PIPELINED_BYTES and (
+            self._handler is None or self._handler.request_open or not self._ahead
+        ):
+            self.resume()
+
+    def _read_head(self) -> None:
+        """Begin the next request, or wait for the rest of its head."""
+        data, at, plane = self._ahead, self._at, self._plane
+        while data.startswith(b"\r\n", at):  # RFC 9112, 2.2: an empty line before a request is to be ignored
+            at += 2
+        end = data.find(b"\r\n\r\n", max(at, self._seen - 3))
+        try:
+            if end < 0:
+                self._wait_for_head(data[at:], self._seen)
+                return
+            if end - at > MOST_REQUEST_LINE_BYTES:
+                check_incomplete(data[at:end])
+            head = parse_request(data[at:end])
+        except Malformed as error:
+            self._refuse(error)
+            return
+        self._seen = 0
+        if end + 4 < len(data):
+            self._at = end + 4
+        else:
+            self._ahead, self._at = b"", 0
+        plane.keep_alive.stop(self)
+        plane.head_timeout.stop(self)
+        plane.begin(self, head)
+
+    def _wait_for_head(self, data: bytes, seen: int) -> None:
+        check_incomplete(data, seen)
+        self._ahead, self._at, self._seen = data, 0, len(data)
+        self._plane.keep_alive.stop(self)
+        if data and not self._plane.head_timeout.running(self):
+            self._plane.head_timeout.start(self)
+
+    def _refuse(self, error: Malformed) -> None:
+        """Say what is wrong and read nothing more: where the next request begins is not to be known."""
+        plane = self._plane
+        plane.keep_alive.stop(self)
+        plane.head_timeout.stop(self)
+        plane.count_refused("malformed")
+        self.write(reply(error.status, str(error), extra=plane.own_headers(), close=True))
+        self.close(unread=True)
+
+
+assert MOST_REQUEST_LINE_BYTES < MOST_HEAD_BYTES

@@ -1,0 +1,379 @@
+"""One call of a function, from its head to the end of its answer: sent, sent again where allowed, streamed both ways.
+
+    begun ──► held ──► assigned to a replica ──► sent ──► answering ──► finished
+                ▲                 │                │
+                └─────────────────┴── lost before anything was answered
+
+Everything happens in callbacks of the event loop; a call has no task and no timer of its own. It takes part in three
+conversations: with its Caller, with the Upstream that carries it, and with the Plane, which knows everything shared.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.http1.body import chunk, last_chunk
+from gateway.http1.fields import Malformed
+from gateway.http1.response import ResponseHead
+from gateway.replies import reply
+from gateway.tunnel import Tunnel
+from gateway.upload import Upload
+
+if TYPE_CHECKING:
+    from gateway.caller import Caller
+    from gateway.http1.request import RequestHead
+    from gateway.plane import Plane
+    from gateway.replica import Replica
+    from gateway.route import Route
+    from gateway.upstream import Upstream
+
+LEFT = 499
+"""The status counted for a caller that left before its answer; nobody is sent it."""
+
+MOST_RESENDS = 2
+"""A connection that was used before and one that was not may break under a call; then the call is at fault."""
+
+SAFE_TO_REPEAT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
+
+
+class Exchange:
+    """A call. ``request_open`` while more of the request is to come; ``status`` is 0 until an answer has begun."""
+
+    __slots__ = (
+        "_arrived",
+        "_caller",
+        "_encode",
+        "_http11",
+        "_keep",
+        "_own_headers",
+        "_plane",
+        "_replica",
+        "_request",
+        "_resends",
+        "_timed",
+        "_upgrade",
+        "_upload",
+        "_upstream",
+        "_why",
+        "cold",
+        "held_at",
+        "hold_limit",
+        "method",
+        "released_at",
+        "request_open",
+        "route",
+        "status",
+    )
+
+    def __init__(self, plane: Plane, caller: Caller, route: Route, head: RequestHead, target: bytes) -> None:
+        self._plane = plane
+        self._caller = caller
+        self.route = route
+        self.method = head.method
+        self.status = 0
+        self.request_open = False
+        self.held_at = self.released_at = 0.0
+        self.cold = False
+        self.hold_limit = head.timeout
+        self._http11 = head.http11
+        self._keep = head.keep_alive
+        self._upgrade = head.upgrade
+        self._upload: Upload | None = None
+        self._upstream: Upstream | None = None
+        self._replica: Replica | None = None
+        self._encode = False
+        self._timed = False
+        self._resends = 0
+        self._why = ""
+        self._arrived = plane.now()
+        wall = plane.wall()
+        route.metrics.begin(wall)
+        started = b"\r\nX-Start-Time: %d" % (wall * 1e9)
+        self._own_headers = b"\r\nX-Call-Id: %b%b" % (head.call_id or plane.new_call_id(), started)
+        peer = caller.peer
+        fields = head.fields if head.host else head.fields + b"\r\nHost: " + route.label.encode()
+        self._request = b"%b %b HTTP/1.1%b%b\r\nX-Forwarded-For: %b\r\n\r\n" % (
+            head.method,
+            target,
+            fields,
+            started if head.call_id else self._own_headers,
+            b"%b, %b" % (head.forwarded_for, peer) if head.forwarded_for else peer,
+        )
+
+    def __repr__(self) -> str:
+        state = f"status {self.status}" if self.status else "held" if self.held_at > self.released_at else "waiting"
+        return f"<Exchange {self.method.decode()} {self.route.label} {state}>"
+
+    # From the plane.
+
+    def expect_body(self, length: int) -> None:
+        """Take the part of the body that came with the head. Raises Malformed."""
+        upload = self._upload = Upload(length)
+        self.request_open = True
+        data = self._caller.take(length)
+        if data:
+            rest = upload.feed(data)[1]
+            if rest:
+                self._caller.keep(rest)
+        self.request_open = not upload.done
+
+    def dispatch(self) -> None:
+        """Go to a replica with room, or be held until there is one."""
+        plane = self._plane
+        replica = self.route.pick(plane.now())
+        if replica is None:
+            if self._upload is not None and self._upload.kept_bytes > plane.replay_bytes:
+                self._caller.pause()
+            plane.hold.hold(self)
+        else:
+            self.assign(replica)
+
+    def assign(self, replica: Replica) -> None:
+        self._replica = replica
+        if not self._timed:
+            self._timed = True
+            self._plane.start_call(self)
+        replica.take(self, fresh=self._resends > 0)
+
+    @property
+    def arrived(self) -> float:
+        return self._arrived
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of the request that are kept for (another) sending."""
+        return len(self._request) + (self._upload.kept_bytes if self._upload is not None else 0)
+
+    @property
+    def why(self) -> str:
+        """Why the last replica could not be used; empty when none was tried."""
+        return self._why
+
+    def refuse(self, status: int, text: str, reason: str) -> None:
+        """Answer in place of the function; only before an answer has begun."""
+        self.status = status
+        self.route.metrics.refuse(reason)
+        if self.request_open or self._plane.stopping:
+            self._keep = False
+        extra = self._own_headers
+        if status == 503:
+            extra += b"\r\nRetry-After: 1"
+        self._caller.write(reply(status, text, extra=extra, close=not self._keep, head_only=self.method == b"HEAD"))
+        self._finish()
+
+    def timed_out(self) -> None:
+        """The whole call, or the wait for its first byte, took too long."""
+        if not self.status:
+            self.refuse(504, f"{self.route.label} did not answer in time", "upstream_timeout")
+        else:
+            self._cut("upstream_timeout")
+
+    def body_timed_out(self) -> None:
+        """The caller sends its body too slowly; not its fault while we do not read."""
+        if self._caller.paused or self._upstream is None:
+            self._plane.body_idle.start(self)
+        elif self.status:
+            self._cut("stalled_body")
+        else:
+            self.refuse(408, "the request's body did not arrive in time", "stalled_body")
+
+    # From the caller.
+
+    def request_data(self, data: bytes) -> bytes:
+        plane, upload = self._plane, self._upload
+        assert upload is not None
+        try:
+            payload, rest = upload.feed(data)
+        except Malformed as error:
+            self._spoilt(error)
+            return b""
+        if upload.done:
+            self.request_open = False
+            plane.body_idle.stop(self)
+        else:
+            plane.body_idle.start(self)
+        upstream = self._upstream
+        if upstream is not None:
+            if upload.kept_bytes > plane.replay_bytes:
+                upload.forget()
+            if payload:
+                upstream.write(payload)
+        elif not plane.hold.grow(self, len(payload)) or upload.kept_bytes > plane.replay_bytes:
+            self._caller.pause()
+        return rest
+
+    def caller_left(self) -> None:
+        self.status = self.status or LEFT
+        self._keep = False
+        self._finish()
+
+    def caller_ended(self) -> bool:
+        return False
+
+    def caller_full(self) -> None:
+        if self._upstream is not None:
+            self._upstream.pause()
+
+    def caller_drained(self) -> None:
+        if self._upstream is not None:
+            self._upstream.resume()
+
+    # From the replica.
+
+    def still_wants(self, replica: Replica) -> bool:
+        return self._replica is replica and self._upstream is None
+
+    def board(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+        upload = self._upload
+        if upload is None:
+            upstream.begin(self, self._request)
+            return
+        upstream.begin(self, b"".join((self._request, *upload.kept)))
+        if upload.kept_bytes > self._plane.replay_bytes:
+            upload.forget()
+        if self.request_open:
+            self._plane.body_idle.start(self)
+            self._caller.resume()
+
+    def turned_away(self, why: str) -> None:
+        self._leave_replica()
+        self._why = why
+        self.dispatch()
+
+    def upstream_lost(self, why: str) -> None:
+        upstream, self._upstream = self._upstream, None
+        self._leave_replica()
+        self._why = why
+        if self.status:
+            self._cut("answer_cut")
+        elif upstream is not None and self._may_resend(upstream):
+            self._resends += 1
+            self.dispatch()
+        else:
+            self.refuse(502, f"{self.route.label} could not answer: {why}", "upstream_failed")
+
+    def upstream_full(self) -> None:
+        if self.request_open:
+            self._caller.pause()
+
+    def upstream_drained(self) -> None:
+        if self.request_open:
+            self._caller.resume()
+
+    def interim(self, head: ResponseHead) -> None:
+        if self._http11:
+            self._caller.write(b"HTTP/1.1 %b%b\r\n\r\n" % (head.status_text, head.fields))
+
+    def answer(self, head: ResponseHead, length: int, payload: bytes) -> None:
+        self.status = head.status
+        if self._upload is not None:
+            self._upload.forget()
+        replica = self._replica
+        if replica is not None and replica.failures:
+            replica.well()
+        plane = self._plane
+        if plane.first_byte_timed:
+            plane.first_byte.stop(self)
+        if plane.stopping or (self.request_open and length == len(payload)):
+            self._keep = False  # with the whole answer here, nobody waits for the rest of the request
+        extra = b""
+        if length < 0:
+            if self._http11:
+                self._encode = True
+                extra = b"\r\nTransfer-Encoding: chunked"
+                payload = chunk(payload)
+            else:
+                self._keep = False  # the end of the connection is the only end an HTTP/1.0 caller understands
+        if self.held_at:
+            extra += plane.hold.server_timing(self)
+        if not self._keep:
+            extra += b"\r\nConnection: close"
+        elif not self._http11:
+            extra += b"\r\nConnection: keep-alive"
+        self._caller.write(
+            b"HTTP/1.1 %b%b%b%b\r\n\r\n%b" % (head.status_text, head.fields, self._own_headers, extra, payload)
+        )
+
+    def answer_more(self, payload: bytes) -> None:
+        self._caller.write(chunk(payload) if self._encode else payload)
+
+    def answered(self, trailers: bytes) -> None:
+        if self._encode:
+            self._caller.write(last_chunk(trailers))
+        if self.request_open:
+            self._keep = False
+        self._finish(reusable=not self.request_open)
+
+    def switched(self, head: ResponseHead, data: bytes) -> None:
+        upstream = self._upstream
+        if upstream is None or not self._upgrade or self.request_open:
+            self._drop_upstream()
+            self.refuse(502, f"{self.route.label} switched protocols unasked", "upstream_failed")
+            return
+        self.status = 101
+        self._upstream = None
+        self._plane.stop_call(self)
+        fields = b"%b%b\r\nConnection: Upgrade\r\nUpgrade: %b" % (head.fields, self._own_headers, head.upgrade)
+        self._caller.write(b"HTTP/1.1 %b%b\r\n\r\n" % (head.status_text, fields))
+        Tunnel(self._plane.tunnels, self._caller, upstream, self._tunnel_finished).open(data)
+
+    # Inside.
+
+    def _may_resend(self, upstream: Upstream) -> bool:
+        """Whether sending the call again, whole, is right.
+
+        A connection that was used before most likely was closed by the replica as the call came: nobody has seen it.
+        On a new one the replica died with the call in its hands: repeated where the method or the operator allows it.
+        """
+        if upstream.heard or self._resends >= MOST_RESENDS:
+            return False
+        if self._upload is not None and not self._upload.replayable:
+            return False
+        return upstream.used or self._plane.retry_posts or self.method in SAFE_TO_REPEAT
+
+    def _spoilt(self, error: Malformed) -> None:
+        """The body is no body: whatever the replica has seen of it stays unfinished."""
+        if self.status:
+            self._cut("malformed")
+        else:
+            self.refuse(error.status, str(error), "malformed")
+
+    def _cut(self, reason: str) -> None:
+        """An answer has begun and cannot be finished: the caller must see that it is not whole."""
+        self.route.metrics.refuse(reason)
+        self._drop_upstream()
+        self._caller.abort()
+        # The connection's end comes back as caller_left, which finishes the call.
+
+    def _leave_replica(self) -> None:
+        replica, self._replica = self._replica, None
+        if replica is not None:
+            replica.leave()
+
+    def _drop_upstream(self) -> None:
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.let_go(reusable=False)
+
+    def _finish(self, *, reusable: bool = False) -> None:
+        plane, route = self._plane, self.route
+        plane.stop_call(self)
+        if self._upload is not None:
+            plane.body_idle.stop(self)
+        upstream, self._upstream = self._upstream, None
+        replica, self._replica = self._replica, None
+        if replica is None:
+            plane.hold.leave(self)
+        else:
+            replica.leave()
+        if upstream is not None:
+            upstream.let_go(reusable=reusable)
+        route.metrics.end(self.status, plane.now() - self._arrived, plane.wall())
+        if route.metrics.held:
+            plane.hold.pump(route)
+        self._caller.done(keep=self._keep)
+
+    def _tunnel_finished(self) -> None:
+        self._keep = False
+        self._finish()

@@ -1,0 +1,84 @@
+"""Passing a request of the system API on, as it came, and streaming the answer back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+
+import httpx
+from fastapi import Request
+from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.background import BackgroundTask
+
+from gateway.http1.fields import HOP_BY_HOP
+from runtime.basic_auth import Credentials
+
+Headers = list[tuple[bytes, bytes]]
+
+_NOT_FORWARDED = frozenset((*HOP_BY_HOP, b"host", b"authorization", b"expect"))
+_NOT_RETURNED = frozenset((*HOP_BY_HOP, b"x-call-id", b"x-start-time", b"date", b"server"))
+
+
+class Forwarder:
+    """Sends requests to one other part of the suite in our own name: the caller's credentials stop here."""
+
+    def __init__(
+        self, http: httpx.AsyncClient, *, what: str, credentials: Credentials | None, timeout: httpx.Timeout
+    ) -> None:
+        """``what`` names the other side in messages."""
+        self._http = http
+        self._what = what
+        self._authorization = (
+            [(b"authorization", credentials.header.encode())] if credentials is not None else Headers()
+        )
+        self._timeout = timeout
+
+    async def send(self, request: Request, url: str) -> httpx.Response:
+        """The other side's answer with its body unread; whoever asked closes it. Raises httpx.HTTPError."""
+        headers = _without(request.headers.raw, _NOT_FORWARDED) + self._authorization
+        has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
+        outgoing = self._http.build_request(
+            request.method, url, headers=headers, content=request.stream() if has_body else None, timeout=self._timeout
+        )
+        return await self._http.send(outgoing, stream=True, follow_redirects=False)
+
+    async def forward(self, request: Request, url: str) -> Response:
+        """Answer with what ``url`` answers, chunk by chunk; 502 or 504 with one sentence when it does not."""
+        try:
+            response = await self.send(request, url)
+        except httpx.HTTPError as error:
+            return self.failed(error)
+        return passed_on(response)
+
+    def failed(self, error: httpx.HTTPError) -> Response:
+        if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
+            return PlainTextResponse(f"{self._what} did not answer in time", 504)
+        return PlainTextResponse(f"{self._what} cannot be reached: {error or type(error).__name__}", 502)
+
+
+def passed_on(response: httpx.Response) -> Response:
+    """An answer as it came, streamed; closed when it has been passed on or the caller has left."""
+    streamed = StreamingResponse(
+        _raw(response), status_code=response.status_code, background=BackgroundTask(response.aclose)
+    )
+    streamed.raw_headers = _without(response.headers.raw, _NOT_RETURNED)
+    return streamed
+
+
+def target(base_url: str, request: Request) -> str:
+    """The request's own path and query, byte for byte, below ``base_url``."""
+    path: str = request.scope["raw_path"].decode("latin-1")
+    query: str = request.scope["query_string"].decode("latin-1")
+    return base_url.rstrip("/") + path + (f"?{query}" if query else "")
+
+
+async def _raw(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The body's bytes, still encoded; a break in them breaks off our answer, too."""
+    try:
+        async for chunk in response.aiter_raw():
+            yield chunk
+    finally:
+        await response.aclose()
+
+
+def _without(headers: Iterable[tuple[bytes, bytes]], names: frozenset[bytes]) -> Headers:
+    return [(name, value) for name, value in headers if name.lower() not in names]

@@ -1,0 +1,196 @@
+"""Callers held until their function can take them: who is let in when, who is sent away, and why."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.waiting_room import Bounds, WaitingRoom
+from runtime.durations import parse_duration_s
+
+if TYPE_CHECKING:
+    from gateway.exchange import Exchange
+    from gateway.plane import Plane
+    from gateway.route import Route
+
+_SERVER_TIMING = b"\r\nServer-Timing: " + b", ".join(
+    name + b";dur=%.2f" for name in (b"hold", b"decided", b"accepted", b"ready", b"first-byte")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a call waits: while its function wakes, after its replica went away, once a problem is known."""
+
+    hold_s: float
+    reroute_s: float
+    problem_s: float
+
+
+class Hold:
+    """Holds calls that found no replica with room; told by the table and by every call that ends."""
+
+    def __init__(self, plane: Plane, bounds: Bounds, patience: Patience) -> None:
+        self._plane = plane
+        self._room: WaitingRoom[Route, Exchange] = WaitingRoom(bounds)
+        self._patience = patience
+        self._deadline: asyncio.TimerHandle | None = None
+        self._deadline_at = 0.0
+        self._chances: dict[Route, asyncio.TimerHandle] = {}
+        self._problems: dict[Route, asyncio.TimerHandle] = {}
+
+    def __repr__(self) -> str:
+        return f"<Hold {self._room!r}>"
+
+    def __len__(self) -> int:
+        return len(self._room)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of held callers' requests."""
+        return self._room.kept_bytes
+
+    # From a call.
+
+    def hold(self, exchange: Exchange) -> None:
+        """Hold a call, wake its function if it sleeps; or refuse it at once when too many are held."""
+        route, now = exchange.route, self._plane.now()
+        if route.removed:
+            exchange.refuse(404, f"there is no function {route.label}", "unknown_function")
+            return
+        deadline = now + self._patience_s(exchange)
+        if not self._room.enter(route, exchange, deadline=deadline, size=exchange.kept_bytes):
+            exchange.refuse(503, f"too many callers wait for {route.label}", "overloaded")
+            return
+        route.metrics.held += 1
+        exchange.held_at = exchange.held_at or now
+        exchange.cold = exchange.cold or not route.ready
+        self._set_deadline()
+        self._see_to(route)
+
+    def grow(self, exchange: Exchange, size: int) -> bool:
+        """More of a call's body is kept; False when no more of it should be read while it waits."""
+        return exchange not in self._room or self._room.grow(exchange, size)
+
+    def leave(self, exchange: Exchange) -> None:
+        """The call is over, for whatever reason."""
+        if self._room.leave(exchange):
+            exchange.route.metrics.held -= 1
+
+    def pump(self, route: Route) -> None:
+        """Let in as many as there is room for, first come first served."""
+        now = self._plane.now()
+        while self._room.waiting(route):
+            replica = route.pick(now)
+            if replica is None:
+                break
+            exchange = self._room.release(route)
+            assert exchange is not None
+            route.metrics.held -= 1
+            exchange.released_at = now
+            if exchange.cold:
+                route.metrics.cold_start.observe(now - exchange.held_at)
+            exchange.assign(replica)
+        self._see_to(route)
+
+    # From the table and the waker.
+
+    def changed(self, route: Route) -> None:
+        if not route.metrics.held:
+            return
+        self.pump(route)
+        if route.problem and route not in self._problems:
+            self._problems[route] = self._plane.loop.call_later(self._patience.problem_s, self._problem_stays, route)
+
+    def removed(self, route: Route) -> None:
+        self._refuse_all(route, 404, f"the function {route.label} was deleted", "unknown_function")
+
+    def woken(self, route: Route) -> None:
+        self._see_to(route)
+
+    def wake_failed(self, route: Route, status: int, why: str) -> None:
+        self._refuse_all(route, status, why, "wake_failed")
+
+    def close(self) -> None:
+        for timer in (*self._chances.values(), *self._problems.values()):
+            timer.cancel()
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+    def server_timing(self, exchange: Exchange) -> bytes:
+        """The parts of a held call's time, in the form of a ``Server-Timing`` header; milliseconds."""
+        route, now = exchange.route, self._plane.now()
+        start, end = exchange.held_at, exchange.released_at
+        decided = min(max(route.decided_at, start), end)
+        accepted = min(max(route.accepted_at, decided), end)
+        parts = (end - start, decided - start, accepted - decided, end - accepted, now - end)
+        return _SERVER_TIMING % tuple(part * 1e3 for part in parts)
+
+    # Inside.
+
+    def _patience_s(self, exchange: Exchange) -> float:
+        route = exchange.route
+        seconds = self._patience.reroute_s if exchange.why and route.ready else self._patience.hold_s
+        if route.problem:
+            seconds = min(seconds, self._patience.problem_s)
+        if exchange.hold_limit:
+            # What cannot be read is not ours to refuse: the function may read the header in its own way.
+            with contextlib.suppress(ValueError):
+                seconds = min(seconds, parse_duration_s(exchange.hold_limit.decode("latin-1")))
+        return seconds
+
+    def _see_to(self, route: Route) -> None:
+        """Those who still wait need a replica to come, or one that was away to be tried again."""
+        if not route.metrics.held:
+            return
+        if route.desired == 0:
+            self._plane.waker.wake(route)
+            return
+        chance = route.next_chance()
+        if chance is not None and route not in self._chances:
+            delay_s = max(0.001, chance - self._plane.now())
+            self._chances[route] = self._plane.loop.call_later(delay_s, self._try_again, route)
+
+    def _try_again(self, route: Route) -> None:
+        del self._chances[route]
+        self.pump(route)
+
+    def _problem_stays(self, route: Route) -> None:
+        del self._problems[route]
+        if route.problem and not route.ready:
+            self._refuse_all(route, 503, f"{route.label} does not start: {route.problem}", "wake_failed")
+
+    def _refuse_all(self, route: Route, status: int, why: str, reason: str) -> None:
+        # All are counted out before the first is answered: its end lets in others, and they must not count it as held.
+        evicted = self._room.evict(route)
+        route.metrics.held -= len(evicted)
+        for exchange in evicted:
+            exchange.refuse(status, why, reason)
+
+    def _set_deadline(self) -> None:
+        """One timer, for the earliest deadline of all who wait."""
+        due = self._room.next_deadline()
+        if due is None:
+            return
+        if self._deadline is not None:
+            if self._deadline_at <= due:
+                return
+            self._deadline.cancel()
+        self._deadline_at = due
+        self._deadline = self._plane.loop.call_later(max(0.0, due - self._plane.now()), self._expire)
+
+    def _expire(self) -> None:
+        self._deadline = None
+        expired = self._room.expire(self._plane.now())
+        for exchange in expired:
+            exchange.route.metrics.held -= 1
+        for exchange in expired:
+            route = exchange.route
+            if exchange.why:
+                exchange.refuse(502, f"{route.label} could not be reached: {exchange.why}", "upstream_failed")
+            else:
+                why = f": {route.problem}" if route.problem else ""
+                exchange.refuse(503, f"no replica of {route.label} took the call in time{why}", "hold_timeout")
+        self._set_deadline()

@@ -1,0 +1,236 @@
+"""Request heads: from bytes to a RequestHead, or Malformed."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from gateway.http1.fields import (
+    CHUNKED,
+    HOP_BY_HOP,
+    LINES,
+    STRAY,
+    TOKEN,
+    Malformed,
+    by_name,
+    drop_named,
+    dropper,
+    is_chunked,
+    length_of,
+    named,
+    tokens,
+    without_keep_alive,
+)
+
+MOST_REQUEST_LINE_BYTES = 16 * 1024
+MOST_HEAD_BYTES = 64 * 1024
+
+_HEAD = re.compile(rb"(" + TOKEN + rb"++) ([\x21\x22\x24-\x7e\x80-\xff]++) HTTP/1\.([01])(" + LINES + rb")")
+_NAMED = named(
+    *HOP_BY_HOP,
+    b"content-length",
+    b"expect",
+    b"host",
+    b"http2-settings",
+    b"x-call-id",
+    b"x-forwarded-for",
+    b"x-forwarded-host",
+    b"x-forwarded-proto",
+    b"x-start-time",
+    b"x-timeout",
+)
+_EMPTY = re.compile(rb"(?i)\r\n(?:host|x-call-id):[ \t]*(?=\r|\Z)")
+"""As good as absent; we write our own."""
+
+_DROPPED = dropper(*HOP_BY_HOP, b"expect", b"http2-settings", b"x-forwarded-for", b"x-start-time")
+_PLAIN = {
+    name: kind
+    for spelling, kind in ((b"Host", b"h"), (b"Content-Length", b"l"), (b"Connection", b"c"))
+    for name in (spelling, spelling.lower())
+}
+_HOST = re.compile(rb"[0-9A-Za-z._~!$&'()*+,;=%\-\[\]:]*")
+_ABSOLUTE = re.compile(rb"(?i)https?://([^/?]*)(.*)", re.DOTALL)
+_VERSION = re.compile(rb" HTTP/(\d)\.(\d)$")
+
+
+class RequestHead(NamedTuple):
+    """A checked request head. ``fields`` are the lines to forward, complete but for the per-call ones."""
+
+    method: bytes
+    target: bytes
+    fields: bytes
+    host: bytes
+    http11: bool = True
+    keep_alive: bool = True
+    length: int = 0
+    """Bytes of body, or CHUNKED."""
+    call_id: bytes = b""
+    forwarded_for: bytes = b""
+    timeout: bytes = b""
+    """The caller's X-Timeout as written."""
+    upgrade: bool = False
+    expects_continue: bool = False
+
+
+def parse_request(head: bytes) -> RequestHead:
+    """Parse a head without its final empty line. Raises Malformed."""
+    match = _HEAD.fullmatch(head)
+    if match is None:
+        raise _explained(head)
+    method, target, minor, fields = match.groups()
+    found = _NAMED.findall(fields)
+    if minor == b"1" and target[0] == 0x2F and len(found) <= 3:
+        plain = _parse_plain(method, target, fields, found)
+        if plain is not None:
+            return plain
+    return _parse_named(method, target, fields, found, http11=minor == b"1")
+
+
+def _parse_plain(method: bytes, target: bytes, fields: bytes, found: list[tuple[bytes, bytes]]) -> RequestHead | None:
+    """Most callers' heads: a host, perhaps a length, perhaps ``Connection: keep-alive``, each once; else None.
+
+    Nothing here decides differently from ``_parse_named``; it is only quicker.
+    """
+    host: bytes | None = None
+    length = 0
+    seen = b""
+    for name, value in found:
+        kind = _PLAIN.get(name, b"-")
+        if kind in seen:
+            return None
+        seen += kind
+        if kind == b"h":
+            host = value
+        elif kind == b"l":
+            if not value.isdigit() or len(value) > 18:
+                return None
+            length = int(value)
+        elif kind == b"c" and value == b"keep-alive":
+            shorter = without_keep_alive(fields, name)
+            if len(shorter) == len(fields):
+                return None
+            fields = shorter
+        else:
+            return None
+    if not host or not _HOST.fullmatch(host):
+        return None
+    fields = b"%b\r\nX-Forwarded-Host: %b\r\nX-Forwarded-Proto: http" % (fields, host)
+    return RequestHead(method, target, fields, host, length=length)
+
+
+def check_incomplete(data: bytes, seen: int = 0) -> None:
+    """Raise Malformed for what can be no beginning of a head, or for one that is too long already.
+
+    The first ``seen`` bytes passed before.
+    """
+    line_end = data.find(b"\r\n")
+    if (line_end if line_end >= 0 else len(data)) > MOST_REQUEST_LINE_BYTES:
+        raise Malformed("the request line is too long", 414)
+    if len(data) > MOST_HEAD_BYTES:
+        raise Malformed("the request's headers are too large", 431)
+    if STRAY.search(data, max(0, seen - 1)):
+        raise Malformed("a line that does not end in CRLF, or a NUL byte")
+
+
+def _parse_named(
+    method: bytes, target: bytes, fields: bytes, found: list[tuple[bytes, bytes]], *, http11: bool
+) -> RequestHead:
+    values = by_name(found)
+    host = _host(values, http11=http11)
+    connection = tokens(values.get(b"connection", ()))
+    length = _length(values, http11=http11)
+    upgrade = http11 and b"upgrade" in connection and b"upgrade" in values
+    expects_continue = _expects_continue(values) and http11 and length != 0
+    kept = _DROPPED.sub(b"", fields)
+    kept = drop_named(kept, connection)
+    call_id = next(filter(None, values.get(b"x-call-id", ())), b"")
+    if not call_id or not host:
+        kept = _EMPTY.sub(b"", kept)
+    if length == CHUNKED:
+        kept += b"\r\nTransfer-Encoding: chunked"
+    if expects_continue:
+        kept += b"\r\nExpect: 100-continue"
+    if upgrade:
+        kept += b"\r\nConnection: Upgrade\r\nUpgrade: " + b", ".join(values[b"upgrade"])
+    return RequestHead(
+        method,
+        _origin_form(target, host),
+        _forwarded(kept, host, values),
+        host,
+        http11,
+        b"close" not in connection and (http11 or b"keep-alive" in connection),
+        length,
+        call_id,
+        b", ".join(values.get(b"x-forwarded-for", ())),
+        values.get(b"x-timeout", (b"",))[0],
+        upgrade,
+        expects_continue,
+    )
+
+
+def _forwarded(fields: bytes, host: bytes, values: dict[bytes, list[bytes]]) -> bytes:
+    """``fields`` with the host and the protocol the caller used, unless a proxy before us has said so."""
+    if host and b"x-forwarded-host" not in values:
+        fields += b"\r\nX-Forwarded-Host: " + host
+    if b"x-forwarded-proto" not in values:
+        fields += b"\r\nX-Forwarded-Proto: http"
+    return fields
+
+
+def _host(values: dict[bytes, list[bytes]], *, http11: bool) -> bytes:
+    hosts = values.get(b"host", [])
+    if len(hosts) > 1 or (http11 and not hosts):
+        raise Malformed("exactly one Host header is needed")
+    return _checked_host(hosts[0]) if hosts else b""
+
+
+def _checked_host(value: bytes) -> bytes:
+    host = value.rstrip(b" \t")
+    if not _HOST.fullmatch(host):
+        raise Malformed("Host is not a host name")
+    return host
+
+
+def _length(values: dict[bytes, list[bytes]], *, http11: bool) -> int:
+    if b"transfer-encoding" in values:
+        if b"content-length" in values:
+            raise Malformed("both Content-Length and Transfer-Encoding")
+        if not http11:
+            raise Malformed("Transfer-Encoding in an HTTP/1.0 request")
+        is_chunked(values[b"transfer-encoding"])
+        return CHUNKED
+    return length_of(values[b"content-length"]) if b"content-length" in values else 0
+
+
+def _expects_continue(values: dict[bytes, list[bytes]]) -> bool:
+    if b"expect" not in values:
+        return False
+    if tokens(values[b"expect"]) != [b"100-continue"]:
+        raise Malformed("an expectation other than 100-continue", 417)
+    return True
+
+
+def _origin_form(target: bytes, host: bytes) -> bytes:
+    if target[0] == 0x2F:
+        return target
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None:
+        raise Malformed("the request target must be a path")
+    if absolute[1].lower() != host.lower():
+        raise Malformed("the request target names another host than the Host header")
+    return absolute[2] if absolute[2].startswith(b"/") else b"/" + absolute[2]
+
+
+def _explained(head: bytes) -> Malformed:
+    """Why a head does not match the grammar, as well as can be told."""
+    if STRAY.search(head):
+        return Malformed("a line that does not end in CRLF, or a NUL byte")
+    line, _, rest = head.partition(b"\r\n")
+    version = _VERSION.search(line)
+    if version is not None and version[1] != b"1":
+        return Malformed("only HTTP/1.1 and HTTP/1.0 are spoken here", 505)
+    if rest.startswith((b" ", b"\t")) or b"\r\n " in rest or b"\r\n\t" in rest:
+        return Malformed("a folded header line")
+    if not _HEAD.fullmatch(line):
+        return Malformed("not an HTTP request line")
+    return Malformed("not a header line")

@@ -1,0 +1,238 @@
+"""The data plane: what every connection and every call shares, and where a request goes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from random import getrandbits
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from gateway.call_metrics import CallMetrics
+from gateway.caller import Caller
+from gateway.deadlines import DeadlineQueue
+from gateway.endpoint_table import EndpointTable
+from gateway.exchange import Exchange
+from gateway.hold import Hold, Patience
+from gateway.http1.fields import Malformed
+from gateway.http1.request import RequestHead
+from gateway.replica import Replica
+from gateway.route import Route
+from gateway.settings import GatewaySettings
+from gateway.tunnel import Tunnel
+from gateway.upstream import Upstream
+from gateway.waiting_room import Bounds
+from gateway.wake import Waker
+from scaler.core.ports import Clock, Recorder, ScaleTarget
+from scaler.core.vocabulary import FunctionRef
+from scaler.endpoint_stream import Endpoint
+
+UNKNOWN = "_unknown"
+"""The label of calls that name no function there is, so that nobody grows the label set by calling nonsense."""
+
+JUST_ACCEPTED_S = 0.25
+
+_INVOCATION = re.compile(rb"/function/([^/?]*)(/[^?]*)?(\?.*)?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneDeps:
+    clock: Clock
+    target: ScaleTarget
+    recorder: Recorder
+    system_socket: str
+    """Path of the Unix socket where everything that is not an invocation is answered."""
+
+
+class Plane:
+    """One per process and event loop."""
+
+    def __init__(self, settings: GatewaySettings, deps: PlaneDeps) -> None:
+        loop = self.loop = asyncio.get_running_loop()
+        self.now, self.wall = deps.clock.now, deps.clock.wall
+        self.stopping = False
+        self.replay_bytes = settings.replay_bytes
+        self.retry_posts = settings.retry_posts
+        self._max_connections = settings.max_connections
+        self._callers: set[Caller] = set()
+        self._quiet = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+        self.head_timeout = DeadlineQueue(loop, settings.head_timeout_s, Caller.head_timed_out)
+        self.keep_alive = DeadlineQueue(loop, settings.keep_alive_s, Caller.idle_timed_out)
+        self.linger = DeadlineQueue(loop, 2.0, Caller.linger_timed_out)
+        self.stalled = DeadlineQueue(loop, settings.write_timeout_s, Caller.stalled)
+        self.body_idle = DeadlineQueue(loop, settings.read_timeout_s, Exchange.body_timed_out)
+        self.calls = DeadlineQueue(loop, settings.upstream_timeout_s, Exchange.timed_out)
+        self.first_byte = DeadlineQueue(loop, settings.first_byte_timeout_s, Exchange.timed_out)
+        self.first_byte_timed = settings.first_byte_timeout_s > 0
+        self.tunnels = DeadlineQueue(loop, settings.tunnel_idle_s, Tunnel.timed_out)
+        self.idle = DeadlineQueue(loop, settings.replica_idle_s, Upstream.close)
+        self.max_idle = settings.max_idle_per_replica
+        self.connect_timeout_s = settings.connect_timeout_s
+
+        self.hold = Hold(
+            self,
+            Bounds(settings.max_held_per_function, settings.max_held, settings.max_held_bytes),
+            Patience(settings.hold_timeout_s, settings.reroute_timeout_s, settings.problem_grace_s),
+        )
+        self.waker = Waker(
+            deps.target,
+            clock=deps.clock,
+            recorder=deps.recorder,
+            sleepers=self.hold,
+            patience_s=settings.wake_patience_s,
+        )
+        self.table = EndpointTable(clock=deps.clock, open_replica=self._replica, namespace=settings.namespace)
+        self.table.listen(self.hold)
+        self.unknown = Route(FunctionRef("", UNKNOWN), CallMetrics(last_active=0.0))
+        self.system = self._system_route(deps.system_socket)
+
+    def __repr__(self) -> str:
+        return f"<Plane {len(self._callers)} connections, {self.hold!r}, {self.table!r}>"
+
+    # For connections.
+
+    def admit(self, caller: Caller) -> bool:
+        """Count a connection in; False when there are too many."""
+        self._callers.add(caller)
+        return len(self._callers) <= self._max_connections
+
+    def forget(self, caller: Caller) -> None:
+        self._callers.discard(caller)
+        if self.stopping and not self._callers:
+            self._quiet.set()
+        for queue in (self.head_timeout, self.keep_alive, self.linger, self.stalled):
+            queue.stop(caller)
+
+    def begin(self, caller: Caller, head: RequestHead) -> None:
+        """A request has come."""
+        target = head.target
+        route: Route | None = self.system
+        if target.startswith(b"/function/"):
+            match = _INVOCATION.fullmatch(target)
+            assert match is not None
+            name, path, query = match.groups()
+            target = (path or b"/") + (query or b"")
+            route = self.table.by_name(name)
+            if route is None and b"%" in name:
+                route = self.table.by_name(unquote_to_bytes(name))
+        exchange = Exchange(self, caller, route or self.unknown, head, target)
+        caller.handle_with(exchange)
+        if head.length:
+            try:
+                exchange.expect_body(head.length)
+            except Malformed as error:
+                exchange.refuse(error.status, str(error), "malformed")
+                return
+        if route is None:
+            self._refuse_unknown(exchange, name)
+        else:
+            exchange.dispatch()
+
+    def new_call_id(self) -> bytes:
+        """A random (version 4) UUID as text."""
+        text = f"{getrandbits(128):032x}"
+        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}".encode()
+
+    def own_headers(self) -> bytes:
+        """The two headers every reply carries, for a request that could not be read."""
+        return b"\r\nX-Call-Id: %b\r\nX-Start-Time: %d" % (self.new_call_id(), self.wall() * 1e9)
+
+    def count_refused(self, reason: str) -> None:
+        self.unknown.metrics.refuse(reason)
+
+    # For calls.
+
+    def start_call(self, exchange: Exchange) -> None:
+        """The time a call may take begins. The system API has deadlines of its own: it streams logs for hours."""
+        if exchange.route is not self.system:
+            self.calls.start(exchange)
+            if self.first_byte_timed:
+                self.first_byte.start(exchange)
+
+    def stop_call(self, exchange: Exchange) -> None:
+        self.calls.stop(exchange)
+        if self.first_byte_timed:
+            self.first_byte.stop(exchange)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # Life.
+
+    async def drain(self, grace_s: float) -> None:
+        """Take no new requests; return when every call is answered or ``grace_s`` is over, and cut what is left."""
+        self.stopping = True
+        for caller in list(self._callers):
+            if caller.answered and not caller.busy:
+                caller.close()
+        # A connection that has not carried anything yet may have been accepted with its request on the way.
+        await self._until_quiet(min(grace_s, JUST_ACCEPTED_S))
+        for caller in list(self._callers):
+            if not caller.busy:
+                caller.close()
+        await self._until_quiet(grace_s)
+        for caller in list(self._callers):
+            caller.abort()
+        await asyncio.sleep(0)
+
+    async def close(self) -> None:
+        """Stop wakes and connections being made; close every connection to a replica."""
+        await self.waker.stop()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.hold.close()
+        for route in (*self.table, self.system):
+            for replica in route.ready:
+                replica.retire()
+        for queue in (
+            self.head_timeout,
+            self.keep_alive,
+            self.linger,
+            self.stalled,
+            self.body_idle,
+            self.calls,
+            self.first_byte,
+            self.tunnels,
+            self.idle,
+        ):
+            queue.close()
+
+    # Inside.
+
+    async def _until_quiet(self, most_s: float) -> None:
+        if self._callers:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._quiet.wait(), most_s)
+
+    def _refuse_unknown(self, exchange: Exchange, name: bytes) -> None:
+        text = name.decode("latin-1")[:100]
+        if not name or self.table.connected:
+            exchange.refuse(404, f"there is no function {text!r}", "unknown_function")
+        else:
+            exchange.refuse(503, "which functions there are is not known: the provider is away", "provider_away")
+
+    def _replica(self, endpoint: Endpoint) -> Replica:
+        async def open_(replica: Replica) -> Upstream:
+            _, upstream = await self.loop.create_connection(lambda: Upstream(replica), endpoint.host, endpoint.port)
+            return upstream
+
+        address = f"{endpoint.host}:{endpoint.port}"
+        return Replica(address, open_, self, limit=endpoint.max_inflight)
+
+    def _system_route(self, path: str) -> Route:
+        async def open_(replica: Replica) -> Upstream:
+            _, upstream = await self.loop.create_unix_connection(lambda: Upstream(replica), path)
+            return upstream
+
+        route = Route(FunctionRef("", "the system API"), CallMetrics(last_active=0.0))
+        route.desired = 1
+        route.ready = [Replica(path, open_, self)]
+        return route

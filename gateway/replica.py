@@ -1,0 +1,168 @@
+"""One replica as the gateway sees it: calls in flight, idle connections, and connections being made."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gateway.deadlines import DeadlineQueue
+
+if TYPE_CHECKING:
+    from gateway.upstream import Upstream
+
+MOST_CONNECTING = 64
+"""Connections to one replica being opened at once: a herd of released callers must not overrun its accept queue."""
+
+FIRST_PAUSE_S, MOST_PAUSE_S = 0.05, 1.0
+"""How long a replica that refused a connection gets no calls: doubling from the first to the most."""
+
+
+class Passenger(Protocol):
+    """What wants a connection to this replica."""
+
+    def board(self, upstream: Upstream) -> None:
+        """Here is a connection."""
+
+    def turned_away(self, why: str) -> None:
+        """None can be had."""
+
+    def still_wants(self, replica: Replica) -> bool: ...
+
+
+class Connections(Protocol):
+    """How connections are opened and how long idle ones are kept; shared by all replicas."""
+
+    idle: DeadlineQueue[Upstream]
+    max_idle: int
+    connect_timeout_s: float
+
+    def now(self) -> float: ...
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
+
+
+Open = Callable[["Replica"], Coroutine[Any, Any, "Upstream"]]
+
+
+class Replica:
+    """Counts what it is given. ``limit`` 0 means no limit; ``retired`` ones finish their calls and get no new ones."""
+
+    __slots__ = (
+        "_connecting",
+        "_connections",
+        "_open",
+        "_waiting",
+        "address",
+        "failures",
+        "idle",
+        "in_flight",
+        "limit",
+        "paused_until",
+        "retired",
+    )
+
+    def __init__(
+        self,
+        address: str,
+        open_: Callable[[Replica], Coroutine[Any, Any, Upstream]],
+        connections: Connections,
+        *,
+        limit: int = 0,
+    ) -> None:
+        self.address = address
+        self.limit = limit
+        self.in_flight = 0
+        self.idle: list[Upstream] = []
+        self.retired = False
+        self.failures = 0
+        self.paused_until = 0.0
+        self._open = open_
+        self._connections = connections
+        self._waiting: deque[Passenger] = deque()
+        self._connecting = 0
+
+    def __repr__(self) -> str:
+        state = "retired" if self.retired else "paused" if self.failures else "ready"
+        return f"<Replica {self.address} {state}, {self.in_flight} in flight, {len(self.idle)} idle>"
+
+    def has_room(self, now: float) -> bool:
+        return (not self.limit or self.in_flight < self.limit) and (not self.failures or now >= self.paused_until)
+
+    def take(self, passenger: Passenger, *, fresh: bool = False) -> None:
+        """Count a call in and give it a connection now or soon. ``fresh`` wants one that was never used."""
+        self.in_flight += 1
+        if self.idle and not fresh:
+            upstream = self.idle.pop()
+            self._connections.idle.stop(upstream)
+            passenger.board(upstream)
+            return
+        self._waiting.append(passenger)
+        self._connect_more()
+
+    def leave(self) -> None:
+        """Count a call out."""
+        self.in_flight -= 1
+
+    def put_back(self, upstream: Upstream) -> None:
+        """A connection whose call is over and that may carry another."""
+        while self._waiting:
+            passenger = self._waiting.popleft()
+            if passenger.still_wants(self):
+                passenger.board(upstream)
+                return
+        if self.retired or len(self.idle) >= self._connections.max_idle:
+            upstream.close()
+            return
+        self.idle.append(upstream)
+        self._connections.idle.start(upstream)
+
+    def lost(self, upstream: Upstream) -> None:
+        """An idle connection ended."""
+        with contextlib.suppress(ValueError):
+            self.idle.remove(upstream)
+        self._connections.idle.stop(upstream)
+
+    def retire(self) -> None:
+        """Give it nothing new; what it is doing goes on. Who waits for a connection to it goes elsewhere."""
+        self.retired = True
+        idle, self.idle = self.idle, []
+        for upstream in idle:
+            self._connections.idle.stop(upstream)
+            upstream.close()
+        self._turn_away("it is being stopped")
+
+    def well(self) -> None:
+        """It answered."""
+        self.failures = 0
+
+    def _connect_more(self) -> None:
+        while self._connecting < min(len(self._waiting), MOST_CONNECTING):
+            self._connecting += 1
+            self._connections.spawn(self._connect())
+
+    async def _connect(self) -> None:
+        try:
+            upstream = await asyncio.wait_for(self._open(self), self._connections.connect_timeout_s)
+        except (OSError, TimeoutError) as error:
+            self._connecting -= 1
+            self._pause()
+            self._turn_away(str(error) or "no connection in time")
+            return
+        self._connecting -= 1
+        self.put_back(upstream)
+        self._connect_more()
+
+    def _turn_away(self, why: str) -> None:
+        """Who waits for a connection cannot have one: what is true of one connection is true of the replica."""
+        waiting, self._waiting = self._waiting, deque()
+        for passenger in waiting:
+            if passenger.still_wants(self):
+                passenger.turned_away(why)
+
+    def _pause(self) -> None:
+        pause_s = min(FIRST_PAUSE_S * 2.0**self.failures, MOST_PAUSE_S)
+        self.failures = min(self.failures + 1, 16)
+        self.paused_until = self._connections.now() + pause_s

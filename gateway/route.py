@@ -1,0 +1,85 @@
+"""One function as the data plane knows it: its replicas, its scale, its counters."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from random import random
+
+from gateway.call_metrics import CallMetrics
+from gateway.replica import Replica
+from scaler.core.policy import ScalePolicy
+from scaler.core.vocabulary import FunctionRef
+from scaler.endpoint_stream import FunctionEndpoints
+
+
+class Route:
+    """Where calls of one function go. ``ready`` lists the replicas that may be given new calls."""
+
+    __slots__ = (
+        "accepted_at",
+        "decided_at",
+        "desired",
+        "label",
+        "labels",
+        "metrics",
+        "policy",
+        "problem",
+        "ready",
+        "ref",
+        "removed",
+        "version",
+    )
+
+    def __init__(self, ref: FunctionRef, metrics: CallMetrics) -> None:
+        self.ref = ref
+        self.label = str(ref)
+        self.metrics = metrics
+        self.ready: list[Replica] = []
+        self.desired = 0
+        self.version = ""
+        self.labels: Mapping[str, str] = {}
+        self.policy = ScalePolicy()
+        self.problem: str | None = None
+        self.removed = False
+        self.decided_at = 0.0
+        self.accepted_at = 0.0
+        """When the last wake was decided and when the provider accepted it, on the monotonic clock."""
+
+    def __repr__(self) -> str:
+        return f"<Route {self.label} wants {self.desired}, {self.ready}, {self.metrics}>"
+
+    def describe(self, function: FunctionEndpoints) -> None:
+        """Take over everything about the function but its replicas."""
+        self.desired = function.replicas
+        self.version = function.version
+        self.problem = function.problem
+        if function.labels != self.labels:
+            self.labels = function.labels
+            self.policy = ScalePolicy.from_labels(function.labels)[0]
+
+    def pick(self, now: float, avoid: Collection[Replica] = ()) -> Replica | None:
+        """A replica with room: the less busy of two chosen at random. None when no replica has room."""
+        ready = self.ready
+        count = len(ready)
+        if count == 1:
+            replica = ready[0]
+            return replica if replica not in avoid and replica.has_room(now) else None
+        if not count:
+            return None
+        first = int(random() * count)
+        second = int(random() * (count - 1))
+        a, b = ready[first], ready[second if second < first else second + 1]
+        better = a if a.in_flight <= b.in_flight else b
+        if better not in avoid and better.has_room(now):
+            return better
+        # Two choices were not enough: most replicas are full, ill or were tried already.
+        free = [replica for replica in ready if replica not in avoid and replica.has_room(now)]
+        return min(free, key=_in_flight, default=None)
+
+    def next_chance(self) -> float | None:
+        """When the first replica that could not be reached may be tried again; None when none is paused."""
+        return min((replica.paused_until for replica in self.ready if replica.failures), default=None)
+
+
+def _in_flight(replica: Replica) -> int:
+    return replica.in_flight

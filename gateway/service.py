@@ -1,0 +1,148 @@
+"""The gateway as a service: what it is made of, and the order in which it starts and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from prometheus_client import CollectorRegistry
+
+from gateway.caller import Caller
+from gateway.invocation_counts import OwnCounts, PrometheusCounts
+from gateway.metrics import GatewayCollector
+from gateway.plane import Plane, PlaneDeps
+from gateway.settings import GatewaySettings
+from gateway.system_api import SystemDeps, Upstreams, build_app
+from runtime.asgi_server import AsgiServer, bind
+from runtime.basic_auth import Credentials
+from runtime.exposition import exposition
+from scaler.core.ports import Clock
+from scaler.instruments import DecisionCounter
+from scaler.provider_client import ProviderClient
+
+BACKLOG = 4096
+"""Connections not yet accepted: a herd of callers at a sleeping function comes all at once."""
+
+STREAM_SILENCE_S = 3600.0
+"""How long a followed log or decision stream may be silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayDeps:
+    """``credentials`` protect the system API and are sent to the provider; None switches both off."""
+
+    credentials: Credentials | None
+    registry: CollectorRegistry
+    clock: Clock
+
+
+class Gateway:
+    """See ``runtime.service.Service``."""
+
+    name = "gateway"
+
+    def __init__(self, settings: GatewaySettings, deps: GatewayDeps) -> None:
+        self._settings = settings
+        self._deps = deps
+        self._recorder = DecisionCounter(deps.registry)
+        self._metrics = AsgiServer(
+            exposition(deps.registry),
+            name="gateway metrics",
+            host=settings.metrics_host,
+            port=settings.metrics_port,
+            grace_s=1.0,
+        )
+        self._plane: Plane | None = None
+        self._listener: asyncio.Server | None = None
+        self._follower: asyncio.Task[None] | None = None
+        self._stack = contextlib.AsyncExitStack()
+        self._port = settings.port
+        deps.registry.register(GatewayCollector(lambda: self._plane))
+
+    def __repr__(self) -> str:
+        return f"<Gateway {self._settings.host}:{self._port} {self._plane}>"
+
+    @property
+    def port(self) -> int:
+        """The public port really bound, also when 0 was asked for."""
+        return self._port
+
+    @property
+    def plane(self) -> Plane:
+        """The data plane; there is one from the start of the service on."""
+        assert self._plane is not None
+        return self._plane
+
+    @property
+    def metrics_port(self) -> int:
+        return self._metrics.port
+
+    async def start(self) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            await self._start(stack)
+            self._stack = stack.pop_all()
+
+    async def stop(self) -> None:
+        await self._stack.aclose()
+
+    async def wait(self) -> None:
+        assert self._follower is not None
+        await asyncio.shield(self._follower)
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+        """Stopped in reverse: the public listener closes, calls in flight finish, then the rest."""
+        settings, deps = self._settings, self._deps
+        listener = stack.enter_context(bind(settings.host, settings.port))
+        self._port = int(listener.getsockname()[1])
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-"))
+        client = ProviderClient(settings.provider_url, deps.credentials)
+        stack.push_async_callback(client.aclose)
+        system_socket = Path(folder) / "system"
+        plane = self._plane = Plane(
+            settings,
+            PlaneDeps(clock=deps.clock, target=client, recorder=self._recorder, system_socket=str(system_socket)),
+        )
+        await self._start_server(stack, self._metrics)
+        http = await stack.enter_async_context(httpx.AsyncClient(limits=httpx.Limits(max_connections=200)))
+        counts = PrometheusCounts(http, settings.prometheus_url) if settings.prometheus_url else OwnCounts(plane.table)
+        app = build_app(
+            Upstreams(
+                provider_url=settings.provider_url,
+                alert_receiver_url=settings.alert_receiver_url,
+                timeout_s=settings.upstream_timeout_s,
+                stream_timeout_s=STREAM_SILENCE_S,
+            ),
+            SystemDeps(http=http, credentials=deps.credentials, counts=counts, table=plane.table),
+        )
+        await self._start_server(stack, AsgiServer(app, name="gateway system API", uds=system_socket, grace_s=2.0))
+        stack.push_async_callback(plane.close)
+        self._follower = asyncio.create_task(plane.table.follow(client), name="endpoint stream")
+        stack.push_async_callback(_cancelled, self._follower)
+        await self._listen(stack, plane, listener)
+
+    async def _listen(self, stack: contextlib.AsyncExitStack, plane: Plane, listener: socket.socket) -> None:
+        """Open the public port; once the functions are known, or the provider lets us wait in vain."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(plane.table.first_snapshot.wait(), self._settings.first_snapshot_s)
+        server = await plane.loop.create_server(lambda: Caller(plane), sock=listener, backlog=BACKLOG)
+        stack.push_async_callback(plane.drain, self._settings.grace_s)
+        stack.callback(server.close)
+
+    async def _start_server(self, stack: contextlib.AsyncExitStack, server: AsgiServer) -> None:
+        await server.start()
+        stack.push_async_callback(server.stop)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def build(settings: GatewaySettings, deps: GatewayDeps) -> Gateway:
+    """A Service; nothing is opened before its start."""
+    return Gateway(settings, deps)

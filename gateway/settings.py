@@ -1,0 +1,113 @@
+"""Everything about the gateway that can be set, with OpenFaaS's names where OpenFaaS has one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runtime.settings import boolean, duration, integer, setting
+from scaler.core.vocabulary import DEFAULT_NAMESPACE
+
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewaySettings:
+    """Durations in seconds; 0 switches a time-out off."""
+
+    host: str = setting("127.0.0.1", env="gateway_host", help="address of the public listener")
+    port: int = setting(8080, env="port", kind=integer, low=0, high=65535, help="port of the public listener")
+    metrics_host: str = setting("127.0.0.1", env="metrics_host", help="address of /metrics and /healthz")
+    metrics_port: int = setting(
+        8082, env="metrics_port", kind=integer, low=0, high=65535, help="port of /metrics and /healthz"
+    )
+    provider_url: str = setting(
+        "http://127.0.0.1:8081", env="functions_provider_url", help="base URL of the provider's API"
+    )
+    alert_receiver_url: str = setting(
+        "", env="alert_receiver_url", help="URL that POST /system/alert is passed on to; empty: answered with 501"
+    )
+    prometheus_url: str = setting(
+        "", env="prometheus_url", help="where invocationCount is summed up; empty: this gateway's own counters"
+    )
+    namespace: str = setting(
+        DEFAULT_NAMESPACE, env="function_namespace", help="namespace of functions called without one"
+    )
+
+    head_timeout_s: float = setting(
+        10.0, env="head_timeout", kind=duration, help="longest wait for a request's headers once its first byte came"
+    )
+    read_timeout_s: float = setting(
+        60.0, env="read_timeout", kind=duration, help="longest pause of a caller while sending a body"
+    )
+    write_timeout_s: float = setting(
+        60.0, env="write_timeout", kind=duration, help="longest pause of a caller in reading its answer"
+    )
+    upstream_timeout_s: float = setting(
+        60.0, env="upstream_timeout", kind=duration, help="longest call to a function, first byte to last; then 504"
+    )
+    first_byte_timeout_s: float = setting(
+        0.0, env="first_byte_timeout", kind=duration, help="longest wait for a function's first byte; then 504"
+    )
+    connect_timeout_s: float = setting(
+        2.0, env="connect_timeout", kind=duration, low=0.01, help="longest wait for a connection to a replica"
+    )
+    keep_alive_s: float = setting(
+        75.0, env="keep_alive", kind=duration, help="how long a caller's idle connection is kept"
+    )
+    tunnel_idle_s: float = setting(
+        600.0, env="tunnel_idle", kind=duration, help="how long a WebSocket or other tunnel may be silent"
+    )
+    max_connections: int = setting(
+        50_000, env="max_connections", kind=integer, low=1, help="callers' connections open at once; beyond it 503"
+    )
+
+    replica_idle_s: float = setting(
+        4.0, env="replica_idle", kind=duration, help="how long an idle connection to a replica is kept"
+    )
+    max_idle_per_replica: int = setting(
+        1024, env="max_idle_conns_per_host", kind=integer, low=0, help="idle connections kept to one replica"
+    )
+    replay_bytes: int = setting(
+        64 * 1024,
+        env="replay_bytes",
+        kind=integer,
+        low=0,
+        help="bytes of a body kept for sending it to another replica",
+    )
+    retry_posts: bool = setting(
+        True,  # noqa: FBT003 - the default comes first in every setting
+        env="retry_posts",
+        kind=boolean,
+        help="repeat POST and PATCH, too, when a replica died before it answered; they may then be executed twice",
+    )
+    reroute_timeout_s: float = setting(
+        5.0, env="reroute_timeout", kind=duration, help="how long a call whose replica went away waits for another"
+    )
+
+    hold_timeout_s: float = setting(
+        60.0, env="hold_timeout", kind=duration, low=0.01, help="how long a caller is held while its function wakes"
+    )
+    wake_patience_s: float = setting(
+        3.0, env="wake_patience", kind=duration, help="how long a wake is tried again while the provider is away"
+    )
+    problem_grace_s: float = setting(
+        5.0, env="problem_grace", kind=duration, help="how long a caller is held once the provider says why none comes"
+    )
+    max_held_per_function: int = setting(
+        20_000, env="max_held_per_function", kind=integer, low=0, help="callers held for one function; beyond it 503"
+    )
+    max_held: int = setting(50_000, env="max_held", kind=integer, low=0, help="callers held altogether; beyond it 503")
+    max_held_bytes: int = setting(
+        256 * MEBIBYTE,
+        env="max_held_bytes",
+        kind=integer,
+        low=0,
+        help="bytes of held callers' requests kept altogether; beyond it 503",
+    )
+
+    first_snapshot_s: float = setting(
+        2.0, env="first_snapshot", kind=duration, help="how long a start waits for the provider's list of functions"
+    )
+    grace_s: float = setting(
+        10.0, env="grace", kind=duration, help="how long calls in flight may take to finish when the gateway stops"
+    )

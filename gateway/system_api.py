@@ -1,0 +1,216 @@
+"""The system API: OpenFaaS's ``/system`` routes, forwarded to the provider with what the gateway adds to them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.metadata
+import json
+import platform
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from gateway.endpoint_table import EndpointTable
+from gateway.forwarder import Forwarder, passed_on, target
+from gateway.invocation_counts import InvocationCounts
+from runtime.basic_auth import App, Credentials, RequireBasicAuth
+from scaler.core.vocabulary import FunctionRef
+
+OPEN_PATHS = ("/healthz", "/", "/async-function/")
+
+MOST_PUSH_DELAY_S = 1.0
+"""How long a deployment's answer waits for the push; a provider without pushes costs it this long."""
+
+READ = ["GET"]
+FORWARDED: tuple[tuple[str, list[str]], ...] = (
+    ("/system/functions", ["PUT", "DELETE"]),
+    ("/system/function/{name}", READ),
+    ("/system/scale-function/{name}", ["POST"]),
+    ("/system/secrets", ["GET", "POST", "PUT", "DELETE"]),
+    ("/system/namespaces", READ),
+    ("/system/namespace/{name:path}", ["GET", "POST", "PUT", "DELETE"]),
+    ("/system/telemetry", READ),
+    ("/healthz", ["GET", "HEAD"]),
+)
+STREAMED: tuple[tuple[str, list[str]], ...] = (
+    ("/system/endpoints", READ),
+    ("/system/scaling/decisions", ["GET", "POST"]),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SystemDeps:
+    http: httpx.AsyncClient
+    credentials: Credentials | None
+    counts: InvocationCounts
+    table: EndpointTable
+
+
+@dataclass(frozen=True, slots=True)
+class Upstreams:
+    """Where requests go and how long an answer may take; a stream may be silent for longer."""
+
+    provider_url: str
+    alert_receiver_url: str
+    timeout_s: float
+    stream_timeout_s: float
+
+
+def build_app(upstreams: Upstreams, deps: SystemDeps) -> App:
+    """The application behind everything that is not an invocation; nothing but OPEN_PATHS without credentials."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.add_exception_handler(HTTPException, _plain_error)
+    short = _timeout(upstreams.timeout_s)
+    provider = Forwarder(deps.http, what="the provider", credentials=deps.credentials, timeout=short)
+    streams = Forwarder(
+        deps.http, what="the provider", credentials=deps.credentials, timeout=_timeout(upstreams.stream_timeout_s)
+    )
+    receiver = Forwarder(deps.http, what="the alert receiver", credentials=deps.credentials, timeout=short)
+    for forwarder, routes in ((provider, FORWARDED), (streams, STREAMED)):
+        for path, methods in routes:
+            _add_forwarded(app, path, methods, forwarder, upstreams.provider_url)
+    _add_functions(app, provider, upstreams.provider_url, deps.counts)
+    _add_deploy(app, provider, upstreams.provider_url, deps.table)
+    _add_logs(app, streams, upstreams.provider_url)
+    _add_info(app, provider, upstreams.provider_url)
+    _add_alert(app, receiver, upstreams.alert_receiver_url)
+    _add_pages(app)
+    return RequireBasicAuth(app, credentials=deps.credentials, open_paths=OPEN_PATHS)
+
+
+def _timeout(read_s: float) -> httpx.Timeout:
+    return httpx.Timeout(read_s, connect=3.0, pool=3.0)
+
+
+def _add_forwarded(app: FastAPI, path: str, methods: list[str], forwarder: Forwarder, base_url: str) -> None:
+    @app.api_route(path, methods=methods)
+    async def forwarded(request: Request) -> Response:
+        return await forwarder.forward(request, target(base_url, request))
+
+
+def _add_functions(app: FastAPI, provider: Forwarder, base_url: str, counts: InvocationCounts) -> None:
+    @app.get("/system/functions")
+    async def functions(request: Request) -> Response:
+        """The provider's list, each with how often it was called; the list alone when that is not known."""
+        try:
+            response = await provider.send(request, target(base_url, request))
+            if response.status_code != 200:
+                return passed_on(response)
+            content = await response.aread()
+            await response.aclose()
+        except httpx.HTTPError as error:
+            return provider.failed(error)
+        try:
+            listed = response.json()
+        except ValueError:
+            return Response(content, response.status_code)
+        if listed and isinstance(listed, list):
+            _add_counts(listed, await counts.counts())
+        return JSONResponse(listed)
+
+
+def _add_deploy(app: FastAPI, provider: Forwarder, base_url: str, table: EndpointTable) -> None:
+    @app.post("/system/functions")
+    async def deploy(request: Request) -> Response:
+        """Answer once calls find the new function: the provider's push may be a moment behind its answer."""
+        body = await request.body()
+        response = await provider.forward(request, target(base_url, request))
+        ref = _deployed(body, table.namespace)
+        if response.status_code < 300 and ref is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(table.known(ref), MOST_PUSH_DELAY_S)
+        return response
+
+
+def _deployed(body: bytes, default_namespace: str) -> FunctionRef | None:
+    """Which function a deployment is about; None for a body that only the provider understands."""
+    try:
+        value = json.loads(body)
+        return FunctionRef(value.get("namespace") or default_namespace, value["service"])
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return None
+
+
+def _add_counts(listed: list[dict[str, Any]], counts: Any) -> None:
+    for function in listed:
+        count = counts.get(f"{function.get('name')}.{function.get('namespace')}")
+        if count:
+            function["invocationCount"] = count
+
+
+def _add_logs(app: FastAPI, provider: Forwarder, base_url: str) -> None:
+    @app.get("/system/logs")
+    async def logs(request: Request) -> Response:
+        try:
+            response = await provider.send(request, target(base_url, request))
+        except httpx.HTTPError as error:
+            return PlainTextResponse(f"the logs cannot be read: {error}", 500)
+        if response.status_code == 200:
+            return passed_on(response)
+        await response.aclose()
+        if response.status_code in (404, 501):
+            return PlainTextResponse("this provider has no logs", 501)
+        if response.status_code == 422:
+            return PlainTextResponse("tail must be a number and since a time in RFC 3339", 422)
+        return PlainTextResponse(f"the provider answered {response.status_code} when asked for logs", 500)
+
+
+def _add_info(app: FastAPI, provider: Forwarder, base_url: str) -> None:
+    @app.get("/system/info")
+    async def info(request: Request) -> Response:
+        """Always 200, and the provider's part never null: older clients fail on that."""
+        known: dict[str, Any] = {
+            "provider": "unknown",
+            "orchestration": "unknown",
+            "version": {"sha": "", "release": "unknown"},
+        }
+        try:
+            response = await provider.send(request, target(base_url, request))
+            await response.aread()
+            answer = response.json() if response.status_code == 200 else None
+        except (httpx.HTTPError, ValueError):
+            answer = None
+        return JSONResponse(
+            {
+                "provider": answer if isinstance(answer, dict) and answer else known,
+                "version": {"sha": "", "release": _release()},
+                "arch": platform.machine(),
+            }
+        )
+
+
+def _release() -> str:
+    try:
+        return importlib.metadata.version("springtide")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _add_alert(app: FastAPI, receiver: Forwarder, url: str) -> None:
+    @app.post("/system/alert")
+    async def alert(request: Request) -> Response:
+        if not url:
+            return PlainTextResponse("no alert receiver is configured; set alert_receiver_url", 501)
+        return await receiver.forward(request, url)
+
+
+def _add_pages(app: FastAPI) -> None:
+    @app.api_route("/", methods=["GET", "HEAD"])
+    async def root() -> Response:
+        return RedirectResponse("/ui/", 307)
+
+    @app.get("/ui/{path:path}")
+    async def ui() -> Response:
+        return PlainTextResponse("the console is not installed", 404)
+
+
+async def _plain_error(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the framework's signature
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return PlainTextResponse("404 page not found", 404)
+    return Response(status_code=error.status_code, headers=error.headers)

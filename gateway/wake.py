@@ -1,0 +1,130 @@
+"""Waking a sleeping function: one compare-and-set write per function, however many callers wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+import structlog
+
+from gateway.route import Route
+from runtime.errors import Conflict, NotFound, SpringtideError, Unavailable
+from scaler.core.ownership import refusal
+from scaler.core.policy import ScalePolicy, wake_replicas
+from scaler.core.ports import Clock, Recorder, ScaleTarget
+from scaler.core.vocabulary import Decision, Instant, Reason, Scale, Writer
+
+FIRST_PAUSE_S, MOST_PAUSE_S = 0.05, 0.5
+"""Between attempts while the provider is away."""
+
+MOST_CONFLICTS = 5
+
+log = structlog.get_logger(__name__)
+
+
+class Sleepers(Protocol):
+    """Who is told how a wake went."""
+
+    def woken(self, route: Route) -> None: ...
+
+    def wake_failed(self, route: Route, status: int, why: str) -> None: ...
+
+
+class Waker:
+    """Runs at most one wake per function at a time. Replicas then come by the provider's push, not through here."""
+
+    def __init__(
+        self, target: ScaleTarget, *, clock: Clock, recorder: Recorder, sleepers: Sleepers, patience_s: float
+    ) -> None:
+        """``patience_s``: how long a wake is tried again while the provider is away."""
+        self._patience_s = patience_s
+        self._target = target
+        self._clock = clock
+        self._recorder = recorder
+        self._sleepers = sleepers
+        self._tasks: dict[Route, asyncio.Task[None]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Waker {len(self._tasks)} under way>"
+
+    def wake(self, route: Route) -> None:
+        """Begin to wake a function, unless that is under way. Returns at once."""
+        if route in self._tasks:
+            return
+        route.decided_at = self._clock.now()
+        self._tasks[route] = asyncio.create_task(self._run(route), name=f"wake {route.label}")
+
+    async def stop(self) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, route: Route) -> None:
+        failure: SpringtideError | None = None
+        try:
+            await self._wake_patiently(route)
+            route.accepted_at = self._clock.now()
+        except SpringtideError as error:
+            failure = error
+        finally:
+            del self._tasks[route]
+        if failure is None:
+            self._sleepers.woken(route)
+        else:
+            self._fail(route, failure)
+
+    def _fail(self, route: Route, error: SpringtideError) -> None:
+        gone = isinstance(error, NotFound)
+        log.warning("a wake failed", function=route.label, why=str(error))
+        reason = Reason.UNKNOWN_FUNCTION if gone else Reason.WRITE_FAILED
+        self._recorder.record(self._decision(route, 0, 0, reason, str(error)))
+        self._sleepers.wake_failed(route, 404 if gone else 503, f"{route.label} cannot be woken: {error}")
+
+    async def _wake_patiently(self, route: Route) -> None:
+        """A restart of the provider must not fail those who wait."""
+        give_up, pause_s = self._clock.now() + self._patience_s, FIRST_PAUSE_S
+        while True:
+            try:
+                await self._write(route)
+            except Unavailable:
+                if self._clock.now() + pause_s > give_up:
+                    raise
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, MOST_PAUSE_S)
+            else:
+                return
+
+    async def _write(self, route: Route) -> None:
+        """Write the count a wake asks for; whoever else has done so meanwhile is as good."""
+        policy, before, version = route.policy, route.desired, route.version
+        for _ in range(MOST_CONFLICTS):
+            after = wake_replicas(policy)
+            if before > 0 or refusal(Writer.WAKE, policy, before, after) is not None:
+                self._note(route, Scale(before, 0, version))
+                return
+            waiting = route.metrics.held
+            detail = f"{waiting} {'caller waits' if waiting == 1 else 'callers wait'}"
+            decision = self._decision(route, before, after, Reason.WAKE, detail)
+            try:
+                scale = await self._target.write(route.ref, after, expect=version or None, decision=decision)
+            except Conflict:
+                function = await self._target.read(route.ref)
+                policy = ScalePolicy.from_labels(function.labels)[0]
+                before, version = function.scale.desired, function.scale.version
+            else:
+                self._recorder.record(decision)
+                self._note(route, scale)
+                return
+        raise Unavailable("its scale changes faster than it can be written")
+
+    def _note(self, route: Route, scale: Scale) -> None:
+        """Remember the new count until the provider pushes it, so that nobody wakes the function once more."""
+        if route.desired == 0:
+            route.desired, route.version = scale.desired, scale.version
+
+    def _decision(self, route: Route, before: int, after: int, reason: Reason, detail: str) -> Decision:
+        at = Instant(self._clock.wall())
+        return Decision(
+            ref=route.ref, writer=Writer.WAKE, before=before, after=after, reason=reason, detail=detail, at=at
+        )
