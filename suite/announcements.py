@@ -16,11 +16,12 @@ _COLOURS = {Happening.DIED: "yellow", Happening.FAILED: "red", Happening.KILLED:
 
 
 class Announcer:
-    """Prints; ``default_state`` tells whether hints must name the state folder."""
+    """Prints; hints call the program ``command``, and name the state folder unless it is the default one."""
 
-    def __init__(self, state: StateFolder, *, as_json: bool, default_state: bool) -> None:
+    def __init__(self, state: StateFolder, *, as_json: bool, default_state: bool, command: str) -> None:
         self._state = state
         self._as_json = as_json
+        self._command = command
         self._option = "" if default_state else f" --state-dir {shlex.quote(str(state.root))}"
         self._steady = False
 
@@ -74,7 +75,7 @@ class Announcer:
                 click.echo(f"  {title.ljust(14)}{value}")
         click.echo("Try:")
         hints = [f"curl {running.gateway}/function/hello"] if sample else []
-        hints += [f"springtide list{self._option}"] if not (sample and running.alert_path) else []
-        hints += [f"springtide demo{self._option}"] if running.alert_path else []
+        hints += [f"{self._command} list{self._option}"] if not (sample and running.alert_path) else []
+        hints += [f"{self._command} demo{self._option}"] if running.alert_path else []
         for hint in hints:
             click.echo(f"  {hint}")

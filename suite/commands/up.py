@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -66,5 +68,16 @@ def up(  # noqa: PLR0913 - one parameter for each option
         samples=not no_samples,
         dry_run=dry_run_idler,
     )
-    announcer = Announcer(state, as_json=as_json, default_state=state == StateFolder.default(environ))
+    announcer = Announcer(
+        state, as_json=as_json, default_state=state == StateFolder.default(environ), command=_command(environ)
+    )
     local.run(options, environ, announcer)
+
+
+def _command(environ: Mapping[str, str]) -> str:
+    """What to type for this very program: its name if the shell finds it by that, else its path."""
+    program = Path(sys.argv[0])
+    found = shutil.which("springtide", path=environ.get("PATH", ""))
+    if program.name != "springtide" or (found is not None and Path(found).samefile(program)):
+        return "springtide"
+    return str(program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program)
