@@ -33,6 +33,12 @@ LEFT = 499
 MOST_RESENDS = 2
 """A connection that was used before and one that was not may break under a call; then the call is at fault."""
 
+MOST_REFUSALS = 6
+"""A provider's proxy that knows no replica is asked again this often, over two to three seconds."""
+
+PROXY_REFUSED = b"\r\nx-openfaas-internal: proxy"
+"""What marks an answer as the proxy's own: no replica has seen the call."""
+
 SAFE_TO_REPEAT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 
 
@@ -266,12 +272,12 @@ class Exchange:
             self._caller.write(b"HTTP/1.1 %b%b\r\n\r\n" % (head.status_text, head.fields))
 
     def answer(self, head: ResponseHead, length: int, payload: bytes) -> None:
+        replica = self._replica
+        if replica is not None and (replica.failures or head.status == 503) and self._not_there(replica, head):
+            return
         self.status = head.status
         if self._upload is not None:
             self._upload.forget()
-        replica = self._replica
-        if replica is not None and replica.failures:
-            replica.well()
         plane = self._plane
         if plane.first_byte_timed:
             plane.first_byte.stop(self)
@@ -331,6 +337,23 @@ class Exchange:
         if self._upload is not None and not self._upload.replayable:
             return False
         return upstream.used or self._plane.retry_posts or self.method in SAFE_TO_REPEAT
+
+    def _not_there(self, replica: Replica, head: ResponseHead) -> bool:
+        """Whether this is a provider saying that it knows no replica to pass the call on to: then it is sent again.
+
+        Its proxy may learn of a replica later than its status does, and the last one may have gone since it was asked.
+        """
+        upload = self._upload
+        refused = head.status == 503 and replica.prefix and PROXY_REFUSED in head.fields.lower()
+        if not refused or self._resends >= MOST_REFUSALS or (upload is not None and not upload.replayable):
+            replica.well()
+            return False
+        self._resends += 1
+        self._drop_upstream()
+        replica.rest()
+        self._leave_replica()
+        self.dispatch()
+        return True
 
     def _spoilt(self, error: Malformed) -> None:
         """The body is no body: whatever the replica has seen of it stays unfinished."""

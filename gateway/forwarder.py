@@ -32,19 +32,23 @@ class Forwarder:
         )
         self._timeout = timeout
 
-    async def send(self, request: Request, url: str) -> httpx.Response:
-        """The other side's answer with its body unread; whoever asked closes it. Raises httpx.HTTPError."""
+    async def send(self, request: Request, url: str, body: bytes | None = None) -> httpx.Response:
+        """The other side's answer with its body unread; whoever asked closes it. Raises httpx.HTTPError.
+
+        ``body`` is the request's if it has been read already.
+        """
         headers = _without(request.headers.raw, _NOT_FORWARDED) + self._authorization
         has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
+        content = (request.stream() if body is None else body) if has_body else None
         outgoing = self._http.build_request(
-            request.method, url, headers=headers, content=request.stream() if has_body else None, timeout=self._timeout
+            request.method, url, headers=headers, content=content, timeout=self._timeout
         )
         return await self._http.send(outgoing, stream=True, follow_redirects=False)
 
-    async def forward(self, request: Request, url: str) -> Response:
+    async def forward(self, request: Request, url: str, body: bytes | None = None) -> Response:
         """Answer with what ``url`` answers, chunk by chunk; 502 or 504 with one sentence when it does not."""
         try:
-            response = await self.send(request, url)
+            response = await self.send(request, url, body)
         except httpx.HTTPError as error:
             return self.failed(error)
         return passed_on(response)

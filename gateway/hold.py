@@ -149,6 +149,8 @@ class Hold:
             self._plane.waker.wake(route)
             return
         chance = route.next_chance()
+        if chance is not None or not route.ready:
+            self._plane.readiness.expect(route.ref, route.desired, route.waited_for)
         if chance is not None and route not in self._chances:
             delay_s = max(0.001, chance - self._plane.now())
             self._chances[route] = self._plane.loop.call_later(delay_s, self._try_again, route)

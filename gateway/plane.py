@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import getrandbits
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 from gateway.call_metrics import CallMetrics
 from gateway.caller import Caller
 from gateway.deadlines import DeadlineQueue
+from gateway.endpoint_source import Pushed, Readiness
 from gateway.endpoint_table import EndpointTable
 from gateway.exchange import Exchange
 from gateway.hold import Hold, Patience
@@ -45,6 +46,7 @@ class PlaneDeps:
     recorder: Recorder
     system_socket: str
     """Path of the Unix socket where everything that is not an invocation is answered."""
+    readiness: Readiness = field(default_factory=Pushed)
 
 
 class Plane:
@@ -53,6 +55,7 @@ class Plane:
     def __init__(self, settings: GatewaySettings, deps: PlaneDeps) -> None:
         loop = self.loop = asyncio.get_running_loop()
         self.now, self.wall = deps.clock.now, deps.clock.wall
+        self.readiness = deps.readiness
         self.stopping = False
         self.replay_bytes = settings.replay_bytes
         self.retry_posts = settings.retry_posts
@@ -225,7 +228,7 @@ class Plane:
             return upstream
 
         address = f"{endpoint.host}:{endpoint.port}"
-        return Replica(address, open_, self, limit=endpoint.max_inflight)
+        return Replica(address, open_, self, limit=endpoint.max_inflight, prefix=endpoint.prefix.encode())
 
     def _system_route(self, path: str) -> Route:
         async def open_(replica: Replica) -> Upstream:

@@ -61,6 +61,7 @@ class Replica:
         "in_flight",
         "limit",
         "paused_until",
+        "prefix",
         "retired",
     )
 
@@ -71,9 +72,12 @@ class Replica:
         connections: Connections,
         *,
         limit: int = 0,
+        prefix: bytes = b"",
     ) -> None:
+        """``prefix`` goes in front of the path of every request."""
         self.address = address
         self.limit = limit
+        self.prefix = prefix
         self.in_flight = 0
         self.idle: list[Upstream] = []
         self.retired = False
@@ -137,6 +141,11 @@ class Replica:
     def well(self) -> None:
         """It answered."""
         self.failures = 0
+
+    def rest(self) -> None:
+        """It said that it can answer nothing just now. Said by many calls at once it is still the same thing."""
+        if not self.failures or self._connections.now() >= self.paused_until:
+            self._pause()
 
     def _connect_more(self) -> None:
         while self._connecting < min(len(self._waiting), MOST_CONNECTING):

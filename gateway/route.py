@@ -76,6 +76,10 @@ class Route:
         free = [replica for replica in ready if replica not in avoid and replica.has_room(now)]
         return min(free, key=_in_flight, default=None)
 
+    def waited_for(self) -> bool:
+        """Whether callers are held."""
+        return self.metrics.held > 0
+
     def next_chance(self) -> float | None:
         """When the first replica that could not be reached may be tried again; None when none is paused."""
         return min((replica.paused_until for replica in self.ready if replica.failures), default=None)

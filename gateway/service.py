@@ -13,6 +13,7 @@ import httpx
 from prometheus_client import CollectorRegistry
 
 from gateway.caller import Caller
+from gateway.endpoint_source import EndpointSource
 from gateway.invocation_counts import OwnCounts, PrometheusCounts
 from gateway.metrics import GatewayCollector
 from gateway.plane import Plane, PlaneDeps
@@ -23,6 +24,7 @@ from runtime.basic_auth import Credentials
 from runtime.exposition import exposition
 from scaler.core.ports import Clock
 from scaler.instruments import DecisionCounter
+from scaler.polled_endpoints import PolledEndpoints
 from scaler.provider_client import ProviderClient
 
 BACKLOG = 4096
@@ -102,10 +104,18 @@ class Gateway:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-"))
         client = ProviderClient(settings.provider_url, deps.credentials)
         stack.push_async_callback(client.aclose)
+        source = EndpointSource(client, lambda: self._polled(client))
+        stack.push_async_callback(source.aclose)
         system_socket = Path(folder) / "system"
         plane = self._plane = Plane(
             settings,
-            PlaneDeps(clock=deps.clock, target=client, recorder=self._recorder, system_socket=str(system_socket)),
+            PlaneDeps(
+                clock=deps.clock,
+                target=client,
+                recorder=self._recorder,
+                system_socket=str(system_socket),
+                readiness=source,
+            ),
         )
         await self._start_server(stack, self._metrics)
         http = await stack.enter_async_context(httpx.AsyncClient(limits=httpx.Limits(max_connections=200)))
@@ -117,13 +127,19 @@ class Gateway:
                 timeout_s=settings.upstream_timeout_s,
                 stream_timeout_s=STREAM_SILENCE_S,
             ),
-            SystemDeps(http=http, credentials=deps.credentials, counts=counts, table=plane.table),
+            SystemDeps(http=http, credentials=deps.credentials, counts=counts, table=plane.table, readiness=source),
         )
         await self._start_server(stack, AsgiServer(app, name="gateway system API", uds=system_socket, grace_s=2.0))
         stack.push_async_callback(plane.close)
-        self._follower = asyncio.create_task(plane.table.follow(client), name="endpoint stream")
+        self._follower = asyncio.create_task(plane.table.follow(source), name="endpoint stream")
         stack.push_async_callback(_cancelled, self._follower)
         await self._listen(stack, plane, listener)
+
+    def _polled(self, client: ProviderClient) -> PolledEndpoints:
+        settings = self._settings
+        return PolledEndpoints(
+            client, settings.provider_url, clock=self._deps.clock, interval_s=settings.poll_interval_s
+        )
 
     async def _listen(self, stack: contextlib.AsyncExitStack, plane: Plane, listener: socket.socket) -> None:
         """Open the public port; once the functions are known, or the provider lets us wait in vain."""

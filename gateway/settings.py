@@ -26,6 +26,13 @@ class GatewaySettings:
     alert_receiver_url: str = setting(
         "", env="alert_receiver_url", help="URL that POST /system/alert is passed on to; empty: answered with 501"
     )
+    poll_interval_s: float = setting(
+        5.0,
+        env="poll_interval",
+        kind=duration,
+        low=0.1,
+        help="how often a provider that pushes no endpoints is asked for its functions",
+    )
     prometheus_url: str = setting(
         "", env="prometheus_url", help="where invocationCount is summed up; empty: this gateway's own counters"
     )

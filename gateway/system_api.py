@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
+from gateway.endpoint_source import Readiness
 from gateway.endpoint_table import EndpointTable
 from gateway.forwarder import Forwarder, passed_on, target
 from gateway.invocation_counts import InvocationCounts
@@ -24,7 +25,9 @@ from scaler.core.vocabulary import FunctionRef
 OPEN_PATHS = ("/healthz", "/", "/async-function/")
 
 MOST_PUSH_DELAY_S = 1.0
-"""How long a deployment's answer waits for the push; a provider without pushes costs it this long."""
+"""How long a deployment's answer waits until calls find the function."""
+
+MOST_DEPLOYMENT_BYTES = 4 * 1024 * 1024
 
 READ = ["GET"]
 FORWARDED: tuple[tuple[str, list[str]], ...] = (
@@ -49,6 +52,7 @@ class SystemDeps:
     credentials: Credentials | None
     counts: InvocationCounts
     table: EndpointTable
+    readiness: Readiness
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ def build_app(upstreams: Upstreams, deps: SystemDeps) -> App:
         for path, methods in routes:
             _add_forwarded(app, path, methods, forwarder, upstreams.provider_url)
     _add_functions(app, provider, upstreams.provider_url, deps.counts)
-    _add_deploy(app, provider, upstreams.provider_url, deps.table)
+    _add_deploy(app, provider, upstreams.provider_url, deps)
     _add_logs(app, streams, upstreams.provider_url)
     _add_info(app, provider, upstreams.provider_url)
     _add_alert(app, receiver, upstreams.alert_receiver_url)
@@ -114,17 +118,30 @@ def _add_functions(app: FastAPI, provider: Forwarder, base_url: str, counts: Inv
         return JSONResponse(listed)
 
 
-def _add_deploy(app: FastAPI, provider: Forwarder, base_url: str, table: EndpointTable) -> None:
+def _add_deploy(app: FastAPI, provider: Forwarder, base_url: str, deps: SystemDeps) -> None:
     @app.post("/system/functions")
     async def deploy(request: Request) -> Response:
         """Answer once calls find the new function: the provider's push may be a moment behind its answer."""
-        body = await request.body()
-        response = await provider.forward(request, target(base_url, request))
-        ref = _deployed(body, table.namespace)
+        body = await _bounded_body(request)
+        if body is None:
+            return PlainTextResponse(f"a deployment has at most {MOST_DEPLOYMENT_BYTES} bytes", 413)
+        response = await provider.forward(request, target(base_url, request), body)
+        ref = _deployed(body, deps.table.namespace)
         if response.status_code < 300 and ref is not None:
+            deps.readiness.look_again()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(table.known(ref), MOST_PUSH_DELAY_S)
+                await asyncio.wait_for(deps.table.known(ref), MOST_PUSH_DELAY_S)
         return response
+
+
+async def _bounded_body(request: Request) -> bytes | None:
+    """The whole body, or None when it is larger than any deployment."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_DEPLOYMENT_BYTES:
+            return None
+    return bytes(body)
 
 
 def _deployed(body: bytes, default_namespace: str) -> FunctionRef | None:

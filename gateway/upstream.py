@@ -96,6 +96,10 @@ class Upstream(asyncio.Protocol):
         """Send the first part of a request; from now on everything that comes is for ``call``."""
         self._call = call
         self.heard = False
+        prefix = self.replica.prefix
+        if prefix:
+            method, _, rest = data.partition(b" ")
+            data = b"%b %b%b" % (method, prefix, rest)
         self.transport.write(data)
 
     def write(self, data: bytes) -> None:

@@ -98,6 +98,9 @@ class Waker:
     async def _write(self, route: Route) -> None:
         """Write the count a wake asks for; whoever else has done so meanwhile is as good."""
         policy, before, version = route.policy, route.desired, route.version
+        if not version:
+            # What a poll saw is seconds old. Whoever has scaled the function up since must not be undone.
+            policy, before, version = await self._fresh(route)
         for _ in range(MOST_CONFLICTS):
             after = wake_replicas(policy)
             if before > 0 or refusal(Writer.WAKE, policy, before, after) is not None:
@@ -109,14 +112,16 @@ class Waker:
             try:
                 scale = await self._target.write(route.ref, after, expect=version or None, decision=decision)
             except Conflict:
-                function = await self._target.read(route.ref)
-                policy = ScalePolicy.from_labels(function.labels)[0]
-                before, version = function.scale.desired, function.scale.version
+                policy, before, version = await self._fresh(route)
             else:
                 self._recorder.record(decision)
                 self._note(route, scale)
                 return
         raise Unavailable("its scale changes faster than it can be written")
+
+    async def _fresh(self, route: Route) -> tuple[ScalePolicy, int, str]:
+        function = await self._target.read(route.ref)
+        return ScalePolicy.from_labels(function.labels)[0], function.scale.desired, function.scale.version
 
     def _note(self, route: Route, scale: Scale) -> None:
         """Remember the new count until the provider pushes it, so that nobody wakes the function once more."""

@@ -6,7 +6,7 @@
 
     read(IdlerSettings, {"reconcile_interval": "2m"})      # every problem at once, in one SettingsError
 
-The same declaration yields the command-line flags (``flags``) and the table in the documents (``describe``).
+Command-line flags and their help texts are made from the same declarations (``declared``).
 """
 
 from __future__ import annotations

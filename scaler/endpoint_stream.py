@@ -9,7 +9,7 @@ dead connection. Both ends use this module.
     {"type": "heartbeat"}
 
     FUNCTION = {"name", "namespace", "replicas", "version", "labels", "problem"?,
-                "endpoints": [{"instance", "address": "127.0.0.1:40001", "maxInflight"?}, …]}
+                "endpoints": [{"instance", "address": "127.0.0.1:40001", "maxInflight"?, "prefix"?}, …]}
 
 ``endpoints`` holds the replicas that answer and are not being stopped; ``problem`` is why none comes, if known.
 """
@@ -30,12 +30,16 @@ HEARTBEAT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One replica that takes calls at ``host:port``. ``max_inflight`` 0 means no limit of its own."""
+    """One replica that takes calls at ``host:port``. ``max_inflight`` 0 means no limit of its own.
+
+    ``prefix`` is put in front of the path of every call: whoever answers there passes calls on to several functions.
+    """
 
     instance: str
     host: str
     port: int
     max_inflight: int = 0
+    prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,8 @@ def _endpoint_to_json(endpoint: Endpoint) -> dict[str, Any]:
     value: dict[str, Any] = {"instance": endpoint.instance, "address": f"{endpoint.host}:{endpoint.port}"}
     if endpoint.max_inflight:
         value["maxInflight"] = endpoint.max_inflight
+    if endpoint.prefix:
+        value["prefix"] = endpoint.prefix
     return value
 
 
@@ -158,4 +164,5 @@ def _function_from_json(value: dict[str, Any]) -> FunctionEndpoints:
 
 def _endpoint_from_json(value: dict[str, Any]) -> Endpoint:
     host, _, port = value["address"].rpartition(":")
-    return Endpoint(value["instance"], host, int(port), int(value.get("maxInflight", 0)))
+    limit, prefix = int(value.get("maxInflight", 0)), str(value.get("prefix", ""))
+    return Endpoint(value["instance"], host, int(port), limit, prefix)

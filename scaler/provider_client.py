@@ -1,7 +1,8 @@
 """The provider's REST API as the scaling parts use it: catalog, compare-and-set scale, decisions, endpoint stream.
 
 One client per process; every call has a deadline. It works against any OpenFaaS provider, too: those ignore the
-``If-Match`` header, so a write there is not compare-and-set, and have no endpoint stream (Unsupported).
+``If-Match`` header, so a write there is not compare-and-set, and have no endpoint stream (Unsupported):
+``scaler.polled_endpoints`` stands in for it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -75,7 +76,7 @@ class ProviderClient:
             "POST", "/system/scaling/decisions", json=[decision_log.to_json(decision) for decision in decisions]
         )
 
-    async def watch_endpoints(self) -> AsyncIterator[Event]:
+    async def watch_endpoints(self) -> AsyncGenerator[Event, None]:
         """The endpoint stream, until it breaks: then Unavailable. Heartbeats are passed on."""
         timeout = httpx.Timeout(5.0, read=3 * HEARTBEAT_S)
         with _translated():

@@ -32,7 +32,12 @@ ECHO = FunctionEndpoints(
 texts = st.text(st.characters(blacklist_categories=["Cs"]), max_size=8)
 refs = st.builds(FunctionRef, st.sampled_from(["openfaas-fn", "dev"]), st.sampled_from(["a", "b", "c"]))
 endpoints = st.builds(
-    Endpoint, texts, st.sampled_from(["127.0.0.1", "::1", "replica.local"]), st.integers(1, 65535), st.integers(0, 9)
+    Endpoint,
+    texts,
+    st.sampled_from(["127.0.0.1", "::1", "replica.local"]),
+    st.integers(1, 65535),
+    st.integers(0, 9),
+    texts,
 )
 functions = st.builds(
     FunctionEndpoints,
