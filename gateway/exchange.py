@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway import resend
 from gateway.http1.body import chunk, last_chunk
 from gateway.http1.fields import Malformed
 from gateway.http1.response import ResponseHead
@@ -29,17 +30,6 @@ if TYPE_CHECKING:
 
 LEFT = 499
 """The status counted for a caller that left before its answer; nobody is sent it."""
-
-MOST_RESENDS = 2
-"""A connection that was used before and one that was not may break under a call; then the call is at fault."""
-
-MOST_REFUSALS = 6
-"""A provider's proxy that knows no replica is asked again this often, over two to three seconds."""
-
-PROXY_REFUSED = b"\r\nx-openfaas-internal: proxy"
-"""What marks an answer as the proxy's own: no replica has seen the call."""
-
-SAFE_TO_REPEAT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 
 
 class Exchange:
@@ -251,9 +241,10 @@ class Exchange:
         upstream, self._upstream = self._upstream, None
         self._leave_replica()
         self._why = why
-        if self.status:
+        retry_posts = self._plane.retry_posts
+        if self.status or upstream is None:
             self._cut("answer_cut")
-        elif upstream is not None and self._may_resend(upstream):
+        elif self._whole and resend.after_loss(upstream, self.method, self._resends, retry_posts=retry_posts):
             self._resends += 1
             self.dispatch()
         else:
@@ -273,7 +264,7 @@ class Exchange:
 
     def answer(self, head: ResponseHead, length: int, payload: bytes) -> None:
         replica = self._replica
-        if replica is not None and (replica.failures or head.status == 503) and self._not_there(replica, head):
+        if replica is not None and (replica.failures or head.status == 503) and self._refused_by_proxy(replica, head):
             return
         self.status = head.status
         if self._upload is not None:
@@ -326,26 +317,14 @@ class Exchange:
 
     # Inside.
 
-    def _may_resend(self, upstream: Upstream) -> bool:
-        """Whether sending the call again, whole, is right.
+    @property
+    def _whole(self) -> bool:
+        """Everything that was read of the request is still here to be sent again."""
+        return self._upload is None or self._upload.replayable
 
-        A connection that was used before most likely was closed by the replica as the call came: nobody has seen it.
-        On a new one the replica died with the call in its hands: repeated where the method or the operator allows it.
-        """
-        if upstream.heard or self._resends >= MOST_RESENDS:
-            return False
-        if self._upload is not None and not self._upload.replayable:
-            return False
-        return upstream.used or self._plane.retry_posts or self.method in SAFE_TO_REPEAT
-
-    def _not_there(self, replica: Replica, head: ResponseHead) -> bool:
-        """Whether this is a provider saying that it knows no replica to pass the call on to: then it is sent again.
-
-        Its proxy may learn of a replica later than its status does, and the last one may have gone since it was asked.
-        """
-        upload = self._upload
-        refused = head.status == 503 and replica.prefix and PROXY_REFUSED in head.fields.lower()
-        if not refused or self._resends >= MOST_REFUSALS or (upload is not None and not upload.replayable):
+    def _refused_by_proxy(self, replica: Replica, head: ResponseHead) -> bool:
+        """Send the call again if ``head`` is a provider's proxy refusing it; otherwise its replica is well."""
+        if not self._whole or not resend.after_refusal(replica, head, self._resends):
             replica.well()
             return False
         self._resends += 1

@@ -22,7 +22,8 @@ from gateway.invocation_counts import InvocationCounts
 from runtime.basic_auth import App, Credentials, RequireBasicAuth
 from scaler.core.vocabulary import FunctionRef
 
-OPEN_PATHS = ("/healthz", "/", "/async-function/")
+GUARDED = ("/system", "/ui")
+"""All below these needs credentials, whether there is such a route or not; elsewhere there is nothing to guard."""
 
 MOST_PUSH_DELAY_S = 1.0
 """How long a deployment's answer waits until calls find the function."""
@@ -66,7 +67,7 @@ class Upstreams:
 
 
 def build_app(upstreams: Upstreams, deps: SystemDeps) -> App:
-    """The application behind everything that is not an invocation; nothing but OPEN_PATHS without credentials."""
+    """The application behind everything that is not an invocation; nothing below GUARDED without credentials."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.add_exception_handler(HTTPException, _plain_error)
     short = _timeout(upstreams.timeout_s)
@@ -84,7 +85,7 @@ def build_app(upstreams: Upstreams, deps: SystemDeps) -> App:
     _add_info(app, provider, upstreams.provider_url)
     _add_alert(app, receiver, upstreams.alert_receiver_url)
     _add_pages(app)
-    return RequireBasicAuth(app, credentials=deps.credentials, open_paths=OPEN_PATHS)
+    return RequireBasicAuth(app, credentials=deps.credentials, guarded=GUARDED)
 
 
 def _timeout(read_s: float) -> httpx.Timeout:
@@ -169,9 +170,10 @@ def _add_logs(app: FastAPI, provider: Forwarder, base_url: str) -> None:
             return PlainTextResponse(f"the logs cannot be read: {error}", 500)
         if response.status_code == 200:
             return passed_on(response)
+        why = (await response.aread()).decode(errors="replace").strip() if response.status_code == 404 else ""
         await response.aclose()
         if response.status_code in (404, 501):
-            return PlainTextResponse("this provider has no logs", 501)
+            return PlainTextResponse(why or "this provider has no logs", 501)
         if response.status_code == 422:
             return PlainTextResponse("tail must be a number and since a time in RFC 3339", 422)
         return PlainTextResponse(f"the provider answered {response.status_code} when asked for logs", 500)

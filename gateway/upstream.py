@@ -54,10 +54,7 @@ class TunnelEnd(User, Protocol):
 
 
 class Upstream(asyncio.Protocol):
-    """``used`` tells whether it has carried a call before: such a connection may be closed by its replica any time.
-
-    ``heard`` tells whether any byte of an answer to the present call has come.
-    """
+    """``heard`` tells whether any byte of an answer to the present call has come."""
 
     __slots__ = (
         "_body",
@@ -70,14 +67,12 @@ class Upstream(asyncio.Protocol):
         "heard",
         "replica",
         "transport",
-        "used",
     )
 
     transport: asyncio.Transport
 
     def __init__(self, replica: Replica) -> None:
         self.replica = replica
-        self.used = False
         self.heard = False
         self._call: Call | None = None
         self._buffer = b""
@@ -112,7 +107,6 @@ class Upstream(asyncio.Protocol):
     def let_go(self, *, reusable: bool) -> None:
         """The call is over. The connection carries another one if both sides are in a state to do so."""
         self._call = None
-        self.used = True
         self.resume()
         if reusable and self._keep and not self._full and not self.transport.is_closing():
             self._body = None

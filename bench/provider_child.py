@@ -1,0 +1,33 @@
+"""A provider whose replicas all are one server and turn ready exactly so long after they are asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import uvloop
+
+from provider.api import ProviderApiDeps, ProviderApiSettings, build
+from provider.memory import MemoryProvider
+from provider.spec import FunctionSpec
+from runtime.service import run, stop_signals
+from scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
+from scaler.endpoint_stream import Endpoint
+
+
+async def main(port: int, replica_port: int, ready_after_s: float) -> None:
+    async def start(_: FunctionRef, instance: str) -> Endpoint:
+        await asyncio.sleep(ready_after_s)
+        return Endpoint(instance, "127.0.0.1", replica_port)
+
+    provider = MemoryProvider(start_replica=start)
+    await provider.deploy(FunctionSpec(ref=FunctionRef(DEFAULT_NAMESPACE, "echo"), image="bench"))
+    until = asyncio.Event()
+    with stop_signals(until):
+        api = build(ProviderApiSettings(port=port), ProviderApiDeps(provider=provider, credentials=None))
+        await run([api], until=until)
+    await provider.aclose()
+
+
+if __name__ == "__main__":
+    uvloop.run(main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))

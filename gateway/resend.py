@@ -1,0 +1,43 @@
+"""When a call may be sent again, to the same replica or another. Pure: the exchange asks, and acts on the answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.http1.response import ResponseHead
+    from gateway.replica import Replica
+    from gateway.upstream import Upstream
+
+MOST_RESENDS = 2
+"""A connection that was used before and one that was not may break under a call; then the call is at fault."""
+
+MOST_REFUSALS = 6
+"""A provider's proxy that knows no replica is asked again this often, over two to three seconds."""
+
+PROXY_REFUSED = b"\r\nx-openfaas-internal: proxy"
+"""What marks an answer as the proxy's own: no replica has seen the call."""
+
+_SAFE_TO_REPEAT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
+
+
+def after_loss(upstream: Upstream, method: bytes, resends: int, *, retry_posts: bool) -> bool:
+    """Whether to send a call again whose connection broke.
+
+    Most often the replica closed an idle connection just as the call came, and nobody has seen it; but it may also
+    have died with the call in its hands, and the two look the same from here. So a method that must not be executed
+    twice is repeated only where the operator allows that.
+    """
+    if upstream.heard or resends >= MOST_RESENDS:
+        return False
+    return retry_posts or method in _SAFE_TO_REPEAT
+
+
+def after_refusal(replica: Replica, head: ResponseHead, resends: int) -> bool:
+    """Whether to send a call again because a provider's proxy said that it knows no replica to pass it on to.
+
+    It may learn of a replica later than the status does, and the last one may have gone since it was asked.
+    """
+    if head.status != 503 or not replica.prefix or resends >= MOST_REFUSALS:
+        return False
+    return PROXY_REFUSED in head.fields.lower()

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.call_metrics import CallMetrics, Histogram
+from gateway.metrics import GatewayCollector
+from scaler.core import catalogue
+from scaler.core.catalogue import Part
+from tests.gateway.harness import DataPlane, answering, data_plane, echo, get, replica, response, run
+
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def exposed(gateway: DataPlane) -> str:
+    registry = CollectorRegistry()
+    registry.register(GatewayCollector(lambda: gateway.plane))
+    return generate_latest(registry).decode()
+
+
+def samples(gateway: DataPlane) -> Samples:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(exposed(gateway))
+        for sample in family.samples
+    }
+
+
+def of(name: str, function: str = "echo.openfaas-fn", **labels: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    return name, tuple(sorted({"function_name": function, **labels}.items()))
+
+
+def test_names_are_exactly_the_catalogues() -> None:
+    async def scenario() -> None:
+        async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
+            gateway.publish("echo", [server])
+            await caller.get()
+            await caller.get("/function/none")
+
+            text = exposed(gateway)
+
+            wanted = {m for m in catalogue.ALL if Part.GATEWAY in m.parts} - {catalogue.DECISIONS}
+            series = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")}
+            assert series == {name for metric in wanted for name in metric.series}
+            assert "# TYPE gateway_function_invocation_total counter" in text
+            assert "# TYPE gateway_functions_seconds histogram" in text
+
+    run(scenario())
+
+
+def test_counter_without_total_keeps_its_name_in_every_format() -> None:
+    async def scenario() -> None:
+        async with data_plane() as gateway:
+            gateway.publish("echo", [])
+            registry = CollectorRegistry()
+            registry.register(GatewayCollector(lambda: gateway.plane))
+
+            assert 'gateway_function_invocation_started{function_name="echo.openfaas-fn"} 0.0' in exposed(gateway)
+            assert registry.get_sample_value(
+                "gateway_function_invocation_started", {"function_name": "echo.openfaas-fn"}
+            ) == (0.0)
+
+    run(scenario())
+
+
+def test_calls_are_counted_by_status() -> None:
+    async def scenario() -> None:
+        teapot = answering(response(status="418 Teapot"))
+        async with data_plane() as gateway, replica(echo) as good, replica(teapot) as bad, gateway.connect() as caller:
+            gateway.publish("good", [good])
+            gateway.publish("bad.dev", [bad])
+            for _ in range(3):
+                await caller.get("/function/good")
+            await caller.get("/function/good.openfaas-fn")
+            await caller.get("/function/bad.dev")
+
+            got = samples(gateway)
+
+            good_name, bad_name = "good.openfaas-fn", "bad.dev"
+            assert got[of("gateway_function_invocation_total", good_name, code="200")] == 4
+            assert got[of("gateway_function_invocation_total", bad_name, code="418")] == 1
+            assert got[of("gateway_function_invocation_started", good_name)] == 4
+            assert got[of("gateway_functions_seconds_count", good_name, code="200")] == 4
+            assert got[of("gateway_functions_seconds_bucket", good_name, code="200", le="+Inf")] == 4
+            assert 0 < got[of("gateway_functions_seconds_sum", good_name, code="200")] < 10
+            assert got[of("gateway_function_invocation_inflight", good_name)] == 0
+
+    run(scenario())
+
+
+def test_held_call_is_in_flight_and_started_and_its_wait_is_in_its_duration() -> None:
+    async def scenario() -> None:
+        async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
+            gateway.publish("echo", [], desired=0)
+            await caller.send(get())
+            await gateway.target.written.wait()
+            during = samples(gateway)
+            gateway.publish("echo", [server])
+            await caller.answer()
+            after = samples(gateway)
+
+            assert during[of("gateway_function_invocation_inflight")] == 1
+            assert during[of("gateway_function_invocation_started")] == 1
+            assert during[of("gateway_function_held")] == 1
+            assert after[of("gateway_function_invocation_inflight")] == 0
+            assert after[of("gateway_function_held")] == 0
+            assert after[of("gateway_cold_start_seconds_count")] == 1
+            waited = after[of("gateway_cold_start_seconds_sum")]
+            assert 0 < waited < after[of("gateway_functions_seconds_sum", code="200")]
+
+    run(scenario())
+
+
+def test_last_active_begins_when_the_function_is_first_seen_and_moves_with_its_calls() -> None:
+    async def scenario() -> None:
+        async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
+            before = gateway.plane.wall()
+            gateway.publish("echo", [server])
+            seen = samples(gateway)[of("gateway_function_last_active_timestamp_seconds")]
+            between = gateway.plane.wall()
+            await caller.get()
+            active = samples(gateway)[of("gateway_function_last_active_timestamp_seconds")]
+
+            assert before <= seen <= between <= active <= gateway.plane.wall()
+
+    run(scenario())
+
+
+def test_scale_of_each_function_is_told() -> None:
+    async def scenario() -> None:
+        async with data_plane() as gateway, replica(echo) as server:
+            labels = {"com.openfaas.scale.min": "2", "com.openfaas.scale.max": "7", "com.openfaas.scale.target": "12"}
+            gateway.publish("echo", [server], desired=3, labels={**labels, "com.openfaas.scale.type": "capacity"})
+
+            got = samples(gateway)
+
+            assert got[of("gateway_service_count")] == 3
+            assert got[of("gateway_service_ready_count")] == 1
+            assert got[of("gateway_service_min")] == 2
+            assert got[of("gateway_service_max")] == 7
+            assert got[of("gateway_service_target_load", scaling_type="capacity")] == 12
+            assert got["gateway_provider_connected", ()] == 1
+
+    run(scenario())
+
+
+def test_nonsense_names_grow_no_series() -> None:
+    async def scenario() -> None:
+        async with data_plane() as gateway, gateway.connect() as caller:
+            for number in range(200):
+                await caller.get(f"/function/nonsense-{number}")
+
+            got = samples(gateway)
+
+            assert got[of("gateway_refused_total", "_unknown", reason="unknown_function")] == 200
+            assert not any("nonsense" in str(key) for key in got)
+            assert len(got) < 10
+
+    run(scenario())
+
+
+def test_series_of_a_deleted_function_are_gone() -> None:
+    async def scenario() -> None:
+        async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
+            gateway.publish("echo", [server])
+            await caller.get()
+            gateway.remove("echo")
+
+            assert not any("echo" in str(key) for key in samples(gateway))
+
+    run(scenario())
+
+
+def test_provider_away_is_told() -> None:
+    async def scenario() -> None:
+        async with data_plane() as gateway:
+            gateway.plane.table.connected = False
+
+            assert samples(gateway)["gateway_provider_connected", ()] == 0
+
+    run(scenario())
+
+
+def test_histogram_counts_each_value_at_its_bound() -> None:
+    histogram = Histogram((1.0, 2.0))
+    for value in (0.5, 1.0, 1.5, 2.0, 3.0):
+        histogram.observe(value)
+
+    assert histogram.cumulative() == [("1.0", 2.0), ("2.0", 4.0), ("+Inf", 5.0)]
+    assert (histogram.count, histogram.sum) == (5, 8.0)
+
+
+def test_call_metrics_balance() -> None:
+    metrics = CallMetrics(last_active=1.0)
+    for status in (200, 200, 503):
+        metrics.begin(2.0)
+        metrics.end(status, 0.1, 3.0)
+
+    assert (metrics.started, metrics.answered, metrics.in_flight, metrics.last_active) == (3, 3, 0, 3.0)
