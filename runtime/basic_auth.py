@@ -61,10 +61,21 @@ class Credentials:
 class RequireBasicAuth:
     """Lets nothing through without credentials, but for the exact paths and path prefixes listed as open."""
 
-    def __init__(self, app: App, *, credentials: Credentials | None, open_paths: Iterable[str] = ()) -> None:
-        """``credentials`` None switches authentication off; an open path ending in ``/`` opens all below it."""
+    def __init__(
+        self,
+        app: App,
+        *,
+        credentials: Credentials | None,
+        open_paths: Iterable[str] = (),
+        guarded: Iterable[str] | None = None,
+    ) -> None:
+        """``credentials`` None switches authentication off; an open path ending in ``/`` opens all below it.
+
+        ``guarded`` folders, each with all below it, are what needs credentials: everything, unless said otherwise.
+        """
         self._app = app
         self._credentials = credentials
+        self._guarded = None if guarded is None else tuple(guarded)
         open_paths = tuple(open_paths)
         self._exact = frozenset(path for path in open_paths if not path.endswith("/") or path == "/")
         self._prefixes = tuple(path for path in open_paths if path.endswith("/") and path != "/")
@@ -89,6 +100,12 @@ class RequireBasicAuth:
         path = scope["path"]
         if path in self._exact or path.startswith(self._prefixes):
             return True
+        if self._guarded is not None and not any(_is_below(path, folder) for folder in self._guarded):
+            return True
         assert self._credentials is not None
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         return len(given) == 1 and self._credentials.accepts(given[0])
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")

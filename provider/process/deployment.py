@@ -49,6 +49,7 @@ class Deployment:
         self.record = record
         self.program = program if isinstance(program, Program) else None
         self.problem = str(program) if isinstance(program, BadInput) else None
+        self._last_line = ""
         self.replicas: dict[str, Replica] = {}
         self.retired = False
         self._ground, self._publish = ground, publish
@@ -79,6 +80,11 @@ class Deployment:
     @property
     def scale(self) -> Scale:
         return Scale(self.record.replicas, len(self.ready), self.record.version)
+
+    @property
+    def explained_problem(self) -> str | None:
+        """``problem`` with what the replica wrote last: for those who may read its logs, not for its callers."""
+        return f"{self.problem} (last line: {self._last_line})" if self.problem and self._last_line else self.problem
 
     @property
     def endpoints(self) -> FunctionEndpoints:
@@ -120,7 +126,7 @@ class Deployment:
         lost = [replica for replica in self.replicas.values() if replica.state is not State.STOPPING]
         if lost:
             self._ground.restarts.labels(str(self.record.ref)).inc(len(lost))
-            self.problem = "the function host ended unexpectedly; replicas are started again"
+            self.problem, self._last_line = "the function host ended unexpectedly; replicas are started again", ""
         for replica in self.replicas.values():
             replica.settle()
         self.replicas.clear()
@@ -150,10 +156,9 @@ class Deployment:
         replica = self.replicas.pop(event.instance)
         replica.settle()
         if replica.state is not State.STOPPING:
-            said = f" (last line: {event.last_line})" if event.last_line else ""
             limit = self.record.spec.limits.get("memory")
             reason = f"memory limit {limit} exceeded" if event.reason == OUT_OF_MEMORY else event.reason
-            pause_s = self._failed(replica, f"replica {event.instance} {reason}{said}")
+            pause_s = self._failed(replica, f"replica {event.instance} {reason}", last_line=event.last_line)
             self._ground.note(self.record, event.instance, f"replica {reason}; next start in {pause_s:.1f} s")
         elif event.reason == KILLED:
             self._ground.note(
@@ -184,9 +189,9 @@ class Deployment:
         """End a replica at once; its exit is told with this reason."""
         self._ground.kill(replica.instance, why)
 
-    def _failed(self, replica: Replica, problem: str) -> float:
+    def _failed(self, replica: Replica, problem: str, *, last_line: str = "") -> float:
         """A replica is lost; returns the pause before the next start."""
-        self.problem = problem
+        self.problem, self._last_line = problem, last_line
         self._ground.restarts.labels(str(self.record.ref)).inc()
         now = self._ground.clock.now()
         return self._backoff.failed(started_at=replica.requested_at, ready_at=replica.ready_at, now=now)

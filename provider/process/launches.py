@@ -87,8 +87,8 @@ def not_enforced(spec: FunctionSpec, hello: Hello) -> list[str]:
     remarks = []
     if spec.limits.get("memory") and not hello.limits_memory:
         remarks.append(
-            f"memory limit {spec.limits['memory']} is watched and enforced by ending the replica, not by the kernel: "
-            "no cgroup v2 subtree with a memory controller can be written here"
+            f"memory limit {spec.limits['memory']} is enforced by measuring and ending the replica, so a short peak "
+            "can pass: no cgroup v2 subtree with a memory controller can be written here"
         )
     if spec.limits.get("cpu") and not hello.limits_cpu:
         remarks.append(

@@ -220,7 +220,7 @@ class ProcessProvider:
             spec=deployment.record.spec,
             function=_function(deployment),
             usage=self._fleet.usage.usage(deployment) if usage else None,
-            problem=deployment.problem,
+            problem=deployment.explained_problem,
         )
 
     def _deployment(self, ref: FunctionRef) -> Deployment:

@@ -84,7 +84,13 @@ def test_empty_password_is_refused(tmp_path: Path) -> None:
         Credentials.from_folder(tmp_path)
 
 
-def ask(path: str, *authorization: bytes, kind: str = "http", credentials: Credentials | None = CREDENTIALS) -> str:
+def ask(
+    path: str,
+    *authorization: bytes,
+    kind: str = "http",
+    credentials: Credentials | None = CREDENTIALS,
+    guarded: list[str] | None = None,
+) -> str:
     """What becomes of a request: ``let in``, the status, or the type of another refusal."""
     seen: list[str] = []
 
@@ -98,9 +104,9 @@ def ask(path: str, *authorization: bytes, kind: str = "http", credentials: Crede
     async def receive() -> MutableMapping[str, Any]:
         raise AssertionError("nothing is read of what is refused")
 
-    guarded = RequireBasicAuth(inner, credentials=credentials, open_paths=["/", "/healthz", "/function/"])
+    app = RequireBasicAuth(inner, credentials=credentials, open_paths=["/", "/healthz", "/function/"], guarded=guarded)
     headers = [(b"authorization", value) for value in authorization]
-    asyncio.run(guarded({"type": kind, "path": path, "headers": headers}, receive, send))
+    asyncio.run(app({"type": kind, "path": path, "headers": headers}, receive, send))
     return " ".join(seen)
 
 
@@ -135,6 +141,19 @@ def test_without_credentials_only_what_is_listed_is_open(path: str, outcome: str
 )
 def test_credentials_decide_about_the_rest(authorization: list[bytes], outcome: str) -> None:
     assert ask("/system/functions", *authorization) == outcome
+
+
+@pytest.mark.parametrize(
+    ("path", "outcome"),
+    [
+        pytest.param("/system", "401", id="the folder itself"),
+        pytest.param("/system/none", "401", id="below it, whether there is such a route or not"),
+        pytest.param("/systems", "let in", id="a longer name"),
+        pytest.param("/other", "let in", id="elsewhere"),
+    ],
+)
+def test_guarded_folders_leave_the_rest_open(path: str, outcome: str) -> None:
+    assert ask(path, guarded=["/system"]) == outcome
 
 
 def test_a_websocket_is_denied_like_anything_else() -> None:

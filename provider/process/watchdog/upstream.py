@@ -197,7 +197,8 @@ class _Proxied:
 
     async def _relay(self, connection: Connection, *, bodiless: bool) -> None:
         head = await connection.answer(bodiless=bodiless)
-        headers = [(name, value) for name, value in head.headers if name not in HOP_BY_HOP]
+        # The server that sends this adds the date.
+        headers = [(name, value) for name, value in head.headers if name not in HOP_BY_HOP and name != b"date"]
         self._started = True
         await self._send({"type": "http.response.start", "status": head.status, "headers": headers})
         async for data in connection.body():

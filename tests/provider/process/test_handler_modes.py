@@ -334,7 +334,7 @@ def test_programs_on_a_fixed_port_take_turns(shared: Shared, free_port: int) -> 
         assert before != after
         assert not alive(int(before))
         await world.scale(ref, 2)
-        await world.until(ref, lambda seen: "another program already listens" in (seen.problem or ""))
+        await world.trouble(ref, "another program already listens")
         await world.provider.delete(ref)
         await eventually(lambda: not alive(int(after)), "the end of the program")
 

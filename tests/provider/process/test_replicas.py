@@ -172,7 +172,7 @@ def test_update_that_cannot_start_leaves_the_old_ones_at_work(world: Any) -> Non
             again = await here.until(REF, lambda seen: seen.version != failing.version or seen.problem)
 
             assert again.endpoints == before.endpoints
-            assert "missing_module" in (failing.problem or "")
+            await here.trouble(REF, "missing_module")
             assert (await here.http.get(url(again))).status_code == 200
 
             await here.provider.update(here.spec("fn", annotations=here.handler(SLOW)))
@@ -188,7 +188,7 @@ def test_update_while_nothing_was_ready_works(world: Any) -> None:
     async def story() -> None:
         async with world() as here:
             await here.provider.deploy(here.spec("fn", "no-such-program"))
-            await here.until(REF, lambda seen: seen.problem and "no-such-program" in seen.problem)
+            await here.trouble(REF, "no-such-program")
             await here.provider.update(here.spec("fn", "cat"))
             function = await here.ready(REF)
 

@@ -115,6 +115,15 @@ class World:
                 await self._changed.wait()
         return self.table[ref]
 
+    async def trouble(self, ref: FunctionRef, words: str) -> str:
+        """The problem that those with credentials read, as soon as it has ``words``; callers never see them."""
+        async with asyncio.timeout(PATIENCE_S):
+            while words not in (problem := (await self.provider.status(ref)).problem or ""):
+                self._changed.clear()
+                await self._changed.wait()
+        assert words not in (self.table[ref].problem or "")
+        return problem
+
     async def ready(self, ref: FunctionRef, count: int = 1) -> FunctionEndpoints:
         """With exactly so many endpoints wanted and answering."""
         return await self.until(ref, lambda seen: len(seen.endpoints) == count == seen.replicas)
