@@ -44,7 +44,7 @@ def save(folder: Path, sections: dict[str, list[Row]], *, quick: bool) -> Path:
         "machine": {
             "processors": os.cpu_count(),
             "architecture": platform.machine(),
-            "kernel": platform.release(),
+            "kernel": platform.release().partition("-")[0],
             "python": platform.python_version(),
         },
         **sections,
