@@ -21,6 +21,7 @@ from scaler.core.vocabulary import FunctionRef
 from scaler.endpoint_stream import Changed, Endpoint, Event, FunctionEndpoints, Heartbeat, Removed, Snapshot
 
 FIRST_RETRY_S, MOST_RETRY_S = 0.05, 1.0
+QUIET_RETRIES = 4
 
 log = structlog.get_logger(__name__)
 
@@ -105,8 +106,9 @@ class EndpointTable:
                     self.apply(event)
                     failures = 0
             except (Unavailable, Unsupported) as error:
-                if self.connected or failures == 0:
-                    log.warning("endpoint stream lost; the last known replicas stay in use", why=str(error))
+                # Started together, a gateway is often there before its provider: that is no news yet.
+                if self.connected or failures == QUIET_RETRIES:
+                    log.warning("no endpoint stream; the last known replicas stay in use", why=str(error))
             self.connected = False
             delay_s = min(FIRST_RETRY_S * 2.0**failures, MOST_RETRY_S)
             failures = min(failures + 1, 10)

@@ -52,12 +52,15 @@ class Plan:
 
 
 def stages(plan: Plan, probes: httpx.AsyncClient) -> list[list[Child]]:
-    """Children in the order in which they start; the gateway is the first to stop."""
+    """Children in the order in which they start; the gateway is the first to stop, the provider the last.
+
+    First what answers calls, and both at once, for a gateway waits for its provider; then what scales.
+    """
     build = _Builder(plan, probes)
-    first = [[build.provider()], [build.gateway(), build.alert_receiver()]]
-    if plan.tools is None:
-        return first
-    return [*first, [build.alertmanager(plan.tools), build.idler()], [build.prometheus(plan.tools)]]
+    answering, scaling = [build.provider(), build.gateway()], [build.alert_receiver()]
+    if plan.tools is not None:
+        scaling += [build.alertmanager(plan.tools), build.idler(), build.prometheus(plan.tools)]
+    return [answering, scaling]
 
 
 def write_configuration(plan: Plan) -> None:

@@ -49,13 +49,15 @@ def child(tmp_path: Path, name: str, **options: object) -> Child:
     [
         pytest.param(
             TOOLS,
-            [["provider"], ["gateway", "alert-receiver"], ["alertmanager", "idler"], ["prometheus"]],
+            [["provider", "gateway"], ["alert-receiver", "alertmanager", "idler", "prometheus"]],
             id="everything",
         ),
-        pytest.param(None, [["provider"], ["gateway", "alert-receiver"]], id="without the alert path"),
+        pytest.param(None, [["provider", "gateway"], ["alert-receiver"]], id="without the alert path"),
     ],
 )
-def test_parts_start_after_those_they_need(tmp_path: Path, tools: Tools | None, names: list[list[str]]) -> None:
+def test_what_answers_calls_starts_before_what_scales(
+    tmp_path: Path, tools: Tools | None, names: list[list[str]]
+) -> None:
     assert [[child.name for child in stage] for stage in stages(tmp_path, tools)] == names
 
 
