@@ -90,7 +90,6 @@ class Reason(enum.StrEnum):
     AT_MAX = "at_max"
     AT_MIN = "at_min"
     ASLEEP = "asleep"
-    ALREADY_AWAKE = "already_awake"
     REDELIVERED = "redelivered"
     STEP_PENDING = "step_pending"
     STILL_FIRING = "still_firing"
