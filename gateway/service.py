@@ -118,7 +118,8 @@ class Gateway:
             ),
         )
         await self._start_server(stack, self._metrics)
-        http = await stack.enter_async_context(httpx.AsyncClient(limits=httpx.Limits(max_connections=200)))
+        limits = httpx.Limits(max_connections=200)
+        http = await stack.enter_async_context(httpx.AsyncClient(limits=limits, trust_env=False))
         counts = PrometheusCounts(http, settings.prometheus_url) if settings.prometheus_url else OwnCounts(plane.table)
         app = build_app(
             Upstreams(

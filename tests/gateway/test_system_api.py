@@ -160,6 +160,23 @@ def test_nothing_but_health_root_and_functions_is_open() -> None:
     run(scenario())
 
 
+def test_proxies_of_the_environment_do_not_stand_between_the_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would be shown the credentials, and need not reach the provider at all."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+    async def scenario() -> None:
+        async with (
+            whole() as suite,
+            httpx.AsyncClient(trust_env=False, base_url=suite.url, auth=suite.http.auth) as http,
+        ):
+            assert (await http.get("/system/functions")).json() == []
+
+    run(scenario())
+
+
 def test_functions_life_over_the_system_api() -> None:
     async def scenario() -> None:
         async with whole() as suite:
