@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
@@ -108,7 +109,7 @@ class Waker:
                 return
             waiting = route.metrics.held
             detail = f"{waiting} {'caller waits' if waiting == 1 else 'callers wait'}"
-            decision = self._decision(route, before, after, Reason.WAKE, detail)
+            decision = replace(self._decision(route, before, after, Reason.WAKE, detail), inputs={"held": waiting})
             try:
                 scale = await self._target.write(route.ref, after, expect=version or None, decision=decision)
             except Conflict:

@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from runtime.errors import BadInput
 from scaler.core.ports import Recorder
@@ -22,6 +22,9 @@ MOST_HOLDS = 10_000
 MOST_DETAIL = 2_000
 """Characters kept of a detail that came in as JSON."""
 
+MOST_INPUTS, MOST_NAME = 16, 40
+"""Numbers accepted with a decision that came in as JSON, and characters kept of each one's name."""
+
 
 def to_json(decision: Decision) -> dict[str, Any]:
     """``t`` is seconds since the epoch; ``function`` is ``name.namespace``."""
@@ -33,6 +36,7 @@ def to_json(decision: Decision) -> dict[str, Any]:
         "reason": decision.reason.value,
         "writer": decision.writer.value,
         "detail": decision.detail,
+        "inputs": {name: round(value, 3) for name, value in decision.inputs.items()},
     }
 
 
@@ -47,6 +51,7 @@ def from_json(value: Any) -> Decision:
             reason=Reason(value["reason"]),
             detail=str(value.get("detail", ""))[:MOST_DETAIL],
             at=_instant(value["t"]),
+            inputs=_inputs(value.get("inputs", {})),
         )
     except KeyError as error:
         raise BadInput(f"not a decision: {error} is missing") from error
@@ -61,18 +66,43 @@ def _replicas(value: Any) -> int:
 
 
 def _instant(value: Any) -> Instant:
+    return Instant(_number(value, "an instant in seconds"))
+
+
+def _inputs(value: Any) -> dict[str, float]:
+    if len(value) > MOST_INPUTS:
+        raise ValueError(f"more than {MOST_INPUTS} inputs")
+    return {str(name)[:MOST_NAME]: _number(number, "a number") for name, number in value.items()}
+
+
+def _number(value: Any, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is not an instant in seconds")
-    return Instant(float(value))
+        raise ValueError(f"{value!r} is not {what}")
+    return float(value)
+
+
+class Journal(Protocol):
+    """Where decisions outlive the process."""
+
+    def read(self, most: int) -> Sequence[Decision]:
+        """The last ``most`` decisions written, oldest first."""
+
+    def append(self, decision: Decision) -> None:
+        """Keep one more; must not raise."""
 
 
 class DecisionLog:
     """The last decisions in memory (a Recorder). Repeated holds for one reason are kept once."""
 
-    def __init__(self, most: int = MOST_DECISIONS) -> None:
+    def __init__(self, most: int = MOST_DECISIONS, *, journal: Journal | None = None) -> None:
+        """With a ``journal``, the decisions it kept are here again from the start."""
         self._decisions: deque[Decision] = deque(maxlen=most)
         self._last_hold: dict[tuple[FunctionRef, Writer], Reason] = {}
         self._followers: set[asyncio.Queue[Decision]] = set()
+        self._journal: Journal | None = None
+        for decision in journal.read(most) if journal else ():
+            self.record(decision)
+        self._journal = journal
 
     def __repr__(self) -> str:
         return f"<DecisionLog {len(self._decisions)} decisions, {len(self._followers)} followers>"
@@ -86,6 +116,8 @@ class DecisionLog:
         else:
             self._remember_hold(key, decision.reason)
         self._decisions.append(decision)
+        if self._journal is not None:
+            self._journal.append(decision)
         for queue in self._followers:
             if queue.full():
                 queue.get_nowait()

@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "deploy": ("suite.commands.deployment:deploy", "Deploy a function, or those of a stack file."),
     "list": ("suite.commands.inspection:list_", "List functions with their calls and replicas."),
     "describe": ("suite.commands.inspection:describe", "Show everything about one function."),
+    "explain": ("suite.commands.explain:explain_", "Tell why a function has the replicas it has."),
     "invoke": ("suite.commands.invocation:invoke", "Call a function and print its answer."),
     "scale": ("suite.commands.deployment:scale", "Set how many replicas a function has."),
     "logs": ("suite.commands.inspection:logs", "Print what a function wrote."),

@@ -13,6 +13,8 @@ import httpx
 
 from runtime.basic_auth import Credentials
 from runtime.errors import AlreadyExists, NotFound, SpringtideError, Unauthenticated, Unavailable, error_for_status
+from scaler import decision_log
+from scaler.core.vocabulary import Decision
 
 Json = dict[str, Any]
 Pairs = tuple[tuple[str, str], ...]
@@ -52,6 +54,13 @@ class GatewayClient:
         params = {"usage": "1", **_namespace(namespace)}
         with _missing(f"no function {name}{_of(namespace)} at {self.url}"):
             return dict(self._json("GET", f"/system/function/{quote(name)}", params=params))
+
+    def decisions(self, name: str, namespace: str | None) -> list[Decision]:
+        """What was decided about a function, oldest first. Raises NotFound when the provider keeps no decisions."""
+        function = f"{name}.{namespace}" if namespace else name
+        with _missing(f"the provider behind {self.url} keeps no decisions"):
+            text = self._call("GET", "/system/scaling/decisions", params={"function": function}).text
+        return [decision_log.from_json(_parsed(line)) for line in text.splitlines() if line]
 
     def deploy(self, deployment: Json) -> None:
         """Update it, or create it where it is not there yet: works with any gateway, upsert or not."""

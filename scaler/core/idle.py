@@ -68,11 +68,24 @@ def decide(
         or _busy(activity)
         or _too_early(function, activity, history, duration_s, min(limits.settle_s, duration_s), now)
     )
+    inputs = _inputs(function, activity, duration_s, now)
     if held is not None:
-        return Decision(function.ref, Writer.IDLER, before, before, held[0], held[1], now), history
+        return Decision(function.ref, Writer.IDLER, before, before, held[0], held[1], now, inputs), history
     assert isinstance(activity.last_active, Sample)
     detail = f"silent for {now - activity.last_active.value:.0f} s, longer than {duration_s:g} s, nothing in flight"
-    return Decision(function.ref, Writer.IDLER, before, 0, Reason.IDLE, detail, now), history
+    return Decision(function.ref, Writer.IDLER, before, 0, Reason.IDLE, detail, now, inputs), history
+
+
+def _inputs(function: Function, activity: Activity, duration_s: float, now: Instant) -> dict[str, float]:
+    """The numbers that are known; what was not measured is left out."""
+    inputs = {"duration_s": duration_s}
+    if function.created_at is not None:
+        inputs["existed_s"] = now - function.created_at
+    if isinstance(activity.in_flight, Sample):
+        inputs |= {"in_flight": activity.in_flight.value, "data_age_s": now - activity.in_flight.at}
+    if isinstance(activity.last_active, Sample):
+        inputs["silent_s"] = now - activity.last_active.value
+    return {name: value for name, value in inputs.items() if math.isfinite(value)}
 
 
 Held = tuple[Reason, str]

@@ -75,7 +75,16 @@ class StepContext:
         return self.policy.step_interval_s or self.default_interval_s
 
     def decision(self, after: int, reason: Reason, detail: str, now: Instant) -> Decision:
-        return Decision(self.ref, Writer.ALERT, self.scale.desired, after, reason, detail, now)
+        policy = self.policy
+        inputs = {
+            "step": step_size(policy),
+            "factor_percent": policy.factor,
+            "min": max(1, policy.min),
+            "max": policy.max,
+            "ready": self.scale.ready,
+            "interval_s": self.interval_s,
+        }
+        return Decision(self.ref, Writer.ALERT, self.scale.desired, after, reason, detail, now, inputs)
 
     def hold(self, reason: Reason, detail: str, now: Instant) -> Decision:
         return self.decision(self.scale.desired, reason, detail, now)

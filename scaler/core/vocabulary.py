@@ -117,7 +117,10 @@ class Reason(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One decision about one function. ``after == before`` is a hold; ``detail`` is a sentence for a person."""
+    """One decision about one function. ``after == before`` is a hold; ``detail`` is a sentence for a person.
+
+    ``inputs`` are the numbers it was made from: what was measured, the limits that applied, ages in seconds (``_s``).
+    """
 
     ref: FunctionRef
     writer: Writer
@@ -126,6 +129,7 @@ class Decision:
     reason: Reason
     detail: str
     at: Instant
+    inputs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def changes(self) -> bool:

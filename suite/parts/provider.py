@@ -15,6 +15,7 @@ from provider.process import ProcessDeps, ProcessSettings
 from provider.process import build as build_process
 from runtime.clock import SystemClock
 from runtime.service import Service
+from scaler.decision_journal import FileJournal
 from scaler.decision_log import DecisionLog
 from suite.parts.authentication import AuthSettings
 from suite.parts.foreground import serve
@@ -44,7 +45,8 @@ def provider(environ: Mapping[str, str], /, *, data_dir: Path, **given: object) 
 async def _assembled(
     api: ProviderApiSettings, auth: AuthSettings, process: ProcessSettings
 ) -> AsyncIterator[Sequence[Service]]:
-    registry, clock, decisions = CollectorRegistry(), SystemClock(), DecisionLog()
+    registry, clock = CollectorRegistry(), SystemClock()
+    decisions = DecisionLog(journal=FileJournal(process.state_dir / "decisions.ndjson"))
     processes = build_process(process, ProcessDeps(clock=clock, registry=registry, recorder=decisions))
     deps = ProviderApiDeps(
         provider=processes, credentials=auth.credentials(), registry=registry, clock=clock, decisions=decisions

@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from runtime.errors import BadInput
 from scaler import decision_log
 from scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
-from scaler.decision_log import MOST_DETAIL, MOST_HOLDS, MOST_UNREAD, DecisionLog, Recorders
+from scaler.decision_log import MOST_DETAIL, MOST_HOLDS, MOST_INPUTS, MOST_NAME, MOST_UNREAD, DecisionLog, Recorders
 
 ECHO = FunctionRef("openfaas-fn", "echo")
 OTHER = FunctionRef("dev", "echo")
@@ -37,6 +38,7 @@ decisions = st.builds(
     st.sampled_from(Reason),
     st.text(st.characters(blacklist_categories=["Cs"]), max_size=20),
     st.integers(0, 4_000_000_000_000).map(lambda ms: Instant(ms / 1000)),
+    st.dictionaries(st.text(max_size=MOST_NAME), st.integers(-1000, 1000).map(float), max_size=MOST_INPUTS),
 )
 
 
@@ -46,7 +48,9 @@ def test_decision_survives_the_wire(decision: Decision) -> None:
 
 
 def test_wire_form_is_the_documented_one() -> None:
-    assert decision_log.to_json(step(1000.12345)) == {
+    decision = replace(step(1000.12345), inputs={"step": 4, "interval_s": 40.12345})
+
+    assert decision_log.to_json(decision) == {
         "t": 1000.123,
         "function": "echo.openfaas-fn",
         "before": 1,
@@ -54,6 +58,7 @@ def test_wire_form_is_the_documented_one() -> None:
         "reason": "alert_firing",
         "writer": "alert",
         "detail": "up",
+        "inputs": {"step": 4, "interval_s": 40.123},
     }
 
 
@@ -73,6 +78,11 @@ def test_wire_form_is_the_documented_one() -> None:
         {"after": True},
         {"reason": "because"},
         {"writer": "nobody"},
+        {"inputs": None},
+        {"inputs": [1]},
+        {"inputs": {"step": "4"}},
+        {"inputs": {"step": math.nan}},
+        {"inputs": {str(number): number for number in range(MOST_INPUTS + 1)}},
     ],
     ids=str,
 )

@@ -1,0 +1,79 @@
+"""``springtide explain``: the story of one function's replicas, in sentences."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+
+import click
+
+from runtime.errors import NotFound
+from scaler import decision_log
+from scaler.core.vocabulary import Decision
+from suite.commands.options import json_option, namespace_option, print_json, with_target
+from suite.explanation import Explanation, Standing, ago, explain
+from suite.gateway_client import GatewayClient
+from suite.target import Target
+
+
+@click.command("explain")
+@click.argument("name")
+@namespace_option
+@click.option("--last", default=12, show_default=True, type=click.IntRange(min=1), help="Changes to tell.")
+@json_option
+@with_target
+def explain_(*, target: Target, name: str, namespace: str | None, last: int, as_json: bool) -> None:
+    """Tell why a function has the replicas it has, and what would change that."""
+    with target.client() as client:
+        function = client.function(name, namespace)
+        decisions, note = _decisions(client, name, function.get("namespace") or namespace)
+    standing = Standing(
+        name=name,
+        desired=int(function.get("replicas") or 0),
+        ready=int(function.get("availableReplicas") or 0),
+        labels=function.get("labels") or {},
+        problem=function.get("problem"),
+    )
+    now = time.time()
+    told = explain(standing, decisions, now)
+    if as_json:
+        story = [decision_log.to_json(decision) for decision in told.story]
+        print_json({"function": name, "now": told.now, "next": told.next, "held": told.held, "story": story})
+        return
+    click.secho(name, bold=True)
+    _print(told, now, last)
+    if note:
+        click.echo(f"  {note}.")
+
+
+def _decisions(client: GatewayClient, name: str, namespace: str | None) -> tuple[list[Decision], str | None]:
+    """What is on record, and why nothing is."""
+    try:
+        return client.decisions(name, namespace), None
+    except NotFound as error:
+        return [], str(error)
+
+
+def _print(told: Explanation, now: float, last: int) -> None:
+    for title, lines in (("Now", told.now), ("What would change it", told.next), ("What holds it", told.held)):
+        if lines:
+            click.secho(f"\n{title}", bold=True)
+            for line in lines:
+                click.echo(f"  {line}")
+    click.secho("\nWhat happened", bold=True)
+    if not told.story:
+        click.echo("  No change of its replicas is on record.")
+    if len(told.story) > last:
+        click.echo(f"  ({len(told.story) - last} earlier changes; --last {len(told.story)} tells all)")
+    for decision in told.story[-last:]:
+        click.echo(_line(decision, now))
+
+
+def _line(decision: Decision, now: float) -> str:
+    at = datetime.fromtimestamp(decision.at).astimezone().strftime("%H:%M:%S")
+    count = click.style(
+        f"{decision.before} → {decision.after}".rjust(8),
+        fg="green" if decision.after > decision.before else "cyan",
+        bold=True,
+    )
+    return f"  {at} {ago(now - decision.at).rjust(9)} {count}  {decision.reason.ljust(14)} {decision.detail}"
