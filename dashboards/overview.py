@@ -35,9 +35,9 @@ def _now(fold: str, series: str) -> str:
     return f"{fold} by (function_name) ({series}{{{CHOSEN}}})"
 
 
-def _quantile(share: float, histogram: str, window: str) -> str:
+def _quantile(share: float, histogram: str, window: str, by: str = "function_name") -> str:
     buckets = f"rate({histogram}_bucket{{{CHOSEN}}}[{window}])"
-    return f"histogram_quantile({share:g}, sum by (function_name, le) ({buckets}))"
+    return f"histogram_quantile({share:g}, sum by ({by}, le) ({buckets}))"
 
 
 def _numbers() -> tuple[Panel, ...]:
@@ -71,7 +71,7 @@ def _numbers() -> tuple[Panel, ...]:
         ),
         Panel(
             title="Callers held",
-            description="Callers who wait for a function to wake.",
+            description="Callers who wait for a function to wake, or for one of its busy replicas.",
             unit="short",
             queries=(Query(f"sum({_now('sum', catalogue.HELD.name)})", "held"),),
             style=Style.NUMBER,
@@ -133,6 +133,13 @@ def _duration() -> tuple[Panel, ...]:
             unit="s",
             queries=(Query(_quantile(0.95, cold, COLD_START_WINDOW), "{{function_name}}"),),
         ),
+        Panel(
+            title="Cold starts by part, 95th percentile",
+            description=f"What cold starts wait for, over {COLD_START_WINDOW}, functions chosen together. Decided: the "
+            "gateway; accepted: the provider; ready: the replica's start; first_byte: the function's own answer.",
+            unit="s",
+            queries=(Query(_quantile(0.95, catalogue.COLD_START_PART.name, COLD_START_WINDOW, "part"), "{{part}}"),),
+        ),
     )
 
 
@@ -148,7 +155,8 @@ def _scaling() -> tuple[Panel, ...]:
         ),
         Panel(
             title="Calls refused by the gateway",
-            description="Calls the gateway answered itself: unknown function, no replica in time, too many waiting.",
+            description="Calls the gateway answered itself: unknown function, failed cold start, "
+            "no room at its replicas.",
             unit="reqps",
             queries=(Query(_rate(catalogue.REFUSED.name, "function_name, reason"), "{{function_name}} {{reason}}"),),
         ),

@@ -8,6 +8,13 @@ from scaler.core import catalogue
 
 _BUCKETS = catalogue.SECONDS.buckets
 _COLD_BUCKETS = catalogue.COLD_START.buckets
+_PART_BUCKETS = catalogue.COLD_START_PART.buckets
+
+_SUMS = ("started", "in_flight", "held")
+"""Attributes of CallMetrics that are one number and add up."""
+
+Numbers = dict[str, dict[str, list[float]]]
+"""CallMetrics as JSON can carry them: by attribute, then by what it is divided by (empty where it is not)."""
 
 
 class Histogram:
@@ -23,6 +30,14 @@ class Histogram:
     def observe(self, value: float) -> None:
         self.counts[bisect_left(self._bounds, value)] += 1
         self.sum += value
+
+    def add(self, numbers: list[float]) -> None:
+        """Count in another histogram of the same bounds, as ``as_numbers`` gives it."""
+        self.sum += numbers[0]
+        self.counts = [ours + int(theirs) for ours, theirs in zip(self.counts, numbers[1:], strict=True)]
+
+    def as_numbers(self) -> list[float]:
+        return [self.sum, *self.counts]
 
     @property
     def count(self) -> int:
@@ -40,7 +55,7 @@ class Histogram:
 class CallMetrics:
     """The counters of one function. A status is at most three digits, so a function has at most 900 of them."""
 
-    __slots__ = ("cold_start", "held", "in_flight", "last_active", "refused", "seconds", "started")
+    __slots__ = ("cold_parts", "cold_start", "held", "in_flight", "last_active", "refused", "seconds", "started")
 
     def __init__(self, *, last_active: float) -> None:
         self.started = 0
@@ -49,6 +64,8 @@ class CallMetrics:
         self.last_active = last_active
         self.seconds: dict[int, Histogram] = {}
         self.cold_start = Histogram(_COLD_BUCKETS)
+        self.cold_parts = tuple(Histogram(_PART_BUCKETS) for _ in catalogue.COLD_START_PARTS)
+        """In the order of ``catalogue.COLD_START_PARTS``."""
         self.refused: dict[str, int] = {}
 
     def __repr__(self) -> str:
@@ -66,10 +83,43 @@ class CallMetrics:
     def end(self, status: int, seconds: float, wall: float) -> None:
         self.in_flight -= 1
         self.last_active = wall
-        histogram = self.seconds.get(status)
-        if histogram is None:
-            histogram = self.seconds[status] = Histogram(_BUCKETS)
+        histogram = self.seconds.get(status) or self._seconds_of(status)
         histogram.observe(seconds)
 
     def refuse(self, reason: str) -> None:
         self.refused[reason] = self.refused.get(reason, 0) + 1
+
+    # Several processes' numbers as one.
+
+    def as_numbers(self) -> Numbers:
+        """Everything counted, to be added up elsewhere."""
+        return {
+            **{name: {"": [getattr(self, name)]} for name in _SUMS},
+            "last_active": {"": [self.last_active]},
+            "seconds": {str(status): histogram.as_numbers() for status, histogram in self.seconds.items()},
+            "cold_start": {"": self.cold_start.as_numbers()},
+            "cold_parts": {
+                part: histogram.as_numbers()
+                for part, histogram in zip(catalogue.COLD_START_PARTS, self.cold_parts, strict=True)
+            },
+            "refused": {reason: [count] for reason, count in self.refused.items()},
+        }
+
+    def add(self, numbers: Numbers) -> None:
+        """Count in what another process counted of the same function."""
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + int(numbers[name][""][0]))
+        self.last_active = max(self.last_active, numbers["last_active"][""][0])
+        for status, histogram in numbers["seconds"].items():
+            self._seconds_of(int(status)).add(histogram)
+        self.cold_start.add(numbers["cold_start"][""])
+        for part, histogram in numbers["cold_parts"].items():
+            self.cold_parts[catalogue.COLD_START_PARTS.index(part)].add(histogram)
+        for reason, counted in numbers["refused"].items():
+            self.refused[reason] = self.refused.get(reason, 0) + int(counted[0])
+
+    def _seconds_of(self, status: int) -> Histogram:
+        histogram = self.seconds.get(status)
+        if histogram is None:
+            histogram = self.seconds[status] = Histogram(_BUCKETS)
+        return histogram

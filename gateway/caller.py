@@ -33,6 +33,9 @@ class Handler(Protocol):
     def caller_ended(self) -> bool:
         """The caller will send no more. Returns whether to go on."""
 
+    def caller_stopped(self) -> None:
+        """The caller will send no more than what has not been read yet."""
+
     def caller_full(self) -> None:
         """Write no more for now."""
 
@@ -45,12 +48,14 @@ class Caller(asyncio.Protocol):
     __slots__ = (
         "_ahead",
         "_at",
+        "_ended",
+        "_fd",
         "_handler",
         "_lingering",
         "_paused",
         "_plane",
         "_seen",
-        "answered",
+        "_unsent",
         "full",
         "peer",
         "transport",
@@ -65,8 +70,10 @@ class Caller(asyncio.Protocol):
         self._ahead = b""
         self._at = self._seen = 0
         self._paused = False
+        self._ended = False
         self._lingering = False
-        self.answered = False
+        self._unsent = 0
+        self._fd = -1
         self.full = False
         self.peer = b""
 
@@ -105,9 +112,10 @@ class Caller(asyncio.Protocol):
 
     def pause(self) -> None:
         """Read no more for now."""
-        if not self._paused and not self.transport.is_closing():
+        if not self._paused and not self._ended and not self.transport.is_closing():
             self._paused = True
             self.transport.pause_reading()
+            self._watch_for_hang_up(stopped=False)
 
     def resume(self) -> None:
         if self._paused:
@@ -126,7 +134,6 @@ class Caller(asyncio.Protocol):
     def done(self, *, keep: bool) -> None:
         """The current request is answered. ``keep`` False closes the connection once everything is written."""
         handler, self._handler = self._handler, None
-        self.answered = True
         if self.transport.is_closing():
             return
         if not keep:
@@ -134,6 +141,8 @@ class Caller(asyncio.Protocol):
         elif self._ahead:
             # Not called here: a thousand pipelined requests must not become a thousand nested calls.
             self._plane.loop.call_soon(self._next)
+        elif self._ended:
+            self.close()
         else:
             self.resume()
             self._plane.keep_alive.start(self)
@@ -144,8 +153,10 @@ class Caller(asyncio.Protocol):
         With bytes ``unread`` the kernel would answer them with a reset, which may destroy our last words on their way:
         so only the sending half is closed, and what comes is read and dropped for a while.
         """
-        if not unread:
+        if not unread or self._ended:
             self.transport.close()
+            if self.transport.get_write_buffer_size():
+                self._wait_for_reader()
             return
         self._lingering = True
         self._ahead = b""
@@ -161,14 +172,14 @@ class Caller(asyncio.Protocol):
 
     def head_timed_out(self) -> None:
         if not self._ahead:  # a connection opened and not used, as browsers do
-            self.transport.close()
+            self.close()
             return
         extra = self._plane.own_headers()
         self.write(reply(408, "the request's headers did not arrive in time", extra=extra, close=True))
         self.close(unread=True)
 
     def idle_timed_out(self) -> None:
-        self.transport.close()
+        self.close()
 
     def linger_timed_out(self) -> None:
         if self.full:
@@ -177,6 +188,12 @@ class Caller(asyncio.Protocol):
             self.transport.abort()
 
     def stalled(self) -> None:
+        """For so long not everything could be sent. Who reads slowly is waited for, who reads nothing is not."""
+        unsent = self.transport.get_write_buffer_size()
+        if not self._unsent or unsent < self._unsent:
+            self._unsent = unsent
+            self._plane.stalled.start(self)
+            return
         self._plane.count_refused("stalled_reader")
         self.transport.abort()
 
@@ -215,17 +232,32 @@ class Caller(asyncio.Protocol):
             self.keep(data)
 
     def eof_received(self) -> bool:
-        return self._handler is not None and self._handler.caller_ended()
+        if self._handler is None or not self._handler.caller_ended() or self.transport.is_closing():
+            self.close()
+            return False
+        self._ended = True
+        self._watch_for_hang_up(stopped=True)
+        return True
+
+    def peer_stopped(self) -> None:
+        if self._paused and self._handler is not None and not self.transport.is_closing():
+            self._handler.caller_stopped()
+            self._watch_for_hang_up(stopped=True)
+
+    def peer_gone(self) -> None:
+        if self._paused or self._ended:
+            self.transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._plane.forget(self)
+        self._plane.hang_ups.forget(self, self._fd)
         handler, self._handler = self._handler, None
         if handler is not None:
             handler.caller_left()
 
     def pause_writing(self) -> None:
         self.full = True
-        self._plane.stalled.start(self)
+        self._wait_for_reader()
         if self._handler is not None:
             self._handler.caller_full()
 
@@ -236,6 +268,18 @@ class Caller(asyncio.Protocol):
             self._handler.caller_drained()
         elif self._ahead:
             self._next()
+
+    def _wait_for_reader(self) -> None:
+        self._unsent = 0  # not known: more of it may be written at once
+        self._plane.stalled.start(self)
+
+    def _watch_for_hang_up(self, *, stopped: bool) -> None:
+        if self._fd < 0:
+            socket = self.transport.get_extra_info("socket")
+            if socket is None:
+                return
+            self._fd = socket.fileno()
+        self._plane.hang_ups.watch(self, self._fd, stopped=stopped)
 
     # Reading a request.
 
@@ -273,13 +317,22 @@ class Caller(asyncio.Protocol):
         plane.keep_alive.stop(self)
         plane.head_timeout.stop(self)
         plane.begin(self, head)
+        if self._ended and self._handler is not None and self._handler.request_open:
+            self.close()  # the rest of this request will not come
 
     def _wait_for_head(self, data: bytes, seen: int) -> None:
         check_incomplete(data, seen)
+        if self._ended:
+            self.close()
+            return
         self._ahead, self._at, self._seen = data, 0, len(data)
-        self._plane.keep_alive.stop(self)
-        if data and not self._plane.head_timeout.running(self):
-            self._plane.head_timeout.start(self)
+        plane = self._plane
+        if data:
+            plane.keep_alive.stop(self)
+            if not plane.head_timeout.running(self):
+                plane.head_timeout.start(self)
+        elif not plane.head_timeout.running(self) and not plane.keep_alive.running(self):
+            plane.keep_alive.start(self)  # nothing but empty lines behind the last request
 
     def _refuse(self, error: Malformed) -> None:
         """Say what is wrong and read nothing more: where the next request begins is not to be known."""

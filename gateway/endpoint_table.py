@@ -123,6 +123,8 @@ class EndpointTable:
         for endpoint in wanted:
             if endpoint not in known:
                 known[endpoint] = self._open_replica(endpoint)
+        for replica in known.values():
+            replica.restrict(route.policy.concurrency_limit)
         route.ready = list(known.values())
         # Only now, because who waited for one of them is sent to those that are left.
         for replica in gone:

@@ -27,9 +27,15 @@ if TYPE_CHECKING:
     from gateway.replica import Replica
     from gateway.route import Route
     from gateway.upstream import Upstream
+    from gateway.wait import Wait
 
 LEFT = 499
 """The status counted for a caller that left before its answer; nobody is sent it."""
+
+_REFUSALS = (429, 503)
+
+_STILL_THERE = b"HTTP/1.1 100 Continue\r\n\r\n"
+"""Asks a caller that sends no more whether it still reads. RFC 9110, 15.2: every client must take it and go on."""
 
 
 class Exchange:
@@ -51,14 +57,12 @@ class Exchange:
         "_upload",
         "_upstream",
         "_why",
-        "cold",
-        "held_at",
         "hold_limit",
         "method",
-        "released_at",
         "request_open",
         "route",
         "status",
+        "wait",
     )
 
     def __init__(self, plane: Plane, caller: Caller, route: Route, head: RequestHead, target: bytes) -> None:
@@ -68,8 +72,7 @@ class Exchange:
         self.method = head.method
         self.status = 0
         self.request_open = False
-        self.held_at = self.released_at = 0.0
-        self.cold = False
+        self.wait: Wait | None = None
         self.hold_limit = head.timeout
         self._http11 = head.http11
         self._keep = head.keep_alive
@@ -97,7 +100,7 @@ class Exchange:
         )
 
     def __repr__(self) -> str:
-        state = f"status {self.status}" if self.status else "held" if self.held_at > self.released_at else "waiting"
+        state = f"status {self.status}" if self.status else "assigned" if self._replica is not None else "held"
         return f"<Exchange {self.method.decode()} {self.route.label} {state}>"
 
     # From the plane.
@@ -132,10 +135,6 @@ class Exchange:
         replica.take(self, fresh=self._resends > 0)
 
     @property
-    def arrived(self) -> float:
-        return self._arrived
-
-    @property
     def kept_bytes(self) -> int:
         """Bytes of the request that are kept for (another) sending."""
         return len(self._request) + (self._upload.kept_bytes if self._upload is not None else 0)
@@ -152,7 +151,7 @@ class Exchange:
         if self.request_open or self._plane.stopping:
             self._keep = False
         extra = self._own_headers
-        if status == 503:
+        if status in _REFUSALS:
             extra += b"\r\nRetry-After: 1"
         self._caller.write(reply(status, text, extra=extra, close=not self._keep, head_only=self.method == b"HEAD"))
         self._finish()
@@ -204,7 +203,18 @@ class Exchange:
         self._finish()
 
     def caller_ended(self) -> bool:
-        return False
+        """It has left, or waits for its answer: then what it is sent is welcome, while a closed connection is reset.
+
+        Who ends in the middle of its answer has left: between two events of a stream there is nothing to send.
+        """
+        if self.request_open or self.status or not self._http11:
+            return False
+        self.caller_stopped()
+        return True
+
+    def caller_stopped(self) -> None:
+        if self._http11 and not self.status:
+            self._caller.write(_STILL_THERE)
 
     def caller_full(self) -> None:
         if self._upstream is not None:
@@ -264,7 +274,11 @@ class Exchange:
 
     def answer(self, head: ResponseHead, length: int, payload: bytes) -> None:
         replica = self._replica
-        if replica is not None and (replica.failures or head.status == 503) and self._refused_by_proxy(replica, head):
+        if (
+            replica is not None
+            and (replica.failures or head.status in _REFUSALS)
+            and self._refused_unseen(replica, head)
+        ):
             return
         self.status = head.status
         if self._upload is not None:
@@ -282,8 +296,8 @@ class Exchange:
                 payload = chunk(payload)
             else:
                 self._keep = False  # the end of the connection is the only end an HTTP/1.0 caller understands
-        if self.held_at:
-            extra += plane.hold.server_timing(self)
+        if self.wait is not None:
+            extra += self.wait.answer(plane.now())
         if not self._keep:
             extra += b"\r\nConnection: close"
         elif not self._http11:
@@ -322,8 +336,8 @@ class Exchange:
         """Everything that was read of the request is still here to be sent again."""
         return self._upload is None or self._upload.replayable
 
-    def _refused_by_proxy(self, replica: Replica, head: ResponseHead) -> bool:
-        """Send the call again if ``head`` is a provider's proxy refusing it; otherwise its replica is well."""
+    def _refused_unseen(self, replica: Replica, head: ResponseHead) -> bool:
+        """Send the call again if ``head`` refuses it before the function saw it; otherwise its replica is well."""
         if not self._whole or not resend.after_refusal(replica, head, self._resends):
             replica.well()
             return False

@@ -13,6 +13,7 @@ from gateway.http1.fields import HOP_BY_HOP
 from runtime.basic_auth import Credentials
 
 Headers = list[tuple[bytes, bytes]]
+_NONE = Headers()
 
 _NOT_FORWARDED = frozenset((*HOP_BY_HOP, b"host", b"authorization", b"expect"))
 _NOT_RETURNED = frozenset((*HOP_BY_HOP, b"x-call-id", b"x-start-time", b"date", b"server"))
@@ -32,23 +33,29 @@ class Forwarder:
         )
         self._timeout = timeout
 
-    async def send(self, request: Request, url: str, body: bytes | None = None) -> httpx.Response:
+    async def send(
+        self, request: Request, url: str, body: bytes | None = None, *, more: Headers = _NONE
+    ) -> httpx.Response:
         """The other side's answer with its body unread; whoever asked closes it. Raises httpx.HTTPError.
 
-        ``body`` is the request's if it has been read already.
+        ``body`` is the request's if it has been read already; ``more`` headers take the place of the caller's.
         """
-        headers = _without(request.headers.raw, _NOT_FORWARDED) + self._authorization
+        replaced = _NOT_FORWARDED.union(name for name, _ in more)
+        headers = _without(request.headers.raw, replaced) + self._authorization + more
         has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
         content = (request.stream() if body is None else body) if has_body else None
-        outgoing = self._http.build_request(
-            request.method, url, headers=headers, content=content, timeout=self._timeout
+        # Not the client's build_request: that would add headers of its own, and cookies that others were given.
+        outgoing = httpx.Request(
+            request.method, url, headers=headers, content=content, extensions={"timeout": self._timeout.as_dict()}
         )
         return await self._http.send(outgoing, stream=True, follow_redirects=False)
 
-    async def forward(self, request: Request, url: str, body: bytes | None = None) -> Response:
+    async def forward(
+        self, request: Request, url: str, body: bytes | None = None, *, more: Headers = _NONE
+    ) -> Response:
         """Answer with what ``url`` answers, chunk by chunk; 502 or 504 with one sentence when it does not."""
         try:
-            response = await self.send(request, url, body)
+            response = await self.send(request, url, body, more=more)
         except httpx.HTTPError as error:
             return self.failed(error)
         return passed_on(response)

@@ -7,17 +7,17 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.wait import Wait
 from gateway.waiting_room import Bounds, WaitingRoom
 from runtime.durations import parse_duration_s
+from scaler.core import catalogue
 
 if TYPE_CHECKING:
     from gateway.exchange import Exchange
     from gateway.plane import Plane
     from gateway.route import Route
 
-_SERVER_TIMING = b"\r\nServer-Timing: " + b", ".join(
-    name + b";dur=%.2f" for name in (b"hold", b"decided", b"accepted", b"ready", b"first-byte")
-)
+_BUSY = "all replicas of {} are busy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +55,25 @@ class Hold:
     # From a call.
 
     def hold(self, exchange: Exchange) -> None:
-        """Hold a call, wake its function if it sleeps; or refuse it at once when too many are held."""
+        """Hold a call, wake its function if it sleeps; or refuse it at once when too many are held.
+
+        Refused for want of a replica is 503. At running replicas that have all they may be given it is 429: more of
+        them, or fewer calls at a time, would help.
+        """
         route, now = exchange.route, self._plane.now()
         if route.removed:
             exchange.refuse(404, f"there is no function {route.label}", "unknown_function")
             return
         deadline = now + self._patience_s(exchange)
         if not self._room.enter(route, exchange, deadline=deadline, size=exchange.kept_bytes):
-            exchange.refuse(503, f"too many callers wait for {route.label}", "overloaded")
+            if route.at_capacity:
+                exchange.refuse(429, f"{_BUSY.format(route.label)}, and too many callers wait", catalogue.AT_CAPACITY)
+            else:
+                exchange.refuse(503, f"too many callers wait for {route.label}", catalogue.OVERLOADED)
             return
         route.metrics.held += 1
-        exchange.held_at = exchange.held_at or now
-        exchange.cold = exchange.cold or not route.ready
+        wait = exchange.wait = exchange.wait or Wait(route, now)
+        wait.cold = wait.cold or not route.ready
         self._set_deadline()
         self._see_to(route)
 
@@ -89,9 +96,8 @@ class Hold:
             exchange = self._room.release(route)
             assert exchange is not None
             route.metrics.held -= 1
-            exchange.released_at = now
-            if exchange.cold:
-                route.metrics.cold_start.observe(now - exchange.held_at)
+            assert exchange.wait is not None
+            exchange.wait.release(now)
             exchange.assign(replica)
         self._see_to(route)
 
@@ -111,22 +117,13 @@ class Hold:
         self._see_to(route)
 
     def wake_failed(self, route: Route, status: int, why: str) -> None:
-        self._refuse_all(route, status, why, "wake_failed")
+        self._refuse_all(route, status, why, catalogue.WAKE_FAILED)
 
     def close(self) -> None:
         for timer in (*self._chances.values(), *self._problems.values()):
             timer.cancel()
         if self._deadline is not None:
             self._deadline.cancel()
-
-    def server_timing(self, exchange: Exchange) -> bytes:
-        """The parts of a held call's time, in the form of a ``Server-Timing`` header; milliseconds."""
-        route, now = exchange.route, self._plane.now()
-        start, end = exchange.held_at, exchange.released_at
-        decided = min(max(route.decided_at, start), end)
-        accepted = min(max(route.accepted_at, decided), end)
-        parts = (end - start, decided - start, accepted - decided, end - accepted, now - end)
-        return _SERVER_TIMING % tuple(part * 1e3 for part in parts)
 
     # Inside.
 
@@ -162,7 +159,7 @@ class Hold:
     def _problem_stays(self, route: Route) -> None:
         del self._problems[route]
         if route.problem and not route.ready:
-            self._refuse_all(route, 503, f"{route.label} does not start: {route.problem}", "wake_failed")
+            self._refuse_all(route, 503, f"{route.label} does not start: {route.problem}", catalogue.WAKE_FAILED)
 
     def _refuse_all(self, route: Route, status: int, why: str, reason: str) -> None:
         # All are counted out before the first is answered: its end lets in others, and they must not count it as held.
@@ -192,7 +189,11 @@ class Hold:
             route = exchange.route
             if exchange.why:
                 exchange.refuse(502, f"{route.label} could not be reached: {exchange.why}", "upstream_failed")
+            elif route.at_capacity:
+                exchange.refuse(
+                    429, f"{_BUSY.format(route.label)} and none took the call in time", catalogue.AT_CAPACITY
+                )
             else:
                 why = f": {route.problem}" if route.problem else ""
-                exchange.refuse(503, f"no replica of {route.label} took the call in time{why}", "hold_timeout")
+                exchange.refuse(503, f"no replica of {route.label} took the call in time{why}", catalogue.HOLD_TIMEOUT)
         self._set_deadline()

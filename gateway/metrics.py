@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
+from typing import Protocol
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -13,33 +14,71 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from gateway.call_metrics import Histogram
-from gateway.endpoint_table import EndpointTable
-from gateway.plane import Plane
-from gateway.route import Route
+from gateway.call_metrics import CallMetrics, Histogram
 from scaler.core import catalogue
 from scaler.core.catalogue import Kind
+from scaler.core.policy import ScalePolicy
+from scaler.core.vocabulary import FunctionRef
+
+
+class Function(Protocol):
+    """What is told of one function."""
+
+    @property
+    def ref(self) -> FunctionRef: ...
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def metrics(self) -> CallMetrics: ...
+
+    @property
+    def desired(self) -> int: ...
+
+    @property
+    def ready(self) -> Sized: ...
+
+    @property
+    def policy(self) -> ScalePolicy: ...
+
+
+class Table(Protocol):
+    def __iter__(self) -> Iterator[Function]: ...
+
+    @property
+    def connected(self) -> bool: ...
+
+
+class Counted(Protocol):
+    """Whose numbers are told: one data plane's, or those of several workers added up."""
+
+    @property
+    def table(self) -> Table: ...
+
+    @property
+    def unknown(self) -> Function: ...
 
 
 class GatewayCollector(Collector):
     """Series exist for the functions in the table and for nothing else: a deleted function's are gone at once."""
 
-    def __init__(self, plane: Callable[[], Plane | None]) -> None:
-        self._plane = plane
+    def __init__(self, counted: Callable[[], Counted | None]) -> None:
+        self._counted = counted
 
     def describe(self) -> Iterable[Metric]:
         """What may be collected, without collecting it."""
         return [_family(metric) for metric in _EMITTED]
 
     def collect(self) -> Iterator[Metric]:
-        plane = self._plane()
-        if plane is None:
+        counted = self._counted()
+        if counted is None:
             return
-        routes = sorted(plane.table, key=lambda route: route.ref)
+        routes = sorted(counted.table, key=lambda route: route.ref)
         yield from _calls(routes)
-        yield _refused([*routes, plane.unknown])
+        yield _refused([*routes, counted.unknown])
         yield from _scales(routes)
-        yield _connected(plane.table)
+        yield _connected(counted.table)
 
 
 _EMITTED = (
@@ -50,6 +89,7 @@ _EMITTED = (
     catalogue.LAST_ACTIVE,
     catalogue.HELD,
     catalogue.COLD_START,
+    catalogue.COLD_START_PART,
     catalogue.REFUSED,
     catalogue.DESIRED,
     catalogue.READY,
@@ -84,23 +124,36 @@ def _add_histogram(family: Metric, metric: catalogue.Metric, labels: tuple[str, 
     family.add_sample(f"{metric.name}_sum", named, histogram.sum)
 
 
-def _calls(routes: list[Route]) -> Iterator[Metric]:
+def _calls(routes: list[Function]) -> Iterator[Metric]:
     invocations, seconds = _family(catalogue.INVOCATIONS), _family(catalogue.SECONDS)
-    cold = _family(catalogue.COLD_START)
+    cold, part = _family(catalogue.COLD_START), _family(catalogue.COLD_START_PART)
     for route in routes:
         for status, histogram in sorted(route.metrics.seconds.items()):
             labels = (route.label, str(status))
             _add(invocations, catalogue.INVOCATIONS, labels, histogram.count)
             _add_histogram(seconds, catalogue.SECONDS, labels, histogram)
+        if not _starts_cold(route):
+            continue
         _add_histogram(cold, catalogue.COLD_START, (route.label,), route.metrics.cold_start)
-    yield from (invocations, seconds, cold)
+        for name, histogram in zip(catalogue.COLD_START_PARTS, route.metrics.cold_parts, strict=True):
+            _add_histogram(part, catalogue.COLD_START_PART, (route.label, name), histogram)
+    yield from (invocations, seconds, cold, part)
     yield _per_route(catalogue.STARTED, routes, lambda route: route.metrics.started)
     yield _per_route(catalogue.IN_FLIGHT, routes, lambda route: route.metrics.in_flight)
     yield _per_route(catalogue.LAST_ACTIVE, routes, lambda route: route.metrics.last_active)
     yield _per_route(catalogue.HELD, routes, lambda route: route.metrics.held)
 
 
-def _scales(routes: list[Route]) -> Iterator[Metric]:
+def _starts_cold(route: Function) -> bool:
+    """Whether cold starts are told of it.
+
+    Those that may go to zero begin at 0, so that the first cold start shows as an increase. For the others, most of a
+    large installation, these histograms would be four fifths of all series and stay empty.
+    """
+    return route.policy.zero or route.desired == 0 or route.metrics.cold_start.count > 0
+
+
+def _scales(routes: list[Function]) -> Iterator[Metric]:
     yield _per_route(catalogue.DESIRED, routes, lambda route: route.desired)
     yield _per_route(catalogue.READY, routes, lambda route: len(route.ready))
     yield _per_route(catalogue.MIN_REPLICAS, routes, lambda route: route.policy.min)
@@ -111,14 +164,14 @@ def _scales(routes: list[Route]) -> Iterator[Metric]:
     yield family
 
 
-def _per_route(metric: catalogue.Metric, routes: list[Route], value: Callable[[Route], float]) -> Metric:
+def _per_route(metric: catalogue.Metric, routes: list[Function], value: Callable[[Function], float]) -> Metric:
     family = _family(metric)
     for route in routes:
         _add(family, metric, (route.label,), value(route))
     return family
 
 
-def _refused(routes: list[Route]) -> Metric:
+def _refused(routes: list[Function]) -> Metric:
     family = _family(catalogue.REFUSED)
     for route in routes:
         label = route.label if route.ref.namespace else route.ref.name
@@ -127,7 +180,7 @@ def _refused(routes: list[Route]) -> Metric:
     return family
 
 
-def _connected(table: EndpointTable) -> Metric:
+def _connected(table: Table) -> Metric:
     family = _family(catalogue.PROVIDER_CONNECTED)
     _add(family, catalogue.PROVIDER_CONNECTED, (), float(table.connected))
     return family

@@ -17,6 +17,7 @@ from gateway.deadlines import DeadlineQueue
 from gateway.endpoint_source import Pushed, Readiness
 from gateway.endpoint_table import EndpointTable
 from gateway.exchange import Exchange
+from gateway.hang_ups import HangUps
 from gateway.hold import Hold, Patience
 from gateway.http1.fields import Malformed
 from gateway.http1.request import RequestHead
@@ -34,7 +35,8 @@ from scaler.endpoint_stream import Endpoint
 UNKNOWN = "_unknown"
 """The label of calls that name no function there is, so that nobody grows the label set by calling nonsense."""
 
-JUST_ACCEPTED_S = 0.25
+ON_THE_WAY_S = 0.25
+"""How long a gateway that stops waits for requests on connections that carry none: one may be on its way."""
 
 _INVOCATION = re.compile(rb"/function/([^/?]*)(/[^?]*)?(\?.*)?", re.DOTALL)
 
@@ -60,6 +62,7 @@ class Plane:
         self.replay_bytes = settings.replay_bytes
         self.retry_posts = settings.retry_posts
         self._max_connections = settings.max_connections
+        self._sharers = settings.sharers
         self._callers: set[Caller] = set()
         self._quiet = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -74,6 +77,7 @@ class Plane:
         self.first_byte_timed = settings.first_byte_timeout_s > 0
         self.tunnels = DeadlineQueue(loop, settings.tunnel_idle_s, Tunnel.timed_out)
         self.idle = DeadlineQueue(loop, settings.replica_idle_s, Upstream.close)
+        self.hang_ups = HangUps(loop)
         self.max_idle = settings.max_idle_per_replica
         self.connect_timeout_s = settings.connect_timeout_s
 
@@ -172,11 +176,8 @@ class Plane:
     async def drain(self, grace_s: float) -> None:
         """Take no new requests; return when every call is answered or ``grace_s`` is over, and cut what is left."""
         self.stopping = True
-        for caller in list(self._callers):
-            if caller.answered and not caller.busy:
-                caller.close()
-        # A connection that has not carried anything yet may have been accepted with its request on the way.
-        await self._until_quiet(min(grace_s, JUST_ACCEPTED_S))
+        # A connection closed under a request would lose it. Those answered from now on are told to close.
+        await self._until_quiet(min(grace_s, ON_THE_WAY_S))
         for caller in list(self._callers):
             if not caller.busy:
                 caller.close()
@@ -192,6 +193,7 @@ class Plane:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.hold.close()
+        self.hang_ups.close()
         for route in (*self.table, self.system):
             for replica in route.ready:
                 replica.retire()
@@ -228,7 +230,8 @@ class Plane:
             return upstream
 
         address = f"{endpoint.host}:{endpoint.port}"
-        return Replica(address, open_, self, limit=endpoint.max_inflight, prefix=endpoint.prefix.encode())
+        prefix = endpoint.prefix.encode()
+        return Replica(address, open_, self, limit=endpoint.max_inflight, prefix=prefix, sharers=self._sharers)
 
     def _system_route(self, path: str) -> Route:
         async def open_(replica: Replica) -> Upstream:

@@ -48,12 +48,17 @@ Open = Callable[["Replica"], Coroutine[Any, Any, "Upstream"]]
 
 
 class Replica:
-    """Counts what it is given. ``limit`` 0 means no limit; ``retired`` ones finish their calls and get no new ones."""
+    """Counts what it is given, at most ``limit`` calls at once (0: any number).
+
+    A ``retired`` one finishes its calls and gets no new ones.
+    """
 
     __slots__ = (
         "_connecting",
         "_connections",
+        "_most",
         "_open",
+        "_sharers",
         "_waiting",
         "address",
         "failures",
@@ -73,10 +78,15 @@ class Replica:
         *,
         limit: int = 0,
         prefix: bytes = b"",
+        sharers: int = 1,
     ) -> None:
-        """``prefix`` goes in front of the path of every request."""
+        """``limit`` is its own, which it refuses calls beyond; ``prefix`` goes in front of the path of each request.
+
+        ``sharers`` is how many processes like this one give it calls: each gives it an equal part of what it may get.
+        """
         self.address = address
-        self.limit = limit
+        self._sharers = sharers
+        self.limit = self._most = self._part(limit)
         self.prefix = prefix
         self.in_flight = 0
         self.idle: list[Upstream] = []
@@ -91,6 +101,18 @@ class Replica:
     def __repr__(self) -> str:
         state = "retired" if self.retired else "paused" if self.failures else "ready"
         return f"<Replica {self.address} {state}, {self.in_flight} in flight, {len(self.idle)} idle>"
+
+    @property
+    def full(self) -> bool:
+        """It has all the calls that it may be given."""
+        return 0 < self.limit <= self.in_flight
+
+    def restrict(self, limit: int) -> None:
+        """Give it at most ``limit`` calls at once, or what it takes itself if that is less; 0 means the latter."""
+        # A provider's proxy stands for all replicas of a function, and chooses among them itself.
+        if not self.prefix:
+            limit = self._part(limit)
+            self.limit = min(limit or self._most, self._most or limit)
 
     def has_room(self, now: float) -> bool:
         return (not self.limit or self.in_flight < self.limit) and (not self.failures or now >= self.paused_until)
@@ -129,6 +151,10 @@ class Replica:
             self.idle.remove(upstream)
         self._connections.idle.stop(upstream)
 
+    def end_later(self, upstream: Upstream) -> None:
+        """A closed connection has something left to send: it gets as long for that as an idle one is kept."""
+        self._connections.idle.start(upstream)
+
     def retire(self) -> None:
         """Give it nothing new; what it is doing goes on. Who waits for a connection to it goes elsewhere."""
         self.retired = True
@@ -146,6 +172,9 @@ class Replica:
         """It said that it can answer nothing just now. Said by many calls at once it is still the same thing."""
         if not self.failures or self._connections.now() >= self.paused_until:
             self._pause()
+
+    def _part(self, limit: int) -> int:
+        return -(-limit // self._sharers)
 
     def _connect_more(self) -> None:
         while self._connecting < min(len(self._waiting), MOST_CONNECTING):

@@ -8,14 +8,15 @@ from http import HTTPStatus
 def reply(status: int, text: str, *, extra: bytes = b"", close: bool = False, head_only: bool = False) -> bytes:
     """A plain-text response. ``extra`` are header lines, each with the CRLF before it.
 
-    It says that it is the gateway's own by the header that OpenFaaS uses for this.
+    Where the function might have answered so itself, it says that it is the gateway's own by the header that OpenFaaS
+    uses for this, and that its queue worker repeats such calls for.
     """
     body = text.encode() + b"\n" if text else b""
     return b"HTTP/1.1 %d %b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d%b%b%b\r\n\r\n%b" % (
         status,
         _phrase(status),
         len(body),
-        b"\r\nX-OpenFaaS-Internal: gateway" if status >= 500 else b"",
+        b"\r\nX-OpenFaaS-Internal: gateway" if status >= 500 or status == 429 else b"",
         extra,
         b"\r\nConnection: close" if close else b"",
         b"" if head_only else body,

@@ -13,10 +13,13 @@ MOST_RESENDS = 2
 """A connection that was used before and one that was not may break under a call; then the call is at fault."""
 
 MOST_REFUSALS = 6
-"""A provider's proxy that knows no replica is asked again this often, over two to three seconds."""
+"""Who refuses a call unseen is asked again this often, over two to three seconds."""
 
 PROXY_REFUSED = b"\r\nx-openfaas-internal: proxy"
 """What marks an answer as the proxy's own: no replica has seen the call."""
+
+FULL = b"\r\nx-openfaas-internal: faas-middleware"
+"""What marks a watchdog's refusal of a call beyond its ``max_inflight``: the function has not seen it."""
 
 _SAFE_TO_REPEAT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 
@@ -34,10 +37,14 @@ def after_loss(upstream: Upstream, method: bytes, resends: int, *, retry_posts: 
 
 
 def after_refusal(replica: Replica, head: ResponseHead, resends: int) -> bool:
-    """Whether to send a call again because a provider's proxy said that it knows no replica to pass it on to.
+    """Whether to send a call again that was refused before the function saw it.
 
-    It may learn of a replica later than the status does, and the last one may have gone since it was asked.
+    A provider's proxy may learn of a replica later than the status does, and the last one may have gone since it was
+    asked. A replica is full although we know its limit where others give it calls as well: another gateway, or a
+    worker beside us.
     """
-    if head.status != 503 or not replica.prefix or resends >= MOST_REFUSALS:
+    if resends >= MOST_REFUSALS:
         return False
-    return PROXY_REFUSED in head.fields.lower()
+    if replica.prefix:
+        return head.status == 503 and PROXY_REFUSED in head.fields.lower()
+    return head.status == 429 and FULL in head.fields.lower()

@@ -76,6 +76,11 @@ class Route:
         free = [replica for replica in ready if replica not in avoid and replica.has_room(now)]
         return min(free, key=_in_flight, default=None)
 
+    @property
+    def at_capacity(self) -> bool:
+        """Whether calls are held because a replica that is ready has all it may be given."""
+        return any(replica.full for replica in self.ready)
+
     def waited_for(self) -> bool:
         """Whether callers are held."""
         return self.metrics.held > 0

@@ -8,16 +8,18 @@ import socket
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 from prometheus_client import CollectorRegistry
 
 from gateway.caller import Caller
 from gateway.endpoint_source import EndpointSource
-from gateway.invocation_counts import OwnCounts, PrometheusCounts
+from gateway.invocation_counts import InvocationCounts, OwnCounts, PrometheusCounts
 from gateway.metrics import GatewayCollector
+from gateway.open_files import raise_limit
 from gateway.plane import Plane, PlaneDeps
-from gateway.settings import GatewaySettings
+from gateway.settings import BACKLOG, GatewaySettings
 from gateway.system_api import SystemDeps, Upstreams, build_app
 from runtime.asgi_server import AsgiServer, bind
 from runtime.basic_auth import Credentials
@@ -27,8 +29,8 @@ from scaler.instruments import DecisionCounter
 from scaler.polled_endpoints import PolledEndpoints
 from scaler.provider_client import ProviderClient
 
-BACKLOG = 4096
-"""Connections not yet accepted: a herd of callers at a sleeping function comes all at once."""
+CONSOLE_LIMITS = httpx.Limits(max_connections=400)
+"""An open page holds one or two."""
 
 STREAM_SILENCE_S = 3600.0
 """How long a followed log or decision stream may be silent."""
@@ -43,14 +45,26 @@ class GatewayDeps:
     clock: Clock
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a gateway is one of several workers: the socket it serves, and who knows the calls of all of them.
+
+    Their metrics are then served by the master, not here.
+    """
+
+    listener: socket.socket
+    counts: InvocationCounts
+
+
 class Gateway:
     """See ``runtime.service.Service``."""
 
     name = "gateway"
 
-    def __init__(self, settings: GatewaySettings, deps: GatewayDeps) -> None:
+    def __init__(self, settings: GatewaySettings, deps: GatewayDeps, place: Place | None = None) -> None:
         self._settings = settings
         self._deps = deps
+        self._place = place
         self._recorder = DecisionCounter(deps.registry)
         self._metrics = AsgiServer(
             exposition(deps.registry),
@@ -81,6 +95,10 @@ class Gateway:
         return self._plane
 
     @property
+    def plane_if_started(self) -> Plane | None:
+        return self._plane
+
+    @property
     def metrics_port(self) -> int:
         return self._metrics.port
 
@@ -99,7 +117,9 @@ class Gateway:
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         """Stopped in reverse: the public listener closes, calls in flight finish, then the rest."""
         settings, deps = self._settings, self._deps
-        listener = stack.enter_context(bind(settings.host, settings.port))
+        if self._place is None:
+            raise_limit(settings.max_connections)
+        listener = stack.enter_context(self._place.listener if self._place else bind(settings.host, settings.port))
         self._port = int(listener.getsockname()[1])
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-"))
         client = ProviderClient(settings.provider_url, deps.credentials)
@@ -117,24 +137,38 @@ class Gateway:
                 readiness=source,
             ),
         )
-        await self._start_server(stack, self._metrics)
+        if self._place is None:
+            await self._start_server(stack, self._metrics)
         limits = httpx.Limits(max_connections=200)
         http = await stack.enter_async_context(httpx.AsyncClient(limits=limits, trust_env=False))
-        counts = PrometheusCounts(http, settings.prometheus_url) if settings.prometheus_url else OwnCounts(plane.table)
+        console_http = await stack.enter_async_context(httpx.AsyncClient(limits=CONSOLE_LIMITS, trust_env=False))
         app = build_app(
             Upstreams(
                 provider_url=settings.provider_url,
                 alert_receiver_url=settings.alert_receiver_url,
+                console_url=settings.console_url,
                 timeout_s=settings.upstream_timeout_s,
                 stream_timeout_s=STREAM_SILENCE_S,
             ),
-            SystemDeps(http=http, credentials=deps.credentials, counts=counts, table=plane.table, readiness=source),
+            SystemDeps(
+                http=http,
+                console_http=console_http,
+                credentials=deps.credentials,
+                counts=self._counts(http, plane),
+                table=plane.table,
+                readiness=source,
+            ),
         )
         await self._start_server(stack, AsgiServer(app, name="gateway system API", uds=system_socket, grace_s=2.0))
         stack.push_async_callback(plane.close)
         self._follower = asyncio.create_task(plane.table.follow(source), name="endpoint stream")
         stack.push_async_callback(_cancelled, self._follower)
         await self._listen(stack, plane, listener)
+
+    def _counts(self, http: httpx.AsyncClient, plane: Plane) -> InvocationCounts:
+        if self._settings.prometheus_url:
+            return PrometheusCounts(http, self._settings.prometheus_url)
+        return OwnCounts(plane.table) if self._place is None else self._place.counts
 
     def _polled(self, client: ProviderClient) -> PolledEndpoints:
         settings = self._settings
@@ -144,8 +178,15 @@ class Gateway:
 
     async def _listen(self, stack: contextlib.AsyncExitStack, plane: Plane, listener: socket.socket) -> None:
         """Open the public port; once the functions are known, or the provider lets us wait in vain."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(plane.table.first_snapshot.wait(), self._settings.first_snapshot_s)
+        assert self._follower is not None
+        known = asyncio.ensure_future(plane.table.first_snapshot.wait())
+        first: list[asyncio.Future[Any]] = [known, self._follower]
+        try:
+            await asyncio.wait(first, timeout=self._settings.first_snapshot_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            known.cancel()
+        if self._follower.done():
+            self._follower.result()  # it ends only by an error, such as credentials that are not the provider's
         server = await plane.loop.create_server(lambda: Caller(plane), sock=listener, backlog=BACKLOG)
         stack.push_async_callback(plane.drain, self._settings.grace_s)
         stack.callback(server.close)
@@ -160,6 +201,6 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
     await asyncio.wait([task])
 
 
-def build(settings: GatewaySettings, deps: GatewayDeps) -> Gateway:
-    """A Service; nothing is opened before its start."""
-    return Gateway(settings, deps)
+def build(settings: GatewaySettings, deps: GatewayDeps, place: Place | None = None) -> Gateway:
+    """A Service of one process; nothing is opened before its start."""
+    return Gateway(settings, deps, place)

@@ -9,13 +9,24 @@ from scaler.core.vocabulary import DEFAULT_NAMESPACE
 
 MEBIBYTE = 1024 * 1024
 
+BACKLOG = 4096
+"""Connections not yet accepted: a herd of callers at a sleeping function comes all at once."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GatewaySettings:
-    """Durations in seconds; 0 switches a time-out off."""
+    """Durations in seconds; 0 switches a time-out off. What is bounded altogether is shared out among the workers."""
 
     host: str = setting("127.0.0.1", env="gateway_host", help="address of the public listener")
     port: int = setting(8080, env="port", kind=integer, low=0, high=65535, help="port of the public listener")
+    workers: int = setting(
+        0,
+        env="gateway_workers",
+        kind=integer,
+        low=0,
+        high=256,
+        help="processes that share the public port; 0: as many as processors may be used; 1: this process alone",
+    )
     metrics_host: str = setting("127.0.0.1", env="metrics_host", help="address of /metrics and /healthz")
     metrics_port: int = setting(
         8082, env="metrics_port", kind=integer, low=0, high=65535, help="port of /metrics and /healthz"
@@ -25,6 +36,9 @@ class GatewaySettings:
     )
     alert_receiver_url: str = setting(
         "", env="alert_receiver_url", help="URL that POST /system/alert is passed on to; empty: answered with 501"
+    )
+    console_url: str = setting(
+        "", env="console_url", help="base URL of the console, which GET /ui/ is passed on to; empty: there is none"
     )
     poll_interval_s: float = setting(
         5.0,
@@ -65,7 +79,11 @@ class GatewaySettings:
         600.0, env="tunnel_idle", kind=duration, help="how long a WebSocket or other tunnel may be silent"
     )
     max_connections: int = setting(
-        50_000, env="max_connections", kind=integer, low=1, help="callers' connections open at once; beyond it 503"
+        50_000,
+        env="max_connections",
+        kind=integer,
+        low=1,
+        help="callers' connections open at once, an equal part of them at each worker; beyond it 503",
     )
 
     replica_idle_s: float = setting(
@@ -101,15 +119,25 @@ class GatewaySettings:
         5.0, env="problem_grace", kind=duration, help="how long a caller is held once the provider says why none comes"
     )
     max_held_per_function: int = setting(
-        20_000, env="max_held_per_function", kind=integer, low=0, help="callers held for one function; beyond it 503"
+        20_000,
+        env="max_held_per_function",
+        kind=integer,
+        low=0,
+        help="callers held for one function, an equal part of them at each worker; beyond it 503",
     )
-    max_held: int = setting(50_000, env="max_held", kind=integer, low=0, help="callers held altogether; beyond it 503")
+    max_held: int = setting(
+        50_000,
+        env="max_held",
+        kind=integer,
+        low=0,
+        help="callers held altogether, an equal part of them at each worker; beyond it 503",
+    )
     max_held_bytes: int = setting(
         256 * MEBIBYTE,
         env="max_held_bytes",
         kind=integer,
         low=0,
-        help="bytes of held callers' requests kept altogether; beyond it 503",
+        help="bytes of held callers' requests kept altogether, an equal part at each worker; beyond it 503",
     )
 
     first_snapshot_s: float = setting(
@@ -118,3 +146,6 @@ class GatewaySettings:
     grace_s: float = setting(
         10.0, env="grace", kind=duration, help="how long calls in flight may take to finish when the gateway stops"
     )
+
+    sharers: int = 1
+    """How many workers give calls to the same replicas: each gives a replica so much less. Not for people to set."""

@@ -20,6 +20,8 @@ from gateway.endpoint_table import EndpointTable
 from gateway.forwarder import Forwarder, passed_on, target
 from gateway.invocation_counts import InvocationCounts
 from runtime.basic_auth import App, Credentials, RequireBasicAuth
+from runtime.errors import Unavailable
+from runtime.every_address import every_address
 from scaler.core.vocabulary import FunctionRef
 
 GUARDED = ("/system", "/ui")
@@ -49,7 +51,10 @@ STREAMED: tuple[tuple[str, list[str]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class SystemDeps:
+    """``console_http`` has connections of its own, so that pages left open take none from the system API."""
+
     http: httpx.AsyncClient
+    console_http: httpx.AsyncClient
     credentials: Credentials | None
     counts: InvocationCounts
     table: EndpointTable
@@ -62,6 +67,7 @@ class Upstreams:
 
     provider_url: str
     alert_receiver_url: str
+    console_url: str
     timeout_s: float
     stream_timeout_s: float
 
@@ -84,7 +90,13 @@ def build_app(upstreams: Upstreams, deps: SystemDeps) -> App:
     _add_logs(app, streams, upstreams.provider_url)
     _add_info(app, provider, upstreams.provider_url)
     _add_alert(app, receiver, upstreams.alert_receiver_url)
-    _add_pages(app)
+    console = Forwarder(
+        deps.console_http,
+        what="the console",
+        credentials=deps.credentials,
+        timeout=_timeout(upstreams.stream_timeout_s),
+    )
+    _add_console(app, console, upstreams.console_url)
     return RequireBasicAuth(app, credentials=deps.credentials, guarded=GUARDED)
 
 
@@ -215,17 +227,44 @@ def _add_alert(app: FastAPI, receiver: Forwarder, url: str) -> None:
     async def alert(request: Request) -> Response:
         if not url:
             return PlainTextResponse("no alert receiver is configured; set alert_receiver_url", 501)
-        return await receiver.forward(request, url)
+        body = await _bounded_body(request)
+        if body is None:
+            return PlainTextResponse(f"a delivery has at most {MOST_DEPLOYMENT_BYTES} bytes", 413)
+        try:
+            copies = await every_address(url)
+        except Unavailable as error:
+            return PlainTextResponse(f"the alert receiver cannot be reached: {error}", 502)
+        return await _first_to_take(receiver, request, copies, body)
 
 
-def _add_pages(app: FastAPI) -> None:
+async def _first_to_take(receiver: Forwarder, request: Request, copies: list[str], body: bytes) -> Response:
+    """One copy of the alert receiver leads; those on standby answer 503, and the next one is asked."""
+    answer: Response = PlainTextResponse("there is no alert receiver", 502)
+    for copy in copies:
+        try:
+            response = await receiver.send(request, copy, body)
+        except httpx.HTTPError as error:
+            answer = receiver.failed(error)
+            continue
+        if response.status_code != 503 or copy == copies[-1]:
+            return passed_on(response)
+        await response.aclose()
+    return answer
+
+
+def _add_console(app: FastAPI, console: Forwarder, base_url: str) -> None:
     @app.api_route("/", methods=["GET", "HEAD"])
+    @app.api_route("/ui", methods=["GET", "HEAD"])
     async def root() -> Response:
         return RedirectResponse("/ui/", 307)
 
-    @app.get("/ui/{path:path}")
-    async def ui() -> Response:
-        return PlainTextResponse("the console is not installed", 404)
+    @app.api_route("/ui/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "DELETE"])
+    async def ui(request: Request) -> Response:
+        """The console tells its own pages from other sites by the host that the browser asked for."""
+        if not base_url:
+            return PlainTextResponse("there is no console here; set console_url", 404)
+        asked = request.headers.get("host", "").encode("latin-1")
+        return await console.forward(request, target(base_url, request), more=[(b"x-forwarded-host", asked)])
 
 
 async def _plain_error(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the framework's signature

@@ -72,6 +72,9 @@ class Tunnel:
             self._end()
         return True
 
+    def caller_stopped(self) -> None:
+        """What has not been read yet is passed on first."""
+
     def caller_full(self) -> None:
         self._upstream.pause()
 

@@ -120,7 +120,15 @@ class Upstream(asyncio.Protocol):
         self._tunnel = tunnel
 
     def close(self) -> None:
-        self.transport.close()
+        """Carry no more calls, and end once what is written has been sent; asked again, end at once."""
+        replica, transport = self.replica, self.transport
+        replica.lost(self)
+        if transport.is_closing():
+            transport.abort()
+            return
+        transport.close()
+        if transport.get_write_buffer_size():
+            replica.end_later(self)
 
     def pause(self) -> None:
         """Read no more: the caller is slower than the replica."""
@@ -162,10 +170,11 @@ class Upstream(asyncio.Protocol):
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
+        self.replica.lost(self)
         if self._tunnel is not None:
             self._tunnel.upstream_lost(str(error))
         elif self._call is None:
-            self.replica.lost(self)
+            return
         elif error is None:
             self._ended(self._call)
         else:

@@ -12,12 +12,17 @@ from runtime.basic_auth import App
 from runtime.errors import Unavailable
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A bound TCP socket; raises Unavailable with one sentence when the address cannot be had."""
+def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A bound TCP socket; raises Unavailable with one sentence when the address cannot be had.
+
+    ``shared`` ones may be bound to one port side by side; the kernel deals connections out among them.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Naming TCP matters: asyncio switches Nagle's delay off (40 ms a request) only for sockets that say they are TCP.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
     except OSError as error:

@@ -181,7 +181,7 @@ class _Kept:
         failures = 0
         while True:
             assert self._process is not None
-            ended = f"ended ({_how(await self._process.wait())})"
+            ended = f"ended ({how_ended(await self._process.wait())})"
             failures = 1 if self._steady() else failures + 1
             problem: str | None = ended
             what = Happening.DIED
@@ -233,7 +233,7 @@ class _Kept:
                 {died, probed}, timeout=self.child.ready_within_s, return_when=asyncio.FIRST_COMPLETED
             )
             if died in done:
-                return f"ended while starting ({_how(died.result())})"
+                return f"ended while starting ({how_ended(died.result())})"
             if probed in done:
                 probed.result()
                 return None
@@ -290,7 +290,8 @@ async def _cancelled(tasks: Sequence[asyncio.Task[None]] | Sequence[asyncio.Task
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _how(code: int) -> str:
+def how_ended(code: int) -> str:
+    """A process's end in two words, from its return code as ``subprocess`` gives it."""
     if code >= 0:
         return f"exit code {code}"
     try:

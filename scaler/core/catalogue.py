@@ -45,6 +45,16 @@ DEFAULT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0
 
 COLD_START_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
+COLD_START_PARTS = ("decided", "accepted", "ready", "first_byte")
+"""The parts of a cold start, in the order they pass in. The first three add up to COLD_START."""
+
+COLD_START_PART_BUCKETS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0)
+"""From what a gateway takes to decide to what a large image takes to be pulled; few, for every part has them all."""
+
+WAKE_FAILED, HOLD_TIMEOUT, OVERLOADED, AT_CAPACITY = "wake_failed", "hold_timeout", "overloaded", "at_capacity"
+COLD_START_REFUSALS = (WAKE_FAILED, HOLD_TIMEOUT, OVERLOADED)
+"""Values of REFUSED's ``reason``: callers sent away because no replica was ready. At capacity all were busy."""
+
 _FN = ("function_name",)
 _GW = (Part.GATEWAY,)
 _PR = (Part.PROVIDER,)
@@ -72,7 +82,7 @@ LAST_ACTIVE = Metric(
     _FN,
     _GW,
 )
-HELD = Metric("gateway_function_held", Kind.GAUGE, "Callers waiting for a replica", _FN, _GW)
+HELD = Metric("gateway_function_held", Kind.GAUGE, "Callers waiting for a replica: to wake, or to have room", _FN, _GW)
 COLD_START = Metric(
     "gateway_cold_start_seconds",
     Kind.HISTOGRAM,
@@ -80,6 +90,15 @@ COLD_START = Metric(
     _FN,
     _GW,
     COLD_START_BUCKETS,
+)
+COLD_START_PART = Metric(
+    "gateway_cold_start_part_seconds",
+    Kind.HISTOGRAM,
+    "Seconds of answered cold calls, by part: decided: arrival until the wake was decided; accepted: until the "
+    "provider accepted it; ready: until a replica took the call; first_byte: until its answer began",
+    (*_FN, "part"),
+    _GW,
+    COLD_START_PART_BUCKETS,
 )
 REFUSED = Metric(
     "gateway_refused_total", Kind.COUNTER, "Calls the gateway answered itself, by reason", (*_FN, "reason"), _GW
@@ -114,6 +133,13 @@ LAST_SWEEP = Metric(
 )
 SWEEP_SECONDS = Metric(
     "springtide_idler_sweep_seconds", Kind.HISTOGRAM, "Seconds one sweep took", (), (Part.IDLER,), DEFAULT_BUCKETS
+)
+LEADER = Metric(
+    "springtide_leader",
+    Kind.GAUGE,
+    "1 while this copy leads and may write, else 0",
+    (),
+    (Part.ALERT_RECEIVER, Part.IDLER),
 )
 SOURCE_FAILURES = Metric(
     "springtide_source_failures_total", Kind.COUNTER, "Queries for measurements that failed", ("signal",), (Part.IDLER,)

@@ -25,7 +25,9 @@ DEFAULT_TARGET = 50.0
 MOST_REPLICAS = 10_000
 """A bound against slips of the finger (``max: 1000000``), not a limit of the product."""
 
-KNOWN_TYPES = ("rps", "capacity", "cpu", "queue")
+CAPACITY = "capacity"
+CPU = "cpu"
+KNOWN_TYPES = ("rps", CAPACITY, CPU, "queue")
 
 
 class Down(enum.StrEnum):
@@ -33,6 +35,17 @@ class Down(enum.StrEnum):
 
     STEP = "step"
     MIN = "min"
+
+
+@dataclass(frozen=True, slots=True)
+class CpuTarget:
+    """The processor time a replica shall use: percent of what it requests, or milli-cores. One of them is set."""
+
+    percent: int | None = None
+    millicores: int | None = None
+
+
+DEFAULT_CPU_TARGET = CpuTarget(percent=round(DEFAULT_TARGET))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +63,21 @@ class ScalePolicy:
     down_window_s: float | None = None
     down: Down = Down.STEP
     step_interval_s: float | None = None
+    cpu_target: CpuTarget = DEFAULT_CPU_TARGET
 
     @property
     def on_hpa(self) -> bool:
         """Handed to a HorizontalPodAutoscaler: alerts and the control loop leave it alone."""
-        return self.type == "cpu"
+        return self.type == CPU
+
+    @property
+    def concurrency_limit(self) -> int:
+        """The most calls one replica is given at once; 0 for no limit.
+
+        Only a target of capacity counts calls in flight. Scaling aims for ``target_proportion`` of it, so that a
+        function with replicas to spare stays below; at its maximum of replicas further calls wait.
+        """
+        return max(1, math.floor(self.target)) if self.type == CAPACITY else 0
 
     @property
     def fixed_size(self) -> bool:
@@ -64,18 +87,21 @@ class ScalePolicy:
     def from_labels(cls, labels: Mapping[str, str] | None) -> tuple[ScalePolicy, tuple[str, ...]]:
         """The policy and what is wrong with the labels. A bad label counts as absent in the policy returned."""
         reader = _Reader(labels or {})
+        kind = reader.get(TYPE, _type, "rps")
+        cpu = reader.get(TARGET, _cpu_target, DEFAULT_CPU_TARGET) if kind == CPU else None
         policy = cls(
             min=reader.get(MIN, _count, DEFAULT_MIN),
             max=reader.get(MAX, _count, DEFAULT_MAX),
             factor=reader.get(FACTOR, _percent, DEFAULT_FACTOR),
             zero=reader.get(ZERO, _boolean, False),
             zero_duration_s=reader.get(ZERO_DURATION, _duration, None),
-            type=reader.get(TYPE, _type, "rps"),
-            target=reader.get(TARGET, _positive, DEFAULT_TARGET),
+            type=kind,
+            target=reader.get(TARGET, _positive, DEFAULT_TARGET) if cpu is None else _amount(cpu),
             target_proportion=reader.get(PROPORTION, _proportion, 0.9),
             down_window_s=reader.get(DOWN_WINDOW, _window, None),
             down=reader.get(DOWN, _down, Down.STEP),
             step_interval_s=reader.get(STEP_INTERVAL, _duration, None),
+            cpu_target=cpu or DEFAULT_CPU_TARGET,
         )
         if policy.min > policy.max:
             reader.problems.append(
@@ -178,6 +204,18 @@ def _positive(text: str) -> float:
     if value <= 0:
         raise ValueError("write a number above zero")
     return value
+
+
+def _cpu_target(text: str) -> CpuTarget:
+    """Percent up to 100, as an HPA has it; milli-cores above, as OpenFaaS has it, and always with an ``m``."""
+    value = _positive(text.removesuffix("m"))
+    if text.endswith("m") or value > 100:
+        return CpuTarget(millicores=math.ceil(value))
+    return CpuTarget(percent=math.ceil(value))
+
+
+def _amount(target: CpuTarget) -> float:
+    return float(target.percent or target.millicores or 0)
 
 
 def _proportion(text: str) -> float:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 import click
 from prometheus_client import CollectorRegistry
 
-from gateway.service import GatewayDeps, build
 from gateway.settings import GatewaySettings
+from gateway.workers import processors
+from gateway.workers.pool import PoolDeps, build
 from runtime.clock import SystemClock
 from runtime.service import Service
 from suite.parts.authentication import AuthSettings
@@ -30,5 +35,43 @@ def gateway(environ: Mapping[str, str], /, **given: object) -> None:
 
 @asynccontextmanager
 async def _assembled(settings: GatewaySettings, auth: AuthSettings) -> AsyncIterator[Sequence[Service]]:
-    deps = GatewayDeps(credentials=auth.credentials(), registry=CollectorRegistry(), clock=SystemClock())
-    yield [build(settings, deps)]
+    workers = settings.workers or processors.usable()
+    if workers == 1:
+        yield [_alone(settings, auth)]
+    else:
+        pool = build(settings, PoolDeps(auth.credentials(), CollectorRegistry()), workers)
+        with _on_hang_up(pool.renew):
+            yield [pool]
+
+
+def _alone(settings: GatewaySettings, auth: AuthSettings) -> Service:
+    from gateway import service  # noqa: PLC0415 - the master of several workers has no use for the whole gateway
+
+    deps = service.GatewayDeps(credentials=auth.credentials(), registry=CollectorRegistry(), clock=SystemClock())
+    return service.build(settings, deps)
+
+
+@contextmanager
+def _on_hang_up(renew: Callable[[], None]) -> Iterator[None]:
+    """SIGHUP renews; but one that tells that the terminal we were started in is gone ends us, as everything in it."""
+    loop, had_terminal = asyncio.get_running_loop(), _has_terminal()
+
+    def hang_up() -> None:
+        if had_terminal and not _has_terminal():
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            renew()
+
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+
+
+def _has_terminal() -> bool:
+    try:
+        Path("/dev/tty").open("rb").close()
+    except OSError:
+        return False
+    return True

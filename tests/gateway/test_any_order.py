@@ -71,6 +71,9 @@ class Transport(asyncio.Transport):
         if not self.closing:
             self.written += data
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def can_write_eof(self) -> bool:
         return True
 
@@ -225,6 +228,11 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(number=st.integers(0, 3), how=st.sampled_from(["end", "reset", "stops reading", "reads again"]))
     def caller_does(self, number: int, how: str) -> None:
         self.happens(self.caller(number), how)
+
+    @rule(number=st.integers(0, 3), gone=st.booleans())
+    def caller_hangs_up_unread(self, number: int, gone: bool) -> None:
+        protocol = self.caller(number).protocol
+        self.turn(protocol.peer_gone if gone else protocol.peer_stopped)
 
     # Replicas.
 

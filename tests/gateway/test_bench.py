@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from bench import load, report
+from bench.children import Child
 from bench.herd import percentile
 
 WRK = """Running 6s test @ http://127.0.0.1:1/
@@ -32,6 +36,21 @@ def test_wrk_is_understood() -> None:
 def test_wrk_that_says_something_else_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="wrk said nothing"):
         load._found(r"(\d+) requests in", "unable to connect")
+
+
+def test_every_process_below_the_measured_one_is_counted() -> None:
+    with subprocess.Popen(["sh", "-c", "sleep 60 & echo; wait"], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        measured = Child(process.pid, "shell")
+        try:
+            _, below = measured.tree()
+            assert Path(f"/proc/{below}/comm").read_text() in ("sh\n", "sleep\n")
+            assert set(measured.proportional_bytes()) == {process.pid, below}
+            assert measured.resident_bytes() > 0
+        finally:
+            for pid in reversed(measured.tree()):
+                os.kill(pid, signal.SIGKILL)
 
 
 def test_percentiles() -> None:

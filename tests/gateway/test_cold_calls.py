@@ -182,26 +182,6 @@ def test_the_whole_room_is_bounded(bounds: dict[str, int]) -> None:
     run(scenario())
 
 
-def test_busy_replicas_have_a_bounded_queue_in_front() -> None:
-    async def scenario() -> None:
-        async def never(conversation: Conversation) -> None:
-            await conversation.head()
-            await conversation.gone()
-
-        async with data_plane(max_held_per_function=1) as gateway, replica(never, max_inflight=1) as server:
-            gateway.publish("echo", [server])
-            async with gateway.connect() as one, gateway.connect() as two, gateway.connect() as three:
-                await one.send(get())
-                await server.heads.acquire()
-                await two.send(get())
-                await gateway.until(lambda: gateway.route().metrics.held == 1)
-
-                assert (await three.get()).status == 503
-                assert len(server.received) == 1
-
-    run(scenario())
-
-
 # Deadlines.
 
 

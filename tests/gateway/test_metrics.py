@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import asyncio
+import json
+import re
+
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -26,6 +31,9 @@ def samples(gateway: DataPlane) -> Samples:
     }
 
 
+MAY_SLEEP = {"com.openfaas.scale.zero": "true"}
+
+
 def of(name: str, function: str = "echo.openfaas-fn", **labels: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     return name, tuple(sorted({"function_name": function, **labels}.items()))
 
@@ -33,7 +41,7 @@ def of(name: str, function: str = "echo.openfaas-fn", **labels: str) -> tuple[st
 def test_names_are_exactly_the_catalogues() -> None:
     async def scenario() -> None:
         async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
-            gateway.publish("echo", [server])
+            gateway.publish("echo", [server], labels=MAY_SLEEP)
             await caller.get()
             await caller.get("/function/none")
 
@@ -107,6 +115,61 @@ def test_held_call_is_in_flight_and_started_and_its_wait_is_in_its_duration() ->
             assert after[of("gateway_cold_start_seconds_count")] == 1
             waited = after[of("gateway_cold_start_seconds_sum")]
             assert 0 < waited < after[of("gateway_functions_seconds_sum", code="200")]
+
+    run(scenario())
+
+
+PART = "gateway_cold_start_part_seconds"
+
+
+def test_parts_of_a_cold_start_are_those_of_its_server_timing() -> None:
+    async def scenario() -> None:
+        async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
+            gateway.publish("echo", [], desired=0)
+            await caller.send(get())
+            await gateway.target.written.wait()
+            gateway.publish("echo", [server])
+            told = (await caller.answer())["server-timing"]
+            got = samples(gateway)
+
+            for part in catalogue.COLD_START_PARTS:
+                (milliseconds,) = re.findall(rf"{part.replace('_', '-')};dur=([0-9.]+)", told)
+                assert got[of(f"{PART}_count", part=part)] == 1
+                assert got[of(f"{PART}_sum", part=part)] * 1e3 == pytest.approx(float(milliseconds), abs=0.006)
+            held = sum(got[of(f"{PART}_sum", part=part)] for part in ("decided", "accepted", "ready"))
+            assert held == pytest.approx(got[of("gateway_cold_start_seconds_sum")])
+
+    run(scenario())
+
+
+def test_only_cold_starts_have_parts() -> None:
+    async def scenario() -> None:
+        async with data_plane() as gateway, replica(echo, max_inflight=1) as server:
+            gateway.publish("echo", [server], labels=MAY_SLEEP)
+
+            async def call() -> int:
+                async with gateway.connect() as caller:
+                    return (await caller.get()).status
+
+            assert await asyncio.gather(*(call() for _ in range(20))) == [200] * 20
+            got = samples(gateway)
+
+            # They are there from the first scrape on, so that the first cold start is an increase.
+            assert {part: got[of(f"{PART}_count", part=part)] for part in catalogue.COLD_START_PARTS} == dict.fromkeys(
+                catalogue.COLD_START_PARTS, 0
+            )
+            assert got[of("gateway_cold_start_seconds_count")] == 0
+
+    run(scenario())
+
+
+def test_function_that_never_sleeps_has_no_series_of_cold_starts() -> None:
+    async def scenario() -> None:
+        async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
+            gateway.publish("echo", [server])
+            await caller.get()
+
+            assert not [name for name, _ in samples(gateway) if name.startswith("gateway_cold_start")]
 
     run(scenario())
 
@@ -197,3 +260,45 @@ def test_call_metrics_balance() -> None:
         metrics.end(status, 0.1, 3.0)
 
     assert (metrics.started, metrics.answered, metrics.in_flight, metrics.last_active) == (3, 3, 0, 3.0)
+
+
+def counted(*, last_active: float, statuses: tuple[int, ...], reasons: tuple[str, ...]) -> CallMetrics:
+    metrics = CallMetrics(last_active=last_active)
+    for status in statuses:
+        metrics.begin(last_active)
+        metrics.end(status, 0.25, last_active)
+    for reason in reasons:
+        metrics.refuse(reason)
+    metrics.begin(last_active)
+    metrics.held += 1
+    metrics.cold_start.observe(2.0)
+    for histogram in metrics.cold_parts:
+        histogram.observe(0.5)
+    return metrics
+
+
+def test_numbers_of_two_processes_add_up() -> None:
+    one = counted(last_active=5.0, statuses=(200, 200, 404), reasons=("overloaded",))
+    other = counted(last_active=3.0, statuses=(200, 503), reasons=("overloaded", "wake_failed"))
+
+    one.add(json.loads(json.dumps(other.as_numbers())))
+
+    assert (one.started, one.in_flight, one.held, one.last_active) == (7, 2, 2, 5.0)
+    assert {status: (each.count, each.sum) for status, each in one.seconds.items()} == {
+        200: (3, 0.75),
+        404: (1, 0.25),
+        503: (1, 0.25),
+    }
+    assert (one.cold_start.count, one.cold_start.sum) == (2, 4.0)
+    assert [(part.count, part.sum) for part in one.cold_parts] == [(2, 1.0)] * 4
+    assert one.refused == {"overloaded": 2, "wake_failed": 1}
+
+
+def test_numbers_added_to_none_are_the_same_numbers() -> None:
+    numbers = counted(last_active=5.0, statuses=(200, 404), reasons=("overloaded",)).as_numbers()
+
+    copy = CallMetrics(last_active=0.0)
+    copy.add(numbers)
+
+    assert copy.as_numbers() == numbers
+    assert set(numbers) == set(CallMetrics.__slots__)

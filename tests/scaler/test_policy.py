@@ -56,6 +56,27 @@ def test_openfaas_label_is_understood(key: str, text: str, expected: ScalePolicy
     assert ScalePolicy.from_labels({f"com.openfaas.scale.{key}": text}) == (expected, ())
 
 
+@pytest.mark.parametrize(
+    ("labels", "limit"),
+    [
+        pytest.param({"type": "capacity", "target": "5"}, 5, id="the target"),
+        pytest.param({"type": "capacity", "target": "5", "target-proportion": "0.5"}, 5, id="whatever its proportion"),
+        pytest.param({"type": "capacity", "target": "2.9"}, 2, id="never more than the target"),
+        pytest.param({"type": "capacity", "target": "0.2"}, 1, id="at least one call"),
+        pytest.param({"type": "capacity"}, 50, id="the default target"),
+        pytest.param({"type": "capacity", "target": "none"}, 50, id="the default for a target that is no number"),
+        pytest.param({"type": "rps", "target": "5"}, 0, id="none for calls per second"),
+        pytest.param({"target": "5"}, 0, id="none where no type is named"),
+        pytest.param({"type": "cpu", "target": "500"}, 0, id="none for processor time"),
+        pytest.param({"type": "mine", "target": "5"}, 0, id="none for a type of the user's own"),
+    ],
+)
+def test_concurrency_limit_is(labels: dict[str, str], limit: int) -> None:
+    policy, _ = ScalePolicy.from_labels({f"com.openfaas.scale.{key}": value for key, value in labels.items()})
+
+    assert policy.concurrency_limit == limit
+
+
 def test_our_own_labels_are_understood() -> None:
     labels = {"com.springtide.scale.down": "min", "com.springtide.scale.step-interval": "30s"}
 

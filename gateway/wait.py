@@ -1,0 +1,50 @@
+"""One call's time in the waiting room, and what it was spent on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.route import Route
+
+_SERVER_TIMING = b"\r\nServer-Timing: " + b", ".join(
+    name + b";dur=%.2f" for name in (b"hold", b"decided", b"accepted", b"ready", b"first-byte")
+)
+
+
+class Wait:
+    """``cold``: at some time of it no replica was ready. A call that loses its replica may wait once more."""
+
+    __slots__ = ("_accepted", "_counted", "_decided", "_released", "_route", "began", "cold")
+
+    def __init__(self, route: Route, began: float) -> None:
+        self._route = route
+        self.began = self._decided = self._accepted = self._released = began
+        self.cold = False
+        self._counted = False
+
+    def __repr__(self) -> str:
+        return f"<Wait {'cold' if self.cold else 'warm'}>"
+
+    def release(self, now: float) -> None:
+        """A replica takes the call."""
+        route = self._route
+        self._released = now
+        self._decided = min(max(route.decided_at, self.began), now)
+        self._accepted = min(max(route.accepted_at, self._decided), now)
+        if self.cold and not self._counted:
+            self._counted = True
+            route.metrics.cold_start.observe(now - self.began)
+
+    def answer(self, now: float) -> bytes:
+        """The answer begins: count the parts of a cold start, and tell them in a ``Server-Timing`` header."""
+        parts = (
+            self._decided - self.began,
+            self._accepted - self._decided,
+            self._released - self._accepted,
+            now - self._released,
+        )
+        if self.cold:
+            for histogram, seconds in zip(self._route.metrics.cold_parts, parts, strict=True):
+                histogram.observe(seconds)
+        return _SERVER_TIMING % tuple(seconds * 1e3 for seconds in (self._released - self.began, *parts))

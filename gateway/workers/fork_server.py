@@ -1,0 +1,174 @@
+"""The master's end of the fork server: starts it, asks it for workers, learns how they ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from gateway.workers.launch import Launch
+from runtime.errors import Unavailable
+from runtime.supervision import how_ended
+
+FORK_DEADLINE_S = 20.0
+"""The first fork waits for the server's imports; half a second on an idle machine."""
+
+MOST_BYTES = 4096
+
+# It looks for modules where the master does, and -P keeps the folder that the user stands in out of that: it may well
+# hold a package called gateway.
+_PROGRAM = """\
+import json, socket, sys
+master = socket.socket(fileno=int(sys.argv[1]))
+sys.path[:] = json.loads(master.recv(65536))
+from gateway.workers.forker import main
+main(master)
+"""
+
+log = structlog.get_logger(__name__)
+
+
+class Process:
+    """A worker's process, held by a descriptor so that its id cannot become another's."""
+
+    def __init__(self, pid: int, held: int) -> None:
+        self.pid = pid
+        self._held = held
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        """How it ended, in two words."""
+
+    def __repr__(self) -> str:
+        return f"<process {self.pid} {self.ended.result() if self.ended.done() else 'running'}>"
+
+    def kill(self) -> None:
+        if not self.ended.done():
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._held, signal.SIGKILL)
+
+    def end(self, how: str) -> None:
+        if not self.ended.done():
+            self.ended.set_result(how)
+            os.close(self._held)
+
+    def watch(self) -> None:
+        """Nobody is left who could say how it ends: see for ourselves that it does."""
+        loop = asyncio.get_running_loop()
+
+        def ended() -> None:
+            loop.remove_reader(self._held)
+            self.end("ended with the fork server")
+
+        if not self.ended.done():
+            loop.add_reader(self._held, ended)
+
+
+class ForkServer:
+    """One at a time; started with the first worker, and again when it is gone."""
+
+    def __init__(self, lost: Callable[[], None]) -> None:
+        """``lost`` is called when it is gone: its workers are finishing their calls then, and take no new ones."""
+        self._on_lost = lost
+        self._server: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._forks = asyncio.Lock()
+        self._forked: asyncio.Future[Process] | None = None
+        self._processes: dict[int, Process] = {}
+
+    def __repr__(self) -> str:
+        return f"<ForkServer {self._server.pid if self._server else 'not started'}, {len(self._processes)} workers>"
+
+    def start(self) -> None:
+        """Begin its imports. Returns at once."""
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._server = subprocess.Popen(
+                [sys.executable, "-P", "-c", _PROGRAM, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        ours.send(json.dumps(sys.path).encode())
+        ours.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        self._control = ours
+        loop.add_reader(ours, self._told)
+
+    async def fork(self, launch: Launch, descriptors: Sequence[int]) -> Process:
+        """A new worker with these descriptors. Raises Unavailable when there is none in time."""
+        async with self._forks:
+            if self._control is None:
+                self.start()
+            assert self._control is not None
+            self._forked = asyncio.get_running_loop().create_future()
+            try:
+                socket.send_fds(self._control, [launch.encode()], list(descriptors))
+                return await asyncio.wait_for(self._forked, FORK_DEADLINE_S)
+            except TimeoutError as error:
+                self._lose("did not fork in time")
+                raise Unavailable(f"the fork server did not fork within {FORK_DEADLINE_S:g} s") from error
+            except OSError as error:
+                self._lose(str(error))
+                raise Unavailable(f"the fork server is gone: {error}") from error
+            finally:
+                self._forked = None
+
+    async def stop(self) -> None:
+        """It ends by itself once it sees us go and has no workers left."""
+        server = self._server
+        self._hang_up()
+        if server is not None:
+            await asyncio.to_thread(server.wait)
+
+    def _told(self) -> None:
+        """Something from the server: a fork done, a worker's end, its own end."""
+        assert self._control is not None
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._control, MOST_BYTES, 1)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lose(str(error))
+            return
+        if not data:
+            self._lose("ended")
+            return
+        _, pid, *status = json.loads(data)
+        if status:
+            process = self._processes.pop(pid, None)
+            if process is not None:
+                process.end(how_ended(status[0]))
+            return
+        process = self._processes[pid] = Process(pid, descriptors[0])
+        if self._forked is not None and not self._forked.done():
+            self._forked.set_result(process)
+        else:
+            process.kill()  # nobody waits for it any more
+
+    def _lose(self, why: str) -> None:
+        """The server is gone, or as good as gone, which is its workers' signal to finish."""
+        log.warning("the gateway's fork server is gone; the next worker starts another", why=why)
+        server = self._server
+        self._hang_up()
+        if server is not None:
+            server.kill()
+            server.wait()
+        processes, self._processes = self._processes, {}
+        for process in processes.values():
+            process.watch()
+        if self._forked is not None and not self._forked.done():
+            self._forked.set_exception(Unavailable("the fork server ended"))
+        self._on_lost()
+
+    def _hang_up(self) -> None:
+        if self._control is not None:
+            asyncio.get_running_loop().remove_reader(self._control)
+            self._control.close()
+        self._control = self._server = None

@@ -1,0 +1,45 @@
+"""What a worker is started with, as the fork server is told it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+
+from gateway.settings import GatewaySettings
+from runtime.basic_auth import Credentials
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """``number`` counts the worker's place, from 1; its replacement has the same one."""
+
+    number: int
+    settings: GatewaySettings
+    credentials: Credentials | None
+
+    def encode(self) -> bytes:
+        credentials = self.credentials and [self.credentials.user, self.credentials.password]
+        return json.dumps([self.number, dataclasses.asdict(self.settings), credentials]).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Launch:
+        number, settings, credentials = json.loads(data)
+        return cls(number, GatewaySettings(**settings), Credentials(*credentials) if credentials else None)
+
+
+def share(settings: GatewaySettings, workers: int) -> GatewaySettings:
+    """One worker's part of what is bounded for the whole gateway; parts are rounded up."""
+
+    def part(total: int) -> int:
+        return -(-total // workers)
+
+    return dataclasses.replace(
+        settings,
+        workers=1,
+        sharers=workers,
+        max_connections=part(settings.max_connections),
+        max_held=part(settings.max_held),
+        max_held_per_function=part(settings.max_held_per_function),
+        max_held_bytes=part(settings.max_held_bytes),
+    )

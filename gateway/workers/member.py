@@ -1,0 +1,182 @@
+"""One worker as the master sees it: its process, its channel, the numbers it has told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import socket
+from collections.abc import Coroutine, Mapping
+from typing import Any, Protocol
+
+import structlog
+
+from gateway.workers.fork_server import ForkServer, Process
+from gateway.workers.launch import Launch
+from gateway.workers.messages import Channel, Kind, Message
+from gateway.workers.totals import Told
+from runtime.errors import Unavailable
+from scaler.core.vocabulary import FunctionRef
+
+POLL_S = 1.0
+HUNG_LOOKS = 10
+"""In so many parts it is waited for an answer."""
+
+READY_MARGIN_S = 20.0
+"""How long a start may take beyond its wait for the provider."""
+
+STOP_MARGIN_S = 3.0
+"""What stopping may take beyond the grace of the calls in flight."""
+
+log = structlog.get_logger(__name__)
+
+
+class Master(Protocol):
+    """What a worker needs from those above it."""
+
+    hung_after_s: float
+    """A worker that does not answer for so long answers no caller either: it is killed."""
+
+    def gone(self, functions: list[FunctionRef]) -> None:
+        """A worker has heard that these were deleted."""
+
+    async def counts(self) -> Mapping[str, float]:
+        """Calls answered by all workers, by function."""
+
+
+class Member:
+    """Started by ``Member.start``; over when ``over`` is set: its process has ended, its last words are read."""
+
+    def __init__(self, launch: Launch, process: Process, channel: Channel, master: Master) -> None:
+        self.launch, self.process = launch, process
+        self.told = Told()
+        self.over = asyncio.Event()
+        self.why = ""
+        """How it ended."""
+        self._channel, self._master = channel, master
+        self._ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._questions = itertools.count(1)
+        self._asked: dict[int, asyncio.Future[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reading = self._spawn(self._read())
+        self._spawn(self._poll())
+        self._spawn(self._end())
+
+    def __repr__(self) -> str:
+        return f"<Member {self.launch.number} {self.process!r}>"
+
+    @classmethod
+    async def start(cls, forks: ForkServer, launch: Launch, listener: socket.socket, master: Master) -> Member:
+        """Raises Unavailable when there is no process."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                process = await forks.fork(launch, [listener.fileno(), theirs.fileno()])
+            except BaseException:
+                ours.close()
+                raise
+        return cls(launch, process, await Channel.over(ours), master)
+
+    async def ready(self) -> str:
+        """Return once it serves, with an empty text; or with why it does not."""
+        ended = asyncio.ensure_future(self.over.wait())
+        limit_s = self.launch.settings.first_snapshot_s + READY_MARGIN_S
+        first: list[asyncio.Future[Any]] = [self._ready, ended]
+        try:
+            await asyncio.wait(first, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ended.cancel()
+        if self._ready.done():
+            return self._ready.result()
+        if not self.over.is_set():
+            self.kill(f"was not ready within {limit_s:g} s")
+            await self.over.wait()
+        return self.why
+
+    async def numbers(self, deadline_s: float | None) -> None:
+        """Return once ``told`` is as of now, or the worker is over. Raises Unavailable when it does not answer."""
+        number = next(self._questions)
+        answer = self._asked[number] = asyncio.get_running_loop().create_future()
+        if self._reading.done():
+            answer.set_result(None)
+        self._channel.send(Message(Kind.ASK, number))
+        try:
+            await asyncio.wait_for(answer, deadline_s)
+        except TimeoutError as error:
+            who = f"worker {self.launch.number} (process {self.process.pid})"
+            raise Unavailable(f"{who} did not tell its numbers within {deadline_s} s") from error
+        finally:
+            del self._asked[number]
+
+    async def stop(self) -> None:
+        """Let it finish its calls; kill it when that takes longer than it may."""
+        self._channel.send(Message(Kind.STOP))
+        try:
+            await asyncio.wait_for(self.over.wait(), self.launch.settings.grace_s + STOP_MARGIN_S)
+        except TimeoutError:
+            self.kill("did not stop in time")
+            await self.over.wait()
+
+    def kill(self, why: str) -> None:
+        self.why = self.why or why
+        self.process.kill()
+
+    async def _read(self) -> None:
+        while (message := await self._channel.receive()) is not None:
+            match message.kind:
+                case Kind.ROWS:
+                    gone = self.told.rows(message.content)
+                    if gone:
+                        self._master.gone(gone)
+                case Kind.NUMBERS:
+                    self.told.summary(message.content)
+                    self._answered(message.number)
+                case Kind.ASK_COUNTS:
+                    self._spawn(self._tell_counts(message.number))
+                case Kind.READY:
+                    self._serves("")
+                case Kind.FAILED:
+                    self.why = self.why or str(message.content["why"])
+                    self._serves(self.why)
+        for number in self._asked:
+            self._answered(number)
+
+    def _serves(self, problem: str) -> None:
+        if not self._ready.done():
+            self._ready.set_result(problem)
+
+    def _answered(self, number: int) -> None:
+        answer = self._asked.get(number)
+        if answer is not None and not answer.done():
+            answer.set_result(None)
+
+    async def _poll(self) -> None:
+        """Its numbers, so that little is lost when it dies; and whether it still answers, once it has begun to."""
+        await asyncio.wait([self._ready])
+        while True:
+            asking = self._spawn(self.numbers(None))
+            # In parts, so that a pause of our own is not taken for one of the worker's: its answer is read in between.
+            for _ in range(HUNG_LOOKS):
+                await asyncio.wait([asking], timeout=self._master.hung_after_s / HUNG_LOOKS)
+            if not asking.done():
+                self.kill(f"did not answer for {self._master.hung_after_s:g} s")
+            await asyncio.sleep(POLL_S)
+
+    async def _tell_counts(self, number: int) -> None:
+        self._channel.send(Message(Kind.COUNTS, number, await self._master.counts()))
+
+    async def _end(self) -> None:
+        how = await asyncio.shield(self.process.ended)
+        await asyncio.wait([self._reading])
+        self.why = f"{self.why}: {how}" if self.why else how
+        for task in self._tasks - {asyncio.current_task()}:
+            task.cancel()
+        with contextlib.suppress(ConnectionError):
+            await self._channel.close()
+        self.over.set()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=f"gateway worker {self.launch.number}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

@@ -1,0 +1,197 @@
+"""The master as a Service: one place per worker, the port they share, the numbers of all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+
+from gateway.open_files import raise_limit
+from gateway.settings import BACKLOG, GatewaySettings
+from gateway.workers.exposition import merged_exposition
+from gateway.workers.fork_server import ForkServer
+from gateway.workers.launch import Launch, share
+from gateway.workers.listeners import bind_shared, close_all
+from gateway.workers.member import Member
+from gateway.workers.slot import Slot
+from gateway.workers.totals import Merged, Totals
+from runtime.asgi_server import AsgiServer
+from runtime.basic_auth import Credentials
+from runtime.errors import Unavailable, Unsupported
+from scaler.core.vocabulary import FunctionRef
+
+SCRAPE_DEADLINE_S = 1.5
+"""Shorter than what the idler gives a gateway, so that it learns why."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolDeps:
+    """``credentials`` as in GatewayDeps. The clock is always the machine's: several processes have no other."""
+
+    credentials: Credentials | None
+    registry: CollectorRegistry
+    hung_after_s: float = 10.0
+    """How long a worker may leave the master without an answer before it is killed."""
+
+
+class WorkerPool:
+    """See ``runtime.service.Service``."""
+
+    name = "gateway"
+
+    def __init__(self, settings: GatewaySettings, deps: PoolDeps, workers: int) -> None:
+        self._settings = settings
+        self._deps = deps
+        self._share = share(settings, workers)
+        self._workers = workers
+        self.hung_after_s = deps.hung_after_s
+        self._port = settings.port
+        self._renew = asyncio.Event()
+        self._forks = ForkServer(self.renew)
+        self._totals = Totals()
+        self._living: list[Member] = []
+        self._folds: set[asyncio.Task[None]] = set()
+        self._slots: list[Slot] = []
+        self._keepers: list[asyncio.Task[None]] = []
+        self._stack = contextlib.AsyncExitStack()
+        self._metrics = AsgiServer(
+            merged_exposition(deps.registry, self.collect, self._obstacle),
+            name="gateway metrics",
+            host=settings.metrics_host,
+            port=settings.metrics_port,
+            grace_s=1.0,
+        )
+
+    def __repr__(self) -> str:
+        return f"<WorkerPool {self._settings.host}:{self._port} {self._living}>"
+
+    @property
+    def port(self) -> int:
+        """The public port really bound, also when 0 was asked for."""
+        return self._port
+
+    @property
+    def metrics_port(self) -> int:
+        return self._metrics.port
+
+    def pids(self) -> dict[int, list[int]]:
+        """The processes at each place: one, and more while one is being replaced."""
+        places: dict[int, list[int]] = {}
+        for member in self._living:
+            places.setdefault(member.launch.number, []).append(member.process.pid)
+        return places
+
+    def serving(self) -> set[int]:
+        """The places whose worker serves."""
+        return {slot.number for slot in self._slots if slot.filled}
+
+    def renew(self) -> None:
+        """Replace every worker, one after the other; each finishes its calls. Returns at once."""
+        self._renew.set()
+
+    async def collect(self) -> Merged:
+        """All numbers as of now. Raises Unavailable when a worker does not answer, or there is none."""
+        if not self._living:
+            raise Unavailable("no worker of the gateway is running")
+        await asyncio.gather(*(member.numbers(SCRAPE_DEADLINE_S) for member in self._living))
+        living = [member.told for member in self._living]
+        self._totals.tidy(living)
+        return self._totals.merged(living)
+
+    # For the workers.
+
+    def gone(self, functions: list[FunctionRef]) -> None:
+        self._totals.forget(functions)
+
+    async def counts(self) -> Mapping[str, float]:
+        """Calls answered by function; empty when that cannot be known now."""
+        try:
+            merged = await self.collect()
+        except Unavailable:
+            return {}
+        return {function.label: float(function.metrics.answered) for function in merged.table}
+
+    # Life.
+
+    async def start(self) -> None:
+        """Raises Unavailable with the first worker's reason when none comes up."""
+        async with contextlib.AsyncExitStack() as stack:
+            await self._start(stack)
+            self._stack = stack.pop_all()
+
+    async def stop(self) -> None:
+        await self._stack.aclose()
+
+    async def wait(self) -> None:
+        """Workers that end are replaced, so this ends only by an error of our own."""
+        done, _ = await asyncio.wait(self._keepers, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+        """Stopped in reverse: the port closes, workers finish their calls, then the rest."""
+        settings = self._settings
+        if sys.platform != "linux":
+            raise Unsupported("several workers need Linux, which deals connections out among them; use --workers 1")
+        raise_limit(self._share.max_connections)  # workers inherit it
+        listeners = bind_shared(settings.host, settings.port, self._workers)
+        stack.callback(close_all, listeners)
+        self._port = int(listeners[0].getsockname()[1])
+        stack.push_async_callback(self._forks.stop)
+        self._forks.start()
+        await self._metrics.start()
+        stack.push_async_callback(self._metrics.stop)
+        for listener in listeners:
+            listener.listen(BACKLOG)
+        stack.push_async_callback(self._stop_workers)
+        stack.callback(close_all, listeners)
+        slots = self._slots = [Slot(number, listener, self._hire) for number, listener in enumerate(listeners, 1)]
+        stack.push_async_callback(self._stop_keeping)
+        problems = await asyncio.gather(*(slot.start() for slot in slots))
+        if all(problems):
+            raise Unavailable(f"no worker of the gateway came up: {problems[0]}")
+        self._keepers = [asyncio.create_task(slot.keep(), name=f"gateway place {slot.number}") for slot in slots]
+        self._keepers.append(asyncio.create_task(self._renew_on_request(slots), name="gateway renewals"))
+
+    async def _hire(self, number: int, listener: socket.socket) -> Member:
+        launch = Launch(number, self._share, self._deps.credentials)
+        member = await Member.start(self._forks, launch, listener, self)
+        self._living.append(member)
+        task = asyncio.create_task(self._fold(member), name=f"gateway worker {number} over")
+        self._folds.add(task)
+        task.add_done_callback(self._folds.discard)
+        return member
+
+    async def _fold(self, member: Member) -> None:
+        await member.over.wait()
+        self._totals.fold(member.told)
+        self._living.remove(member)
+
+    def _obstacle(self) -> str | None:
+        return None if self.serving() else "no worker of the gateway serves"
+
+    async def _renew_on_request(self, slots: list[Slot]) -> None:
+        while True:
+            await self._renew.wait()
+            self._renew.clear()
+            for slot in slots:
+                await slot.renew()
+
+    async def _stop_keeping(self) -> None:
+        for task in self._keepers:
+            task.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+
+    async def _stop_workers(self) -> None:
+        await asyncio.gather(*(member.stop() for member in self._living))
+        await asyncio.gather(*self._folds)
+
+
+def build(settings: GatewaySettings, deps: PoolDeps, workers: int) -> WorkerPool:
+    """A Service; nothing is opened before its start."""
+    return WorkerPool(settings, deps, workers)

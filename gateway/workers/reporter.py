@@ -1,0 +1,94 @@
+"""A worker's numbers as messages: of thousands of functions only those that something happened to meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from gateway.plane import Plane
+from gateway.route import Route
+from gateway.workers.messages import Kind, Message, Row
+from scaler.core import catalogue
+
+ROWS_AT_ONCE = 100
+"""Calls are served between two messages of so many functions."""
+
+
+class Reporter:
+    """Remembers what it has told. ``plane`` is None until there is one."""
+
+    def __init__(self, plane: Callable[[], Plane | None], registry: CollectorRegistry) -> None:
+        self._plane = plane
+        self._registry = registry
+        self._told: dict[Route, tuple[Any, ...]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Reporter {len(self._told)} functions told>"
+
+    def tell_all(self) -> None:
+        """The next report tells of every function, whatever was told before."""
+        self._told.clear()
+
+    async def report(self, number: int) -> AsyncIterator[Message]:
+        """What is gone and rows, in as many messages as it takes, then what is true of the worker as a whole."""
+        plane = self._plane()
+        routes = list(plane.table) if plane is not None else []
+        gone = self._forget_all_but(routes)
+        if gone:
+            yield Message(Kind.ROWS, number, {"gone": gone, "rows": []})
+        for at in range(0, len(routes), ROWS_AT_ONCE):
+            rows = [_row(route) for route in routes[at : at + ROWS_AT_ONCE] if self._is_news(route)]
+            if rows:
+                yield Message(Kind.ROWS, number, {"gone": [], "rows": rows})
+            await asyncio.sleep(0)
+        yield Message(
+            Kind.NUMBERS,
+            number,
+            {
+                "connected": plane is not None and plane.table.connected,
+                "unknown": plane.unknown.metrics.as_numbers() if plane is not None else None,
+                "decisions": self._decisions(),
+            },
+        )
+
+    def _forget_all_but(self, routes: list[Route]) -> list[list[str]]:
+        """Functions that are deleted, or deleted and deployed again: their counters began anew."""
+        left = set(routes)
+        gone = [route for route in self._told if route not in left]
+        for route in gone:
+            del self._told[route]
+        return [[route.ref.namespace, route.ref.name] for route in gone]
+
+    def _is_news(self, route: Route) -> bool:
+        """Everything counted is counted between the beginning and the end of a call, and both move ``last_active``."""
+        metrics = route.metrics
+        mark = (metrics.last_active, route.desired, len(route.ready), route.policy)
+        if not metrics.in_flight and self._told.get(route) == mark:
+            return False
+        # With calls in flight the next report must look again, whatever the mark.
+        self._told[route] = () if metrics.in_flight else mark
+        return True
+
+    def _decisions(self) -> list[tuple[str, str, float]]:
+        families = self._registry.restricted_registry([catalogue.DECISIONS.name]).collect()
+        samples = [
+            sample for family in families for sample in family.samples if sample.name == catalogue.DECISIONS.name
+        ]
+        return [(sample.labels["writer"], sample.labels["reason"], sample.value) for sample in samples]
+
+
+def _row(route: Route) -> Row:
+    return Row(
+        namespace=route.ref.namespace,
+        name=route.ref.name,
+        numbers=route.metrics.as_numbers(),
+        desired=route.desired,
+        ready=len(route.ready),
+        least=route.policy.min,
+        most=route.policy.max,
+        scaling_type=route.policy.type,
+        target=route.policy.target,
+    )

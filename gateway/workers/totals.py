@@ -1,0 +1,136 @@
+"""The workers' numbers added up, those of dead ones included: counters never fall."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.call_metrics import CallMetrics
+from gateway.workers.messages import Row
+from scaler.core.policy import ScalePolicy
+from scaler.core.vocabulary import FunctionRef
+
+UNKNOWN = FunctionRef("", "_unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One function over all workers, as the collector wants it. ``ready`` has as many members as there are replicas."""
+
+    ref: FunctionRef
+    metrics: CallMetrics
+    desired: int = 0
+    ready: range = range(0)
+    policy: ScalePolicy = field(default_factory=ScalePolicy)
+
+    @property
+    def label(self) -> str:
+        return str(self.ref)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    functions: tuple[Function, ...]
+    connected: bool
+
+    def __iter__(self) -> Iterator[Function]:
+        return iter(self.functions)
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What the gateway as a whole says of itself."""
+
+    table: Table
+    unknown: Function
+    decisions: Mapping[tuple[str, str], float]
+
+
+class Told:
+    """What one worker has told so far. What it told last is what counts when it dies."""
+
+    def __init__(self) -> None:
+        self.functions: dict[FunctionRef, Row] = {}
+        self.unknown = CallMetrics(last_active=0.0)
+        self.decisions: Counter[tuple[str, str]] = Counter()
+        self.connected = False
+
+    def __repr__(self) -> str:
+        return f"<Told {len(self.functions)} functions>"
+
+    def rows(self, content: Mapping[str, Any]) -> list[FunctionRef]:
+        """Take in rows; returns the functions that the worker no longer has, or has anew."""
+        gone = [FunctionRef(*names) for names in content["gone"]]
+        for ref in gone:
+            self.functions.pop(ref, None)
+        for values in content["rows"]:
+            row = Row(*values)
+            self.functions[FunctionRef(row.namespace, row.name)] = row
+        return gone
+
+    def summary(self, content: Mapping[str, Any]) -> None:
+        self.connected = content["connected"]
+        self.decisions = Counter({(writer, reason): count for writer, reason, count in content["decisions"]})
+        if content["unknown"] is not None:
+            self.unknown = CallMetrics(last_active=0.0)
+            self.unknown.add(content["unknown"])
+
+
+class Totals:
+    """``base`` is what workers had counted that are no more."""
+
+    def __init__(self) -> None:
+        self._base: dict[FunctionRef, CallMetrics] = {}
+        self._unknown = CallMetrics(last_active=0.0)
+        self._decisions: Counter[tuple[str, str]] = Counter()
+
+    def __repr__(self) -> str:
+        return f"<Totals of dead workers: {len(self._base)} functions>"
+
+    def fold(self, told: Told) -> None:
+        """A worker has ended: what it counted stays, what it was doing is over."""
+        for ref, row in told.functions.items():
+            metrics = self._base.setdefault(ref, CallMetrics(last_active=0.0))
+            metrics.add(row.numbers)
+            metrics.in_flight = metrics.held = 0
+        self._unknown.add(told.unknown.as_numbers())
+        self._decisions.update(told.decisions)
+
+    def forget(self, gone: Iterable[FunctionRef]) -> None:
+        """These functions were deleted."""
+        for ref in gone:
+            self._base.pop(ref, None)
+
+    def tidy(self, living: Sequence[Told]) -> None:
+        """Forget functions that were deleted while the workers that knew them died."""
+        if any(told.connected for told in living):
+            listed = {ref for told in living for ref in told.functions}
+            self.forget([ref for ref in self._base if ref not in listed])
+
+    def merged(self, living: Sequence[Told]) -> Merged:
+        """Everything as if one process had counted it; functions are those that a living worker lists."""
+        rows: dict[FunctionRef, list[Row]] = {}
+        # The scale is told by a worker that hears of changes, wherever there is one.
+        for told in sorted(living, key=lambda told: not told.connected):
+            for ref, row in told.functions.items():
+                rows.setdefault(ref, []).append(row)
+        unknown = CallMetrics(last_active=0.0)
+        for metrics in (self._unknown, *(told.unknown for told in living)):
+            unknown.add(metrics.as_numbers())
+        decisions = sum((told.decisions for told in living), start=self._decisions.copy())
+        functions = tuple(self._function(ref, those) for ref, those in rows.items())
+        connected = bool(living) and all(told.connected for told in living)
+        return Merged(Table(functions, connected), Function(UNKNOWN, unknown), decisions)
+
+    def _function(self, ref: FunctionRef, rows: Sequence[Row]) -> Function:
+        metrics = CallMetrics(last_active=0.0)
+        base = self._base.get(ref)
+        if base is not None:
+            metrics.add(base.as_numbers())
+        for row in rows:
+            metrics.add(row.numbers)
+        scale = rows[0]
+        policy = ScalePolicy(min=scale.least, max=scale.most, type=scale.scaling_type, target=scale.target)
+        return Function(ref, metrics, scale.desired, range(scale.ready), policy)

@@ -1,0 +1,147 @@
+"""What a worker process is: a gateway on a socket it was given, and a desk that answers the master's questions."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+import sys
+from collections.abc import Mapping
+
+import structlog
+import uvloop
+from prometheus_client import CollectorRegistry
+
+from gateway.service import Gateway, GatewayDeps, Place
+from gateway.workers.launch import Launch
+from gateway.workers.messages import Channel, Kind, Message
+from gateway.workers.reporter import Reporter
+from runtime import logs
+from runtime.clock import SystemClock
+from runtime.errors import SpringtideError
+from runtime.service import run as run_services
+from runtime.service import stop_signals
+
+COUNTS_DEADLINE_S = 2.0
+
+
+def run(launch: Launch, listener: socket.socket, connection: socket.socket) -> int:
+    """Serve until the master says stop, or is gone; the process's exit status."""
+    logs.configure(stream=sys.stderr)
+    structlog.contextvars.bind_contextvars(worker=launch.number)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(launch, listener, connection))
+
+
+async def _serve(launch: Launch, listener: socket.socket, connection: socket.socket) -> int:
+    channel = await Channel.over(connection)
+    until = asyncio.Event()
+    registry = CollectorRegistry()
+    desk = Desk(channel)
+    gateway = Gateway(
+        launch.settings,
+        GatewayDeps(credentials=launch.credentials, registry=registry, clock=SystemClock()),
+        Place(listener, counts=desk),
+    )
+    desk.reports(Reporter(lambda: gateway.plane_if_started, registry))
+    with stop_signals(until):
+        try:
+            await run_services([desk, gateway, _Ready(channel)], until=until)
+        except (SpringtideError, OSError) as error:
+            channel.send(Message(Kind.FAILED, content={"why": str(error)}))
+            return 1
+        finally:
+            await channel.close()
+    return 0
+
+
+class Desk:
+    """Answers the master from the first moment to the last, while the gateway starts and drains as well."""
+
+    name = "desk"
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._reporter: Reporter | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._questions = itertools.count(1)
+        self._asked: dict[int, asyncio.Future[Mapping[str, float]]] = {}
+        self._stopped = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Desk {len(self._asked)} questions open>"
+
+    def reports(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._attend(), name="desk")
+
+    async def wait(self) -> None:
+        """Returns when the master says stop or is gone."""
+        assert self._task is not None
+        await self._stopped.wait()
+        if self._task.done():
+            self._task.result()
+
+    async def stop(self) -> None:
+        """The last numbers, when the gateway has finished its calls."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            assert self._reporter is not None
+            self._reporter.tell_all()
+            await self._report(0)
+
+    async def counts(self) -> Mapping[str, float]:
+        """Calls answered by all workers (InvocationCounts)."""
+        number = next(self._questions)
+        answer = self._asked[number] = asyncio.get_running_loop().create_future()
+        self._channel.send(Message(Kind.ASK_COUNTS, number))
+        try:
+            return await asyncio.wait_for(answer, COUNTS_DEADLINE_S)
+        except TimeoutError:
+            return {}
+        finally:
+            del self._asked[number]
+
+    async def _attend(self) -> None:
+        try:
+            while (message := await self._channel.receive()) is not None:
+                await self._answer(message)
+        finally:
+            self._stopped.set()
+
+    async def _answer(self, message: Message) -> None:
+        if message.kind is Kind.ASK:
+            await self._report(message.number)
+        elif message.kind is Kind.COUNTS:
+            answer = self._asked.get(message.number)
+            if answer is not None and not answer.done():
+                answer.set_result(message.content)
+        elif message.kind is Kind.STOP:
+            self._stopped.set()
+
+    async def _report(self, number: int) -> None:
+        assert self._reporter is not None
+        async for message in self._reporter.report(number):
+            self._channel.send(message)
+            await self._channel.flush()
+
+
+class _Ready:
+    """Last in the list of services: started when everything before it is."""
+
+    name = "ready"
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    async def start(self) -> None:
+        self._channel.send(Message(Kind.READY))
+
+    async def stop(self) -> None:
+        pass
+
+    async def wait(self) -> None:
+        await asyncio.Event().wait()

@@ -1,0 +1,70 @@
+"""A data plane that stops: what is under way is answered, and nothing is cut that could be."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.gateway.harness import Conversation, data_plane, echo, get, replica, response, run
+
+GRACE_S = 15.0
+
+
+def test_request_on_its_way_over_a_kept_connection_is_answered_and_told_to_close() -> None:
+    async def scenario() -> None:
+        async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
+            gateway.publish("echo", [server])
+            first = await caller.get()
+            assert "connection" not in first.headers
+
+            stopping = asyncio.create_task(gateway.plane.drain(GRACE_S))
+            await gateway.until(lambda: gateway.plane.stopping)
+            last = await caller.get()
+
+            assert (last.status, last["connection"]) == (200, "close")
+            assert await caller.rest() == b""
+            await stopping
+
+    run(scenario())
+
+
+def test_kept_connection_that_carries_nothing_is_closed() -> None:
+    async def scenario() -> None:
+        async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
+            gateway.publish("echo", [server])
+            await caller.get()
+
+            await gateway.plane.drain(GRACE_S)
+
+            assert await caller.rest() == b""
+
+    run(scenario())
+
+
+def test_held_call_and_call_under_way_are_answered_and_told_to_close() -> None:
+    async def scenario() -> None:
+        go_on = asyncio.Event()
+
+        async def slow(conversation: Conversation) -> None:
+            while True:
+                await conversation.request()
+                await go_on.wait()
+                await conversation.send(response())
+
+        async with data_plane() as gateway, replica(slow, max_inflight=1) as server:
+            gateway.publish("echo", [server])
+            async with gateway.connect() as one, gateway.connect() as two:
+                await one.send(get())
+                await server.heads.acquire()
+                await two.send(get())
+                await gateway.until(lambda: gateway.route().metrics.held == 1)
+
+                stopping = asyncio.create_task(gateway.plane.drain(GRACE_S))
+                await gateway.until(lambda: gateway.plane.stopping)
+                go_on.set()
+
+                for caller in (one, two):
+                    answer = await caller.answer()
+                    assert (answer.status, answer["connection"]) == (200, "close")
+                await stopping
+
+    run(scenario())

@@ -1,0 +1,244 @@
+"""The gateway with two workers as the process a user starts: how it ends, and what outlives what."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import pty
+import resource
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway import open_files
+from provider.api import ProviderApiDeps, ProviderApiSettings
+from provider.api import build as build_provider
+from provider.memory import MemoryProvider
+from provider.spec import FunctionSpec
+from scaler.core.vocabulary import FunctionRef
+from scaler.endpoint_stream import Endpoint
+from tests.gateway.harness import Conversation, Replica, client, get, response, run, until
+from tests.gateway.pooled import ECHO, gone
+
+ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def children(pid: int) -> list[int]:
+    with contextlib.suppress(FileNotFoundError):
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
+def popen(words: list[str], log: Path, terminal: int | None = None) -> subprocess.Popen[bytes]:
+    """``springtide gateway`` in a session of its own, which ``terminal`` controls."""
+    program = "import os, runpy, sys; {}sys.argv[0] = 'suite'; runpy.run_module('suite', run_name='__main__')"
+    # A session leader's first terminal becomes its controlling one.
+    take = "os.close(os.open(os.ttyname(0), os.O_RDWR)); " if terminal is not None else ""
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-c", program.format(take), "gateway", "--no-basic-auth", *words],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL if terminal is None else terminal,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+class Started:
+    """``go_on`` lets the replica answer."""
+
+    def __init__(self, port: int, server: Replica, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.port, self.server, self.process, self.log = port, server, process, log
+        self.go_on = asyncio.Event()
+
+    def below(self) -> list[int]:
+        """The fork server and the workers."""
+        forks = children(self.process.pid)
+        return forks + [worker for fork in forks for worker in children(fork)]
+
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+    async def ended(self) -> int:
+        return await asyncio.to_thread(self.process.wait)
+
+
+@contextlib.asynccontextmanager
+async def started(folder: Path, *, terminal: int | None = None) -> AsyncIterator[Started]:
+    """``springtide gateway --workers 2``, serving, in front of a replica that answers when it is told to."""
+    suite: Started
+
+    async def waits(conversation: Conversation) -> None:
+        await conversation.request()
+        await suite.go_on.wait()
+        await conversation.send(response(b"late"))
+
+    async def replica(_: FunctionRef, instance: str) -> Endpoint:
+        return Endpoint(instance, "127.0.0.1", server.port)
+
+    server = Replica(waits)
+    await server.start()
+    provider = MemoryProvider(start_replica=replica)
+    await provider.deploy(FunctionSpec(ref=ECHO, image="any"))
+    api = build_provider(ProviderApiSettings(port=0), ProviderApiDeps(provider=provider, credentials=None))
+    await api.start()
+    port, log = free_port(), folder / "log"
+    flags = {"--port": port, "--metrics-port": free_port(), "--provider-url": f"http://127.0.0.1:{api.port}"}
+    words = [str(word) for flag in flags.items() for word in flag]
+    process = popen(["--workers", "2", "--grace", "5s", *words], log, terminal)
+    suite = Started(port, server, process, log)
+    try:
+        await until(lambda: sum("serves" in event["event"] for event in suite.events()) == 2)
+        yield suite
+    finally:
+        process.kill()
+        process.wait()
+        await api.stop()
+        await provider.aclose()
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("number", "group"),
+    [
+        pytest.param(signal.SIGTERM, False, id="a manager stops the master"),
+        pytest.param(signal.SIGTERM, True, id="a manager stops the whole group"),
+        pytest.param(signal.SIGINT, True, id="ctrl-c on a terminal"),
+    ],
+)
+def test_call_in_flight_is_answered_when_the_process_is_asked_to_end(
+    tmp_path: Path, number: signal.Signals, group: bool
+) -> None:
+    async def scenario() -> None:
+        async with started(tmp_path) as suite, client(suite.port) as caller:
+            below = suite.below()
+            assert len(below) == 3
+            await caller.send(get())
+            await suite.server.heads.acquire()
+            if group:
+                os.killpg(suite.process.pid, number)
+            else:
+                suite.process.send_signal(number)
+            suite.go_on.set()
+
+            assert (await caller.answer()).body == b"late"
+            assert await suite.ended() == 0
+            for pid in below:
+                await gone(pid)
+
+    run(scenario())
+
+
+def test_every_process_ends_when_the_master_is_killed_and_calls_are_answered_before(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with started(tmp_path) as suite, client(suite.port) as caller:
+            below = suite.below()
+            await caller.send(get())
+            await suite.server.heads.acquire()
+            suite.process.kill()
+            suite.go_on.set()
+
+            assert (await caller.answer()).body == b"late"
+            for pid in below:
+                await gone(pid)
+            with pytest.raises(OSError, match=r"Connect call failed|refused"):
+                await asyncio.open_connection("127.0.0.1", suite.port)
+
+    run(scenario())
+
+
+def test_hang_up_renews_the_workers(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with started(tmp_path) as suite:
+            suite.go_on.set()
+            forks, *first = suite.below()
+            suite.process.send_signal(signal.SIGHUP)
+            await until(lambda: len(children(forks)) == 2 and not set(children(forks)) & set(first))
+
+            async with client(suite.port) as caller:
+                assert (await caller.get()).body == b"late"
+            suite.process.terminate()
+            assert await suite.ended() == 0
+
+    run(scenario())
+
+
+def test_hang_up_because_the_terminal_is_gone_ends_the_process(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        ours, theirs = pty.openpty()
+        async with started(tmp_path, terminal=theirs) as suite:
+            os.close(theirs)
+            os.close(ours)
+
+            assert await suite.ended() == 0
+
+    run(scenario())
+
+
+def test_workers_say_which_they_are_in_the_masters_log(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with started(tmp_path) as suite:
+            _, first, _ = suite.below()
+            os.kill(first, signal.SIGKILL)
+            await until(lambda: sum("serves" in event["event"] for event in suite.events()) == 3)
+
+            ends = [event for event in suite.events() if event["event"] == "a gateway worker ended"]
+            assert [(end["process"], end["why"]) for end in ends] == [(first, "SIGKILL")]
+
+    run(scenario())
+
+
+def test_one_worker_is_one_process(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        port, metrics = free_port(), free_port()
+        words = ["--port", str(port), "--metrics-port", str(metrics), "--provider-url", "http://127.0.0.1:1"]
+        process = popen(["--workers", "1", *words], tmp_path / "log")
+        try:
+            async with httpx.AsyncClient() as http:
+                while True:
+                    with contextlib.suppress(httpx.ConnectError):
+                        assert (await http.get(f"http://127.0.0.1:{port}/function/none")).status_code == 503
+                        break
+                    await asyncio.sleep(0.01)
+
+            assert children(process.pid) == []
+        finally:
+            process.terminate()
+            assert await asyncio.to_thread(process.wait) == 0
+
+    run(scenario())
+
+
+def test_open_files_are_raised_to_what_is_allowed_and_too_few_are_told(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    program = (
+        "import resource, sys; from gateway.open_files import raise_limit; raise_limit(int(sys.argv[1]));"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    )
+
+    def told(max_connections: int) -> list[str]:
+        limited = ["prlimit", f"--nofile={min(256, soft)}:{min(2048, hard)}", sys.executable, "-c", program]
+        answer = subprocess.run([*limited, str(max_connections)], cwd=ROOT, capture_output=True, text=True, check=True)
+        return answer.stdout.splitlines()
+
+    enough = min(2048, hard) - open_files.SPARE
+    assert told(enough) == [str(min(2048, hard))]
+    warning, limit = told(enough + 1)
+    assert "fewer callers than max_connections" in warning
+    assert limit == str(min(2048, hard))
