@@ -1,0 +1,49 @@
+"""A stream of bytes as lines, with a bound on how long one may be, and JSON either way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterable
+from typing import Any
+
+from runtime.errors import Unavailable
+
+MOST_LINE_BYTES = 16 * 1024 * 1024
+"""An object is at most 1.5 MiB in etcd and a few times that as JSON."""
+
+MOST_LOG_LINE_BYTES = 256 * 1024
+
+
+async def split(chunks: AsyncIterable[bytes], what: str, *, cut: bool = False) -> AsyncGenerator[bytes, None]:
+    """Each line without its end; an unfinished last one too. A line beyond the bound is an error, or with ``cut``
+    loses its tail."""
+    most = MOST_LOG_LINE_BYTES if cut else MOST_LINE_BYTES
+    held = bytearray()
+    async for chunk in chunks:
+        *whole, rest = chunk.split(b"\n")
+        for part in whole:
+            held += part
+            if held:
+                yield bytes(held[:most])
+            held.clear()
+        held += rest
+        if len(held) > most:
+            if not cut:
+                raise Unavailable(f"{what}: a line of more than {most} bytes")
+            del held[most:]
+    if held:
+        yield bytes(held)
+
+
+def decoded(line: bytes, what: str) -> Any:
+    try:
+        value = json.loads(line)
+    except ValueError as error:
+        raise Unavailable(f"{what}: not JSON: {line[:200]!r}") from error
+    if not isinstance(value, dict):
+        raise Unavailable(f"{what}: not a JSON object: {line[:200]!r}")
+    return value
+
+
+def encoded(value: Any) -> bytes:
+    return json.dumps(value).encode()
