@@ -56,6 +56,11 @@ class Memory:
     def forget(self, ref: FunctionRef) -> None:
         self.put(ref, StepHistory())
 
+    def clear(self) -> None:
+        if self._histories:
+            self._histories.clear()
+            self._changes += 1
+
     def descending(self) -> list[FunctionRef]:
         return [ref for ref, history in self._histories.items() if history.descending]
 

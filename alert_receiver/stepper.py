@@ -7,7 +7,8 @@ step counts as made only once it is written, so a delivery that is repeated afte
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import structlog
 
@@ -15,6 +16,7 @@ from alert_receiver import deliveries
 from alert_receiver.memory import Memory
 from alert_receiver.settings import AlertReceiverSettings
 from alert_receiver.sight import Sight
+from alert_receiver.tenure import Tenure
 from alert_receiver.turns import Turns
 from runtime.deadlines import within
 from runtime.errors import BadInput, Conflict, NotFound, SpringtideError
@@ -32,6 +34,17 @@ LEAST_PAUSE_S = 0.05
 log = structlog.get_logger()
 
 
+class Past(Protocol):
+    """What was done before this copy was there."""
+
+    async def last_changes(self) -> Mapping[FunctionRef, Decision]:
+        """The last change of each function's count, as far as it is known."""
+
+
+class _Over(Exception):
+    """The time as leader is over."""
+
+
 class Stepper:
     """Applies deliveries (``deliver``) and carries descents on (``run``)."""
 
@@ -43,14 +56,18 @@ class Stepper:
         recorder: Recorder,
         clock: Clock,
         memory: Memory,
+        tenure: Tenure,
+        past: Past | None = None,
         sight: Sight | None = None,
     ) -> None:
-        """Without ``sight`` a resolved alert is taken at its word."""
+        """Without ``sight`` a resolved alert is taken at its word; without ``past`` a predecessor's descents end."""
         self._settings = settings
         self._target = target
         self._recorder = recorder
         self._clock = clock
         self._memory = memory
+        self._tenure = tenure
+        self._past = past
         self._sight = sight
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._turns = Turns()
@@ -68,12 +85,44 @@ class Stepper:
         return [failure for failure in failures if failure is not None]
 
     async def run(self) -> None:
-        """Carry descents on for ever, those that were under way before a restart first."""
-        async with asyncio.TaskGroup() as group:
-            self._group = group
-            for ref in self._memory.descending():
+        """Carry descents on while this copy leads, those that were under way before a restart or takeover first."""
+        while True:
+            # What a copy remembers from an earlier time as leader is of no use: others have acted since.
+            await self._tenure.begun(by=self._memory.clear)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    self._group = group
+                    await self._lead(group)
+            except* _Over:
+                log.info("descents are left to the next leader", stepper=repr(self))
+            finally:
+                self._group = None
+                self._intervals.clear()
+
+    async def _lead(self, group: asyncio.TaskGroup) -> None:
+        """Never returns; raises _Over when the time as leader is over, which ends what is under way."""
+        for ref in self._memory.descending():
+            self._carry_on(ref, self._settings.step_interval_s)
+        if not self._tenure.alone and self._past is not None:
+            group.create_task(self._recall(self._past), name="recall of descents")
+        await self._tenure.over()
+        raise _Over
+
+    async def _recall(self, past: Past) -> None:
+        """Go on with what the leader before us may have begun: a resolved alert is told once, and was told to it.
+
+        A function whose count was last changed for an alert descends, unless an alert of it is delivered again before
+        the first step, which ``tenure`` holds back for long enough.
+        """
+        try:
+            changes = await within(self._settings.deadline_s, "reading past decisions", past.last_changes())
+        except SpringtideError as error:
+            log.warning("descents of the leader before are not known", why=str(error))
+            return
+        for ref, decision in changes.items():
+            if decision.writer is Writer.ALERT and self._memory.get(ref).forgettable:
+                self._memory.put(ref, StepHistory(descending=True))
                 self._carry_on(ref, self._settings.step_interval_s)
-            await asyncio.Event().wait()
 
     async def _deliver_one(self, ref: FunctionRef, events: Sequence[AlertEvent]) -> str | None:
         def judge(context: StepContext, history: StepHistory, now: Instant) -> tuple[Decision, StepHistory]:
@@ -107,8 +156,8 @@ class Stepper:
         refused = ownership.refusal(Writer.ALERT, policy, decision.before, decision.after)
         if refused is not None:
             decision, after = context.hold(refused, "not the alert path's to write", now), steps.undone(before, after)
-        if decision.after < decision.before and self._sight is not None:
-            obstacle = await self._sight.obstacle(ref, now)
+        if decision.after < decision.before:
+            obstacle = await self._obstacle(ref, now)
             if obstacle is not None:
                 decision, after = context.hold(Reason.NO_DATA, obstacle, now), steps.postponed(before, after)
         if decision.changes:
@@ -118,6 +167,13 @@ class Stepper:
                 return
         self._remember(context, after)
         self._recorder.record(decision)
+
+    async def _obstacle(self, ref: FunctionRef, now: Instant) -> str | None:
+        """Why a step down has to wait, whatever the alerts say."""
+        obstacle = self._tenure.obstacle()
+        if obstacle is None and self._sight is not None:
+            obstacle = await self._sight.obstacle(ref, now)
+        return obstacle
 
     def _remember(self, context: StepContext, history: StepHistory) -> None:
         self._memory.put(context.ref, history)
@@ -148,7 +204,14 @@ class Stepper:
             reason = Reason.LOST_RACE if isinstance(error, Conflict) else Reason.WRITE_FAILED
             self._hold(ref, reason, str(error), count=decision.before)
             raise
-        log.info("stepped", function=str(ref), before=decision.before, after=decision.after, why=decision.detail)
+        log.info(
+            "stepped",
+            function=str(ref),
+            before=decision.before,
+            after=decision.after,
+            reason=decision.reason.value,
+            why=decision.detail,
+        )
         return True
 
     def _unknown(self, ref: FunctionRef, detail: str) -> None:

@@ -38,10 +38,16 @@ def counted(app: App, registry: CollectorRegistry) -> App:
 
 
 class Webhook:
-    """Answers 200 with an empty body; 400 with the reason for a bad payload; 500 naming what could not be done."""
+    """Answers 200 with an empty body; 400 with the reason for a bad payload; 500 naming what could not be done.
 
-    def __init__(self, deliver: Deliver, *, default_namespace: str) -> None:
+    A copy on standby answers 503, so that Alertmanager tries again, on a new connection and so perhaps elsewhere.
+    """
+
+    def __init__(
+        self, deliver: Deliver, *, default_namespace: str, standby: Callable[[], str | None] = lambda: None
+    ) -> None:
         self._deliver = deliver
+        self._standby = standby
         self._default_namespace = default_namespace
         self._under_way = 0
 
@@ -55,6 +61,8 @@ class Webhook:
             await respond(send, 405, b"use POST")
         elif self._under_way >= MOST_DELIVERIES:
             await respond(send, 503, b"too many deliveries at once; try again")
+        elif (why := self._standby()) is not None:
+            await respond(send, 503, why.encode(), more_headers=[(b"connection", b"close")])
         else:
             self._under_way += 1
             try:

@@ -13,11 +13,16 @@ class Meters:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._last_sweep = instruments.gauge(catalogue.LAST_SWEEP, registry)
         self._seconds = instruments.histogram(catalogue.SWEEP_SECONDS, registry)
+        self._last_sample = instruments.gauge(catalogue.LAST_SAMPLE, registry)
         self._failures = instruments.counter(catalogue.SOURCE_FAILURES, registry)
 
     def swept(self, *, at: Instant, took_s: float) -> None:
         self._last_sweep.set(at)
         self._seconds.observe(took_s)
+
+    def measured(self, signal: str, *, at: Instant) -> None:
+        """The newest measurement of ``signal``: in_flight or last_active."""
+        self._last_sample.labels(signal).set(at)
 
     def failed(self, signal: str) -> None:
         """``signal``: functions, in_flight, last_active or recheck."""

@@ -7,6 +7,7 @@ from idler.sweep import Idler, IdlerDeps
 from runtime.asgi_server import AsgiServer
 from runtime.background import ServedLoop
 from runtime.exposition import exposition
+from scaler import leadership
 
 __all__ = ["IdlerDeps", "build"]
 
@@ -14,5 +15,6 @@ __all__ = ["IdlerDeps", "build"]
 def build(settings: IdlerSettings, deps: IdlerDeps) -> ServedLoop:
     """The service, not yet started; ``port`` tells where it listens once it is."""
     idler = Idler(settings, deps)
+    leadership.show(deps.leadership, deps.registry)
     server = AsgiServer(exposition(deps.registry), name="idler", host=settings.host, port=settings.port)
     return ServedLoop(server, idler.run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -17,10 +17,11 @@ from runtime.errors import SpringtideError, Unavailable
 from scaler.core import idle
 from scaler.core.idle import Activity, IdleHistory
 from scaler.core.policy import ScalePolicy
-from scaler.core.ports import ActivitySource, Clock, FunctionCatalog, Recorder, ScaleTarget
-from scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData
+from scaler.core.ports import ActivitySource, Clock, FunctionCatalog, Leadership, Recorder, ScaleTarget
+from scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData, Sample, Writer
 from scaler.decision_log import Recorders
 from scaler.instruments import DecisionCounter
+from scaler.leadership import Always
 
 MOST_PAUSE_S = 60.0
 """Sweeps that fail come at longer and longer intervals, up to this (or the ordinary one, if that is longer)."""
@@ -35,7 +36,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdlerDeps:
-    """What the idler works with. ``registry`` is its own; ``recheck`` is asked right before each write."""
+    """What the idler works with. ``registry`` is its own; ``recheck`` is asked right before each write.
+
+    A copy that does not lead measures like one that does, so that it can decide as soon as it leads.
+    """
 
     catalog: FunctionCatalog
     target: ScaleTarget
@@ -44,6 +48,7 @@ class IdlerDeps:
     registry: CollectorRegistry
     recorder: Recorder
     clock: Clock
+    leadership: Leadership = field(default_factory=Always)
 
 
 class Idler:
@@ -53,7 +58,7 @@ class Idler:
         self._settings = settings
         self._deps = deps
         self._meters = Meters(deps.registry)
-        self._recorder = Recorders([DecisionCounter(deps.registry), deps.recorder])
+        self._recorder = Recorders([DecisionCounter(deps.registry, Writer.IDLER), deps.recorder])
         self._zeroing = Zeroing(
             settings, target=deps.target, recheck=deps.recheck, clock=deps.clock, meters=self._meters
         )
@@ -80,14 +85,20 @@ class Idler:
             await asyncio.sleep(max(0.0, due - self._deps.clock.now()))
 
     async def sweep(self, now: Instant) -> list[Decision]:
-        """Decide once for every function. Raises when the functions cannot be listed; then nothing was done."""
+        """Decide once for every function; a copy that does not lead decides nothing, and only remembers what it saw.
+
+        Raises when the functions cannot be listed; then nothing was done.
+        """
         started = self._deps.clock.now()
         functions = await self._listed()
         policies = {function.ref: ScalePolicy.from_labels(function.labels) for function in functions}
         opted_in = [ref for ref, (policy, problems) in policies.items() if policy.zero and not problems]
         measured = await self._measured(opted_in, now)
         decisions, candidates = self._decided(functions, policies, measured, now)
-        decisions += await self._zeroing.run(candidates)
+        if self._deps.leadership.hold() is None:
+            decisions = []
+        else:
+            decisions += await self._zeroing.run(candidates)
         self._tell(decisions)
         self._meters.swept(at=Instant(self._deps.clock.wall()), took_s=self._deps.clock.now() - started)
         return decisions
@@ -134,16 +145,19 @@ class Idler:
         except Unavailable as error:
             measured = dict.fromkeys(refs, Activity(NoData(str(error)), NoData(str(error))))
         answers = {ref: measured.get(ref, UNANSWERED) for ref in refs}
-        self._count_failures(list(answers.values()))
+        self._meter(list(answers.values()))
         return answers
 
-    def _count_failures(self, answers: Sequence[Activity]) -> None:
-        """A signal that is there for no function at all is a failure of its source, not of a function."""
+    def _meter(self, answers: Sequence[Activity]) -> None:
+        """How old each signal is. One that is there for no function at all is a failure of its source."""
         signals = {
             "in_flight": [answer.in_flight for answer in answers],
             "last_active": [answer.last_active for answer in answers],
         }
         for signal, values in signals.items():
+            newest = max((value.at for value in values if isinstance(value, Sample)), default=None)
+            if newest is not None:
+                self._meters.measured(signal, at=newest)
             missing = [value.why for value in values if isinstance(value, NoData)]
             if len(missing) == len(values):
                 self._meters.failed(signal)
@@ -153,7 +167,13 @@ class Idler:
         for decision in decisions:
             self._recorder.record(decision)
             if decision.changes:
-                log.info("took to zero", function=str(decision.ref), before=decision.before, why=decision.detail)
+                log.info(
+                    "took to zero",
+                    function=str(decision.ref),
+                    before=decision.before,
+                    reason=decision.reason.value,
+                    why=decision.detail,
+                )
 
 
 def pause_s(sweep_s: float, failures: int) -> float:

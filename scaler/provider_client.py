@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -20,8 +20,10 @@ import httpx
 from runtime.basic_auth import Credentials
 from runtime.errors import NotFound, SpringtideError, Unavailable, Unsupported, error_for_status
 from scaler import decision_log, endpoint_stream
+from scaler.core.ports import Leadership
 from scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Scale
 from scaler.endpoint_stream import HEARTBEAT_S, Event
+from scaler.leadership import Always, told, vouched
 
 WRITER_HEADER = "X-Springtide-Decision"
 """Carries the decision behind a scale request as JSON; a request without it was a person's."""
@@ -30,11 +32,20 @@ WRITER_HEADER = "X-Springtide-Decision"
 class ProviderClient:
     """Implements FunctionCatalog and ScaleTarget over HTTP."""
 
-    def __init__(self, base_url: str, credentials: Credentials | None, *, timeout_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        credentials: Credentials | None,
+        *,
+        timeout_s: float = 5.0,
+        leadership: Leadership | None = None,
+    ) -> None:
+        """With ``leadership`` every request names the term, and only a leader's writes are sent."""
         headers = {"User-Agent": "springtide"}
         if credentials is not None:
             headers["Authorization"] = credentials.header
         self._timeout_s = timeout_s
+        self._leadership: Leadership = leadership or Always()
         # Proxies from the environment are for the outside world, not for calls between our own parts.
         self._http = httpx.AsyncClient(
             base_url=base_url.rstrip("/"), headers=headers, timeout=timeout_s, trust_env=False
@@ -58,6 +69,7 @@ class ProviderClient:
         return _function(_decoded(response), ref.namespace, version=_version(response))
 
     async def write(self, ref: FunctionRef, replicas: int, *, expect: str | None, decision: Decision | None) -> Scale:
+        """Raises Standby from a copy that does not lead."""
         headers = {"If-Match": f'"{expect}"'} if expect else {}
         if decision is not None:
             headers[WRITER_HEADER] = json.dumps(decision_log.to_json(decision))
@@ -67,6 +79,7 @@ class ProviderClient:
             params={"namespace": ref.namespace},
             json={"serviceName": ref.name, "replicas": replicas, "namespace": ref.namespace},
             headers=headers,
+            led=True,
         )
         return Scale(replicas, 0, _version(response))
 
@@ -75,6 +88,15 @@ class ProviderClient:
         await self._request(
             "POST", "/system/scaling/decisions", json=[decision_log.to_json(decision) for decision in decisions]
         )
+
+    async def last_changes(self) -> Mapping[FunctionRef, Decision]:
+        """The last change of each function's count that the provider still knows the decision of."""
+        try:
+            response = await self._request("GET", "/system/scaling/decisions")
+        except (NotFound, Unsupported):
+            return {}  # a foreign provider keeps none
+        decisions = [decision_log.from_json(_line(line)) for line in response.text.splitlines()]
+        return {decision.ref: decision for decision in decisions if decision.changes}
 
     async def watch_endpoints(self) -> AsyncGenerator[Event, None]:
         """The endpoint stream, until it breaks: then Unavailable. Heartbeats are passed on."""
@@ -107,10 +129,14 @@ class ProviderClient:
     async def _json(self, method: str, path: str, **arguments: Any) -> Any:
         return _decoded(await self._request(method, path, **arguments))
 
-    async def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+    async def _request(self, method: str, path: str, *, led: bool = False, **arguments: Any) -> httpx.Response:
+        """A request within the deadline; one that has to be ``led`` is over before another copy can lead."""
+        deadline_s = min(self._timeout_s, self._leadership.left_s()) if led else self._timeout_s
+        term = vouched(self._leadership) if led else told(self._leadership)
+        arguments["headers"] = {**term, **arguments.get("headers", {})}
         with _translated():
             # httpx's own time-out starts anew with every byte; this one is for the whole call.
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(deadline_s):
                 response = await self._http.request(method, path, **arguments)
         if not response.is_success:
             raise _failure(response)
@@ -137,6 +163,13 @@ def _decoded(response: httpx.Response) -> Any:
         return response.json()
     except ValueError as error:
         raise Unavailable(f"provider: not JSON: {response.text[:200]!r}") from error
+
+
+def _line(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise Unavailable(f"provider: not JSON: {text[:200]!r}") from error
 
 
 def _items(value: Any) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -15,12 +15,15 @@ from starlette.responses import PlainTextResponse, Response
 from provider.api import decisions, endpoints, functions, info, logs, namespaces, scaling, secrets
 from provider.api.bodies import MOST_BODY_BYTES, BoundBody, NamespaceRule
 from provider.api.info import Version
+from provider.api.ledger import Ledger, ScaleWrites
 from provider.api.measured import Measured
+from provider.api.one_leader import OneLeader
 from provider.ports import Provider
 from runtime.basic_auth import App, Credentials, RequireBasicAuth
 from runtime.errors import SpringtideError, status_of
 from scaler.core.ports import Clock
 from scaler.decision_log import DecisionLog
+from scaler.leadership import Terms
 
 OPEN_PATHS = ("/healthz", "/metrics")
 
@@ -37,13 +40,15 @@ class Parts:
     stopping: asyncio.Event
     heartbeat_s: float
     namespaces: NamespaceRule
+    terms: Terms = field(default_factory=Terms)
 
 
 def routes(parts: Parts) -> list[APIRoute]:
     """Every route but invocation."""
+    ledger = Ledger(parts.decisions, ScaleWrites(parts.registry))
     routers = (
-        functions.router(parts.provider, parts.decisions, parts.namespaces),
-        scaling.router(parts.provider, parts.decisions, parts.clock, namespaces=parts.namespaces),
+        functions.router(parts.provider, ledger, parts.namespaces),
+        scaling.router(parts.provider, ledger, parts.clock, namespaces=parts.namespaces, terms=parts.terms),
         secrets.router(parts.provider, parts.namespaces),
         namespaces.router(parts.provider),
         logs.router(parts.provider, parts.stopping, parts.namespaces),
@@ -60,7 +65,8 @@ def application(parts: Parts, *, credentials: Credentials | None, body_deadline_
     api = FastAPI(openapi_url=None, routes=list(known))
     api.add_exception_handler(SpringtideError, _explain)
     api.add_exception_handler(HTTPException, _refuse)
-    bounded = BoundBody(api, most_bytes=MOST_BODY_BYTES, deadline_s=body_deadline_s)
+    led = OneLeader(api, parts.terms, open_paths=OPEN_PATHS)
+    bounded = BoundBody(led, most_bytes=MOST_BODY_BYTES, deadline_s=body_deadline_s)
     guarded = RequireBasicAuth(bounded, credentials=credentials, open_paths=OPEN_PATHS)
     return Measured(guarded, paths=[route.path for route in known], registry=parts.registry, clock=parts.clock)
 

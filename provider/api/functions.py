@@ -8,15 +8,15 @@ from starlette.responses import JSONResponse, Response
 
 from provider.api import queries
 from provider.api.bodies import NamespaceRule, allowed_namespace, read_json, read_object
+from provider.api.ledger import Ledger
 from provider.json_fields import text_of
 from provider.ports import Provider
 from provider.spec import FunctionSpec, check_name, spec_from_json, status_to_json
 from runtime.errors import BadInput
 from scaler.core.vocabulary import FunctionRef
-from scaler.decision_log import DecisionLog
 
 
-def router(provider: Provider, decisions: DecisionLog, namespaces: NamespaceRule) -> APIRouter:
+def router(provider: Provider, ledger: Ledger, namespaces: NamespaceRule) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/system/functions")
@@ -38,7 +38,7 @@ def router(provider: Provider, decisions: DecisionLog, namespaces: NamespaceRule
     async def delete(request: Request) -> Response:
         ref = await _named_in_body(request, namespaces)
         await provider.delete(ref)
-        decisions.forget(ref)
+        ledger.forget(ref)
         return Response(status_code=202)
 
     @routes.get("/system/function/{name}")

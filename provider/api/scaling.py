@@ -6,21 +6,25 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from provider.api.bodies import NamespaceRule, read_object
+from provider.api.ledger import Ledger
 from provider.ports import Provider
-from runtime.errors import BadInput
+from runtime.errors import BadInput, Conflict
 from scaler import decision_log
 from scaler.core.ports import Clock
 from scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Reason, Writer
-from scaler.decision_log import DecisionLog
+from scaler.leadership import LEADER_HEADER, Terms
 from scaler.provider_client import WRITER_HEADER
 
+log = structlog.get_logger(__name__)
 
-def router(provider: Provider, decisions: DecisionLog, clock: Clock, *, namespaces: NamespaceRule) -> APIRouter:
+
+def router(provider: Provider, ledger: Ledger, clock: Clock, *, namespaces: NamespaceRule, terms: Terms) -> APIRouter:
     routes = APIRouter()
 
     @routes.post("/system/scale-function/{name}")
@@ -30,8 +34,24 @@ def router(provider: Provider, decisions: DecisionLog, clock: Clock, *, namespac
         replicas = _replicas(body)
         given = _decision(request, ref, replicas)
         before = await provider.read(ref)
-        after = await provider.write(ref, replicas, expect=_expected(request), decision=given)
-        decisions.record(given or _by_a_person(before, replicas, Instant(clock.wall())))
+        try:
+            # Not before: a writer that was stopped halfway through its request may have been replaced since it began.
+            terms.check(request.headers.get(LEADER_HEADER))
+            after = await provider.write(ref, replicas, expect=_expected(request), decision=given)
+        except Conflict:
+            ledger.conflict(ref, given.writer if given is not None else Writer.PERSON)
+            raise
+        decision = given or _by_a_person(before, replicas, Instant(clock.wall()))
+        ledger.written(decision)
+        if decision.writer is Writer.PERSON and decision.changes:  # the other writers log what they decide
+            log.info(
+                "scaled by a person",
+                function=str(ref),
+                before=decision.before,
+                after=decision.after,
+                reason=decision.reason.value,
+                why=decision.detail,
+            )
         return Response(status_code=202, headers={"ETag": f'"{after.version}"'})
 
     return routes

@@ -50,3 +50,23 @@ class Recorder(Protocol):
 
     def record(self, decision: Decision) -> None:
         """Keep or pass on one decision; must not block and must not raise."""
+
+
+class Leadership(Protocol):
+    """Which of several copies of a part may write. A copy on its own always may."""
+
+    @property
+    def role(self) -> str:
+        """What is led; terms of one role can be compared. Empty where there is one copy only."""
+
+    def hold(self) -> int | None:
+        """The term this copy leads in, while no other can have begun one; None when it may not write.
+
+        Later terms are greater. It costs nothing: ask right before each write.
+        """
+
+    def left_s(self) -> float:
+        """For how long ``hold`` certainly stays true, so the longest that a write may take."""
+
+    async def change(self, known: int | None) -> int | None:
+        """Wait until ``hold`` answers something else than ``known``; what it answers then."""

@@ -14,10 +14,12 @@ from alert_receiver.memory import Memory
 from alert_receiver.settings import AlertReceiverSettings
 from alert_receiver.sight import Sight
 from alert_receiver.stepper import Stepper
+from alert_receiver.tenure import Tenure
 from runtime.errors import BadInput, Conflict, NotFound, Unavailable
 from runtime.virtual_time import EPOCH, VirtualTimeLoop, run
 from scaler.core.steps import AlertEvent, AlertId, AlertStatus, StepHistory
 from scaler.core.vocabulary import FunctionRef, Instant, Reason
+from scaler.leadership import Always
 from tests.fakes.activity import ScriptedActivity, silent_since, unknown
 from tests.fakes.cluster import Cluster, Decisions, Hook
 
@@ -51,6 +53,7 @@ class World:
             recorder=self.decisions,
             clock=self.loop.clock,
             memory=self.memory,
+            tenure=Tenure(Always(), self.loop.clock, settle_s=self.settings.settle_s),
             sight=self.sight,
         )
 

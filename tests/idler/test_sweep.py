@@ -454,6 +454,21 @@ def test_sweeps_and_failures_are_measured() -> None:
     assert world.value("springtide_decisions_total", writer="idler", reason="no_data") == 3
 
 
+def test_age_of_the_newest_measurement_shows_and_stays_when_none_comes_any_more() -> None:
+    world = World()
+
+    async def story() -> None:
+        await world.cluster.deploy(ECHO, zero="true")
+        await world.runs_for(35)
+        world.activity.script = unknown("Prometheus is down")
+        await world.runs_for(65)
+
+    world.play(story)
+
+    for signal in ("in_flight", "last_active"):
+        assert world.value("springtide_source_last_sample_timestamp_seconds", signal=signal) == EPOCH + 30
+
+
 def test_an_error_nobody_foresaw_ends_the_loop() -> None:
     world = World()
 

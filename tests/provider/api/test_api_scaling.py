@@ -4,8 +4,12 @@ import json
 import time
 
 import pytest
+import structlog
+from prometheus_client import CollectorRegistry
 
+from provider.api.ledger import MOST_SERIES, ScaleWrites
 from scaler import decision_log
+from scaler.core import catalogue
 from scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, FunctionRef, Instant, Reason, Writer
 from scaler.provider_client import WRITER_HEADER
 from tests.provider.api.conftest import Play
@@ -34,6 +38,21 @@ def test_scale_is_accepted_and_visible_at_once(play: Play) -> None:
 
         assert (answer.status_code, answer.content) == (202, b"")
         assert await desired(served) == 4
+
+    play(story)
+
+
+def test_person_s_scale_is_one_line_in_the_log_and_that_of_others_is_theirs_to_log(play: Play) -> None:
+    async def story(served: Served) -> None:
+        await served.deploy()
+        with structlog.testing.capture_logs() as lines:
+            await served.http.post(SCALE, json={"replicas": 4})
+            await served.http.post(SCALE, json={"replicas": 4})
+            await served.http.post(SCALE, json={"replicas": 5}, headers=header(STEP))
+
+        (line,) = lines
+        assert (line["event"], line["function"]) == ("scaled by a person", str(ECHO))
+        assert (line["before"], line["after"], line["reason"]) == (1, 4, "manual")
 
     play(story)
 
@@ -160,6 +179,48 @@ def test_write_that_lost_is_not_recorded(play: Play) -> None:
         assert served.decisions.since(0) == []
 
     play(story)
+
+
+def test_writes_are_counted_by_writer_and_outcome_until_the_function_is_deleted(play: Play) -> None:
+    async def story(served: Served) -> None:
+        await served.deploy()
+
+        await served.http.post(SCALE, json={"replicas": 3})
+        await served.http.post(SCALE, json={"replicas": 5}, headers=header(STEP))
+        for _ in range(2):
+            await served.http.post(SCALE, json={"replicas": 5}, headers={"If-Match": '"0"', **header(STEP)})
+        await served.http.post("/system/scale-function/nobody", json={"replicas": 1})
+        counted = writes(served)
+        await served.http.request("DELETE", "/system/functions", json={"functionName": ECHO.name})
+
+        assert counted == {
+            (str(ECHO), "person", "written"): 1,
+            (str(ECHO), STEP.writer.value, "written"): 1,
+            (str(ECHO), STEP.writer.value, "conflict"): 2,
+        }
+        assert writes(served) == {}
+
+    play(story)
+
+
+def writes(served: Served) -> dict[tuple[str, str, str], float]:
+    return {
+        (sample.labels["function_name"], sample.labels["writer"], sample.labels["outcome"]): sample.value
+        for family in served.registry.collect()
+        for sample in family.samples
+        if sample.name == catalogue.SCALE_WRITES.name
+    }
+
+
+def test_writes_remembered_are_bounded() -> None:
+    kept = ScaleWrites(CollectorRegistry())
+    for number in range(MOST_SERIES + 5):
+        kept.count(FunctionRef("ns", f"f{number}"), Writer.PERSON, catalogue.WRITTEN)
+
+    [family] = kept.collect()
+
+    assert len(family.samples) == MOST_SERIES
+    assert family.samples[0].labels["function_name"] == "f5.ns"
 
 
 @pytest.mark.parametrize(
