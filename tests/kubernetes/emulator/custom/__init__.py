@@ -1,0 +1,1 @@
+"""Custom resources: ``definitions`` checks a CustomResourceDefinition, ``structural`` is its schema at work."""

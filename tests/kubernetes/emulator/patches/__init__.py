@@ -1,0 +1,1 @@
+"""The three kinds of patch beside server-side apply: JSON patch, JSON merge patch, strategic merge patch."""
