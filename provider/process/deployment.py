@@ -155,6 +155,8 @@ class Deployment:
     def exited(self, event: Exited) -> None:
         replica = self.replicas.pop(event.instance)
         replica.settle()
+        if event.reason == OUT_OF_MEMORY:
+            self._ground.out_of_memory.labels(str(self.record.ref)).inc()
         if replica.state is not State.STOPPING:
             limit = self.record.spec.limits.get("memory")
             reason = f"memory limit {limit} exceeded" if event.reason == OUT_OF_MEMORY else event.reason
@@ -206,23 +208,28 @@ class Deployment:
         """Until the function is retired and its last replica is gone."""
         while not self.retired or self.replicas:
             self._news.clear()
+            now = self._ground.clock.now()
             try:
-                await self._reconcile()
+                await self._reconcile(now)
                 await self._tidy()
             except SpringtideError as error:
                 _log.warning("function not reconciled", function=str(self.record.ref), error=str(error))
-            await self._wait()
+            await self._wait(now)
 
-    async def _wait(self) -> None:
-        """For news, or for the end of a pause before a restart."""
-        pause_s = self._backoff.retry_at - self._ground.clock.now()
+    async def _wait(self, since: float) -> None:
+        """For news, or for the end of a pause before a restart.
+
+        By the time at which the look was taken: a timer may fire a little early, and a pause that was not over then but
+        is now would be nobody's.
+        """
+        pause_s = self._backoff.retry_at - since
         try:
             async with asyncio.timeout(pause_s if pause_s > 0 else None):
                 await self._news.wait()
         except TimeoutError:
             pass
 
-    async def _reconcile(self) -> None:
+    async def _reconcile(self, now: float) -> None:
         if self._host is None:
             return
         chosen = self._plan()
@@ -230,7 +237,7 @@ class Deployment:
             await self._ask_load()
             chosen = self._plan()
         self._stop([self.replicas[instance] for instance in chosen.stop])
-        if self.program is not None and self._backoff.retry_at <= self._ground.clock.now():
+        if self.program is not None and self._backoff.retry_at <= now:
             for _ in range(chosen.start):
                 if not self._start():
                     break

@@ -52,6 +52,7 @@ class Fleet:
         self._hello: Hello | None = None
         self._failure: asyncio.Future[None] | None = None
         self._restarts = instruments.counter(catalogue.REPLICA_RESTARTS, registry)
+        self._out_of_memory = instruments.counter(catalogue.REPLICA_OUT_OF_MEMORY, registry)
         self._starts = instruments.histogram(catalogue.REPLICA_START, registry)
         self._ground = Ground(
             settings=settings,
@@ -61,6 +62,7 @@ class Fleet:
             slots=StartSlots(),
             starts=self._starts,
             restarts=self._restarts,
+            out_of_memory=self._out_of_memory,
         )
         UsageCollector(self.usage, registry)
 
@@ -74,6 +76,8 @@ class Fleet:
 
     def add(self, record: FunctionRecord, program: Program | BadInput) -> None:
         deployment = Deployment(record, program, self._ground, publish=self._publish)
+        for metric in (self._restarts, self._out_of_memory):
+            metric.labels(str(record.ref))  # at 0 from the start: the first one is to show as an increase
         self.deployments[record.ref] = deployment
         if self._hello is not None:
             deployment.host_came(self._hello, [])
@@ -92,7 +96,7 @@ class Fleet:
         self._retiring.discard(deployment)
         ref = deployment.record.ref
         if ref not in self.deployments:
-            for metric in (self._restarts, self._starts):
+            for metric in (self._restarts, self._out_of_memory, self._starts):
                 # Removing what was never counted is an error of the library's; labelling first makes it be there.
                 metric.labels(str(ref))
                 metric.remove(str(ref))

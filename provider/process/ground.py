@@ -28,6 +28,7 @@ class Ground:
     slots: StartSlots
     starts: Histogram
     restarts: Counter
+    out_of_memory: Counter
 
     def spawn(self, record: FunctionRecord, program: Program, instance: str) -> None:
         launch = launches.launch(record, program, instance, settings=self.settings, files=self.files)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from provider.process import images, quantities
+from provider import quantities
+from provider.process import images
 from provider.process.records import FunctionRecord
 from provider.process.settings import ProcessSettings
 from provider.process.state_files import StateFiles

@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator, Sequence
 
 from prometheus_client import CollectorRegistry
 
+from provider.keyed_locks import KeyedLocks
 from provider.ports import LogLine, LogQuery, Namespace, ProviderInfo
 from provider.process import launches, log_stream
 from provider.process.deployment import Deployment
 from provider.process.fleet import Fleet
 from provider.process.launches import Program
-from provider.process.locks import KeyedLocks
 from provider.process.records import FunctionRecord
 from provider.process.secret_files import SecretFiles
 from provider.process.settings import ProcessSettings

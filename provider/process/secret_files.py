@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from provider.keyed_locks import KeyedLocks
 from provider.process.deployment import Deployment
-from provider.process.locks import KeyedLocks
 from provider.process.records import FunctionRecord
 from provider.process.state_files import StateFiles
 from provider.spec import check_name

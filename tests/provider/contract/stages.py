@@ -11,14 +11,18 @@ from pathlib import Path
 import httpx
 from prometheus_client import CollectorRegistry
 
-from provider import process
+from provider import kubernetes, process
 from provider.api import ProviderApiDeps, ProviderApiSettings, build
+from provider.kubernetes import KubernetesDeps, KubernetesProviderSettings, ManifestSettings
 from provider.memory import MemoryProvider, ready_after
 from provider.ports import Provider
 from provider.process import ProcessDeps, ProcessSettings
 from runtime.basic_auth import Credentials
 from runtime.clock import SystemClock
+from runtime.kubernetes.api import connected
+from runtime.kubernetes.settings import KubernetesSettings
 from scaler.core.vocabulary import FunctionRef
+from tests.kubernetes.emulator import Emulator, EmulatorSettings, Image
 from tests.provider.contract.acts import when_ready
 from tests.provider.contract.rest_provider import RestProvider
 
@@ -37,6 +41,18 @@ Opened = Callable[[], AbstractAsyncContextManager[Stage]]
 def speaker(memory: MemoryProvider) -> Callable[[FunctionRef, str], Awaitable[None]]:
     async def say(ref: FunctionRef, text: str) -> None:
         memory.write_log(ref, "replica-1", text)
+
+    return say
+
+
+def caller(provider: Provider) -> Callable[[FunctionRef, str], Awaitable[None]]:
+    """For functions that copy their input to their log."""
+
+    async def say(ref: FunctionRef, text: str) -> None:
+        endpoint = (await when_ready(provider, 1, ref)).endpoints[0]
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.post(f"http://{endpoint.host}:{endpoint.port}/", content=f"{text}\n")
+        assert answer.status_code == 200, answer.text
 
     return say
 
@@ -77,17 +93,33 @@ async def as_processes() -> AsyncIterator[Stage]:
     with tempfile.TemporaryDirectory(prefix="springtide-contract-") as folder:
         settings = ProcessSettings(state_dir=Path(folder), grace_s=5.0, linger_s=0.0)
         provider = process.build(settings, ProcessDeps(clock=SystemClock(), registry=CollectorRegistry()))
-
-        async def say(ref: FunctionRef, text: str) -> None:
-            """The function copies its input to its log."""
-            endpoint = (await when_ready(provider, 1, ref)).endpoints[0]
-            async with httpx.AsyncClient(trust_env=False) as client:
-                answer = await client.post(f"http://{endpoint.host}:{endpoint.port}/", content=f"{text}\n")
-            assert answer.status_code == 200, answer.text
-
         await provider.start()
         try:
-            yield Stage(provider, say)
+            yield Stage(provider, caller(provider))
+        finally:
+            await provider.stop()
+
+
+@asynccontextmanager
+async def on_kubernetes() -> AsyncIterator[Stage]:
+    """Pods are processes with addresses of their own."""
+    cluster = Emulator(EmulatorSettings(default_image=Image()))
+    with tempfile.TemporaryDirectory(prefix="springtide-contract-") as folder:
+        async with cluster:
+            kubeconfig = Path(folder) / "kubeconfig"
+            cluster.write_kubeconfig(kubeconfig)
+            async with on_cluster(KubernetesSettings(kubeconfig=str(kubeconfig))) as provider:
+                yield Stage(provider, caller(provider))
+
+
+@asynccontextmanager
+async def on_cluster(settings: KubernetesSettings) -> AsyncIterator[Provider]:
+    async with connected(settings) as api:
+        deps = KubernetesDeps(api=api, clock=SystemClock(), manifests=ManifestSettings())
+        provider = kubernetes.build(KubernetesProviderSettings(cluster_role=True, function_linger_s=0.0), deps)
+        try:
+            await provider.start()
+            yield provider
         finally:
             await provider.stop()
 
@@ -97,4 +129,5 @@ STAGES: dict[str, Opened] = {
     "memory, replicas start later": slow_in_memory,
     "memory over REST": over_rest,
     "processes": as_processes,
+    "Kubernetes": on_kubernetes,
 }

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider.process import images, log_files, quantities, wire
+from provider import quantities
+from provider.process import images, log_files, wire
 from provider.process.backoff import Backoff
 from provider.process.host.cgroup import Cgroups
 from provider.process.log_files import LineSplitter, LogReader, LogWriter

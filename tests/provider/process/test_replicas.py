@@ -334,12 +334,15 @@ def test_memory_limit_ends_the_replica_and_names_itself(world: Any) -> None:
                 here.spec("fn", annotations=here.handler(source), limits={"memory": "64Mi", "cpu": "500m"})
             )
             address = url(await here.ready(REF))
+            killed = "provider_replica_out_of_memory_total", {"function_name": str(REF)}
+            assert here.registry.get_sample_value(*killed) == 0, "told from the start, so that the first is an increase"
             with contextlib.suppress(httpx.TransportError):  # It may be ended before it has answered.
                 await here.http.get(address)
 
             await here.log_says(REF, "memory limit 64Mi exceeded")
             await here.until(REF, lambda seen: seen.endpoints and url(seen) != address)
             assert (await here.provider.status(REF)).spec.limits == {"memory": "64Mi", "cpu": "500m"}
+            assert here.registry.get_sample_value(*killed) == 1
 
     asyncio.run(story())
 

@@ -20,7 +20,7 @@ LEAST_MEMORY_BYTES = 4 << 20
 
 def memory_bytes(text: str) -> int:
     """Raises ValueError for what is not a quantity, and for what no program can run in."""
-    value = int(_parse(text).to_integral_value())
+    value = int(parse(text).to_integral_value())
     if value < LEAST_MEMORY_BYTES:
         raise ValueError(f"{text!r} is {value} bytes, too little for any program; write mebibytes as 20Mi")
     return value
@@ -28,13 +28,14 @@ def memory_bytes(text: str) -> int:
 
 def cpu_millis(text: str) -> int:
     """Thousandths of a processor. Raises ValueError."""
-    value = int((_parse(text) * 1000).to_integral_value())
+    value = int((parse(text) * 1000).to_integral_value())
     if value < 1:
         raise ValueError(f"{text!r} is less than a thousandth of a processor; write 100m for a tenth")
     return value
 
 
-def _parse(text: str) -> Decimal:
+def parse(text: str) -> Decimal:
+    """The number that a quantity stands for. Raises ValueError."""
     match = _QUANTITY.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is not a quantity; write memory as 128Mi and processor time as 100m or 0.1")

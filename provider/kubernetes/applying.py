@@ -1,0 +1,65 @@
+"""One function's objects, written by server-side apply so that what is not wanted any more goes, whoever wrote it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+from provider.kubernetes.manifests import adoption, hpa
+from provider.kubernetes.manifests.deployment import deployment_of, service_of
+from provider.kubernetes.manifests.settings import ManifestSettings
+from provider.kubernetes.manifests.wanted import Wanted, owner_of
+from runtime.errors import Conflict, NotFound, Unavailable
+from runtime.kubernetes.api import Json, KubernetesApi
+from runtime.kubernetes.resources import AUTOSCALERS, DEPLOYMENTS, SERVICES, Resource
+
+MOST_TRIES = 5
+
+
+class Applying:
+    """Replicas are left as they are."""
+
+    def __init__(self, api: KubernetesApi, manifests: ManifestSettings) -> None:
+        self._api, self._manifests = api, manifests
+
+    async def deployment(self, wanted: Wanted) -> Json:
+        """The Deployment as it is now. ``wanted.existing`` must have been read from the API server, whole."""
+        if wanted.existing is not None:
+            await self._adopt(DEPLOYMENTS, wanted.existing)
+        return await self._api.apply(DEPLOYMENTS, deployment_of(wanted, self._manifests), force=True)
+
+    async def service(self, wanted: Wanted) -> Json:
+        if wanted.existing is not None:
+            with contextlib.suppress(NotFound):
+                ref = wanted.spec.ref
+                await self._adopt(SERVICES, await self._api.get(SERVICES, ref.name, namespace=ref.namespace))
+        return await self._api.apply(SERVICES, service_of(wanted), force=True)
+
+    async def autoscaler(self, wanted: Wanted, made: Mapping[str, Any], there: Mapping[str, Any] | None) -> Json | None:
+        """Made, changed or removed as the labels say. ``there`` is the one of that name; a person's is left alone."""
+        if there is not None and not hpa.is_ours(there):
+            return None
+        body = hpa.hpa_of(wanted.spec, owner_of(made))
+        if body is not None:
+            return await self._api.apply(AUTOSCALERS, body, force=True)
+        if there is not None:
+            ref = wanted.spec.ref
+            with contextlib.suppress(NotFound):
+                await self._api.delete(AUTOSCALERS, ref.name, namespace=ref.namespace)
+        return None
+
+    async def _adopt(self, resource: Resource, existing: Mapping[str, Any]) -> None:
+        """What others wrote becomes ours, so that the apply also removes it."""
+        name, namespace = existing["metadata"]["name"], existing["metadata"]["namespace"]
+        for _ in range(MOST_TRIES):
+            patch = adoption.patch_of(existing)
+            if patch is None:
+                return
+            try:
+                await self._api.merge_patch(resource, name, patch, namespace=namespace)
+            except Conflict:
+                existing = await self._api.get(resource, name, namespace=namespace)
+            else:
+                return
+        raise Unavailable(f"{resource} {namespace}/{name} changes faster than it can be taken over; try again")

@@ -1,0 +1,8 @@
+"""Our custom resources."""
+
+from __future__ import annotations
+
+from runtime.kubernetes.resources import Resource
+
+FUNCTIONS = Resource("openfaas.com", "v1", "functions", "Function")
+PROFILES = Resource("openfaas.com", "v1", "profiles", "Profile")

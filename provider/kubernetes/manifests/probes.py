@@ -1,0 +1,106 @@
+"""How Kubernetes asks a function whether it is ready and whether it is alive.
+
+Annotations ``com.openfaas.ready.http.*`` and ``com.openfaas.health.http.*`` say path, initialDelay, period, timeout
+and thresholds; the times as ``initialDelaySeconds: "5"`` or as a Go duration, ``initialDelay: 5s``. Path and delay of
+readiness fall back to those of health, which had them for both when there was nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from provider.kubernetes.manifests import keys
+from provider.kubernetes.manifests.settings import ManifestSettings
+from runtime.durations import parse_duration_s
+from runtime.kubernetes.api import Json
+
+T = TypeVar("T")
+
+DEFAULT_PATH = "/_/health"
+LOCK_FILE = "/tmp/.lock"  # noqa: S108 - inside the function's container, where the watchdog makes it
+FAILURES = 3
+
+
+def probes_of(annotations: Mapping[str, str], settings: ManifestSettings) -> tuple[Json, Json]:
+    """Readiness and liveness. What cannot be read counts as unset: ``problems_of`` says so before."""
+    ready, health = _Reader(annotations, keys.READY), _Reader(annotations, keys.HEALTH)
+    health_path = health.get("path", _path, DEFAULT_PATH)
+    readiness = {
+        **_handler(ready.get("path", _path, health_path), settings),
+        "initialDelaySeconds": ready.time("initialDelay", health.time("initialDelay", int(settings.readiness_delay_s))),
+        "periodSeconds": ready.time("period", int(settings.readiness_period_s), least=1),
+        "timeoutSeconds": ready.time("timeout", int(settings.readiness_timeout_s), least=1),
+        "successThreshold": ready.get("successThreshold", _count, 1),
+        "failureThreshold": ready.get("failureThreshold", _count, FAILURES),
+    }
+    liveness = {
+        **_handler(health_path, settings),
+        "initialDelaySeconds": health.time("initialDelay", int(settings.liveness_delay_s)),
+        "periodSeconds": health.time("period", int(settings.liveness_period_s), least=1),
+        "timeoutSeconds": health.time("timeout", int(settings.liveness_timeout_s), least=1),
+        "successThreshold": 1,
+        "failureThreshold": health.get("failureThreshold", _count, FAILURES),
+    }
+    return readiness, liveness
+
+
+def problems_of(annotations: Mapping[str, str]) -> list[str]:
+    problems: list[str] = []
+    for prefix in (keys.READY, keys.HEALTH):
+        reader = _Reader(annotations, prefix, problems)
+        reader.get("path", _path, "")
+        for name, least in (("initialDelay", 0), ("period", 1), ("timeout", 1)):
+            reader.time(name, 0, least=least)
+        for name in ("successThreshold", "failureThreshold"):
+            reader.get(name, _count, 1)
+    if _Reader(annotations, keys.HEALTH).get("successThreshold", _count, 1) != 1:
+        problems.append(f"{keys.HEALTH}successThreshold: Kubernetes takes only 1 for liveness; remove it")
+    return problems
+
+
+def _handler(path: str, settings: ManifestSettings) -> Json:
+    if settings.http_probe or path != DEFAULT_PATH:
+        return {"httpGet": {"path": path, "port": keys.PORT, "scheme": "HTTP"}}
+    return {"exec": {"command": ["cat", LOCK_FILE]}}
+
+
+class _Reader:
+    """Reads the annotations of one probe and keeps what is wrong with them."""
+
+    def __init__(self, annotations: Mapping[str, str], prefix: str, problems: list[str] | None = None) -> None:
+        self._annotations, self._prefix = annotations, prefix
+        self._problems = [] if problems is None else problems
+
+    def get(self, name: str, parse: Callable[[str], T], default: T) -> T:
+        value = self._annotations.get(self._prefix + name, "").strip()
+        if not value:
+            return default
+        try:
+            return parse(value)
+        except ValueError as error:
+            self._problems.append(f"{self._prefix}{name}={value!r}: {error}")
+            return default
+
+    def time(self, name: str, default: int, *, least: int = 0) -> int:
+        """Whole seconds, the rest cut off."""
+
+        def parse(text: str) -> int:
+            seconds = int(parse_duration_s(text))
+            if seconds < least:
+                raise ValueError(f"write at least {least} s")
+            return seconds
+
+        return self.get(f"{name}Seconds", parse, self.get(name, parse, default))
+
+
+def _path(text: str) -> str:
+    if not text.startswith("/"):
+        raise ValueError("write a path that starts with /, such as /_/health")
+    return text
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise ValueError("write a whole number, one or more")
+    return int(text)

@@ -1,0 +1,206 @@
+"""One function brought to what its object says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from provider.kubernetes.applying import Applying
+from provider.kubernetes.manifests import function_object, hpa, profiles, reading
+from provider.kubernetes.manifests.kinds import FUNCTIONS
+from provider.kubernetes.manifests.wanted import Wanted, owner_of
+from provider.kubernetes.operator.footprint import digest_of, trace_of
+from provider.kubernetes.operator.status import INVALID, REFUSED, RETRYING, Problem, is_applied, status_of
+from provider.kubernetes.operator.watched import Watched
+from provider.kubernetes.references import References
+from provider.spec import FunctionSpec, rfc3339
+from runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, SpringtideError, Unavailable
+from runtime.kubernetes.api import Json, KubernetesApi
+from runtime.kubernetes.resources import AUTOSCALERS, DEPLOYMENTS
+from scaler.core.policy import ScalePolicy, initial_replicas, updated_replicas
+from scaler.core.ports import Clock
+from scaler.core.vocabulary import FunctionRef, Instant
+
+MOST_TRIES = 5
+
+log = structlog.get_logger(__name__)
+
+
+class Reconciler:
+    """Stateless but for what it applied last, which saves the API server work and may be lost."""
+
+    def __init__(
+        self, api: KubernetesApi, watched: Watched, *, applying: Applying, references: References, clock: Clock
+    ) -> None:
+        self._api, self._watched = api, watched
+        self._applying, self._references, self._clock = applying, references, clock
+        self._applied: dict[FunctionRef, str] = {}
+
+    def __repr__(self) -> str:
+        return f"<Reconciler {len(self._applied)} functions applied>"
+
+    async def reconcile(self, ref: FunctionRef) -> bool:
+        """Whether that was all. Otherwise it is worth another try later, though the object's status says why."""
+        function = self._watched.functions.get(ref.name, namespace=ref.namespace)
+        if function is None or "deletionTimestamp" in function["metadata"]:
+            self._applied.pop(ref, None)  # What it owned goes with it.
+            return True
+        try:
+            spec = function_object.read(function)
+        except BadInput as error:
+            await self._tell(function, None, Problem(INVALID, str(error), stalled=True))
+            return True
+        problem = None
+        try:
+            if self._applied.get(ref) != self._trace(function):
+                await self._apply(function, spec)
+                self._applied[ref] = self._trace(function)
+            function = await self._scale_once(function)
+        except (BadInput, AlreadyExists) as error:
+            problem = Problem(REFUSED, str(error), stalled=True)
+        except SpringtideError as error:
+            problem = Problem(RETRYING, str(error), stalled=False)
+        if problem is not None:
+            self._applied.pop(ref, None)
+            log.warning("function not reconciled", function=str(ref), why=problem.message)
+        await self._tell(function, spec, problem)
+        return problem is None
+
+    def _trace(self, function: Json) -> str:
+        """The same as long as neither the wish nor anything made of it changed."""
+        metadata = function["metadata"]
+        name, namespace = metadata["name"], metadata["namespace"]
+        caches = (self._watched.deployments, self._watched.services, self._watched.autoscalers)
+        traces = [trace_of(cache.get(name, namespace=namespace)) for cache in caches]
+        return " ".join([metadata["uid"], digest_of(function["spec"]), function_object.rollout_of(function), *traces])
+
+    # What is there becomes what is wanted.
+
+    async def _apply(self, function: Json, spec: FunctionSpec) -> None:
+        pull_secrets, used = await self._references.found(spec)
+        existing = await self._existing(function, spec.ref)
+        wanted = Wanted(
+            spec=spec,
+            rollout=function_object.rollout_of(function),
+            created=Instant(self._clock.wall()) if existing is None else None,
+            pull_secrets=pull_secrets,
+            profiles=used,
+            existing=existing,
+            owner=owner_of(function),
+        )
+        made = await self._applying.deployment(wanted)
+        service = await self._applying.service(wanted)
+        policy, _ = ScalePolicy.from_labels(spec.labels)
+        there = await self._autoscaler(spec.ref, may_be_strange=policy.on_hpa)
+        autoscaler = await self._applying.autoscaler(wanted, made, there)
+        current = int(made["spec"].get("replicas", 1))
+        replicas = current
+        if existing is None:
+            replicas = initial_replicas(policy)
+        elif not is_applied(function, wanted.rollout):  # Otherwise it is a repair, and replicas are not ours to repair.
+            replicas = updated_replicas(policy, current)
+        self._watched.deployments.observe(made)
+        if replicas != current:
+            await self._write_scale(spec.ref, replicas)
+        self._watched.services.observe(service)
+        if autoscaler is not None:
+            self._watched.autoscalers.observe(autoscaler)
+        elif there is not None and hpa.is_ours(there):
+            self._watched.autoscalers.gone(there)
+
+    async def _autoscaler(self, ref: FunctionRef, *, may_be_strange: bool) -> Json | None:
+        """The cache has those with our label; one that a person made is found only by asking."""
+        if not may_be_strange:
+            return self._watched.autoscalers.get(ref.name, namespace=ref.namespace)
+        try:
+            return await self._api.get(AUTOSCALERS, ref.name, namespace=ref.namespace)
+        except NotFound:
+            return None
+
+    async def _existing(self, function: Json, ref: FunctionRef) -> Json | None:
+        """The Deployment of that name, if it is a function that no one else controls."""
+        try:
+            found = await self._api.get(DEPLOYMENTS, ref.name, namespace=ref.namespace)
+        except NotFound:
+            return None
+        owners = found["metadata"].get("ownerReferences") or ()
+        is_ours = function["metadata"]["uid"] in [owner["uid"] for owner in owners]
+        if not is_ours and not reading.is_function(found):
+            raise AlreadyExists(f"there is a Deployment {ref.name} that is no function; give the function another name")
+        if "deletionTimestamp" in found["metadata"]:
+            raise Unavailable(f"a former function {ref.name} is still going")
+        stranger = _stranger(found, function)
+        if stranger is not None:
+            raise AlreadyExists(
+                f"the Deployment {ref.name} belongs to {stranger['kind']} {stranger['name']}; "
+                "remove it there, or give the function another name"
+            )
+        return found
+
+    async def _scale_once(self, function: Json) -> Json:
+        """Carry out ``spec.replicas``, a person's wish of once, and take it away; the object as it is then."""
+        replicas = function["spec"].get("replicas")
+        if replicas is None:
+            return function
+        metadata = function["metadata"]
+        ref = FunctionRef(metadata["namespace"], metadata["name"])
+        await self._write_scale(ref, replicas)
+        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "spec": {"replicas": None}}
+        changed = await self._api.merge_patch(FUNCTIONS, ref.name, patch, namespace=ref.namespace)
+        self._watched.functions.observe(changed)
+        return changed
+
+    async def _write_scale(self, ref: FunctionRef, replicas: int) -> None:
+        for _ in range(MOST_TRIES):
+            scale = await self._api.read_scale(DEPLOYMENTS, ref.name, namespace=ref.namespace)
+            try:
+                await self._api.write_scale(
+                    DEPLOYMENTS, ref.name, replicas, namespace=ref.namespace, version=scale.version
+                )
+            except Conflict:
+                continue
+            # Seen before the object is told how it is, or it would be told of the old count.
+            scaled = await self._api.get(DEPLOYMENTS, ref.name, namespace=ref.namespace)
+            self._watched.deployments.observe(scaled)
+            return
+        raise Unavailable(f"{ref}: its Deployment changes faster than it can be scaled")
+
+    # What its object is told.
+
+    async def _tell(self, function: Json, spec: FunctionSpec | None, problem: Problem | None) -> None:
+        metadata = function["metadata"]
+        name, namespace = metadata["name"], metadata["namespace"]
+        status = status_of(
+            function,
+            self._watched.deployments.get(name, namespace=namespace),
+            problem,
+            profiles=profiles.names_of(spec.annotations) if spec is not None else (),
+            rollout=function_object.rollout_of(function),
+            now=_whole_seconds(self._clock.wall()),
+        )
+        if status == (function.get("status") or {}):
+            return
+        try:
+            told = await self._api.merge_patch(
+                FUNCTIONS, name, {"status": status}, namespace=namespace, subresource="status"
+            )
+        except NotFound:
+            return  # Deleted meanwhile.
+        self._watched.functions.observe(told)
+
+
+def _stranger(deployment: Mapping[str, Any], function: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """A controller of the Deployment other than this function, or a former one of its name."""
+    for owner in deployment["metadata"].get("ownerReferences") or ():
+        ours = (owner["kind"], owner["name"]) == (FUNCTIONS.kind, function["metadata"]["name"])
+        if owner.get("controller") and not ours:
+            found: Mapping[str, Any] = owner
+            return found
+    return None
+
+
+def _whole_seconds(now: float) -> str:
+    """As ``metav1.Time`` has it."""
+    return rfc3339(Instant(float(int(now)))).replace(".000000", "")

@@ -1,0 +1,74 @@
+"""The caches the operator works from, and which function a change is about."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from provider.kubernetes.manifests import keys
+from provider.kubernetes.manifests.kinds import FUNCTIONS
+from provider.kubernetes.operator.footprint import footprint_of
+from runtime.errors import Unavailable
+from runtime.kubernetes.api import Json, KubernetesApi, Where
+from runtime.kubernetes.resources import AUTOSCALERS, DEPLOYMENTS, SERVICES, Resource
+from runtime.kubernetes.watching import Cache
+from scaler.core.vocabulary import FunctionRef
+
+OF_FUNCTIONS = Where(labels=keys.FUNCTION)
+Changed = Callable[[FunctionRef], None]
+
+
+class Watched:
+    """``changed`` hears, synchronously, of every function whose object or whose Deployment, Service or autoscaler
+    changed; our own notes in an object's status do not count."""
+
+    def __init__(self, api: KubernetesApi, namespaces: Sequence[str] | None, *, changed: Changed) -> None:
+        """``namespaces`` None: all of them."""
+
+        def owned(resource: Resource) -> Cache:
+            cache = Cache(api, resource, namespaces=namespaces, selecting=OF_FUNCTIONS, trim=footprint_of)
+            cache.subscribe(lambda old, new: changed(_ref(new or old)))
+            return cache
+
+        self.functions = Cache(api, FUNCTIONS, namespaces=namespaces)
+        self.functions.subscribe(lambda old, new: changed(_ref(new or old)) if _asks_anew(old, new) else None)
+        self.deployments = owned(DEPLOYMENTS)
+        self.services = owned(SERVICES)
+        self.autoscalers = owned(AUTOSCALERS)
+
+    def __repr__(self) -> str:
+        return f"<Watched {len(self.functions)} functions, {len(self.deployments)} deployments>"
+
+    @property
+    def caches(self) -> tuple[Cache, ...]:
+        return (self.functions, self.deployments, self.services, self.autoscalers)
+
+    async def run(self) -> None:
+        """For ever."""
+        async with asyncio.TaskGroup() as group:
+            for cache in self.caches:
+                group.create_task(cache.run(), name=f"operator's {cache.resource}")
+
+    async def wait_synced(self, deadline_s: float) -> None:
+        """Raises Unavailable when the first lists do not come in time."""
+        try:
+            async with asyncio.timeout(deadline_s):
+                for cache in self.caches:
+                    await cache.synced.wait()
+        except TimeoutError:
+            lacking = ", ".join(str(cache.resource) for cache in self.caches if not cache.synced.is_set())
+            remedy = "are the definitions of deploy/crds installed, and may we list them?"
+            raise Unavailable(f"the API server did not list {lacking} within {deadline_s:g} s; {remedy}") from None
+
+
+def _ref(value: Json | None) -> FunctionRef:
+    assert value is not None
+    return FunctionRef(value["metadata"]["namespace"], value["metadata"]["name"])
+
+
+def _asks_anew(old: Json | None, new: Json | None) -> bool:
+    """Whether the object was created, deleted, or asks for something else than before."""
+    if old is None or new is None:
+        return True
+    parts = ("uid", "generation", "annotations", "deletionTimestamp")
+    return any(old["metadata"].get(part) != new["metadata"].get(part) for part in parts)

@@ -1,0 +1,239 @@
+"""KubernetesProvider: every Protocol of ``provider.ports`` over a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace as changed
+
+from provider.endpoint_feed import EndpointFeed
+from provider.keyed_locks import KeyedLocks
+from provider.kubernetes.cluster import Cluster
+from provider.kubernetes.deployed import Deployed
+from provider.kubernetes.deploying import Deploying
+from provider.kubernetes.events import ScalingEvents
+from provider.kubernetes.inventory import Inventory
+from provider.kubernetes.logs import PodLogs
+from provider.kubernetes.manifests.settings import ManifestSettings
+from provider.kubernetes.namespaces import MarkedNamespaces, OneNamespace
+from provider.kubernetes.operator.function_writer import FunctionWriter
+from provider.kubernetes.readiness import Asking
+from provider.kubernetes.references import References
+from provider.kubernetes.scaling import Scaling
+from provider.kubernetes.secrets import Secrets
+from provider.kubernetes.settings import SERVICE, KubernetesProviderSettings
+from provider.kubernetes.table import Table
+from provider.kubernetes.usage import usage_of
+from provider.ports import LogLine, LogQuery, Namespace, ProviderInfo
+from provider.spec import FunctionSpec, FunctionStatus, check_name, check_namespace
+from runtime.errors import NotFound
+from runtime.kubernetes.api import KubernetesApi
+from scaler.core.ports import Clock, Recorder
+from scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Reason, Scale, Writer
+from scaler.endpoint_stream import Event
+
+
+class KubernetesProvider:
+    """Reads from caches, writes to the API server; one at a time writes to one function."""
+
+    name = "provider"
+
+    def __init__(
+        self,
+        settings: KubernetesProviderSettings,
+        manifests: ManifestSettings,
+        *,
+        api: KubernetesApi,
+        clock: Clock,
+        recorder: Recorder | None,
+    ) -> None:
+        through_service = settings.function_addresses == SERVICE
+        self._settings, self._api = settings, api
+        self._clock, self._recorder = clock, recorder
+        self._feed, self._locks = EndpointFeed(), KeyedLocks()
+        self._cluster = Cluster(api, services=through_service)
+        self._asking = Asking(clock=clock, pause_s=settings.ready_ask_interval_s, most_s=settings.ready_ask_most_s)
+        # A Service passes nothing on to a pod that Kubernetes does not call ready.
+        asking = self._asking if settings.ready_ask_most_s and not through_service else None
+        self._table = Table(self._cluster, self._feed, asking=asking, early_most_s=settings.ready_early_most_s)
+        self._cluster.listener = self._table.changed
+        self._scaling = Scaling(api, self._table, linger_s=settings.function_linger_s)
+        references = References(api, profiles_namespace=settings.profiles_namespace or settings.default_namespace)
+        self._deploying = Deploying(api, self._scaling, references=references, manifests=manifests, clock=clock)
+        self._deployer: Deploying | FunctionWriter = self._deploying
+        if settings.operator:
+            self._deployer = FunctionWriter(api, references, self._deploying)
+        self._secrets = Secrets(api)
+        self._logs = PodLogs(api, self._cluster, most_pods=settings.log_pods)
+        self._events = ScalingEvents(api) if settings.scaling_events else None
+        self._marked: MarkedNamespaces | None = None
+        if settings.cluster_role:
+            self._marked = MarkedNamespaces(api, settings.default_namespace, changed=self._follow_namespaces)
+        self._namespaces = self._marked or OneNamespace(settings.default_namespace)
+        self._watching: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<KubernetesProvider {self._feed!r} {self._asking!r} {self._cluster!r}>"
+
+    @property
+    def info(self) -> ProviderInfo:
+        return ProviderInfo("springtide-kubernetes", "kubernetes")
+
+    # Service.
+
+    async def start(self) -> None:
+        """Returns once everything there is has been seen. Raises Unavailable when the API server does not list it."""
+        deadline_s = self._settings.kube_sync_s
+        if self._marked is not None:
+            self._watching = asyncio.create_task(self._marked.cache.run(), name="namespaces")
+            self._watching.add_done_callback(self._cluster.ended)
+            await self._marked.wait_synced(deadline_s)
+        self._follow_namespaces()
+        await self._cluster.wait_synced(deadline_s)
+        await self._deploying.learn_version()
+        if self._events is not None:
+            self._events.start()
+
+    async def stop(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        if self._events is not None:
+            await self._events.stop()
+        await self._cluster.stop()
+        await self._asking.aclose()
+        self._table.close()
+
+    async def wait(self) -> None:
+        """Raises what ended a cache, which should go on for ever."""
+        await self._cluster.wait()
+
+    # Catalog and scale.
+
+    async def list_functions(self) -> Sequence[Function]:
+        found = sorted((deployed for each in self._cluster for deployed in each.functions()), key=lambda it: it.ref)
+        return [self._function(deployed) for deployed in found]
+
+    async def read(self, ref: FunctionRef) -> Function:
+        return self._function(self._deployed(ref))
+
+    async def write(self, ref: FunctionRef, replicas: int, *, expect: str | None, decision: Decision | None) -> Scale:
+        async with self._locks.of(ref):
+            before = self._cluster.function(ref)
+            deployed = await self._scaling.write(self._inventory(ref.namespace), ref.name, replicas, expect=expect)
+            if before is not None:
+                self._tell(decision or self._by_a_person(ref, before.desired, replicas, "asked for"), deployed)
+            return self._scaling.scale(deployed)
+
+    # Functions come and go.
+
+    async def deploy(self, spec: FunctionSpec) -> None:
+        inventory = self._inventory(check_name("namespace", spec.ref.namespace))
+        async with self._locks.of(spec.ref):
+            self._record(spec.ref, await self._deployer.deploy(inventory, spec), "deployed")
+
+    async def update(self, spec: FunctionSpec) -> None:
+        inventory = self._inventory(spec.ref.namespace)
+        async with self._locks.of(spec.ref):
+            self._record(spec.ref, await self._deployer.update(inventory, spec), "updated")
+
+    async def delete(self, ref: FunctionRef) -> None:
+        inventory = self._inventory(ref.namespace)
+        async with self._locks.of(ref):
+            await self._deployer.delete(inventory, ref)
+
+    async def status(self, ref: FunctionRef, *, usage: bool = False) -> FunctionStatus:
+        status = self._status(self._deployed(ref))
+        if not usage:
+            return status
+        return changed(status, usage=await usage_of(self._api, ref))
+
+    async def statuses(self, namespace: str) -> Sequence[FunctionStatus]:
+        found = sorted(self._inventory(namespace).functions(), key=lambda deployed: deployed.ref)
+        return [self._status(deployed) for deployed in found]
+
+    # Secrets.
+
+    async def secret_names(self, namespace: str) -> Sequence[str]:
+        self._inventory(namespace)
+        return await self._secrets.names(namespace)
+
+    async def put_secret(self, namespace: str, name: str, value: bytes, *, replace: bool) -> None:
+        self._inventory(namespace)
+        if replace:
+            await self._secrets.replace(namespace, name, value)
+        else:
+            await self._secrets.create(namespace, name, value)
+
+    async def delete_secret(self, namespace: str, name: str) -> None:
+        self._inventory(namespace)
+        await self._secrets.delete(namespace, name)
+
+    # Namespaces.
+
+    async def namespaces(self) -> Sequence[Namespace]:
+        return self._namespaces.all()
+
+    async def put_namespace(self, namespace: Namespace, *, replace: bool) -> None:
+        check_namespace(namespace.name, namespace.labels, namespace.annotations)
+        async with self._locks.of(namespace.name):
+            await self._namespaces.put(namespace, replace=replace)
+            # Whoever created it may deploy into it next, and expects to see that.
+            await self._inventory(namespace.name).wait_synced(self._settings.kube_sync_s)
+
+    async def delete_namespace(self, name: str) -> None:
+        """Kubernetes takes its functions and secrets away with it; a namespace of that name may come again then."""
+        async with self._locks.of(name):
+            await self._namespaces.delete(name)
+
+    # Logs and endpoints.
+
+    async def logs(self, query: LogQuery) -> AsyncGenerator[LogLine, None]:
+        self._deployed(query.ref)
+        async with aclosing(self._logs.lines(query)) as lines:
+            async for line in lines:
+                yield line
+
+    def watch_endpoints(self) -> AsyncGenerator[Event, None]:
+        return self._feed.watch()
+
+    # Inside.
+
+    def _follow_namespaces(self) -> None:
+        self._cluster.use(namespace.name for namespace in self._namespaces.all())
+
+    def _inventory(self, namespace: str) -> Inventory:
+        return self._cluster.of(namespace)
+
+    def _deployed(self, ref: FunctionRef) -> Deployed:
+        deployed = self._inventory(ref.namespace).function(ref.name)
+        if deployed is None:
+            raise NotFound(f"no function {ref.name} in {ref.namespace}")
+        return deployed
+
+    def _function(self, deployed: Deployed) -> Function:
+        scale = self._scaling.scale(deployed)
+        return Function(deployed.ref, scale, deployed.labels, deployed.spec.annotations, deployed.created_at)
+
+    def _status(self, deployed: Deployed) -> FunctionStatus:
+        ref, problem = deployed.ref, None
+        if deployed.desired:
+            problem = self._table.problem(ref) or self._table.unschedulable(ref, self._clock.wall())
+        return FunctionStatus(spec=deployed.spec, function=self._function(deployed), problem=problem)
+
+    def _record(self, ref: FunctionRef, counts: tuple[int, int], detail: str) -> None:
+        """A count that a deployment changed; those that are written are recorded by whoever asks for them."""
+        decision = self._by_a_person(ref, *counts, detail)
+        deployed = self._cluster.function(ref)
+        if decision.changes and self._recorder is not None:
+            self._recorder.record(decision)
+        if deployed is not None:
+            self._tell(decision, deployed)
+
+    def _tell(self, decision: Decision, deployed: Deployed) -> None:
+        if self._events is not None and decision.changes:
+            self._events.tell(decision, deployed.uid)
+
+    def _by_a_person(self, ref: FunctionRef, before: int, after: int, detail: str) -> Decision:
+        return Decision(ref, Writer.PERSON, before, after, Reason.MANUAL, detail, Instant(self._clock.wall()))

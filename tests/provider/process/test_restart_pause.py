@@ -1,0 +1,97 @@
+"""The pause before a restart ends by itself, however exactly the clock and the event loop's timers agree."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from provider.process import launches
+from provider.process.deployment import Deployment
+from provider.process.ground import Ground
+from provider.process.records import FunctionRecord
+from provider.process.settings import ProcessSettings
+from provider.process.start_slots import StartSlots
+from provider.process.state_files import StateFiles
+from provider.process.wire import VERSION, Exited, Hello, Message, Spawn
+from provider.spec import FunctionSpec
+from runtime.virtual_time import VirtualTimeLoop, run
+from scaler import instruments
+from scaler.core import catalogue
+from scaler.core.vocabulary import FunctionRef, Instant
+
+SPEC = FunctionSpec(ref=FunctionRef("openfaas-fn", "echo"), image="any", env_process="cat")
+HELLO = Hello(version=VERSION, pid=1, limits_memory=False, limits_cpu=False, sandbox_problem="")
+
+
+@dataclass
+class ScriptedClock:
+    """The loop's time, but for the next few looks at it."""
+
+    loop: VirtualTimeLoop
+    script: deque[float] = field(default_factory=deque)
+
+    def now(self) -> float:
+        return self.script.popleft() if self.script else self.loop.time()
+
+    def wall(self) -> float:
+        return self.loop.clock.wall()
+
+
+@dataclass
+class Host:
+    """A host link that keeps what it was told."""
+
+    told: list[Message] = field(default_factory=list)
+
+    def send(self, message: Message) -> None:
+        self.told.append(message)
+
+    def spawned(self) -> list[str]:
+        return [message.launch.instance for message in self.told if isinstance(message, Spawn)]
+
+
+def ground(folder: Path, clock: ScriptedClock, host: Host) -> Ground:
+    registry = CollectorRegistry()
+    return Ground(
+        settings=ProcessSettings(state_dir=folder),
+        clock=clock,
+        files=StateFiles(folder),
+        link=host,  # type: ignore[arg-type]
+        slots=StartSlots(),
+        starts=instruments.histogram(catalogue.REPLICA_START, registry),
+        restarts=instruments.counter(catalogue.REPLICA_RESTARTS, registry),
+        out_of_memory=instruments.counter(catalogue.REPLICA_OUT_OF_MEMORY, registry),
+    )
+
+
+def test_timer_that_fires_early_does_not_leave_a_function_without_replicas(tmp_path: Path) -> None:
+    loop = VirtualTimeLoop()
+    clock, host = ScriptedClock(loop), Host()
+    first_pause_s = ProcessSettings(state_dir=tmp_path).restart_first_s
+
+    async def story() -> None:
+        record = FunctionRecord.new(SPEC, 1, Instant(0.0))
+        deployment = Deployment(record, launches.program(SPEC), ground(tmp_path, clock, host), publish=lambda _: None)
+        deployment.host_came(HELLO, [])
+        task = asyncio.create_task(deployment.run())
+        await asyncio.sleep(1)
+        (instance,) = host.spawned()
+        deployment.became_ready(instance)
+        await asyncio.sleep(1)
+        died_at = loop.time()
+        deployment.exited(Exited(instance, "killed by SIGKILL"))
+        await asyncio.sleep(first_pause_s / 2)
+
+        over = died_at + first_pause_s
+        clock.script += [over - 1e-4, over + 1e-4, over + 2e-4]
+        await asyncio.sleep(first_pause_s)
+
+        assert len(host.spawned()) == 2
+        task.cancel()
+        await asyncio.wait([task])
+
+    run(story(), loop)
