@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from scaler.core import catalogue
 from scaler.core.catalogue import Metric
-from scaler.core.vocabulary import Decision
+from scaler.core.vocabulary import REASONS, Decision, Writer
 
 
 def counter(metric: Metric, registry: CollectorRegistry) -> Counter:
@@ -26,8 +26,11 @@ def histogram(metric: Metric, registry: CollectorRegistry) -> Histogram:
 class DecisionCounter:
     """Counts decisions by writer and reason (a Recorder)."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, writer: Writer) -> None:
+        """``writer`` is who decides here: its reasons are told from the start, at 0."""
         self._counter = counter(catalogue.DECISIONS, registry)
+        for reason in REASONS[writer]:
+            self._counter.labels(writer.value, reason.value)
 
     def record(self, decision: Decision) -> None:
         self._counter.labels(decision.writer.value, decision.reason.value).inc()

@@ -19,6 +19,7 @@ class Part(enum.StrEnum):
     PROVIDER = "provider"
     ALERT_RECEIVER = "alert-receiver"
     IDLER = "idler"
+    CONSOLE = "console"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,9 @@ COLD_START_PARTS = ("decided", "accepted", "ready", "first_byte")
 
 COLD_START_PART_BUCKETS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0)
 """From what a gateway takes to decide to what a large image takes to be pulled; few, for every part has them all."""
+
+WRITTEN, CONFLICT = "written", "conflict"
+"""Values of SCALE_WRITES's ``outcome``."""
 
 WAKE_FAILED, HOLD_TIMEOUT, OVERLOADED, AT_CAPACITY = "wake_failed", "hold_timeout", "overloaded", "at_capacity"
 COLD_START_REFUSALS = (WAKE_FAILED, HOLD_TIMEOUT, OVERLOADED)
@@ -83,6 +87,13 @@ LAST_ACTIVE = Metric(
     _GW,
 )
 HELD = Metric("gateway_function_held", Kind.GAUGE, "Callers waiting for a replica: to wake, or to have room", _FN, _GW)
+HELD_LIMIT = Metric(
+    "gateway_held_limit",
+    Kind.GAUGE,
+    "Most callers that may wait for a replica; scope: function: for one function; all: altogether",
+    ("scope",),
+    _GW,
+)
 COLD_START = Metric(
     "gateway_cold_start_seconds",
     Kind.HISTOGRAM,
@@ -141,6 +152,13 @@ LEADER = Metric(
     (),
     (Part.ALERT_RECEIVER, Part.IDLER),
 )
+LAST_SAMPLE = Metric(
+    "springtide_source_last_sample_timestamp_seconds",
+    Kind.GAUGE,
+    "When the newest measurement that a sweep was given was made; seconds since the epoch",
+    ("signal",),
+    (Part.IDLER,),
+)
 SOURCE_FAILURES = Metric(
     "springtide_source_failures_total", Kind.COUNTER, "Queries for measurements that failed", ("signal",), (Part.IDLER,)
 )
@@ -167,11 +185,41 @@ REPLICA_START = Metric(
 REPLICA_RESTARTS = Metric(
     "provider_replica_restarts_total", Kind.COUNTER, "Replicas started again because they died", _FN, _PR
 )
+REPLICA_OUT_OF_MEMORY = Metric(
+    "provider_replica_out_of_memory_total", Kind.COUNTER, "Replicas ended for exceeding their memory limit", _FN, _PR
+)
+SCALE_WRITES = Metric(
+    "provider_scale_writes_total",
+    Kind.COUNTER,
+    "Requests to change a function's replicas, by who made them; outcome: written or conflict, when another came first",
+    (*_FN, "writer", "outcome"),
+    _PR,
+)
 REPLICA_CPU = Metric(
     "pod_cpu_usage_seconds_total", Kind.COUNTER, "Processor seconds used", (*_FN, "namespace", "pod"), _PR
 )
 REPLICA_MEMORY = Metric(
     "pod_memory_working_set_bytes", Kind.GAUGE, "Memory resident, bytes", (*_FN, "namespace", "pod"), _PR
 )
+
+LOOP_LAG = Metric(
+    "springtide_event_loop_lag_seconds",
+    Kind.HISTOGRAM,
+    "Seconds by which an event loop was late, looked at twice a second; process: main, master or worker-N",
+    ("process",),
+    tuple(Part),
+    (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0),
+)
+BUILD_INFO = Metric(
+    "springtide_build_info", Kind.GAUGE, "Always 1; what this part is made of", ("version", "python"), tuple(Part)
+)
+PROCESS_MEMORY = Metric(
+    "process_resident_memory_bytes", Kind.GAUGE, "Memory resident, bytes; process as above", ("process",), tuple(Part)
+)
+PROCESS_CPU = Metric(
+    "process_cpu_seconds_total", Kind.COUNTER, "Processor seconds used; process as above", ("process",), tuple(Part)
+)
+VITALS = (LOOP_LAG, BUILD_INFO, PROCESS_MEMORY, PROCESS_CPU)
+"""What every process tells of itself, whatever part it is."""
 
 ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

@@ -115,6 +115,49 @@ class Reason(enum.StrEnum):
     UNKNOWN_FUNCTION = "unknown_function"
 
 
+_UNDONE = (Reason.WRITE_FAILED, Reason.UNKNOWN_FUNCTION)
+
+REASONS: Mapping[Writer, tuple[Reason, ...]] = {
+    Writer.ALERT: (
+        Reason.ALERT_FIRING,
+        Reason.ALERT_RESOLVED,
+        Reason.AT_MAX,
+        Reason.AT_MIN,
+        Reason.ASLEEP,
+        Reason.REDELIVERED,
+        Reason.STEP_PENDING,
+        Reason.STILL_FIRING,
+        Reason.FACTOR_ZERO,
+        Reason.FIXED_SIZE,
+        Reason.NOT_OWNER,
+        Reason.INVALID_LABELS,
+        Reason.NO_DATA,
+        Reason.LOST_RACE,
+        *_UNDONE,
+    ),
+    Writer.IDLER: (
+        Reason.IDLE,
+        Reason.ASLEEP,
+        Reason.NOT_OPTED_IN,
+        Reason.INVALID_LABELS,
+        Reason.DRY_RUN,
+        Reason.IN_FLIGHT,
+        Reason.RECENTLY_ACTIVE,
+        Reason.TOO_YOUNG,
+        Reason.NO_DATA,
+        Reason.STALE_DATA,
+        Reason.SOURCE_RESTARTED,
+        Reason.AGE_UNKNOWN,
+        Reason.LOST_RACE,
+        *_UNDONE,
+    ),
+    Writer.WAKE: (Reason.WAKE, *_UNDONE),
+    Writer.PERSON: (Reason.MANUAL,),
+    Writer.HPA: (),
+}
+"""Why each writer decides. Their counters begin at 0, so that the first decision shows as an increase."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """One decision about one function. ``after == before`` is a hold; ``detail`` is a sentence for a person.

@@ -11,6 +11,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from runtime.errors import Unavailable
+from runtime.every_address import every_address_of
 from scaler.core import catalogue
 from scaler.core.idle import Activity
 from scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
@@ -31,7 +32,10 @@ class Scrape:
 
 
 class GatewayActivity:
-    """Implements ActivitySource over every gateway there is; one that does not answer makes everything unknown."""
+    """Implements ActivitySource over every gateway there is; one that does not answer makes everything unknown.
+
+    A name that has several addresses stands for as many gateways.
+    """
 
     def __init__(self, urls: Sequence[str], *, deadline_s: float = 2.0) -> None:
         self._urls = tuple(urls)
@@ -47,7 +51,11 @@ class GatewayActivity:
     async def activity(self, refs: Sequence[FunctionRef], now: Instant) -> dict[FunctionRef, Activity]:
         if not self._urls:
             return readings.unknown_all(refs, "no gateway is configured")
-        answers = await asyncio.gather(*(self._scrape(url, now) for url in self._urls), return_exceptions=True)
+        try:
+            urls = await every_address_of(self._urls, deadline_s=self._deadline_s)
+        except Unavailable as error:
+            return readings.unknown_all(refs, f"a gateway cannot be asked: {error}")
+        answers = await asyncio.gather(*(self._scrape(url, now) for url in urls), return_exceptions=True)
         scrapes: list[Scrape] = []
         for answer in answers:
             if isinstance(answer, Unavailable):

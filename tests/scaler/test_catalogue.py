@@ -78,7 +78,7 @@ def test_instrument_shows_exactly_the_series_declared(metric: Metric) -> None:
 
 def test_decisions_are_counted_by_writer_and_reason() -> None:
     registry = CollectorRegistry()
-    recorder = instruments.DecisionCounter(registry)
+    recorder = instruments.DecisionCounter(registry, Writer.IDLER)
     decision = Decision(FunctionRef("ns", "f"), Writer.IDLER, 1, 0, Reason.IDLE, "", Instant(0))
 
     recorder.record(decision)

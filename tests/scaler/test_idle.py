@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 from scaler.core import idle
 from scaler.core.idle import Activity, IdleHistory, IdleLimits
 from scaler.core.policy import ScalePolicy
-from scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData, Reason, Sample, Scale, Writer
+from scaler.core.vocabulary import (
+    REASONS,
+    Decision,
+    Function,
+    FunctionRef,
+    Instant,
+    NoData,
+    Reason,
+    Sample,
+    Scale,
+    Writer,
+)
 
 REF = FunctionRef("openfaas-fn", "echo")
 NOW = Instant(1_700_000_000.0)
@@ -203,6 +214,7 @@ def test_zero_is_decided_only_when_everything_is_known_and_silent(
     decision, _ = idle.decide(subject, policy, (), measured, history, LIMITS, NOW)
 
     assert decision.before == subject.scale.desired
+    assert decision.reason in REASONS[Writer.IDLER]
     assert decision.after in (decision.before, 0)
     assert decision.changes == (decision.reason is Reason.IDLE)
     if not decision.changes:

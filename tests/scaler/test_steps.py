@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scaler.core import steps
 from scaler.core.policy import Down, ScalePolicy
 from scaler.core.steps import AlertEvent, AlertId, AlertStatus, StepContext, StepHistory
-from scaler.core.vocabulary import FunctionRef, Instant, Reason, Scale
+from scaler.core.vocabulary import REASONS, FunctionRef, Instant, Reason, Scale, Writer
 
 REF = FunctionRef("openfaas-fn", "echo")
 ALERT = AlertId("aa", "2026-01-01T00:00:00Z")
@@ -181,6 +181,7 @@ def test_alert_path_never_wakes_never_zeroes_and_stays_in_its_limits(
         decision, history = steps.on_alert(context(desired, policy), history, event, Instant(now))
 
         assert (decision.before == 0) == (decision.after == 0)
+        assert decision.reason in REASONS[Writer.ALERT]
         if decision.after > decision.before:
             assert decision.after <= policy.max
             assert event.status is AlertStatus.FIRING
