@@ -21,6 +21,7 @@ from gateway.tunnel import Tunnel
 from gateway.upload import Upload
 
 if TYPE_CHECKING:
+    from gateway.call_record import CallRecord
     from gateway.caller import Caller
     from gateway.http1.request import RequestHead
     from gateway.plane import Plane
@@ -59,6 +60,7 @@ class Exchange:
         "_why",
         "hold_limit",
         "method",
+        "record",
         "request_open",
         "route",
         "status",
@@ -88,9 +90,15 @@ class Exchange:
         wall = plane.wall()
         route.metrics.begin(wall)
         started = b"\r\nX-Start-Time: %d" % (wall * 1e9)
-        self._own_headers = b"\r\nX-Call-Id: %b%b" % (head.call_id or plane.new_call_id(), started)
+        call_id = head.call_id or plane.new_call_id()
+        self._own_headers = b"\r\nX-Call-Id: %b%b" % (call_id, started)
         peer = caller.peer
-        fields = head.fields if head.host else head.fields + b"\r\nHost: " + route.label.encode()
+        fields = head.fields
+        self.record: CallRecord | None = None
+        if plane.observer is not None and route is not plane.system:
+            self.record, fields = plane.observer.begin(route, head, call_id, now=self._arrived, wall=wall)
+        if not head.host:
+            fields += b"\r\nHost: " + route.label.encode()
         self._request = b"%b %b HTTP/1.1%b%b\r\nX-Forwarded-For: %b\r\n\r\n" % (
             head.method,
             target,
@@ -132,6 +140,8 @@ class Exchange:
         if not self._timed:
             self._timed = True
             self._plane.start_call(self)
+        if self.record is not None:
+            self.record.assigned(self._plane.now(), replica.address, self.wait)
         replica.take(self, fresh=self._resends > 0)
 
     @property
@@ -147,7 +157,7 @@ class Exchange:
     def refuse(self, status: int, text: str, reason: str) -> None:
         """Answer in place of the function; only before an answer has begun."""
         self.status = status
-        self.route.metrics.refuse(reason)
+        self._note_refusal(reason, text)
         if self.request_open or self._plane.stopping:
             self._keep = False
         extra = self._own_headers
@@ -243,13 +253,13 @@ class Exchange:
             self._caller.resume()
 
     def turned_away(self, why: str) -> None:
-        self._leave_replica()
+        self._leave_replica(why)
         self._why = why
         self.dispatch()
 
     def upstream_lost(self, why: str) -> None:
         upstream, self._upstream = self._upstream, None
-        self._leave_replica()
+        self._leave_replica(why)
         self._why = why
         retry_posts = self._plane.retry_posts
         if self.status or upstream is None:
@@ -286,6 +296,8 @@ class Exchange:
         plane = self._plane
         if plane.first_byte_timed:
             plane.first_byte.stop(self)
+        if self.record is not None:
+            self.record.answering(plane.now(), length)
         if plane.stopping or (self.request_open and length == len(payload)):
             self._keep = False  # with the whole answer here, nobody waits for the rest of the request
         extra = b""
@@ -298,10 +310,8 @@ class Exchange:
                 self._keep = False  # the end of the connection is the only end an HTTP/1.0 caller understands
         if self.wait is not None:
             extra += self.wait.answer(plane.now())
-        if not self._keep:
-            extra += b"\r\nConnection: close"
-        elif not self._http11:
-            extra += b"\r\nConnection: keep-alive"
+        if not (self._keep and self._http11):
+            extra += b"\r\nConnection: keep-alive" if self._keep else b"\r\nConnection: close"
         self._caller.write(
             b"HTTP/1.1 %b%b%b%b\r\n\r\n%b" % (head.status_text, head.fields, self._own_headers, extra, payload)
         )
@@ -323,6 +333,8 @@ class Exchange:
             self.refuse(502, f"{self.route.label} switched protocols unasked", "upstream_failed")
             return
         self.status = 101
+        if self.record is not None:
+            self.record.answering(self._plane.now(), -1)
         self._upstream = None
         self._plane.stop_call(self)
         fields = b"%b%b\r\nConnection: Upgrade\r\nUpgrade: %b" % (head.fields, self._own_headers, head.upgrade)
@@ -344,7 +356,7 @@ class Exchange:
         self._resends += 1
         self._drop_upstream()
         replica.rest()
-        self._leave_replica()
+        self._leave_replica(f"it answered {head.status}")
         self.dispatch()
         return True
 
@@ -357,15 +369,24 @@ class Exchange:
 
     def _cut(self, reason: str) -> None:
         """An answer has begun and cannot be finished: the caller must see that it is not whole."""
-        self.route.metrics.refuse(reason)
+        self._note_refusal(reason, "")
         self._drop_upstream()
         self._caller.abort()
         # The connection's end comes back as caller_left, which finishes the call.
 
-    def _leave_replica(self) -> None:
+    def _note_refusal(self, reason: str, text: str) -> None:
+        self.route.metrics.refuse(reason)
+        if self.record is not None:
+            self.record.refused(reason, text)
+
+    def _leave_replica(self, why: str) -> None:
+        """Lose the replica; another may be tried."""
         replica, self._replica = self._replica, None
         if replica is not None:
             replica.leave()
+        if self.record is not None:
+            self.record.lost(self._plane.now(), why)
+            self._request = self.record.resent(self._request)
 
     def _drop_upstream(self) -> None:
         upstream, self._upstream = self._upstream, None
@@ -385,7 +406,10 @@ class Exchange:
             replica.leave()
         if upstream is not None:
             upstream.let_go(reusable=reusable)
-        route.metrics.end(self.status, plane.now() - self._arrived, plane.wall())
+        now = plane.now()
+        route.metrics.end(self.status, now - self._arrived, plane.wall())
+        if self.record is not None and plane.observer is not None:
+            plane.observer.finished(self.record, self.status, now)
         if route.metrics.held:
             plane.hold.pump(route)
         self._caller.done(keep=self._keep)

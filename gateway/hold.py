@@ -72,6 +72,8 @@ class Hold:
                 exchange.refuse(503, f"too many callers wait for {route.label}", catalogue.OVERLOADED)
             return
         route.metrics.held += 1
+        if exchange.record is not None:
+            exchange.record.held(now)
         wait = exchange.wait = exchange.wait or Wait(route, now)
         wait.cold = wait.cold or not route.ready
         self._set_deadline()
@@ -118,6 +120,12 @@ class Hold:
 
     def wake_failed(self, route: Route, status: int, why: str) -> None:
         self._refuse_all(route, status, why, catalogue.WAKE_FAILED)
+
+    def send_all_away(self) -> None:
+        """The gateway ends: who called may call again, and find the next one."""
+        for route in self._room.awaited():
+            why = f"no replica of {route.label} took the call before the gateway had to stop"
+            self._refuse_all(route, 503, why, catalogue.HOLD_TIMEOUT)
 
     def close(self) -> None:
         for timer in (*self._chances.values(), *self._problems.values()):

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from gateway.call_metrics import CallMetrics
+from gateway.call_record import Observer
 from gateway.caller import Caller
 from gateway.deadlines import DeadlineQueue
 from gateway.endpoint_source import Pushed, Readiness
@@ -49,6 +50,7 @@ class PlaneDeps:
     system_socket: str
     """Path of the Unix socket where everything that is not an invocation is answered."""
     readiness: Readiness = field(default_factory=Pushed)
+    observer: Observer | None = None
 
 
 class Plane:
@@ -58,6 +60,7 @@ class Plane:
         loop = self.loop = asyncio.get_running_loop()
         self.now, self.wall = deps.clock.now, deps.clock.wall
         self.readiness = deps.readiness
+        self.observer = deps.observer
         self.stopping = False
         self.replay_bytes = settings.replay_bytes
         self.retry_posts = settings.retry_posts
@@ -174,7 +177,10 @@ class Plane:
     # Life.
 
     async def drain(self, grace_s: float) -> None:
-        """Take no new requests; return when every call is answered or ``grace_s`` is over, and cut what is left."""
+        """Take no new requests; return when every call is answered or ``grace_s`` is over, and cut what is left.
+
+        Calls that are still held then are not cut but answered: they have not begun.
+        """
         self.stopping = True
         # A connection closed under a request would lose it. Those answered from now on are told to close.
         await self._until_quiet(min(grace_s, ON_THE_WAY_S))
@@ -182,6 +188,9 @@ class Plane:
             if not caller.busy:
                 caller.close()
         await self._until_quiet(grace_s)
+        if len(self.hold):
+            self.hold.send_all_away()
+            await self._until_quiet(min(grace_s, ON_THE_WAY_S))
         for caller in list(self._callers):
             caller.abort()
         await asyncio.sleep(0)

@@ -184,6 +184,9 @@ class Replica:
     async def _connect(self) -> None:
         try:
             upstream = await asyncio.wait_for(self._open(self), self._connections.connect_timeout_s)
+            if upstream.transport.is_closing():
+                # It ended before we came to use it, and nobody would be told once more.
+                raise ConnectionResetError("it closed the connection at once")
         except (OSError, TimeoutError) as error:
             self._connecting -= 1
             self._pause()

@@ -86,8 +86,12 @@ class Route:
         return self.metrics.held > 0
 
     def next_chance(self) -> float | None:
-        """When the first replica that could not be reached may be tried again; None when none is paused."""
-        return min((replica.paused_until for replica in self.ready if replica.failures), default=None)
+        """When the first replica that could not be reached may be tried again; None when none is paused.
+
+        One that has all it may be given is no chance at any time: the end of a call there is.
+        """
+        paused = (replica.paused_until for replica in self.ready if replica.failures and not replica.full)
+        return min(paused, default=None)
 
 
 def _in_flight(replica: Replica) -> int:

@@ -13,9 +13,12 @@ from typing import Any
 import httpx
 from prometheus_client import CollectorRegistry
 
+from gateway.access_log import AccessLines
+from gateway.call_record import Observer
 from gateway.caller import Caller
 from gateway.endpoint_source import EndpointSource
 from gateway.invocation_counts import InvocationCounts, OwnCounts, PrometheusCounts
+from gateway.limits import show_held_limits
 from gateway.metrics import GatewayCollector
 from gateway.open_files import raise_limit
 from gateway.plane import Plane, PlaneDeps
@@ -23,8 +26,10 @@ from gateway.settings import BACKLOG, GatewaySettings
 from gateway.system_api import SystemDeps, Upstreams, build_app
 from runtime.asgi_server import AsgiServer, bind
 from runtime.basic_auth import Credentials
+from runtime.errors import Unsupported
 from runtime.exposition import exposition
 from scaler.core.ports import Clock
+from scaler.core.vocabulary import Writer
 from scaler.instruments import DecisionCounter
 from scaler.polled_endpoints import PolledEndpoints
 from scaler.provider_client import ProviderClient
@@ -65,7 +70,7 @@ class Gateway:
         self._settings = settings
         self._deps = deps
         self._place = place
-        self._recorder = DecisionCounter(deps.registry)
+        self._recorder = DecisionCounter(deps.registry, Writer.WAKE)
         self._metrics = AsgiServer(
             exposition(deps.registry),
             name="gateway metrics",
@@ -79,6 +84,7 @@ class Gateway:
         self._stack = contextlib.AsyncExitStack()
         self._port = settings.port
         deps.registry.register(GatewayCollector(lambda: self._plane))
+        show_held_limits(settings, deps.registry)
 
     def __repr__(self) -> str:
         return f"<Gateway {self._settings.host}:{self._port} {self._plane}>"
@@ -127,6 +133,7 @@ class Gateway:
         source = EndpointSource(client, lambda: self._polled(client))
         stack.push_async_callback(source.aclose)
         system_socket = Path(folder) / "system"
+        observer = await _observer(settings, stack)
         plane = self._plane = Plane(
             settings,
             PlaneDeps(
@@ -135,6 +142,7 @@ class Gateway:
                 recorder=self._recorder,
                 system_socket=str(system_socket),
                 readiness=source,
+                observer=observer,
             ),
         )
         if self._place is None:
@@ -194,6 +202,22 @@ class Gateway:
     async def _start_server(self, stack: contextlib.AsyncExitStack, server: AsgiServer) -> None:
         await server.start()
         stack.push_async_callback(server.stop)
+
+
+async def _observer(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Observer | None:
+    """What is told of each call; None, as nearly always, when nobody asked for that."""
+    tracer = None
+    if settings.otlp_endpoint:
+        try:
+            from gateway.tracing import SpanTracer  # noqa: PLC0415 - an extra, and a heavy one
+        except ModuleNotFoundError as error:
+            if not (error.name or "").startswith("opentelemetry"):
+                raise
+            raise Unsupported("traces need OpenTelemetry; run: pip install 'springtide[otel]'") from error
+        tracer = SpanTracer(settings.otlp_endpoint, settings.trace_sample_ratio)
+        stack.push_async_callback(tracer.aclose)
+    access_log = AccessLines() if settings.access_log else None
+    return Observer(tracer, access_log) if tracer or access_log else None
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

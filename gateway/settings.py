@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runtime.settings import boolean, duration, integer, setting
+from runtime.settings import boolean, duration, integer, number, setting
 from scaler.core.vocabulary import DEFAULT_NAMESPACE
 
 MEBIBYTE = 1024 * 1024
@@ -145,6 +145,27 @@ class GatewaySettings:
     )
     grace_s: float = setting(
         10.0, env="grace", kind=duration, help="how long calls in flight may take to finish when the gateway stops"
+    )
+
+    otlp_endpoint: str = setting(
+        "",
+        env="OTEL_EXPORTER_OTLP_ENDPOINT",
+        help="base URL of an OpenTelemetry collector (OTLP over HTTP) that is sent traces of calls; empty: none are "
+        "made. Needs the extra springtide[otel]",
+    )
+    trace_sample_ratio: float = setting(
+        0.1,
+        env="trace_sample_ratio",
+        kind=number,
+        low=0,
+        high=1,
+        help="share of the calls traced that come without a trace of their own; others are as theirs is",
+    )
+    access_log: bool = setting(
+        False,  # noqa: FBT003 - the default comes first in every setting
+        env="access_log",
+        kind=boolean,
+        help="log a line for each call: id, function, method, status, duration; never its path or its headers",
     )
 
     sharers: int = 1

@@ -30,11 +30,15 @@ class Wait:
         """A replica takes the call."""
         route = self._route
         self._released = now
-        self._decided = min(max(route.decided_at, self.began), now)
-        self._accepted = min(max(route.accepted_at, self._decided), now)
+        self._decided, self._accepted = self.wake_within(self.began, now)
         if self.cold and not self._counted:
             self._counted = True
             route.metrics.cold_start.observe(now - self.began)
+
+    def wake_within(self, began: float, now: float) -> tuple[float, float]:
+        """When the function's last wake was decided and when it was accepted, as far as that was in this time."""
+        decided = min(max(self._route.decided_at, began), now)
+        return decided, min(max(self._route.accepted_at, decided), now)
 
     def answer(self, now: float) -> bytes:
         """The answer begins: count the parts of a cold start, and tell them in a ``Server-Timing`` header."""

@@ -91,6 +91,10 @@ class WaitingRoom(Generic[K, T]):
         self._compact()
         return True
 
+    def awaited(self) -> list[K]:
+        """What is waited for."""
+        return list(self._lines)
+
     def evict(self, key: K) -> list[T]:
         """Take everybody who waits for ``key``, in order."""
         tickets = list(self._lines.get(key, ()))

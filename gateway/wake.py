@@ -99,13 +99,14 @@ class Waker:
     async def _write(self, route: Route) -> None:
         """Write the count a wake asks for; whoever else has done so meanwhile is as good."""
         policy, before, version = route.policy, route.desired, route.version
+        known = version
         if not version:
             # What a poll saw is seconds old. Whoever has scaled the function up since must not be undone.
             policy, before, version = await self._fresh(route)
         for _ in range(MOST_CONFLICTS):
             after = wake_replicas(policy)
             if before > 0 or refusal(Writer.WAKE, policy, before, after) is not None:
-                self._note(route, Scale(before, 0, version))
+                self._note(route, Scale(before, 0, version), known)
                 return
             waiting = route.metrics.held
             detail = f"{waiting} {'caller waits' if waiting == 1 else 'callers wait'}"
@@ -113,10 +114,14 @@ class Waker:
             try:
                 scale = await self._target.write(route.ref, after, expect=version or None, decision=decision)
             except Conflict:
+                known = route.version
                 policy, before, version = await self._fresh(route)
             else:
                 self._recorder.record(decision)
-                self._note(route, scale)
+                self._note(route, scale, known)
+                log.info(
+                    "woken", function=route.label, before=before, after=after, reason=Reason.WAKE.value, why=detail
+                )
                 return
         raise Unavailable("its scale changes faster than it can be written")
 
@@ -124,9 +129,12 @@ class Waker:
         function = await self._target.read(route.ref)
         return ScalePolicy.from_labels(function.labels)[0], function.scale.desired, function.scale.version
 
-    def _note(self, route: Route, scale: Scale) -> None:
-        """Remember the new count until the provider pushes it, so that nobody wakes the function once more."""
-        if route.desired == 0:
+    def _note(self, route: Route, scale: Scale, known: str) -> None:
+        """Remember the new count until the provider pushes it, so that nobody wakes the function once more.
+
+        Not if the provider has pushed something since ``known``: it may be a zero that was asked for after the wake.
+        """
+        if route.desired == 0 and route.version == known:
             route.desired, route.version = scale.desired, scale.version
 
     def _decision(self, route: Route, before: int, after: int, reason: Reason, detail: str) -> Decision:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from urllib.parse import parse_qs
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, Metric
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from gateway.metrics import GatewayCollector
 from gateway.workers.totals import Merged
 from runtime.basic_auth import App, Receive, Scope, Send
 from runtime.errors import Unavailable
-from runtime.exposition import exposition, respond
+from runtime.exposition import asked_for, exposition, respond, tell
+from scaler import vitals
 from scaler.core import catalogue
 
 
@@ -27,11 +25,12 @@ class MergedCollector(Collector):
         self._calls = GatewayCollector(lambda: self.merged)
 
     def describe(self) -> Iterable[Metric]:
-        return [*self._calls.describe(), _decisions(self.merged)]
+        return [*self._calls.describe(), _decisions(self.merged), vitals.loop_lags({})]
 
     def collect(self) -> Iterator[Metric]:
         yield from self._calls.collect()
         yield _decisions(self.merged)
+        yield vitals.loop_lags(self.merged.loop_lags if self.merged is not None else {})
 
 
 def merged_exposition(
@@ -54,18 +53,9 @@ def merged_exposition(
         except Unavailable as error:
             await respond(send, 503, str(error).encode())
             return
-        encode, content_type = choose_encoder(_accepted(scope))
-        names = parse_qs(scope["query_string"].decode("latin-1")).get("name[]")
-        wanted = registry.restricted_registry(names) if names else registry
-        # Of thousands of functions it takes seconds, in which workers may die and want to be replaced.
-        text = await asyncio.to_thread(encode, wanted)
-        await respond(send, 200, text, content_type=content_type.encode())
+        await tell(scope, send, asked_for(scope, registry))
 
     return app
-
-
-def _accepted(scope: Scope) -> str:
-    return ",".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"accept")
 
 
 def _decisions(merged: Merged | None) -> Metric:

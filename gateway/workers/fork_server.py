@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import structlog
 
@@ -73,9 +73,7 @@ class Process:
 class ForkServer:
     """One at a time; started with the first worker, and again when it is gone."""
 
-    def __init__(self, lost: Callable[[], None]) -> None:
-        """``lost`` is called when it is gone: its workers are finishing their calls then, and take no new ones."""
-        self._on_lost = lost
+    def __init__(self) -> None:
         self._server: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._forks = asyncio.Lock()
@@ -86,16 +84,20 @@ class ForkServer:
         return f"<ForkServer {self._server.pid if self._server else 'not started'}, {len(self._processes)} workers>"
 
     def start(self) -> None:
-        """Begin its imports. Returns at once."""
+        """Begin its imports. Returns at once. Raises Unavailable when there can be no process."""
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            self._server = subprocess.Popen(
-                [sys.executable, "-P", "-c", _PROGRAM, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
+            try:
+                self._server = subprocess.Popen(
+                    [sys.executable, "-P", "-c", _PROGRAM, str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                )
+            except OSError as error:
+                ours.close()
+                raise Unavailable(f"the gateway's fork server cannot be started: {error}") from error
         ours.send(json.dumps(sys.path).encode())
         ours.setblocking(False)  # noqa: FBT003 - the standard library's signature
         self._control = ours
@@ -141,19 +143,25 @@ class ForkServer:
             self._lose("ended")
             return
         _, pid, *status = json.loads(data)
-        if status:
+        if not pid:
+            if self._forked is not None and not self._forked.done():
+                self._forked.set_exception(Unavailable(f"there is no process for a worker: {os.strerror(status[0])}"))
+        elif status:
             process = self._processes.pop(pid, None)
             if process is not None:
                 process.end(how_ended(status[0]))
-            return
-        process = self._processes[pid] = Process(pid, descriptors[0])
+        else:
+            self._born(Process(pid, descriptors[0]))
+
+    def _born(self, process: Process) -> None:
+        self._processes[process.pid] = process
         if self._forked is not None and not self._forked.done():
             self._forked.set_result(process)
         else:
             process.kill()  # nobody waits for it any more
 
     def _lose(self, why: str) -> None:
-        """The server is gone, or as good as gone, which is its workers' signal to finish."""
+        """The server is gone, or as good as gone, which is its workers' signal to finish; they say so themselves."""
         log.warning("the gateway's fork server is gone; the next worker starts another", why=why)
         server = self._server
         self._hang_up()
@@ -165,7 +173,6 @@ class ForkServer:
             process.watch()
         if self._forked is not None and not self._forked.done():
             self._forked.set_exception(Unavailable("the fork server ended"))
-        self._on_lost()
 
     def _hang_up(self) -> None:
         if self._control is not None:

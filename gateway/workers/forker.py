@@ -92,7 +92,13 @@ class _Forker:
     def _fork(self, data: bytes, listener: int, channel: int) -> None:
         launch = Launch.decode(data)
         self._grace_s = launch.settings.grace_s
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:  # too many processes, or too little memory: those that run shall go on
+            os.close(listener)
+            os.close(channel)
+            self._tell([launch.number, 0, error.errno or 0])
+            return
         if pid == 0:
             self._become(launch, listener, channel)
         self._workers.add(pid)

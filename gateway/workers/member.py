@@ -50,6 +50,8 @@ class Member:
     def __init__(self, launch: Launch, process: Process, channel: Channel, master: Master) -> None:
         self.launch, self.process = launch, process
         self.told = Told()
+        self.leaving = asyncio.Event()
+        """It takes no new calls: it is finishing those it has, or over."""
         self.over = asyncio.Event()
         self.why = ""
         """How it ended."""
@@ -135,6 +137,9 @@ class Member:
                     self._spawn(self._tell_counts(message.number))
                 case Kind.READY:
                     self._serves("")
+                case Kind.LEAVING:
+                    self.leaving.set()
+                    self._spawn(self.stop())
                 case Kind.FAILED:
                     self.why = self.why or str(message.content["why"])
                     self._serves(self.why)
@@ -166,13 +171,20 @@ class Member:
         self._channel.send(Message(Kind.COUNTS, number, await self._master.counts()))
 
     async def _end(self) -> None:
-        how = await asyncio.shield(self.process.ended)
+        # Its end of the channel is the last thing that a worker closes, or it has died.
         await asyncio.wait([self._reading])
+        try:
+            how = await asyncio.wait_for(asyncio.shield(self.process.ended), STOP_MARGIN_S)
+        except TimeoutError:
+            self.kill("closed its channel and did not end")
+            self.leaving.set()  # whoever should tell us of the end may hang as well: its place need not wait for that
+            how = await asyncio.shield(self.process.ended)
         self.why = f"{self.why}: {how}" if self.why else how
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
         with contextlib.suppress(ConnectionError):
             await self._channel.close()
+        self.leaving.set()
         self.over.set()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

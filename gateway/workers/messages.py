@@ -28,6 +28,7 @@ class Kind(enum.StrEnum):
     # From a worker.
     READY = "ready"
     FAILED = "failed"
+    LEAVING = "leaving"
     ROWS = "rows"
     NUMBERS = "numbers"
     ASK_COUNTS = "ask_counts"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prometheus_client import CollectorRegistry
 
+from gateway.limits import show_held_limits
 from gateway.open_files import raise_limit
 from gateway.settings import BACKLOG, GatewaySettings
 from gateway.workers.exposition import merged_exposition
@@ -23,7 +25,9 @@ from gateway.workers.totals import Merged, Totals
 from runtime.asgi_server import AsgiServer
 from runtime.basic_auth import Credentials
 from runtime.errors import Unavailable, Unsupported
+from scaler import vitals
 from scaler.core.vocabulary import FunctionRef
+from scaler.process_usage import show_usage
 
 SCRAPE_DEADLINE_S = 1.5
 """Shorter than what the idler gives a gateway, so that it learns why."""
@@ -52,13 +56,17 @@ class WorkerPool:
         self.hung_after_s = deps.hung_after_s
         self._port = settings.port
         self._renew = asyncio.Event()
-        self._forks = ForkServer(self.renew)
+        self._forks = ForkServer()
         self._totals = Totals()
         self._living: list[Member] = []
         self._folds: set[asyncio.Task[None]] = set()
         self._slots: list[Slot] = []
         self._keepers: list[asyncio.Task[None]] = []
         self._stack = contextlib.AsyncExitStack()
+        self._lag = vitals.loop_lag()
+        vitals.show_build(deps.registry)
+        show_usage(deps.registry, self._processes)
+        show_held_limits(settings, deps.registry)
         self._metrics = AsgiServer(
             merged_exposition(deps.registry, self.collect, self._obstacle),
             name="gateway metrics",
@@ -86,6 +94,11 @@ class WorkerPool:
             places.setdefault(member.launch.number, []).append(member.process.pid)
         return places
 
+    def _processes(self) -> Mapping[str, int]:
+        """As the label ``process`` calls them; of two at one place, for a short time, the newer."""
+        workers = {f"worker-{member.launch.number}": member.process.pid for member in self._living}
+        return {vitals.MASTER: os.getpid(), **workers}
+
     def serving(self) -> set[int]:
         """The places whose worker serves."""
         return {slot.number for slot in self._slots if slot.filled}
@@ -101,7 +114,9 @@ class WorkerPool:
         await asyncio.gather(*(member.numbers(SCRAPE_DEADLINE_S) for member in self._living))
         living = [member.told for member in self._living]
         self._totals.tidy(living)
-        return self._totals.merged(living)
+        workers = {f"worker-{member.launch.number}": member.told.loop_lag for member in self._living}
+        lags = {vitals.MASTER: self._lag.numbers(), **{name: lag for name, lag in workers.items() if lag}}
+        return replace(self._totals.merged(living), loop_lags=lags)
 
     # For the workers.
 
@@ -144,6 +159,8 @@ class WorkerPool:
         self._port = int(listeners[0].getsockname()[1])
         stack.push_async_callback(self._forks.stop)
         self._forks.start()
+        await self._lag.start()
+        stack.push_async_callback(self._lag.stop)
         await self._metrics.start()
         stack.push_async_callback(self._metrics.stop)
         for listener in listeners:

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from gateway.plane import Plane
 from gateway.route import Route
 from gateway.workers.messages import Kind, Message, Row
+from runtime.loop_lag import LoopLag
 from scaler.core import catalogue
 
 ROWS_AT_ONCE = 100
@@ -20,9 +21,10 @@ ROWS_AT_ONCE = 100
 class Reporter:
     """Remembers what it has told. ``plane`` is None until there is one."""
 
-    def __init__(self, plane: Callable[[], Plane | None], registry: CollectorRegistry) -> None:
+    def __init__(self, plane: Callable[[], Plane | None], registry: CollectorRegistry, lag: LoopLag) -> None:
         self._plane = plane
         self._registry = registry
+        self._lag = lag
         self._told: dict[Route, tuple[Any, ...]] = {}
 
     def __repr__(self) -> str:
@@ -51,6 +53,7 @@ class Reporter:
                 "connected": plane is not None and plane.table.connected,
                 "unknown": plane.unknown.metrics.as_numbers() if plane is not None else None,
                 "decisions": self._decisions(),
+                "loop_lag": self._lag.numbers(),
             },
         )
 

@@ -35,7 +35,7 @@ class Slot:
     @property
     def filled(self) -> bool:
         """Its worker serves; False while another is being started for it."""
-        return self._member is not None and not self._member.over.is_set()
+        return self._member is not None and not self._member.leaving.is_set()
 
     async def start(self) -> str:
         """Once; returns why there is no worker, or an empty text."""
@@ -43,7 +43,7 @@ class Slot:
             return await self._fill()
 
     async def keep(self) -> None:
-        """Start another worker whenever the one there is ends, for ever: at once, and later when it keeps ending."""
+        """Start another worker whenever the one there begins to end, for ever: at once, later when that goes on."""
         failures = 0 if self._member is not None else 1
         while True:
             member = self._member
@@ -52,7 +52,7 @@ class Slot:
                 failures += 1
                 await self._refill()
                 continue
-            await member.over.wait()
+            await member.leaving.wait()
             if await self._vacate(member):
                 failures = 0 if self._steady() else failures
 
@@ -75,12 +75,13 @@ class Slot:
             log.error("a gateway worker did not start", place=self.number, why=why)
 
     async def _vacate(self, member: Member) -> bool:
-        """The worker has ended; False when another has taken over already."""
+        """The worker has ended or is about to; False when another has taken over already."""
         async with self._changing:
             if member is not self._member:
                 return False
             self._member = None
-        log.warning("a gateway worker ended", place=self.number, process=member.process.pid, why=member.why)
+        why = member.why or "it was asked to end and finishes its calls"
+        log.warning("a gateway worker ended", place=self.number, process=member.process.pid, why=why)
         return True
 
     async def _fill(self) -> str:

@@ -46,6 +46,7 @@ class Merged:
     table: Table
     unknown: Function
     decisions: Mapping[tuple[str, str], float]
+    loop_lags: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 class Told:
@@ -55,6 +56,7 @@ class Told:
         self.functions: dict[FunctionRef, Row] = {}
         self.unknown = CallMetrics(last_active=0.0)
         self.decisions: Counter[tuple[str, str]] = Counter()
+        self.loop_lag: list[float] = []
         self.connected = False
 
     def __repr__(self) -> str:
@@ -72,6 +74,7 @@ class Told:
 
     def summary(self, content: Mapping[str, Any]) -> None:
         self.connected = content["connected"]
+        self.loop_lag = content["loop_lag"]
         self.decisions = Counter({(writer, reason): count for writer, reason, count in content["decisions"]})
         if content["unknown"] is not None:
             self.unknown = CallMetrics(last_active=0.0)
@@ -119,7 +122,9 @@ class Totals:
         unknown = CallMetrics(last_active=0.0)
         for metrics in (self._unknown, *(told.unknown for told in living)):
             unknown.add(metrics.as_numbers())
-        decisions = sum((told.decisions for told in living), start=self._decisions.copy())
+        decisions = self._decisions.copy()
+        for told in living:
+            decisions.update(told.decisions)  # adding counters would drop those that are 0 so far
         functions = tuple(self._function(ref, those) for ref, those in rows.items())
         connected = bool(living) and all(told.connected for told in living)
         return Merged(Table(functions, connected), Function(UNKNOWN, unknown), decisions)

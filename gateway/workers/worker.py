@@ -21,6 +21,7 @@ from runtime.clock import SystemClock
 from runtime.errors import SpringtideError
 from runtime.service import run as run_services
 from runtime.service import stop_signals
+from scaler import vitals
 
 COUNTS_DEADLINE_S = 2.0
 
@@ -43,10 +44,11 @@ async def _serve(launch: Launch, listener: socket.socket, connection: socket.soc
         GatewayDeps(credentials=launch.credentials, registry=registry, clock=SystemClock()),
         Place(listener, counts=desk),
     )
-    desk.reports(Reporter(lambda: gateway.plane_if_started, registry))
+    lag = vitals.loop_lag()
+    desk.reports(Reporter(lambda: gateway.plane_if_started, registry, lag))
     with stop_signals(until):
         try:
-            await run_services([desk, gateway, _Ready(channel)], until=until)
+            await run_services([lag, desk, gateway, _Ready(channel)], until=until)
         except (SpringtideError, OSError) as error:
             channel.send(Message(Kind.FAILED, content={"why": str(error)}))
             return 1
@@ -130,7 +132,7 @@ class Desk:
 
 
 class _Ready:
-    """Last in the list of services: started when everything before it is."""
+    """Last in the list of services: started when everything before it is, and the first to hear that it ends."""
 
     name = "ready"
 
@@ -141,7 +143,8 @@ class _Ready:
         self._channel.send(Message(Kind.READY))
 
     async def stop(self) -> None:
-        pass
+        """Whoever asked for it, a signal perhaps: the calls under way take their time, and new ones need a worker."""
+        self._channel.send(Message(Kind.LEAVING))
 
     async def wait(self) -> None:
         await asyncio.Event().wait()

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import h11
 import uvloop
 
+from gateway.call_record import Observer
 from gateway.caller import Caller
 from gateway.plane import Plane, PlaneDeps
 from gateway.settings import GatewaySettings
@@ -283,11 +284,17 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def data_plane(**settings: Any) -> AsyncIterator[DataPlane]:
+async def data_plane(*, observer: Observer | None = None, **settings: Any) -> AsyncIterator[DataPlane]:
     target, decisions = Target(), Decisions()
     plane = Plane(
         replace(GatewaySettings(), **settings),
-        PlaneDeps(clock=SystemClock(), target=target, recorder=decisions, system_socket="/nonexistent/system"),
+        PlaneDeps(
+            clock=SystemClock(),
+            target=target,
+            recorder=decisions,
+            system_socket="/nonexistent/system",
+            observer=observer,
+        ),
     )
     server = await plane.loop.create_server(lambda: Caller(plane), "127.0.0.1", 0, backlog=4096)
     dp = DataPlane(plane, target, decisions, server.sockets[0].getsockname()[1])

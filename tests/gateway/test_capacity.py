@@ -307,3 +307,33 @@ def test_functions_own_429_is_passed_on_as_it_is() -> None:
             assert (answer.status, answer.body, len(server.received)) == (429, b"slower, please", 1)
 
     run(scenario())
+
+
+def test_call_held_at_a_full_replica_that_once_refused_one_waits_for_an_end_and_not_for_the_clock() -> None:
+    async def scenario() -> None:
+        go_on = asyncio.Event()
+
+        async def full_for_the_second(conversation: Conversation) -> None:
+            while True:
+                await conversation.request()
+                if len(conversation.replica.received) == 2:
+                    await conversation.send(FULL)
+                else:
+                    await go_on.wait()
+                    await conversation.send(response())
+
+        async with data_plane() as gateway, replica(full_for_the_second, max_inflight=2) as server:
+            gateway.publish("echo", [server])
+            calls = []
+            for heads in (1, 2):  # the second is refused, and sent again
+                calls.append(asyncio.create_task(call(gateway)))
+                for _ in range(heads):
+                    await server.heads.acquire()
+            calls.append(asyncio.create_task(call(gateway)))
+            await gateway.until(lambda: gateway.route().metrics.held == 1)
+
+            assert gateway.route().next_chance() is None
+            go_on.set()
+            assert await asyncio.gather(*calls) == [200] * 3
+
+    run(scenario())

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+from typing import Any
 
 import pytest
+import structlog
 
 from runtime.errors import Conflict, NotFound, Unavailable
 from scaler.core.vocabulary import Reason, Scale, Writer
@@ -49,6 +51,25 @@ def test_wake_asks_for_the_minimum_and_says_why() -> None:
             assert (decision.ref, decision.writer, decision.reason) == (ref("echo"), Writer.WAKE, Reason.WAKE)
             assert (decision.before, decision.after, decision.detail) == (0, 3, "1 caller waits")
             assert gateway.decisions.recorded == [decision]
+
+    run(scenario())
+
+
+def test_wake_is_one_line_in_the_log_however_many_wait() -> None:
+    async def scenario() -> None:
+        with structlog.testing.capture_logs() as lines:
+            async with data_plane() as gateway, replica(echo) as server:
+                gateway.publish("echo", [], desired=0)
+                async with gateway.connect() as one, gateway.connect() as other:
+                    await one.send(get())
+                    await other.send(get())
+                    await gateway.target.written.wait()
+                    gateway.publish("echo", [server])
+                    await asyncio.gather(one.answer(), other.answer())
+
+        (line,) = lines
+        assert (line["event"], line["function"], line["reason"]) == ("woken", "echo.openfaas-fn", "wake")
+        assert (line["before"], line["after"]) == (0, 1)
 
     run(scenario())
 
@@ -378,6 +399,31 @@ def test_problem_that_passes_costs_no_caller_its_answer() -> None:
             await caller.send(get())
             await gateway.until(lambda: gateway.route().metrics.held == 1)
             gateway.publish("echo", [], desired=1, problem="the port was taken")
+            gateway.publish("echo", [server])
+
+            assert (await caller.answer()).status == 200
+
+    run(scenario())
+
+
+def test_zero_that_is_asked_for_right_after_a_wake_does_not_leave_callers_waiting() -> None:
+    """The provider's push of the zero comes before the answer to the wake's own write."""
+
+    async def scenario() -> None:
+        async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
+            write = gateway.target.write
+
+            async def overtaken(*arguments: Any, **options: Any) -> Scale:
+                scale = await write(*arguments, **options)
+                if len(gateway.target.writes) == 1:
+                    gateway.publish("echo", [], desired=0)
+                    gateway.target.scales[ref("echo")] = Scale(0, 0, gateway.route().version)
+                return scale
+
+            gateway.target.write = overtaken  # type: ignore[method-assign]
+            gateway.publish("echo", [], desired=0)
+            await caller.send(get())
+            await gateway.until(lambda: len(gateway.target.writes) == 2)
             gateway.publish("echo", [server])
 
             assert (await caller.answer()).status == 200

@@ -68,3 +68,21 @@ def test_held_call_and_call_under_way_are_answered_and_told_to_close() -> None:
                 await stopping
 
     run(scenario())
+
+
+def test_call_that_is_held_to_the_end_is_told_to_come_again() -> None:
+    async def scenario() -> None:
+        async with data_plane() as gateway, gateway.connect() as caller, gateway.connect() as sender:
+            gateway.publish("echo", [], desired=1)
+            await caller.send(get())
+            await sender.send(b"POST /function/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhal")
+            await gateway.until(lambda: gateway.route().metrics.held == 2)
+
+            await gateway.plane.drain(0.3)
+
+            for one in (caller, sender):
+                answer = await one.answer()
+                assert (answer.status, answer["retry-after"], answer["connection"]) == (503, "1", "close")
+            assert gateway.route().metrics.held == 0
+
+    run(scenario())

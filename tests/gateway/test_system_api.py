@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -441,6 +442,41 @@ def test_alert_goes_to_the_alert_receiver_with_its_body() -> None:
         receiver.close()
 
     run(scenario())
+
+
+def test_alert_goes_to_the_copy_of_the_receiver_that_leads(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        asked: list[tuple[str, bytes]] = []
+
+        async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            address = writer.get_extra_info("sockname")[0]
+            asked.append((address, await reader.readexactly(length)))
+            status = b"200 OK" if address == "127.0.0.3" else b"503 Service Unavailable"
+            writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 7\r\nConnection: close\r\n\r\nstandby")
+            writer.close()
+
+        standby = await asyncio.start_server(receive, "127.0.0.2", 0)
+        port = standby.sockets[0].getsockname()[1]
+        leader = await asyncio.start_server(receive, "127.0.0.3", port)
+        resolve = socket.getaddrinfo
+
+        def copies(host: str, *rest: Any, **more: Any) -> Any:
+            if host != "alert-receiver.openfaas":
+                return resolve(host, *rest, **more)
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{end}", port)) for end in (2, 3, 4)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", copies)
+        async with whole(alert_receiver_url=f"http://alert-receiver.openfaas:{port}/alerts") as suite:
+            answered = await suite.http.post("/system/alert", content=b'{"alerts":[]}')
+
+            assert answered.status_code == 200
+            assert asked == [("127.0.0.2", b'{"alerts":[]}'), ("127.0.0.3", b'{"alerts":[]}')]
+        standby.close()
+        leader.close()
+
+    asyncio.run(scenario())  # uvloop resolves names by itself
 
 
 def test_alert_without_a_receiver_is_501() -> None:

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from tests.gateway.harness import Conversation, Replica, data_plane, echo, get, post, replica, response, run
+from tests.gateway.harness import Conversation, Replica, answering, data_plane, echo, get, post, replica, response, run
 
 
 async def silent(conversation: Conversation) -> None:
@@ -109,6 +109,19 @@ def test_idle_connection_is_closed_after_its_time() -> None:
     run(scenario())
 
 
+def test_empty_lines_behind_a_request_do_not_keep_its_connection() -> None:
+    async def scenario() -> None:
+        async with data_plane(keep_alive_s=0.05) as gateway, replica(echo) as server, gateway.connect() as caller:
+            gateway.publish("echo", [server])
+            await caller.send(get() + b"\r\n\r\n")
+
+            assert (await caller.answer()).status == 200
+
+            assert await caller.rest() == b""
+
+    run(scenario())
+
+
 def test_half_a_head_on_a_kept_connection_gets_the_time_of_a_head_not_of_an_idle_connection() -> None:
     async def scenario() -> None:
         async with data_plane(keep_alive_s=0.05, head_timeout_s=0.3) as gateway, replica(echo) as server:
@@ -179,6 +192,28 @@ def test_caller_that_stops_reading_is_cut_off() -> None:
                 await caller.send(get())
                 await gone.wait()
                 await gateway.until(lambda: not gateway.route().metrics.in_flight)
+
+    run(scenario())
+
+
+def test_caller_that_never_reads_the_end_of_its_answers_is_cut_off() -> None:
+    """Too little is left for the connection to count as full, and without a limit it would be kept for ever."""
+
+    async def scenario() -> None:
+        one = response(b"x" * 30_000)
+        async with data_plane(keep_alive_s=0.3, write_timeout_s=0.1) as gateway, replica(answering(one)) as server:
+            gateway.publish("echo", [server])
+            with socket.create_connection(("127.0.0.1", gateway.port)) as caller:
+                unsent, calls = 0, 0
+                while not unsent:  # until the kernel takes no more
+                    caller.sendall(get())
+                    calls += 1
+                    await gateway.until(lambda calls=calls: gateway.route().metrics.answered == calls)
+                    (connection,) = gateway.plane._callers
+                    unsent = connection.transport.get_write_buffer_size()
+
+                assert not connection.full
+                await gateway.until(lambda: not gateway.plane._callers)
 
     run(scenario())
 

@@ -9,6 +9,7 @@ from collections import Counter
 
 import pytest
 from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.settings import GatewaySettings
 from gateway.workers.pool import PoolDeps, build
@@ -50,6 +51,21 @@ def test_metric_names_are_those_of_a_single_process() -> None:
             series = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")}
             wanted = {metric for metric in catalogue.ALL if Part.GATEWAY in metric.parts}
             assert series == {name for metric in wanted for name in metric.series}
+
+    run(scenario())
+
+
+def test_scrape_shows_the_loop_of_each_process_and_the_bound_of_the_whole_gateway() -> None:
+    async def scenario() -> None:
+        async with pooled() as suite:
+            families = text_string_to_metric_families((await suite.scraped()).text)
+            samples = {family.name: family.samples for family in families}
+
+            processes = {sample.labels["process"] for sample in samples[catalogue.LOOP_LAG.name]}
+            assert processes == {"master", *(f"worker-{number}" for number in suite.pool.pids())}
+            limits = {sample.labels["scope"]: sample.value for sample in samples[catalogue.HELD_LIMIT.name]}
+            whole = GatewaySettings()
+            assert limits == {"function": whole.max_held_per_function, "all": whole.max_held}
 
     run(scenario())
 
@@ -285,6 +301,43 @@ def test_fork_server_that_is_killed_costs_no_call() -> None:
             await more(seen)
 
             assert set(seen) == {"right"}
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("all_at_once", [pytest.param(False, id="one worker"), pytest.param(True, id="fork server")])
+def test_place_of_a_worker_that_finishes_its_calls_is_served_meanwhile(all_at_once: bool) -> None:
+    """However long they take: a new connection that came to its socket would wait for as long."""
+
+    async def scenario() -> None:
+        go_on = asyncio.Event()
+
+        async def slow_for_some(conversation: Conversation) -> None:
+            while True:
+                request = await conversation.request()
+                if request.body == b"slow":
+                    await go_on.wait()
+                await conversation.send(response(request.body))
+
+        async with pooled(slow_for_some, grace_s=60.0) as suite:
+            slow = [asyncio.create_task(suite.call(b"slow")) for _ in range(12)]  # some at each worker
+            for _ in slow:
+                await suite.server.heads.acquire()
+            first = suite.pids()
+            if all_at_once:
+                server = suite.pool._forks._server
+                assert server is not None
+                server.send_signal(signal.SIGKILL)
+            else:
+                os.kill(min(first), signal.SIGTERM)
+            wanted = len(first) * 2 if all_at_once else len(first) + 1
+            await until(lambda: len(suite.pids()) == wanted and suite.pool.serving() == {1, 2})
+
+            assert await asyncio.gather(*(suite.call() for _ in range(30))) == [200] * 30
+            assert first < suite.pids()
+            go_on.set()
+            assert await asyncio.gather(*slow) == [200] * 12
+            await until(lambda: len(suite.pids()) == len(first))
 
     run(scenario())
 

@@ -25,6 +25,8 @@ from gateway.workers.totals import Merged, Told, Totals
 from runtime.basic_auth import Credentials
 from runtime.virtual_time import VirtualTimeLoop
 from runtime.virtual_time import run as run_virtual
+from scaler import vitals
+from scaler.core import catalogue
 from scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
 from scaler.endpoint_stream import FunctionEndpoints
 from scaler.instruments import DecisionCounter
@@ -53,7 +55,9 @@ def told(metrics: CallMetrics, *, connected: bool = True, desired: int = 1, ref:
     row = Row(ref.namespace, ref.name, metrics.as_numbers(), desired, desired, 1, 20, "rps", 50.0)
     one = Told()
     one.rows(json.loads(json.dumps({"gone": [], "rows": [row]})))
-    one.summary({"connected": connected, "decisions": [["wake", "wake", 2.0]], "unknown": metrics.as_numbers()})
+    one.summary(
+        {"connected": connected, "decisions": [["wake", "wake", 2.0]], "unknown": metrics.as_numbers(), "loop_lag": []}
+    )
     return one
 
 
@@ -162,7 +166,7 @@ def plane_of(routes: list[Route]) -> Any:
 def test_worker_tells_only_of_functions_that_something_happened_to() -> None:
     busy, quiet = Route(FunctionRef("ns", "busy"), counted()), Route(FunctionRef("ns", "quiet"), counted())
     plane = plane_of([busy, quiet])
-    reporter = Reporter(lambda: plane, CollectorRegistry())
+    reporter = Reporter(lambda: plane, CollectorRegistry(), vitals.loop_lag())
 
     assert reports(reporter)[1] == ["busy", "quiet"]
     assert reports(reporter)[1] == []
@@ -181,7 +185,7 @@ def test_worker_tells_only_of_functions_that_something_happened_to() -> None:
 
 def test_worker_tells_what_is_gone_also_when_it_is_back_at_once() -> None:
     plane = plane_of([Route(ECHO, counted(calls=3))])
-    reporter = Reporter(lambda: plane, CollectorRegistry())
+    reporter = Reporter(lambda: plane, CollectorRegistry(), vitals.loop_lag())
     reports(reporter)
 
     plane.table[:] = [Route(ECHO, counted())]
@@ -192,13 +196,14 @@ def test_worker_tells_what_is_gone_also_when_it_is_back_at_once() -> None:
 
 def test_worker_without_a_plane_yet_is_not_connected_and_tells_its_decisions() -> None:
     registry = CollectorRegistry()
-    counter = DecisionCounter(registry)
+    counter = DecisionCounter(registry, Writer.WAKE)
     counter.record(Decision(ECHO, Writer.WAKE, 0, 1, Reason.WAKE, "", Instant(0.0)))
 
-    assert reports(Reporter(lambda: None, registry))[2] == {
+    assert reports(Reporter(lambda: None, registry, vitals.loop_lag()))[2] == {
         "connected": False,
         "unknown": None,
-        "decisions": [("wake", "wake", 1.0)],
+        "decisions": [("wake", "wake", 1.0), ("wake", "write_failed", 0.0), ("wake", "unknown_function", 0.0)],
+        "loop_lag": [0.0] * (2 + len(catalogue.LOOP_LAG.buckets)),
     }
 
 
@@ -272,16 +277,16 @@ class Mortal:
     """A worker as its place sees it, which lives for so long."""
 
     def __init__(self, lives_s: float) -> None:
-        self.over = asyncio.Event()
+        self.leaving = asyncio.Event()
         self.why = "SIGKILL"
         self.process = SimpleNamespace(pid=1)
-        asyncio.get_running_loop().call_later(lives_s, self.over.set)
+        asyncio.get_running_loop().call_later(lives_s, self.leaving.set)
 
     async def ready(self) -> str:
         return ""
 
     async def stop(self) -> None:
-        self.over.set()
+        self.leaving.set()
 
 
 def test_worker_is_replaced_at_once_and_ever_later_when_it_keeps_dying() -> None:

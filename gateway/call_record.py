@@ -1,0 +1,160 @@
+"""What is written down of one call while it happens, where somebody wants to know of calls one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import getrandbits
+from typing import TYPE_CHECKING, Protocol
+
+from gateway import trace_context
+
+if TYPE_CHECKING:
+    from gateway.http1.request import RequestHead
+    from gateway.route import Route
+    from gateway.wait import Wait
+
+
+def new_span_id() -> int:
+    """Zero is no id."""
+    return getrandbits(64) or 1
+
+
+@dataclass(slots=True)
+class Held:
+    """A stay in the waiting room. ``parts`` of a cold one: when the wake was decided, and when it was accepted."""
+
+    began: float
+    ended: float | None = None
+    served: bool = False
+    """A replica took the call."""
+    cold: bool = False
+    parts: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(slots=True)
+class Attempt:
+    """The call at one replica. ``why`` is empty unless it was lost there."""
+
+    span_id: int
+    address: str
+    began: float
+    ended: float | None = None
+    first_byte: float | None = None
+    why: str = ""
+
+
+@dataclass(slots=True)
+class Trace:
+    """Where the call's spans belong. ``next_id`` is the one that the request to the next replica names."""
+
+    trace_id: int
+    flags: int
+    parent_id: int
+    announced: bool
+    """Whether the function is told: not when the caller sent something that is no trace context."""
+    span_id: int = field(default_factory=new_span_id)
+    next_id: int = field(default_factory=new_span_id)
+
+    def traceparent(self) -> bytes:
+        return trace_context.written(self.trace_id, self.next_id, self.flags)
+
+
+@dataclass(slots=True)
+class CallRecord:
+    """Instants are on the monotonic clock; ``wall`` is the time of day at ``arrived``."""
+
+    function: str
+    method: bytes
+    call_id: bytes
+    arrived: float
+    wall: float
+    request_bytes: int
+    trace: Trace | None = None
+    response_bytes: int = -1
+    """Negative where it is not known from the head."""
+    reason: str = ""
+    text: str = ""
+    """Why we answered in place of the function, or broke its answer off."""
+    stays: list[Held] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+
+    def held(self, now: float) -> None:
+        self.stays.append(Held(now))
+
+    def assigned(self, now: float, address: str, wait: Wait | None) -> None:
+        """A replica takes the call, perhaps out of the waiting room."""
+        if wait is not None and self.stays and self.stays[-1].ended is None:
+            stay = self.stays[-1]
+            stay.ended, stay.served = now, True
+            stay.cold, stay.parts = wait.cold, wait.wake_within(stay.began, now)
+        self.attempts.append(Attempt(self.trace.next_id if self.trace else 0, address, now))
+
+    def lost(self, now: float, why: str) -> None:
+        """The replica did not answer it; another may be asked."""
+        if self.attempts:
+            self.attempts[-1].ended, self.attempts[-1].why = now, why
+
+    def resent(self, request: bytes) -> bytes:
+        """``request`` as the next replica is sent it: each attempt is a span of its own."""
+        trace = self.trace
+        if trace is None or not trace.announced:
+            return request
+        before, trace.next_id = trace.traceparent(), new_span_id()
+        return request.replace(before, trace.traceparent(), 1)
+
+    def answering(self, now: float, length: int) -> None:
+        self.response_bytes = length
+        if self.attempts:
+            self.attempts[-1].first_byte = now
+
+    def refused(self, reason: str, text: str) -> None:
+        self.reason, self.text = reason, text
+
+    @property
+    def held_s(self) -> float:
+        return sum(stay.ended - stay.began for stay in self.stays if stay.ended is not None)
+
+
+class Tracer(Protocol):
+    """Where spans go."""
+
+    def begin(self, fields: bytes) -> Trace | None:
+        """Where the spans of a call with this head belong; None when it is not traced."""
+
+    def finished(self, record: CallRecord, status: int, now: float) -> None: ...
+
+
+class AccessLog(Protocol):
+    """Where a line for each call goes."""
+
+    def finished(self, record: CallRecord, status: int, now: float) -> None: ...
+
+
+class Observer:
+    """Who is told of calls one by one. A gateway that nobody asked for it has none."""
+
+    def __init__(self, tracer: Tracer | None, access_log: AccessLog | None) -> None:
+        self._tracer = tracer
+        self._access_log = access_log
+
+    def begin(
+        self, route: Route, head: RequestHead, call_id: bytes, *, now: float, wall: float
+    ) -> tuple[CallRecord | None, bytes]:
+        """The record to keep of a call, if one is wanted, and the header lines that go to the function."""
+        trace = self._tracer.begin(head.fields) if self._tracer is not None else None
+        if trace is None and self._access_log is None:
+            return None, head.fields
+        record = CallRecord(route.label, head.method, call_id, now, wall, head.length, trace)
+        if trace is None or not trace.announced:
+            return record, head.fields
+        return record, trace_context.replaced(head.fields, trace.traceparent())
+
+    def finished(self, record: CallRecord, status: int, now: float) -> None:
+        if record.stays and record.stays[-1].ended is None:
+            record.stays[-1].ended = now
+        if record.attempts and record.attempts[-1].ended is None:
+            record.attempts[-1].ended = now
+        if record.trace is not None and self._tracer is not None:
+            self._tracer.finished(record, status, now)
+        if self._access_log is not None:
+            self._access_log.finished(record, status, now)
