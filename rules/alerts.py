@@ -18,6 +18,7 @@ from rules.model import AlertRule, Group, RecordingRule
 from rules.timing import Timing, prometheus_duration
 from scaler.core import catalogue
 from scaler.core.catalogue import Part
+from scaler.core.policy import CAPACITY
 
 SCALING_LABELS = {"service": "gateway", "severity": "major"}
 """What OpenFaaS gives its scaling alert. Alertmanager sends alerts about a function with these labels to the scaler,
@@ -38,7 +39,8 @@ class Thresholds:
     """Calls begun per second, all replicas together: OpenFaaS's number."""
     calls_in_flight: float = 10.0
     """Calls in flight per replica of the function's minimum. With fewer than ``calls_per_s`` beginning, ten in flight
-    take two seconds and more each."""
+    take two seconds and more each. A function's own target of capacity takes its place: the gateway gives no replica
+    more, so further calls wait until there are more replicas."""
 
 
 def scaling_group(timing: Timing, thresholds: Thresholds | None = None) -> Group:
@@ -101,7 +103,10 @@ def _piling_up(timing: Timing, thresholds: Thresholds) -> AlertRule:
     def above(fold: str) -> str:
         load = f"sum by (function_name) ({fold}({catalogue.IN_FLIGHT.name}[{window}]))"
         least = f"max by (function_name) (max_over_time({catalogue.MIN_REPLICAS.name}[{window}]))"
-        return f"{load} > {thresholds.calls_in_flight:g} * clamp_min({least}, 1)"
+        target = f'{catalogue.TARGET_LOAD.name}{{scaling_type="{CAPACITY}"}}'
+        own = f"max by (function_name) (max_over_time({target}[{window}]))"
+        each = f"({own} or {thresholds.calls_in_flight:g} * ({least} >= bool 0))"
+        return f"{load} > on (function_name) clamp_min({least}, 1) * on (function_name) {each}"
 
     awake = f"max by (function_name) (min_over_time({catalogue.READY.name}[{window}])) > 0"
     kept = _kept(

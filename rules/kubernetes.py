@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from rules.alertmanager import BasicAuth, Webhook
 from rules.model import Yaml
+from rules.operators import OperatorRules
 from rules.prometheus import configuration_files, static
 from rules.timing import DEFAULT, Timing
 from scaler.core.catalogue import Part
@@ -20,18 +21,22 @@ FUNCTIONS_JOB = "functions"
 WEBHOOK = Webhook(
     f"http://gateway.{CORE_NAMESPACE}:8080/system/alert", BasicAuth("admin", "/var/secrets/basic-auth-password")
 )
+_DEFAULT_RULES = OperatorRules()
 _POD = "__meta_kubernetes_pod_"
 _SCRAPE, _PATH, _PORT = (f"{_POD}annotation_prometheus_io_{name}" for name in ("scrape", "path", "port"))
 
 
-def kubernetes_configuration(timing: Timing = DEFAULT, webhook: Webhook = WEBHOOK) -> Mapping[str, str]:
+def kubernetes_configuration(
+    timing: Timing = DEFAULT, webhook: Webhook = WEBHOOK, operators: OperatorRules = _DEFAULT_RULES
+) -> Mapping[str, str]:
     """File name → content."""
     jobs = {
         **{part.value: _pods(CORE_NAMESPACE, _only_app(part)) for part in Part},
         FUNCTIONS_JOB: _pods(DEFAULT_NAMESPACE, _function_name()),
         "prometheus": static("localhost:9090"),
     }
-    return configuration_files(timing, webhook, jobs=jobs, alertmanager=f"alertmanager.{CORE_NAMESPACE}:9093")
+    alertmanager = f"alertmanager.{CORE_NAMESPACE}:9093"
+    return configuration_files(timing, webhook, jobs=jobs, alertmanager=alertmanager, operators=operators)
 
 
 def _only_app(part: Part) -> Yaml:

@@ -27,6 +27,7 @@ class Targets:
     provider: str
     alert_receiver: str
     idler: str
+    console: str
     prometheus: str
     alertmanager: str
 
@@ -38,6 +39,7 @@ def local_configuration(timing: Timing, targets: Targets, webhook: Webhook) -> M
         Part.PROVIDER.value: static(targets.provider),
         Part.ALERT_RECEIVER.value: static(targets.alert_receiver),
         Part.IDLER.value: static(targets.idler),
+        Part.CONSOLE.value: static(targets.console),
         "prometheus": static(targets.prometheus),
     }
     return configuration_files(timing, webhook, jobs=jobs, alertmanager=targets.alertmanager)

@@ -11,6 +11,9 @@ from rules.timing import prometheus_duration
 
 Yaml = Mapping[str, object]
 
+RUNBOOKS = "docs/runbooks"
+"""Folder, or base URL, of the pages that say what to do: one for each alert, by its name."""
+
 
 @dataclass(frozen=True, slots=True)
 class RecordingRule:
@@ -20,7 +23,7 @@ class RecordingRule:
     expr: str
     labels: tuple[str, ...] = ()
 
-    def as_yaml(self) -> Yaml:
+    def as_yaml(self, runbooks: str) -> Yaml:  # noqa: ARG002 - an alert's annotation
         return {"record": self.record, "expr": self.expr}
 
 
@@ -35,9 +38,13 @@ class AlertRule:
     summary: str
     description: str
 
-    def as_yaml(self) -> Yaml:
+    def as_yaml(self, runbooks: str) -> Yaml:
         pending = {"for": prometheus_duration(self.pending_s)} if self.pending_s else {}
-        annotations = {"summary": self.summary, "description": self.description}
+        annotations = {
+            "summary": self.summary,
+            "description": self.description,
+            "runbook_url": f"{runbooks.rstrip('/')}/{self.alert}.md",
+        }
         return {
             "alert": self.alert,
             "expr": self.expr,
@@ -63,16 +70,16 @@ class Group:
     def recordings(self) -> tuple[RecordingRule, ...]:
         return tuple(rule for rule in self.rules if isinstance(rule, RecordingRule))
 
-    def as_yaml(self) -> Yaml:
+    def as_yaml(self, runbooks: str) -> Yaml:
         return {
             "name": self.name,
             "interval": prometheus_duration(self.interval_s),
-            "rules": [rule.as_yaml() for rule in self.rules],
+            "rules": [rule.as_yaml(runbooks) for rule in self.rules],
         }
 
 
-def rule_file(*groups: Group) -> str:
-    return to_text({"groups": [group.as_yaml() for group in groups]})
+def rule_file(*groups: Group, runbooks: str = RUNBOOKS) -> str:
+    return to_text({"groups": [group.as_yaml(runbooks) for group in groups]})
 
 
 class _Dumper(yaml.SafeDumper):

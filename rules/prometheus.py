@@ -7,16 +7,22 @@ from collections.abc import Mapping
 from rules.alertmanager import Webhook, alertmanager_configuration
 from rules.alerts import scaling_group
 from rules.model import Yaml, rule_file, to_text
-from rules.operator_alerts import operator_group
+from rules.operators import OperatorRules
 from rules.timing import Timing, prometheus_duration
 from scaler.core.catalogue import Part
 
+_DEFAULT_RULES = OperatorRules()
 PROMETHEUS_FILE, ALERTMANAGER_FILE = "prometheus.yml", "alertmanager.yml"
 SCALING_RULES_FILE, OPERATOR_RULES_FILE = "scaling.rules.yml", "operators.rules.yml"
 
 
 def configuration_files(
-    timing: Timing, webhook: Webhook, *, jobs: Mapping[str, Yaml], alertmanager: str
+    timing: Timing,
+    webhook: Webhook,
+    *,
+    jobs: Mapping[str, Yaml],
+    alertmanager: str,
+    operators: OperatorRules = _DEFAULT_RULES,
 ) -> Mapping[str, str]:
     """File name → content, all for one folder. ``jobs``: name → how its targets are found."""
     prometheus = {
@@ -28,8 +34,8 @@ def configuration_files(
     return {
         PROMETHEUS_FILE: to_text(prometheus),
         ALERTMANAGER_FILE: alertmanager_configuration(timing, webhook),
-        SCALING_RULES_FILE: rule_file(scaling_group(timing)),
-        OPERATOR_RULES_FILE: rule_file(operator_group(timing)),
+        SCALING_RULES_FILE: rule_file(scaling_group(timing), runbooks=operators.runbooks),
+        OPERATOR_RULES_FILE: rule_file(*operators.groups(timing), runbooks=operators.runbooks),
     }
 
 

@@ -14,7 +14,7 @@ from rules.model import RecordingRule
 from scaler.core import catalogue
 
 _TOKEN = re.compile(
-    r"""\s+ | \#[^\n]*
+    r"""\s+ | \#[^\n]* | \[[^\[\]]*\]
     | (?P<string>"(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' | `[^`]*`)
     | (?P<name>[A-Za-z_:][A-Za-z0-9_:]*)
     | (?P<number>\d[\w.]*)

@@ -7,18 +7,18 @@ import yaml
 
 from rules.alerts import SCALING_LABELS, scaling_group
 from rules.model import AlertRule, Group
-from rules.operator_alerts import operator_group
+from rules.operators import OperatorRules
 from rules.promql import known_series, problems
 from rules.timing import DEFAULT, FAST, Timing
 
 CASES = Path(__file__).parents[2] / "rules" / "tests"
-GROUPS = (scaling_group(DEFAULT), operator_group(DEFAULT))
+GROUPS = (scaling_group(DEFAULT), *OperatorRules().groups(DEFAULT))
 ALERTS = [pytest.param(alert, id=alert.alert) for group in GROUPS for alert in group.alerts]
 
 
 @pytest.mark.parametrize("timing", [pytest.param(DEFAULT, id="default"), pytest.param(FAST, id="fast")])
 def test_every_expression_uses_existing_series_and_labels_only(timing: Timing) -> None:
-    groups: tuple[Group, ...] = (scaling_group(timing), operator_group(timing))
+    groups: tuple[Group, ...] = (scaling_group(timing), *OperatorRules().groups(timing))
     known = known_series(recording for group in groups for recording in group.recordings)
 
     wrong = [(rule, problem) for group in groups for rule in group.rules for problem in problems(rule.expr, known)]
@@ -34,9 +34,16 @@ def test_scaling_alerts_carry_the_labels_alertmanager_routes_by_and_keep_the_con
 
 
 def test_operator_alerts_never_look_like_scaling_alerts() -> None:
-    alike = [alert.alert for alert in operator_group(DEFAULT).alerts if SCALING_LABELS.items() <= alert.labels.items()]
+    alerts = [alert for group in OperatorRules().groups(DEFAULT) for alert in group.alerts]
 
-    assert alike == []
+    assert [alert.alert for alert in alerts if SCALING_LABELS.items() & alert.labels.items()] == []
+    assert {alert.labels["severity"] for alert in alerts} == {"critical", "warning"}
+
+
+def test_names_of_rules_are_unique() -> None:
+    names = [rule.alert if isinstance(rule, AlertRule) else rule.record for group in GROUPS for rule in group.rules]
+
+    assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize("alert", ALERTS)
@@ -44,6 +51,11 @@ def test_alert_labels_hold_no_measured_value(alert: AlertRule) -> None:
     assert not any("$" in value for value in alert.labels.values())
     assert alert.summary
     assert alert.description
+    assert alert.as_yaml("docs")["annotations"] == {
+        "summary": alert.summary,
+        "description": alert.description,
+        "runbook_url": f"docs/{alert.alert}.md",
+    }
 
 
 @pytest.mark.parametrize("alert", ALERTS)

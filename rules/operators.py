@@ -1,0 +1,27 @@
+"""All rules for the people who run the suite. None of them scales anything: see ``alerts.SCALING_LABELS``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rules.function_alerts import function_group
+from rules.model import RUNBOOKS, Group
+from rules.objective_alerts import objective_group
+from rules.part_alerts import part_group
+from rules.thresholds import Thresholds
+from rules.timing import Timing
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorRules:
+    """``runbooks`` is where the pages are that the alerts point to: a base URL, or the folder in the repository."""
+
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    runbooks: str = RUNBOOKS
+
+    def groups(self, timing: Timing) -> tuple[Group, ...]:
+        return (
+            part_group(timing, self.thresholds),
+            function_group(timing, self.thresholds),
+            objective_group(self.thresholds),
+        )

@@ -1,0 +1,101 @@
+"""Every number that the alerts for operators compare with, in one place.
+
+``python -m rules --set NAME=VALUE --to FOLDER`` writes the rules with other ones; the table in
+``docs/runbooks/README.md`` is made from the texts here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runtime.errors import BadInput
+
+
+def _number(default: float, unit: str, meaning: str, *, low: float = 0.0, high: float = math.inf) -> Any:
+    metadata = {"unit": unit, "meaning": meaning, "low": low, "high": high}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """Names say which alert they belong to, units are in the names (``_s``: seconds). Raises BadInput out of range."""
+
+    # The parts.
+    down_s: float = _number(30, "s", "a part does not answer its scrapes")
+    gone_s: float = _number(3600, "s", "a part that is not there at all any more is still missed", low=600)
+    disconnected_s: float = _number(30, "s", "a gateway hears nothing from the provider")
+    no_leader_s: float = _number(60, "s", "no copy of a part leads")
+    no_sweep_s: float = _number(300, "s", "the idler finished no sweep; above two of its sweep intervals")
+    settling_s: float = _number(60, "s", "a part that has just started is given to do its first round")
+    failing_s: float = _number(60, "s", "queries, deliveries or cold starts keep failing")
+    holding_s: float = _number(300, "s", "a scaler holds functions because nothing fresh is measured")
+    loop_behind_ratio: float = _number(
+        0.1, "", "share of the time by which an event loop may be behind: 0.1 is about 55 ms each half second", high=1
+    )
+    loop_behind_s: float = _number(120, "s", "an event loop is behind by more than that share")
+    held_ratio: float = _number(0.8, "", "share of the waiting room that may be taken", high=1)
+    held_s: float = _number(10, "s", "the waiting room is fuller than that")
+
+    # Objectives.
+    objective: float = _number(0.99, "", "share of a function's calls that are to be answered without a 5xx", high=1)
+    burn_fast: float = _number(14.4, "×", "pace of errors that pages: a 30-day budget is gone in two days", low=1)
+    burn_slow: float = _number(6, "×", "pace of errors that is worth a ticket: the budget is gone in five days", low=1)
+    least_failed: float = _number(10, "calls", "failed calls in the longer window below which nothing burns")
+    cold_start_p95_s: float = _number(5, "s", "wait that 95 % of a function's cold calls stay below")
+    least_cold_starts: float = _number(3, "calls", "cold calls in an hour below which no quantile is taken")
+
+    # Functions.
+    not_ready_s: float = _number(300, "s", "a function has fewer ready replicas than wanted")
+    at_max_s: float = _number(900, "s", "a function has as many replicas as its label allows")
+    peaks: float = _number(3, "turns", "turns from up to down in half an hour that are flapping", low=1)
+    crashes: float = _number(5, "restarts", "replicas of a function that died and were started again in 15 minutes")
+    conflicts: float = _number(3, "writes", "writes to a function in 15 minutes that lost to another's")
+    alternating: float = _number(
+        3, "writes", "writes of each of two writers to one function in 15 minutes that are a fight", low=1
+    )
+
+    def __post_init__(self) -> None:
+        problems = [problem for setting in settings(self) if (problem := setting.problem) is not None]
+        if problems:
+            raise BadInput("\n".join(problems))
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One field of Thresholds, for people."""
+
+    name: str
+    value: float
+    unit: str
+    meaning: str
+    problem: str | None
+
+
+def settings(thresholds: Thresholds) -> tuple[Setting, ...]:
+    return tuple(_setting(each, getattr(thresholds, each.name)) for each in dataclasses.fields(thresholds))
+
+
+def changed(given: Mapping[str, str]) -> Thresholds:
+    """The defaults with some replaced. Raises BadInput naming every name or value that is none."""
+    known = {each.name for each in dataclasses.fields(Thresholds)}
+    problems = [f"{name}: no such threshold; there are {', '.join(sorted(known))}" for name in given.keys() - known]
+    values: dict[str, float] = {}
+    for name, text in given.items():
+        try:
+            values[name] = float(text)
+        except ValueError:
+            problems.append(f"{name}={text}: not a number")
+    if problems:
+        raise BadInput("\n".join(problems))
+    return Thresholds(**values)
+
+
+def _setting(each: dataclasses.Field[Any], value: float) -> Setting:
+    low, high = each.metadata["low"], each.metadata["high"]
+    # Not a number compares false with everything, so the range is asked for, not its opposite.
+    problem = None if low < value < high else f"{each.name}={value:g}: must be above {low:g} and below {high:g}"
+    return Setting(each.name, value, each.metadata["unit"], each.metadata["meaning"], problem)
