@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
-from dashboards.overview import OVERVIEW
+from dashboards.boards import written
+from dashboards.committed import FOLDER
 from rules.generated_files import drift, write
-
-FOLDER = Path(__file__).parent / "generated"
 
 
 @click.command(help=__doc__)
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 if a file differs.")
 def main(*, check: bool) -> None:
-    files = {f"{dashboard.uid}.json": dashboard.as_json() for dashboard in (OVERVIEW,)}
+    files = written()
     if check:
         differing = drift(FOLDER, files)
         for name in differing:

@@ -1,172 +1,185 @@
-"""The dashboard "Springtide overview": what each function does, how many replicas it has, and why."""
+"""The dashboard "Springtide overview": all functions, at a glance, and the way to each of them."""
 
 from __future__ import annotations
 
-from dashboards.model import Dashboard, Panel, Query, Style, Threshold, Variable
+from grafana_foundation_sdk.builders.stat import Panel as Number
+
+from dashboards.board import Board, Row
+from dashboards.colours import BAD, FAILED, WORTH_A_LOOK
+from dashboards.panels import (
+    bars,
+    column,
+    function_table,
+    lines,
+    number,
+    query,
+    stacked,
+    steps,
+    to_function,
+)
+from dashboards.queries import CHANGES, CHOSEN, counted, failed_share, now, quantile, rate, total_rate
+from dashboards.selection import FUNCTIONS, NAMESPACES
 from scaler.core import catalogue
 
-CHOSEN = 'function_name=~"$function",function_name=~".+[.]($namespace)"'
-"""Functions chosen above the panels. The label holds ``name.namespace``."""
 
-NAMESPACE = Variable(
-    name="namespace",
-    label="Namespace",
-    selector=catalogue.DESIRED.name,
-    of="function_name",
-    regex=r"/.+\.([^.]+)$/",
-    all_value="[^.]+",
-)
-FUNCTION = Variable(
-    name="function",
-    label="Function",
-    selector=f'{catalogue.DESIRED.name}{{function_name=~".+[.]($namespace)"}}',
-    of="function_name",
-    all_value=".+",
-)
-COLD_START_WINDOW = "10m"
-"""Cold starts are rare: a shorter window would mostly show nothing."""
-
-
-def _rate(series: str, by: str, more: str = "") -> str:
-    return f"sum by ({by}) (rate({series}{{{CHOSEN}{more}}}[$__rate_interval]))"
-
-
-def _now(fold: str, series: str) -> str:
-    return f"{fold} by (function_name) ({series}{{{CHOSEN}}})"
-
-
-def _quantile(share: float, histogram: str, window: str, by: str = "function_name") -> str:
-    buckets = f"rate({histogram}_bucket{{{CHOSEN}}}[{window}])"
-    return f"histogram_quantile({share:g}, sum by ({by}, le) ({buckets}))"
-
-
-def _numbers() -> tuple[Panel, ...]:
-    calls, errors = (
-        f"sum(rate({catalogue.INVOCATIONS.name}{{{CHOSEN}{more}}}[$__rate_interval]))" for more in ("", ',code=~"5.."')
-    )
+def _numbers() -> tuple[Number, ...]:
+    desired = now("max", catalogue.DESIRED)
+    firing = 'count(ALERTS{alertstate="firing",service!="gateway"}) or vector(0)'
     return (
-        Panel(
-            title="Calls answered",
-            description="Calls answered each second, all functions together.",
-            unit="reqps",
-            queries=(Query(calls, "calls"),),
-            style=Style.NUMBER,
+        number(
+            "Calls answered",
+            "Calls answered each second, all functions together.",
+            "reqps",
+            query(total_rate(catalogue.INVOCATIONS.name), "calls"),
         ),
-        Panel(
-            title="Answered with 5xx",
-            description="Share of the calls answered with a status of 500 or more. Empty while nothing is called.",
-            unit="percentunit",
-            # No series of a 5xx beside calls that are counted is a true zero; without calls there is no share.
-            queries=(Query(f"({errors} or vector(0)) / ({calls} > 0)", "5xx"),),
-            style=Style.NUMBER,
-            thresholds=(Threshold(None, "green"), Threshold(0.01, "orange"), Threshold(0.05, "red")),
+        number(
+            "Answered with 5xx",
+            "Share of the calls answered with a status of 500 or more. Empty while nothing is called.",
+            "percentunit",
+            query(failed_share(), "5xx"),
+            *FAILED,
         ),
-        Panel(
-            title="Replicas ready",
-            description="Replicas that answer, all functions together.",
-            unit="short",
-            queries=(Query(f"sum({_now('max', catalogue.READY.name)})", "ready"),),
-            style=Style.NUMBER,
-            decimals=0,
+        number(
+            "Duration, p95",
+            "95 of 100 calls were answered within it, cold starts included. Empty while nothing is called.",
+            "s",
+            query(quantile(0.95, catalogue.SECONDS, ""), "p95"),
         ),
-        Panel(
-            title="Callers held",
-            description="Callers who wait for a function to wake, or for one of its busy replicas.",
-            unit="short",
-            queries=(Query(f"sum({_now('sum', catalogue.HELD.name)})", "held"),),
-            style=Style.NUMBER,
-            decimals=0,
-            thresholds=(Threshold(None, "green"), Threshold(1, "orange")),
+        number(
+            "Functions awake",
+            "Functions that want at least one replica.",
+            "short",
+            query(f"count({desired} > 0) or 0 * count({desired})", "awake"),
+        ),
+        number(
+            "Functions asleep",
+            "Functions at zero replicas: a call wakes them.",
+            "short",
+            query(f"count({desired} == 0) or 0 * count({desired})", "asleep"),
+        ),
+        number(
+            "Replicas ready",
+            "Replicas that answer, all functions together.",
+            "short",
+            query(f"sum({now('max', catalogue.READY)})", "ready"),
+        ),
+        number(
+            "Callers held",
+            "Callers who wait for a function to wake, or for one of its busy replicas.",
+            "short",
+            query(f"sum({now('sum', catalogue.HELD)})", "held"),
+            *WORTH_A_LOOK,
+        ),
+        number(
+            "Alerts firing",
+            "Alerts for people; those that scale functions are not among them.",
+            "short",
+            query(firing, "firing"),
+            *BAD,
         ),
     )
 
 
-def _load() -> tuple[Panel, ...]:
-    return (
-        Panel(
-            title="Calls per second by status",
-            description="Calls answered each second. The alert APIHighInvocationRate counts calls begun.",
-            unit="reqps",
-            queries=(Query(_rate(catalogue.INVOCATIONS.name, "function_name, code"), "{{function_name}} {{code}}"),),
-        ),
-        Panel(
-            title="Replicas wanted and ready",
-            description="A gap that lasts means replicas that do not start or keep dying.",
-            unit="short",
-            queries=(
-                Query(_now("max", catalogue.DESIRED.name), "{{function_name}} wanted"),
-                Query(_now("max", catalogue.READY.name), "{{function_name}} ready"),
+def _table() -> Row:
+    columns = {
+        "Calls/s": (column(rate(catalogue.INVOCATIONS.name, "function_name")), "reqps"),
+        "5xx": (column(failed_share("function_name")), "percentunit"),
+        "p95": (column(quantile(0.95, catalogue.SECONDS)), "s"),
+        "In flight": (column(now("sum", catalogue.IN_FLIGHT)), "short"),
+        "Held": (column(now("sum", catalogue.HELD)), "short"),
+        "Wanted": (column(now("max", catalogue.DESIRED)), "short"),
+        "Ready": (column(now("max", catalogue.READY)), "short"),
+        "Most": (column(now("max", catalogue.MAX_REPLICAS)), "short"),
+    }
+    about = "A row for each function; a click on its name leads to its page."
+    return Row("Functions", (function_table("Functions", about, columns),))
+
+
+def _load() -> Row:
+    name = "{{function_name}}"
+    return Row(
+        "Load",
+        (
+            to_function(
+                stacked(
+                    lines(
+                        "Calls per second",
+                        "Calls answered each second.",
+                        "reqps",
+                        query(rate(catalogue.INVOCATIONS.name, "function_name"), name),
+                    )
+                )
             ),
-            style=Style.STEPS,
-            decimals=0,
-        ),
-        Panel(
-            title="Calls in flight and held",
-            description="Calls begun and not yet answered, and those of them that wait for a replica.",
-            unit="short",
-            queries=(
-                Query(_now("sum", catalogue.IN_FLIGHT.name), "{{function_name}} in flight"),
-                Query(_now("sum", catalogue.HELD.name), "{{function_name}} held"),
+            to_function(
+                lines(
+                    "Share answered with 5xx",
+                    "Empty for a function while it is not called.",
+                    "percentunit",
+                    query(failed_share("function_name"), name),
+                )
             ),
-            decimals=0,
-        ),
-    )
-
-
-def _duration() -> tuple[Panel, ...]:
-    seconds, cold = catalogue.SECONDS.name, catalogue.COLD_START.name
-    mean = f"{_rate(f'{seconds}_sum', 'function_name')} / ({_rate(f'{seconds}_count', 'function_name')} > 0)"
-    return (
-        Panel(
-            title="Duration, mean and 95th percentile",
-            description="From a call's arrival to the end of its answer, time held for a cold start included.",
-            unit="s",
-            queries=(
-                Query(mean, "{{function_name}} mean"),
-                Query(_quantile(0.95, seconds, "$__rate_interval"), "{{function_name}} p95"),
+            to_function(
+                lines(
+                    "Duration by function, p95",
+                    "From a call's arrival to the end of its answer, time held for a cold start included.",
+                    "s",
+                    query(quantile(0.95, catalogue.SECONDS), name),
+                )
+            ),
+            to_function(
+                lines(
+                    "Calls in flight and held",
+                    "Calls begun and not yet answered, and those of them that wait for a replica.",
+                    "short",
+                    query(now("sum", catalogue.IN_FLIGHT), f"{name} in flight"),
+                    query(now("sum", catalogue.HELD), f"{name} held"),
+                ).decimals(0)
             ),
         ),
-        Panel(
-            title="Cold starts, 95th percentile",
-            description=f"How long calls were held until a replica was ready, over {COLD_START_WINDOW}. "
-            "Empty while no function wakes.",
-            unit="s",
-            queries=(Query(_quantile(0.95, cold, COLD_START_WINDOW), "{{function_name}}"),),
-        ),
-        Panel(
-            title="Cold starts by part, 95th percentile",
-            description=f"What cold starts wait for, over {COLD_START_WINDOW}, functions chosen together. Decided: the "
-            "gateway; accepted: the provider; ready: the replica's start; first_byte: the function's own answer.",
-            unit="s",
-            queries=(Query(_quantile(0.95, catalogue.COLD_START_PART.name, COLD_START_WINDOW, "part"), "{{part}}"),),
+    )
+
+
+def _replicas() -> Row:
+    decisions = counted(catalogue.DECISIONS.name, "writer, reason", f'reason=~"{CHANGES}"')
+    refused = counted(catalogue.REFUSED.name, "function_name, reason", CHOSEN)
+    missing = f"clamp_min({now('max', catalogue.DESIRED)} - {now('max', catalogue.READY)}, 0)"
+    return Row(
+        "Replicas",
+        (
+            to_function(
+                stacked(
+                    steps(
+                        "Replicas ready by function",
+                        "What all functions together have running.",
+                        query(now("max", catalogue.READY), "{{function_name}}"),
+                    )
+                )
+            ),
+            to_function(
+                steps(
+                    "Replicas missing",
+                    "Wanted and not ready. A gap that lasts means replicas that do not start or keep dying.",
+                    query(missing, "{{function_name}}"),
+                )
+            ),
+            bars(
+                "Decisions that changed replicas",
+                "What alert receiver, idler and gateway decided, by reason, of all functions.",
+                query(decisions, "{{writer}}: {{reason}}"),
+            ),
+            bars(
+                "Calls refused by the gateway",
+                "Calls the gateway answered itself: failed cold start, no room at the replicas.",
+                query(refused, "{{function_name}} {{reason}}"),
+            ),
         ),
     )
 
 
-def _scaling() -> tuple[Panel, ...]:
-    decisions = f"sum by (writer, reason) (increase({catalogue.DECISIONS.name}[$__interval]))"
-    return (
-        Panel(
-            title="Decisions by reason",
-            description="What alert receiver, idler and gateway decided about replicas, holds included; all functions.",
-            unit="short",
-            queries=(Query(decisions, "{{writer}}: {{reason}}"),),
-            style=Style.BARS,
-        ),
-        Panel(
-            title="Calls refused by the gateway",
-            description="Calls the gateway answered itself: unknown function, failed cold start, "
-            "no room at its replicas.",
-            unit="reqps",
-            queries=(Query(_rate(catalogue.REFUSED.name, "function_name, reason"), "{{function_name}} {{reason}}"),),
-        ),
-    )
-
-
-OVERVIEW = Dashboard(
+OVERVIEW = Board(
     uid="springtide-overview",
     title="Springtide overview",
-    description="Load, replicas, cold starts and scaling decisions of OpenFaaS-compatible functions.",
-    variables=(NAMESPACE, FUNCTION),
-    panels=(*_numbers(), *_load(), *_duration(), *_scaling()),
+    description="Load, replicas and scaling decisions of all OpenFaaS-compatible functions.",
+    variables=(NAMESPACES, FUNCTIONS),
+    rows=(Row("Now", _numbers()), _table(), _load(), _replicas()),
 )
