@@ -1,0 +1,240 @@
+"""The console as one ASGI application: its routes, and what each failure looks like."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from console import deployments, streams, view
+from console.assets import Assets
+from console.decisions import Decisions
+from console.feed import Feed
+from console.functions import FunctionInfo
+from console.gateway_api import GatewayApi
+from console.guard import Forbidden, Guard, SafeHeaders
+from console.health import Probes
+from console.invocation import Call, Invoker
+from console.pages import Pages, live_slots
+from console.prometheus import PrometheusHistory
+from console.streams import EventStream
+from console.view import Json
+from console.watch import Watch
+from runtime.basic_auth import App, Credentials, RequireBasicAuth
+from runtime.errors import BadInput, NotFound, SpringtideError, status_of
+from scaler.core.ports import Clock
+from scaler.core.vocabulary import FunctionRef
+
+OPEN_PATHS = ("/healthz", "/metrics")
+MOST_REQUEST_BYTES = 2 << 20
+MOST_SPARKS = 100
+MOST_DIGITS = 18
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the routes work with. ``stopping`` ends every stream."""
+
+    api: GatewayApi
+    watch: Watch
+    decisions: Decisions
+    feed: Feed
+    log_feed: Feed
+    board: streams.Board
+    probes: Probes
+    invoker: Invoker
+    prometheus: PrometheusHistory
+    pages: Pages
+    assets: Assets
+    guard: Guard
+    clock: Clock
+    stopping: asyncio.Event
+    about: Callable[[], Json]
+
+
+def application(parts: Parts, credentials: Credentials | None) -> App:
+    """Everything behind the suite's credentials; every act behind the guard, too."""
+    reads, acts = _Reads(parts), _Acts(parts)
+    app = Starlette(
+        routes=[
+            Route("/ui/static/{version}/{name}", reads.static),
+            Route("/ui/", reads.functions),
+            Route("/ui/functions/{key}", reads.function),
+            Route("/ui/deploy", reads.deploy),
+            Route("/ui/system", reads.system),
+            Route("/ui/events", reads.events),
+            Route("/ui/api/sparks", reads.sparks),
+            Route("/ui/api/functions/{key}/history", reads.history),
+            Route("/ui/api/functions/{key}/usage", reads.usage),
+            Route("/ui/api/functions/{key}/log", reads.log),
+            Route("/ui/api/functions", acts.guarded(acts.deploy), methods=["POST", "PUT"]),
+            Route("/ui/api/functions/{key}", acts.guarded(acts.remove), methods=["DELETE"]),
+            Route("/ui/api/functions/{key}/scale", acts.guarded(acts.scale), methods=["POST"]),
+            Route("/ui/api/functions/{key}/invoke", acts.guarded(acts.invoke), methods=["POST"]),
+            Route("/ui", _to_the_start),
+        ],
+        exception_handlers={SpringtideError: _explain, 404: reads.nowhere},
+    )
+    # Its redirects would name the host that the gateway knows us by, which is none for a browser.
+    app.router.redirect_slashes = False
+    # Events are not compressed: the middleware leaves their media type alone.
+    compressed = GZipMiddleware(app, minimum_size=1024, compresslevel=6)
+    return SafeHeaders(RequireBasicAuth(compressed, credentials=credentials, open_paths=OPEN_PATHS))
+
+
+class _Reads:
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def static(self, request: Request) -> Response:
+        return self._parts.assets.answer(request)
+
+    async def functions(self, request: Request) -> Response:
+        return self._parts.pages.functions(request)
+
+    async def function(self, request: Request) -> Response:
+        try:
+            info = await self._described(request)
+        except NotFound:
+            return self._parts.pages.missing(request, f"There is no function {request.path_params['key']}.")
+        return self._parts.pages.function(request, info, long_history=self._parts.prometheus.configured)
+
+    async def deploy(self, request: Request) -> Response:
+        key, info = request.query_params.get("function"), None
+        if key:
+            try:
+                info = await self._parts.api.function(FunctionRef.parse(key))
+            except NotFound:
+                return self._parts.pages.missing(request, f"There is no function {key}.")
+        try:
+            secrets = await self._parts.api.secret_names(info.ref.namespace if info else None)
+        except SpringtideError:
+            secrets = []  # They are only suggested; what is wrong shows on the page of the system.
+        return self._parts.pages.deploy(request, info, secrets)
+
+    async def system(self, request: Request) -> Response:
+        return await self._parts.pages.system(request, self._parts.probes, self._parts.about())
+
+    async def events(self, request: Request) -> Response:
+        parts, asked = self._parts, request.query_params
+        parts.feed.admit()
+        if key := asked.get("function"):
+            after = _number(request.headers.get("last-event-id") or asked.get("after"), parts.decisions.number)
+            source = streams.function_events(
+                parts.board, parts.feed, parts.decisions, parts.watch, key=key, after=after
+            )
+        elif asked.get("page") == "system":
+            source = streams.health_events(parts.probes, parts.feed, parts.about)
+        else:
+            source = streams.board_events(parts.board, parts.feed)
+        return EventStream(source, parts.stopping)
+
+    async def sparks(self, request: Request) -> Response:
+        keys = request.query_params.get("keys", "").split(",")[:MOST_SPARKS]
+        return JSONResponse({key: view.spark(key, self._parts.watch) for key in keys if key})
+
+    async def history(self, request: Request) -> Response:
+        parts, key = self._parts, str(request.path_params["key"])
+        span = request.query_params.get("range", "live")
+        if span == "live":
+            return JSONResponse(view.history(key, parts.watch, live_slots(parts.watch)))
+        series = await parts.prometheus.read(key, span, parts.clock.wall())
+        return JSONResponse({"until": series.until, "step": series.step_s, "columns": dict(series.columns)})
+
+    async def usage(self, request: Request) -> Response:
+        info = await self._described(request)
+        return JSONResponse({"cpu": info.cpu_millicores, "memory": info.memory_bytes})
+
+    async def log(self, request: Request) -> Response:
+        self._parts.log_feed.admit()
+        ref = FunctionRef.parse(request.path_params["key"])
+        return EventStream(streams.log_events(self._parts.api, self._parts.log_feed, ref), self._parts.stopping)
+
+    async def nowhere(self, request: Request, _: Exception) -> Response:
+        if request.url.path.startswith(("/ui/api/", "/ui/static/")):
+            return PlainTextResponse("404 page not found", 404)
+        return self._parts.pages.missing(request, "There is no such page.")
+
+    async def _described(self, request: Request) -> FunctionInfo:
+        return await self._parts.api.function(FunctionRef.parse(request.path_params["key"]))
+
+
+class _Acts:
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def guarded(self, handler: Handler) -> Handler:
+        async def checked(request: Request) -> Response:
+            self._parts.guard.check(request)
+            return await handler(request)
+
+        return checked
+
+    async def deploy(self, request: Request) -> Response:
+        value = await _json(request)
+        made = deployments.deployment(value)
+        await self._parts.api.deploy(made, update=request.method == "PUT")
+        self._parts.watch.look_soon()
+        namespace = {"namespace": made["namespace"]} if "namespace" in made else {}
+        ref = FunctionRef.parse(".".join((made["service"], *namespace.values())))
+        return JSONResponse({"key": str(ref)}, 202)
+
+    async def remove(self, request: Request) -> Response:
+        await self._parts.api.remove(FunctionRef.parse(request.path_params["key"]))
+        self._parts.watch.look_soon()
+        return Response(status_code=202)
+
+    async def scale(self, request: Request) -> Response:
+        value = await _json(request)
+        replicas = value.get("replicas") if isinstance(value, dict) else None
+        if isinstance(replicas, bool) or not isinstance(replicas, int) or replicas < 0:
+            raise BadInput("replicas: write a whole number, zero or more")
+        await self._parts.api.scale(FunctionRef.parse(request.path_params["key"]), replicas)
+        self._parts.watch.look_soon()
+        return Response(status_code=202)
+
+    async def invoke(self, request: Request) -> Response:
+        call = Call.from_json(await _json(request))
+        return JSONResponse(await self._parts.invoker.invoke(FunctionRef.parse(request.path_params["key"]), call))
+
+
+async def _to_the_start(_: Request) -> Response:
+    return RedirectResponse("/ui/", 307)
+
+
+async def _json(request: Request) -> Any:
+    body = bytearray()
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > MOST_REQUEST_BYTES:
+                raise BadInput(f"the request has more than {MOST_REQUEST_BYTES} bytes")
+        return json.loads(bytes(body))
+    except ClientDisconnect as error:
+        raise BadInput("the browser left before its request was whole") from error
+    except (ValueError, RecursionError) as error:
+        raise BadInput("the request is not JSON") from error
+
+
+async def _explain(_: Request, error: Exception) -> Response:
+    assert isinstance(error, SpringtideError)
+    status = 403 if isinstance(error, Forbidden) else status_of(error)
+    return PlainTextResponse(str(error), status, headers={"retry-after": "5"} if status in (429, 503) else None)
+
+
+def _number(text: str | None, most: int) -> int:
+    """What a page has seen; a number from before a restart of ours counts for nothing."""
+    if not text or not text.isdecimal() or len(text) > MOST_DIGITS:
+        return 0
+    number = int(text)
+    return number if number <= most else 0

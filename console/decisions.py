@@ -1,0 +1,164 @@
+"""The last decisions about every function, followed over one stream for all pages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from console.gateway_api import GatewayApi
+from runtime.errors import NotFound, SpringtideError, Unsupported
+
+MOST_DECISIONS, MOST_PER_FUNCTION, MOST_FUNCTIONS = 2_000, 200, 2_000
+FIRST_PAUSE_S, MOST_PAUSE_S = 0.5, 10.0
+OVERLAP_S = 60.0
+"""Writers tell their holds a moment late, so after a break what is a little older is asked for, too."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One decision as it came; ``number`` counts them in the order in which they came here."""
+
+    number: int
+    at: float
+    function: str
+    before: int
+    after: int
+    reason: str
+    writer: str
+    detail: str
+    inputs: Mapping[str, float]
+
+    @property
+    def changes(self) -> bool:
+        return self.before != self.after
+
+    @property
+    def same_as(self) -> tuple[object, ...]:
+        """Equal for the same decision told twice."""
+        return (self.at, self.function, self.writer, self.reason, self.before, self.after)
+
+
+class Decisions:
+    """Kept of each function on its own, so that one that flaps does not push out the others' reasons."""
+
+    def __init__(self, api: GatewayApi, changed: Callable[[], None]) -> None:
+        self._api = api
+        self._changed = changed
+        self._all: deque[Told] = deque(maxlen=MOST_DECISIONS)
+        self._by_function: dict[str, deque[Told]] = {}
+        self._number = 0
+        self._known: set[tuple[object, ...]] = set()
+        self.problem: str | None = "not connected yet"
+        """Why new decisions do not come in, if they do not."""
+
+    def __repr__(self) -> str:
+        return f"<Decisions {self._number} heard, {self.problem or 'connected'}>"
+
+    @property
+    def number(self) -> int:
+        """That of the newest."""
+        return self._number
+
+    def of(self, function: str) -> list[Told]:
+        """Oldest first."""
+        return list(self._by_function.get(function, ()))
+
+    def last(self, function: str) -> Told | None:
+        """The newest that changed the number of replicas, else the newest."""
+        told = self._by_function.get(function)
+        if not told:
+            return None
+        return next((decision for decision in reversed(told) if decision.changes), told[-1])
+
+    def after(self, number: int) -> list[Told]:
+        """What came after that one, as far as it is kept; oldest first."""
+        if number >= self._number:
+            return []
+        return [told for told in self._all if told.number > number]
+
+    async def follow(self) -> None:
+        """For ever."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            heard = self._number
+            try:
+                await self._follow()
+                self.problem = "the stream of decisions ended"
+            except (NotFound, Unsupported):
+                self.problem = "this provider keeps no decisions, so the reasons cannot be shown"
+            except SpringtideError as error:
+                self.problem = str(error)
+            log.info("decisions do not come in", why=self.problem)
+            self._changed()
+            pause_s = FIRST_PAUSE_S if self._number > heard else min(2 * pause_s, MOST_PAUSE_S)
+            await asyncio.sleep(pause_s)
+
+    async def _follow(self) -> None:
+        since = self._all[-1].at - OVERLAP_S if self._all else 0.0
+        stream = self._api.decisions(since)
+        try:
+            opened = asyncio.ensure_future(anext(stream))
+            try:
+                # The stream says nothing while nothing is decided; that it did not break says that it is there.
+                done, _ = await asyncio.wait([opened], timeout=1.0)
+                if not done:
+                    self._connected()
+                self._take(await opened)
+            finally:
+                opened.cancel()
+            self._connected()
+            async for value in stream:
+                self._take(value)
+        except StopAsyncIteration:
+            return
+        finally:
+            await stream.aclose()
+
+    def _connected(self) -> None:
+        self.problem = None
+        self._changed()
+
+    def _take(self, value: Any) -> None:
+        told = _read(value, self._number + 1)
+        # What came shortly before a break is told once more after it.
+        if told is None or told.same_as in self._known:
+            return
+        if len(self._all) == self._all.maxlen:
+            self._known.discard(self._all[0].same_as)
+        self._known.add(told.same_as)
+        self._number = told.number
+        self._all.append(told)
+        self._keep(told)
+        self._changed()
+
+    def _keep(self, told: Told) -> None:
+        kept = self._by_function.pop(told.function, None) or deque(maxlen=MOST_PER_FUNCTION)
+        kept.append(told)
+        self._by_function[told.function] = kept  # The one heard of last is the last.
+        if len(self._by_function) > MOST_FUNCTIONS:
+            del self._by_function[next(iter(self._by_function))]
+
+
+def _read(value: Any, number: int) -> Told | None:
+    """None for what is not a decision: a newer provider may tell other things, too."""
+    try:
+        return Told(
+            number=number,
+            at=float(value["t"]),
+            function=str(value["function"]),
+            before=int(value["before"]),
+            after=int(value["after"]),
+            reason=str(value["reason"]),
+            writer=str(value["writer"]),
+            detail=str(value.get("detail") or ""),
+            inputs={str(name): float(number) for name, number in (value.get("inputs") or {}).items()},
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None

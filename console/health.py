@@ -1,0 +1,204 @@
+"""Whether every part of the suite is up: asked when somebody looks, once for everybody who does."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+import httpx
+
+from console.gateway_api import GatewayApi
+from console.prometheus import PrometheusHistory
+from console.settings import ConsoleSettings
+from runtime.errors import SpringtideError
+from scaler.core import catalogue
+from scaler.core.ports import Clock
+
+FRESH_FOR_S = 3.0
+_VERSION = re.compile(r'_build_info\{[^}]*\bversion="([^"]*)"')
+_SWEEP = re.compile(rf"^{catalogue.LAST_SWEEP.name} (\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """``up`` is None for a part that this installation does not have. ``detail`` is one sentence."""
+
+    name: str
+    does: str
+    up: bool | None
+    detail: str
+    version: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    name: str
+    severity: str
+    state: str
+    summary: str
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    at: float
+    parts: tuple[Part, ...]
+    alerts: tuple[Alert, ...] | None
+    """None when they cannot be known."""
+
+
+class Probes:
+    def __init__(
+        self,
+        settings: ConsoleSettings,
+        api: GatewayApi,
+        prometheus: PrometheusHistory,
+        *,
+        http: httpx.AsyncClient,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._api = api
+        self._prometheus = prometheus
+        self._http = http
+        self._clock = clock
+        self._asking = asyncio.Lock()
+        self._last: Health | None = None
+
+    async def health(self) -> Health:
+        """At most a few seconds old."""
+        async with self._asking:
+            if self._last is None or self._clock.wall() - self._last.at >= FRESH_FOR_S:
+                self._last = await self._ask()
+            return self._last
+
+    async def _ask(self) -> Health:
+        probes: tuple[Callable[[], Awaitable[Part]], ...] = (
+            self._gateway,
+            self._provider,
+            self._alert_receiver,
+            self._idler,
+            self._prometheus_part,
+            self._alertmanager,
+        )
+        *parts, alerts = await asyncio.gather(*(probe() for probe in probes), self._alerts())
+        return Health(self._clock.wall(), tuple(part for part in parts if isinstance(part, Part)), _as_alerts(alerts))
+
+    async def _gateway(self) -> Part:
+        part = _Draft("Gateway", "answers calls, holds them while a function wakes", self._settings.gateway_url)
+        try:
+            return part.up("answers", (await self._api.releases())[0])
+        except SpringtideError as error:
+            return part.down(f"{error}; see the log gateway.log, and restart it")
+
+    async def _provider(self) -> Part:
+        part = _Draft("Provider", "runs the functions", self._settings.provider_url)
+        found = await self._ours(part, "calls go on, but nothing can be deployed, scaled or woken")
+        if not found.up or found.version:
+            return found
+        try:
+            return replace(found, version=(await self._api.releases())[1])
+        except SpringtideError:
+            return found
+
+    async def _alert_receiver(self) -> Part:
+        part = _Draft("Alert receiver", "turns alerts into replicas", self._settings.alert_receiver_url)
+        return await self._ours(part, "functions do not scale with their load")
+
+    async def _idler(self) -> Part:
+        part = _Draft("Idler", "takes functions that nobody calls to zero", self._settings.idler_url)
+        return await self._ours(part, "functions that nobody calls stay up")
+
+    async def _ours(self, part: _Draft, consequence: str) -> Part:
+        if not part.address:
+            return part.absent("its address is not set, or this suite runs without it")
+        try:
+            async with asyncio.timeout(self._settings.deadline_s):
+                (await self._get(f"{part.address}/healthz")).raise_for_status()
+                text = (await self._get(f"{part.address}/metrics")).text
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+            return part.down(f"does not answer ({error or type(error).__name__}): {consequence}")
+        version = _VERSION.search(text)
+        swept = _SWEEP.search(text)
+        detail = "answers"
+        if swept is not None:
+            ago = self._clock.wall() - float(swept[1])
+            detail = "has not swept yet" if float(swept[1]) <= 0 else f"swept {ago:.0f} s ago"
+        return part.up(detail, version[1] if version else "")
+
+    async def _prometheus_part(self) -> Part:
+        part = _Draft("Prometheus", "keeps the history, fires alerts", self._settings.prometheus_url)
+        if not part.address:
+            return part.absent("not configured: charts show the last minutes only, and no alert scales a function")
+        try:
+            info = await self._prometheus.ask("/api/v1/status/buildinfo")
+            targets = (await self._prometheus.ask("/api/v1/targets", {"state": "active"}))["data"]["activeTargets"]
+            healthy = sum(target["health"] == "up" for target in targets)
+            detail = f"{healthy} of {len(targets)} scrape targets are up"
+            return part.up(detail, str(info["data"]["version"]))
+        except SpringtideError as error:
+            return part.down(f"{error}; nothing scales until it is back")
+        except (KeyError, TypeError) as error:
+            return part.down(f"answers something unexpected ({error!r})")
+
+    async def _alertmanager(self) -> Part:
+        part = _Draft("Alertmanager", "delivers alerts", self._settings.alertmanager_url)
+        if not part.address:
+            return part.absent("not configured: no alert scales a function")
+        try:
+            async with asyncio.timeout(self._settings.deadline_s):
+                response = await self._get(f"{part.address}/api/v2/status")
+            response.raise_for_status()
+            return part.up("answers", str(response.json()["versionInfo"]["version"]))
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, KeyError, TypeError, ValueError) as error:
+            return part.down(f"does not answer ({error or type(error).__name__}): no alert is delivered")
+
+    async def _alerts(self) -> object:
+        if not self._prometheus.configured:
+            return None
+        try:
+            return (await self._prometheus.ask("/api/v1/alerts"))["data"]["alerts"]
+        except (SpringtideError, KeyError, TypeError):
+            return None
+
+    async def _get(self, url: str) -> httpx.Response:
+        return await self._http.get(url, timeout=self._settings.deadline_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    name: str
+    does: str
+    address: str
+
+    def up(self, detail: str, version: str) -> Part:
+        return Part(self.name, self.does, up=True, detail=detail, version=version, address=self.address)
+
+    def down(self, detail: str) -> Part:
+        return Part(self.name, self.does, up=False, detail=detail, address=self.address)
+
+    def absent(self, detail: str) -> Part:
+        return Part(self.name, self.does, up=None, detail=detail)
+
+
+def _as_alerts(rows: object) -> tuple[Alert, ...] | None:
+    if not isinstance(rows, list):
+        return None
+    found = []
+    for row in rows:
+        labels, notes = row.get("labels") or {}, row.get("annotations") or {}
+        function = labels.get("function_name")
+        summary = str(notes.get("summary") or notes.get("description") or function or "")
+        found.append(
+            Alert(
+                str(labels.get("alertname", "")),
+                str(labels.get("severity", "")),
+                str(row.get("state", "")),
+                summary,
+                str(row.get("activeAt", "")),
+            )
+        )
+    return tuple(sorted(found, key=lambda alert: (alert.state, alert.name)))

@@ -1,0 +1,122 @@
+"""The four pages: HTML around the first data, which their scripts keep up to date."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from console import deployments, view
+from console.assets import CHARTS, Assets
+from console.decisions import Decisions
+from console.functions import FunctionInfo
+from console.guard import Guard
+from console.health import Probes
+from console.history import SLOTS
+from console.invocation import METHODS
+from console.prometheus import RANGES
+from console.streams import Board
+from console.watch import Watch
+from scaler.core.vocabulary import FunctionRef
+
+NO_CHARTS = "Charts need the Python package litecharts; install it and restart the console. All numbers are here."
+
+
+EMPTY = FunctionInfo(ref=FunctionRef("", ""))
+
+
+class Pages:
+    def __init__(self, assets: Assets, guard: Guard, board: Board, watch: Watch, decisions: Decisions) -> None:
+        self._assets = assets
+        self._guard = guard
+        self._board = board
+        self._watch = watch
+        self._decisions = decisions
+        self._templates = Environment(
+            loader=PackageLoader("console"),
+            autoescape=select_autoescape(default=True),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def functions(self, request: Request) -> HTMLResponse:
+        return self._page(request, "functions", {"tick": self._board.tick({}, None), "step": self._watch.step_s})
+
+    def function(self, request: Request, info: FunctionInfo, *, long_history: bool) -> HTMLResponse:
+        told = self._decisions.of(info.key)
+        seen = self._watch.seen.get(info.key)
+        data = {
+            "key": info.key,
+            "tick": self._board.tick({}, info.key),
+            "step": self._watch.step_s,
+            "history": view.history(info.key, self._watch, live_slots(self._watch)),
+            "decisions": [view.decision(one) for one in told],
+            "after": self._decisions.number,
+            "cold": [view.cold_start(number, cold) for number, cold in (seen.cold if seen is not None else ())],
+            "limits": view.limits(info),
+        }
+        ranges = list(RANGES) if long_history else []
+        shown = _configuration(info)
+        more: dict[str, Any] = {
+            "info": info,
+            "limits": data["limits"],
+            "methods": METHODS,
+            "ranges": ranges,
+            "configuration": shown,
+        }
+        return self._page(request, "function", data, **more)
+
+    def deploy(self, request: Request, info: FunctionInfo | None, secrets: list[str]) -> HTMLResponse:
+        form = deployments.form(info or EMPTY)
+        data = {"update": info is not None, "form": form}
+        return self._page(request, "deploy", data, info=info, form=form, secrets=secrets)
+
+    async def system(self, request: Request, probes: Probes, about: Any) -> HTMLResponse:
+        return self._page(request, "system", {**asdict(await probes.health()), **about})
+
+    def missing(self, request: Request, what: str) -> HTMLResponse:
+        return self._page(request, "missing", {}, status=404, what=what)
+
+    def _page(self, request: Request, name: str, data: Any, *, status: int = 200, **more: Any) -> HTMLResponse:
+        response = HTMLResponse(status_code=status)
+        token = self._guard.token(request, response)
+        static = self._assets.folder
+        content = self._templates.get_template(f"{name}.html").render(
+            page=name,
+            static=static,
+            charts=f"{static}/{CHARTS}" if self._assets.has_charts else "",
+            no_charts="" if self._assets.has_charts else NO_CHARTS,
+            token=token,
+            data=data,
+            **more,
+        )
+        response.body = content.encode()
+        response.headers["content-length"] = str(len(response.body))
+        response.headers["cache-control"] = "no-store"
+        return response
+
+
+LIVE_S = 900.0
+
+
+def live_slots(watch: Watch) -> int:
+    """How many slots the live charts show: a quarter of an hour, or what is kept."""
+    return min(SLOTS, round(LIVE_S / watch.step_s))
+
+
+def _configuration(info: FunctionInfo) -> list[tuple[str, list[tuple[str, str]]]]:
+    """What was deployed, in groups; empty ones are left out."""
+    groups = [
+        ("Environment", sorted(info.env_vars.items())),
+        ("Labels", sorted(info.labels.items())),
+        ("Annotations", sorted(info.annotations.items())),
+        ("Limits", sorted(info.limits.items())),
+        ("Requests", sorted(info.requests.items())),
+        ("Secrets", [(name, "") for name in info.secrets]),
+        ("Constraints", [(text, "") for text in info.constraints]),
+    ]
+    return [(title, pairs) for title, pairs in groups if pairs]

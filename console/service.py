@@ -1,0 +1,146 @@
+"""The console as a Service."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import httpx
+from prometheus_client import CollectorRegistry
+
+from console.application import Parts, application
+from console.assets import Assets
+from console.decisions import Decisions
+from console.feed import Feed
+from console.gateway_api import GatewayApi
+from console.guard import Guard
+from console.health import Probes
+from console.invocation import Invoker
+from console.pages import Pages
+from console.prometheus import PrometheusHistory
+from console.settings import ConsoleSettings
+from console.streams import Board
+from console.view import Json
+from console.watch import Watch
+from runtime.asgi_server import AsgiServer
+from runtime.basic_auth import Credentials
+from runtime.clock import SystemClock
+from runtime.exposition import exposition
+from scaler.core.ports import Clock
+
+GRACE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleDeps:
+    """``credentials`` are asked for and shown to the gateway; None switches both off."""
+
+    credentials: Credentials | None
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    clock: Clock = field(default_factory=SystemClock)
+
+
+class Console:
+    """See ``runtime.service.Service``."""
+
+    name = "console"
+
+    def __init__(self, settings: ConsoleSettings, deps: ConsoleDeps) -> None:
+        self._stopping = asyncio.Event()
+        self._feed = Feed(settings.max_viewers, "pages with live updates")
+        self._log_feed = Feed(settings.max_log_viewers, "pages that follow a log")
+        self._clock = deps.clock
+        self._api = GatewayApi(settings.gateway_url, deps.credentials, deadline_s=settings.deadline_s)
+        self._http = httpx.AsyncClient(trust_env=False, headers={"User-Agent": "springtide-console"})
+        self._decisions = Decisions(self._api, self._feed.tell)
+        self._watch = Watch(
+            self._api,
+            settings.gateway_metrics_urls,
+            step_s=settings.step_s,
+            clock=deps.clock,
+            changed=self._feed.tell,
+        )
+        app = application(self._parts(settings, deps), deps.credentials)
+        self._server = AsgiServer(
+            exposition(deps.registry, app), name=self.name, host=settings.host, port=settings.port, grace_s=GRACE_S
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def __repr__(self) -> str:
+        return f"<Console {self._server!r} {self._watch!r} {self._decisions!r} {self._feed!r}>"
+
+    @property
+    def port(self) -> int:
+        """The port really bound, also when 0 was asked for."""
+        return self._server.port
+
+    async def start(self) -> None:
+        await self._server.start()
+        self._tasks = [
+            asyncio.create_task(self._watch.run(), name="look at the gateway"),
+            asyncio.create_task(self._decisions.follow(), name="follow decisions"),
+        ]
+
+    async def stop(self) -> None:
+        self._stopping.set()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.stop()
+        await self._http.aclose()
+        await self._api.aclose()
+
+    async def wait(self) -> None:
+        server = asyncio.create_task(self._server.wait(), name=self.name)
+        try:
+            done, _ = await asyncio.wait([server, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            server.cancel()
+            await asyncio.gather(server, return_exceptions=True)
+        for task in done:
+            if not task.cancelled():
+                task.result()
+
+    def _parts(self, settings: ConsoleSettings, deps: ConsoleDeps) -> Parts:
+        assets, guard = Assets(), Guard(deps.credentials)
+        board = Board(self._watch, self._decisions, self._feed)
+        prometheus = PrometheusHistory(self._http, settings.prometheus_url, deadline_s=settings.deadline_s)
+        return Parts(
+            api=self._api,
+            watch=self._watch,
+            decisions=self._decisions,
+            feed=self._feed,
+            log_feed=self._log_feed,
+            board=board,
+            probes=Probes(settings, self._api, prometheus, http=self._http, clock=deps.clock),
+            invoker=Invoker(self._api.http, self._api.url, clock=deps.clock, deadline_s=settings.invoke_deadline_s),
+            prometheus=prometheus,
+            pages=Pages(assets, guard, board, self._watch, self._decisions),
+            assets=assets,
+            guard=guard,
+            clock=deps.clock,
+            stopping=self._stopping,
+            about=self._about,
+        )
+
+    def _about(self) -> Json:
+        """The console's own condition, for the page of the system."""
+        fresh = self._watch.freshness()
+        return {
+            "data": [
+                _data("Numbers of the gateway", fresh.numbers_age_s, fresh.numbers_problem),
+                _data("List of functions", fresh.list_age_s, fresh.list_problem),
+                {"name": "Stream of decisions", "age": None, "problem": self._decisions.problem},
+            ],
+            "connected": self._watch.connected,
+            "readers": self._feed.readers,
+        }
+
+
+def _data(name: str, age_s: float | None, problem: str | None) -> Json:
+    return {"name": name, "age": None if age_s is None else round(age_s, 1), "problem": problem}
+
+
+def build(settings: ConsoleSettings, deps: ConsoleDeps) -> Console:
+    """A Service; it listens and looks around from its start on."""
+    return Console(settings, deps)

@@ -1,0 +1,82 @@
+// What every page has: its first data, the theme button, times that grow older, the banner, the one-line messages.
+
+import { ago, exact } from "./format.js";
+
+/** @type {any} the data the page came with */
+export const data = JSON.parse(document.getElementById("data")?.textContent ?? "{}");
+
+/** @template {Element} T @param {string} selector @param {ParentNode} [within] @returns {T} */
+export const find = (selector, within = document) => {
+  const found = within.querySelector(selector);
+  if (!found) throw new Error(`no ${selector} on this page`);
+  return /** @type {T} */ (found);
+};
+
+/** Makes an element. Text is always text, never HTML. */
+export const make = (tag, attributes = {}, ...children) => {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value != null && value !== false) element.setAttribute(name, value === true ? "" : String(value));
+  }
+  element.append(...children.filter((child) => child != null));
+  return element;
+};
+
+/** @param {string} id */
+export const copyOf = (id) => find(`#${id}`).content.firstElementChild.cloneNode(true);
+
+export const setText = (element, text) => {
+  if (element.textContent !== text) element.textContent = text;
+};
+
+/** A time that says how long ago it was, and exactly when on hover. @param {number} at seconds since the epoch */
+export const timeOf = (at) =>
+  make("time", { datetime: new Date(at * 1000).toISOString(), title: exact(at), "data-at": at }, ago(at));
+
+setInterval(() => {
+  if (document.hidden) return;
+  for (const element of document.querySelectorAll("time[data-at]")) setText(element, ago(Number(element.dataset.at)));
+}, 1000);
+
+/** @param {string | null} text a warning that stays until it is taken back */
+export const warn = (text) => {
+  const banner = find("#banner");
+  banner.hidden = !text;
+  setText(banner, text ?? "");
+};
+
+let toastTimer = 0;
+/** @param {string} text said once, to eyes and ears */
+export const say = (text) => {
+  const toast = find("#toast");
+  toast.textContent = text;
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => (toast.textContent = ""), 6000);
+};
+
+/** @param {"on" | "off" | "wait"} state */
+export const showLive = (state) => {
+  const live = document.getElementById("live");
+  if (!live) return;
+  live.dataset.state = state;
+  const text = { on: "Live", off: "Not connected", wait: "Connecting" }[state];
+  setText(find("span", live), text);
+  live.title = text;
+};
+
+const button = find("#theme");
+const showTheme = () => {
+  const dark = document.documentElement.dataset.theme === "dark";
+  button.setAttribute("aria-pressed", String(dark));
+};
+button.addEventListener("click", () => {
+  const next = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+  try {
+    localStorage.setItem("springtide-theme", next);
+  } catch {
+    document.documentElement.dataset.theme = next;
+  }
+  dispatchEvent(new Event("themechosen"));
+});
+addEventListener("themechange", showTheme);
+showTheme();

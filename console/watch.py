@@ -1,0 +1,180 @@
+"""Looks at the gateway once for everybody, step by step, and keeps what it saw."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from console.functions import FunctionInfo
+from console.gateway_api import GatewayApi
+from console.history import History
+from runtime.errors import SpringtideError, Unavailable
+from runtime.every_address import every_address_of
+from scaler.core.ports import Clock
+from scaler.measures import ColdStarts, Measures, Window
+from scaler.scrape import Counters, Reader, Scrape
+
+LIST_EVERY_S = 10.0
+"""Deployments are rare and the scrapes tell of new functions; the rest of a description may be this old."""
+
+REST_PER_LOOK = 3.0
+"""So many times as long as a look took passes before the next one: of thousands of functions it takes seconds, in which
+the gateway works for us."""
+
+STALE_AFTER_STEPS = 3
+MOST_COLD = 50
+"""Cold starts kept of one function."""
+
+MOST_FUNCTIONS = 2_000
+"""Functions with a history; those beyond are listed without."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Seen:
+    """One function over the last minutes."""
+
+    window: Window = field(default_factory=Window)
+    history: History = field(default_factory=History)
+    now: Measures = field(default_factory=Measures)
+    counters: Counters = field(default_factory=Counters)
+    cold: deque[tuple[int, ColdStarts]] = field(default_factory=lambda: deque(maxlen=MOST_COLD))
+    slot: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """Age of the two kinds of data in seconds (None: never had any), and what is wrong with each."""
+
+    numbers_age_s: float | None
+    numbers_problem: str | None
+    list_age_s: float | None
+    list_problem: str | None
+    stale: bool
+    """Whether the numbers are too old to be shown as the present."""
+
+
+class Watch:
+    """``functions`` and ``seen`` are by ``name.namespace``; both hold only functions that there are."""
+
+    def __init__(
+        self, api: GatewayApi, metrics_urls: Sequence[str], *, step_s: float, clock: Clock, changed: Callable[[], None]
+    ) -> None:
+        self._api = api
+        self._urls = tuple(metrics_urls)
+        self._clock = clock
+        self._changed = changed
+        self._reader = Reader()
+        self._numbers_at: float | None = None
+        self._numbers_problem: str | None = "not asked yet"
+        self._list_at: float | None = None
+        self._list_problem: str | None = "not asked yet"
+        self._list_due = True
+        self._look_soon = asyncio.Event()
+        self._cold_number = 0
+        self.step_s = step_s
+        self.functions: Mapping[str, FunctionInfo] = {}
+        self.seen: dict[str, Seen] = {}
+        self.connected: bool | None = None
+        self.slot = 0
+
+    def __repr__(self) -> str:
+        return f"<Watch {len(self.functions)} functions, {self._numbers_problem or 'fresh'}>"
+
+    def freshness(self) -> Freshness:
+        now = self._clock.now()
+        numbers_age, list_age = (None if at is None else now - at for at in (self._numbers_at, self._list_at))
+        stale = numbers_age is None or numbers_age > STALE_AFTER_STEPS * self.step_s
+        return Freshness(
+            numbers_age_s=numbers_age,
+            numbers_problem=self._numbers_problem,
+            list_age_s=list_age,
+            list_problem=self._list_problem,
+            stale=stale,
+        )
+
+    def measures(self, key: str) -> Measures:
+        """The present of one function; nothing is known of it when the last look is too long ago."""
+        seen = self.seen.get(key)
+        if seen is None or self.slot - seen.slot > STALE_AFTER_STEPS:
+            return Measures()
+        return seen.now
+
+    def look_soon(self) -> None:
+        """Somebody has just changed something: the next look at the list is now."""
+        self._look_soon.set()
+
+    async def run(self) -> None:
+        """For ever; one look a step, or fewer where a look takes long."""
+        while True:
+            wall, began = self._clock.wall(), self._clock.now()
+            self.slot = int(wall / self.step_s)
+            await asyncio.gather(self._numbers(), self._list())
+            self._changed()
+            rest_s = REST_PER_LOOK * (self._clock.now() - began)
+            await self._until(max(rest_s, (self.slot + 1) * self.step_s - self._clock.wall()))
+
+    async def _until(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._look_soon.wait(), max(0.0, seconds))
+        except TimeoutError:
+            return
+
+    async def _numbers(self) -> None:
+        try:
+            texts = await asyncio.gather(*(self._api.metrics(url) for url in await every_address_of(self._urls)))
+            # Of thousands of functions it takes seconds, in which pages want to be answered.
+            scrape = await asyncio.to_thread(self._reader.read, texts)
+        except SpringtideError as error:
+            self._numbers_failed(str(error))
+        except ValueError as error:
+            self._numbers_failed(f"the gateway's metrics cannot be read: {error}")
+        else:
+            self._numbers_at, self._numbers_problem = self._clock.now(), None
+            self._take(scrape)
+
+    def _numbers_failed(self, why: str) -> None:
+        if self._numbers_problem is None:
+            log.warning("no numbers from the gateway", why=why)
+        self._numbers_problem = why
+
+    def _take(self, scrape: Scrape) -> None:
+        self.connected = scrape.connected
+        at = self._clock.now()
+        gone = self.seen.keys() - scrape.functions.keys()
+        self._list_due |= bool(gone) or len(scrape.functions) > len(self.seen)
+        for key in gone:
+            del self.seen[key]
+        for key, counters in scrape.functions.items():
+            seen = self.seen.get(key)
+            if seen is None:
+                if len(self.seen) >= MOST_FUNCTIONS:
+                    continue
+                seen = self.seen[key] = Seen()
+            seen.now, cold = seen.window.add(at, counters)
+            seen.counters, seen.slot = counters, self.slot
+            seen.history.put(self.slot, seen.now)
+            if cold is not None:
+                self._cold_number += 1
+                seen.cold.append((self._cold_number, replace(cold, at=self._clock.wall())))
+
+    async def _list(self) -> None:
+        old = self._list_at is None or self._clock.now() - self._list_at >= LIST_EVERY_S
+        if not (old or self._list_due or self._look_soon.is_set()):
+            return
+        self._look_soon.clear()
+        self._list_due = False
+        try:
+            listed = await self._api.functions()
+        except Unavailable as error:
+            self._list_problem = str(error)
+        except SpringtideError as error:
+            self._list_problem = f"the gateway does not list functions: {error}"
+        else:
+            self._list_at, self._list_problem = self._clock.now(), None
+            self.functions = {info.key: info for info in sorted(listed, key=lambda info: info.ref)}

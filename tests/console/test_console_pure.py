@@ -1,0 +1,167 @@
+"""The console's arithmetic and words, without any server."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+import pytest
+
+from console import deployments, words
+from console.decisions import Told
+from console.functions import State, from_json, state_of
+from console.gateway_api import GatewayApi
+from console.history import History
+from console.invocation import cold_parts
+from console.watch import Watch
+from runtime.errors import BadInput, Unavailable
+from runtime.virtual_time import EPOCH, VirtualTimeLoop
+from runtime.virtual_time import run as run_virtual
+from scaler.core.vocabulary import Reason, Writer
+from scaler.measures import Measures
+
+
+def told(reason: str = "wake", writer: str = "wake", **inputs: float) -> Told:
+    return Told(1, 0.0, "f.ns", 0, 1, reason, writer, "", inputs)
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_every_reason_is_a_sentence(reason: Reason) -> None:
+    assert words.reason(told(reason.value)) != reason.value.replace("_", " ")
+
+
+@pytest.mark.parametrize("writer", list(Writer))
+def test_every_writer_has_a_name(writer: Writer) -> None:
+    assert words.writer(told(writer=writer.value)) in {"Alerts", "HPA", "Idler", "Gateway", "Person"}
+
+
+def test_reason_of_a_newer_provider_is_shown_by_its_name() -> None:
+    assert words.reason(told("moon_phase")) == "moon phase"
+
+
+def test_inputs_are_shown_with_their_units_and_three_digits() -> None:
+    shown = words.inputs(told(data_age_s=0.01234, factor_percent=20, load=123456.7, ready=3))
+
+    assert shown == [("data age", "0.0123 s"), ("factor", "20 %"), ("load", "123,457"), ("ready", "3")]
+
+
+@pytest.mark.parametrize(
+    ("desired", "ready", "problem", "state"),
+    [
+        pytest.param(None, 1, None, State.UNKNOWN, id="not known"),
+        pytest.param(0, 0, None, State.ASLEEP, id="asleep"),
+        pytest.param(2, 0, None, State.STARTING, id="starting"),
+        pytest.param(2, 1, None, State.SCALING, id="scaling"),
+        pytest.param(2, 2, None, State.READY, id="ready"),
+        pytest.param(1, 2, None, State.READY, id="more than wanted"),
+        pytest.param(1, 0, "it crashed", State.PROBLEM, id="broken"),
+        pytest.param(2, 1, "one crashed", State.SCALING, id="broken in part"),
+    ],
+)
+def test_state(desired: float | None, ready: float | None, problem: str | None, state: State) -> None:
+    assert state_of(desired, ready, problem) is state
+
+
+def test_history_keeps_gaps_as_gaps() -> None:
+    history = History(slots=5)
+    for slot, ready in [(10, 1.0), (11, 2.0), (14, 4.0)]:
+        history.put(slot, Measures(ready=ready))
+
+    assert history.last(5, 14)["ready"] == [1, 2, None, None, 4]
+    assert history.last(2, 14)["ready"] == [None, 4]
+    assert history.last(4, 16)["ready"] == [None, 4, None, None]
+    assert history.last(5, 14)["rate"] == [None] * 5
+
+
+@pytest.mark.parametrize(
+    ("slots", "until", "expected"),
+    [
+        pytest.param([1, 2, 3, 4, 5, 6, 7], 7, [3, 4, 5, 6, 7], id="the oldest go"),
+        pytest.param([1, 2, 300], 300, [300], id="away for longer than it holds"),
+        pytest.param([50, 51, 2], 2, [2], id="the clock was set back"),
+        pytest.param([1, 2, 2], 2, [1, 2], id="one slot twice"),
+        pytest.param([], 9, [], id="nothing yet"),
+    ],
+)
+def test_history_holds_the_last_slots(slots: list[int], until: int, expected: list[int]) -> None:
+    history = History(slots=5)
+    for slot in slots:
+        history.put(slot, Measures(ready=float(slot)))
+
+    assert history.last(5, until)["ready"] == expected
+
+
+@pytest.mark.parametrize("value", [None, [], {"name": None, "replicas": "many"}, {"replicas": 1}])
+def test_answer_that_is_no_function_is_told_as_such(value: object) -> None:
+    with pytest.raises(Unavailable, match="is not a function"):
+        from_json(value)
+
+
+def test_form_of_a_function_deploys_the_same_function() -> None:
+    sent = {
+        "service": "greet", "namespace": "team", "image": "any", "envProcess": "wc -l", "envVars": {"A": "1=2"},
+        "labels": {"com.openfaas.scale.min": "2", "com.openfaas.scale.zero": "true", "team": "blue"},
+        "annotations": {"com.springtide.handler": "/h", "topic": "orders"}, "secrets": ["one", "two"],
+        "limits": {"memory": "64Mi"}, "requests": {"cpu": "10m"}, "constraints": ["zone=a"],
+        "readOnlyRootFilesystem": True,
+    }  # fmt: skip
+    info = from_json({**sent, "name": "greet"})
+
+    assert deployments.deployment(deployments.form(info)) == sent
+
+
+def test_form_that_is_none_is_refused() -> None:
+    with pytest.raises(BadInput, match="must be a JSON object"):
+        deployments.deployment(["name"])
+
+
+@pytest.mark.parametrize(
+    ("header", "parts"),
+    [
+        pytest.param(
+            "hold;dur=20.00, decided;dur=1.00, accepted;dur=4.00, ready;dur=15.00, first-byte;dur=3.00",
+            {"decided": 0.001, "accepted": 0.004, "ready": 0.015, "first_byte": 0.003},
+            id="all of them",
+        ),
+        pytest.param("hold;dur=20.00, ready;dur=20.00", {"ready": 0.02}, id="only some"),
+        pytest.param("db;dur=5.0", None, id="a function's own timing"),
+        pytest.param("", None, id="none"),
+    ],
+)
+def test_cold_call_is_known_by_its_server_timing(header: str, parts: dict[str, float] | None) -> None:
+    cold = cold_parts({"server-timing": header})
+
+    assert (None if cold is None else {part["part"]: part["seconds"] for part in cold["parts"]}) == parts
+
+
+@pytest.mark.parametrize(
+    ("takes_s", "looks_at"),
+    [
+        pytest.param(0.1, [0.0, 2.0, 4.0, 6.0, 8.0], id="soon answered"),
+        pytest.param(4.0, [0.0, 16.0, 32.0, 48.0, 64.0], id="thousands of functions"),
+    ],
+)
+def test_gateway_whose_numbers_take_long_is_asked_more_rarely(takes_s: float, looks_at: list[float]) -> None:
+    loop = VirtualTimeLoop()
+    asked: list[float] = []
+
+    class Gateway:
+        async def metrics(self, _: str) -> str:
+            asked.append(loop.time())
+            await asyncio.sleep(takes_s)
+            raise Unavailable("they do not come")
+
+        async def functions(self) -> list[object]:
+            return []
+
+    async def story() -> None:
+        api = cast("GatewayApi", Gateway())
+        watch = Watch(api, ["http://127.0.0.1:1/metrics"], step_s=2.0, clock=loop.clock, changed=lambda: None)
+        looking = asyncio.create_task(watch.run())
+        await asyncio.sleep(looks_at[-1] + 1.0)
+        looking.cancel()
+
+    run_virtual(story(), loop)
+
+    assert EPOCH % 2.0 == 0.0
+    assert asked == pytest.approx(looks_at)
