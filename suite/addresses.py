@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from suite import ports
 
 LOOPBACK = "127.0.0.1"
-PROVIDER, ALERT_RECEIVER, IDLER, PROMETHEUS, ALERTMANAGER = 8081, 8083, 8084, 9090, 9093
+PROVIDER, ALERT_RECEIVER, IDLER, CONSOLE, PROMETHEUS, ALERTMANAGER = 8081, 8083, 8084, 8085, 9090, 9093
 """The well-known ports: taken where they are free."""
 
 
@@ -31,6 +31,7 @@ class Addresses:
     provider: int
     alert_receiver: int
     idler: int
+    console: int
     prometheus: int
     alertmanager: int
 
@@ -77,4 +78,5 @@ def choose(host: str, wished: WishedPorts) -> Addresses:
         provider=preferred(PROVIDER),
         alert_receiver=preferred(ALERT_RECEIVER),
         idler=preferred(IDLER),
+        console=preferred(CONSOLE),
     )

@@ -62,6 +62,7 @@ class Announcer:
     def _table(self, running: Running, *, sample: bool) -> None:
         rows = [
             ("Gateway", running.gateway),
+            ("Console", f"{running.gateway}/ui/"),
             ("Metrics", f"{running.metrics}/metrics"),
             ("Prometheus", running.prometheus),
             ("Alertmanager", running.alertmanager),

@@ -18,17 +18,28 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "list": ("suite.commands.inspection:list_", "List functions with their calls and replicas."),
     "describe": ("suite.commands.inspection:describe", "Show everything about one function."),
     "explain": ("suite.commands.explain:explain_", "Tell why a function has the replicas it has."),
+    "top": ("suite.commands.top:top", "Show functions live: replicas, calls, errors, the last decision."),
     "invoke": ("suite.commands.invocation:invoke", "Call a function and print its answer."),
     "scale": ("suite.commands.deployment:scale", "Set how many replicas a function has."),
+    "hpa": ("suite.commands.hpa:hpa", "Print a function's HorizontalPodAutoscaler, for Kubernetes."),
     "logs": ("suite.commands.inspection:logs", "Print what a function wrote."),
     "remove": ("suite.commands.deployment:remove", "Remove functions."),
     "secret": ("suite.commands.secrets:secret", "Create, update, list and remove secrets."),
     "login": ("suite.commands.login:login", "Check credentials and remember them."),
     "tools": ("suite.commands.tools:tools", "Find or fetch Prometheus and Alertmanager."),
     "provider": ("suite.parts.provider:provider", "Run only the provider, in the foreground."),
+    "kubernetes-provider": (
+        "suite.parts.kubernetes_provider:kubernetes_provider",
+        "Run only the provider of a Kubernetes cluster, in the foreground.",
+    ),
     "gateway": ("suite.parts.gateway:gateway", "Run only the gateway, in the foreground."),
     "alert-receiver": ("suite.parts.alert_receiver:alert_receiver", "Run only the alert receiver, in the foreground."),
     "idler": ("suite.parts.idler:idler", "Run only the idler, in the foreground."),
+    "console": ("suite.parts.console:console", "Run only the console, in the foreground."),
+    "cluster-credentials": (
+        "suite.parts.cluster_credentials:cluster_credentials",
+        "Make the credentials of an installation on Kubernetes, unless there are some.",
+    ),
 }
 """Name to where the command is and what it does; only the one that is used gets imported."""
 

@@ -34,11 +34,13 @@ def fetch_debian(
     packages: Sequence[str],
     path: str,
     *,
+    dependencies: bool = False,
     prepare: Prepare = lambda _: None,
     progress: Progress = lambda _: None,
 ) -> Path:
-    """The folder under which ``packages`` are unpacked (without what they depend on), there already or fetched now.
+    """The folder under which ``packages`` are unpacked, there already or fetched now.
 
+    With ``dependencies`` all that they need and this system lacks is unpacked beside them, else they alone.
     ``prepare`` is given the unpacked folder before it counts as done, and may raise. ``progress`` is told of each step
     in a few words. The folder is whole or absent. Raises Unsupported on a system without apt and Unavailable when the
     packages cannot be had.
@@ -51,7 +53,7 @@ def fetch_debian(
         raise Unsupported("not a Debian or Ubuntu system: there is no apt-get")
     with _scratch(tools_dir) as scratch:
         unpacked = scratch / "root"
-        for archive in _Apt(apt, scratch, progress).download(packages):
+        for archive in _Apt(apt, scratch, progress, dependencies=dependencies).download(packages):
             progress(f"unpacking {archive.name.partition('_')[0]}")
             run([dpkg, "-x", str(archive), str(unpacked)], cwd=scratch, deadline_s=UNPACK_DEADLINE_S)
         prepare(unpacked)
@@ -63,10 +65,11 @@ def fetch_debian(
 
 
 class _Apt:
-    """``apt-get download`` into a scratch folder."""
+    """Downloads into a scratch folder, as any user."""
 
-    def __init__(self, apt: str, scratch: Path, progress: Progress) -> None:
+    def __init__(self, apt: str, scratch: Path, progress: Progress, *, dependencies: bool) -> None:
         self._apt, self._scratch, self._progress = apt, scratch, progress
+        self._dependencies = dependencies
 
     def download(self, packages: Sequence[str]) -> list[Path]:
         """The archives. The system's package lists are tried first, then fresh ones: many images ship none at all."""
@@ -87,8 +90,13 @@ class _Apt:
 
     def _download(self, packages: Sequence[str], settings: Path) -> list[Path]:
         archives = self._scratch / f"{settings.stem}-archives"
-        archives.mkdir()
-        self._call(["download", *packages], settings, cwd=archives, deadline_s=DOWNLOAD_DEADLINE_S)
+        (archives / "partial").mkdir(parents=True)
+        command = ["download"]
+        if self._dependencies:
+            # Resolved against what is installed here. The lock is for those who install, which we do not.
+            own = ("Debug::NoLocking=1", f"Dir::Cache::Archives={archives}")
+            command = ["install", "--download-only", "--no-install-recommends", "-y", *(f"-o{item}" for item in own)]
+        self._call([*command, *packages], settings, cwd=archives, deadline_s=DOWNLOAD_DEADLINE_S)
         return sorted(archives.glob("*.deb"))
 
     def _own_lists(self) -> Path:
@@ -138,7 +146,9 @@ def run(command: list[str], *, cwd: Path, deadline_s: float) -> str:
 
     Otherwise the whole process group is ended and Unavailable says why in one line.
     """
-    what = " ".join([Path(command[0]).name, *(word for word in command[1:] if word in ("update", "download"))])
+    what = " ".join(
+        [Path(command[0]).name, *(word for word in command[1:] if word in ("update", "download", "install"))]
+    )
     try:
         process = subprocess.Popen(
             command,

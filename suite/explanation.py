@@ -41,14 +41,20 @@ class Explanation:
     story: tuple[Decision, ...]
 
 
-def explain(standing: Standing, decisions: Sequence[Decision], now: float) -> Explanation:
-    """``decisions`` are the function's, oldest first; ``now`` in seconds since the epoch, as theirs."""
+def explain(standing: Standing | None, decisions: Sequence[Decision], now: float) -> Explanation:
+    """``decisions`` are the function's, oldest first; ``now`` in seconds since the epoch, as theirs.
+
+    Of a function that is gone (None) only the story is left.
+    """
+    story = tuple(decision for decision in decisions if decision.changes)
+    if standing is None:
+        return Explanation(now=("It is gone; this is what is on record.",), next=(), held=(), story=story)
     policy, problems = ScalePolicy.from_labels(standing.labels)
     return Explanation(
         now=tuple(_now(standing, policy, problems, decisions, now)),
         next=tuple(_next(standing, policy)),
         held=tuple(_held(decisions, now)),
-        story=tuple(decision for decision in decisions if decision.changes),
+        story=story,
     )
 
 

@@ -62,6 +62,12 @@ class GatewayClient:
             text = self._call("GET", "/system/scaling/decisions", params={"function": function}).text
         return [decision_log.from_json(_parsed(line)) for line in text.splitlines() if line]
 
+    def decisions_since(self, instant: float) -> list[Decision]:
+        """What was decided about any function, oldest first. Raises as ``decisions`` does."""
+        with _missing(f"the provider behind {self.url} keeps no decisions"):
+            text = self._call("GET", "/system/scaling/decisions", params={"since": f"{instant:.3f}"}).text
+        return [decision_log.from_json(_parsed(line)) for line in text.splitlines() if line]
+
     def deploy(self, deployment: Json) -> None:
         """Update it, or create it where it is not there yet: works with any gateway, upsert or not."""
         try:

@@ -45,6 +45,9 @@ class Plan:
     environ: Mapping[str, str]
     fast: bool = False
     dry_run: bool = False
+    kubernetes: bool = False
+    """Functions run on the cluster that ``kubeconfig``, or else the environment, leads to."""
+    kubeconfig: str = ""
 
     @property
     def timing(self) -> Timing:
@@ -57,7 +60,7 @@ def stages(plan: Plan, probes: httpx.AsyncClient) -> list[list[Child]]:
     First what answers calls, and both at once, for a gateway waits for its provider; then what scales.
     """
     build = _Builder(plan, probes)
-    answering, scaling = [build.provider(), build.gateway()], [build.alert_receiver()]
+    answering, scaling = [build.provider(), build.gateway()], [build.alert_receiver(), build.console()]
     if plan.tools is not None:
         scaling += [build.alertmanager(plan.tools), build.idler(), build.prometheus(plan.tools)]
     return [answering, scaling]
@@ -71,6 +74,7 @@ def write_configuration(plan: Plan) -> None:
         provider=listen(at.provider),
         alert_receiver=listen(at.alert_receiver),
         idler=listen(at.idler),
+        console=listen(at.console),
         prometheus=listen(at.prometheus),
         alertmanager=listen(at.alertmanager),
     )
@@ -90,6 +94,18 @@ class _Builder:
         self._probes = probes
 
     def provider(self) -> Child:
+        return self._kubernetes_provider() if self._plan.kubernetes else self._process_provider()
+
+    def _kubernetes_provider(self) -> Child:
+        found = ("--kubeconfig", self._plan.kubeconfig) if self._plan.kubeconfig else ()
+        return self._ours(
+            "provider",
+            ("--host", "127.0.0.1", "--port", str(self._at.provider), *found),
+            command="kubernetes-provider",
+            ready=self._at.url(self._at.provider) + "/healthz",
+        )
+
+    def _process_provider(self) -> Child:
         return self._ours(
             "provider",
             (
@@ -108,6 +124,7 @@ class _Builder:
                 *("--metrics-host", "127.0.0.1", "--metrics-port", str(self._at.metrics)),
                 *("--provider-url", self._at.url(self._at.provider)),
                 *("--alert-receiver-url", _webhook(self._at)),
+                *("--console-url", self._at.url(self._at.console)),
                 *(("--prometheus-url", self._at.url(self._at.prometheus)) if self._plan.tools else ()),
             ),
             ready=self._at.gateway_url + "/healthz",
@@ -127,6 +144,21 @@ class _Builder:
                 *(FAST_SETTLE if self._plan.fast else ()),
             ),
             ready=self._at.url(self._at.alert_receiver) + "/healthz",
+        )
+
+    def console(self) -> Child:
+        at = self._at
+        return self._ours(
+            "console",
+            (
+                *("--host", "127.0.0.1", "--port", str(at.console)),
+                *("--gateway-url", at.gateway_url, "--gateway-metrics-urls", at.url(at.metrics) + "/metrics"),
+                *("--provider-url", at.url(at.provider), "--alert-receiver-url", at.url(at.alert_receiver)),
+                *(("--idler-url", at.url(at.idler)) if self._plan.tools else ()),
+                *(("--prometheus-url", at.url(at.prometheus)) if self._plan.tools else ()),
+                *(("--alertmanager-url", at.url(at.alertmanager)) if self._plan.tools else ()),
+            ),
+            ready=at.url(at.console) + "/healthz",
         )
 
     def idler(self) -> Child:
@@ -159,11 +191,11 @@ class _Builder:
             ready=self._at.url(self._at.alertmanager) + "/-/ready",
         )
 
-    def _ours(self, part: str, flags: Sequence[str], *, ready: str, **more: Any) -> Child:
+    def _ours(self, part: str, flags: Sequence[str], *, ready: str, command: str = "", **more: Any) -> Child:
         secrets = ("--basic-auth", "--secret-mount-path", str(self._plan.state.secrets))
         # -P: the folder the user stands in may well hold a package called gateway.
-        command = (sys.executable, "-P", "-m", "suite", part, *flags, *secrets)
-        return self._child(part, command, ready=ready, **more)
+        words = (sys.executable, "-P", "-m", "suite", command or part, *flags, *secrets)
+        return self._child(part, words, ready=ready, **more)
 
     def _child(
         self, name: str, command: Sequence[str], *, ready: str, grace_s: float = GRACE_S, stops_first: bool = False

@@ -40,6 +40,8 @@ class UpOptions:
     fast: bool = False
     samples: bool = True
     dry_run: bool = False
+    kubernetes: bool = False
+    kubeconfig: str = ""
 
 
 def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) -> None:
@@ -60,6 +62,8 @@ def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) ->
             environ=environ,
             fast=options.fast,
             dry_run=options.dry_run,
+            kubernetes=options.kubernetes,
+            kubeconfig=options.kubeconfig,
         )
         if plan.tools is not None:
             processes.write_configuration(plan)
@@ -79,7 +83,9 @@ class _Suite:
     async def run(self, *, samples: Sequence[FunctionSpec], wished: Sequence[FunctionSpec]) -> None:
         until = asyncio.Event()
         with stop_signals(until), _hangup(until):
-            async with httpx.AsyncClient(trust_env=False) as probes:
+            # A kept connection would be answered by the process that was there before, while it finishes its calls.
+            fresh = httpx.Limits(max_keepalive_connections=0)
+            async with httpx.AsyncClient(trust_env=False, limits=fresh) as probes:
                 self._supervisor = Supervisor(processes.stages(self._plan, probes), report=self._report)
                 self._announcer.starting()
                 try:

@@ -12,7 +12,7 @@ from scaler import decision_log
 from scaler.core.vocabulary import Decision
 from suite.commands.options import json_option, namespace_option, print_json, with_target
 from suite.explanation import Explanation, Standing, ago, explain
-from suite.gateway_client import GatewayClient
+from suite.gateway_client import GatewayClient, Json
 from suite.target import Target
 
 
@@ -25,15 +25,13 @@ from suite.target import Target
 def explain_(*, target: Target, name: str, namespace: str | None, last: int, as_json: bool) -> None:
     """Tell why a function has the replicas it has, and what would change that."""
     with target.client() as client:
-        function = client.function(name, namespace)
-        decisions, note = _decisions(client, name, function.get("namespace") or namespace)
-    standing = Standing(
-        name=name,
-        desired=int(function.get("replicas") or 0),
-        ready=int(function.get("availableReplicas") or 0),
-        labels=function.get("labels") or {},
-        problem=function.get("problem"),
-    )
+        decisions, note = _decisions(client, name, namespace)
+        try:
+            standing = _standing(name, client.function(name, namespace))
+        except NotFound:
+            if not decisions:
+                raise
+            standing = None
     now = time.time()
     told = explain(standing, decisions, now)
     if as_json:
@@ -44,6 +42,16 @@ def explain_(*, target: Target, name: str, namespace: str | None, last: int, as_
     _print(told, now, last)
     if note:
         click.echo(f"  {note}.")
+
+
+def _standing(name: str, function: Json) -> Standing:
+    return Standing(
+        name=name,
+        desired=int(function.get("replicas") or 0),
+        ready=int(function.get("availableReplicas") or 0),
+        labels=function.get("labels") or {},
+        problem=function.get("problem"),
+    )
 
 
 def _decisions(client: GatewayClient, name: str, namespace: str | None) -> tuple[list[Decision], str | None]:

@@ -1,4 +1,4 @@
-"""The command that finds, or fetches, what the alert path needs."""
+"""The command that finds, or fetches, the programs of others that the suite works with."""
 
 from __future__ import annotations
 
@@ -8,26 +8,48 @@ from pathlib import Path
 
 import click
 
+from suite import browser
 from suite.commands.options import json_option, print_json, tools_dir_option, tools_folder
 from suite.tools import Missing, fetch, find
 
 
 @click.command()
 @click.option("--fetch", "fetching", is_flag=True, help="Unpack Debian's packages into the folder if need be.")
+@click.option("--with", "also", type=click.Choice(["chromium"]), multiple=True, help="Also what the tests need.")
 @tools_dir_option
 @json_option
 @click.pass_obj
-def tools(environ: Mapping[str, str], /, *, fetching: bool, tools_dir: Path | None, as_json: bool) -> None:
+def tools(
+    environ: Mapping[str, str],
+    /,
+    *,
+    fetching: bool,
+    also: tuple[str, ...],
+    tools_dir: Path | None,
+    as_json: bool,
+) -> None:
     """Show where Prometheus, promtool, Alertmanager and amtool are.
 
     With --fetch, not finding them is no failure: the suite runs without its alert path.
     """
     folder, path = tools_folder(tools_dir, environ), environ.get("PATH", "")
     found = fetch(folder, path, progress=_progress) if fetching else find(folder, path)
+    where: dict[str, str] = {}
+    missing = []
     if isinstance(found, Missing):
-        click.secho(f"springtide: {found.why}", fg="yellow", err=True)
+        missing.append(found.why)
+    else:
+        where = {name: str(program) for name, program in asdict(found).items()}
+    if also:
+        chromium = browser.fetch(folder, path, progress=_progress) if fetching else browser.find(folder, path)
+        if isinstance(chromium, Missing):
+            missing.append(chromium.why)
+        else:
+            where["chromium"] = str(chromium)
+    for why in missing:
+        click.secho(f"springtide: {why}", fg="yellow", err=True)
+    if missing:
         raise click.exceptions.Exit(0 if fetching else 1)
-    where = {name: str(program) for name, program in asdict(found).items()}
     if as_json:
         print_json(where)
     elif not fetching:

@@ -31,6 +31,16 @@ PORT = click.IntRange(0, 65535)
 @click.option("--no-samples", is_flag=True, help="Do not deploy the samples on the first start.")
 @stack_option
 @click.option("--dry-run-idler", is_flag=True, help="The idler says what it would take to zero, and does nothing.")
+@click.option(
+    "--provider",
+    type=click.Choice(["process", "kubernetes"]),
+    default="process",
+    show_default=True,
+    help="Where functions run: as processes of this machine, or on a cluster.",
+)
+@click.option(
+    "--kubeconfig", default="", help="With --provider kubernetes: the cluster.  [default: as kubectl finds it]"
+)
 @tools_dir_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line: when ready, and what happens.")
 @click.pass_obj
@@ -48,6 +58,8 @@ def up(  # noqa: PLR0913 - one parameter for each option
     no_samples: bool,
     stack_file: Path | None,
     dry_run_idler: bool,
+    provider: str,
+    kubeconfig: str,
     tools_dir: Path | None,
     as_json: bool,
 ) -> None:
@@ -55,6 +67,8 @@ def up(  # noqa: PLR0913 - one parameter for each option
 
     Functions, their secrets, labels and replica counts survive a restart.
     """
+    if kubeconfig and provider != "kubernetes":
+        raise click.UsageError("--kubeconfig is for --provider kubernetes")
     state = state_folder(state_dir, environ)
     options = local.UpOptions(
         state=state,
@@ -65,8 +79,11 @@ def up(  # noqa: PLR0913 - one parameter for each option
         tools_dir=tools_folder(tools_dir, environ),
         stack_file=stack_file,
         fast=fast,
-        samples=not no_samples,
+        # The samples are folders of this machine; a cluster needs images.
+        samples=not no_samples and provider == "process",
         dry_run=dry_run_idler,
+        kubernetes=provider == "kubernetes",
+        kubeconfig=kubeconfig,
     )
     announcer = Announcer(
         state, as_json=as_json, default_state=state == StateFolder.default(environ), command=_command(environ)

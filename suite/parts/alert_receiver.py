@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import click
 from prometheus_client import CollectorRegistry
@@ -11,47 +11,54 @@ from prometheus_client import CollectorRegistry
 from alert_receiver.service import AlertReceiverDeps, build
 from alert_receiver.settings import AlertReceiverSettings
 from runtime.clock import SystemClock
+from runtime.kubernetes.settings import KubernetesSettings, LeaseSettings
 from runtime.service import Service
 from scaler.provider_client import ProviderClient
 from scaler.sources.prometheus import PrometheusActivity
+from scaler.vitals import vitals
 from suite.parts.authentication import AuthSettings
 from suite.parts.foreground import serve
 from suite.parts.hold_reporter import HoldReporter
+from suite.parts.leadership import Led, led
 from suite.parts.settings_flags import Section, refuse, settings_options
 
 SETTINGS, AUTH = Section(AlertReceiverSettings), Section(AuthSettings)
+LEASE, KUBERNETES = Section(LeaseSettings), Section(KubernetesSettings)
 
 
 @click.command()
-@settings_options(SETTINGS, AUTH)
+@settings_options(SETTINGS, AUTH, LEASE, KUBERNETES)
 @click.pass_obj
 def alert_receiver(environ: Mapping[str, str], /, **given: object) -> None:
     """Run the alert receiver: turns Alertmanager's deliveries into steps."""
-    refuse(SETTINGS.problems(environ, given), AUTH.problems(environ, given))
-    serve(_assembled(SETTINGS.read(environ, given), AUTH.read(environ, given)))
+    refuse(*(section.problems(environ, given) for section in (SETTINGS, AUTH, LEASE, KUBERNETES)))
+    leading = led("alert-receiver", LEASE.read(environ, given), KUBERNETES.read(environ, given))
+    serve(_assembled(SETTINGS.read(environ, given), AUTH.read(environ, given), leading))
 
 
 @asynccontextmanager
-async def _assembled(settings: AlertReceiverSettings, auth: AuthSettings) -> AsyncIterator[Sequence[Service]]:
-    credentials = auth.credentials()
-    provider = ProviderClient(settings.provider_url, credentials)
-    holds = HoldReporter(provider)
-    activity = None
-    if settings.prometheus_url:
-        activity = PrometheusActivity(
-            settings.prometheus_url, deadline_s=settings.deadline_s, gateway_job=settings.gateway_job
+async def _assembled(
+    settings: AlertReceiverSettings, auth: AuthSettings, leading: Led
+) -> AsyncIterator[Sequence[Service]]:
+    credentials, activity = auth.credentials(), None
+    async with AsyncExitStack() as stack:
+        leadership, election = await stack.enter_async_context(leading)
+        provider = ProviderClient(settings.provider_url, credentials, leadership=leadership)
+        stack.push_async_callback(provider.aclose)
+        holds = HoldReporter(provider)
+        if settings.prometheus_url:
+            activity = PrometheusActivity(
+                settings.prometheus_url, deadline_s=settings.deadline_s, gateway_job=settings.gateway_job
+            )
+            stack.push_async_callback(activity.aclose)
+        deps = AlertReceiverDeps(
+            target=provider,
+            credentials=credentials,
+            registry=CollectorRegistry(),
+            recorder=holds,
+            clock=SystemClock(),
+            activity=activity,
+            leadership=leadership,
+            past=provider,
         )
-    deps = AlertReceiverDeps(
-        target=provider,
-        credentials=credentials,
-        registry=CollectorRegistry(),
-        recorder=holds,
-        clock=SystemClock(),
-        activity=activity,
-    )
-    try:
-        yield [holds, build(settings, deps)]
-    finally:
-        if activity is not None:
-            await activity.aclose()
-        await provider.aclose()
+        yield [vitals(deps.registry), *election, holds, build(settings, deps)]

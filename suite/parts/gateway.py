@@ -17,6 +17,7 @@ from gateway.workers import processors
 from gateway.workers.pool import PoolDeps, build
 from runtime.clock import SystemClock
 from runtime.service import Service
+from scaler.vitals import vitals
 from suite.parts.authentication import AuthSettings
 from suite.parts.foreground import serve
 from suite.parts.settings_flags import Section, refuse, settings_options
@@ -37,17 +38,18 @@ def gateway(environ: Mapping[str, str], /, **given: object) -> None:
 async def _assembled(settings: GatewaySettings, auth: AuthSettings) -> AsyncIterator[Sequence[Service]]:
     workers = settings.workers or processors.usable()
     if workers == 1:
-        yield [_alone(settings, auth)]
+        registry = CollectorRegistry()
+        yield [vitals(registry), _alone(settings, auth, registry)]
     else:
         pool = build(settings, PoolDeps(auth.credentials(), CollectorRegistry()), workers)
         with _on_hang_up(pool.renew):
             yield [pool]
 
 
-def _alone(settings: GatewaySettings, auth: AuthSettings) -> Service:
+def _alone(settings: GatewaySettings, auth: AuthSettings, registry: CollectorRegistry) -> Service:
     from gateway import service  # noqa: PLC0415 - the master of several workers has no use for the whole gateway
 
-    deps = service.GatewayDeps(credentials=auth.credentials(), registry=CollectorRegistry(), clock=SystemClock())
+    deps = service.GatewayDeps(credentials=auth.credentials(), registry=registry, clock=SystemClock())
     return service.build(settings, deps)
 
 

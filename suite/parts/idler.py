@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import click
 from prometheus_client import CollectorRegistry
@@ -11,46 +11,52 @@ from prometheus_client import CollectorRegistry
 from idler.service import IdlerDeps, build
 from idler.settings import IdlerSettings
 from runtime.clock import SystemClock
+from runtime.kubernetes.settings import KubernetesSettings, LeaseSettings
 from runtime.service import Service
 from scaler.provider_client import ProviderClient
 from scaler.sources.gateway import GatewayActivity
 from scaler.sources.prometheus import PrometheusActivity
+from scaler.vitals import vitals
 from suite.parts.authentication import AuthSettings
 from suite.parts.foreground import serve
 from suite.parts.hold_reporter import HoldReporter
+from suite.parts.leadership import Led, led
 from suite.parts.settings_flags import Section, refuse, settings_options
 
 SETTINGS, AUTH = Section(IdlerSettings), Section(AuthSettings)
+LEASE, KUBERNETES = Section(LeaseSettings), Section(KubernetesSettings)
 
 
 @click.command()
-@settings_options(SETTINGS, AUTH)
+@settings_options(SETTINGS, AUTH, LEASE, KUBERNETES)
 @click.pass_obj
 def idler(environ: Mapping[str, str], /, **given: object) -> None:
     """Run the idler: takes functions that nobody calls to zero."""
-    refuse(SETTINGS.problems(environ, given), AUTH.problems(environ, given))
-    serve(_assembled(SETTINGS.read(environ, given), AUTH.read(environ, given)))
+    refuse(*(section.problems(environ, given) for section in (SETTINGS, AUTH, LEASE, KUBERNETES)))
+    leading = led("idler", LEASE.read(environ, given), KUBERNETES.read(environ, given))
+    serve(_assembled(SETTINGS.read(environ, given), AUTH.read(environ, given), leading))
 
 
 @asynccontextmanager
-async def _assembled(settings: IdlerSettings, auth: AuthSettings) -> AsyncIterator[Sequence[Service]]:
-    provider = ProviderClient(settings.provider_url, auth.credentials())
+async def _assembled(settings: IdlerSettings, auth: AuthSettings, leading: Led) -> AsyncIterator[Sequence[Service]]:
     activity = PrometheusActivity(settings.prometheus, deadline_s=settings.deadline_s, gateway_job=settings.gateway_job)
     gateways = GatewayActivity(settings.gateway_metrics_urls) if settings.gateway_metrics_urls else None
-    holds = HoldReporter(provider)
-    deps = IdlerDeps(
-        catalog=provider,
-        target=provider,
-        activity=activity,
-        recheck=gateways,
-        registry=CollectorRegistry(),
-        recorder=holds,
-        clock=SystemClock(),
-    )
-    try:
-        yield [holds, build(settings, deps)]
-    finally:
+    async with AsyncExitStack() as stack:
+        leadership, election = await stack.enter_async_context(leading)
+        provider = ProviderClient(settings.provider_url, auth.credentials(), leadership=leadership)
+        stack.push_async_callback(provider.aclose)
+        stack.push_async_callback(activity.aclose)
         if gateways is not None:
-            await gateways.aclose()
-        await activity.aclose()
-        await provider.aclose()
+            stack.push_async_callback(gateways.aclose)
+        holds = HoldReporter(provider)
+        deps = IdlerDeps(
+            catalog=provider,
+            target=provider,
+            activity=activity,
+            recheck=gateways,
+            registry=CollectorRegistry(),
+            recorder=holds,
+            clock=SystemClock(),
+            leadership=leadership,
+        )
+        yield [vitals(deps.registry), *election, holds, build(settings, deps)]

@@ -17,6 +17,7 @@ from runtime.clock import SystemClock
 from runtime.service import Service
 from scaler.decision_journal import FileJournal
 from scaler.decision_log import DecisionLog
+from scaler.vitals import vitals
 from suite.parts.authentication import AuthSettings
 from suite.parts.foreground import serve
 from suite.parts.settings_flags import Section, refuse, settings_options
@@ -51,4 +52,4 @@ async def _assembled(
     deps = ProviderApiDeps(
         provider=processes, credentials=auth.credentials(), registry=registry, clock=clock, decisions=decisions
     )
-    yield [processes, build_api(api, deps)]
+    yield [vitals(registry), processes, build_api(api, deps)]

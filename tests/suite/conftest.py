@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry
 
 from gateway import service as gateway
@@ -50,6 +51,7 @@ class Api:
     url: str
     provider: MemoryProvider
     loop: asyncio.AbstractEventLoop
+    metrics_url: str
 
     def do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(DEADLINE_S)
@@ -62,7 +64,10 @@ class Api:
 
 
 @pytest.fixture(scope="session")
-def served() -> Iterator[Api]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    # What it logs, in a process of its own in real life, must not get between what commands print.
+    log = (tmp_path_factory.mktemp("served") / "log").open("w")
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(log))
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -91,7 +96,9 @@ def served() -> Iterator[Api]:
         await server.wait_closed()
 
     services, memory, server = asyncio.run_coroutine_threadsafe(start(), loop).result(DEADLINE_S)
-    api = Api(f"http://127.0.0.1:{services[-1].port}", memory, loop)
+    door = services[-1]
+    metrics_url = f"http://127.0.0.1:{door.metrics_port}/metrics"
+    api = Api(f"http://127.0.0.1:{door.port}", memory, loop, metrics_url)
     try:
         yield api
     finally:
@@ -99,6 +106,8 @@ def served() -> Iterator[Api]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(DEADLINE_S)
         loop.close()
+        structlog.reset_defaults()
+        log.close()
 
 
 @pytest.fixture

@@ -51,8 +51,8 @@ def test_all_ports_differ_and_free_ones_lie_below_those_of_outgoing_connections(
     chosen = addresses.choose(LOOPBACK, WishedPorts(gateway=0, metrics=0, prometheus=0, alertmanager=0))
 
     picked = [chosen.gateway, chosen.metrics, chosen.prometheus, chosen.alertmanager]
-    others = [chosen.provider, chosen.alert_receiver, chosen.idler]
-    assert len({*picked, *others}) == 7
+    others = [chosen.provider, chosen.alert_receiver, chosen.idler, chosen.console]
+    assert len({*picked, *others}) == 8
     assert all(ports.LOWEST <= port <= ports.HIGHEST for port in picked)
 
 

@@ -97,6 +97,18 @@ def test_explain_tells_a_real_function_s_story(springtide: Any) -> None:
     assert [(item["before"], item["after"], item["reason"]) for item in value["story"]] == [(1, 3, "manual")]
 
 
+def test_explain_tells_the_story_of_a_function_that_is_gone(springtide: Any) -> None:
+    assert springtide("deploy", "bygone", "--fprocess", "cat").status == 0
+    assert springtide("scale", "bygone", "2").status == 0
+    assert springtide("remove", "bygone").status == 0
+
+    outcome = springtide("explain", "bygone")
+
+    assert (outcome.status, outcome.err) == (0, "")
+    assert "It is gone" in outcome.out
+    assert "1 → 2  manual" in outcome.out
+
+
 def test_explain_names_a_function_that_is_not_there(springtide: Any) -> None:
     outcome = springtide("explain", "nobody")
 

@@ -24,6 +24,7 @@ AT = Addresses(
     provider=1081,
     alert_receiver=1083,
     idler=1084,
+    console=1085,
     prometheus=1090,
     alertmanager=1093,
 )
@@ -49,10 +50,10 @@ def child(tmp_path: Path, name: str, **options: object) -> Child:
     [
         pytest.param(
             TOOLS,
-            [["provider", "gateway"], ["alert-receiver", "alertmanager", "idler", "prometheus"]],
+            [["provider", "gateway"], ["alert-receiver", "console", "alertmanager", "idler", "prometheus"]],
             id="everything",
         ),
-        pytest.param(None, [["provider", "gateway"], ["alert-receiver"]], id="without the alert path"),
+        pytest.param(None, [["provider", "gateway"], ["alert-receiver", "console"]], id="without the alert path"),
     ],
 )
 def test_what_answers_calls_starts_before_what_scales(
@@ -135,6 +136,7 @@ def test_configuration_names_every_listener_and_the_password_by_its_file(tmp_pat
         "provider": ["127.0.0.1:1081"],
         "alert-receiver": ["127.0.0.1:1083"],
         "idler": ["127.0.0.1:1084"],
+        "console": ["127.0.0.1:1085"],
         "prometheus": ["127.0.0.1:1090"],
     }
     assert "http://127.0.0.1:1083/system/alert" in alertmanager

@@ -120,7 +120,7 @@ def names(up: Up) -> list[str]:
 def test_without_prometheus_the_rest_works_and_state_survives(tmp_path: Path) -> None:
     state = tmp_path / "state"
     with started(state) as up:
-        assert set(up.run["parts"]) == {"provider", "gateway", "alert-receiver"}
+        assert set(up.run["parts"]) == {"provider", "gateway", "alert-receiver", "console"}
         assert (up.run["prometheus"], up.run["idler"]) == (None, None)
         assert names(up) == ["hello", "wc"]
         with up.client() as client:
@@ -165,16 +165,17 @@ def test_killed_suite_leaves_no_part_behind(tmp_path: Path) -> None:
                 os.close(handle)
 
 
-def test_all_six_parts_run_and_are_scraped(tmp_path: Path, tools: Tools) -> None:
+def test_all_seven_parts_run_and_are_scraped(tmp_path: Path, tools: Tools) -> None:
     with started(tmp_path / "state", "--no-samples", "--fast", tools_dir=ROOT / ".tools") as up:
         run = up.run
-        assert set(run["parts"]) == {"provider", "gateway", "alert-receiver", "idler", "alertmanager", "prometheus"}
+        ours = {"provider", "gateway", "alert-receiver", "idler", "console"}
+        assert set(run["parts"]) == {*ours, "alertmanager", "prometheus"}
 
         def targets() -> dict[str, str]:
             found = httpx.get(f"{run['prometheus']}/api/v1/targets", timeout=10).json()["data"]["activeTargets"]
             return {target["labels"]["job"]: target["health"] for target in found}
 
-        wanted = dict.fromkeys(("gateway", "provider", "alert-receiver", "idler", "prometheus"), "up")
+        wanted = dict.fromkeys((*ours, "prometheus"), "up")
         eventually(lambda: targets() == wanted)
 
 

@@ -1,0 +1,42 @@
+"""Single keys from a terminal, without waiting for Enter. Where input is no terminal there are none."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import termios
+import time
+import tty
+from types import TracebackType
+from typing import Any
+
+
+class Keyboard:
+    """While it is open keys are not echoed; Ctrl-C still interrupts. The terminal is afterwards as it was."""
+
+    def __init__(self) -> None:
+        self._input = sys.stdin.fileno() if sys.stdin.isatty() else None
+        self._before: list[Any] = []
+
+    def __enter__(self) -> Keyboard:
+        if self._input is not None:
+            self._before = termios.tcgetattr(self._input)
+            tty.setcbreak(self._input)
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        if self._input is not None:
+            termios.tcsetattr(self._input, termios.TCSADRAIN, self._before)
+
+    def pressed(self, within_s: float) -> str:
+        """The next key; empty when none was pressed in that time."""
+        if self._input is None:
+            time.sleep(max(0.0, within_s))
+            return ""
+        if not select.select([self._input], [], [], max(0.0, within_s))[0]:
+            return ""
+        key = os.read(self._input, 1)
+        if not key:  # the terminal is gone, and would be readable for ever
+            raise KeyboardInterrupt
+        return key.decode("latin-1")
