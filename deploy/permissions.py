@@ -1,0 +1,26 @@
+"""What every part of an installation may ask of the API server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from provider.kubernetes.permissions import PERMISSIONS as PROVIDER
+from runtime.kubernetes.permissions import Permission, Where, leadership
+from runtime.kubernetes.resources import PODS, SECRETS
+
+PROMETHEUS = tuple(
+    Permission(resource=PODS, verbs=("list", "watch"), where=where, reason="find what is to be scraped")
+    for where in (Where.OWN, Where.FUNCTIONS)
+)
+CREDENTIALS = (
+    Permission(resource=SECRETS, verbs=("create",), where=Where.OWN, reason="make basic-auth, if there is none"),
+)
+
+PARTS: Mapping[str, tuple[Permission, ...]] = {
+    "provider": PROVIDER,
+    "alert-receiver": leadership("springtide-alert-receiver"),
+    "idler": leadership("springtide-idler"),
+    "prometheus": PROMETHEUS,
+    "credentials": CREDENTIALS,
+}
+"""By service account. A part that is not here asks nothing, and gets no token."""

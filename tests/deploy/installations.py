@@ -1,0 +1,102 @@
+"""Sets of values that people install with, and what is rendered from them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from deploy.rendering import MANIFESTS, Object, objects, render
+
+INSTALLATIONS: Mapping[str, Mapping[str, Any]] = {
+    "defaults": {},
+    **{name.removesuffix(".yaml"): given for name, given in MANIFESTS.items()},
+    "operator in all namespaces": {"operator": {"create": True}, "clusterRole": True},
+    "service mesh": {"provider": {"functionAddresses": "service", "replicas": 2}},
+    "one's own monitoring": {
+        "prometheus": {"create": False, "url": "http://prometheus.monitoring:9090/base"},
+        "alertmanager": {"create": False, "url": "http://alertmanager.monitoring:9093"},
+        "networkPolicies": {"prometheusNamespace": "monitoring"},
+    },
+    "one's own Alertmanager": {"alertmanager": {"create": False, "url": "https://alerts.example:8443/prefix"}},
+    "Prometheus operator": {
+        "prometheus": {"create": False},
+        "alertmanager": {"create": False},
+        "podMonitor": {"create": True, "labels": {"release": "kps"}},
+        "prometheusRule": {"create": True, "labels": {"release": "kps"}},
+        "grafana": {"dashboards": {"create": True}},
+        "scrapeAnnotations": {"create": False},
+    },
+    "no authentication": {"basic_auth": False},
+    "credentials of one's own": {"generateBasicAuth": False},
+    "least": {
+        "createFunctionNamespace": False,
+        "exposeServices": False,
+        "generateBasicAuth": False,
+        "gateway": {"autoscaling": {"enabled": False}, "replicas": 1, "preStopSeconds": 0, "resources": {}},
+        "idler": {"create": False},
+        "console": {"create": False},
+        "prometheus": {"create": False},
+        "alertmanager": {"create": False},
+        "podDisruptionBudgets": {"create": False},
+        "networkPolicies": {"create": False},
+        "scrapeAnnotations": {"create": False},
+    },
+    "most": {
+        "commonLabels": {"team": "platform"},
+        "podAnnotations": {"sidecar.istio.io/inject": "false"},
+        "imagePullSecrets": [{"name": "registry"}],
+        "image": {"repository": "registry.example/springtide", "digest": "sha256:" + "0" * 64, "pullPolicy": "Always"},
+        "priorityClassName": "system-cluster-critical",
+        "nodeSelector": {"kubernetes.io/arch": "amd64"},
+        "tolerations": [{"key": "dedicated", "operator": "Exists", "effect": "NoSchedule"}],
+        "serviceType": "LoadBalancer",
+        "externalServiceAnnotations": {"example.com/internal": "true"},
+        "ingress": {
+            "enabled": True,
+            "className": "nginx",
+            "tlsSecret": "gateway-tls",
+            "annotations": {"a.example/b": "c"},
+        },
+        "gateway": {"workers": 2, "settings": {"hold_timeout": "90s", "max_held": 1000, "retry_posts": False}},
+        "idler": {"dryRun": True, "inactivityDuration": "5m", "replicas": 3},
+        "prometheus": {"persistence": {"enabled": True, "storageClassName": "fast"}},
+        "alertmanager": {"operatorsReceiver": {"webhook_configs": [{"url": "https://pager.example/hook"}]}},
+        "networkPolicies": {
+            "functions": True,
+            "gatewayTo": [{"ipBlock": {"cidr": "192.0.2.7/32"}}],
+            "gatewayFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}],
+        },
+        "grafana": {"dashboards": {"create": True}},
+    },
+    "functions beside the suite": {"functionNamespace": "openfaas", "clusterRole": False},
+    "IPv6": {"listenAddress": "::", "networkPolicies": {"apiServerCidrs": ["fd00::/8"]}},
+    "affinity": {"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": []}}},
+}
+"""Name → values."""
+
+
+@functools.cache
+def rendered(installation: str) -> tuple[Object, ...]:
+    return tuple(objects(render(INSTALLATIONS[installation])))
+
+
+def of_kind(installation: str, kind: str) -> Iterator[Object]:
+    return (one for one in rendered(installation) if one["kind"] == kind)
+
+
+def named(installation: str, kind: str, name: str) -> Object:
+    return next(one for one in of_kind(installation, kind) if one["metadata"]["name"] == name)
+
+
+def workloads(installation: str) -> Iterator[Object]:
+    return (one for one in rendered(installation) if one["kind"] in ("Deployment", "Job"))
+
+
+def containers(workload: Object) -> list[Object]:
+    found: list[Object] = workload["spec"]["template"]["spec"]["containers"]
+    return found
+
+
+def environment(container: Object) -> dict[str, str]:
+    return {one["name"]: one["value"] for one in container.get("env", ())}

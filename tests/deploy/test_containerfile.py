@@ -1,0 +1,135 @@
+"""The container file by its rules, and the set of files it installs by running it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.installations import containers, named
+
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "deploy" / "Containerfile"
+PARTS = ("gateway", "kubernetes-provider", "alert-receiver", "idler", "console", "cluster-credentials")
+
+
+def _instructions() -> list[tuple[str, str]]:
+    text = re.sub(r"\\\n\s*", " ", FILE.read_text())
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return [(line.split(None, 1)[0], line.split(None, 1)[1]) for line in lines]
+
+
+def _last_stage() -> list[tuple[str, str]]:
+    steps = _instructions()
+    return steps[max(index for index, (name, _) in enumerate(steps) if name == "FROM") :]
+
+
+def _packages() -> set[str]:
+    """What the project's distribution is made of."""
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
+    return {name.rstrip("*") for name in listed}
+
+
+def test_every_package_is_copied_and_nothing_else_of_the_sources() -> None:
+    copied = {text.split("/", 1)[0] for name, text in _instructions() if name == "COPY" and text.count("/") == 2}
+    allowed = {line[1:] for line in (ROOT / ".containerignore").read_text().splitlines() if line.startswith("!")}
+
+    assert copied == _packages()
+    assert allowed == _packages() | {"pyproject.toml", "README.md", "LICENSE"}
+
+
+def test_builders_leave_out_the_same_whatever_their_file_is_called() -> None:
+    assert (ROOT / ".dockerignore").read_text() == (ROOT / ".containerignore").read_text()
+
+
+def test_the_image_runs_as_the_user_that_the_pods_say() -> None:
+    user = dict(_last_stage())["USER"]
+    pod = named("defaults", "Deployment", "gateway")["spec"]["template"]["spec"]
+
+    assert user == f"{pod['securityContext']['runAsUser']}:{pod['securityContext']['runAsGroup']}"
+    assert pod["securityContext"]["runAsUser"] != 0
+
+
+def test_the_image_starts_parts_by_their_names_without_a_shell() -> None:
+    steps = dict(_last_stage())
+
+    assert steps["ENTRYPOINT"] == '["springtide"]'
+    assert "CMD" not in steps
+    assert containers(named("defaults", "Deployment", "idler"))[0]["args"] == ["idler"]
+
+
+def test_the_last_stage_runs_no_installer() -> None:
+    names = [name for name, _ in _last_stage()]
+
+    assert names.count("COPY") == 1
+    assert "RUN" not in names
+    assert "ADD" not in [name for name, _ in _instructions()]
+
+
+def test_bases_have_a_tag_and_can_be_replaced() -> None:
+    steps = _instructions()
+
+    assert steps[0] == ("ARG", "PYTHON=docker.io/library/python:3.11-slim")
+    assert [text.split()[0] for name, text in steps if name == "FROM"] == ["${PYTHON}", "${PYTHON}"]
+
+
+def test_the_image_is_labelled_with_the_projects_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    steps = dict(_last_stage())
+
+    assert steps["ARG"] == f"VERSION={project['version']}"
+    assert 'org.opencontainers.image.version="${VERSION}"' in steps["LABEL"]
+    assert f'org.opencontainers.image.licenses="{project["license"]["text"]}"' in steps["LABEL"]
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The distribution alone, built from what the container file copies, in a folder of its own."""
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
+    for name in _packages():
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    done = subprocess.run(
+        [*command, "--target", target, source], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_parts_start_from_what_is_installed(installed: Path, part: str) -> None:
+    """Without the sources, a home or anything else that an image does not have."""
+    program = f"import sys; sys.path.insert(0, {str(installed)!r}); from suite.__main__ import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program, part, "--help"],
+        cwd="/",
+        env={"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/nonexistent"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert f"springtide {part}" in done.stdout
+
+
+def test_files_that_are_no_modules_are_installed_too(installed: Path) -> None:
+    """Pages, samples, rules: all that git has below the packages."""
+    suffixes = {".html", ".css", ".js", ".svg", ".json", ".yml", ".yaml", ".typed"}
+    there = {
+        path.relative_to(ROOT) for name in _packages() for path in (ROOT / name).rglob("*") if path.suffix in suffixes
+    }
+    lacking = {path for path in there if not (installed / path).is_file()}
+
+    assert len(there) > 20
+    # Promtool's cases are tests.
+    assert {path for path in lacking if path.parts[:2] != ("rules", "tests")} == set()
