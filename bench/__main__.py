@@ -1,23 +1,35 @@
-"""``python -m bench``: measure, print a table, keep the figures in ``bench/results``."""
+"""``python -m bench``: measure, print a table, keep the figures in ``bench/results``. ``soak``: is any call lost?"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import bench.soak
 from bench import programs, report, sections
 from bench.report import Row
+from bench.soak.run import Account, SoakOptions, soak
+from bench.streaming import streaming
 from runtime.errors import SpringtideError
 
 HERE = Path(__file__).parent
+SECTIONS = ("proxying", "workers", "cold_start", "held", "streaming")
+
+GIB = 1 << 30
 
 
 def main() -> int:
     arguments = _arguments()
+    return _soak(arguments) if arguments.command == "soak" else _measure(arguments)
+
+
+def _measure(arguments: argparse.Namespace) -> int:
     try:
         found = programs.fetch(arguments.tools_dir, os.environ["PATH"])
     except SpringtideError as error:
@@ -26,7 +38,7 @@ def main() -> int:
     quick: bool = arguments.quick
     measured: dict[str, list[Row]] = {}
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        for title in arguments.only or ("proxying", "cold_start", "held"):
+        for title in arguments.only or SECTIONS:
             folder = Path(name) / title
             folder.mkdir()
             print(f"\n{title.replace('_', ' ')}")
@@ -39,17 +51,47 @@ def main() -> int:
 def _section(title: str, found: programs.Programs, folder: Path, *, quick: bool) -> Iterator[Row]:
     if title == "proxying":
         return sections.proxying(found, folder, seconds=2 if quick else 6, rounds=1 if quick else 3)
+    if title == "workers":
+        return sections.workers(found, folder, seconds=2 if quick else 6, rounds=1 if quick else 5)
     if title == "cold_start":
         return sections.cold_start(found, folder, rounds=1 if quick else 5)
+    if title == "streaming":
+        return streaming(folder, size=GIB // 4 if quick else 2 * GIB)
     return sections.held(found, folder, callers=2_000 if quick else 10_000)
+
+
+def _soak(arguments: argparse.Namespace) -> int:
+    """Exit status 1 when a call was lost, or something did not happen that should have."""
+    options = SoakOptions(minutes=arguments.minutes, functions=arguments.functions, workers=arguments.workers)
+    with tempfile.TemporaryDirectory(prefix="soak-") as name:
+        account = soak(options, Path(name), lambda line: print(line, file=sys.stderr, flush=True))
+        if arguments.logs and not account.good:
+            arguments.logs.mkdir(parents=True, exist_ok=True)
+            for log in Path(name).glob("*.log"):
+                shutil.copy(log, arguments.logs)
+    path = report.save(arguments.results, account.sections, quick=arguments.minutes < 10, kind="soak")
+    print(json.dumps(account.sections, indent=1) if arguments.json else _told(account))
+    print(f"\nkept in {path}", file=sys.stderr)
+    return 0 if account.good else 1
+
+
+def _told(account: Account) -> str:
+    lines = [report.table([{"what": name, "value": value} for name, value in account.row.items()])]
+    return "\n".join([*lines, *(f"! {problem}" for problem in account.problems)])
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a minute instead of ten; the figures are rougher")
-    parser.add_argument("--only", action="append", choices=["proxying", "cold_start", "held"])
+    parser.add_argument("--only", action="append", choices=SECTIONS)
     parser.add_argument("--tools-dir", type=Path, default=HERE.parent / ".tools")
     parser.add_argument("--results", type=Path, default=HERE / "results")
+    long = parser.add_subparsers(dest="command").add_parser("soak", help=bench.soak.__doc__.partition("\n")[0])
+    long.add_argument("--minutes", type=float, default=10.0)
+    long.add_argument("--functions", type=int, default=20)
+    long.add_argument("--workers", type=int, default=1, help="of the gateway; several are restarted again and again")
+    long.add_argument("--logs", type=Path, help="folder that gets the logs of a run that lost something")
+    long.add_argument("--json", action="store_true", help="print everything as JSON")
     return parser.parse_args()
 
 

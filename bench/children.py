@@ -20,23 +20,30 @@ START_DEADLINE_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A process, and the one of its children that does the work where it has any (nginx's worker)."""
+    """A process, and those that it started: nginx's workers, the gateway's."""
 
     pid: int
     name: str
 
-    @property
-    def worker(self) -> int:
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return int(children[0]) if children else self.pid
+    def tree(self) -> list[int]:
+        """It and all below it."""
+        found = [self.pid]
+        for pid in found:
+            found += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        return found
 
     def cpu_s(self) -> float:
-        """Processor seconds, user and system, of all its threads so far."""
-        fields = Path(f"/proc/{self.worker}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * TICK_S
+        """Processor seconds, user and system, of all threads of all its processes so far."""
+        fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.tree()]
+        return sum(int(one[11]) + int(one[12]) for one in fields) * TICK_S
 
     def resident_bytes(self) -> int:
-        return int(Path(f"/proc/{self.worker}/statm").read_text().split()[1]) * PAGE_BYTES
+        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.tree()) * PAGE_BYTES
+
+    def proportional_bytes(self) -> dict[int, int]:
+        """Memory of each process, what several share counted in equal parts (PSS)."""
+        rolled = {pid: Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self.tree()}
+        return {pid: int(text.partition("\nPss:")[2].split()[0]) * 1024 for pid, text in rolled.items()}
 
 
 @contextlib.contextmanager

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,10 +50,19 @@ class Measured:
 
     def _until(self, metric: str, wanted: float) -> None:
         deadline = time.monotonic() + READY_DEADLINE_S
-        while (value := self.metric(metric)) != wanted:
+        while (value := self._metric_if_told(metric)) != wanted:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{metric} stayed {value:g} and did not become {wanted:g}")
             time.sleep(0.02)
+
+    def _metric_if_told(self, name: str) -> float:
+        """Not a number while the gateway does not know: its workers are still starting."""
+        try:
+            return self.metric(name)
+        except urllib.error.HTTPError as error:
+            if error.code != 503:
+                raise
+            return math.nan
 
     def wakes(self) -> int:
         """How often the function was woken since the provider started."""

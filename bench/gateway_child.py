@@ -1,4 +1,4 @@
-"""The gateway as a process of its own, with everything on."""
+"""The gateway as it runs for its users, with everything on: one process, or a master and several workers."""
 
 from __future__ import annotations
 
@@ -10,18 +10,27 @@ from typing import Any
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from gateway.service import GatewayDeps, build
 from gateway.settings import GatewaySettings
+from gateway.workers import pool
+from runtime import logs
 from runtime.clock import SystemClock
-from runtime.service import run, stop_signals
+from runtime.service import Service, run, stop_signals
 
 
 async def main(settings: dict[str, Any]) -> None:
     until = asyncio.Event()
-    deps = GatewayDeps(credentials=None, registry=CollectorRegistry(), clock=SystemClock())
     with stop_signals(until):
-        await run([build(GatewaySettings(**settings), deps)], until=until)
+        await run([_service(GatewaySettings(**{"workers": 1, **settings}))], until=until)
+
+
+def _service(settings: GatewaySettings) -> Service:
+    if settings.workers > 1:
+        return pool.build(settings, pool.PoolDeps(None, CollectorRegistry()), settings.workers)
+    from gateway import service  # noqa: PLC0415 - the master of several workers does without it, as in the suite
+
+    return service.build(settings, service.GatewayDeps(None, CollectorRegistry(), SystemClock()))
 
 
 if __name__ == "__main__":
+    logs.configure()
     uvloop.run(main(json.loads(sys.argv[1])))

@@ -11,7 +11,7 @@ from bench.programs import Programs
 
 _COMMON = """\
 daemon off;
-worker_processes 1;
+worker_processes {workers};
 worker_rlimit_nofile 16384;
 pid {folder}/nginx.pid;
 error_log {folder}/error.log crit;
@@ -41,7 +41,7 @@ _PROXY = """upstream function {{
         keepalive_timeout 3600s;
     }}
     server {{
-        listen 127.0.0.1:{port} backlog=4096;
+        listen 127.0.0.1:{port} backlog=4096{share};
         location /function/echo {{
             proxy_pass http://function/;
             proxy_http_version 1.1;
@@ -64,18 +64,24 @@ def backend(programs: Programs, folder: Path) -> Iterator[tuple[Child, int]]:
 
 
 @contextlib.contextmanager
-def proxy(programs: Programs, folder: Path, backend_port: int) -> Iterator[tuple[Child, int]]:
-    """One worker, connections kept to both sides, and headers of the same kind as the gateway adds."""
-    with _nginx(programs, folder / "proxy", _PROXY, backend=backend_port) as started:
+def proxy(programs: Programs, folder: Path, backend_port: int, *, workers: int = 1) -> Iterator[tuple[Child, int]]:
+    """Connections kept to both sides, and headers of the same kind as the gateway adds.
+
+    Several workers share the port as the gateway's do: each has a socket, the kernel deals connections out.
+    """
+    share = " reuseport" if workers > 1 else ""
+    with _nginx(programs, folder / f"proxy-{workers}", _PROXY, workers, backend=backend_port, share=share) as started:
         yield started
 
 
 @contextlib.contextmanager
-def _nginx(programs: Programs, folder: Path, inside: str, **values: int) -> Iterator[tuple[Child, int]]:
+def _nginx(
+    programs: Programs, folder: Path, inside: str, workers: int = 1, **values: object
+) -> Iterator[tuple[Child, int]]:
     folder.mkdir()
     port = free_port()
     configuration = folder / "nginx.conf"
-    configuration.write_text(_COMMON.format(folder=folder, inside=inside.format(port=port, **values)))
+    configuration.write_text(_COMMON.format(folder=folder, workers=workers, inside=inside.format(port=port, **values)))
     command = [str(programs.nginx), "-p", str(folder), "-c", str(configuration), "-e", str(folder / "error.log")]
     with child("nginx", command, port=port, log=folder / "output.log") as process:
         yield process, port

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,14 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def save(folder: Path, sections: dict[str, list[Row]], *, quick: bool) -> Path:
-    """Write everything with where and when it was measured; a later run of the same day is kept beside it."""
+def save(folder: Path, sections: Mapping[str, Sequence[Any]], *, quick: bool, kind: str = "") -> Path:
+    """Write everything with where and when it was measured; a later run of the same day is kept beside it.
+
+    ``kind`` is part of the file's name.
+    """
     now = datetime.now(UTC)
     folder.mkdir(parents=True, exist_ok=True)
-    stem = f"{now:%Y-%m-%d}" + ("-quick" if quick else "")
+    stem = f"{now:%Y-%m-%d}" + (f"-{kind}" if kind else "") + ("-quick" if quick else "")
     path = folder / f"{stem}.json"
     if path.exists() and not quick:
         path = folder / f"{stem}T{now:%H%M%S}.json"

@@ -1,7 +1,8 @@
-"""The three measurements, each yielding rows for the report."""
+"""The measurements, each yielding rows for the report."""
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import nginx
+from bench.children import Child
 from bench.gateway import gateway
 from bench.herd import Answers, Herd, percentile
 from bench.load import Load, Result, measure
@@ -43,6 +45,40 @@ def proxying(programs: Programs, folder: Path, *, seconds: int, rounds: int) -> 
             for name, median in medians.items():
                 cpu_ratio = median.cpu_us / medians["nginx"].cpu_us
                 yield {"load": load.name, "what": name, **asdict(median), "cpu_vs_nginx": cpu_ratio}
+
+
+def workers(programs: Programs, folder: Path, *, seconds: int, rounds: int) -> Iterator[Row]:
+    """One worker and two, of nginx and of the gateway, in turns.
+
+    Here load, function and proxy share the processors, so requests per second say little; ``capacity_per_s`` is what
+    so many workers carry, each with a processor to itself: their number divided by the processor time of a request.
+    """
+    load = Load(256, post=False, seconds=seconds)
+    with contextlib.ExitStack() as stack:
+        _, backend_port = stack.enter_context(nginx.backend(programs, folder))
+        targets: dict[tuple[str, int], tuple[Child, str]] = {}
+        for count in (1, 2):
+            other, port = stack.enter_context(nginx.proxy(programs, folder, backend_port, workers=count))
+            ours = stack.enter_context(gateway(folder / f"workers-{count}", backend_port, workers=count))
+            targets["nginx", count] = other, f"http://127.0.0.1:{port}/function/echo"
+            targets["gateway", count] = ours.process, f"http://127.0.0.1:{ours.port}/function/echo"
+        for process, url in targets.values():  # warm
+            measure(programs, folder, url, Load(32, post=False, seconds=1), process)
+        results: dict[tuple[str, int], list[Result]] = {target: [] for target in targets}
+        for _ in range(rounds):
+            for target, (process, url) in targets.items():
+                results[target].append(measure(programs, folder, url, load, process))
+        medians = {target: _median(many) for target, many in results.items()}
+        for (what, count), median in sorted(medians.items(), reverse=True):
+            memory = targets[what, count][0].proportional_bytes().values()
+            yield {
+                "what": what,
+                "workers": count,
+                **asdict(median),
+                "capacity_per_s": count * 1e6 / median.cpu_us,
+                "capacity_vs_one": count * medians[what, 1].cpu_us / median.cpu_us,
+                "memory_mib": sum(memory) / 2**20,
+            }
 
 
 def cold_start(programs: Programs, folder: Path, *, rounds: int) -> Iterator[Row]:
