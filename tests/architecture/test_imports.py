@@ -19,7 +19,9 @@ BELOW = {
     "provider": {"scaler", "runtime"},
     "rules": {"scaler", "runtime"},
     "dashboards": {"rules", "scaler", "runtime"},
-    "suite": {"gateway", "idler", "alert_receiver", "provider", "rules", "dashboards", "scaler", "runtime"},
+    "console": {"scaler", "runtime"},
+    "suite": {"gateway", "idler", "alert_receiver", "provider", "rules", "dashboards", "console", "scaler", "runtime"},
+    "deploy": {"suite", "provider", "rules", "dashboards", "scaler", "runtime"},
 }
 BANNED_IN_CORE = {"time", "random", "os", "logging", "asyncio", "socket", "threading", "secrets", "uuid", "io"}
 
