@@ -19,7 +19,7 @@ from bench.streaming import streaming
 from runtime.errors import SpringtideError
 
 HERE = Path(__file__).parent
-SECTIONS = ("proxying", "workers", "cold_start", "held", "streaming")
+SECTIONS = ("proxying", "workers", "observing", "cold_start", "held", "streaming")
 
 GIB = 1 << 30
 
@@ -53,6 +53,8 @@ def _section(title: str, found: programs.Programs, folder: Path, *, quick: bool)
         return sections.proxying(found, folder, seconds=2 if quick else 6, rounds=1 if quick else 3)
     if title == "workers":
         return sections.workers(found, folder, seconds=2 if quick else 6, rounds=1 if quick else 5)
+    if title == "observing":
+        return sections.observing(found, folder, seconds=2 if quick else 4, rounds=1 if quick else 7)
     if title == "cold_start":
         return sections.cold_start(found, folder, rounds=1 if quick else 5)
     if title == "streaming":

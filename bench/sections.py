@@ -81,6 +81,33 @@ def workers(programs: Programs, folder: Path, *, seconds: int, rounds: int) -> I
             }
 
 
+def observing(programs: Programs, folder: Path, *, seconds: int, rounds: int) -> Iterator[Row]:
+    """What it costs to be told of calls one by one, beside the gateway that only counts them; in turns.
+
+    Each ratio is the median of those of the rounds. Spans go to nginx, which takes them as any collector does.
+    """
+    with nginx.backend(programs, folder) as (_, backend_port), contextlib.ExitStack() as stack:
+        kinds: dict[str, dict[str, Any]] = {
+            "metrics": {},
+            "metrics, traces": {"otlp_endpoint": f"http://127.0.0.1:{backend_port}"},
+            "metrics, access log": {"access_log": True},
+        }
+        running = {
+            name: stack.enter_context(gateway(folder / f"observing-{number}", backend_port, **settings))
+            for number, (name, settings) in enumerate(kinds.items())
+        }
+        for load in (Load(32, post=False, seconds=seconds), Load(256, post=False, seconds=seconds)):
+            results: dict[str, list[Result]] = {name: [] for name in running}
+            for _ in range(rounds + 1):
+                for name, ours in running.items():
+                    url = f"http://127.0.0.1:{ours.port}/function/echo"
+                    results[name].append(measure(programs, folder, url, load, ours.process))
+            for name, many in results.items():
+                warm = many[1:]
+                ratios = [ours.cpu_us / plain.cpu_us for ours, plain in zip(warm, results["metrics"][1:], strict=True)]
+                yield {"load": load.name, "on": name, **asdict(_median(warm)), "cpu_ratio": statistics.median(ratios)}
+
+
 def cold_start(programs: Programs, folder: Path, *, rounds: int) -> Iterator[Row]:
     """What the gateway adds to a start: each caller's whole time less the 50 ms the function takes to be ready."""
     with (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from gateway import trace_context
 from gateway.call_record import CallRecord
 
 MOST_TEXT = 128
@@ -22,7 +23,7 @@ class AccessLines:
         if record.reason:
             more["reason"] = record.reason
         if record.trace is not None:
-            more["trace"] = f"{record.trace.trace_id:032x}"
+            more["trace"] = trace_context.in_hex(record.trace.trace_id)
         log.info(
             "call",
             call=_printable(record.call_id),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from typing import NamedTuple
 
 from scaler.core import catalogue
 
@@ -17,13 +18,25 @@ Numbers = dict[str, dict[str, list[float]]]
 """CallMetrics as JSON can carry them: by attribute, then by what it is divided by (empty where it is not)."""
 
 
-class Histogram:
-    """A histogram's buckets, each counted on its own (the exposition adds them up)."""
+class Exemplar(NamedTuple):
+    """One observation of a bucket whose call was traced: seconds, when (of the epoch), and its trace."""
 
-    __slots__ = ("_bounds", "counts", "sum")
+    value: float
+    at: float
+    trace_id: int
+
+
+class Histogram:
+    """A histogram's buckets, each counted on its own (the exposition adds them up).
+
+    Each bucket remembers the last observation that has a trace, as OpenMetrics allows it to.
+    """
+
+    __slots__ = ("_bounds", "_exemplars", "counts", "sum")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self._bounds = bounds
+        self._exemplars: dict[int, Exemplar] | None = None  # nearly always; thousands of functions have many of these
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
 
@@ -31,24 +44,42 @@ class Histogram:
         self.counts[bisect_left(self._bounds, value)] += 1
         self.sum += value
 
+    def exemplify(self, exemplar: Exemplar) -> None:
+        """Remember what has just been observed, unless its bucket knows a later one."""
+        if self._exemplars is None:
+            self._exemplars = {}
+        bucket = bisect_left(self._bounds, exemplar.value)
+        known = self._exemplars.get(bucket)
+        if known is None or known.at <= exemplar.at:
+            self._exemplars[bucket] = exemplar
+
     def add(self, numbers: list[float]) -> None:
         """Count in another histogram of the same bounds, as ``as_numbers`` gives it."""
+        counts_end = 1 + len(self.counts)
         self.sum += numbers[0]
-        self.counts = [ours + int(theirs) for ours, theirs in zip(self.counts, numbers[1:], strict=True)]
+        self.counts = [ours + int(theirs) for ours, theirs in zip(self.counts, numbers[1:counts_end], strict=True)]
+        for at in range(counts_end, len(numbers), len(Exemplar._fields)):
+            value, when, trace_id = numbers[at : at + len(Exemplar._fields)]
+            self.exemplify(Exemplar(value, when, int(trace_id)))
 
     def as_numbers(self) -> list[float]:
-        return [self.sum, *self.counts]
+        """Sum, the count of each bucket, and the exemplars one behind the other."""
+        numbers = [self.sum, *self.counts]
+        for exemplar in (self._exemplars or {}).values():
+            numbers += exemplar
+        return numbers
 
     @property
     def count(self) -> int:
         return sum(self.counts)
 
-    def cumulative(self) -> list[tuple[str, float]]:
-        """Bucket bounds as text and the number at or below each, the last ``+Inf``."""
+    def cumulative(self) -> list[tuple[str, float, Exemplar | None]]:
+        """Bucket bounds as text, the number at or below each, and the bucket's exemplar; the last bound is ``+Inf``."""
+        exemplars = self._exemplars or {}
         rows, total = [], 0
-        for bound, count in zip((*self._bounds, float("inf")), self.counts, strict=True):
+        for bucket, (bound, count) in enumerate(zip((*self._bounds, float("inf")), self.counts, strict=True)):
             total += count
-            rows.append(("+Inf" if bound == float("inf") else str(bound), float(total)))
+            rows.append(("+Inf" if bound == float("inf") else str(bound), float(total), exemplars.get(bucket)))
         return rows
 
 
@@ -85,6 +116,10 @@ class CallMetrics:
         self.last_active = wall
         histogram = self.seconds.get(status) or self._seconds_of(status)
         histogram.observe(seconds)
+
+    def exemplify(self, status: int, exemplar: Exemplar) -> None:
+        """``exemplar`` is a call that has just ended with this status."""
+        self.seconds[status].exemplify(exemplar)
 
     def refuse(self, reason: str) -> None:
         self.refused[reason] = self.refused.get(reason, 0) + 1

@@ -7,6 +7,7 @@ from random import getrandbits
 from typing import TYPE_CHECKING, Protocol
 
 from gateway import trace_context
+from gateway.call_metrics import Exemplar
 
 if TYPE_CHECKING:
     from gateway.http1.request import RequestHead
@@ -110,6 +111,12 @@ class CallRecord:
     def refused(self, reason: str, text: str) -> None:
         self.reason, self.text = reason, text
 
+    def exemplar(self, seconds: float, now: float) -> Exemplar | None:
+        """What ``seconds`` of this call, just measured, is an example of; None where it has no trace to look at."""
+        if self.trace is None:
+            return None
+        return Exemplar(seconds, self.wall + now - self.arrived, self.trace.trace_id)
+
     @property
     def held_s(self) -> float:
         return sum(stay.ended - stay.began for stay in self.stays if stay.ended is not None)
@@ -118,7 +125,7 @@ class CallRecord:
 class Tracer(Protocol):
     """Where spans go."""
 
-    def begin(self, fields: bytes) -> Trace | None:
+    def begin(self, fields: bytes, now: float) -> Trace | None:
         """Where the spans of a call with this head belong; None when it is not traced."""
 
     def finished(self, record: CallRecord, status: int, now: float) -> None: ...
@@ -141,7 +148,7 @@ class Observer:
         self, route: Route, head: RequestHead, call_id: bytes, *, now: float, wall: float
     ) -> tuple[CallRecord | None, bytes]:
         """The record to keep of a call, if one is wanted, and the header lines that go to the function."""
-        trace = self._tracer.begin(head.fields) if self._tracer is not None else None
+        trace = self._tracer.begin(head.fields, now) if self._tracer is not None else None
         if trace is None and self._access_log is None:
             return None, head.fields
         record = CallRecord(route.label, head.method, call_id, now, wall, head.length, trace)

@@ -410,6 +410,9 @@ class Exchange:
         route.metrics.end(self.status, now - self._arrived, plane.wall())
         if self.record is not None and plane.observer is not None:
             plane.observer.finished(self.record, self.status, now)
+            exemplar = self.record.exemplar(now - self._arrived, now)
+            if exemplar is not None:
+                route.metrics.exemplify(self.status, exemplar)
         if route.metrics.held:
             plane.hold.pump(route)
         self._caller.done(keep=self._keep)

@@ -74,7 +74,7 @@ class Hold:
         route.metrics.held += 1
         if exchange.record is not None:
             exchange.record.held(now)
-        wait = exchange.wait = exchange.wait or Wait(route, now)
+        wait = exchange.wait = exchange.wait or Wait(route, now, exchange.record)
         wait.cold = wait.cold or not route.ready
         self._set_deadline()
         self._see_to(route)

@@ -13,7 +13,9 @@ from prometheus_client.core import (
     UnknownMetricFamily,
 )
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
+from gateway import trace_context
 from gateway.call_metrics import CallMetrics, Histogram
 from scaler.core import catalogue
 from scaler.core.catalogue import Kind
@@ -118,8 +120,10 @@ def _add(family: Metric, metric: catalogue.Metric, labels: tuple[str, ...], valu
 
 def _add_histogram(family: Metric, metric: catalogue.Metric, labels: tuple[str, ...], histogram: Histogram) -> None:
     named = dict(zip(metric.labels, labels, strict=True))
-    for bound, count in histogram.cumulative():
-        family.add_sample(f"{metric.name}_bucket", {**named, "le": bound}, count)
+    for bound, count, known in histogram.cumulative():
+        # Only OpenMetrics has a place for exemplars; the older text format leaves them out.
+        exemplar = known and Exemplar({"trace_id": trace_context.in_hex(known.trace_id)}, known.value, known.at)
+        family.add_sample(f"{metric.name}_bucket", {**named, "le": bound}, count, exemplar=exemplar)
     family.add_sample(f"{metric.name}_count", named, histogram.count)
     family.add_sample(f"{metric.name}_sum", named, histogram.sum)
 

@@ -214,7 +214,7 @@ async def _observer(settings: GatewaySettings, stack: contextlib.AsyncExitStack)
             if not (error.name or "").startswith("opentelemetry"):
                 raise
             raise Unsupported("traces need OpenTelemetry; run: pip install 'springtide[otel]'") from error
-        tracer = SpanTracer(settings.otlp_endpoint, settings.trace_sample_ratio)
+        tracer = SpanTracer(settings.otlp_endpoint, settings.trace_sample_ratio, settings.trace_max_per_s)
         stack.push_async_callback(tracer.aclose)
     access_log = AccessLines() if settings.access_log else None
     return Observer(tracer, access_log) if tracer or access_log else None

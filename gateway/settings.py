@@ -161,6 +161,13 @@ class GatewaySettings:
         high=1,
         help="share of the calls traced that come without a trace of their own; others are as theirs is",
     )
+    trace_max_per_s: int = setting(
+        100,
+        env="trace_max_per_second",
+        kind=integer,
+        low=1,
+        help="most calls traced each second of those that come without a trace, an equal part of them at each worker",
+    )
     access_log: bool = setting(
         False,  # noqa: FBT003 - the default comes first in every setting
         env="access_log",

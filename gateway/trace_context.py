@@ -49,5 +49,10 @@ def replaced(fields: bytes, value: bytes) -> bytes:
     return _LINE.sub(b"", fields) + b"\r\nTraceparent: " + value
 
 
+def in_hex(trace_id: int) -> str:
+    """As people and other tools look for it."""
+    return f"{trace_id:032x}"
+
+
 def written(trace_id: int, span_id: int, flags: int) -> bytes:
     return b"00-%032x-%016x-%02x" % (trace_id, span_id, flags)

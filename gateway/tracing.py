@@ -44,10 +44,15 @@ log = structlog.get_logger(__name__)
 
 
 class SpanTracer:
-    """A Tracer. Samples as the caller's trace is sampled, and ``ratio`` of the calls that come without one."""
+    """A Tracer. Samples as the caller's trace is sampled, and ``ratio`` of the calls that come without one.
 
-    def __init__(self, endpoint: str, ratio: float) -> None:
+    Of the latter it begins at most ``most_per_s`` traces a second: spans cost several times what a call does, and
+    under load a share of all calls would take the processor away from them.
+    """
+
+    def __init__(self, endpoint: str, ratio: float, most_per_s: int) -> None:
         self._ratio = ratio
+        self._allowance = _Allowance(most_per_s)
         self._trouble = _Trouble(endpoint)
         exporter = OTLPSpanExporter(endpoint.rstrip("/") + "/v1/traces", timeout=EXPORT_DEADLINE_S)
         self._exporter = _Exporter(exporter, self._trouble)
@@ -61,13 +66,13 @@ class SpanTracer:
         self._maker = Maker(Resource.create({"service.name": "springtide-gateway", "service.instance.id": instance}))
 
     def __repr__(self) -> str:
-        return f"<SpanTracer {self._trouble.endpoint} ratio {self._ratio:g}>"
+        return f"<SpanTracer {self._trouble.endpoint} ratio {self._ratio:g}, {self._allowance}>"
 
-    def begin(self, fields: bytes) -> Trace | None:
+    def begin(self, fields: bytes, now: float) -> Trace | None:
         carried = trace_context.LINE_BEGINS in fields.lower()
         if carried and (parent := trace_context.parse(fields)) is not None:
             return Trace(parent.trace_id, parent.flags, parent.span_id, announced=True) if parent.sampled else None
-        if random() >= self._ratio:
+        if random() >= self._ratio or not self._allowance.take(now):
             return None
         return Trace(getrandbits(128) or 1, trace_context.SAMPLED, 0, announced=not carried)
 
@@ -92,6 +97,26 @@ class SpanTracer:
             self._exporter.shutdown()
             log.warning("the last traces could not be sent in time", endpoint=self._trouble.endpoint)
         self._trouble.close()
+
+
+class _Allowance:
+    """A token bucket: ``per_s`` each second, and no more than that at once."""
+
+    def __init__(self, per_s: int) -> None:
+        self._per_s = per_s
+        self._left = float(per_s)
+        self._at = 0.0
+
+    def __repr__(self) -> str:
+        return f"{self._left:.0f} of {self._per_s} a second left"
+
+    def take(self, now: float) -> bool:
+        self._left = min(self._per_s, self._left + (now - self._at) * self._per_s)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 class _Exporter(SpanExporter):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gateway.call_metrics import Histogram
+    from gateway.call_record import CallRecord
     from gateway.route import Route
 
 _SERVER_TIMING = b"\r\nServer-Timing: " + b", ".join(
@@ -15,10 +17,11 @@ _SERVER_TIMING = b"\r\nServer-Timing: " + b", ".join(
 class Wait:
     """``cold``: at some time of it no replica was ready. A call that loses its replica may wait once more."""
 
-    __slots__ = ("_accepted", "_counted", "_decided", "_released", "_route", "began", "cold")
+    __slots__ = ("_accepted", "_counted", "_decided", "_record", "_released", "_route", "began", "cold")
 
-    def __init__(self, route: Route, began: float) -> None:
+    def __init__(self, route: Route, began: float, record: CallRecord | None = None) -> None:
         self._route = route
+        self._record = record
         self.began = self._decided = self._accepted = self._released = began
         self.cold = False
         self._counted = False
@@ -33,7 +36,7 @@ class Wait:
         self._decided, self._accepted = self.wake_within(self.began, now)
         if self.cold and not self._counted:
             self._counted = True
-            route.metrics.cold_start.observe(now - self.began)
+            self._observe(route.metrics.cold_start, now - self.began, now)
 
     def wake_within(self, began: float, now: float) -> tuple[float, float]:
         """When the function's last wake was decided and when it was accepted, as far as that was in this time."""
@@ -50,5 +53,11 @@ class Wait:
         )
         if self.cold:
             for histogram, seconds in zip(self._route.metrics.cold_parts, parts, strict=True):
-                histogram.observe(seconds)
+                self._observe(histogram, seconds, now)
         return _SERVER_TIMING % tuple(seconds * 1e3 for seconds in (self._released - self.began, *parts))
+
+    def _observe(self, histogram: Histogram, seconds: float, now: float) -> None:
+        histogram.observe(seconds)
+        exemplar = self._record.exemplar(seconds, now) if self._record is not None else None
+        if exemplar is not None:
+            histogram.exemplify(exemplar)

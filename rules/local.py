@@ -51,6 +51,7 @@ def prometheus_arguments(folder: Path, data: Path, listen: str) -> list[str]:
         f"--config.file={folder.absolute() / PROMETHEUS_FILE}",
         f"--storage.tsdb.path={data.absolute()}",
         "--storage.tsdb.retention.time=7d",
+        "--enable-feature=exemplar-storage",
         f"--web.listen-address={listen}",
         f"--web.external-url=http://{listen}/",
         f"--rules.alert.resend-delay={RESEND_S}s",

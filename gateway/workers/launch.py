@@ -42,4 +42,5 @@ def share(settings: GatewaySettings, workers: int) -> GatewaySettings:
         max_held=part(settings.max_held),
         max_held_per_function=part(settings.max_held_per_function),
         max_held_bytes=part(settings.max_held_bytes),
+        trace_max_per_s=part(settings.trace_max_per_s),
     )

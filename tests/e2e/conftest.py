@@ -118,11 +118,11 @@ def eventually(condition: Callable[[], bool], what: str, timeout_s: float = 30.0
 
 
 @contextmanager
-def running(state: Path, *options: str) -> Iterator[Running]:
+def running(state: Path, *options: str, **environment: str) -> Iterator[Running]:
     command = [sys.executable, "-m", "suite", "up", "--state-dir", str(state), "--gateway-port", "0",
                "--metrics-port", "0", *options]  # fmt: skip
     log = (state.parent / f"{state.name}.log").open("ab")
-    process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=log, stderr=log)
+    process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT | environment, stdout=log, stderr=log)
     suite = Running(process, state)
 
     def answers() -> bool:

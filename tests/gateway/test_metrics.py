@@ -250,7 +250,7 @@ def test_histogram_counts_each_value_at_its_bound() -> None:
     for value in (0.5, 1.0, 1.5, 2.0, 3.0):
         histogram.observe(value)
 
-    assert histogram.cumulative() == [("1.0", 2.0), ("2.0", 4.0), ("+Inf", 5.0)]
+    assert histogram.cumulative() == [("1.0", 2.0, None), ("2.0", 4.0, None), ("+Inf", 5.0, None)]
     assert (histogram.count, histogram.sum) == (5, 8.0)
 
 

@@ -46,9 +46,11 @@ class Traced:
 
 
 @contextlib.asynccontextmanager
-async def traced(*, ratio: float = 1.0, hangs: bool = False, **settings: Any) -> AsyncIterator[Traced]:
+async def traced(
+    *, ratio: float = 1.0, most_per_s: int = 100, hangs: bool = False, **settings: Any
+) -> AsyncIterator[Traced]:
     with collector(hangs=hangs) as kept:
-        tracer = SpanTracer(kept.url, ratio)
+        tracer = SpanTracer(kept.url, ratio, most_per_s)
         async with data_plane(observer=Observer(tracer, None), **settings) as gateway:
             yield Traced(gateway, kept, tracer)
         await tracer.aclose()
@@ -262,11 +264,28 @@ def test_ratio_is_the_share_of_calls_without_a_trace_and_a_sampled_caller_is_alw
     run(scenario())
 
 
+def test_so_many_traces_are_begun_each_second_and_no_more_however_many_calls_come() -> None:
+    tracer = SpanTracer("http://127.0.0.1:9", 1.0, 2)
+    ours = b"\r\nHost: x"
+    callers = ours + b"\r\n" + PARENT.strip().encode()
+
+    first = [tracer.begin(ours, 1000.0) is not None for _ in range(3)]
+    sampled_by_callers = [tracer.begin(callers, 1000.0) is not None for _ in range(3)]
+    half_a_second_later = [tracer.begin(ours, 1000.5) is not None for _ in range(2)]
+    after_an_hour = [tracer.begin(ours, 4600.5) is not None for _ in range(3)]
+    asyncio.run(tracer.aclose())
+
+    assert first == [True, True, False]
+    assert sampled_by_callers == [True, True, True]
+    assert half_a_second_later == [True, False]
+    assert after_an_hour == [True, True, False]
+
+
 def test_collector_that_refuses_is_told_of_once_and_calls_go_on() -> None:
     async def scenario() -> None:
         with collector() as kept, structlog.testing.capture_logs() as lines:
             kept.answers = 400
-            tracer = SpanTracer(kept.url, 1.0)
+            tracer = SpanTracer(kept.url, 1.0, 100)
             async with data_plane(observer=Observer(tracer, None)) as gateway, replica(echo) as server:
                 gateway.publish("echo", [server])
                 async with gateway.connect() as caller:

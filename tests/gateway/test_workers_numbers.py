@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 from prometheus_client import CollectorRegistry
 
-from gateway.call_metrics import CallMetrics
+from gateway.call_metrics import CallMetrics, Exemplar, Histogram
 from gateway.route import Route
 from gateway.settings import GatewaySettings
 from gateway.workers import processors
@@ -80,6 +80,26 @@ def test_everything_a_call_counts_is_summed() -> None:
     for name in CallMetrics.__slots__:  # whatever is ever added to them
         got, wanted = plain(merged, name), plain(both, name)
         assert {key: pytest.approx(values) for key, values in wanted.items()} == got, name
+
+
+def test_latest_exemplar_of_each_bucket_is_kept() -> None:
+    early, late = counted(calls=2), counted(calls=2)
+    early.exemplify(200, Exemplar(0.02, 100.0, 2**128 - 1))
+    early.cold_start.exemplify(Exemplar(0.3, 100.0, 7))
+    late.exemplify(200, Exemplar(0.021, 101.5, 2**127))
+    late.exemplify(200, Exemplar(0.02, 101.0, 8))
+    totals = Totals()
+    totals.fold(told(late))
+
+    merged = only(totals.merged([told(early)]))
+
+    assert examples(merged.seconds[200]) == [Exemplar(0.021, 101.5, 2**127)]
+    assert examples(merged.cold_start) == [Exemplar(0.3, 100.0, 7)]
+    assert merged.seconds[200].count == 4
+
+
+def examples(histogram: Histogram) -> list[Exemplar]:
+    return [exemplar for _, _, exemplar in histogram.cumulative() if exemplar is not None]
 
 
 def test_dead_workers_counters_stay_and_its_calls_in_flight_are_over() -> None:
@@ -227,11 +247,12 @@ def test_launch_survives_its_way_to_the_fork_server() -> None:
     ],
 )
 def test_bounds_are_shared_out(total: int, workers: int, part: int) -> None:
-    settings = GatewaySettings(max_connections=total, max_held=total, max_held_per_function=total, max_held_bytes=total)
+    bounds = ("max_connections", "max_held", "max_held_per_function", "max_held_bytes", "trace_max_per_s")
+    settings = GatewaySettings(**dict.fromkeys(bounds, total))
 
     one = share(settings, workers)
 
-    assert {one.max_connections, one.max_held, one.max_held_per_function, one.max_held_bytes} == {part}
+    assert {getattr(one, name) for name in bounds} == {part}
     assert (one.sharers, one.workers) == (workers, 1)
 
 
