@@ -6,6 +6,7 @@ Only for code that waits on nothing but time and other tasks. Real sockets and p
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -28,7 +29,8 @@ class _JumpingSelector(selectors.DefaultSelector):
         if not ready:
             if timeout is None:
                 raise RuntimeError("every task waits for something that is not time: this would hang for ever")
-            self.elapsed += timeout
+            # After some 200 days the loop's own tolerance of a nanosecond is less than the next time there is.
+            self.elapsed = max(self.elapsed + timeout, math.nextafter(self.elapsed, math.inf) if timeout else 0.0)
         return ready
 
 

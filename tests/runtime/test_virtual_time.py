@@ -63,3 +63,15 @@ def test_a_task_that_nothing_can_wake_is_an_error_not_a_hang() -> None:
 
     with pytest.raises(RuntimeError, match="this would hang for ever"):
         run(main(), VirtualTimeLoop())
+
+
+def test_years_pass_without_a_stop() -> None:
+    async def scenario() -> float:
+        await asyncio.sleep(2.0**28)
+        for _ in range(100):
+            await asyncio.sleep(0.1)
+        return loop.clock.now()
+
+    loop = VirtualTimeLoop()
+
+    assert run(scenario(), loop) == pytest.approx(2.0**28 + 10, abs=1e-3)
