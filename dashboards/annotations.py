@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dashboards.panels import DATASOURCE
-from dashboards.queries import SCALING_ALERT, least, now
+from dashboards.queries import CHOSEN, SCALING_ALERT, grown_about, least, now
 from scaler.core import catalogue
+from scaler.core.ownership import refusal
+from scaler.core.policy import CPU, ScalePolicy
+from scaler.core.vocabulary import Writer
 
 STEP = "5s"
 """Changes that are nearer to each other become one mark."""
@@ -44,34 +47,70 @@ _BEFORE = now("max", catalogue.DESIRED, offset="$__interval")
 _LEAST = least(catalogue.DESIRED, "$__interval")
 """A sleep may be shorter than the time between two looks."""
 
+NOT_COUNTED = "not counted (an HPA, kubectl, or the provider was not scraped)"
+"""In the place of the writer: the count changed, and no write of it is known."""
 
-def _changed(condition: str) -> str:
-    """1 at the moment of a change, with the new count as the label ``replicas``."""
-    return f'count_values by (function_name) ("replicas", {_NOW}) and on (function_name) ({condition})'
+WHY = "Why: springtide explain, or its page in the console."
+"""No metric has both the function and the reason as labels: those would be too many series."""
+
+_PEOPLE_ALERTS = 'ALERTS{alertstate="firing",service!="gateway"}'
+_POLICIES = (ScalePolicy(zero=True), ScalePolicy(zero=True, type=CPU))
+
+
+def _changed(condition: str, *, before: int, after: int) -> str:
+    """1 at the moment of a change, with the labels ``writer`` and ``replicas``, the new count.
+
+    The count is a gauge of the gateway's, and who wrote it a counter of the provider's: time puts them together. Of
+    those who wrote at that time only who may take a function from ``before`` to ``after`` is told.
+    """
+    written = f'{CHOSEN},writer=~"{"|".join(_may_write(before, after))}",outcome="{catalogue.WRITTEN}"'
+    wrote = grown_about(catalogue.SCALE_WRITES.name, by="function_name, writer", labels=written)
+    by_writer = (
+        f"0 * ({wrote} > 0) + on (function_name) group_left () {_NOW} "
+        f'or on (function_name) label_replace({_NOW}, "writer", "{NOT_COUNTED}", "", "")'
+    )
+    return f'count_values by (function_name, writer) ("replicas", {by_writer}) and on (function_name) ({condition})'
+
+
+def _may_write(before: int, after: int) -> tuple[Writer, ...]:
+    """Who may, for a function with the right labels."""
+    return tuple(
+        writer for writer in Writer if any(refusal(writer, policy, before, after) is None for policy in _POLICIES)
+    )
+
+
+def _told(replicas: str) -> str:
+    return f"{{{{function_name}}}} to {replicas}. Writer: {{{{writer}}}}. {WHY}"
+
+
+def _about(alerts: str) -> str:
+    """With the label ``about``: Grafana shows the bare name of a label that a series does not have."""
+    none = f'label_replace({alerts}, "about", "no one function", "", "")'
+    return f'label_replace({none}, "about", "$1", "function_name", "(.+)")'
 
 
 WOKE = Annotation(
     name="Woke",
-    expr=_changed(f"{_NOW} > 0 and ({_BEFORE} == 0 or {_LEAST} == 0)"),
-    text="{{function_name}} to {{replicas}}: a call came, or a person asked for it",
+    expr=_changed(f"{_NOW} > 0 and ({_BEFORE} == 0 or {_LEAST} == 0)", before=0, after=1),
+    text=_told("{{replicas}}"),
     colour="yellow",
 )
 FELL_ASLEEP = Annotation(
     name="Fell asleep",
-    expr=_changed(f"{_BEFORE} > 0 and ({_NOW} == 0 or {_LEAST} == 0)"),
-    text="{{function_name}} to 0: nobody called it for its idle time, or a person asked for it",
+    expr=_changed(f"{_BEFORE} > 0 and ({_NOW} == 0 or {_LEAST} == 0)", before=1, after=0),
+    text=_told("0"),
     colour="blue",
 )
 SCALED_UP = Annotation(
     name="Scaled up",
-    expr=_changed(f"{_NOW} > {_BEFORE} and {_BEFORE} > 0"),
-    text="{{function_name}} to {{replicas}}",
+    expr=_changed(f"{_NOW} > {_BEFORE} and {_BEFORE} > 0", before=1, after=2),
+    text=_told("{{replicas}}"),
     colour="orange",
 )
 SCALED_DOWN = Annotation(
     name="Scaled down",
-    expr=_changed(f"{_NOW} < {_BEFORE} and {_NOW} > 0"),
-    text="{{function_name}} to {{replicas}}",
+    expr=_changed(f"{_NOW} < {_BEFORE} and {_NOW} > 0", before=2, after=1),
+    text=_told("{{replicas}}"),
     colour="green",
 )
 SCALING_ALERT_FIRES = Annotation(
@@ -82,8 +121,8 @@ SCALING_ALERT_FIRES = Annotation(
 )
 PEOPLE_ALERT_FIRES = Annotation(
     name="Alert",
-    expr='max by (alertname) (ALERTS{alertstate="firing",service!="gateway"})',
-    text="{{alertname}} fires",
+    expr=_about(f"max by (alertname, severity, function_name) ({_PEOPLE_ALERTS})"),
+    text="{{alertname}} ({{severity}}) fires for {{about}}",
     colour="red",
 )
 SCALING = (WOKE, FELL_ASLEEP, SCALED_UP, SCALED_DOWN)

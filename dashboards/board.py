@@ -31,8 +31,9 @@ class Board:
     uid: str
     title: str
     description: str
-    variables: tuple[builders.QueryVariable, ...]
+    variables: tuple[builders.QueryVariable | builders.TextBoxVariable, ...]
     rows: tuple[Row, ...]
+    links: tuple[builders.DashboardLink, ...] = ()
     annotations: tuple[Annotation, ...] = ()
 
     def as_json(self) -> str:
@@ -53,6 +54,8 @@ class Board:
             .link(_siblings())
             .with_variable(_datasource())
         )
+        for link in self.links:
+            board = board.link(link)
         for variable in self.variables:
             board = board.with_variable(variable)
         for row in self.rows:

@@ -19,6 +19,7 @@ from dashboards.panels import (
     query,
     stacked,
     to_function,
+    traced,
 )
 from dashboards.queries import CHOSEN, RARE, counted, grown, now, rare_mean, rare_quantile
 from dashboards.selection import FUNCTIONS, NAMESPACES
@@ -89,7 +90,7 @@ def _waits() -> Row:
                     "Cold calls, p95",
                     f"How long calls were held until a replica was ready, over {RARE}. Empty while no function wakes.",
                     "s",
-                    query(rare_quantile(0.95, COLD, RARE, "function_name"), name),
+                    traced(rare_quantile(0.95, COLD, RARE, "function_name"), name),
                 )
             ),
             heat_map(
@@ -110,7 +111,7 @@ def _waits() -> Row:
                 "Cold calls by part, p95",
                 f"As beside it, for the slowest. {PARTS}",
                 "s",
-                query(rare_quantile(0.95, PART, RARE, "part"), "{{part}}"),
+                traced(rare_quantile(0.95, PART, RARE, "part"), "{{part}}"),
             ),
         ),
     )

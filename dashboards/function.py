@@ -8,7 +8,7 @@ from grafana_foundation_sdk.builders.timeseries import Panel as Lines
 from dashboards.annotations import SCALING, SCALING_ALERT_FIRES
 from dashboards.board import Board, Row
 from dashboards.colours import FAILED, WORTH_A_LOOK
-from dashboards.panels import Step, at_end, bars, dashed, limit, lines, number, query, stacked, steps
+from dashboards.panels import Step, at_end, bars, dashed, limit, lines, number, query, stacked, steps, traced
 from dashboards.queries import (
     CHOSEN,
     RARE,
@@ -23,7 +23,7 @@ from dashboards.queries import (
     rate,
     total_rate,
 )
-from dashboards.selection import NAMESPACES, ONE_FUNCTION
+from dashboards.selection import GATEWAY, IN_CONSOLE, NAMESPACES, ONE_FUNCTION
 from rules.alerts import CALLS_STARTED, Thresholds
 from scaler.core import catalogue
 from scaler.core.policy import CAPACITY
@@ -87,7 +87,7 @@ def _calls() -> Row:
                 "From a call's arrival to the end of its answer, time held for a cold start included.",
                 "s",
                 query(mean(seconds, "function_name"), "mean"),
-                *(query(quantile(share, seconds), f"p{share * 100:g}") for share in (0.5, 0.95, 0.99)),
+                *(traced(quantile(share, seconds), f"p{share * 100:g}") for share in (0.5, 0.95, 0.99)),
             ),
             lines(
                 "Errors",
@@ -107,7 +107,8 @@ def _calls() -> Row:
 def _scaling() -> Row:
     replicas = steps(
         "Replicas",
-        "Marks on the time axis: it woke, fell asleep, was scaled up or down; a scaling alert fires.",
+        "Marks on the time axis: it woke, fell asleep, was scaled up or down, and who wrote that; a scaling alert "
+        "fires. Why, in sentences: the link to the console above, or springtide explain.",
         query(now("max", catalogue.DESIRED), "wanted"),
         query(now("max", catalogue.READY), "ready"),
         query(now("max", catalogue.MIN_REPLICAS), "fewest while awake"),
@@ -167,7 +168,7 @@ def _cold_starts() -> Row:
                 "Cold calls, p50 and p95",
                 f"How long calls were held until a replica was ready, over {RARE}. Empty while it does not wake.",
                 "s",
-                *(query(rare_quantile(share, cold, RARE), f"p{share * 100:g}") for share in (0.5, 0.95)),
+                *(traced(rare_quantile(share, cold, RARE), f"p{share * 100:g}") for share in (0.5, 0.95)),
             ),
             stacked(
                 lines(
@@ -225,8 +226,10 @@ def _resources() -> Row:
 FUNCTION = Board(
     uid="springtide-function",
     title="Springtide function",
-    description="One function: calls, replicas and what changed them, load against target, cold starts, resources.",
-    variables=(NAMESPACES, ONE_FUNCTION),
+    description="One function: calls, replicas and who changed them, load against target, cold starts, resources. "
+    "The reason of each change is in the console and in springtide explain.",
+    variables=(NAMESPACES, ONE_FUNCTION, GATEWAY),
+    links=(IN_CONSOLE,),
     rows=(Row("Now", _numbers()), _calls(), _scaling(), _cold_starts(), _resources()),
     annotations=(*SCALING, SCALING_ALERT_FIRES),
 )

@@ -16,6 +16,7 @@ from dashboards.panels import (
     stacked,
     steps,
     to_function,
+    traced,
 )
 from dashboards.queries import CHANGES, CHOSEN, counted, failed_share, now, quantile, rate, total_rate
 from dashboards.selection import FUNCTIONS, NAMESPACES
@@ -123,7 +124,7 @@ def _load() -> Row:
                     "Duration by function, p95",
                     "From a call's arrival to the end of its answer, time held for a cold start included.",
                     "s",
-                    query(quantile(0.95, catalogue.SECONDS), name),
+                    traced(quantile(0.95, catalogue.SECONDS), name),
                 )
             ),
             to_function(

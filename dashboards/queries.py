@@ -23,6 +23,9 @@ UNDONE = "|".join((Reason.LOST_RACE, Reason.WRITE_FAILED))
 RARE = "10m"
 """Cold starts are rare: a shorter window would mostly show nothing."""
 
+SKEW = "15s"
+"""The parts are scraped one after the other: longer than between any two scrapes of ours."""
+
 
 def rate(series: str, by: str, more: str = "") -> str:
     """Per second, of the chosen functions."""
@@ -65,8 +68,17 @@ def grown(series: str, window: str, *, by: str, labels: str = CHOSEN) -> str:
     A counter that began anew in the window counts as 0.
     """
     selected = f"{series}{{{labels}}}"
-    each = f"clamp_min({selected} - {selected} offset {window}, 0) or {selected}"
-    return f"sum by ({by}) ({each})" if by else f"sum({each})"
+    return _growth(selected, f"{selected} offset {window}", by)
+
+
+def grown_about(series: str, *, by: str, labels: str) -> str:
+    """By how much counters grew about the time since the point before: from ``SKEW`` before it to ``SKEW`` from now.
+
+    It is for what one part saw at one scrape and another counted at its own.
+    """
+    selected = f"{series}{{{labels}}}"
+    # Durations are not added in PromQL, but written behind each other: 15s20000ms.
+    return _growth(f"{selected} offset -{SKEW}", f"{selected} offset {SKEW}${{__interval_ms}}ms", by)
 
 
 def counted(series: str, by: str, labels: str) -> str:
@@ -88,6 +100,11 @@ def failed_share(by: str = "") -> str:
         return f"({total_rate(series, failed)} or vector(0)) / ({total_rate(series)} > 0)"
     calls = rate(series, by)
     return f"({rate(series, by, failed)} or {calls} * 0) / ({calls} > 0)"
+
+
+def _growth(now: str, before: str, by: str) -> str:
+    each = f"clamp_min({now} - {before}, 0) or {now}"
+    return f"sum by ({by}) ({each})" if by else f"sum({each})"
 
 
 def _with_le(by: str) -> str:

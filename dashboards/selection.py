@@ -1,9 +1,9 @@
-"""The variables above the panels."""
+"""The variables above the panels, and where they lead to."""
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders.dashboard import QueryVariable
-from grafana_foundation_sdk.models.dashboard import VariableOption, VariableRefresh, VariableSort
+from grafana_foundation_sdk.builders.dashboard import DashboardLink, QueryVariable, TextBoxVariable
+from grafana_foundation_sdk.models.dashboard import DashboardLinkType, VariableOption, VariableRefresh, VariableSort
 
 from dashboards.panels import DATASOURCE
 from dashboards.queries import IN_NAMESPACES
@@ -35,3 +35,26 @@ _OF_NAMESPACES = f"{catalogue.DESIRED.name}{{{IN_NAMESPACES}}}"
 NAMESPACES = _several(_labels("namespace", catalogue.DESIRED.name).regex(r"/.+\.([^.]+)$/"), all_value="[^.]+")
 FUNCTIONS = _several(_labels("function", _OF_NAMESPACES), all_value=".+")
 ONE_FUNCTION = _labels("function", _OF_NAMESPACES)
+
+_LOCAL_GATEWAY = "http://127.0.0.1:8080"
+"""Where ``springtide up`` listens, for a browser on the same machine."""
+
+GATEWAY = (
+    TextBoxVariable("gateway")
+    .id("gateway")
+    .label("Gateway")
+    .description("Where a browser reaches the gateway: the link to the console leads there.")
+    .default_value(_LOCAL_GATEWAY)
+    .current(VariableOption(text=_LOCAL_GATEWAY, value=_LOCAL_GATEWAY))
+)
+
+
+IN_CONSOLE = (
+    DashboardLink("Why, in the console")
+    .type(DashboardLinkType.LINK)
+    .icon("external link")
+    .tooltip("Each change of its replicas, with the reason. The address is the gateway's, beside it.")
+    .url("${gateway:raw}/ui/functions/${function:raw}")
+    .target_blank(True)  # noqa: FBT003 - the SDK's signature
+)
+"""To the page of the one function."""

@@ -25,9 +25,10 @@ from rules.promql import TARGET_LABELS, known_series, names_in, problems
 from rules.timing import DEFAULT
 from scaler.core import catalogue
 from suite.tools import Tools
-from tests.fakes.grafana import Query, queries_of, variables_of
+from tests.fakes.grafana import Query, queries_of, substituted, variables_of
 
 FOLDER = Path(dashboards.__main__.__file__).parent
+DATA_SOURCES = FOLDER / "provisioning/datasources/springtide.yaml"
 DOCUMENTS = [json.loads(text) for text in committed().values()]
 ALERT_LABELS = frozenset({"alertname", "alertstate", "function_name", "service", "severity"})
 KNOWN = known_series() | {
@@ -47,12 +48,16 @@ NOT_SHOWN = {
 }
 """Metrics that no panel shows, and why."""
 
+TRACED = (catalogue.SECONDS, catalogue.COLD_START, catalogue.COLD_START_PART)
+"""Metrics whose buckets name the trace of a call."""
+WITH_DURATIONS = {"springtide-overview", "springtide-function", "springtide-cold-starts"}
+
 VARIABLES = {"__rate_interval": "1m", "__interval_ms": "15000", "__interval": "15s", "__range": "30m"}
 CHOICES = {"function": ".+", "namespace": "[^.]+"}
 
 
 def as_sent(expr: str) -> str:
-    return re.sub(r"\$(\w+)", lambda name: (VARIABLES | CHOICES)[name[1]], expr)
+    return substituted(expr, VARIABLES | CHOICES)
 
 
 def every_query() -> Iterator[Query]:
@@ -177,8 +182,21 @@ def test_everything_asks_the_chosen_data_source(document: Any) -> None:
 
 
 @boards
+def test_quantiles_of_traced_durations_over_time_ask_for_exemplars_and_nothing_else_does(document: Any) -> None:
+    buckets = {f"{metric.name}_bucket" for metric in TRACED}
+    targets = [(panel, target) for panel in document["panels"] for target in panel.get("targets", ())]
+    over_time = [target for panel, target in targets if panel["type"] == "timeseries"]
+
+    asking = [target["expr"] for _, target in targets if target.get("exemplar")]
+
+    quantiles = [target["expr"] for target in over_time if "histogram_quantile" in target["expr"]]
+    assert asking == [expr for expr in quantiles if buckets & {one.series for one in names_in(as_sent(expr)).selectors}]
+    assert bool(asking) == (document["uid"] in WITH_DURATIONS)
+
+
+@boards
 def test_dashboards_link_to_each_other_with_variables_and_time(document: Any) -> None:
-    [link] = document["links"]
+    link, *_ = document["links"]
     addresses = re.findall(r'"url": "/d/([\w-]+)\?', json.dumps(document))
 
     assert set(link["tags"]) <= set(document["tags"])
@@ -188,9 +206,20 @@ def test_dashboards_link_to_each_other_with_variables_and_time(document: Any) ->
 
 
 def test_provisioning_loads_the_data_source_with_our_slowest_scrape() -> None:
-    [source] = yaml.safe_load((FOLDER / "provisioning/datasources/springtide.yaml").read_text())["datasources"]
+    [source] = yaml.safe_load(DATA_SOURCES.read_text())["datasources"]
     [provider] = yaml.safe_load((FOLDER / "provisioning/dashboards/springtide.yaml").read_text())["providers"]
 
     assert source["type"] == "prometheus"
     assert source["jsonData"]["timeInterval"] == f"{max(DEFAULT.parts_scrape_s, DEFAULT.gateway_scrape_s):g}s"
     assert provider["options"]["path"] in (FOLDER / "README.md").read_text()
+
+
+def test_exemplars_lead_to_the_data_source_for_traces_once_its_block_is_no_comment() -> None:
+    text = DATA_SOURCES.read_text()
+
+    with_traces = yaml.safe_load(text.replace("\n  # - ", "\n  - ").replace("\n  #   ", "\n    "))["datasources"]
+
+    springtide, traces = with_traces
+    [destination] = springtide["jsonData"]["exemplarTraceIdDestinations"]
+    assert destination == {"name": "trace_id", "datasourceUid": traces["uid"]}
+    assert traces["type"] in ("tempo", "jaeger")

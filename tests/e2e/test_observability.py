@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from dashboards.committed import committed
 from scaler.core import catalogue
 from scaler.core.catalogue import Kind, Metric, Part
+from scaler.core.vocabulary import Writer
 from tests.fakes.grafana import Grafana, queries_of, variables_of
 
 RIGHTLY_EMPTY: Mapping[tuple[str, str, str], str] = {
@@ -143,6 +145,7 @@ def exposed(prometheus: str) -> dict[Part, str]:
     }
 
 
+TOLD = re.compile(r"web\.openfaas-fn to \d+\. Writer: (.+)\. Why: .+\.")
 BOARDS = [json.loads(text) for text in committed().values()]
 
 
@@ -174,6 +177,31 @@ def test_every_query_of_every_panel_returns_series(
     series = sum(map(len, answers.values()))
     figures = f"{shown} panels, {len(queries)} queries, {series} series, empty: {[str(query) for query in empty]}"
     record_testsuite_property(board["title"], figures)
+
+
+def test_marks_on_the_time_axis_tell_who_changed_the_replicas(observed: Observed) -> None:
+    [board] = (board for board in BOARDS if board["uid"] == "springtide-function")
+    grafana = Grafana(observed.prometheus, observed.start, observed.end)
+    chosen = {"function": "web.openfaas-fn", "namespace": "[^.]+"}
+
+    marks = [mark for one in board["annotations"]["list"] for mark in grafana.marks(one, chosen)]
+
+    told = {(mark.name, text[1]) for mark in marks if (text := TOLD.fullmatch(mark.text))}
+    assert told >= {("Woke", Writer.WAKE), ("Fell asleep", Writer.IDLER), ("Scaled up", Writer.ALERT)}
+    assert sorted(writer for _, writer in told if writer not in set(Writer)) == []
+
+
+def test_link_of_a_functions_board_opens_its_page_in_the_console(fast_suite: Any, observed: Observed) -> None:
+    [board] = (board for board in BOARDS if board["uid"] == "springtide-function")
+    [url] = (link["url"] for link in board["links"] if link["type"] == "link")
+    for variable, value in {"gateway": fast_suite.gateway, "function": "web.openfaas-fn"}.items():
+        url = url.replace(f"${{{variable}:raw}}", value)
+
+    with fast_suite.client() as browser:
+        page = browser.get(url)
+
+    assert page.status_code == 200
+    assert "web.openfaas-fn" in page.text
 
 
 def test_list_of_empty_panels_names_only_queries_that_exist() -> None:
