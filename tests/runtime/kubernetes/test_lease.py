@@ -92,6 +92,17 @@ def play(folder: Path, story: Story, settings: LeaseSettings = LONG) -> None:
     asyncio.run(main())
 
 
+async def leader_and_waiting(world: World) -> tuple[Lease, Lease, int]:
+    """A copy that leads, another that knows it does, and the leader's term."""
+    one, two = world.copy(), world.copy()
+    await one.start()
+    term = await one.change(None)
+    await two.start()
+    await until(lambda: "copy-0" in repr(two))
+    assert term is not None
+    return one, two, term
+
+
 async def vanish(lease: Lease) -> None:
     """The process is gone without a word."""
     for task in lease._tasks:
@@ -101,11 +112,7 @@ async def vanish(lease: Lease) -> None:
 
 def test_first_copy_leads_and_the_second_waits(tmp_path: Path) -> None:
     async def story(world: World) -> None:
-        one, two = world.copy(), world.copy()
-        await one.start()
-        term = await one.change(None)
-        await two.start()
-        await until(lambda: "copy-0" in repr(two))
+        one, two, term = await leader_and_waiting(world)
 
         assert (two.hold(), two.left_s()) == (None, 0)
         assert one.hold() == term
@@ -118,17 +125,12 @@ def test_first_copy_leads_and_the_second_waits(tmp_path: Path) -> None:
 
 def test_orderly_stop_hands_over_at_once_to_a_later_term(tmp_path: Path) -> None:
     async def story(world: World) -> None:
-        one, two = world.copy(), world.copy()
-        await one.start()
-        first = await one.change(None)
-        await two.start()
-        await until(lambda: "copy-0" in repr(two))
+        one, two, first = await leader_and_waiting(world)
 
         await one.stop()
         # The lease is good for an hour, so waiting for its end would fail the test.
         second = await two.change(None)
 
-        assert first is not None
         assert second is not None
         assert second > first
         assert world.record["leaseTransitions"] == 1
@@ -138,11 +140,7 @@ def test_orderly_stop_hands_over_at_once_to_a_later_term(tmp_path: Path) -> None
 
 def test_lost_leader_is_replaced_once_its_lease_is_over(tmp_path: Path) -> None:
     async def story(world: World) -> None:
-        one, two = world.copy(), world.copy()
-        await one.start()
-        await one.change(None)
-        await two.start()
-        await until(lambda: "copy-0" in repr(two))
+        one, two, _ = await leader_and_waiting(world)
         await vanish(one)
 
         await two.change(None)
@@ -248,18 +246,13 @@ def test_machine_that_slept_knows_that_it_may_have_lost(tmp_path: Path) -> None:
 
 def test_deleted_lease_is_not_taken_before_its_holder_can_know(tmp_path: Path) -> None:
     async def story(world: World) -> None:
-        one, two = world.copy(), world.copy()
-        await one.start()
-        first = await one.change(None)
-        await two.start()
-        await until(lambda: "copy-0" in repr(two))
+        one, two, first = await leader_and_waiting(world)
         # The holder is cut off, so it goes on believing; the other one sees the deletion.
         await vanish(one)
         world.server.remove(PATH, "role", namespace="ns")
         second = await two.change(None)
 
         assert one.hold() is None
-        assert first is not None
         assert second is not None
         assert second > first
 
@@ -338,11 +331,7 @@ def test_copy_without_permission_goes_on_trying(tmp_path: Path) -> None:
 
 def test_stop_without_leading_leaves_the_lease_alone(tmp_path: Path) -> None:
     async def story(world: World) -> None:
-        one, two = world.copy(), world.copy()
-        await one.start()
-        await one.change(None)
-        await two.start()
-        await until(lambda: "copy-0" in repr(two))
+        one, two, _ = await leader_and_waiting(world)
         await two.stop()
 
         assert world.record["holderIdentity"] == "copy-0"
