@@ -331,7 +331,7 @@ def test_copy_without_permission_goes_on_trying(tmp_path: Path) -> None:
 
 def test_stop_without_leading_leaves_the_lease_alone(tmp_path: Path) -> None:
     async def story(world: World) -> None:
-        one, two, _ = await leader_and_waiting(world)
+        _, two, _ = await leader_and_waiting(world)
         await two.stop()
 
         assert world.record["holderIdentity"] == "copy-0"
