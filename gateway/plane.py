@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Coroutine
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from random import getrandbits
 from typing import Any
@@ -47,8 +48,8 @@ class PlaneDeps:
     clock: Clock
     target: ScaleTarget
     recorder: Recorder
-    system_socket: str
-    """Path of the Unix socket where everything that is not an invocation is answered."""
+    connect_system: Callable[[], Awaitable[socket.socket]]
+    """A new connection to where everything that is not an invocation is answered. Raises OSError when there is none."""
     readiness: Readiness = field(default_factory=Pushed)
     observer: Observer | None = None
 
@@ -99,7 +100,7 @@ class Plane:
         self.table = EndpointTable(clock=deps.clock, open_replica=self._replica, namespace=settings.namespace)
         self.table.listen(self.hold)
         self.unknown = Route(FunctionRef("", UNKNOWN), CallMetrics(last_active=0.0))
-        self.system = self._system_route(deps.system_socket)
+        self.system = self._system_route(deps.connect_system)
 
     def __repr__(self) -> str:
         return f"<Plane {len(self._callers)} connections, {self.hold!r}, {self.table!r}>"
@@ -176,6 +177,15 @@ class Plane:
 
     # Life.
 
+    async def leave(self, most_s: float) -> None:
+        """Another takes the new connections: return when those we have are closed, or after ``most_s``.
+
+        Each answer from now on is its connection's last and says so. An idle connection is left open: if it were closed
+        here, a request might be on its way. One that has been idle till the end is hardly in use any more.
+        """
+        self.stopping = True
+        await self._until_quiet(most_s)
+
     async def drain(self, grace_s: float) -> None:
         """Take no new requests; return when every call is answered or ``grace_s`` is over, and cut what is left.
 
@@ -242,12 +252,13 @@ class Plane:
         prefix = endpoint.prefix.encode()
         return Replica(address, open_, self, limit=endpoint.max_inflight, prefix=prefix, sharers=self._sharers)
 
-    def _system_route(self, path: str) -> Route:
+    def _system_route(self, connect: Callable[[], Awaitable[socket.socket]]) -> Route:
         async def open_(replica: Replica) -> Upstream:
-            _, upstream = await self.loop.create_unix_connection(lambda: Upstream(replica), path)
+            connection = await connect()
+            _, upstream = await self.loop.create_unix_connection(lambda: Upstream(replica), sock=connection)
             return upstream
 
         route = Route(FunctionRef("", "the system API"), CallMetrics(last_active=0.0))
         route.desired = 1
-        route.ready = [Replica(path, open_, self)]
+        route.ready = [Replica("this process", open_, self)]
         return route

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -120,6 +118,12 @@ class Gateway:
         assert self._follower is not None
         await asyncio.shield(self._follower)
 
+    async def leave(self) -> None:
+        """Another gateway has taken over the socket: finish with the callers we have, before ``stop``."""
+        assert self._listener is not None
+        self._listener.close()
+        await self.plane.leave(self._settings.grace_s)
+
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         """Stopped in reverse: the public listener closes, calls in flight finish, then the rest."""
         settings, deps = self._settings, self._deps
@@ -127,20 +131,22 @@ class Gateway:
             raise_limit(settings.max_connections)
         listener = stack.enter_context(self._place.listener if self._place else bind(settings.host, settings.port))
         self._port = int(listener.getsockname()[1])
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-"))
         client = ProviderClient(settings.provider_url, deps.credentials)
         stack.push_async_callback(client.aclose)
         source = EndpointSource(client, lambda: self._polled(client))
         stack.push_async_callback(source.aclose)
-        system_socket = Path(folder) / "system"
         observer = await _observer(settings, stack)
+
+        async def connect_system() -> socket.socket:
+            return await system.connect()  # which is made later: the plane's table is a part of it
+
         plane = self._plane = Plane(
             settings,
             PlaneDeps(
                 clock=deps.clock,
                 target=client,
                 recorder=self._recorder,
-                system_socket=str(system_socket),
+                connect_system=connect_system,
                 readiness=source,
                 observer=observer,
             ),
@@ -167,7 +173,8 @@ class Gateway:
                 readiness=source,
             ),
         )
-        await self._start_server(stack, AsgiServer(app, name="gateway system API", uds=system_socket, grace_s=2.0))
+        system = AsgiServer(app, name="gateway system API", private=True, grace_s=2.0)
+        await self._start_server(stack, system)
         stack.push_async_callback(plane.close)
         self._follower = asyncio.create_task(plane.table.follow(source), name="endpoint stream")
         stack.push_async_callback(_cancelled, self._follower)
@@ -195,9 +202,9 @@ class Gateway:
             known.cancel()
         if self._follower.done():
             self._follower.result()  # it ends only by an error, such as credentials that are not the provider's
-        server = await plane.loop.create_server(lambda: Caller(plane), sock=listener, backlog=BACKLOG)
+        self._listener = await plane.loop.create_server(lambda: Caller(plane), sock=listener, backlog=BACKLOG)
         stack.push_async_callback(plane.drain, self._settings.grace_s)
-        stack.callback(server.close)
+        stack.callback(self._listener.close)
 
     async def _start_server(self, stack: contextlib.AsyncExitStack, server: AsgiServer) -> None:
         await server.start()

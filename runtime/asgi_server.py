@@ -1,10 +1,11 @@
-"""An ASGI application served by uvicorn as a Service, on a TCP address or a Unix socket."""
+"""An ASGI application served by uvicorn as a Service, on a TCP address or to its own process alone."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 
 import uvicorn
 
@@ -35,7 +36,11 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
 
 
 class AsgiServer:
-    """Serves one application until stopped; stopping finishes open requests within ``grace_s``."""
+    """Serves one application until stopped; stopping finishes open requests within ``grace_s``.
+
+    A ``private`` one has no address at all, so nobody else can reach it and nothing of it stays behind, however the
+    process ends: its connections are made by ``connect``.
+    """
 
     def __init__(
         self,
@@ -44,11 +49,11 @@ class AsgiServer:
         name: str,
         host: str = "127.0.0.1",
         port: int = 0,
-        uds: Path | None = None,
+        private: bool = False,
         grace_s: float = 5.0,
     ) -> None:
         self.name = name
-        self._host, self._port, self._uds = host, port, uds
+        self._host, self._port, self._private = host, port, private
         self._listener: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
         config = uvicorn.Config(
@@ -59,13 +64,12 @@ class AsgiServer:
             interface="asgi3",  # its guess takes a bound method for ASGI 2
             server_header=False,
             timeout_graceful_shutdown=max(1, round(grace_s)),
-            uds=str(uds) if uds else None,
         )
         self._server = uvicorn.Server(config)
 
     def __repr__(self) -> str:
         state = "stopped" if self._task is None or self._task.done() else "serving"
-        return f"<AsgiServer {self.name} {self._uds or self.port} {state}>"
+        return f"<AsgiServer {self.name} {'private' if self._private else self.port} {state}>"
 
     @property
     def port(self) -> int:
@@ -73,21 +77,39 @@ class AsgiServer:
         return self._port
 
     async def start(self) -> None:
-        if self._uds is None:
+        if not self._private:
             self._listener = bind(self._host, self._port)
             self._port = int(self._listener.getsockname()[1])
-        else:
-            self._uds.unlink(missing_ok=True)
-            self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self._listener.bind(str(self._uds))
-            self._uds.chmod(0o600)
         # uvicorn would install signal handlers in serve(); the process's entry point owns those.
-        self._task = asyncio.create_task(self._server._serve([self._listener]), name=self.name)
+        listeners = [self._listener] if self._listener is not None else []
+        self._task = asyncio.create_task(self._server._serve(listeners), name=self.name)
         while not self._server.started:
             if self._task.done():
                 self._task.result()
                 raise Unavailable(f"{self.name}: the server ended before it served")
             await asyncio.sleep(0.001)
+
+    async def connect(self) -> socket.socket:
+        """Our end of a new connection to a ``private`` one. Raises ConnectionRefusedError when it does not serve."""
+        server = self._server
+        if self._task is None or self._task.done() or server.should_exit:
+            raise ConnectionRefusedError(f"{self.name} does not serve")
+
+        # As uvicorn makes one for each connection that it accepts.
+        make: Callable[..., asyncio.Protocol] = server.config.http_protocol_class
+        protocol = partial(
+            make, config=server.config, server_state=server.server_state, app_state=server.lifespan.state
+        )
+        ours, theirs = socket.socketpair()
+        try:
+            for end in (ours, theirs):
+                end.setblocking(False)  # noqa: FBT003 - the standard library's signature
+            await asyncio.get_running_loop().connect_accepted_socket(protocol, theirs)
+        except BaseException:
+            ours.close()
+            theirs.close()
+            raise
+        return ours
 
     async def stop(self) -> None:
         if self._task is None:

@@ -110,18 +110,27 @@ class Member:
         finally:
             del self._asked[number]
 
+    async def leave(self) -> None:
+        """Another has its place: let it answer what still comes over the connections it has, and end. See ``stop``."""
+        self.leaving.set()
+        # A call may come at the very end of the grace of connections, and then has its own.
+        await self._end_on(Kind.LEAVE, 2 * self.launch.settings.grace_s)
+
     async def stop(self) -> None:
         """Let it finish its calls; kill it when that takes longer than it may."""
-        self._channel.send(Message(Kind.STOP))
-        try:
-            await asyncio.wait_for(self.over.wait(), self.launch.settings.grace_s + STOP_MARGIN_S)
-        except TimeoutError:
-            self.kill("did not stop in time")
-            await self.over.wait()
+        await self._end_on(Kind.STOP, self.launch.settings.grace_s)
 
     def kill(self, why: str) -> None:
         self.why = self.why or why
         self.process.kill()
+
+    async def _end_on(self, request: Kind, most_s: float) -> None:
+        self._channel.send(Message(request))
+        try:
+            await asyncio.wait_for(self.over.wait(), most_s + STOP_MARGIN_S)
+        except TimeoutError:
+            self.kill("did not stop in time")
+            await self.over.wait()
 
     async def _read(self) -> None:
         while (message := await self._channel.receive()) is not None:

@@ -23,6 +23,7 @@ _LENGTH = struct.Struct(">I")
 class Kind(enum.StrEnum):
     # From the master.
     ASK = "ask"
+    LEAVE = "leave"
     STOP = "stop"
     COUNTS = "counts"
     # From a worker.

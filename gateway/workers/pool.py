@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import structlog
 from prometheus_client import CollectorRegistry
 
 from gateway.limits import show_held_limits
@@ -28,6 +29,8 @@ from runtime.errors import Unavailable, Unsupported
 from scaler import vitals
 from scaler.core.vocabulary import FunctionRef
 from scaler.process_usage import show_usage
+
+log = structlog.get_logger(__name__)
 
 SCRAPE_DEADLINE_S = 1.5
 """Shorter than what the idler gives a gateway, so that it learns why."""
@@ -104,7 +107,7 @@ class WorkerPool:
         return {slot.number for slot in self._slots if slot.filled}
 
     def renew(self) -> None:
-        """Replace every worker, one after the other; each finishes its calls. Returns at once."""
+        """Replace every worker, one after the other; those replaced finish with their callers. Returns at once."""
         self._renew.set()
 
     async def collect(self) -> Merged:
@@ -196,8 +199,12 @@ class WorkerPool:
         while True:
             await self._renew.wait()
             self._renew.clear()
-            for slot in slots:
-                await slot.renew()
+            # However often it is asked for: of those replaced, no more than one for each place is leaving at a time.
+            async with asyncio.TaskGroup() as leaving:
+                for slot in slots:
+                    old = await slot.renew()
+                    if old is not None:
+                        leaving.create_task(_leave(old))
 
     async def _stop_keeping(self) -> None:
         for task in self._keepers:
@@ -207,6 +214,11 @@ class WorkerPool:
     async def _stop_workers(self) -> None:
         await asyncio.gather(*(member.stop() for member in self._living))
         await asyncio.gather(*self._folds)
+
+
+async def _leave(member: Member) -> None:
+    await member.leave()
+    log.info("a gateway worker was replaced on request", place=member.launch.number, process=member.process.pid)
 
 
 def build(settings: GatewaySettings, deps: PoolDeps, workers: int) -> WorkerPool:

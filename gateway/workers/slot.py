@@ -56,17 +56,15 @@ class Slot:
             if await self._vacate(member):
                 failures = 0 if self._steady() else failures
 
-    async def renew(self) -> None:
-        """Another worker takes over; the one there was finishes its calls. It stays when the other does not start."""
+    async def renew(self) -> Member | None:
+        """Another worker takes over; returns the one that was there. That one stays when the other does not start."""
         async with self._changing:
             old = self._member
             why = await self._fill()
-            if why:
-                log.error("a gateway worker was not replaced: the new one did not start", place=self.number, why=why)
-                return
-        if old is not None:
-            await old.stop()
-            log.info("a gateway worker was replaced on request", place=self.number, process=old.process.pid)
+        if why:
+            log.error("a gateway worker was not replaced: the new one did not start", place=self.number, why=why)
+            return None
+        return old
 
     async def _refill(self) -> None:
         async with self._changing:

@@ -6,7 +6,8 @@ import asyncio
 import itertools
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 import structlog
 import uvloop
@@ -45,7 +46,7 @@ async def _serve(launch: Launch, listener: socket.socket, connection: socket.soc
         Place(listener, counts=desk),
     )
     lag = vitals.loop_lag()
-    desk.reports(Reporter(lambda: gateway.plane_if_started, registry, lag))
+    desk.serves(Reporter(lambda: gateway.plane_if_started, registry, lag), gateway.leave)
     with stop_signals(until):
         try:
             await run_services([lag, desk, gateway, _Ready(channel)], until=until)
@@ -65,7 +66,8 @@ class Desk:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._reporter: Reporter | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._leave: Callable[[], Coroutine[Any, Any, None]] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._questions = itertools.count(1)
         self._asked: dict[int, asyncio.Future[Mapping[str, float]]] = {}
         self._stopped = asyncio.Event()
@@ -73,24 +75,26 @@ class Desk:
     def __repr__(self) -> str:
         return f"<Desk {len(self._asked)} questions open>"
 
-    def reports(self, reporter: Reporter) -> None:
-        self._reporter = reporter
+    def serves(self, reporter: Reporter, leave: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Before the start: what tells the numbers, and what to do when another worker takes over."""
+        self._reporter, self._leave = reporter, leave
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._attend(), name="desk")
+        self._spawn(self._attend())
 
     async def wait(self) -> None:
-        """Returns when the master says stop or is gone."""
-        assert self._task is not None
+        """Returns when the master says stop or is gone, or when it said leave and that is done."""
         await self._stopped.wait()
-        if self._task.done():
-            self._task.result()
+        for task in self._tasks:
+            if task.done():
+                task.result()
 
     async def stop(self) -> None:
         """The last numbers, when the gateway has finished its calls."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        if self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks)
             assert self._reporter is not None
             self._reporter.tell_all()
             await self._report(0)
@@ -108,11 +112,14 @@ class Desk:
             del self._asked[number]
 
     async def _attend(self) -> None:
-        try:
-            while (message := await self._channel.receive()) is not None:
-                await self._answer(message)
-        finally:
-            self._stopped.set()
+        while (message := await self._channel.receive()) is not None:
+            await self._answer(message)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Whatever ends first ends the worker."""
+        task = asyncio.create_task(work, name=self.name)
+        task.add_done_callback(lambda _: self._stopped.set())
+        self._tasks.append(task)
 
     async def _answer(self, message: Message) -> None:
         if message.kind is Kind.ASK:
@@ -121,6 +128,9 @@ class Desk:
             answer = self._asked.get(message.number)
             if answer is not None and not answer.done():
                 answer.set_result(message.content)
+        elif message.kind is Kind.LEAVE:
+            assert self._leave is not None
+            self._spawn(self._leave())
         elif message.kind is Kind.STOP:
             self._stopped.set()
 

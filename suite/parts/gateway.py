@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import click
+import structlog
 from prometheus_client import CollectorRegistry
 
 from gateway.settings import GatewaySettings
@@ -21,6 +22,8 @@ from scaler.vitals import vitals
 from suite.parts.authentication import AuthSettings
 from suite.parts.foreground import serve
 from suite.parts.settings_flags import Section, refuse, settings_options
+
+log = structlog.get_logger(__name__)
 
 SETTINGS, AUTH = Section(GatewaySettings), Section(AuthSettings)
 
@@ -39,7 +42,8 @@ async def _assembled(settings: GatewaySettings, auth: AuthSettings) -> AsyncIter
     workers = settings.workers or processors.usable()
     if workers == 1:
         registry = CollectorRegistry()
-        yield [vitals(registry), _alone(settings, auth, registry)]
+        with _on_hang_up(_nothing_to_renew):
+            yield [vitals(registry), _alone(settings, auth, registry)]
     else:
         pool = build(settings, PoolDeps(auth.credentials(), CollectorRegistry()), workers)
         with _on_hang_up(pool.renew):
@@ -53,22 +57,37 @@ def _alone(settings: GatewaySettings, auth: AuthSettings, registry: CollectorReg
     return service.build(settings, deps)
 
 
+def _nothing_to_renew() -> None:
+    log.warning("SIGHUP replaces workers, and this gateway has none: it goes on as it is; --workers 2 or more has them")
+
+
 @contextmanager
 def _on_hang_up(renew: Callable[[], None]) -> Iterator[None]:
-    """SIGHUP renews; but one that tells that the terminal we were started in is gone ends us, as everything in it."""
-    loop, had_terminal = asyncio.get_running_loop(), _has_terminal()
+    """SIGHUP renews, and does not end us; it does where it tells that the terminal we were started in is gone.
+
+    The two look alike, but the kernel takes the terminal away before it says so. What ``nohup`` started outlives that.
+    """
+    loop, nohup, had_terminal = asyncio.get_running_loop(), _ignored(signal.SIGHUP), _has_terminal()
 
     def hang_up() -> None:
-        if had_terminal and not _has_terminal():
-            os.kill(os.getpid(), signal.SIGTERM)
-        else:
+        nonlocal had_terminal
+        if not had_terminal or _has_terminal():
             renew()
+        elif nohup:
+            had_terminal = False
+            log.info("the terminal is gone; started by nohup, the gateway goes on")
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     loop.add_signal_handler(signal.SIGHUP, hang_up)
     try:
         yield
     finally:
         loop.remove_signal_handler(signal.SIGHUP)
+
+
+def _ignored(number: signal.Signals) -> bool:
+    return signal.getsignal(number) is signal.SIG_IGN
 
 
 def _has_terminal() -> bool:

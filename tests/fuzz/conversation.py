@@ -7,6 +7,7 @@ a piece of the rest, or makes somebody stop reading, or lets time pass; the step
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -68,11 +69,17 @@ class Input:
                 at += size
 
 
+async def nowhere() -> socket.socket:
+    """The loop makes every connection in memory: none of the kernel's is looked at."""
+    with socket.socket() as closed:
+        return closed
+
+
 class RecordingPlane(Plane):
     """Keeps the heads of all requests it began: the ones that answers are counted against."""
 
     def __init__(self, loop: Loop, settings: GatewaySettings) -> None:
-        deps = PlaneDeps(clock=loop.clock, target=Target(), recorder=Decisions(), system_socket="/none")
+        deps = PlaneDeps(clock=loop.clock, target=Target(), recorder=Decisions(), connect_system=nowhere)
         super().__init__(settings, deps)
         self.begun: list[tuple[Caller, RequestHead]] = []
         self.table.apply(Snapshot((ECHO,)))

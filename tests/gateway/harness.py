@@ -230,6 +230,10 @@ class Decisions:
 # The gateway's data plane.
 
 
+async def no_system() -> socket.socket:
+    raise ConnectionRefusedError("there is no system API")
+
+
 class DataPlane:
     """A Plane behind a real listener, fed with endpoints by hand."""
 
@@ -292,7 +296,7 @@ async def data_plane(*, observer: Observer | None = None, **settings: Any) -> As
             clock=SystemClock(),
             target=target,
             recorder=decisions,
-            system_socket="/nonexistent/system",
+            connect_system=no_system,
             observer=observer,
         ),
     )

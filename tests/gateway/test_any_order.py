@@ -20,7 +20,7 @@ from runtime.errors import Unavailable
 from runtime.virtual_time import VirtualTimeLoop
 from scaler.core.vocabulary import FunctionRef
 from scaler.endpoint_stream import Changed, Endpoint, FunctionEndpoints, Removed, Snapshot
-from tests.gateway.harness import Decisions, Target
+from tests.gateway.harness import Decisions, Target, no_system
 from tests.gateway.malformed import CORPUS
 
 REF = FunctionRef("openfaas-fn", "echo")
@@ -169,7 +169,7 @@ class AnyOrder(RuleBasedStateMachine):
             max_held_per_function=4, max_held=5, max_held_bytes=150_000, replay_bytes=1000, upstream_timeout_s=30
         )
         return Plane(
-            small, PlaneDeps(clock=self.loop.clock, target=self.target, recorder=Decisions(), system_socket="/none")
+            small, PlaneDeps(clock=self.loop.clock, target=self.target, recorder=Decisions(), connect_system=no_system)
         )
 
     def turn(self, *actions: Callable[[], object], seconds: float = 0.0) -> None:

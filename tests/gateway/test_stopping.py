@@ -40,6 +40,44 @@ def test_kept_connection_that_carries_nothing_is_closed() -> None:
     run(scenario())
 
 
+def test_connections_that_carry_nothing_are_left_open_when_another_takes_over_until_they_have_carried_a_call() -> None:
+    async def scenario() -> None:
+        async with (
+            data_plane() as gateway,
+            replica(echo) as server,
+            gateway.connect() as used,
+            gateway.connect() as unused,
+        ):
+            gateway.publish("echo", [server])
+            await used.get()
+
+            leaving = asyncio.create_task(gateway.plane.leave(GRACE_S))
+            await gateway.until(lambda: gateway.plane.stopping)
+            for caller in (used, unused):
+                assert not leaving.done()
+                last = await caller.get()
+                assert (last.status, last["connection"]) == (200, "close")
+                assert await caller.rest() == b""
+
+            await leaving
+
+    run(scenario())
+
+
+def test_connection_that_carries_nothing_to_the_end_is_no_longer_waited_for_when_another_takes_over() -> None:
+    async def scenario() -> None:
+        async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
+            gateway.publish("echo", [server])
+            await caller.get()
+
+            await gateway.plane.leave(0.01)
+            await gateway.plane.drain(GRACE_S)
+
+            assert await caller.rest() == b""
+
+    run(scenario())
+
+
 def test_held_call_and_call_under_way_are_answered_and_told_to_close() -> None:
     async def scenario() -> None:
         go_on = asyncio.Event()

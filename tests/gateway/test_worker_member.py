@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 import pytest
 
@@ -29,27 +30,51 @@ class Master:
         return {}
 
 
-@pytest.fixture
-def sleeper() -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
+@contextlib.contextmanager
+def sleeping(*descriptors: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that holds these, and does nothing."""
+    words = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with subprocess.Popen(words, pass_fds=descriptors) as process:
         yield process
         process.kill()
 
 
+async def member_of(process: subprocess.Popen[bytes], connection: socket.socket, settings: GatewaySettings) -> Member:
+    watched = Process(process.pid, os.pidfd_open(process.pid))
+    watched.watch()
+    return Member(Launch(1, settings, None), watched, await Channel.over(connection), Master())
+
+
 @pytest.mark.parametrize("last", [b"", b"\xff\xff\xff\xff"], ids=["nothing", "too long"])
-def test_process_that_says_no_more_and_stays_is_killed(last: bytes, sleeper: subprocess.Popen[bytes]) -> None:
+def test_process_that_says_no_more_and_stays_is_killed(last: bytes) -> None:
     """Nobody would serve its place for as long as it stays."""
 
     async def story() -> None:
         ours, theirs = socket.socketpair()
-        process = Process(sleeper.pid, os.pidfd_open(sleeper.pid))
-        process.watch()
-        member = Member(Launch(1, GatewaySettings(), None), process, await Channel.over(ours), Master())
-        with theirs:
-            theirs.sendall(last)
-        async with asyncio.timeout(30):
-            await member.over.wait()
+        with sleeping() as process:
+            member = await member_of(process, ours, GatewaySettings())
+            with theirs:
+                theirs.sendall(last)
+            async with asyncio.timeout(30):
+                await member.over.wait()
         assert member.leaving.is_set()
         assert member.why.startswith("closed its channel and did not end")
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("how", [Member.leave, Member.stop], ids=["leave", "stop"])
+def test_process_that_does_not_end_when_asked_to_is_killed(how: Callable[[Member], Awaitable[None]]) -> None:
+    """However often workers are renewed, those that leave must not become more and more."""
+
+    async def story() -> None:
+        ours, theirs = socket.socketpair()
+        with sleeping(theirs.fileno()) as process:
+            theirs.close()
+            member = await member_of(process, ours, GatewaySettings(grace_s=0.0))
+            async with asyncio.timeout(30):
+                await how(member)
+        assert member.leaving.is_set()
+        assert member.why.startswith("did not stop in time")
 
     asyncio.run(story())

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.settings import GatewaySettings
+from gateway.workers import fork_server
 from gateway.workers.pool import PoolDeps, build
 from runtime.basic_auth import Credentials
 from runtime.errors import Unavailable
 from scaler.core import catalogue
 from scaler.core.catalogue import Part
-from tests.gateway.harness import Conversation, client, get, response, run, until
+from tests.gateway.harness import Client, Conversation, client, get, response, run, until
 from tests.gateway.pooled import ECHO, Pooled, gone, left, load, more, pooled, stopped
 
 INVOCATIONS = "gateway_function_invocation_total"
@@ -234,6 +238,125 @@ def test_renewal_under_load_loses_no_call() -> None:
         assert seen.total() > 200
 
     run(scenario())
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that stop close idle connections at once, so that nobody has to wait to see that these did not stop."""
+    last = "from gateway.workers.forker import main\n"
+    change = "import gateway.plane\ngateway.plane.ON_THE_WAY_S = 0.0\n"
+    assert last in fork_server._PROGRAM
+    monkeypatch.setattr(fork_server, "_PROGRAM", fork_server._PROGRAM.replace(last, change + last))
+
+
+@pytest.mark.usefixtures("hasty")
+def test_idle_connections_to_renewed_workers_are_answered_once_more_and_told_to_close() -> None:
+    """Closed when the other takes over, they would lose the requests that are on their way just then."""
+
+    async def scenario() -> None:
+        async with pooled(grace_s=60.0) as suite, kept(suite) as callers:
+            first = await renewed(suite)
+            assert first < suite.pids(), "those with callers are still there"
+
+            for caller in callers:
+                answer = await caller.get()
+                assert (answer.status, answer["connection"]) == (200, "close")
+                assert await caller.rest() == b""
+            await until(lambda: not suite.pids() & first)
+
+            assert await suite.sample(INVOCATIONS) == 2 * len(callers)
+
+    run(scenario())
+
+
+def test_renewed_worker_waits_for_idle_connections_no_longer_than_the_grace() -> None:
+    async def scenario() -> None:
+        async with pooled(grace_s=0.5) as suite, kept(suite) as callers:
+            first = await renewed(suite)
+
+            for caller in callers:
+                assert await caller.rest() == b""
+            await until(lambda: not suite.pids() & first)
+
+    run(scenario())
+
+
+def test_gateway_that_stops_during_a_renewal_waits_for_no_idle_connection() -> None:
+    async def scenario() -> None:
+        async with pooled(grace_s=60.0) as suite, kept(suite) as callers:
+            await renewed(suite)
+            pids = suite.pids()
+            await suite.pool.stop()
+
+            for caller in callers:
+                assert await caller.rest() == b""
+            for pid in pids:
+                await gone(pid)
+
+    run(scenario())
+
+
+@pytest.mark.usefixtures("hasty")
+def test_renewal_asked_for_during_another_waits_until_the_workers_of_before_have_left() -> None:
+    async def scenario() -> None:
+        async with pooled(grace_s=60.0) as suite, kept(suite) as callers:
+            first = await renewed(suite)
+            second = suite.pids() - first
+            for _ in range(20):
+                suite.pool.renew()
+                assert await suite.call() == 200
+                assert suite.pids() == first | second
+            for caller in callers:
+                await caller.get()
+            await until(lambda: not suite.pids() & (first | second) and suite.pool.serving() == {1, 2})
+
+    run(scenario())
+
+
+@pytest.mark.usefixtures("hasty")
+def test_place_whose_new_worker_dies_is_served_again_while_the_old_one_leaves() -> None:
+    async def scenario() -> None:
+        async with pooled(grace_s=60.0) as suite, kept(suite):
+            first = await renewed(suite)
+            victim = min(suite.pids() - first)
+            os.kill(victim, signal.SIGKILL)
+            await suite.until_whole_without(victim)
+
+            assert first < suite.pids()
+            assert await asyncio.gather(*(suite.call() for _ in range(30))) == [200] * 30
+
+    run(scenario())
+
+
+@contextlib.asynccontextmanager
+async def kept(suite: Pooled) -> AsyncIterator[list[Client]]:
+    """Connections, some at each worker, that have carried a call and carry nothing now."""
+    async with contextlib.AsyncExitStack() as stack:
+        callers = [await stack.enter_async_context(client(suite.pool.port)) for _ in range(12)]
+        for caller in callers:
+            assert "connection" not in (await caller.get()).headers
+        yield callers
+
+
+async def renewed(suite: Pooled) -> set[int]:
+    """Renew the workers; return the processes there were once each has handed its place over."""
+    listeners = {slot._listener.fileno() for slot in suite.pool._slots}
+    inodes = {f"socket:[{os.fstat(listener).st_ino}]" for listener in listeners}
+    first = suite.pids()
+    assert all(inodes & opened(pid) for pid in first)
+    suite.pool.renew()
+    await until(lambda: not any(inodes & opened(pid) for pid in first))
+    return first
+
+
+def opened(pid: int) -> set[str]:
+    """What a process has open."""
+    found = set()
+    with contextlib.suppress(FileNotFoundError):  # it has ended
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                found.add(str(entry.readlink()))
+    return found
 
 
 def test_last_numbers_of_a_renewed_worker_are_kept() -> None:

@@ -38,21 +38,36 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def accepts(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def children(pid: int) -> list[int]:
     with contextlib.suppress(FileNotFoundError):
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return []
 
 
-def popen(words: list[str], log: Path, terminal: int | None = None) -> subprocess.Popen[bytes]:
-    """``springtide gateway`` in a session of its own, which ``terminal`` controls."""
+def temporary(folder: Path) -> Path:
+    """Where the processes started with ``folder`` make their temporary files."""
+    return folder / "temporary"
+
+
+def popen(
+    words: list[str], folder: Path, *, terminal: int | None = None, nohup: bool = False
+) -> subprocess.Popen[bytes]:
+    """``springtide gateway`` in a session of its own, which ``terminal`` controls; it logs to ``folder``."""
     program = "import os, runpy, sys; {}sys.argv[0] = 'suite'; runpy.run_module('suite', run_name='__main__')"
     # A session leader's first terminal becomes its controlling one.
-    take = "os.close(os.open(os.ttyname(0), os.O_RDWR)); " if terminal is not None else ""
-    with log.open("wb") as output:
+    before = "os.close(os.open(os.ttyname(0), os.O_RDWR)); " if terminal is not None else ""
+    before += "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); " if nohup else ""
+    temporary(folder).mkdir()
+    with (folder / "log").open("wb") as output:
         return subprocess.Popen(
-            [sys.executable, "-c", program.format(take), "gateway", "--no-basic-auth", *words],
+            [sys.executable, "-c", program.format(before), "gateway", "--no-basic-auth", *words],
             cwd=ROOT,
+            env={**os.environ, "TMPDIR": str(temporary(folder))},
             stdin=subprocess.DEVNULL if terminal is None else terminal,
             stdout=output,
             stderr=output,
@@ -75,13 +90,19 @@ class Started:
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
+    def told(self, words: str) -> int:
+        """How many events say this."""
+        return sum(words in event["event"] for event in self.events())
+
     async def ended(self) -> int:
         return await asyncio.to_thread(self.process.wait)
 
 
 @contextlib.asynccontextmanager
-async def started(folder: Path, *, terminal: int | None = None) -> AsyncIterator[Started]:
-    """``springtide gateway --workers 2``, serving, in front of a replica that answers when it is told to."""
+async def started(
+    folder: Path, *, workers: int = 2, terminal: int | None = None, nohup: bool = False
+) -> AsyncIterator[Started]:
+    """``springtide gateway``, serving, in front of a replica that answers when it is told to."""
     suite: Started
 
     async def waits(conversation: Conversation) -> None:
@@ -98,13 +119,16 @@ async def started(folder: Path, *, terminal: int | None = None) -> AsyncIterator
     await provider.deploy(FunctionSpec(ref=ECHO, image="any"))
     api = build_provider(ProviderApiSettings(port=0), ProviderApiDeps(provider=provider, credentials=None))
     await api.start()
-    port, log = free_port(), folder / "log"
+    port = free_port()
     flags = {"--port": port, "--metrics-port": free_port(), "--provider-url": f"http://127.0.0.1:{api.port}"}
     words = [str(word) for flag in flags.items() for word in flag]
-    process = popen(["--workers", "2", "--grace", "5s", *words], log, terminal)
-    suite = Started(port, server, process, log)
+    process = popen(["--workers", str(workers), "--grace", "5s", *words], folder, terminal=terminal, nohup=nohup)
+    suite = Started(port, server, process, folder / "log")
     try:
-        await until(lambda: sum("serves" in event["event"] for event in suite.events()) == 2)
+        if workers == 1:
+            await until(lambda: accepts(port))
+        else:
+            await until(lambda: suite.told("serves") == workers)
         yield suite
     finally:
         process.kill()
@@ -179,14 +203,68 @@ def test_hang_up_renews_the_workers(tmp_path: Path) -> None:
     run(scenario())
 
 
-def test_hang_up_because_the_terminal_is_gone_ends_the_process(tmp_path: Path) -> None:
+def test_hang_up_of_one_worker_says_that_there_is_nothing_to_renew_and_the_process_goes_on(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with started(tmp_path, workers=1) as suite, client(suite.port) as caller:
+            await caller.send(get())
+            await suite.server.heads.acquire()
+            for count in (1, 2):
+                suite.process.send_signal(signal.SIGHUP)
+                await until(lambda count=count: suite.told("this gateway has none: it goes on") == count)
+            suite.go_on.set()
+
+            assert (await caller.answer()).body == b"late"
+            suite.process.terminate()
+            assert await suite.ended() == 0
+
+    run(scenario())
+
+
+WORKERS = pytest.mark.parametrize("workers", [pytest.param(1, id="one worker"), pytest.param(2, id="two workers")])
+
+
+@WORKERS
+def test_hang_up_because_the_terminal_is_gone_ends_the_process(tmp_path: Path, workers: int) -> None:
     async def scenario() -> None:
         ours, theirs = pty.openpty()
-        async with started(tmp_path, terminal=theirs) as suite:
+        async with started(tmp_path, workers=workers, terminal=theirs) as suite:
             os.close(theirs)
             os.close(ours)
 
             assert await suite.ended() == 0
+
+    run(scenario())
+
+
+def test_process_that_nohup_started_outlives_its_terminal_and_can_be_renewed(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        ours, theirs = pty.openpty()
+        async with started(tmp_path, terminal=theirs, nohup=True) as suite:
+            os.close(theirs)
+            os.close(ours)
+            await until(lambda: suite.told("the terminal is gone") == 1)
+            suite.process.send_signal(signal.SIGHUP)
+            await until(lambda: suite.told("serves") == 4)
+
+            suite.process.terminate()
+            assert await suite.ended() == 0
+
+    run(scenario())
+
+
+@WORKERS
+def test_processes_that_are_killed_leave_no_file_behind(tmp_path: Path, workers: int) -> None:
+    async def scenario() -> None:
+        async with started(tmp_path, workers=workers) as suite:
+            if workers > 1:
+                os.kill(suite.below()[-1], signal.SIGKILL)
+                await until(lambda: suite.told("serves") == workers + 1)
+            below = suite.below()
+            suite.process.kill()
+            for pid in (suite.process.pid, *below):
+                await gone(pid)
+
+            assert list(temporary(tmp_path).iterdir()) == []
 
     run(scenario())
 
@@ -196,7 +274,7 @@ def test_workers_say_which_they_are_in_the_masters_log(tmp_path: Path) -> None:
         async with started(tmp_path) as suite:
             _, first, _ = suite.below()
             os.kill(first, signal.SIGKILL)
-            await until(lambda: sum("serves" in event["event"] for event in suite.events()) == 3)
+            await until(lambda: suite.told("serves") == 3)
 
             ends = [event for event in suite.events() if event["event"] == "a gateway worker ended"]
             assert [(end["process"], end["why"]) for end in ends] == [(first, "SIGKILL")]
@@ -208,7 +286,7 @@ def test_one_worker_is_one_process(tmp_path: Path) -> None:
     async def scenario() -> None:
         port, metrics = free_port(), free_port()
         words = ["--port", str(port), "--metrics-port", str(metrics), "--provider-url", "http://127.0.0.1:1"]
-        process = popen(["--workers", "1", *words], tmp_path / "log")
+        process = popen(["--workers", "1", *words], tmp_path)
         try:
             async with httpx.AsyncClient() as http:
                 while True:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from pathlib import Path
 
 import httpx
 import pytest
@@ -45,19 +44,27 @@ def test_application_is_served_on_the_port_really_bound(app: object) -> None:
     asyncio.run(main())
 
 
-def test_unix_socket_is_for_its_owner_only_and_replaces_one_left_behind(tmp_path: Path) -> None:
-    path = tmp_path / "s"
-    path.write_text("left behind")
-
+def test_private_server_is_reached_by_its_own_process_while_it_serves() -> None:
     async def main() -> None:
-        server = AsgiServer(hello, name="test", uds=path)
+        server = AsgiServer(hello, name="test", private=True)
+        with pytest.raises(ConnectionRefusedError, match="test does not serve"):
+            await server.connect()
         await server.start()
-        async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(path))) as client:
-            answer = await client.get("http://x/y")
-        mode = path.stat().st_mode & 0o777
+        for path in ("/x", "/y"):
+            reader, writer = await asyncio.open_unix_connection(sock=await server.connect())
+            writer.write(b"GET %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % path.encode())
+            answer = await reader.read()
+            writer.close()
+            assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert answer.endswith(b"\r\n\r\n" + path.encode())
+        assert (server.port, repr(server)) == (0, "<AsgiServer test private serving>")
+        reader, writer = await asyncio.open_unix_connection(sock=await server.connect())
         await server.stop()
 
-        assert (answer.text, mode) == ("/y", 0o600)
+        assert await reader.read() == b""
+        writer.close()
+        with pytest.raises(ConnectionRefusedError, match="test does not serve"):
+            await server.connect()
 
     asyncio.run(main())
 

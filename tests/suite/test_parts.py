@@ -187,16 +187,16 @@ def test_holds_are_told_once_for_each_reason_and_changes_not_at_all() -> None:
     assert asyncio.run(story()) == ["too_young", "recently_active", "too_young", "no_data"]
 
 
-def test_hold_that_could_not_be_told_is_told_again_once_the_provider_is_back() -> None:
+def test_holds_that_could_not_be_told_wait_for_the_provider_to_be_back() -> None:
     async def story() -> list[str]:
         port = ports.free("127.0.0.1")
         async with reporting(port) as holds:
-            holds.record(decision(Reason.IN_FLIGHT))
+            holds.record(decision(Reason.WRITE_FAILED))
             await asyncio.sleep(2 * PAUSE_S)
+            holds.record(decision(Reason.IN_FLIGHT))
             async with provider(port) as url:
-                while not (reasons := await told(url)):
-                    holds.record(decision(Reason.IN_FLIGHT))
+                while not (reasons := await told(url)):  # noqa: ASYNC110 - told over HTTP
                     await asyncio.sleep(0.02)
                 return reasons
 
-    assert asyncio.run(story()) == ["in_flight"]
+    assert asyncio.run(story()) == ["write_failed", "in_flight"]
