@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,8 +134,9 @@ def test_error_in_a_callback_is_raised() -> None:
 
 
 def test_forwarded_request_that_was_not_sent_is_noticed() -> None:
-    replica = requests.Replica(Transport(Loop(), asyncio.Protocol()), requests.PLAIN)
-    replica.answered.append(b"POST something else")
+    with contextlib.closing(Loop()) as loop:
+        replica = requests.Replica(Transport(loop, asyncio.Protocol()), requests.PLAIN)
+        replica.answered.append(b"POST something else")
 
-    with pytest.raises(AssertionError, match="nobody asked for"):
-        requests._check_forwarded(GET, [replica])
+        with pytest.raises(AssertionError, match="nobody asked for"):
+            requests._check_forwarded(GET, [replica])
