@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -29,11 +30,12 @@ from console.streams import EventStream
 from console.view import Json
 from console.watch import Watch
 from runtime.basic_auth import App, Credentials, RequireBasicAuth
-from runtime.errors import BadInput, NotFound, SpringtideError, status_of
+from runtime.errors import AlreadyExists, BadInput, NotFound, SpringtideError, Unavailable, status_of
 from scaler.core.ports import Clock
 from scaler.core.vocabulary import FunctionRef
 
 OPEN_PATHS = ("/healthz", "/metrics")
+NO_PAGES = ("/ui/api/", "/ui/static/", "/ui/events")
 MOST_REQUEST_BYTES = 2 << 20
 MOST_SPARKS = 100
 MOST_DIGITS = 18
@@ -76,14 +78,13 @@ def application(parts: Parts, credentials: Credentials | None) -> App:
             Route("/ui/api/sparks", reads.sparks),
             Route("/ui/api/functions/{key}/history", reads.history),
             Route("/ui/api/functions/{key}/usage", reads.usage),
-            Route("/ui/api/functions/{key}/log", reads.log),
             Route("/ui/api/functions", acts.guarded(acts.deploy), methods=["POST", "PUT"]),
             Route("/ui/api/functions/{key}", acts.guarded(acts.remove), methods=["DELETE"]),
             Route("/ui/api/functions/{key}/scale", acts.guarded(acts.scale), methods=["POST"]),
             Route("/ui/api/functions/{key}/invoke", acts.guarded(acts.invoke), methods=["POST"]),
             Route("/ui", _to_the_start),
         ],
-        exception_handlers={SpringtideError: _explain, 404: reads.nowhere},
+        exception_handlers={SpringtideError: reads.failed, 404: reads.nowhere},
     )
     # Its redirects would name the host that the gateway knows us by, which is none for a browser.
     app.router.redirect_slashes = False
@@ -107,6 +108,12 @@ class _Reads:
             info = await self._described(request)
         except NotFound:
             return self._parts.pages.missing(request, f"There is no function {request.path_params['key']}.")
+        except Unavailable:
+            # Its page is wanted most when something is down: what the last list told of it has to do.
+            listed = self._parts.watch.functions.get(request.path_params["key"])
+            if listed is None:
+                raise
+            info = listed
         return self._parts.pages.function(request, info, long_history=self._parts.prometheus.configured)
 
     async def deploy(self, request: Request) -> Response:
@@ -133,6 +140,9 @@ class _Reads:
             source = streams.function_events(
                 parts.board, parts.feed, parts.decisions, parts.watch, key=key, after=after
             )
+            if "log" in asked:
+                log = streams.log_events(parts.api, parts.log_feed, FunctionRef.parse(key))
+                source = streams.joined(source, log)
         elif asked.get("page") == "system":
             source = streams.health_events(parts.probes, parts.feed, parts.about)
         else:
@@ -155,15 +165,17 @@ class _Reads:
         info = await self._described(request)
         return JSONResponse({"cpu": info.cpu_millicores, "memory": info.memory_bytes})
 
-    async def log(self, request: Request) -> Response:
-        self._parts.log_feed.admit()
-        ref = FunctionRef.parse(request.path_params["key"])
-        return EventStream(streams.log_events(self._parts.api, self._parts.log_feed, ref), self._parts.stopping)
-
     async def nowhere(self, request: Request, _: Exception) -> Response:
-        if request.url.path.startswith(("/ui/api/", "/ui/static/")):
+        if request.url.path.startswith(NO_PAGES):
             return PlainTextResponse("404 page not found", 404)
         return self._parts.pages.missing(request, "There is no such page.")
+
+    async def failed(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, SpringtideError)
+        status = 403 if isinstance(error, Forbidden) else status_of(error)
+        if not request.url.path.startswith(NO_PAGES):
+            return self._parts.pages.failed(request, str(error), status=status)
+        return PlainTextResponse(str(error), status, headers={"retry-after": "5"} if status in (429, 503) else None)
 
     async def _described(self, request: Request) -> FunctionInfo:
         return await self._parts.api.function(FunctionRef.parse(request.path_params["key"]))
@@ -183,11 +195,20 @@ class _Acts:
     async def deploy(self, request: Request) -> Response:
         value = await _json(request)
         made = deployments.deployment(value)
-        await self._parts.api.deploy(made, update=request.method == "PUT")
+        update = request.method == "PUT"
+        if not update:
+            await self._name_is_free(made)
+        await self._parts.api.deploy(made, update=update)
         self._parts.watch.look_soon()
-        namespace = {"namespace": made["namespace"]} if "namespace" in made else {}
-        ref = FunctionRef.parse(".".join((made["service"], *namespace.values())))
-        return JSONResponse({"key": str(ref)}, 202)
+        return JSONResponse({"key": str(deployments.ref_of(made))}, 202)
+
+    async def _name_is_free(self, made: Json) -> None:
+        """To the provider, deploying what is there changes it; nobody who fills in an empty form means that."""
+        with contextlib.suppress(NotFound, BadInput):  # What is no name is the provider's to explain.
+            await self._parts.api.function(ref := deployments.ref_of(made))
+            raise AlreadyExists(
+                f"name: there is a function {ref} already; change it on its own page, or remove it first"
+            )
 
     async def remove(self, request: Request) -> Response:
         await self._parts.api.remove(FunctionRef.parse(request.path_params["key"]))
@@ -224,12 +245,6 @@ async def _json(request: Request) -> Any:
         raise BadInput("the browser left before its request was whole") from error
     except (ValueError, RecursionError) as error:
         raise BadInput("the request is not JSON") from error
-
-
-async def _explain(_: Request, error: Exception) -> Response:
-    assert isinstance(error, SpringtideError)
-    status = 403 if isinstance(error, Forbidden) else status_of(error)
-    return PlainTextResponse(str(error), status, headers={"retry-after": "5"} if status in (429, 503) else None)
 
 
 def _number(text: str | None, most: int) -> int:

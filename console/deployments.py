@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from console.functions import HANDLER, FunctionInfo
 from runtime.errors import BadInput
 from scaler.core import policy
+from scaler.core.vocabulary import FunctionRef
 
 PYTHON_IMAGE, PROCESS_IMAGE = "springtide/python", "springtide/process"
 """Written where a form names no image: the wire asks for one, processes of this machine need none."""
 
 _SCALING = {"min": policy.MIN, "max": policy.MAX, "target": policy.TARGET, "zeroAfter": policy.ZERO_DURATION}
 """Fields of the form that are labels in truth."""
+
+FIELDS_OF_LABELS = {label: name for name, label in _SCALING.items()}
 
 _TEXT_FIELDS = ("name", "namespace", "image", "fprocess", "handler", "memory", "cpu", *_SCALING)
 
@@ -52,6 +56,11 @@ def deployment(value: Any) -> dict[str, Any]:
         "constraints": value.get("constraints") or [],
     }
     return {name: item for name, item in made.items() if item}
+
+
+def ref_of(made: Mapping[str, Any]) -> FunctionRef:
+    """What a deployment is the deployment of."""
+    return FunctionRef.parse(".".join(filter(None, (made["service"], made.get("namespace")))))
 
 
 def form(info: FunctionInfo) -> dict[str, Any]:

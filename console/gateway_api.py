@@ -162,9 +162,16 @@ def _explained(url: str) -> Iterator[None]:
     except (httpx.TimeoutException, TimeoutError) as error:
         raise Unavailable(f"{url} did not answer in time") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise Unavailable(f"{url} cannot be reached: {error or type(error).__name__}") from error
+        raise Unavailable(f"{url} cannot be reached: {why(error)}") from error
     except ValueError as error:
         raise Unavailable(f"{url} answered with something that is not JSON") from error
+
+
+def why(error: Exception) -> str:
+    """What went wrong with a request, in words: time-outs and broken connections bring none of their own."""
+    if isinstance(error, TimeoutError | httpx.TimeoutException):
+        return "not in time"
+    return str(error) or type(error).__name__
 
 
 def _items(value: Any) -> list[Any]:

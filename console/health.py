@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import httpx
 
-from console.gateway_api import GatewayApi
+from console.gateway_api import GatewayApi, why
 from console.prometheus import PrometheusHistory
 from console.settings import ConsoleSettings
 from runtime.errors import SpringtideError
@@ -90,9 +90,17 @@ class Probes:
     async def _gateway(self) -> Part:
         part = _Draft("Gateway", "answers calls, holds them while a function wakes", self._settings.gateway_url)
         try:
+            # Its start page, for /system and /healthz speak of the provider: a gateway without one still answers calls.
+            async with asyncio.timeout(self._settings.deadline_s):
+                answer = await self._get(f"{part.address}/")
+            if answer.is_server_error:
+                return part.down(f"answers {answer.status_code}; see the log gateway.log, and restart it")
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+            return part.down(f"does not answer ({why(error)}); see the log gateway.log, and restart it")
+        try:
             return part.up("answers", (await self._api.releases())[0])
-        except SpringtideError as error:
-            return part.down(f"{error}; see the log gateway.log, and restart it")
+        except SpringtideError:
+            return part.up("answers", "")
 
     async def _provider(self) -> Part:
         part = _Draft("Provider", "runs the functions", self._settings.provider_url)
@@ -120,7 +128,7 @@ class Probes:
                 (await self._get(f"{part.address}/healthz")).raise_for_status()
                 text = (await self._get(f"{part.address}/metrics")).text
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-            return part.down(f"does not answer ({error or type(error).__name__}): {consequence}")
+            return part.down(f"does not answer ({why(error)}): {consequence}")
         version = _VERSION.search(text)
         swept = _SWEEP.search(text)
         detail = "answers"
@@ -154,7 +162,7 @@ class Probes:
             response.raise_for_status()
             return part.up("answers", str(response.json()["versionInfo"]["version"]))
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, KeyError, TypeError, ValueError) as error:
-            return part.down(f"does not answer ({error or type(error).__name__}): no alert is delivered")
+            return part.down(f"does not answer ({why(error)}): no alert is delivered")
 
     async def _alerts(self) -> object:
         if not self._prometheus.configured:

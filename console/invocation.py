@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import httpx
 
+from console.gateway_api import why
 from console.view import PART_WORDS, Json
 from runtime.errors import BadInput, TooMany, Unavailable
 from scaler.core.ports import Clock
@@ -20,6 +21,9 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 MOST_BODY_BYTES = 1 << 20
 MOST_SHOWN_BYTES = 256 * 1024
 """Of an answer's body. The rest is not read: a page is no place for a download."""
+
+CLOSING_S = 0.5
+"""So long before a call's deadline its answer is taken as it is."""
 
 MOST_AT_ONCE = 20
 _TIMING = re.compile(r"([a-z-]+);dur=([0-9]+(?:\.[0-9]+)?)")
@@ -70,16 +74,16 @@ class Invoker:
             raise TooMany(f"{MOST_AT_ONCE} calls made by hand are under way already; wait for one to end")
         self._under_way += 1
         try:
-            async with asyncio.timeout(self._deadline_s):
-                return await self._invoke(ref, call)
+            async with asyncio.timeout(self._deadline_s) as deadline:
+                return await self._invoke(ref, call, until=deadline.when())
         except (TimeoutError, httpx.TimeoutException) as error:
             raise Unavailable(f"{ref.name} did not answer within {self._deadline_s:g} s") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unavailable(f"the call broke off: {error or type(error).__name__}") from error
+            raise Unavailable(f"the call broke off: {why(error)}") from error
         finally:
             self._under_way -= 1
 
-    async def _invoke(self, ref: FunctionRef, call: Call) -> Json:
+    async def _invoke(self, ref: FunctionRef, call: Call, *, until: float | None) -> Json:
         url = httpx.URL(self._url)
         target = f"{url.path.rstrip('/')}/function/{quote(str(ref), safe='')}{call.path}"
         content = call.body if call.body or call.method in ("POST", "PUT", "PATCH") else None
@@ -93,7 +97,8 @@ class Invoker:
             # As it was written: left to the library, dots in it would lead out of the function and into the gateway.
             extensions={"target": target.encode()},
         ) as response:
-            body, whole = await _shown(response)
+            body = bytearray()
+            broken = await _read(response, body, until=until)
             seconds = self._clock.now() - started
         return {
             "status": response.status_code,
@@ -101,9 +106,11 @@ class Invoker:
             "seconds": round(seconds, 6),
             "headers": [[name, value] for name, value in response.headers.multi_items()],
             "cold": cold_parts(response.headers),
+            "refused": "x-openfaas-internal" in response.headers,
             "bytes": len(body),
-            "whole": whole,
-            "text": _text(body),
+            "whole": not broken,
+            "broken": broken,
+            "text": _text(bytes(body), whole=not broken),
         }
 
 
@@ -128,21 +135,29 @@ def _encoded(field: str, value: Mapping[str, Any]) -> bytes:
         raise BadInput(f"{field}: is not text that can be sent") from error
 
 
-async def _shown(response: httpx.Response) -> tuple[bytes, bool]:
-    body = bytearray()
-    async for part in response.aiter_bytes():
-        body += part
-        if len(body) > MOST_SHOWN_BYTES:
-            return bytes(body[:MOST_SHOWN_BYTES]), False
-    return bytes(body), True
+async def _read(response: httpx.Response, body: bytearray, *, until: float | None) -> str:
+    """Fill ``body``; why it is not whole, if so. What came before an answer broke off is shown, too."""
+    try:
+        # What has come is worth more than that it took too long.
+        async with asyncio.timeout_at(None if until is None else until - CLOSING_S):
+            async for part in response.aiter_bytes():
+                body += part
+                if len(body) > MOST_SHOWN_BYTES:
+                    del body[MOST_SHOWN_BYTES:]
+                    return f"Only the first {MOST_SHOWN_BYTES // 1024} KiB are shown."
+    except (TimeoutError, httpx.TimeoutException):
+        return "It has not ended in time; this is what had come until then."
+    except httpx.HTTPError as error:
+        return f"It broke off after this: {why(error)}."
+    return ""
 
 
-def _text(body: bytes) -> str | None:
+def _text(body: bytes, *, whole: bool) -> str | None:
     """None for what is no text. A cut may have gone through a character."""
     try:
         return body.decode()
     except UnicodeDecodeError as error:
-        return body[: error.start].decode() if error.start >= len(body) - 3 and len(body) == MOST_SHOWN_BYTES else None
+        return None if whole or error.start < len(body) - 3 else body[: error.start].decode()
 
 
 def _headers(text: str) -> tuple[tuple[str, str], ...]:

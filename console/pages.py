@@ -72,7 +72,7 @@ class Pages:
 
     def deploy(self, request: Request, info: FunctionInfo | None, secrets: list[str]) -> HTMLResponse:
         form = deployments.form(info or EMPTY)
-        data = {"update": info is not None, "form": form}
+        data = {"update": info is not None, "form": form, "fields": deployments.FIELDS_OF_LABELS}
         return self._page(request, "deploy", data, info=info, form=form, secrets=secrets)
 
     async def system(self, request: Request, probes: Probes, about: Any) -> HTMLResponse:
@@ -80,6 +80,9 @@ class Pages:
 
     def missing(self, request: Request, what: str) -> HTMLResponse:
         return self._page(request, "missing", {}, status=404, what=what)
+
+    def failed(self, request: Request, why: str, *, status: int) -> HTMLResponse:
+        return self._page(request, "failed", {}, status=status, why=why)
 
     def _page(self, request: Request, name: str, data: Any, *, status: int = 200, **more: Any) -> HTMLResponse:
         response = HTMLResponse(status_code=status)

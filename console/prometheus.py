@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from console.gateway_api import why
 from runtime.errors import BadInput, Unavailable, Unsupported
 from scaler.core import catalogue
 
@@ -75,7 +76,7 @@ class PrometheusHistory:
             response.raise_for_status()
             return response.json()
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as error:
-            raise Unavailable(f"Prometheus at {self._url} cannot be asked: {error or type(error).__name__}") from error
+            raise Unavailable(f"Prometheus at {self._url} cannot be asked: {why(error)}") from error
 
 
 def _queries(function: str, window_s: int) -> dict[str, str]:

@@ -17,15 +17,20 @@ from console.gateway_api import GatewayApi
 from console.health import Probes
 from console.view import Json
 from console.watch import Watch
-from runtime.errors import SpringtideError, TooMany
+from runtime.errors import NotFound, SpringtideError, TooMany, Unsupported
 from scaler.core.vocabulary import FunctionRef
 
-HEARTBEAT_S = 15.0
+HEARTBEAT_S = 3.0
+"""Pages take a stream that says nothing three times as long for broken."""
+
+LOG_RETRY_S = 5.0
 LEAST_PAUSE_S = 0.2
 """Between two messages to one page, however much happens."""
 
 RETRY_MS = 2000
-HEARTBEAT = b": still here\n\n"
+HEARTBEAT = b"event: beat\ndata: 0\n\n"
+"""An event, for a comment is not told to scripts."""
+
 LOG_TAIL = 200
 MOST_LOG_CHARS = 8_000
 
@@ -100,6 +105,8 @@ class Board:
             del seen[key]
         seen.update((row["key"], row) for row in changed)
         fresh = view.freshness(self._watch, self._decisions)
+        if only is not None and not rows and fresh["known"]:
+            gone = [only]  # Told each time: a page that comes back would not hear of it otherwise.
         return {"at": self._watch.slot * self._watch.step_s, "rows": changed, "gone": gone, **fresh}
 
 
@@ -144,21 +151,58 @@ async def health_events(probes: Probes, feed: Feed, about: Callable[[], Json]) -
 
 
 async def log_events(api: GatewayApi, feed: Feed, ref: FunctionRef) -> AsyncGenerator[bytes, None]:
-    """One function's log as it is written; what ends it is told as the last event."""
-    with feed.reader():
-        lines = api.logs(ref, LOG_TAIL)
-        try:
-            yield f"retry: {RETRY_MS}\n\n".encode()
-            async for line in lines:
-                if isinstance(line, dict):
-                    text = str(line.get("text", "")).rstrip("\n")[:MOST_LOG_CHARS]
-                    shown = {"at": line.get("timestamp"), "instance": line.get("instance"), "text": text}
-                    yield message("line", shown)
-            yield message("ended", "The log ended.")
-        except SpringtideError as error:
-            yield message("ended", f"The log cannot be followed: {error}.")
-        finally:
-            await lines.aclose()
+    """One function's log as it is written, asked for again when it breaks; what ends it for good is the last event."""
+    try:
+        with feed.reader():
+            while True:
+                yield message("log", "begins")
+                why = "The log ended"
+                lines = api.logs(ref, LOG_TAIL)
+                try:
+                    async for line in lines:
+                        if isinstance(line, dict):
+                            yield _log_line(line)
+                except (NotFound, Unsupported):
+                    raise
+                except SpringtideError as error:
+                    why = f"The log cannot be followed: {error}"
+                finally:
+                    await lines.aclose()
+                yield message("broken", f"{why}. Trying again.")
+                await asyncio.sleep(LOG_RETRY_S)
+    except SpringtideError as error:
+        yield message("ended", f"The log cannot be followed: {error}.")
+
+
+async def joined(*sources: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """What each of them yields as it comes, until the first of them ends.
+
+    A browser has six connections to one address, so a page has one for everything.
+    """
+    first = sources[0]
+    reads = {asyncio.ensure_future(anext(source)): source for source in sources}
+    try:
+        while first in reads.values():
+            done, _ = await asyncio.wait(reads, return_when=asyncio.FIRST_COMPLETED)
+            for read in done:
+                source = reads.pop(read)
+                try:
+                    body = read.result()
+                except StopAsyncIteration:
+                    continue
+                reads[asyncio.ensure_future(anext(source))] = source
+                yield body
+    finally:
+        for read in reads:
+            read.cancel()
+        await asyncio.gather(*reads, return_exceptions=True)
+        for source in sources:
+            await source.aclose()
+
+
+def _log_line(line: Mapping[str, object]) -> bytes:
+    text = str(line.get("text", "")).rstrip("\n")[:MOST_LOG_CHARS]
+    return message("line", {"at": line.get("timestamp"), "instance": line.get("instance"), "text": text})
 
 
 def _cold(watch: Watch, key: str, after: int) -> list[Json]:

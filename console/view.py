@@ -17,6 +17,8 @@ Json = dict[str, Any]
 SPARK_SLOTS = 60
 """Points of the small charts: two minutes."""
 
+AGE_STEPS = (10, 30, 60, 300, 900, 3600)
+
 PART_WORDS = {
     "decided": "deciding",
     "accepted": "telling the provider",
@@ -117,7 +119,7 @@ def freshness(watch: Watch, decisions: Decisions) -> Json:
     fresh = watch.freshness()
     warning = None
     if fresh.stale:
-        age = "have not come yet" if fresh.numbers_age_s is None else f"are {fresh.numbers_age_s:.0f} s old"
+        age = "have not come yet" if fresh.numbers_age_s is None else f"are {_about(fresh.numbers_age_s)} old"
         warning = f"The gateway's numbers {age}: {fresh.numbers_problem or 'the gateway is slow to answer'}."
     elif fresh.list_problem is not None:
         warning = f"The list of functions may be out of date: {fresh.list_problem}."
@@ -129,6 +131,14 @@ def freshness(watch: Watch, decisions: Decisions) -> Json:
         "known": fresh.list_age_s is not None,
         "decisions": decisions.problem,
     }
+
+
+def _about(age_s: float) -> str:
+    """In steps: the sentence is read aloud each time that it changes."""
+    passed = [step for step in AGE_STEPS if age_s >= step]
+    if not passed:
+        return "a few seconds"
+    return f"over {passed[-1]} s" if passed[-1] < 60 else f"over {passed[-1] // 60} min"
 
 
 def _short(columns: dict[str, list[float | None]]) -> dict[str, list[float | None]]:

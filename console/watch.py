@@ -74,8 +74,7 @@ class Watch:
         self._numbers_problem: str | None = "not asked yet"
         self._list_at: float | None = None
         self._list_problem: str | None = "not asked yet"
-        self._list_due = True
-        self._look_soon = asyncio.Event()
+        self._numbers_soon, self._list_soon = asyncio.Event(), asyncio.Event()
         self._cold_number = 0
         self.step_s = step_s
         self.functions: Mapping[str, FunctionInfo] = {}
@@ -106,24 +105,36 @@ class Watch:
         return seen.now
 
     def look_soon(self) -> None:
-        """Somebody has just changed something: the next look at the list is now."""
-        self._look_soon.set()
+        """Somebody has just changed something: the next look is now."""
+        self._numbers_soon.set()
+        self._list_soon.set()
 
     async def run(self) -> None:
-        """For ever; one look a step, or fewer where a look takes long."""
+        """For ever. A provider that does not list its functions holds up none of the gateway's numbers."""
+        async with asyncio.TaskGroup() as looks:
+            looks.create_task(self._look_at_numbers(), name="look at the numbers")
+            looks.create_task(self._look_at_list(), name="look at the list")
+
+    async def _look_at_numbers(self) -> None:
+        """Once a step, or more rarely where a look takes long."""
         while True:
             wall, began = self._clock.wall(), self._clock.now()
             self.slot = int(wall / self.step_s)
-            await asyncio.gather(self._numbers(), self._list())
+            await self._numbers()
             self._changed()
             rest_s = REST_PER_LOOK * (self._clock.now() - began)
-            await self._until(max(rest_s, (self.slot + 1) * self.step_s - self._clock.wall()))
+            await _until(self._numbers_soon, max(rest_s, (self.slot + 1) * self.step_s - self._clock.wall()))
 
-    async def _until(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._look_soon.wait(), max(0.0, seconds))
-        except TimeoutError:
-            return
+    async def _look_at_list(self) -> None:
+        while True:
+            began = self._clock.now()
+            await self._list()
+            self._changed()
+            if self._list_problem is None:
+                await asyncio.sleep(REST_PER_LOOK * (self._clock.now() - began))
+                await _until(self._list_soon, LIST_EVERY_S)
+            else:
+                await _until(self._list_soon, self.step_s)
 
     async def _numbers(self) -> None:
         try:
@@ -147,7 +158,8 @@ class Watch:
         self.connected = scrape.connected
         at = self._clock.now()
         gone = self.seen.keys() - scrape.functions.keys()
-        self._list_due |= bool(gone) or len(scrape.functions) > len(self.seen)
+        if gone or len(scrape.functions) > len(self.seen):
+            self._list_soon.set()
         for key in gone:
             del self.seen[key]
         for key, counters in scrape.functions.items():
@@ -164,11 +176,6 @@ class Watch:
                 seen.cold.append((self._cold_number, replace(cold, at=self._clock.wall())))
 
     async def _list(self) -> None:
-        old = self._list_at is None or self._clock.now() - self._list_at >= LIST_EVERY_S
-        if not (old or self._list_due or self._look_soon.is_set()):
-            return
-        self._look_soon.clear()
-        self._list_due = False
         try:
             listed = await self._api.functions()
         except Unavailable as error:
@@ -178,3 +185,14 @@ class Watch:
         else:
             self._list_at, self._list_problem = self._clock.now(), None
             self.functions = {info.key: info for info in sorted(listed, key=lambda info: info.ref)}
+
+
+async def _until(soon: asyncio.Event, seconds: float) -> None:
+    """Wait so long, or until asked to look sooner."""
+    # Not wait_for: before Python 3.12 it forgets that it was cancelled when it is asked at that very moment.
+    try:
+        async with asyncio.timeout(max(0.0, seconds)):
+            await soon.wait()
+    except TimeoutError:
+        return
+    soon.clear()

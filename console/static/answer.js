@@ -17,16 +17,18 @@ export const coldPart = (parts) => {
 };
 
 /** @param {any} answer @returns {Element[]} */
-export const answerOf = ({ status, statusText, seconds, headers, cold, bytes: size, whole, text }) => {
+export const answerOf = ({ status, statusText, seconds, headers, cold, refused, bytes: size, broken, text }) => {
   const state = status >= 500 ? "problem" : status >= 400 ? "pending" : "ready";
   const head = make(
     "div",
     { class: "head" },
     make("span", { class: "state", "data-state": state, id: "status" }, `${status} ${statusText}`),
+    " ",
     make("span", {}, `in ${duration(seconds)}`),
+    " ",
     cold
       ? make("span", { class: "state", "data-state": "cold", id: "cold" }, `Cold: held for ${duration(cold.seconds)}`)
-      : make("span", { class: "quiet", id: "cold" }, "warm"),
+      : make("span", { class: "quiet", id: "cold" }, refused ? "said by the gateway, not by the function" : "warm"),
   );
   const table = make("dl", { class: "pairs mono" });
   for (const [name, value] of headers) table.append(make("dt", {}, name), make("dd", {}, value));
@@ -36,7 +38,7 @@ export const answerOf = ({ status, statusText, seconds, headers, cold, bytes: si
       : text === ""
         ? make("p", { class: "quiet" }, "The body is empty.")
         : make("pre", { tabindex: "0", role: "region", "aria-label": "Body of the answer", id: "answer-body" }, text);
-  const more = whole ? null : make("p", { class: "quiet small" }, `Only the first ${bytes(size)} are shown.`);
+  const more = broken ? make("p", { class: "quiet small", id: "broken" }, broken) : null;
   const details = make("details", {}, make("summary", {}, `${headers.length} headers`), table);
   return [head, ...(cold ? coldPart(cold.parts) : []), shown, more, details].filter(Boolean);
 };

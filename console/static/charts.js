@@ -30,11 +30,13 @@ const withGaps = (list) =>
   });
 const INVISIBLE = { color: "transparent", lineColor: "transparent", topColor: "transparent", bottomColor: "transparent" };
 
-const zeroBased = (least) => (original) => {
+const zeroBased = (least, above = 0) => (original) => {
   const known = original();
   const highest = Math.max(least, known?.priceRange?.maxValue ?? 0);
-  return { priceRange: { minValue: 0, maxValue: highest } };
+  return { priceRange: { minValue: 0, maxValue: highest }, margins: { above, below: 0 } };
 };
+/** Pixels above the highest line, so that the marks of decisions are whole there, too. */
+const MARKS = 16;
 
 /**
  * A chart the size of a word.
@@ -91,10 +93,10 @@ export const inWords = (values, format) => {
 /**
  * A chart with axes, a legend that follows the pointer, and its numbers as text and as a table.
  * @param {HTMLElement} figure
- * @param {{title: string, format: (value: number | null) => string, least: number, whole?: boolean,
+ * @param {{title: string, format: (value: number | null) => string, least: number, whole?: boolean, marked?: boolean,
  *   lines: {key: string, label: string, ink: string, dashed?: boolean, steps?: boolean, area?: boolean}[]}} look
  */
-export const panel = (figure, { title, format, least, whole = false, lines }) => {
+export const panel = (figure, { title, format, least, whole = false, marked = false, lines }) => {
   const canvas = make("div", { class: "canvas", role: "img" });
   const summary = make("p", { class: "summary" });
   const legend = make("ul", { class: "legend" });
@@ -143,7 +145,7 @@ export const panel = (figure, { title, format, least, whole = false, lines }) =>
       priceLineVisible: false,
       lastValueVisible: false,
       priceFormat: { type: "custom", formatter: format, minMove: whole ? 1 : 0.0001 },
-      autoscaleInfoProvider: zeroBased(least),
+      autoscaleInfoProvider: zeroBased(least, marked ? MARKS : 0),
     }),
   );
   const markers = chart && library.createSeriesMarkers(series[0], []);

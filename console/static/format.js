@@ -58,5 +58,12 @@ export const exact = (at) => new Date(at * 1000).toLocaleString(undefined, { dat
 export const clock = (at, seconds = false) =>
   new Date(at * 1000).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...(seconds && { second: "2-digit" }) });
 
+/** The clock that all times are told by. */
+export const zone = () => {
+  const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+  const offset = new Date().toLocaleTimeString("en", { timeZoneName: "shortOffset" }).split(" ").at(-1);
+  return timeZone === offset || timeZone === "UTC" ? "UTC" : `${timeZone} (${offset})`;
+};
+
 /** @param {number} at seconds since the epoch */
 export const day = (at) => new Date(at * 1000).toLocaleDateString(undefined, { day: "numeric", month: "short" });

@@ -5,8 +5,8 @@ import { panel } from "./charts.js";
 import { answerOf, coldPart } from "./answer.js";
 import { bytes, count, duration, rate, replicas } from "./format.js";
 import { follow } from "./live.js";
-import { followLog } from "./log.js";
-import { data, find, make, say, setText, timeOf, warn } from "./shell.js";
+import { logView } from "./log.js";
+import { data, find, make, markField, say, setText, timeOf, unmark, warn } from "./shell.js";
 import { Timeline } from "./timeline.js";
 
 const { key } = data;
@@ -16,7 +16,7 @@ const SPANS = { live: "the last 15 minutes", "1h": "the last hour", "6h": "the l
 
 const charts = {
   replicas: panel(find("#chart-replicas"), {
-    title: "Replicas", format: count, least: 2, whole: true,
+    title: "Replicas", format: count, least: 2, whole: true, marked: true,
     lines: [
       { key: "desired", label: "wanted", ink: "chart-2", dashed: true, steps: true },
       { key: "ready", label: "ready", ink: "chart-1", steps: true, area: true },
@@ -49,7 +49,7 @@ const draw = () => {
 };
 
 const grow = (at) => {
-  if (range !== "live" || !row || at <= history.until) return;
+  if (range !== "live" || !row || removed || at <= history.until) return;
   const most = Math.round(900 / data.step);
   const missed = Math.max(0, Math.round((at - history.until) / data.step) - 1);
   for (const [column, name] of Object.entries(VALUES)) {
@@ -97,18 +97,45 @@ const sentence = ({ state, ready, desired, problem, held }) => {
   return sentences[state] + waiting;
 };
 
+// The number to scale to begins at what is wanted now, whoever changed that last, until somebody writes another one.
+const wanted = find("#replicas");
+let edited = false;
+/** @type {number | null} */
+let asked = null;
+const showWanted = ({ desired }) => {
+  if (asked !== null && asked === desired) {
+    edited = false;
+    asked = null;
+  }
+  if (!edited && desired != null) wanted.value = String(desired);
+};
+
 const showRow = (next) => {
   row = next;
+  showWanted(row);
   const state = find("#state");
   state.dataset.state = row.state;
   setText(state, row.stateText);
   setText(find("#say"), sentence(row));
 };
 
+let removed = false;
+const showRemoved = () => {
+  removed = true;
+  const state = find("#state");
+  state.dataset.state = "absent";
+  setText(state, "Removed");
+  setText(find("#say"), "It is not there any more; what is shown is the last that was known of it.");
+};
+
 const tick = ({ at, rows, gone, warning, decisions }) => {
-  if (rows.length) showRow(rows[0]);
-  if (gone.length) warn("This function was removed.");
-  else warn(warning);
+  if (rows.length) {
+    removed = false;
+    showRow(rows[0]);
+  }
+  // Of one that was deployed a moment ago nothing has been told yet, either.
+  if (gone.length && row) showRemoved();
+  warn(removed ? "This function was removed." : warning);
   const problem = find("#decisions-problem");
   problem.hidden = !decisions;
   setText(problem, decisions ? `New decisions do not come in: ${decisions}.` : "");
@@ -144,20 +171,26 @@ const cold = (list) => {
 const attempt = async (form, problem, work) => {
   const button = form.querySelector("[type=submit], .danger");
   problem.hidden = true;
+  unmark(form);
   button.disabled = true;
   try {
     await work();
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
+    const fields = error.problems.map((text) => markField(form, text));
     problem.textContent = error.message;
-    problem.hidden = false;
+    problem.hidden = fields.every(Boolean);
+    fields.find(Boolean)?.focus();
   } finally {
     button.disabled = false;
   }
 };
 
-const wanted = find("#replicas");
-const step = (by) => (wanted.value = String(Math.max(0, (Number.parseInt(wanted.value, 10) || 0) + by)));
+const step = (by) => {
+  edited = true;
+  wanted.value = String(Math.max(0, (Number.parseInt(wanted.value, 10) || 0) + by));
+};
+wanted.addEventListener("input", () => (edited = true));
 find("#fewer").addEventListener("click", () => step(-1));
 find("#more").addEventListener("click", () => step(1));
 find("#scale").addEventListener("submit", (event) => {
@@ -165,6 +198,7 @@ find("#scale").addEventListener("submit", (event) => {
   attempt(event.target, find("#scale-problem"), async () => {
     const number = Number.parseInt(wanted.value, 10);
     await act("POST", functionUrl(key, "/scale"), { replicas: number });
+    asked = number;
     say(number === 0 ? "Put to sleep." : `Asked for ${number} ${number === 1 ? "replica" : "replicas"}.`);
   });
 });
@@ -175,10 +209,13 @@ invoke.addEventListener("submit", (event) => {
   const answer = find("#answer");
   attempt(invoke, find("#invoke-problem"), async () => {
     answer.replaceChildren(make("p", { class: "quiet" }, "Waiting for the answer …"));
+    setText(find("#answer-said"), "Waiting for the answer");
     answer.hidden = false;
     try {
       const value = await act("POST", functionUrl(key, "/invoke"), Object.fromEntries(new FormData(invoke)));
       answer.replaceChildren(...answerOf(value));
+      // Only this is read aloud: a body may be a quarter of a megabyte.
+      setText(find("#answer-said"), find(".head", answer).textContent);
     } catch (error) {
       answer.hidden = true;
       throw error;
@@ -199,7 +236,7 @@ find("#yes").addEventListener("click", () =>
 );
 
 const usage = async () => {
-  if (document.hidden) return;
+  if (document.hidden || removed) return;
   const { cpu, memory } = await get(functionUrl(key, "/usage")).catch(() => ({}));
   setText(find("#cpu"), cpu == null ? "–" : `${(cpu / 1000).toFixed(2)} of a core`);
   setText(find("#memory"), bytes(memory));
@@ -212,7 +249,11 @@ tick(data.tick);
 if (!row) setText(find("#say"), "Waiting for its numbers …");
 decided(data.decisions);
 cold(data.cold);
-follow(() => `/ui/events?function=${encodeURIComponent(key)}&after=${after}`, { tick, decisions: decided, cold });
-followLog(key);
+const log = logView(() => stream.reopen());
+const stream = follow(
+  () => `/ui/events?function=${encodeURIComponent(key)}&after=${after}${log.wanted() ? "&log=true" : ""}`,
+  { tick, decisions: decided, cold, ...log.handlers },
+  log.onState,
+);
 usage();
 setInterval(usage, 10_000);

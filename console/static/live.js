@@ -3,21 +3,22 @@
 import { showLive } from "./shell.js";
 
 const RETRY_MS = 3000;
+/** The server says something every three seconds, if only that it is there. */
+const SILENCE_MS = 10_000;
 
 /**
  * Opens a stream while the page is visible, and again when it breaks.
  * @param {() => string} url asked anew at each opening, so that it can say what was seen already
  * @param {Record<string, (value: any) => void>} handlers by name of the event
- * @param {{indicator?: boolean, onState?: (state: string) => void}} [options]
- * @returns {{stop: () => void}}
+ * @param {(state: "on" | "off" | "wait") => void} [onState]
+ * @returns {{reopen: () => void}}
  */
-export const follow = (url, handlers, { indicator = true, onState = () => {} } = {}) => {
+export const follow = (url, handlers, onState = () => {}) => {
   /** @type {EventSource | null} */
   let source = null;
   let timer = 0;
-  let stopped = false;
   const show = (state) => {
-    if (indicator) showLive(state);
+    showLive(state);
     onState(state);
   };
   const close = () => {
@@ -25,19 +26,34 @@ export const follow = (url, handlers, { indicator = true, onState = () => {} } =
     source?.close();
     source = null;
   };
+  const lost = () => {
+    // A browser gives up on a refusal; we do not: the server may be back in a moment.
+    show("off");
+    close();
+    timer = setTimeout(open, RETRY_MS);
+  };
+  const heard = () => {
+    // A connection that leads nowhere any more breaks only after minutes.
+    clearTimeout(timer);
+    timer = setTimeout(lost, SILENCE_MS);
+  };
   const open = () => {
-    if (stopped || source || document.hidden) return;
+    if (source || document.hidden) return;
+    clearTimeout(timer);
     show("wait");
     source = new EventSource(url());
-    source.onopen = () => show("on");
-    source.onerror = () => {
-      // A browser gives up on a refusal; we do not: the server may be back in a moment.
-      show("off");
-      close();
-      timer = setTimeout(open, RETRY_MS);
+    heard();
+    source.onopen = () => {
+      show("on");
+      heard();
     };
+    source.onerror = lost;
+    source.addEventListener("beat", heard);
     for (const [name, handle] of Object.entries(handlers)) {
-      source.addEventListener(name, (event) => handle(JSON.parse(event.data)));
+      source.addEventListener(name, (event) => {
+        heard();
+        handle(JSON.parse(event.data));
+      });
     }
   };
   const visibility = () => (document.hidden ? close() : open());
@@ -46,10 +62,9 @@ export const follow = (url, handlers, { indicator = true, onState = () => {} } =
   addEventListener("pageshow", open);
   open();
   return {
-    stop: () => {
-      stopped = true;
+    reopen: () => {
       close();
-      document.removeEventListener("visibilitychange", visibility);
+      open();
     },
   };
 };

@@ -1,6 +1,6 @@
 // What every page has: its first data, the theme button, times that grow older, the banner, the one-line messages.
 
-import { ago, exact } from "./format.js";
+import { ago, exact, zone } from "./format.js";
 
 /** @type {any} the data the page came with */
 export const data = JSON.parse(document.getElementById("data")?.textContent ?? "{}");
@@ -45,6 +45,32 @@ export const warn = (text) => {
   setText(banner, text ?? "");
 };
 
+/**
+ * Marks the field that a problem names at its beginning, and says the problem beside it.
+ * @param {HTMLFormElement} form @param {string} problem @param {Record<string, string>} [fields] other names of fields
+ * @returns {HTMLElement | null} the field
+ */
+export const markField = (form, problem, fields = {}) => {
+  const name = problem.match(/^[\w.-]+/)?.[0] ?? "";
+  const input = form.elements?.namedItem(fields[name] ?? name);
+  if (!(input instanceof HTMLElement) || !input.name) return null;
+  const id = `${input.id}-problem`;
+  const beside = document.getElementById(id) ?? make("span", { class: "wrong", id });
+  beside.append(make("span", {}, problem));
+  if (!beside.isConnected) {
+    input.closest(".field, .check").append(beside);
+    input.setAttribute("aria-describedby", [input.getAttribute("aria-describedby"), id].filter(Boolean).join(" "));
+  }
+  input.setAttribute("aria-invalid", "true");
+  return input;
+};
+
+/** @param {HTMLFormElement} form takes back what `markField` did */
+export const unmark = (form) => {
+  for (const beside of form.querySelectorAll(".wrong")) beside.replaceChildren();
+  for (const input of form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
+};
+
 let toastTimer = 0;
 /** @param {string} text said once, to eyes and ears */
 export const say = (text) => {
@@ -63,6 +89,8 @@ export const showLive = (state) => {
   setText(find("span", live), text);
   live.title = text;
 };
+
+setText(find("#zone"), `Times: ${zone()}`);
 
 const button = find("#theme");
 const showTheme = () => {

@@ -24,6 +24,7 @@ FUNCTIONS = {
     "greet": ('print("greeted", flush=True)', 200, "Hello"),
     "broken": ("pass", 500, "it broke"),
     "busy": ("time.sleep(0.02)", 200, "ok"),
+    "chatty": ('print("\\n".join(f"line {number}" for number in range(5000)), flush=True)', 200, "said"),
 }
 """By name: what each does, and what it answers with."""
 
@@ -71,7 +72,7 @@ def open_page(browser: Browser, suite: Running) -> OpenPage:
 
     @contextmanager
     def opened(
-        path: str, *, narrow: bool = False, dark: bool = False, expected: tuple[str, ...] = ()
+        path: str, *, narrow: bool = False, dark: bool = False, expected: tuple[str, ...] = (), zone: str = "UTC"
     ) -> Iterator[Page]:
         wrong: list[str] = []
         host = urlsplit(suite.gateway).netloc
@@ -81,6 +82,7 @@ def open_page(browser: Browser, suite: Running) -> OpenPage:
             viewport=NARROW if narrow else WIDE,  # type: ignore[arg-type]  # its TypedDict is not exported
             color_scheme="dark" if dark else "light",
             http_credentials={"username": user.user, "password": user.password},
+            timezone_id=zone,
         )
         page = context.new_page()
         page.set_default_timeout(30_000)

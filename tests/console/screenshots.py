@@ -1,24 +1,34 @@
 """Takes the pictures in docs/screenshots: every page, light and dark, wide and narrow, of a suite that is at work.
 
-    python -m tests.console.screenshots
+    python -m tests.console.screenshots        # of each page
+    python -m tests.console.screenshots demo   # of the function of `springtide demo`, its whole story decided
 
-They are made small by pngquant where that is on PATH.
+The second shows the folder of the sample that it runs: take it from a clone whose place everybody may see. All are made
+small by pngquant where that is on PATH.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
+import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from scaler.core.vocabulary import Decision
 from suite import browser as browsers
+from suite.demo.story import FAST, Story
+from suite.demo.timeline import Timeline
 from suite.tools import Missing
 from tests.console.conftest import NARROW, ROOT, WIDE, load
 from tests.e2e.conftest import Running, running
@@ -52,16 +62,24 @@ def main() -> None:
         playwright = stack.enter_context(sync_playwright())
         chromium = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         stack.callback(chromium.close)
-        deploy(suite, folder)
-        with load(suite, "checkout", 55), load(suite, "resize", 8):
-            end = time.monotonic() + LOADED_S
-            while time.monotonic() < end:
-                httpx.get(f"{suite.gateway}/function/greet", timeout=30)
-                time.sleep(20)
-            for theme in ("light", "dark"):
-                for width in ("wide", "narrow"):
-                    take(chromium, suite, theme, width)
-    shrink()
+        if sys.argv[1:] == ["demo"]:
+            shrink([take_demo(chromium, suite)])
+        else:
+            shrink(take_pages(chromium, suite, folder))
+
+
+def take_pages(chromium: Browser, suite: Running, folder: Path) -> list[Path]:
+    deploy(suite, folder)
+    pictures = []
+    with load(suite, "checkout", 55), load(suite, "resize", 8):
+        end = time.monotonic() + LOADED_S
+        while time.monotonic() < end:
+            httpx.get(f"{suite.gateway}/function/greet", timeout=30)
+            time.sleep(20)
+        for theme in ("light", "dark"):
+            for width in ("wide", "narrow"):
+                pictures += take(chromium, suite, theme, width)
+    return pictures
 
 
 def deploy(suite: Running, folder: Path) -> None:
@@ -77,28 +95,83 @@ def deploy(suite: Running, folder: Path) -> None:
         client.post("/system/functions", json=body)
 
 
-def take(chromium: Browser, suite: Running, theme: str, width: str) -> None:
+def take(chromium: Browser, suite: Running, theme: str, width: str) -> list[Path]:
+    size = WIDE if width == "wide" else NARROW
+    pictures = []
+    with viewed(chromium, suite, theme, size) as page:
+        for name, path in PAGES.items():
+            page.goto(path)
+            if name == "cold-start":
+                invoke(page)
+            pictures.append(photograph(page, f"{name}-{theme}-{width}", size))
+    return pictures
+
+
+@dataclass
+class Spectator:
+    """Follows the demo as its own timeline does, and lets it end only when its picture has been taken."""
+
+    timeline: Timeline
+    last: str = "cold_call"
+    function: str = ""
+    deployed: threading.Event = field(default_factory=threading.Event)
+    over: threading.Event = field(default_factory=threading.Event)
+    taken: threading.Event = field(default_factory=threading.Event)
+
+    def decided(self, decision: Decision) -> None:
+        self.timeline.decided(decision)
+
+    def happened(self, at: float, function: str, *, replicas: int, reason: str, detail: str) -> None:
+        self.timeline.happened(at, function, replicas=replicas, reason=reason, detail=detail)
+        self.function = function
+        self.deployed.set()
+        if reason == self.last:
+            self.over.set()
+            self.taken.wait(60)
+
+
+def take_demo(chromium: Browser, suite: Running) -> Path:
+    spectator = Spectator(Timeline(began=time.time(), as_json=False))
+    story = Story(suite.gateway, suite.credentials, FAST, spectator)  # type: ignore[arg-type]  # it tells a Timeline only
+    playing = threading.Thread(target=lambda: asyncio.run(story.play()))
+    playing.start()
+    try:
+        assert spectator.deployed.wait(60), "the demo deployed nothing"
+        with viewed(chromium, suite, "light", WIDE) as page:
+            page.goto(f"/ui/functions/{spectator.function}")
+            assert spectator.over.wait(240), "the demo came to no end"
+            expect(page.locator("#colds > li")).to_have_count(1)
+            # On the page the list scrolls; on the picture it is whole.
+            page.evaluate("document.getElementById('timeline').style.maxHeight = 'none'")
+            return photograph(page, "demo-light-wide", WIDE)
+    finally:
+        spectator.taken.set()
+        playing.join()
+
+
+@contextmanager
+def viewed(chromium: Browser, suite: Running, theme: str, size: dict[str, int]) -> Iterator[Page]:
     user = suite.credentials
     context = chromium.new_context(
         base_url=suite.gateway,
-        viewport=WIDE if width == "wide" else NARROW,  # type: ignore[arg-type]  # its TypedDict is not exported
+        viewport=size,  # type: ignore[arg-type]  # its TypedDict is not exported
         color_scheme=theme,  # type: ignore[arg-type]  # one of two words
         http_credentials={"username": user.user, "password": user.password},
     )
-    page = context.new_page()
-    for name, path in PAGES.items():
-        page.goto(path)
-        if name == "cold-start":
-            invoke(page)
-        size = WIDE if width == "wide" else NARROW
-        page.set_viewport_size({"width": size["width"], "height": size["height"]})
-        height = page.evaluate("document.documentElement.scrollHeight")
-        page.set_viewport_size({"width": size["width"], "height": max(height, size["height"])})
-        # Charts are made when they come into sight, and fill from a stream and a request: a moment later all are there.
-        page.wait_for_timeout(3000)
-        page.mouse.move(0, 0)
-        page.screenshot(path=FOLDER / f"{name}-{theme}-{width}.png", full_page=True, animations="disabled")
+    yield context.new_page()
     context.close()
+
+
+def photograph(page: Page, name: str, size: dict[str, int]) -> Path:
+    page.set_viewport_size({"width": size["width"], "height": size["height"]})
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size({"width": size["width"], "height": max(height, size["height"])})
+    # Charts are made when they come into sight, and fill from a stream and a request: a moment later all are there.
+    page.wait_for_timeout(3000)
+    page.mouse.move(0, 0)
+    picture = FOLDER / f"{name}.png"
+    page.screenshot(path=picture, full_page=True, animations="disabled")
+    return picture
 
 
 def invoke(page: Page) -> None:
@@ -108,11 +181,11 @@ def invoke(page: Page) -> None:
     page.evaluate("document.activeElement.blur()")
 
 
-def shrink() -> None:
+def shrink(pictures: list[Path]) -> None:
     pngquant = shutil.which("pngquant")
     if pngquant is not None:
-        pictures = [str(path) for path in FOLDER.glob("*.png")]
-        subprocess.run([pngquant, "--force", "--ext", ".png", "--quality", "70-95", *pictures], check=True)
+        named = [str(path) for path in pictures]
+        subprocess.run([pngquant, "--force", "--ext", ".png", "--quality", "70-95", *named], check=True)
 
 
 if __name__ == "__main__":

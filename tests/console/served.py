@@ -24,6 +24,7 @@ from provider.memory import MemoryProvider
 from provider.spec import FunctionSpec
 from runtime.basic_auth import Credentials
 from runtime.clock import SystemClock
+from runtime.service import Service
 from scaler.core.vocabulary import FunctionRef
 from scaler.endpoint_stream import Endpoint
 from suite import ports
@@ -34,7 +35,10 @@ TOKEN = re.compile(r'name="console-token" content="([^"]+)"')
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A function: ``/fail`` answers 500, ``/big`` half a megabyte, ``/bytes`` no text, else what it was asked."""
+    """A function: ``/fail`` answers 500, ``/big`` half a megabyte, ``/bytes`` no text, else what it was asked.
+
+    ``/stalls`` says half of its answer and no more, ``/breaks`` leaves after half of it.
+    """
     head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
     body = await reader.readexactly(int(headers.get("content-length", 0)))
@@ -44,8 +48,12 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         "/big": b"x" * 500_000,
         "/bytes": b"\xff\xfe\x00",
     }.get(target, f"{method} {target} {headers.get('x-test')} {headers.get('authorization')} ".encode() + body)
-    writer.write(f"HTTP/1.1 {status} Said\r\nContent-Length: {len(told)}\r\nConnection: close\r\n\r\n".encode() + told)
+    half = len(told) if target in ("/stalls", "/breaks") else 0
+    length = len(told) + half
+    writer.write(f"HTTP/1.1 {status} Said\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n".encode() + told)
     await writer.drain()
+    if target == "/stalls":
+        await reader.read()
     writer.close()
 
 
@@ -54,6 +62,7 @@ class World:
     provider: MemoryProvider
     gateway: gateway.Gateway
     console: Console
+    provider_api: Service
     http: httpx.AsyncClient
     """To the gateway, with credentials."""
 
@@ -129,4 +138,4 @@ async def world(*, credentials: Credentials | None = CREDENTIALS, **settings: An
         http = await stack.enter_async_context(
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{door.port}", auth=auth, timeout=DEADLINE_S)
         )
-        yield World(memory, door, console, http)
+        yield World(memory, door, console, api, http)

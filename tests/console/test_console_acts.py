@@ -42,6 +42,20 @@ def test_deploy_form_becomes_a_function() -> None:
     asyncio.run(story())
 
 
+def test_form_for_a_new_function_does_not_overwrite_one_that_is_there() -> None:
+    async def story() -> None:
+        async with world() as here:
+            await here.deploy("greet", team="blue")
+            for namespace in ("", "openfaas-fn"):
+                form = {"name": "greet", "image": "other", "namespace": namespace}
+                answer = await here.http.post("/ui/api/functions", json=form, headers=await here.token())
+                assert answer.status_code == 409
+                assert answer.text.startswith(f"name: there is a function {KEY} already; ")
+            assert (await here.provider.status(GREET)).spec.image == "any"
+
+    asyncio.run(story())
+
+
 def test_change_keeps_what_the_form_shows() -> None:
     async def story() -> None:
         async with world() as here:
@@ -128,11 +142,21 @@ def test_invocation_shows_answer_time_and_whether_it_was_cold() -> None:
         pytest.param("/fail", {"status": 500}, id="a failure is an answer"),
         pytest.param("/big", {"status": 200, "whole": False, "bytes": 256 * 1024}, id="a large body is cut"),
         pytest.param("/bytes", {"status": 200, "whole": True, "bytes": 3, "text": None}, id="a body that is no text"),
+        pytest.param(
+            "/stalls",
+            {
+                "whole": False,
+                "text": "POST /stalls None None ",
+                "broken": "It has not ended in time; this is what had come until then.",
+            },
+            id="an answer without an end",
+        ),
+        pytest.param("/breaks", {"whole": False, "text": "POST /breaks None None "}, id="an answer that breaks off"),
     ],
 )
 def test_invocation_of_any_kind_of_answer(path: str, expected: dict[str, object]) -> None:
     async def story() -> None:
-        async with world() as here:
+        async with world(invoke_deadline_s=2.0) as here:
             await here.deploy("greet")
             url = f"/ui/api/functions/{KEY}/invoke"
             answer = await here.http.post(url, json={"path": path}, headers=await here.token())

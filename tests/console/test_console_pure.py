@@ -165,3 +165,31 @@ def test_gateway_whose_numbers_take_long_is_asked_more_rarely(takes_s: float, lo
 
     assert EPOCH % 2.0 == 0.0
     assert asked == pytest.approx(looks_at)
+
+
+def test_list_that_does_not_come_holds_up_no_numbers() -> None:
+    loop = VirtualTimeLoop()
+    numbers: list[float] = []
+    lists: list[float] = []
+
+    class Gateway:
+        async def metrics(self, _: str) -> str:
+            numbers.append(loop.time())
+            raise Unavailable("no matter")
+
+        async def functions(self) -> list[object]:
+            lists.append(loop.time())
+            await asyncio.sleep(5.0)
+            raise Unavailable("the provider is away")
+
+    async def story() -> None:
+        api = cast("GatewayApi", Gateway())
+        watch = Watch(api, ["http://127.0.0.1:1/metrics"], step_s=2.0, clock=loop.clock, changed=lambda: None)
+        looking = asyncio.create_task(watch.run())
+        await asyncio.sleep(9.0)
+        looking.cancel()
+
+    run_virtual(story(), loop)
+
+    assert numbers == pytest.approx([0.0, 2.0, 4.0, 6.0, 8.0])
+    assert lists == pytest.approx([0.0, 7.0])

@@ -11,12 +11,16 @@ from typing import Any
 import httpx
 import pytest
 
+from console import streams
+from console.feed import Feed
+from console.gateway_api import GatewayApi, why
 from scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
 from scaler.provider_client import ProviderClient
 from tests.console.served import CREDENTIALS, World, world
 
 PAGES = ("/ui/", "/ui/deploy", "/ui/system", "/ui/functions/greet.openfaas-fn")
 KEY = "greet.openfaas-fn"
+GREET = FunctionRef("openfaas-fn", "greet")
 
 
 def page_data(text: str) -> dict[str, Any]:
@@ -183,14 +187,96 @@ def test_log_is_followed_and_one_that_cannot_be_says_why() -> None:
             await here.deploy("greet")
             ref = FunctionRef("openfaas-fn", "greet")
             here.provider.write_log(ref, "greet-1", "before")
-            lines = here.events(f"/ui/api/functions/{KEY}/log")
-            _, before = await anext(lines)
+            page = here.events(f"/ui/events?function={KEY}&log=true")
+            before = await event(page, "line")
             here.provider.write_log(ref, "greet-1", "after")
-            _, after = await anext(lines)
+            after = await event(page, "line")
             assert (before["text"], before["instance"], after["text"]) == ("before", "greet-1", "after")
-            ended = await anext(here.events("/ui/api/functions/nobody.openfaas-fn/log"))
-            assert ended[0] == "ended"
-            assert ended[1].startswith("The log cannot be followed: ")
+            await event(page, "tick")
+            other = here.events("/ui/events?function=nobody.openfaas-fn&log=true")
+            assert (await event(other, "ended")).startswith("The log cannot be followed: ")
+            await event(other, "tick")
+
+    asyncio.run(story())
+
+
+def test_log_that_breaks_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "LOG_RETRY_S", 0.01)
+    asked: list[bytes] = []
+
+    async def provider(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        line = json.dumps({"text": f"line {len(asked)}"}).encode()
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(line) + 1, line + b"\n")
+        )
+        writer.close()
+
+    async def story() -> list[bytes]:
+        server = await asyncio.start_server(provider, "127.0.0.1", 0)
+        api = GatewayApi(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", None, deadline_s=5)
+        log = streams.log_events(api, Feed(1, "logs"), FunctionRef("openfaas-fn", "greet"))
+        async with asyncio.timeout(20):
+            told = [await anext(log) for _ in range(5)]
+        await log.aclose()
+        await api.aclose()
+        server.close()
+        return told
+
+    told = asyncio.run(story())
+
+    assert [name.split(b"\n")[0] for name in told] == [
+        b"event: log", b"event: line", b"event: broken", b"event: log", b"event: line",
+    ]  # fmt: skip
+    assert b"line 1" in told[1]
+    assert b"The log ended. Trying again." in told[2]
+    assert b"line 2" in told[4]
+
+
+def test_page_of_a_function_that_was_removed_is_told_so_each_time_it_comes_back() -> None:
+    async def story() -> None:
+        async with world() as here:
+            await here.deploy("greet")
+            await here.provider.delete(GREET)
+            await here.until(lambda text: KEY not in text, "/ui/")
+            for _ in range(2):
+                page = here.events(f"/ui/events?function={KEY}")
+                assert (await event(page, "tick"))["gone"] == [KEY]
+                await page.aclose()
+
+    asyncio.run(story())
+
+
+def test_stream_with_nothing_to_say_says_that_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "HEARTBEAT_S", 0.05)
+
+    async def story() -> None:
+        async with world() as here:
+            page = here.events("/ui/events?page=system")
+            assert await event(page, "beat") == 0
+
+    asyncio.run(story())
+
+
+def test_pages_while_the_provider_is_away() -> None:
+    async def story() -> None:
+        async with world() as here:
+            await here.deploy("greet")
+            await here.provider_api.stop()
+            known = await here.http.get(f"/ui/functions/{KEY}")
+            unknown = await here.http.get("/ui/functions/other.openfaas-fn")
+            act = await here.http.post(
+                f"/ui/api/functions/{KEY}/scale", json={"replicas": 2}, headers=await here.token()
+            )
+            assert (known.status_code, page_data(known.text)["key"]) == (200, KEY)
+            assert (unknown.status_code, unknown.headers["content-type"]) == (503, "text/html; charset=utf-8")
+            assert "This page cannot be shown at the moment" in unknown.text
+            assert 'href="/ui/system"' in unknown.text
+            assert (act.status_code, act.headers["content-type"]) == (503, "text/plain; charset=utf-8")
+            health = await event(here.events("/ui/events?page=system"), "health")
+            up = {part["name"]: part["up"] for part in health["parts"]}
+            assert (up["Gateway"], up["Provider"]) == (True, False)
+            assert "()" not in " ".join(part["detail"] for part in health["parts"])
 
     asyncio.run(story())
 
@@ -234,7 +320,7 @@ def test_numbers_that_stop_coming_are_not_shown_as_the_present() -> None:
             async for tick in ticks:
                 if tick["warning"] and any(row["state"] == "unknown" for row in tick["rows"]):
                     break
-            assert re.match(r"The gateway's numbers are \d+ s old: .*cannot be reached", tick["warning"])
+            assert re.match(r"The gateway's numbers are a few seconds old: .*cannot be reached", tick["warning"])
             assert [row["desired"] for row in tick["rows"]] == [None]
 
     asyncio.run(story())
@@ -257,6 +343,19 @@ def test_health_names_each_part_and_what_its_absence_means() -> None:
             assert "charts show the last minutes only" in parts["Prometheus"]["detail"]
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        pytest.param(httpx.ReadTimeout(""), "not in time", id="a time-out of the library"),
+        pytest.param(TimeoutError(), "not in time", id="a time-out of ours"),
+        pytest.param(httpx.ReadError(""), "ReadError", id="a break without words"),
+        pytest.param(httpx.ConnectError("refused"), "refused", id="a break with words"),
+    ],
+)
+def test_failure_of_a_request_always_has_words(error: Exception, words: str) -> None:
+    assert why(error) == words
 
 
 def test_open_streams_do_not_hold_up_a_stop() -> None:

@@ -114,6 +114,22 @@ def test_log_is_followed_filtered_and_paused(deployed: Running, open_page: OpenP
         expect(page.locator("#log-state")).to_have_text("Paused.")
 
 
+def test_log_of_a_function_that_writes_thousands_of_lines_does_not_hold_up_the_page(
+    deployed: Running, open_page: OpenPage
+) -> None:
+    with open_page(page_of("chatty")) as page:
+        expect(page.locator("#log-state")).to_contain_text("Following")
+        page.evaluate(
+            """window.showings = 0;
+                const log = document.getElementById("log");
+                new MutationObserver(() => window.showings++).observe(log, { childList: true })"""
+        )
+        page.get_by_role("button", name="Invoke").click()
+        expect(page.get_by_role("log").locator("p").last).to_contain_text("line 4999", timeout=PATIENCE_MS)
+        expect(page.get_by_role("log").locator("p")).to_have_count(1000)
+        assert page.evaluate("window.showings") < 500
+
+
 def test_form_tells_every_problem_and_keeps_what_was_written(suite: Running, open_page: OpenPage) -> None:
     with open_page("/ui/deploy", expected=("400 (Bad Request)",)) as page:
         fill(page, Name="Not A Name", Command="cat", Most_replicas="0")
@@ -124,6 +140,130 @@ def test_form_tells_every_problem_and_keeps_what_was_written(suite: Running, ope
         expect(alert).to_contain_text("com.openfaas.scale.min=1 is above com.openfaas.scale.max=0")
         expect(page.get_by_label("Name", exact=True)).to_have_value("Not A Name")
         expect(page.get_by_label("Name", exact=True)).to_have_attribute("aria-invalid", "true")
+
+
+def test_form_says_what_is_wrong_beside_each_field(suite: Running, open_page: OpenPage) -> None:
+    labels = "com.openfaas.scale.factor=lots\nteam=blue"
+    with open_page("/ui/deploy", expected=("400 (Bad Request)",)) as page:
+        fill(page, Name="wrong", Command="cat", Sleeps_after="soon", Labels=labels)
+        page.get_by_role("button", name="Deploy").click()
+        expect(page.get_by_label("Sleeps after")).to_have_accessible_description(re.compile("'soon' is not a duration"))
+        expect(page.get_by_label("Labels", exact=True)).to_have_accessible_description(
+            re.compile(r"com\.openfaas\.scale\.factor='lots': write a whole number")
+        )
+        expect(page.get_by_label("Labels", exact=True)).to_have_value(labels)
+        page.get_by_role("alert").get_by_role("link", name="com.openfaas.scale.factor").click()
+        expect(page.get_by_label("Labels", exact=True)).to_be_focused()
+
+        page.get_by_label("Most replicas").press_sequentially("1e")
+        page.get_by_role("button", name="Deploy").click()
+        expect(page.get_by_role("alert")).to_have_text("It was not deployed:max: write a whole number")
+        expect(page.get_by_label("Labels", exact=True)).not_to_have_attribute("aria-invalid", "true")
+
+
+def test_form_for_a_new_function_refuses_a_name_that_is_taken(deployed: Running, open_page: OpenPage) -> None:
+    with open_page("/ui/deploy", expected=("409 (Conflict)",)) as page:
+        fill(page, Name="greet", Command="cat")
+        page.get_by_role("button", name="Deploy").click()
+        expect(page.get_by_role("alert")).to_contain_text("there is a function greet.openfaas-fn already")
+        expect(page.get_by_label("Name", exact=True)).to_have_attribute("aria-invalid", "true")
+    assert deployed.status("greet").get("envProcess", "") == ""
+
+
+def test_call_with_a_wrong_header_says_so_at_its_field(deployed: Running, open_page: OpenPage) -> None:
+    with open_page(page_of("greet"), expected=("400 (Bad Request)",)) as page:
+        headers = page.get_by_label("Headers", exact=True)
+        headers.fill("Content Type: text/plain")
+        page.get_by_role("button", name="Invoke").click()
+        expect(headers).to_be_focused()
+        expect(headers).to_have_attribute("aria-invalid", "true")
+        expect(headers).to_have_accessible_description(re.compile("'Content Type: text/plain' is not of the form"))
+        headers.fill("Content-Type: text/plain")
+        page.get_by_role("button", name="Invoke").click()
+        expect(page.locator("#status")).to_have_text("200 OK")
+        expect(headers).not_to_have_attribute("aria-invalid", "true")
+
+
+def test_answer_is_read_aloud_without_its_body(deployed: Running, open_page: OpenPage) -> None:
+    with open_page(page_of("greet")) as page:
+        page.get_by_role("button", name="Invoke").click()
+        expect(page.locator("#answer-body")).to_have_text("Hello")
+        expect(page.get_by_role("status").filter(has_text="200 OK")).to_have_text(
+            re.compile(r"^200 OK in [\d.]+ m?s warm$")
+        )
+        assert page.locator("#answer-body").evaluate("body => body.closest('[role=status], [aria-live]') === null")
+
+
+def test_answer_of_the_gateway_is_not_taken_for_the_functions(deployed: Running, open_page: OpenPage) -> None:
+    with deployed.client() as client:
+        client.post("/system/functions", json={"service": "crashing", "image": "any", "envProcess": "no-such-program"})
+    with open_page(page_of("crashing")) as page:
+        page.get_by_role("button", name="Invoke").click()
+        expect(page.locator("#status")).to_have_text("503 Service Unavailable", timeout=90_000)
+        expect(page.locator("#cold")).to_have_text("said by the gateway, not by the function")
+
+
+def test_page_of_a_removed_function_says_so_and_goes_on_saying_so(
+    deployed: Running, open_page: OpenPage, handlers: dict[str, Path]
+) -> None:
+    deployed.deploy("leaving", handlers["greet"])
+    with open_page(page_of("leaving"), expected=("404 (Not Found)",)) as page:
+        expect(page.locator("#state")).to_have_text("Ready", timeout=PATIENCE_MS)
+        with deployed.client() as client:
+            client.request("DELETE", "/system/functions", json={"functionName": "leaving"})
+        expect(page.locator("#state")).to_have_text("Removed", timeout=PATIENCE_MS)
+        # The tab goes into the background and comes back: a stream that is opened anew.
+        with page.expect_response("**/ui/events?*"):
+            for hidden in (True, False):
+                page.evaluate(
+                    """hidden => {
+                        Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+                        document.dispatchEvent(new Event("visibilitychange"));
+                    }""",
+                    hidden,
+                )
+        expect(page.locator("#live")).to_have_text("Live")
+        expect(page.locator("#banner")).to_have_text("This function was removed.")
+        expect(page.locator("#state")).to_have_text("Removed")
+
+
+def test_five_windows_beside_each_other_are_all_live(deployed: Running, open_page: OpenPage) -> None:
+    """A browser has six connections to one address: what a page keeps open is counted."""
+    with open_page(page_of("greet")) as first:
+        windows = [first]
+        for _ in range(4):
+            windows.append(first.context.new_page())
+            windows[-1].goto(page_of("greet"))
+        for page in windows:
+            expect(page.locator("#live")).to_have_text("Live")
+            expect(page.locator("#log-state")).to_contain_text("Following")
+        windows[-1].get_by_role("button", name="Invoke").click()
+        expect(windows[-1].locator("#status")).to_have_text("200 OK")
+
+
+def test_number_to_scale_to_follows_what_others_do_until_it_is_written(
+    deployed: Running, open_page: OpenPage, handlers: dict[str, Path]
+) -> None:
+    deployed.deploy("shared", handlers["greet"])
+    with open_page(page_of("shared")) as page:
+        number, say = page.get_by_label("Replicas", exact=True), page.locator("#say")
+        expect(number).to_have_value("1")
+        deployed.scale("shared", 3)
+        expect(say).to_have_text("3 replicas answer.", timeout=PATIENCE_MS)
+        expect(number).to_have_value("3")
+        page.get_by_role("button", name="One replica more").click()
+        deployed.scale("shared", 2)
+        expect(say).to_have_text("2 replicas answer.", timeout=PATIENCE_MS)
+        expect(number).to_have_value("4")
+        page.get_by_role("button", name="Scale", exact=True).click()
+        expect(say).to_have_text("4 replicas answer.", timeout=PATIENCE_MS)
+        deployed.scale("shared", 1)
+        expect(number).to_have_value("1", timeout=PATIENCE_MS)
+
+
+def test_times_are_told_with_their_zone(deployed: Running, open_page: OpenPage) -> None:
+    with open_page("/ui/", zone="America/Phoenix") as page:
+        expect(page.get_by_text("Times:")).to_have_text("Times: America/Phoenix (GMT-7)")
 
 
 def test_function_is_changed_and_removed(deployed: Running, open_page: OpenPage, handlers: dict[str, Path]) -> None:
@@ -217,6 +357,18 @@ def test_page_says_when_it_is_not_live_and_comes_back_by_itself(deployed: Runnin
         expect(live).to_have_text("Not connected")
         eventually(lambda: deployed.run["parts"]["console"] != before, "the console is started again")
         expect(live).to_have_text("Live", timeout=PATIENCE_MS)
+
+
+def test_page_whose_stream_falls_silent_says_so(deployed: Running, open_page: OpenPage) -> None:
+    with open_page("/ui/", expected=("ERR_",)) as page:
+        expect(page.locator("#live")).to_have_text("Live")
+        process = deployed.run["parts"]["console"]
+        os.kill(process, signal.SIGSTOP)
+        try:
+            expect(page.locator("#live")).to_have_text("Not connected", timeout=PATIENCE_MS)
+        finally:
+            os.kill(process, signal.SIGCONT)
+        expect(page.locator("#live")).to_have_text("Live", timeout=PATIENCE_MS)
 
 
 def test_system_page_tells_versions_and_the_age_of_data(deployed: Running, open_page: OpenPage) -> None:
