@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 from typing import Any
 
 from runtime.errors import BadInput
-from scaler.core.steps import AlertEvent, AlertId, AlertStatus
-from scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
+from scaler.core.steps import AlertEvent, AlertId, AlertStatus, Load
+from scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef, Instant
 
 MOST_BYTES = 1024 * 1024
 MOST_ALERTS = 10_000
 """One delivery with more is refused: half of it would be a wrong picture. Alertmanager's group_by makes it smaller."""
 
 MOST_NAME_CHARS = 200
+
+LOAD = re.compile(r"([0-9.]{1,20}) ([a-z][a-z /]{0,29})(?:, above ([0-9.]{1,20}))?, at ([0-9.]{1,20})")
+"""The annotation ``load`` of a scaling alert: ``31.2 calls/s, above 5, at 1767225600``."""
 
 
 def parse(body: bytes, default_namespace: str = DEFAULT_NAMESPACE) -> list[AlertEvent]:
@@ -57,7 +62,28 @@ def _event(where: str, alert: object, default_namespace: str) -> AlertEvent | No
     if not ref.name or not ref.namespace or len(name) > MOST_NAME_CHARS:
         return None
     alert_id = AlertId(_fingerprint(where, alert, labels), _text(where, alert, "startsAt"))
-    return AlertEvent(ref, status, alert_id, labels.get("alertname", "")[:MOST_NAME_CHARS])
+    return AlertEvent(ref, status, alert_id, labels.get("alertname", "")[:MOST_NAME_CHARS], _load(alert))
+
+
+def _load(alert: dict[str, Any]) -> Load | None:
+    """None where it is not told, or not as a number: nothing is decided by it, so no alert is refused for it."""
+    annotations = alert.get("annotations")
+    told = annotations.get("load") if isinstance(annotations, dict) else None
+    match = LOAD.fullmatch(told) if isinstance(told, str) else None
+    if match is None:
+        return None
+    value, unit, threshold, at = match.groups()
+    try:
+        return Load(_finite(value), unit, _finite(threshold) if threshold else None, Instant(_finite(at)))
+    except ValueError:
+        return None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def _fingerprint(where: str, alert: dict[str, Any], labels: dict[str, str]) -> str:

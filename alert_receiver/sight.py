@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scaler.core.ports import ActivitySource
-from scaler.core.vocabulary import FunctionRef, Instant, NoData
+from scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
 
 
 class Sight:
@@ -16,13 +16,13 @@ class Sight:
         self._settle_s = settle_s
         self._blind_at: Instant | None = None
 
-    async def obstacle(self, ref: FunctionRef, now: Instant) -> str | None:
-        """Why the load on ``ref`` is not known; None when it is."""
+    async def look(self, ref: FunctionRef, now: Instant) -> Sample | NoData:
+        """The calls in flight on ``ref``, or why the load is not known."""
         measured = (await self._source.activity([ref], now)).get(ref)
         in_flight = measured.in_flight if measured is not None else NoData("not measured")
         if isinstance(in_flight, NoData):
             self._blind_at = now
-            return f"load is not measured ({in_flight.why}), so the alert may have ended for that reason"
+            return NoData(f"load is not measured ({in_flight.why}), so the alert may have ended for that reason")
         if self._blind_at is not None and now - self._blind_at < self._settle_s:
-            return f"load is measured again for less than {self._settle_s:g} s"
-        return None
+            return NoData(f"load is measured again for less than {self._settle_s:g} s")
+        return in_flight

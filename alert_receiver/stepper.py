@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
@@ -24,7 +25,7 @@ from scaler.core import ownership, steps
 from scaler.core.policy import ScalePolicy
 from scaler.core.ports import Clock, Recorder, ScaleTarget
 from scaler.core.steps import AlertEvent, StepContext, StepHistory
-from scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Reason, Writer
+from scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData, Reason, Sample, Writer
 
 Judge = Callable[[StepContext, StepHistory, Instant], tuple[Decision, StepHistory]]
 
@@ -82,7 +83,10 @@ class Stepper:
         grouped = deliveries.by_function(events)
         failures = await asyncio.gather(*(self._deliver_one(ref, of_one) for ref, of_one in grouped.items()))
         await self._memory.keep()
-        return [failure for failure in failures if failure is not None]
+        failed = [failure for failure in failures if failure is not None]
+        if failed:
+            log.warning("a delivery failed, Alertmanager tries it again", functions=len(failed), why=failed[0])
+        return failed
 
     async def run(self) -> None:
         """Carry descents on while this copy leads, those that were under way before a restart or takeover first."""
@@ -157,9 +161,12 @@ class Stepper:
         if refused is not None:
             decision, after = context.hold(refused, "not the alert path's to write", now), steps.undone(before, after)
         if decision.after < decision.before:
-            obstacle = await self._obstacle(ref, now)
-            if obstacle is not None:
-                decision, after = context.hold(Reason.NO_DATA, obstacle, now), steps.postponed(before, after)
+            seen = await self._look(ref, now)
+            if isinstance(seen, NoData):
+                decision, after = context.hold(Reason.NO_DATA, seen.why, now), steps.postponed(before, after)
+            elif seen is not None:
+                measured = {"in_flight": seen.value, "data_age_s": now - seen.at}
+                decision = replace(decision, inputs={**decision.inputs, **measured})
         if decision.changes:
             # Whatever becomes of the write, cancellation included: until it is done the step was not made.
             self._remember(context, steps.undone(before, after))
@@ -168,12 +175,12 @@ class Stepper:
         self._remember(context, after)
         self._recorder.record(decision)
 
-    async def _obstacle(self, ref: FunctionRef, now: Instant) -> str | None:
-        """Why a step down has to wait, whatever the alerts say."""
+    async def _look(self, ref: FunctionRef, now: Instant) -> Sample | NoData | None:
+        """Before a step down: what is measured, or why the step has to wait, whatever the alerts say."""
         obstacle = self._tenure.obstacle()
-        if obstacle is None and self._sight is not None:
-            obstacle = await self._sight.obstacle(ref, now)
-        return obstacle
+        if obstacle is not None:
+            return NoData(obstacle)
+        return None if self._sight is None else await self._sight.look(ref, now)
 
     def _remember(self, context: StepContext, history: StepHistory) -> None:
         self._memory.put(context.ref, history)

@@ -63,6 +63,7 @@ class Idler:
             settings, target=deps.target, recheck=deps.recheck, clock=deps.clock, meters=self._meters
         )
         self._histories: dict[FunctionRef, IdleHistory] = {}
+        self._missing: set[str] = set()
 
     def __repr__(self) -> str:
         mode = " dry-run" if self._settings.dry_run else ""
@@ -149,7 +150,7 @@ class Idler:
         return answers
 
     def _meter(self, answers: Sequence[Activity]) -> None:
-        """How old each signal is. One that is there for no function at all is a failure of its source."""
+        """How old each signal is. One that is there for no function at all is a failure of its source, told once."""
         signals = {
             "in_flight": [answer.in_flight for answer in answers],
             "last_active": [answer.last_active for answer in answers],
@@ -161,7 +162,12 @@ class Idler:
             missing = [value.why for value in values if isinstance(value, NoData)]
             if len(missing) == len(values):
                 self._meters.failed(signal)
-                log.warning("nothing measured, functions are left as they are", signal=signal, why=missing[0])
+                if signal not in self._missing:
+                    log.warning("nothing measured, functions are left as they are", signal=signal, why=missing[0])
+                self._missing.add(signal)
+            elif signal in self._missing:
+                self._missing.discard(signal)
+                log.info("measured again", signal=signal)
 
     def _tell(self, decisions: Sequence[Decision]) -> None:
         for decision in decisions:

@@ -12,9 +12,8 @@ So an expression must neither flap at its threshold nor end because a measuremen
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rules.model import AlertRule, Group, RecordingRule
+from rules.thresholds import Thresholds as Thresholds  # noqa: PLC0414 - dashboards draw the line where the rules do
 from rules.timing import Timing, prometheus_duration
 from scaler.core import catalogue
 from scaler.core.catalogue import Part
@@ -29,18 +28,11 @@ PILING_UP = "FunctionCallsPilingUp"
 
 CALLS_STARTED = "function_name:gateway_function_invocation_started:rate"
 GOOD_SCRAPES = "gateway:good_scrapes:max"
+CARRIED = "function_name:calls_carried:max"
+"""Calls in flight that a function's minimum of replicas carries."""
 
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """Loads above which a function climbs."""
-
-    calls_per_s: float = 5.0
-    """Calls begun per second, all replicas together: OpenFaaS's number."""
-    calls_in_flight: float = 10.0
-    """Calls in flight per replica of the function's minimum. With fewer than ``calls_per_s`` beginning, ten in flight
-    take two seconds and more each. A function's own target of capacity takes its place: the gateway gives no replica
-    more, so further calls wait until there are more replicas."""
+_LOAD = '{{ $value | printf "%.1f" }}'
+_AT = ', at {{ with query "time()" }}{{ . | first | value | printf "%.3f" }}{{ end }}'
 
 
 def scaling_group(timing: Timing, thresholds: Thresholds | None = None) -> Group:
@@ -49,8 +41,9 @@ def scaling_group(timing: Timing, thresholds: Thresholds | None = None) -> Group
     rules = (
         _good_scrapes(timing),
         _calls_started(timing),
+        _carried(timing, thresholds),
         _high_rate(timing, thresholds),
-        _piling_up(timing, thresholds),
+        _piling_up(timing),
     )
     return Group("springtide-scaling", timing.evaluation_s, rules)
 
@@ -71,6 +64,16 @@ def _calls_started(timing: Timing) -> RecordingRule:
     return RecordingRule(CALLS_STARTED, expr, ("function_name",))
 
 
+def _carried(timing: Timing, thresholds: Thresholds) -> RecordingRule:
+    """Per replica ``calls_in_flight``, or the function's own target of capacity: the gateway gives no replica more."""
+    window = prometheus_duration(timing.window_s)
+    least = f"max by (function_name) (max_over_time({catalogue.MIN_REPLICAS.name}[{window}]))"
+    target = f'{catalogue.TARGET_LOAD.name}{{scaling_type="{CAPACITY}"}}'
+    own = f"max by (function_name) (max_over_time({target}[{window}]))"
+    each = f"({own} or {thresholds.calls_in_flight:g} * ({least} >= bool 0))"
+    return RecordingRule(CARRIED, f"clamp_min({least}, 1) * on (function_name) {each}", ("function_name",))
+
+
 def _high_rate(timing: Timing, thresholds: Thresholds) -> AlertRule:
     enough = timing.scrapes_in_window - 1
     lower = thresholds.calls_per_s * enough / timing.scrapes_in_window
@@ -86,10 +89,11 @@ def _high_rate(timing: Timing, thresholds: Thresholds) -> AlertRule:
         labels=SCALING_LABELS,
         summary="High invocation total on {{ $labels.function_name }}",
         description="High invocation total on {{ $labels.function_name }}",
+        load=f"{_LOAD} calls/s, above {thresholds.calls_per_s:g}{_AT}",
     )
 
 
-def _piling_up(timing: Timing, thresholds: Thresholds) -> AlertRule:
+def _piling_up(timing: Timing) -> AlertRule:
     """Callers of a slow function pile up although few calls begin.
 
     Measured against the function's minimum, not against its present replicas: those grow with every step, and the
@@ -100,21 +104,19 @@ def _piling_up(timing: Timing, thresholds: Thresholds) -> AlertRule:
     """
     window = prometheus_duration(timing.window_s)
 
-    def above(fold: str) -> str:
+    def loaded(fold: str) -> str:
         load = f"sum by (function_name) ({fold}({catalogue.IN_FLIGHT.name}[{window}]))"
-        least = f"max by (function_name) (max_over_time({catalogue.MIN_REPLICAS.name}[{window}]))"
-        target = f'{catalogue.TARGET_LOAD.name}{{scaling_type="{CAPACITY}"}}'
-        own = f"max by (function_name) (max_over_time({target}[{window}]))"
-        each = f"({own} or {thresholds.calls_in_flight:g} * ({least} >= bool 0))"
-        return f"{load} > on (function_name) clamp_min({least}, 1) * on (function_name) {each}"
+        return f"{load} > on (function_name) {CARRIED}"
 
     awake = f"max by (function_name) (min_over_time({catalogue.READY.name}[{window}])) > 0"
     kept = _kept(
         PILING_UP,
-        begins=f"({above('min_over_time')} and on (function_name) {awake})",
-        stays=above("max_over_time"),
+        begins=f"({loaded('min_over_time')} and on (function_name) {awake})",
+        stays=loaded("max_over_time"),
         enough_scrapes=timing.scrapes_in_window - 1,
     )
+    carried = f'{{{{ with printf "{CARRIED}{{function_name=%q}}" $labels.function_name | query }}}}'
+    above = f'{carried}, above {{{{ . | first | value | printf "%g" }}}}{{{{ end }}}}'
     return AlertRule(
         alert=PILING_UP,
         expr=f"(\n{kept})\nunless on (function_name) {_firing(HIGH_RATE)}\n",
@@ -122,19 +124,21 @@ def _piling_up(timing: Timing, thresholds: Thresholds) -> AlertRule:
         labels=SCALING_LABELS,
         summary="Calls pile up on {{ $labels.function_name }}",
         description="More calls of {{ $labels.function_name }} are in flight than its fewest replicas carry",
+        load=f"{_LOAD} calls in flight{above}{_AT}",
     )
 
 
 def _kept(alert: str, *, begins: str, stays: str, enough_scrapes: int) -> str:
     """``begins``, or already firing and either ``stays`` or too few scrapes to tell.
 
-    The result is by function_name alone: an alert whose labels change is another alert.
+    The result is by function_name alone: an alert whose labels change is another alert. Where nothing is measured its
+    value is not a number, rather than the 1 that ``ALERTS`` is.
     """
     firing = _firing(alert)
     return (
         f"{begins}\n"
         f"or ({stays} and on (function_name) {firing})\n"
-        f"or (max by (function_name) ({firing}) and on () {GOOD_SCRAPES} < {enough_scrapes})\n"
+        f"or (max by (function_name) ({firing}) * NaN and on () {GOOD_SCRAPES} < {enough_scrapes})\n"
     )
 
 

@@ -29,7 +29,10 @@ class RecordingRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRule:
-    """An alert. Labels never hold a measured value: it would make every evaluation another alert."""
+    """An alert. Labels never hold a measured value: it would make every evaluation another alert.
+
+    ``load``, of a scaling alert, is a template for what was measured; the alert receiver reads it.
+    """
 
     alert: str
     expr: str
@@ -37,6 +40,7 @@ class AlertRule:
     labels: Mapping[str, str] = field(default_factory=dict)
     summary: str
     description: str
+    load: str | None = None
 
     def as_yaml(self, runbooks: str) -> Yaml:
         pending = {"for": prometheus_duration(self.pending_s)} if self.pending_s else {}
@@ -44,6 +48,7 @@ class AlertRule:
             "summary": self.summary,
             "description": self.description,
             "runbook_url": f"{runbooks.rstrip('/')}/{self.alert}.md",
+            **({"load": self.load} if self.load else {}),
         }
         return {
             "alert": self.alert,

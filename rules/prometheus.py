@@ -34,7 +34,7 @@ def configuration_files(
     return {
         PROMETHEUS_FILE: to_text(prometheus),
         ALERTMANAGER_FILE: alertmanager_configuration(timing, webhook),
-        SCALING_RULES_FILE: rule_file(scaling_group(timing), runbooks=operators.runbooks),
+        SCALING_RULES_FILE: rule_file(scaling_group(timing, operators.thresholds), runbooks=operators.runbooks),
         OPERATOR_RULES_FILE: rule_file(*operators.groups(timing), runbooks=operators.runbooks),
     }
 

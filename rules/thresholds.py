@@ -1,4 +1,4 @@
-"""Every number that the alerts for operators compare with, in one place.
+"""Every number that an alert compares with, in one place.
 
 ``python -m rules --set NAME=VALUE --to FOLDER`` writes the rules with other ones; the table in
 ``docs/runbooks/README.md`` is made from the texts here.
@@ -23,6 +23,10 @@ def _number(default: float, unit: str, meaning: str, *, low: float = 0.0, high: 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
     """Names say which alert they belong to, units are in the names (``_s``: seconds). Raises BadInput out of range."""
+
+    # Loads above which a function climbs.
+    calls_per_s: float = _number(5, "calls/s", "calls of a function that begin, all its replicas together")
+    calls_in_flight: float = _number(10, "calls", "calls in flight per replica of a function's minimum")
 
     # The parts.
     down_s: float = _number(30, "s", "a part does not answer its scrapes")
@@ -60,8 +64,21 @@ class Thresholds:
 
     def __post_init__(self) -> None:
         problems = [problem for setting in settings(self) if (problem := setting.problem) is not None]
+        problems += [] if problems else _unreachable(self)
         if problems:
             raise BadInput("\n".join(problems))
+
+
+def _unreachable(thresholds: Thresholds) -> list[str]:
+    """Paces of errors at which more than all calls would have to fail: alerts that are there and never fire."""
+    budget = 1 - thresholds.objective
+    paces = {"burn_fast": thresholds.burn_fast, "burn_slow": thresholds.burn_slow}
+    return [
+        f"{name}={pace:g}: with objective={thresholds.objective:g} that is {pace * budget:.0%} of the calls, "
+        f"which never fail; write less than {1 / budget:g}"
+        for name, pace in paces.items()
+        if pace * budget >= 1
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,9 +14,14 @@ from scaler import decision_log
 from scaler.core.vocabulary import Decision
 
 SLACK = 2
-"""The file is cut back to its last decisions once it holds this many times as many."""
+"""The file is cut back to what a log keeps once it holds this many times as many lines."""
 
 log = structlog.get_logger()
+
+
+def room(most: int) -> int:
+    """Lines that a log of ``most`` needs."""
+    return sum(decision_log.limits(most).values())
 
 
 class FileJournal:
@@ -38,8 +42,8 @@ class FileJournal:
     def read(self, most: int) -> Sequence[Decision]:
         """What is not a decision (a line cut by a crash, one of a newer version) is passed over, and said."""
         self._most = most
-        decisions: deque[Decision] = deque(maxlen=most)
-        unread, line = 0, b"\n"
+        decisions: list[Decision] = []
+        unread, line, self._lines = 0, b"\n", 0
         try:
             with self._path.open("rb") as file:
                 for line in file:
@@ -48,6 +52,8 @@ class FileJournal:
                         decisions.append(decision_log.from_json(json.loads(line)))
                     except (BadInput, ValueError, RecursionError):
                         unread += 1
+                    if len(decisions) > SLACK * room(most):
+                        decisions = decision_log.newest(decisions, most)
         except FileNotFoundError:
             return ()
         except OSError as error:
@@ -55,7 +61,8 @@ class FileJournal:
             return ()
         if unread:
             log.warning("some kept decisions cannot be read", file=str(self._path), lines=unread)
-        if self._lines > SLACK * most or not line.endswith(b"\n"):
+        decisions = decision_log.newest(decisions, most)
+        if self._lines > SLACK * room(most) or not line.endswith(b"\n"):
             self._rewrite(decisions)
         return decisions
 
@@ -70,8 +77,7 @@ class FileJournal:
             return
         self._failing = False
         self._lines += 1
-        if self._lines > SLACK * self._most:
-            self._lines = 0
+        if self._lines > SLACK * room(self._most):
             self.read(self._most)
 
     def _rewrite(self, decisions: Sequence[Decision]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Any, Protocol
 
 from runtime.errors import BadInput
@@ -13,6 +13,8 @@ from scaler.core.ports import Recorder
 from scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
 
 MOST_DECISIONS = 10_000
+"""Changes kept, and half as many holds: however often holds alternate, they push no change out."""
+
 MOST_UNREAD = 1_000
 """A follower that lags further behind loses the oldest it has not read."""
 
@@ -81,41 +83,102 @@ def _number(value: Any, what: str) -> float:
     return float(value)
 
 
+def limits(most: int) -> dict[bool, int]:
+    """How many changes (True) and holds (False) a log of ``most`` keeps."""
+    return {True: most, False: max(1, most // 2)}
+
+
+def newest(decisions: Sequence[Decision], most: int) -> list[Decision]:
+    """What a log of ``most`` keeps of these, in order: the newest of each function.
+
+    A function with many decisions makes room before one with few, so that one that flaps all night costs the others
+    nothing of their story.
+    """
+    room = limits(most)
+    counts: dict[bool, Counter[FunctionRef]] = {True: Counter(), False: Counter()}
+    for decision in decisions:
+        counts[decision.changes][decision.ref] += 1
+    share = {changes: _share(counts[changes].values(), room[changes]) for changes in room}
+    taken: Counter[tuple[FunctionRef, bool]] = Counter()
+    kept: list[Decision] = []
+    for decision in reversed(decisions):
+        key = (decision.ref, decision.changes)
+        if taken[key] < share[decision.changes] and room[decision.changes] > 0:
+            taken[key] += 1
+            room[decision.changes] -= 1
+            kept.append(decision)
+    kept.reverse()
+    return kept
+
+
+def _share(counts: Iterable[int], room: int) -> int:
+    """The most each may have, so that all together fit: those with fewer leave the rest to the others."""
+    ascending = sorted(counts)
+    for place, count in enumerate(ascending):
+        share = room // (len(ascending) - place)
+        if count > share:
+            return max(1, share)
+        room -= count
+    return ascending[-1] if ascending else 0
+
+
+class HoldMemory:
+    """Knows which holds were told already: one that only repeats the last of its function and writer is no news."""
+
+    def __init__(self, most: int = MOST_HOLDS) -> None:
+        self._last: dict[tuple[FunctionRef, Writer], tuple[Reason, int]] = {}
+        self._most = most
+
+    def is_news(self, decision: Decision) -> bool:
+        """Whether to tell it; takes it as told. A hold at another count is news: the one before is out of date."""
+        key, word = (decision.ref, decision.writer), (decision.reason, decision.after)
+        if decision.changes:
+            self._last.pop(key, None)
+            return True
+        if self._last.get(key) == word:
+            return False
+        self._last.pop(key, None)
+        self._last[key] = word
+        if len(self._last) > self._most:
+            del self._last[next(iter(self._last))]
+        return True
+
+    def forget(self, ref: FunctionRef) -> None:
+        for key in [key for key in self._last if key[0] == ref]:
+            del self._last[key]
+
+
 class Journal(Protocol):
     """Where decisions outlive the process."""
 
     def read(self, most: int) -> Sequence[Decision]:
-        """The last ``most`` decisions written, oldest first."""
+        """What ``newest`` leaves of all that was written, oldest first."""
 
     def append(self, decision: Decision) -> None:
         """Keep one more; must not raise."""
 
 
 class DecisionLog:
-    """The last decisions in memory (a Recorder). Repeated holds for one reason are kept once."""
+    """The last decisions in memory (a Recorder). A hold that repeats the one before is kept once."""
 
     def __init__(self, most: int = MOST_DECISIONS, *, journal: Journal | None = None) -> None:
         """With a ``journal``, the decisions it kept are here again from the start."""
-        self._decisions: deque[Decision] = deque(maxlen=most)
-        self._last_hold: dict[tuple[FunctionRef, Writer], Reason] = {}
+        self._most = most
+        self._decisions = list(journal.read(most)) if journal else []
+        self._holds = HoldMemory()
         self._followers: set[asyncio.Queue[Decision]] = set()
-        self._journal: Journal | None = None
-        for decision in journal.read(most) if journal else ():
-            self.record(decision)
         self._journal = journal
+        for decision in self._decisions:
+            self._holds.is_news(decision)
+        self._counts = Counter(decision.changes for decision in self._decisions)
 
     def __repr__(self) -> str:
         return f"<DecisionLog {len(self._decisions)} decisions, {len(self._followers)} followers>"
 
     def record(self, decision: Decision) -> None:
-        key = (decision.ref, decision.writer)
-        if decision.changes:
-            self._last_hold.pop(key, None)
-        elif self._last_hold.get(key) is decision.reason:
+        if not self._holds.is_news(decision):
             return
-        else:
-            self._remember_hold(key, decision.reason)
-        self._decisions.append(decision)
+        self._keep(decision)
         if self._journal is not None:
             self._journal.append(decision)
         for queue in self._followers:
@@ -125,8 +188,7 @@ class DecisionLog:
 
     def forget(self, ref: FunctionRef) -> None:
         """Drop the hold memory of a deleted function (its past decisions stay)."""
-        for key in [key for key in self._last_hold if key[0] == ref]:
-            del self._last_hold[key]
+        self._holds.forget(ref)
 
     def since(self, instant: float, ref: FunctionRef | None = None) -> list[Decision]:
         """Decisions at or after ``instant``, oldest first; of one function or of all."""
@@ -147,11 +209,14 @@ class DecisionLog:
         finally:
             self._followers.discard(queue)
 
-    def _remember_hold(self, key: tuple[FunctionRef, Writer], reason: Reason) -> None:
-        self._last_hold.pop(key, None)
-        self._last_hold[key] = reason
-        if len(self._last_hold) > MOST_HOLDS:
-            del self._last_hold[next(iter(self._last_hold))]
+    def _keep(self, decision: Decision) -> None:
+        self._decisions.append(decision)
+        self._counts[decision.changes] += 1
+        limit = limits(self._most)[decision.changes]
+        # An eighth more, because looking through all of them for each that is one too many would cost too much.
+        if self._counts[decision.changes] > limit + limit // 8:
+            self._decisions = newest(self._decisions, self._most)
+            self._counts = Counter(kept.changes for kept in self._decisions)
 
 
 class Recorders:

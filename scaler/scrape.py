@@ -27,6 +27,7 @@ class Counters:
     target: float | None = None
     in_flight: float | None = None
     held: float | None = None
+    last_active: float | None = None
     codes: dict[str, float] = field(default_factory=dict)
     buckets: dict[float, float] = field(default_factory=dict)
     refused: dict[str, float] = field(default_factory=dict)
@@ -87,6 +88,7 @@ _GAUGES: dict[str, tuple[str, Callable[[float, float], float]]] = {
     catalogue.TARGET_LOAD.name: ("target", max),
     catalogue.IN_FLIGHT.name: ("in_flight", operator.add),
     catalogue.HELD.name: ("held", operator.add),
+    catalogue.LAST_ACTIVE.name: ("last_active", max),
 }
 _BUCKET = f"{catalogue.SECONDS.name}_bucket"
 _COLD_COUNT, _COLD_SUM = f"{catalogue.COLD_START.name}_count", f"{catalogue.COLD_START.name}_sum"

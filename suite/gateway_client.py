@@ -55,6 +55,15 @@ class GatewayClient:
         with _missing(f"no function {name}{_of(namespace)} at {self.url}"):
             return dict(self._json("GET", f"/system/function/{quote(name)}", params=params))
 
+    def orchestration(self) -> str | None:
+        """What functions run on; None where the gateway does not say."""
+        try:
+            info = self._json("GET", "/system/info")
+        except NotFound:
+            return None
+        provider = info.get("provider") if isinstance(info, dict) else None
+        return provider.get("orchestration") if isinstance(provider, dict) else None
+
     def decisions(self, name: str, namespace: str | None) -> list[Decision]:
         """What was decided about a function, oldest first. Raises NotFound when the provider keeps no decisions."""
         function = f"{name}.{namespace}" if namespace else name

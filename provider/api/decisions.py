@@ -37,7 +37,7 @@ def router(log: DecisionLog, stopping: asyncio.Event, namespaces: NamespaceRule)
                 return b""
             return json.dumps(decision_log.to_json(decision)).encode() + b"\n"
 
-        following = queries.flag(asked.get("follow"))
+        following = queries.yes_or_no("follow", asked.get("follow"))
         decisions = log.follow(since, ref) if following else _each(log.since(since, ref))
         return LineStream(decisions, encode, stopping=stopping)
 
@@ -70,7 +70,7 @@ def _reason(text: str | None) -> Reason | None:
     try:
         return Reason(text) if text else None
     except ValueError:
-        raise Unprocessable(f"reason: {text!r} is none of {', '.join(Reason)}") from None
+        raise Unprocessable(f"reason: {text!r} is no reason; write one of {', '.join(Reason)}") from None
 
 
 async def _each(decisions: list[Decision]) -> AsyncIterator[Decision]:

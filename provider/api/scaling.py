@@ -16,6 +16,7 @@ from provider.api.ledger import Ledger
 from provider.ports import Provider
 from runtime.errors import BadInput, Conflict
 from scaler import decision_log
+from scaler.core.policy import ScalePolicy
 from scaler.core.ports import Clock
 from scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Reason, Writer
 from scaler.leadership import LEADER_HEADER, Terms
@@ -87,6 +88,6 @@ def _decision(request: Request, ref: FunctionRef, replicas: int) -> Decision | N
 
 
 def _by_a_person(before: Function, replicas: int, now: Instant) -> Decision:
-    return Decision(
-        before.ref, Writer.PERSON, before.scale.desired, replicas, Reason.MANUAL, "asked for through the API", now
-    )
+    limits = ScalePolicy.from_labels(before.labels)[0].limits
+    detail = "asked for through the API"
+    return Decision(before.ref, Writer.PERSON, before.scale.desired, replicas, Reason.MANUAL, detail, now, limits)

@@ -29,6 +29,7 @@ from provider.ports import LogLine, LogQuery, Namespace, ProviderInfo
 from provider.spec import FunctionSpec, FunctionStatus, check_name, check_namespace
 from runtime.errors import NotFound
 from runtime.kubernetes.api import KubernetesApi
+from scaler.core.policy import ScalePolicy
 from scaler.core.ports import Clock, Recorder
 from scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Reason, Scale, Writer
 from scaler.endpoint_stream import Event
@@ -131,12 +132,12 @@ class KubernetesProvider:
     async def deploy(self, spec: FunctionSpec) -> None:
         inventory = self._inventory(check_name("namespace", spec.ref.namespace))
         async with self._locks.of(spec.ref):
-            self._record(spec.ref, await self._deployer.deploy(inventory, spec), "deployed")
+            self._record(spec, await self._deployer.deploy(inventory, spec), "deployed")
 
     async def update(self, spec: FunctionSpec) -> None:
         inventory = self._inventory(spec.ref.namespace)
         async with self._locks.of(spec.ref):
-            self._record(spec.ref, await self._deployer.update(inventory, spec), "updated")
+            self._record(spec, await self._deployer.update(inventory, spec), "updated")
 
     async def delete(self, ref: FunctionRef) -> None:
         inventory = self._inventory(ref.namespace)
@@ -222,10 +223,11 @@ class KubernetesProvider:
             problem = self._table.problem(ref) or self._table.unschedulable(ref, self._clock.wall())
         return FunctionStatus(spec=deployed.spec, function=self._function(deployed), problem=problem)
 
-    def _record(self, ref: FunctionRef, counts: tuple[int, int], detail: str) -> None:
+    def _record(self, spec: FunctionSpec, counts: tuple[int, int], detail: str) -> None:
         """A count that a deployment changed; those that are written are recorded by whoever asks for them."""
-        decision = self._by_a_person(ref, *counts, detail)
-        deployed = self._cluster.function(ref)
+        limits = ScalePolicy.from_labels(spec.labels)[0].limits
+        decision = changed(self._by_a_person(spec.ref, *counts, detail), inputs=limits)
+        deployed = self._cluster.function(spec.ref)
         if decision.changes and self._recorder is not None:
             self._recorder.record(decision)
         if deployed is not None:

@@ -114,7 +114,7 @@ class ProcessProvider:
                 await self._files.forget(spec.ref)
                 raise NotFound(f"no namespace {spec.ref.namespace}; it was deleted just now")
             self._fleet.add(record, program)
-            self._record(spec.ref, 0, replicas, "deployed")
+            self._record(spec, 0, replicas, "deployed")
 
     async def update(self, spec: FunctionSpec) -> None:
         async with self._locks.of(spec.ref):
@@ -191,7 +191,7 @@ class ProcessProvider:
         record = deployment.record.updated(spec, updated_replicas(_policy(spec), before))
         await self._secrets.mount(record)
         await self._change(deployment, record, program)
-        self._record(spec.ref, before, record.replicas, "updated")
+        self._record(spec, before, record.replicas, "updated")
 
     async def _change(self, deployment: Deployment, record: FunctionRecord, program: Program | None) -> None:
         """The wish goes to the replicas and to the disk side by side: a cold start does not wait for the disk."""
@@ -209,11 +209,11 @@ class ProcessProvider:
         self._check_namespace(spec.ref.namespace)
         return launches.program(spec)
 
-    def _record(self, ref: FunctionRef, before: int, after: int, detail: str) -> None:
+    def _record(self, spec: FunctionSpec, before: int, after: int, detail: str) -> None:
         """A count that a deployment changed; those that are written are recorded by whoever asks for them."""
         if self._recorder is not None and before != after:
-            now = Instant(self._clock.wall())
-            self._recorder.record(Decision(ref, Writer.PERSON, before, after, Reason.MANUAL, detail, now))
+            now, limits = Instant(self._clock.wall()), _policy(spec).limits
+            self._recorder.record(Decision(spec.ref, Writer.PERSON, before, after, Reason.MANUAL, detail, now, limits))
 
     def _status(self, deployment: Deployment, *, usage: bool) -> FunctionStatus:
         return FunctionStatus(

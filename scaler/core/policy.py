@@ -83,6 +83,11 @@ class ScalePolicy:
     def fixed_size(self) -> bool:
         return self.min == self.max
 
+    @property
+    def limits(self) -> dict[str, float]:
+        """The fewest and most replicas while awake, as inputs of a decision."""
+        return {"min": max(1, self.min), "max": self.max}
+
     @classmethod
     def from_labels(cls, labels: Mapping[str, str] | None) -> tuple[ScalePolicy, tuple[str, ...]]:
         """The policy and what is wrong with the labels. A bad label counts as absent in the policy returned."""

@@ -37,13 +37,32 @@ class AlertId:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """What an alert measured, in words such as ``calls/s``, the threshold it is above, and when."""
+
+    value: float
+    unit: str
+    threshold: float | None
+    at: Instant
+
+    def __str__(self) -> str:
+        above = "" if self.threshold is None else f", above {self.threshold:g}"
+        return f"{self.value:g} {self.unit}{above}"
+
+    def inputs(self, now: Instant) -> dict[str, float]:
+        target = {} if self.threshold is None else {"threshold": self.threshold}
+        return {"load": self.value, **target, "data_age_s": now - self.at}
+
+
+@dataclass(frozen=True, slots=True)
 class AlertEvent:
-    """One alert of one webhook delivery, about one function."""
+    """One alert of one webhook delivery, about one function. ``load`` is None where the alert does not tell it."""
 
     ref: FunctionRef
     status: AlertStatus
     id: AlertId
     name: str = ""
+    load: Load | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +81,17 @@ class StepHistory:
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """The function an event is about, as read just now, and the interval that applies without a label."""
+    """The function an event is about, as read just now, and the interval that applies without a label.
+
+    ``load`` is what the alert told of it.
+    """
 
     ref: FunctionRef
     policy: ScalePolicy
     problems: tuple[str, ...]
     scale: Scale
     default_interval_s: float
+    load: Load | None = None
 
     @property
     def interval_s(self) -> float:
@@ -79,11 +102,12 @@ class StepContext:
         inputs = {
             "step": step_size(policy),
             "factor_percent": policy.factor,
-            "min": max(1, policy.min),
-            "max": policy.max,
+            **policy.limits,
             "ready": self.scale.ready,
             "interval_s": self.interval_s,
         }
+        if self.load is not None:
+            inputs |= self.load.inputs(now)
         return Decision(self.ref, Writer.ALERT, self.scale.desired, after, reason, detail, now, inputs)
 
     def hold(self, reason: Reason, detail: str, now: Instant) -> Decision:
@@ -114,7 +138,7 @@ def on_alert(
     """What one alert does to one function."""
     history = _recent(history, context.interval_s, now)
     if event.status is AlertStatus.FIRING:
-        history = _heard(history, event.id, now)
+        history, context = _heard(history, event.id, now), replace(context, load=event.load)
         if (refusal := _not_ours(context, now)) is not None:
             return refusal, history
         return _climb(context, history, event, now)
@@ -174,9 +198,8 @@ def _climb(context: StepContext, history: StepHistory, event: AlertEvent, now: I
     current, after = context.scale.desired, climbed(context.policy, context.scale.desired)
     if after == current:
         return context.hold(Reason.AT_MAX, f"max {context.policy.max} reached", now), history
-    detail = (
-        f"alert {event.name} fires: +{after - current} (step {step_size(context.policy)}, max {context.policy.max})"
-    )
+    fires = f"alert {event.name} fires" if event.load is None else f"alert {event.name} fires at {event.load}"
+    detail = f"{fires}: +{after - current} (step {step_size(context.policy)}, max {context.policy.max})"
     stepped = _bounded({**history.stepped, event.id: now})
     return context.decision(after, Reason.ALERT_FIRING, detail, now), replace(history, stepped=stepped)
 

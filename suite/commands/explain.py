@@ -9,11 +9,16 @@ import click
 
 from runtime.errors import NotFound
 from scaler import decision_log
-from scaler.core.vocabulary import Decision
+from scaler.core.policy import ScalePolicy
+from scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, FunctionRef
+from suite import surroundings
 from suite.commands.options import json_option, namespace_option, print_json, with_target
 from suite.explanation import Explanation, Standing, ago, explain
 from suite.gateway_client import GatewayClient, Json
 from suite.target import Target
+
+PROCESS = "process"
+"""How the provider of local processes names itself."""
 
 
 @click.command("explain")
@@ -23,11 +28,17 @@ from suite.target import Target
 @json_option
 @with_target
 def explain_(*, target: Target, name: str, namespace: str | None, last: int, as_json: bool) -> None:
-    """Tell why a function has the replicas it has, and what would change that."""
+    """Tell why a function has the replicas it has, and what would change that.
+
+    NAME may have its namespace behind a dot, as decisions and metrics write it.
+    """
+    if namespace is None and "." in name:
+        ref = FunctionRef.parse(name)
+        name, namespace = ref.name, ref.namespace
     with target.client() as client:
         decisions, note = _decisions(client, name, namespace)
         try:
-            standing = _standing(name, client.function(name, namespace))
+            standing = _standing(target, client, client.function(name, namespace))
         except NotFound:
             if not decisions:
                 raise
@@ -35,8 +46,7 @@ def explain_(*, target: Target, name: str, namespace: str | None, last: int, as_
     now = time.time()
     told = explain(standing, decisions, now)
     if as_json:
-        story = [decision_log.to_json(decision) for decision in told.story]
-        print_json({"function": name, "now": told.now, "next": told.next, "held": told.held, "story": story})
+        print_json(_json(name, standing, told))
         return
     click.secho(name, bold=True)
     _print(told, now, last)
@@ -44,13 +54,25 @@ def explain_(*, target: Target, name: str, namespace: str | None, last: int, as_
         click.echo(f"  {note}.")
 
 
-def _standing(name: str, function: Json) -> Standing:
+def _json(name: str, standing: Standing | None, told: Explanation) -> Json:
+    counts = {} if standing is None else {"replicas": standing.desired, "ready": standing.ready}
+    story = [decision_log.to_json(decision) for decision in told.story]
+    return {"function": name, **counts, "now": told.now, "next": told.next, "held": told.held, "story": story}
+
+
+def _standing(target: Target, client: GatewayClient, function: Json) -> Standing:
+    labels, local = function.get("labels") or {}, target.local(client.url)
+    name = str(function.get("name"))
+    ref = FunctionRef.parse(f"{name}.{function.get('namespace') or DEFAULT_NAMESPACE}")
     return Standing(
         name=name,
         desired=int(function.get("replicas") or 0),
         ready=int(function.get("availableReplicas") or 0),
-        labels=function.get("labels") or {},
+        labels=labels,
         problem=function.get("problem"),
+        calls=surroundings.calls([f"{local.metrics}/metrics"], ref) if local else None,
+        has_hpa=not ScalePolicy.from_labels(labels)[0].on_hpa or client.orchestration() != PROCESS,
+        away=surroundings.away(local) if local else frozenset(),
     )
 
 

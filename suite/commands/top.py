@@ -89,10 +89,12 @@ def _once(looking: Looking, manner: Manner) -> None:
 
 def _lines(looking: Looking, manner: Manner) -> None:
     """For a script or a file: look after look, none drawn over the one before."""
+    look = _look(looking)
     while True:
-        _print(_look(looking), manner)
+        _print(look, manner)
         sys.stdout.flush()
         time.sleep(manner.every_s)
+        look = _look_again(looking, look)
 
 
 def _live(looking: Looking, manner: Manner) -> None:

@@ -10,27 +10,33 @@ from collections import deque
 
 import structlog
 
-from runtime.errors import NotFound, SpringtideError, Unsupported
-from scaler.core.vocabulary import Decision, FunctionRef, Reason, Writer
+from runtime.errors import BadInput, NotFound, SpringtideError, Unsupported
+from scaler.core.vocabulary import Decision
+from scaler.decision_log import HoldMemory
 from scaler.provider_client import ProviderClient
 
 MOST_WAITING = 1_000
-MOST_REMEMBERED = 10_000
 PAUSE_S = 0.2
 """Holds of one sweep travel together."""
+
+MOST_PAUSE_S = 10.0
+"""Between two tries while the provider is away: among what waits is why its replicas could not be written."""
 
 log = structlog.get_logger()
 
 
 class HoldReporter:
-    """A Recorder and a Service. A hold repeated for the same reason is told once; what cannot be told is dropped."""
+    """A Recorder and a Service. A hold that repeats the one before is told once.
+
+    While the provider is away they wait, the newest of them; what it refuses is dropped.
+    """
 
     name = "hold-reporter"
 
     def __init__(self, provider: ProviderClient) -> None:
         self._provider = provider
         self._waiting: deque[Decision] = deque(maxlen=MOST_WAITING)
-        self._told: dict[tuple[FunctionRef, Writer], Reason] = {}
+        self._told = HoldMemory()
         self._more = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -38,17 +44,9 @@ class HoldReporter:
         return f"<HoldReporter {len(self._waiting)} waiting>"
 
     def record(self, decision: Decision) -> None:
-        key = (decision.ref, decision.writer)
-        if decision.changes:
-            self._told.pop(key, None)
-            return
-        if self._told.get(key) is decision.reason:
-            return
-        if len(self._told) >= MOST_REMEMBERED:
-            self._told.clear()
-        self._told[key] = decision.reason
-        self._waiting.append(decision)
-        self._more.set()
+        if self._told.is_news(decision) and not decision.changes:
+            self._waiting.append(decision)
+            self._more.set()
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._report(), name=self.name)
@@ -63,16 +61,24 @@ class HoldReporter:
         await asyncio.shield(self._task)
 
     async def _report(self) -> None:
+        pause_s = PAUSE_S
         while True:
             await self._more.wait()
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(pause_s)
             self._more.clear()
             told, self._waiting = list(self._waiting), deque(maxlen=MOST_WAITING)
             try:
                 await self._provider.report(told)
             except (NotFound, Unsupported):
-                log.info("the provider keeps no decisions; reasons are in this log and in /metrics only")
+                log.info("the provider keeps no decisions; the reasons of holds are in /metrics only")
                 await asyncio.Event().wait()
-            except SpringtideError as error:
+            except BadInput as error:
                 log.warning("decisions were not told", count=len(told), error=str(error))
-                self._told.clear()
+            except SpringtideError as error:
+                if pause_s == PAUSE_S:
+                    log.warning("decisions wait to be told", count=len(told), error=str(error))
+                pause_s = min(2 * pause_s, MOST_PAUSE_S)
+                self._waiting = deque([*told, *self._waiting], maxlen=MOST_WAITING)
+                self._more.set()
+            else:
+                pause_s = PAUSE_S

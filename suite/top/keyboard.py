@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
 import termios
 import time
 import tty
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 
 class Keyboard:
-    """While it is open keys are not echoed; Ctrl-C still interrupts. The terminal is afterwards as it was."""
+    """While it is open keys are not echoed; Ctrl-C still interrupts. The terminal is afterwards as it was.
+
+    That is why SIGTERM, as from ``timeout``, is an ordinary end here: left to itself it would leave no time for that.
+    """
 
     def __init__(self) -> None:
         self._input = sys.stdin.fileno() if sys.stdin.isatty() else None
         self._before: list[Any] = []
+        self._on_term: Any = None
 
     def __enter__(self) -> Keyboard:
+        self._on_term = signal.signal(signal.SIGTERM, _end)
         if self._input is not None:
             self._before = termios.tcgetattr(self._input)
             tty.setcbreak(self._input)
@@ -28,6 +34,7 @@ class Keyboard:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         if self._input is not None:
             termios.tcsetattr(self._input, termios.TCSADRAIN, self._before)
+        signal.signal(signal.SIGTERM, self._on_term)
 
     def pressed(self, within_s: float) -> str:
         """The next key; empty when none was pressed in that time."""
@@ -40,3 +47,7 @@ class Keyboard:
         if not key:  # the terminal is gone, and would be readable for ever
             raise KeyboardInterrupt
         return key.decode("latin-1")
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from alert_receiver import payload
 from alert_receiver.payload import parse
 from runtime.errors import BadInput
-from scaler.core.steps import AlertEvent, AlertId, AlertStatus
-from scaler.core.vocabulary import FunctionRef
+from scaler.core.steps import AlertEvent, AlertId, AlertStatus, Load
+from scaler.core.vocabulary import FunctionRef, Instant
 from tests.fakes.alertmanager import STARTED, alert, body, delivery
 
 ECHO = FunctionRef("openfaas-fn", "echo")
@@ -23,6 +23,30 @@ def test_alert_of_a_delivery_becomes_an_event() -> None:
     assert parse(body(one)) == [
         AlertEvent(ECHO, AlertStatus.FIRING, AlertId(one["fingerprint"], STARTED), "FunctionBusy")
     ]
+
+
+@pytest.mark.parametrize(
+    ("told", "load"),
+    [
+        ("31.2 calls/s, above 5, at 100", Load(31.2, "calls/s", 5.0, Instant(100))),
+        ("4.0 calls in flight, at 100", Load(4.0, "calls in flight", None, Instant(100))),
+        ("NaN calls/s, above 5, at 100", None),
+        ("1.2.3 calls/s, at 100", None),
+        ("much", None),
+        (5, None),
+        (None, None),
+    ],
+    ids=str,
+)
+def test_load_is_read_where_it_is_told_as_a_number(told: object, load: Load | None) -> None:
+    one = alert("echo.openfaas-fn") | {"annotations": {"load": told}}
+
+    assert [event.load for event in parse(body(one))] == [load]
+
+
+@pytest.mark.parametrize("annotations", [None, [], "load"], ids=str)
+def test_alert_without_annotations_is_as_good(annotations: object) -> None:
+    assert [event.load for event in parse(body(alert("echo") | {"annotations": annotations}))] == [None]
 
 
 def test_each_alerts_own_status_counts() -> None:

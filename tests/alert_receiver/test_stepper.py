@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import pytest
+import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -299,9 +300,11 @@ def test_failure_of_one_function_is_told_and_leaves_the_others_alone(
         getattr(world.cluster, at).clear()
         assert await world.stepper.deliver([firing(ECHO), firing(OTHER)]) == []
 
-    world.play(story)
+    with structlog.testing.capture_logs() as lines:
+        world.play(story)
 
     assert world.decisions.reasons(ECHO) == [reason, "alert_firing"]
+    assert [line["why"] for line in lines if line["log_level"] == "warning"] == [f"{ECHO}: {told}"]
     assert world.cluster.writes[0] == (OTHER, 5)
     assert world.steps(ECHO)[0][1:] == (1, 5)
 
@@ -640,6 +643,8 @@ def test_descent_waits_while_load_is_not_measured_and_goes_on_when_it_has_been_f
 
     assert [(before, after) for _, before, after in world.steps()] == steps
     assert world.steps()[0][0] == 625
+    down = next(decision for decision in world.decisions.all if decision.changes)
+    assert (down.inputs["in_flight"], down.inputs["data_age_s"]) == (0, 0)
 
 
 def test_alert_that_fires_again_after_an_outage_finds_every_replica_there() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import pytest
+import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
@@ -517,3 +518,21 @@ def test_never_zero_while_a_call_runs_or_before_the_duration_has_passed(
 
     duration_s = float(f"{duration_s:.3f}")
     world.play(story)
+
+
+def test_outage_of_the_source_is_logged_when_it_begins_and_when_it_ends() -> None:
+    world = World(activity=ScriptedActivity(unknown("Prometheus cannot be asked")))
+
+    async def story() -> None:
+        await world.cluster.deploy(ECHO, zero="true")
+        await world.runs_for(3600)
+        world.activity.script = silent_since(EPOCH)
+        await world.runs_for(60)
+
+    with structlog.testing.capture_logs() as lines:
+        world.play(story)
+
+    said = [(line["event"].partition(",")[0], line["signal"]) for line in lines if "signal" in line]
+    signals = ("in_flight", "last_active")
+    assert said == [(event, signal) for event in ("nothing measured", "measured again") for signal in signals]
+    assert world.value("springtide_source_failures_total", signal="in_flight") == 120

@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
+from alert_receiver.payload import LOAD
 from rules import BasicAuth, Targets, Timing, Webhook, alertmanager_arguments, local_configuration, prometheus_arguments
 from scaler.core import catalogue
 from suite.tools import Tools
@@ -219,6 +220,11 @@ def test_each_function_is_told_of_by_itself_again_and_again_until_its_load_ends(
     assert first.alert["labels"]["function_name"] == "a.openfaas-fn"
     assert first.authorization == "Basic " + base64.b64encode(b"admin:open sesame").decode()
     assert first.payload["version"] == "4"
+    # What the alert receiver reads from it: a measured value, the threshold, and when that was.
+    told = LOAD.fullmatch(first.alert["annotations"]["load"])
+    assert told is not None
+    assert (float(told[1]) > 5, told[2], told[3]) == (True, "calls/s", "5")
+    assert abs(time.time() - float(told[4])) < DEADLINE_S
     # The same occurrence of the same alert throughout: the receiver tells a repeat from a new one by these.
     identities = {
         (delivery.group, delivery.alert["fingerprint"], delivery.alert["startsAt"])

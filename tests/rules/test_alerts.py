@@ -55,6 +55,7 @@ def test_alert_labels_hold_no_measured_value(alert: AlertRule) -> None:
         "summary": alert.summary,
         "description": alert.description,
         "runbook_url": f"docs/{alert.alert}.md",
+        **({"load": alert.load} if alert.load else {}),
     }
 
 

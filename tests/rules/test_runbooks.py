@@ -85,6 +85,14 @@ def test_commands_of_a_page_exist_with_their_options(page: Path) -> None:
 
 
 @pages
+def test_requests_of_a_page_bring_the_credentials_they_need(page: Path) -> None:
+    """The system routes answer 401 without."""
+    requests = re.findall(r"^curl (?:.*\\\n)*.*$", page.read_text(), re.MULTILINE)
+
+    assert [request for request in requests if "/system/" in request and " -u " not in request] == []
+
+
+@pages
 def test_names_in_the_text_of_a_page_exist(page: Path) -> None:
     classes = (GatewaySettings, ProcessSettings, IdlerSettings, AlertReceiverSettings)
     known = {

@@ -8,6 +8,7 @@ import yaml
 from click.testing import CliRunner
 
 import rules.__main__
+from rules.alerts import scaling_group
 from rules.operators import OperatorRules
 from rules.thresholds import Thresholds, changed, settings
 from rules.timing import DEFAULT
@@ -22,6 +23,7 @@ from runtime.errors import BadInput
         pytest.param({"peaks": "nan"}, "peaks=nan", id="not a number at all"),
         pytest.param({"down_s": "30s"}, "down_s=30s: not a number", id="a unit"),
         pytest.param({"objektive": "0.9"}, "objektive: no such threshold", id="a slip"),
+        pytest.param({"objective": "0.9"}, "burn_fast=14.4: with objective=0.9 that is 144%", id="never reached"),
         pytest.param({"crashes": "0"}, "crashes=0: must be above 0", id="always true"),
     ],
 )
@@ -34,7 +36,8 @@ def test_every_threshold_changes_a_rule() -> None:
     """One that is declared and used nowhere would be an adjustment that does nothing."""
 
     def rules_with(thresholds: Thresholds) -> list[object]:
-        return [group.as_yaml("") for group in OperatorRules(thresholds).groups(DEFAULT)]
+        groups = (scaling_group(DEFAULT, thresholds), *OperatorRules(thresholds).groups(DEFAULT))
+        return [group.as_yaml("") for group in groups]
 
     before = rules_with(Thresholds())
     unused = []
@@ -49,7 +52,8 @@ def test_every_threshold_changes_a_rule() -> None:
 
 def test_own_rules_have_the_thresholds_and_links_asked_for(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    options = ["--to", str(tmp_path), "--set", "objective=0.999", "--runbooks", "https://wiki.example/x/"]
+    given = ["--set", "objective=0.999", "--set", "calls_per_s=50"]
+    options = ["--to", str(tmp_path), *given, "--runbooks", "https://wiki.example/x/"]
 
     result = CliRunner().invoke(rules.__main__.main, options)
 
@@ -58,6 +62,7 @@ def test_own_rules_have_the_thresholds_and_links_asked_for(tmp_path: Path) -> No
     alerts = {rule["alert"]: rule for group in written["groups"] for rule in group["rules"] if "alert" in rule}
     assert "> 0.0144 " in alerts["ErrorBudgetBurnsFast"]["expr"]
     assert alerts["GatewayDown"]["annotations"]["runbook_url"] == "https://wiki.example/x/GatewayDown.md"
+    assert "> 50\n" in (tmp_path / "scaling.rules.yml").read_text()
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 

@@ -206,3 +206,55 @@ def test_recorders_tell_everyone() -> None:
     Recorders([first, second]).record(step(1))
 
     assert first.since(0) == second.since(0) == [step(1)]
+
+
+def test_hold_at_another_count_is_told() -> None:
+    log = DecisionLog()
+    for after in (1, 1, 5, 5):
+        log.record(Decision(ECHO, Writer.IDLER, after, after, Reason.NOT_OPTED_IN, "", Instant(after)))
+
+    assert [decision.after for decision in log.since(0)] == [1, 5]
+
+
+def test_holds_push_no_change_out() -> None:
+    log = DecisionLog(most=4)
+    log.record(step(0))
+    for at in range(1, 100):
+        log.record(hold(at, Reason.AT_MAX if at % 2 else Reason.REDELIVERED))
+
+    assert [decision.at for decision in log.since(0)] == [0, 98, 99]
+
+
+def test_function_that_flaps_pushes_no_other_s_story_out() -> None:
+    log = DecisionLog(most=6)
+    for at in range(2):
+        log.record(step(at, ref=OTHER))
+    for at in range(2, 100):
+        log.record(step(at))
+
+    assert [decision.at for decision in log.since(0)] == [0, 1, 96, 97, 98, 99]
+
+
+def test_log_is_bounded_however_many_functions_there_are() -> None:
+    log = DecisionLog(most=5)
+    for number in range(100):
+        ref = FunctionRef("openfaas-fn", f"f{number}")
+        log.record(step(number, ref=ref))
+        log.record(hold(number, ref=ref))
+
+    kept = log.since(0)
+    assert [decision.at for decision in kept if decision.changes] == [95, 96, 97, 98, 99]
+    assert [decision.at for decision in kept if not decision.changes] == [98, 99]
+
+
+@given(st.lists(decisions, max_size=40), st.integers(1, 20))
+def test_what_is_kept_is_the_newest_of_each_function_in_order(given: list[Decision], most: int) -> None:
+    kept = decision_log.newest(given, most)
+
+    for changes, limit in decision_log.limits(most).items():
+        of_kind = [decision for decision in kept if decision.changes is changes]
+        assert len(of_kind) <= limit
+        for ref in (ECHO, OTHER):
+            all_of_one = [decision for decision in given if decision.changes is changes and decision.ref == ref]
+            of_one = [decision for decision in of_kind if decision.ref == ref]
+            assert of_one == all_of_one[len(all_of_one) - len(of_one) :]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from scaler.core import steps
 from scaler.core.policy import Down, ScalePolicy
-from scaler.core.steps import AlertEvent, AlertId, AlertStatus, StepContext, StepHistory
+from scaler.core.steps import AlertEvent, AlertId, AlertStatus, Load, StepContext, StepHistory
 from scaler.core.vocabulary import REASONS, FunctionRef, Instant, Reason, Scale, Writer
 
 REF = FunctionRef("openfaas-fn", "echo")
@@ -97,6 +97,27 @@ def test_what_is_not_the_alert_paths_is_left_alone(
 
     assert (decision.after, decision.reason) == (desired, reason)
     assert not history.descending
+
+
+def test_decision_holds_the_load_the_alert_told_its_threshold_and_age() -> None:
+    event = AlertEvent(REF, AlertStatus.FIRING, ALERT, "High", Load(31.2, "calls/s", 5.0, Instant(97)))
+
+    decision, history = steps.on_alert(context(1), StepHistory(), event, Instant(100))
+    again, _ = steps.on_alert(context(5), history, event, Instant(101))
+
+    assert decision.detail == "alert High fires at 31.2 calls/s, above 5: +4 (step 4, max 20)"
+    assert decision.inputs.items() >= {"load": 31.2, "threshold": 5.0, "data_age_s": 3, "step": 4, "max": 20}.items()
+    assert (again.reason, again.inputs["data_age_s"]) == (Reason.REDELIVERED, 4)
+
+
+def test_load_of_an_alert_that_is_over_is_no_input_of_the_way_down() -> None:
+    load = Load(31.2, "calls/s", None, Instant(97))
+    decision, _ = steps.on_alert(
+        context(5), StepHistory(), AlertEvent(REF, AlertStatus.RESOLVED, ALERT, "High", load), Instant(100)
+    )
+
+    assert decision.changes
+    assert "load" not in decision.inputs
 
 
 def test_redelivered_alert_is_not_a_second_step() -> None:

@@ -189,12 +189,46 @@ def test_keys_change_the_order_and_q_ends(live: Screen) -> None:
     assert live.process.wait(DEADLINE_S) == 0
 
 
+def test_sigterm_leaves_the_terminal_as_it_was(live: Screen) -> None:
+    before = termios.tcgetattr(live.fd)
+    live.until(r"asleep\s.*?busy\s")
+
+    live.process.terminate()
+
+    ending = live.until(SHOWN)
+    assert live.process.wait(DEADLINE_S) == 143
+    assert re.search(BACK, ending + live.seen)
+    assert termios.tcgetattr(live.fd) == before
+
+
 def test_live_view_takes_to_a_terminal_that_becomes_narrow(live: Screen) -> None:
     live.until("LAST DECISION")
 
     live.resize(36)
 
     live.until(r"FUNCTION\s+READY\s+RATE/s\s*\r?\n")
+
+
+def test_lines_for_a_script_go_on_while_the_gateway_is_away(terminal: Any) -> None:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Foreign)
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    command = [sys.executable, "-m", "suite", "top", "--json", "--every", "0.2", "-g", url, "--metrics-url", url]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, env={**terminal.environ, "PYTHONPATH": str(ROOT)}, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            first = json.loads(process.stdout.readline())
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+        later = next(look for line in process.stdout if (look := json.loads(line))["notes"][0].startswith("not up"))
+        process.terminate()
+
+    assert later["functions"] == first["functions"]
 
 
 def test_gateway_that_goes_away_leaves_the_last_look_on_the_screen(terminal: Any) -> None:

@@ -50,7 +50,7 @@ def test_reported_decisions_are_read_back(play: Play, query: str, expected: list
     play(story)
 
 
-@pytest.mark.parametrize("query", ["?since=yesterday", "?reason=because"])
+@pytest.mark.parametrize("query", ["?since=yesterday", "?reason=because", "?follow=maybe"])
 def test_query_that_makes_no_sense_is_422(play: Play, query: str) -> None:
     async def story(served: Served) -> None:
         assert (await served.http.get(PATH + query)).status_code == 422

@@ -164,6 +164,7 @@ def test_scale_without_a_decision_is_a_persons(play: Play) -> None:
         (decision,) = served.decisions.since(0)
         assert (decision.ref, decision.before, decision.after) == (ECHO, 1, 3)
         assert (decision.writer, decision.reason) == (Writer.PERSON, Reason.MANUAL)
+        assert decision.inputs == {"min": 1, "max": 20}
         assert earliest <= decision.at <= time.time()
 
     play(story)

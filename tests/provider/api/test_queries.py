@@ -27,6 +27,7 @@ def test_tail_that_is_no_number_is_unprocessable(text: str) -> None:
         ("", None),
         ("1970-01-01T00:00:10Z", 10.0),
         ("1970-01-01T02:00:10+02:00", 10.0),
+        ("1970-01-01T02:00:10 02:00", 10.0),
         ("1970-01-01T00:00:10.25Z", 10.25),
         ("1970-01-01T00:00:10.123456789Z", 10.123456),
         ("10", 10.0),
@@ -37,7 +38,9 @@ def test_instant_of(text: str | None, instant: float | None) -> None:
     assert queries.instant("since", text) == instant
 
 
-@pytest.mark.parametrize("text", ["yesterday", "1970-01-01", "1970-01-01T00:00:10", "-5", "nan", "1e3", "9" * 20])
+@pytest.mark.parametrize(
+    "text", ["yesterday", "1970-01-01", "1970-01-01T00:00:10", "1970-01-01 00:00", "-5", "nan", "1e3", "9" * 20]
+)
 def test_instant_that_is_none_is_unprocessable(text: str) -> None:
     with pytest.raises(Unprocessable, match="since"):
         queries.instant("since", text)
@@ -49,3 +52,15 @@ def test_instant_that_is_none_is_unprocessable(text: str) -> None:
 )
 def test_flag_of(text: str | None, value: bool) -> None:
     assert queries.flag(text) is value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("true", True), ("1", True), ("FALSE", False), ("0", False), (None, False)]
+)
+def test_yes_or_no_of(text: str | None, value: bool) -> None:
+    assert queries.yes_or_no("follow", text) is value
+
+
+def test_neither_yes_nor_no_is_unprocessable() -> None:
+    with pytest.raises(Unprocessable, match="follow: 'maybe' is neither yes nor no; write true or false"):
+        queries.yes_or_no("follow", "maybe")

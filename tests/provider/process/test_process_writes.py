@@ -60,18 +60,19 @@ def test_every_write_and_every_update_has_its_own_version(world: Any) -> None:
 
 
 def test_counts_set_by_a_deployment_are_recorded(world: Any) -> None:
-    async def story() -> list[tuple[int, int, Writer, Reason, str]]:
+    async def story() -> list[tuple[object, ...]]:
         async with world() as here:
             await here.provider.deploy(here.spec("fn", "cat", labels={"com.openfaas.scale.min": "2"}))
             await here.scale(REF, 5)
             await here.provider.update(here.spec("fn", "cat", labels={"com.openfaas.scale.max": "3"}))
             return [
-                (seen.before, seen.after, seen.writer, seen.reason, seen.detail) for seen in here.recorder.decisions
+                (seen.before, seen.after, seen.writer, seen.reason, seen.detail, seen.inputs)
+                for seen in here.recorder.decisions
             ]
 
     assert asyncio.run(story()) == [
-        (0, 2, Writer.PERSON, Reason.MANUAL, "deployed"),
-        (5, 3, Writer.PERSON, Reason.MANUAL, "updated"),
+        (0, 2, Writer.PERSON, Reason.MANUAL, "deployed", {"min": 2, "max": 20}),
+        (5, 3, Writer.PERSON, Reason.MANUAL, "updated", {"min": 1, "max": 3}),
     ]
 
 
