@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Protocol
 
 import structlog
@@ -110,7 +109,7 @@ class Waker:
                 return
             waiting = route.metrics.held
             detail = f"{waiting} {'caller waits' if waiting == 1 else 'callers wait'}"
-            decision = replace(self._decision(route, before, after, Reason.WAKE, detail), inputs={"held": waiting})
+            decision = self._decision(route, before, after, Reason.WAKE, detail)
             try:
                 scale = await self._target.write(route.ref, after, expect=version or None, decision=decision)
             except Conflict:
@@ -138,7 +137,13 @@ class Waker:
             route.desired, route.version = scale.desired, scale.version
 
     def _decision(self, route: Route, before: int, after: int, reason: Reason, detail: str) -> Decision:
-        at = Instant(self._clock.wall())
         return Decision(
-            ref=route.ref, writer=Writer.WAKE, before=before, after=after, reason=reason, detail=detail, at=at
+            ref=route.ref,
+            writer=Writer.WAKE,
+            before=before,
+            after=after,
+            reason=reason,
+            detail=detail,
+            at=Instant(self._clock.wall()),
+            inputs={"held": route.metrics.held, **route.policy.limits},
         )

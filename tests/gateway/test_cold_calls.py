@@ -50,6 +50,7 @@ def test_wake_asks_for_the_minimum_and_says_why() -> None:
             (decision,) = gateway.target.decisions
             assert (decision.ref, decision.writer, decision.reason) == (ref("echo"), Writer.WAKE, Reason.WAKE)
             assert (decision.before, decision.after, decision.detail) == (0, 3, "1 caller waits")
+            assert decision.inputs == {"held": 1, "min": 3, "max": 20}
             assert gateway.decisions.recorded == [decision]
 
     run(scenario())
@@ -311,7 +312,8 @@ def test_wake_that_fails_is_503_with_the_providers_reason() -> None:
             assert answer.status == 503
             assert b"no space left on this machine" in answer.body
             assert gateway.route().metrics.refused == {"wake_failed": 1}
-            assert gateway.decisions.recorded[-1].reason is Reason.WRITE_FAILED
+            failed = gateway.decisions.recorded[-1]
+            assert (failed.reason, failed.inputs["held"]) == (Reason.WRITE_FAILED, 1)
             assert gateway.route().metrics.held == 0
 
     run(scenario())
