@@ -200,15 +200,25 @@ class _Acts:
             await self._name_is_free(made)
         await self._parts.api.deploy(made, update=update)
         self._parts.watch.look_soon()
-        return JSONResponse({"key": str(deployments.ref_of(made))}, 202)
+        return JSONResponse({"key": await self._key_of(made)}, 202)
 
     async def _name_is_free(self, made: Json) -> None:
         """To the provider, deploying what is there changes it; nobody who fills in an empty form means that."""
         with contextlib.suppress(NotFound, BadInput):  # What is no name is the provider's to explain.
-            await self._parts.api.function(ref := deployments.ref_of(made))
+            there = await self._parts.api.function(deployments.ref_of(made))
             raise AlreadyExists(
-                f"name: there is a function {ref} already; change it on its own page, or remove it first"
+                f"name: there is a function {there.key} already; change it on its own page, or remove it first"
             )
+
+    async def _key_of(self, made: Json) -> str:
+        """Where no namespace is named, which one is meant is the provider's to say."""
+        ref = deployments.ref_of(made)
+        if ref.namespace:
+            return str(ref)
+        try:
+            return (await self._parts.api.function(ref)).key
+        except SpringtideError:
+            return str(FunctionRef.parse(ref.name))
 
     async def remove(self, request: Request) -> Response:
         await self._parts.api.remove(FunctionRef.parse(request.path_params["key"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -102,24 +103,12 @@ class Decisions:
 
     async def _follow(self) -> None:
         since = self._all[-1].at - OVERLAP_S if self._all else 0.0
-        stream = self._api.decisions(since)
-        try:
-            opened = asyncio.ensure_future(anext(stream))
-            try:
-                # The stream says nothing while nothing is decided; that it did not break says that it is there.
-                done, _ = await asyncio.wait([opened], timeout=1.0)
-                if not done:
-                    self._connected()
-                self._take(await opened)
-            finally:
-                opened.cancel()
-            self._connected()
+        async with contextlib.aclosing(self._api.decisions(since)) as stream:
             async for value in stream:
-                self._take(value)
-        except StopAsyncIteration:
-            return
-        finally:
-            await stream.aclose()
+                if value is None:
+                    self._connected()
+                else:
+                    self._take(value)
 
     def _connected(self) -> None:
         self.problem = None

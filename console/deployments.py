@@ -59,8 +59,8 @@ def deployment(value: Any) -> dict[str, Any]:
 
 
 def ref_of(made: Mapping[str, Any]) -> FunctionRef:
-    """What a deployment is the deployment of."""
-    return FunctionRef.parse(".".join(filter(None, (made["service"], made.get("namespace")))))
+    """What a deployment is the deployment of. Its namespace is empty where it names none."""
+    return FunctionRef(made.get("namespace", ""), made["service"])
 
 
 def form(info: FunctionInfo) -> dict[str, Any]:

@@ -68,8 +68,8 @@ class GatewayApi:
         return found
 
     async def function(self, ref: FunctionRef) -> FunctionInfo:
-        """One function, with what its replicas use."""
-        params = {"usage": "1", "namespace": ref.namespace}
+        """One function, with what its replicas use; without a namespace, that of the default one."""
+        params = {"usage": "1", **_query(ref.namespace)}
         return functions.from_json(await self._json("GET", f"/system/function/{_quoted(ref)}", params=params))
 
     async def releases(self) -> tuple[str, str]:
@@ -108,11 +108,14 @@ class GatewayApi:
         return body.decode(errors="replace")
 
     def decisions(self, since: float) -> AsyncGenerator[Any, None]:
-        """Those since then and each new one, until the stream breaks: then Unavailable, or what the gateway said."""
+        """None once it is open, then those since then and each new one, until the stream breaks.
+
+        Raises Unavailable then, or what the gateway said.
+        """
         return self._lines("/system/scaling/decisions", {"follow": "true", "since": f"{max(0.0, since):.3f}"})
 
     def logs(self, ref: FunctionRef, tail: int) -> AsyncGenerator[Any, None]:
-        """The last lines and each new one."""
+        """None once it is open, then the last lines and each new one."""
         return self._lines(
             "/system/logs", {"name": ref.name, "namespace": ref.namespace, "tail": str(tail), "follow": "true"}
         )
@@ -126,6 +129,7 @@ class GatewayApi:
                 if response.status_code != 200:
                     await response.aread()
                     raise self._failure(response)
+                yield None
                 async for line in response.aiter_lines():
                     if line and len(line) <= MOST_LINE_CHARS:
                         yield json.loads(line)

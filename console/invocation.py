@@ -25,6 +25,9 @@ MOST_SHOWN_BYTES = 256 * 1024
 CLOSING_S = 0.5
 """So long before a call's deadline its answer is taken as it is."""
 
+REFUSED_BY = frozenset(("gateway", "proxy"))
+"""What ``X-OpenFaaS-Internal`` says of answers that no replica gave. Watchdogs write it, too, when a handler fails."""
+
 MOST_AT_ONCE = 20
 _TIMING = re.compile(r"([a-z-]+);dur=([0-9]+(?:\.[0-9]+)?)")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -106,7 +109,7 @@ class Invoker:
             "seconds": round(seconds, 6),
             "headers": [[name, value] for name, value in response.headers.multi_items()],
             "cold": cold_parts(response.headers),
-            "refused": "x-openfaas-internal" in response.headers,
+            "refused": response.headers.get("x-openfaas-internal") in REFUSED_BY,
             "bytes": len(body),
             "whole": not broken,
             "broken": broken,

@@ -155,10 +155,12 @@ async def log_events(api: GatewayApi, feed: Feed, ref: FunctionRef) -> AsyncGene
     try:
         with feed.reader():
             while True:
-                yield message("log", "begins")
                 why = "The log ended"
                 lines = api.logs(ref, LOG_TAIL)
                 try:
+                    await anext(lines, None)
+                    # Not before: pages forget what they show, and while nobody answers there is nothing to replace it.
+                    yield message("log", "begins")
                     async for line in lines:
                         if isinstance(line, dict):
                             yield _log_line(line)

@@ -119,8 +119,12 @@ class Watch:
         """Once a step, or more rarely where a look takes long."""
         while True:
             wall, began = self._clock.wall(), self._clock.now()
-            self.slot = int(wall / self.step_s)
-            await self._numbers()
+            slot = int(wall / self.step_s)
+            scrape = await self._numbers()
+            # Only now: pages that are told of something else meanwhile would take the last numbers for this slot's.
+            self.slot = slot
+            if scrape is not None:
+                self._take(scrape)
             self._changed()
             rest_s = REST_PER_LOOK * (self._clock.now() - began)
             await _until(self._numbers_soon, max(rest_s, (self.slot + 1) * self.step_s - self._clock.wall()))
@@ -136,7 +140,8 @@ class Watch:
             else:
                 await _until(self._list_soon, self.step_s)
 
-    async def _numbers(self) -> None:
+    async def _numbers(self) -> Scrape | None:
+        """None when they do not come."""
         try:
             texts = await asyncio.gather(*(self._api.metrics(url) for url in await every_address_of(self._urls)))
             # Of thousands of functions it takes seconds, in which pages want to be answered.
@@ -147,7 +152,8 @@ class Watch:
             self._numbers_failed(f"the gateway's metrics cannot be read: {error}")
         else:
             self._numbers_at, self._numbers_problem = self._clock.now(), None
-            self._take(scrape)
+            return scrape
+        return None
 
     def _numbers_failed(self, why: str) -> None:
         if self._numbers_problem is None:

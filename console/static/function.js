@@ -186,19 +186,24 @@ const attempt = async (form, problem, work) => {
   }
 };
 
-const step = (by) => {
+const edit = () => {
   edited = true;
+  // What was asked for earlier takes nothing back that is written now.
+  asked = null;
+};
+const step = (by) => {
+  edit();
   wanted.value = String(Math.max(0, (Number.parseInt(wanted.value, 10) || 0) + by));
 };
-wanted.addEventListener("input", () => (edited = true));
+wanted.addEventListener("input", edit);
 find("#fewer").addEventListener("click", () => step(-1));
 find("#more").addEventListener("click", () => step(1));
 find("#scale").addEventListener("submit", (event) => {
   event.preventDefault();
   attempt(event.target, find("#scale-problem"), async () => {
     const number = Number.parseInt(wanted.value, 10);
-    await act("POST", functionUrl(key, "/scale"), { replicas: number });
     asked = number;
+    await act("POST", functionUrl(key, "/scale"), { replicas: number });
     say(number === 0 ? "Put to sleep." : `Asked for ${number} ${number === 1 ? "replica" : "replicas"}.`);
   });
 });

@@ -25,7 +25,7 @@ from provider.spec import FunctionSpec
 from runtime.basic_auth import Credentials
 from runtime.clock import SystemClock
 from runtime.service import Service
-from scaler.core.vocabulary import FunctionRef
+from scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
 from scaler.endpoint_stream import Endpoint
 from suite import ports
 
@@ -35,9 +35,10 @@ TOKEN = re.compile(r'name="console-token" content="([^"]+)"')
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A function: ``/fail`` answers 500, ``/big`` half a megabyte, ``/bytes`` no text, else what it was asked.
+    """A function: ``/big`` answers half a megabyte, ``/bytes`` no text, anything else what it was asked.
 
-    ``/stalls`` says half of its answer and no more, ``/breaks`` leaves after half of it.
+    ``/fail`` answers 500 as watchdogs do, ``/stalls`` says half of its answer and no more, ``/breaks`` leaves after
+    half of it.
     """
     head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
@@ -50,7 +51,10 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     }.get(target, f"{method} {target} {headers.get('x-test')} {headers.get('authorization')} ".encode() + body)
     half = len(told) if target in ("/stalls", "/breaks") else 0
     length = len(told) + half
-    writer.write(f"HTTP/1.1 {status} Said\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n".encode() + told)
+    more = "X-OpenFaaS-Internal: of-watchdog\r\n" if status == 500 else ""
+    writer.write(
+        f"HTTP/1.1 {status} Said\r\nContent-Length: {length}\r\n{more}Connection: close\r\n\r\n".encode() + told
+    )
     await writer.drain()
     if target == "/stalls":
         await reader.read()
@@ -97,7 +101,10 @@ class World:
 
 
 @asynccontextmanager
-async def world(*, credentials: Credentials | None = CREDENTIALS, **settings: Any) -> AsyncIterator[World]:
+async def world(
+    *, credentials: Credentials | None = CREDENTIALS, namespace: str = DEFAULT_NAMESPACE, **settings: Any
+) -> AsyncIterator[World]:
+    """``namespace`` is that of functions that name none."""
     async with AsyncExitStack() as stack:
         replica_server = await asyncio.start_server(answer, "127.0.0.1", 0)
         stack.callback(replica_server.close)
@@ -106,9 +113,12 @@ async def world(*, credentials: Credentials | None = CREDENTIALS, **settings: An
         async def replica(_: FunctionRef, instance: str) -> Endpoint:
             return Endpoint(instance, "127.0.0.1", replica_port)
 
-        memory = MemoryProvider(start_replica=replica)
+        memory = MemoryProvider(start_replica=replica, default_namespace=namespace)
         stack.push_async_callback(memory.aclose)
-        api = build_provider(ProviderApiSettings(port=0), ProviderApiDeps(provider=memory, credentials=credentials))
+        api = build_provider(
+            ProviderApiSettings(port=0, default_namespace=namespace),
+            ProviderApiDeps(provider=memory, credentials=credentials),
+        )
         await api.start()
         stack.push_async_callback(api.stop)
         port = ports.free("127.0.0.1")
@@ -119,6 +129,7 @@ async def world(*, credentials: Credentials | None = CREDENTIALS, **settings: An
                 provider_url=f"http://127.0.0.1:{api.port}",
                 console_url=f"http://127.0.0.1:{port}",
                 grace_s=0.1,
+                namespace=namespace,
             ),
             GatewayDeps(credentials=credentials, registry=CollectorRegistry(), clock=SystemClock()),
         )

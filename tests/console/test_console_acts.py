@@ -56,6 +56,19 @@ def test_form_for_a_new_function_does_not_overwrite_one_that_is_there() -> None:
     asyncio.run(story())
 
 
+def test_form_without_a_namespace_means_that_of_the_provider() -> None:
+    async def story() -> None:
+        async with world(namespace="prod") as here:
+            form, headers = {"name": "greet", "image": "any"}, await here.token()
+            made = await here.http.post("/ui/api/functions", json=form, headers=headers)
+            assert (made.status_code, made.json()["key"]) == (202, "greet.prod")
+            taken = await here.http.post("/ui/api/functions", json=form, headers=headers)
+            assert taken.status_code == 409
+            assert taken.text.startswith("name: there is a function greet.prod already; ")
+
+    asyncio.run(story())
+
+
 def test_change_keeps_what_the_form_shows() -> None:
     async def story() -> None:
         async with world() as here:
@@ -139,7 +152,7 @@ def test_invocation_shows_answer_time_and_whether_it_was_cold() -> None:
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        pytest.param("/fail", {"status": 500}, id="a failure is an answer"),
+        pytest.param("/fail", {"status": 500, "refused": False}, id="a failure is an answer, and the function's"),
         pytest.param("/big", {"status": 200, "whole": False, "bytes": 256 * 1024}, id="a large body is cut"),
         pytest.param("/bytes", {"status": 200, "whole": True, "bytes": 3, "text": None}, id="a body that is no text"),
         pytest.param(

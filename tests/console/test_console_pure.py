@@ -193,3 +193,35 @@ def test_list_that_does_not_come_holds_up_no_numbers() -> None:
 
     assert numbers == pytest.approx([0.0, 2.0, 4.0, 6.0, 8.0])
     assert lists == pytest.approx([0.0, 7.0])
+
+
+def test_slot_is_told_only_with_its_own_numbers() -> None:
+    loop = VirtualTimeLoop()
+    told: list[tuple[float, int]] = []
+
+    class Gateway:
+        async def metrics(self, _: str) -> str:
+            await asyncio.sleep(0.3)
+            raise Unavailable("no matter")
+
+        async def functions(self) -> list[object]:
+            await asyncio.sleep(0.1)
+            return []
+
+    async def story() -> None:
+        def changed() -> None:
+            told.append((loop.time(), watch.slot))
+
+        api = cast("GatewayApi", Gateway())
+        watch = Watch(api, ["http://127.0.0.1:1/metrics"], step_s=2.0, clock=loop.clock, changed=changed)
+        looking = asyncio.create_task(watch.run())
+        await asyncio.sleep(2.1)
+        watch.look_soon()
+        await asyncio.sleep(0.4)
+        looking.cancel()
+
+    run_virtual(story(), loop)
+
+    first = int(EPOCH / 2.0)
+    assert [at for at, _ in told] == pytest.approx([0.1, 0.3, 2.2, 2.3])
+    assert [slot for _, slot in told] == [0, first, first, first + 1]

@@ -186,6 +186,7 @@ def test_log_is_followed_and_one_that_cannot_be_says_why() -> None:
         async with world() as here:
             await here.deploy("greet")
             ref = FunctionRef("openfaas-fn", "greet")
+            assert await event(here.events(f"/ui/events?function={KEY}&log=true"), "log") == "begins"
             here.provider.write_log(ref, "greet-1", "before")
             page = here.events(f"/ui/events?function={KEY}&log=true")
             before = await event(page, "line")
@@ -198,6 +199,28 @@ def test_log_is_followed_and_one_that_cannot_be_says_why() -> None:
             await event(other, "tick")
 
     asyncio.run(story())
+
+
+def test_log_that_nobody_tells_takes_no_lines_off_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "LOG_RETRY_S", 0.01)
+
+    async def provider(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Away\r\nContent-Length: 4\r\nConnection: close\r\n\r\naway")
+        writer.close()
+
+    async def story() -> list[bytes]:
+        server = await asyncio.start_server(provider, "127.0.0.1", 0)
+        api = GatewayApi(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", None, deadline_s=5)
+        log = streams.log_events(api, Feed(1, "logs"), GREET)
+        async with asyncio.timeout(20):
+            told = [await anext(log) for _ in range(3)]
+        await log.aclose()
+        await api.aclose()
+        server.close()
+        return told
+
+    assert asyncio.run(story()) == 3 * [streams.message("broken", "The log cannot be followed: away. Trying again.")]
 
 
 def test_log_that_breaks_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -261,6 +261,26 @@ def test_number_to_scale_to_follows_what_others_do_until_it_is_written(
         expect(number).to_have_value("1", timeout=PATIENCE_MS)
 
 
+def test_number_written_while_an_earlier_one_is_under_way_stays(
+    deployed: Running, open_page: OpenPage, handlers: dict[str, Path]
+) -> None:
+    deployed.deploy("hurried", handlers["greet"])
+    with open_page(page_of("hurried")) as page:
+        number = page.get_by_label("Replicas", exact=True)
+        expect(page.locator("#say")).to_have_text("1 replica answers.", timeout=PATIENCE_MS)
+        number.fill("2")
+        number.evaluate(
+            """number => {
+                number.form.requestSubmit();
+                number.value = "7";
+                number.dispatchEvent(new Event("input"));
+            }"""
+        )
+        expect(page.locator("#toast")).to_have_text("Asked for 2 replicas.")
+        expect(page.locator("#say")).to_have_text("2 replicas answer.", timeout=PATIENCE_MS)
+        expect(number).to_have_value("7")
+
+
 def test_times_are_told_with_their_zone(deployed: Running, open_page: OpenPage) -> None:
     with open_page("/ui/", zone="America/Phoenix") as page:
         expect(page.get_by_text("Times:")).to_have_text("Times: America/Phoenix (GMT-7)")
