@@ -24,7 +24,7 @@ PROCESS = "process"
 @click.command("explain")
 @click.argument("name")
 @namespace_option
-@click.option("--last", default=12, show_default=True, type=click.IntRange(min=1), help="Changes to tell.")
+@click.option("--last", default=20, show_default=True, type=click.IntRange(min=1), help="Changes to tell.")
 @json_option
 @with_target
 def explain_(*, target: Target, name: str, namespace: str | None, last: int, as_json: bool) -> None:
@@ -94,7 +94,10 @@ def _print(told: Explanation, now: float, last: int) -> None:
     if not told.story:
         click.echo("  No change of its replicas is on record.")
     if len(told.story) > last:
-        click.echo(f"  ({len(told.story) - last} earlier changes; --last {len(told.story)} tells all)")
+        earlier = len(told.story) - last
+        click.echo(
+            f"  ({earlier} earlier {'change' if earlier == 1 else 'changes'}; --last {len(told.story)} tells all)"
+        )
     for decision in told.story[-last:]:
         click.echo(_line(decision, now))
 
