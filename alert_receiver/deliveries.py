@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from scaler.core import steps
-from scaler.core.steps import AlertEvent, AlertStatus, StepContext, StepHistory
-from scaler.core.vocabulary import Decision, FunctionRef, Instant
+from springtide.scaler.core import steps
+from springtide.scaler.core.steps import AlertEvent, AlertStatus, StepContext, StepHistory
+from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant
 
-MOST_DETAIL_CHARS = 500
+MAX_DETAIL_CHARS = 500
 
 
 def by_function(events: Sequence[AlertEvent]) -> dict[FunctionRef, list[AlertEvent]]:
@@ -37,5 +37,5 @@ def _together(decisions: Sequence[Decision]) -> Decision:
     """One decision from the first count to the last, with the reason of the last step; without a step, the last."""
     steps_made = [decision for decision in decisions if decision.changes]
     telling = steps_made or decisions[-1:]
-    detail = "; ".join(decision.detail for decision in telling)[:MOST_DETAIL_CHARS]
+    detail = "; ".join(decision.detail for decision in telling)[:MAX_DETAIL_CHARS]
     return replace(telling[-1], before=decisions[0].before, after=decisions[-1].after, detail=detail)

@@ -11,12 +11,12 @@ from typing import Any
 
 import structlog
 
-from runtime.errors import BadInput
-from runtime.files import read_json, write_atomic
-from scaler.core.steps import AlertId, StepHistory
-from scaler.core.vocabulary import FunctionRef, Instant
+from springtide.runtime.errors import BadInput
+from springtide.runtime.files import read_json, write_atomic
+from springtide.scaler.core.steps import AlertId, StepHistory
+from springtide.scaler.core.vocabulary import FunctionRef, Instant
 
-MOST_FUNCTIONS = 10_000
+MAX_FUNCTIONS = 10_000
 """Beyond it the function heard of longest ago is forgotten, one on its way down last of all."""
 
 VERSION = 1
@@ -27,7 +27,7 @@ log = structlog.get_logger()
 class Memory:
     """Histories by function. With a file, ``keep`` returns once all that was put before is safely in it."""
 
-    def __init__(self, file: Path | None = None, *, most: int = MOST_FUNCTIONS) -> None:
+    def __init__(self, file: Path | None = None, *, most: int = MAX_FUNCTIONS) -> None:
         """Reads the file. Raises BadInput with one sentence when it, or its folder, is not usable."""
         self._file = file
         self._most = most

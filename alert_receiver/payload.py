@@ -8,15 +8,15 @@ import math
 import re
 from typing import Any
 
-from runtime.errors import BadInput
-from scaler.core.steps import AlertEvent, AlertId, AlertStatus, Load
-from scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef, Instant
+from springtide.runtime.errors import BadInput
+from springtide.scaler.core.steps import AlertEvent, AlertId, AlertStatus, Load
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef, Instant
 
-MOST_BYTES = 1024 * 1024
-MOST_ALERTS = 10_000
+MAX_BYTES = 1024 * 1024
+MAX_ALERTS = 10_000
 """One delivery with more is refused: half of it would be a wrong picture. Alertmanager's group_by makes it smaller."""
 
-MOST_NAME_CHARS = 200
+MAX_NAME_CHARS = 200
 
 LOAD = re.compile(r"([0-9.]{1,20}) ([a-z][a-z /]{0,29})(?:, above ([0-9.]{1,20}))?, at ([0-9.]{1,20})")
 """The annotation ``load`` of a scaling alert: ``31.2 calls/s, above 5, at 1767225600``."""
@@ -38,8 +38,8 @@ def parse(body: bytes, default_namespace: str = DEFAULT_NAMESPACE) -> list[Alert
     alerts = payload.get("alerts")
     if not isinstance(alerts, list):
         raise BadInput(f"alerts: must be a list, not {_kind(alerts)}")
-    if len(alerts) > MOST_ALERTS:
-        raise BadInput(f"alerts: {len(alerts)} in one delivery, at most {MOST_ALERTS}; group by function_name")
+    if len(alerts) > MAX_ALERTS:
+        raise BadInput(f"alerts: {len(alerts)} in one delivery, at most {MAX_ALERTS}; group by function_name")
     events = (_event(f"alerts[{index}]", alert, default_namespace) for index, alert in enumerate(alerts))
     return [event for event in events if event is not None]
 
@@ -59,10 +59,10 @@ def _event(where: str, alert: object, default_namespace: str) -> AlertEvent | No
         raise BadInput(f"{where}.status: must be firing or resolved, not {str(alert.get('status'))[:50]!r}") from None
     name = labels.get("function_name", "")
     ref = FunctionRef.parse(name, default_namespace)
-    if not ref.name or not ref.namespace or len(name) > MOST_NAME_CHARS:
+    if not ref.name or not ref.namespace or len(name) > MAX_NAME_CHARS:
         return None
     alert_id = AlertId(_fingerprint(where, alert, labels), _text(where, alert, "startsAt"))
-    return AlertEvent(ref, status, alert_id, labels.get("alertname", "")[:MOST_NAME_CHARS], _load(alert))
+    return AlertEvent(ref, status, alert_id, labels.get("alertname", "")[:MAX_NAME_CHARS], _load(alert))
 
 
 def _load(alert: dict[str, Any]) -> Load | None:
@@ -96,8 +96,8 @@ def _text(where: str, alert: dict[str, Any], key: str) -> str:
     value = alert.get(key)
     if value is None:
         return ""
-    if not isinstance(value, str) or len(value) > MOST_NAME_CHARS:
-        raise BadInput(f"{where}.{key}: must be a string of at most {MOST_NAME_CHARS} characters")
+    if not isinstance(value, str) or len(value) > MAX_NAME_CHARS:
+        raise BadInput(f"{where}.{key}: must be a string of at most {MAX_NAME_CHARS} characters")
     return value
 
 

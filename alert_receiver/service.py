@@ -6,22 +6,22 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
-from alert_receiver.memory import Memory
-from alert_receiver.settings import AlertReceiverSettings
-from alert_receiver.sight import Sight
-from alert_receiver.stepper import Past, Stepper
-from alert_receiver.tenure import Tenure
-from alert_receiver.webhook import Webhook, counted
-from runtime.asgi_server import AsgiServer
-from runtime.background import ServedLoop
-from runtime.basic_auth import Credentials, RequireBasicAuth
-from runtime.exposition import exposition
-from scaler import leadership
-from scaler.core.ports import ActivitySource, Clock, Leadership, Recorder, ScaleTarget
-from scaler.core.vocabulary import Writer
-from scaler.decision_log import Recorders
-from scaler.instruments import DecisionCounter
-from scaler.leadership import Always
+from springtide.alert_receiver.memory import Memory
+from springtide.alert_receiver.settings import AlertReceiverSettings
+from springtide.alert_receiver.sight import Sight
+from springtide.alert_receiver.stepper import Past, Stepper
+from springtide.alert_receiver.tenure import Tenure
+from springtide.alert_receiver.webhook import Webhook, counted
+from springtide.runtime.asgi_server import AsgiServer
+from springtide.runtime.background import ServedLoop
+from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
+from springtide.runtime.exposition import exposition
+from springtide.scaler.core.ports import ActivitySource, Clock, Leadership, Recorder, ScaleTarget
+from springtide.scaler.core.vocabulary import Writer
+from springtide.wire import leadership
+from springtide.wire.decision_log import Recorders
+from springtide.wire.instruments import DecisionCounter
+from springtide.wire.leadership import Always
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

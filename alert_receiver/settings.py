@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.settings import duration, integer, path, setting
-from scaler.core.vocabulary import DEFAULT_NAMESPACE
+from springtide.runtime.settings import duration, integer, path, setting
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 
 
 @dataclass(frozen=True, kw_only=True)

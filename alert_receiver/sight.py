@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from scaler.core.ports import ActivitySource
-from scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
+from springtide.scaler.core.ports import ActivitySource
+from springtide.scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
 
 
 class Sight:

@@ -13,23 +13,23 @@ from typing import Protocol
 
 import structlog
 
-from alert_receiver import deliveries
-from alert_receiver.memory import Memory
-from alert_receiver.settings import AlertReceiverSettings
-from alert_receiver.sight import Sight
-from alert_receiver.tenure import Tenure
-from alert_receiver.turns import Turns
-from runtime.deadlines import within
-from runtime.errors import BadInput, Conflict, NotFound, SpringtideError
-from scaler.core import ownership, steps
-from scaler.core.policy import ScalePolicy
-from scaler.core.ports import Clock, Recorder, ScaleTarget
-from scaler.core.steps import AlertEvent, StepContext, StepHistory
-from scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData, Reason, Sample, Writer
+from springtide.alert_receiver import deliveries
+from springtide.alert_receiver.memory import Memory
+from springtide.alert_receiver.settings import AlertReceiverSettings
+from springtide.alert_receiver.sight import Sight
+from springtide.alert_receiver.tenure import Tenure
+from springtide.alert_receiver.turns import Turns
+from springtide.runtime.deadlines import within
+from springtide.runtime.errors import BadInput, Conflict, NotFound, SpringtideError
+from springtide.scaler.core import ownership, steps
+from springtide.scaler.core.policy import ScalePolicy
+from springtide.scaler.core.ports import Clock, Recorder, ScaleTarget
+from springtide.scaler.core.steps import AlertEvent, StepContext, StepHistory
+from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData, Reason, Sample, Writer
 
 Judge = Callable[[StepContext, StepHistory, Instant], tuple[Decision, StepHistory]]
 
-LEAST_PAUSE_S = 0.05
+MIN_PAUSE_S = 0.05
 """Between two looks at a descending function, however short an interval its label asks for."""
 
 log = structlog.get_logger()
@@ -253,4 +253,4 @@ class Stepper:
         """Never longer than one interval, so that a clock set back does not hold a descent up."""
         interval_s, last = self._intervals[ref], self._memory.get(ref).last_step_down
         wait_s = interval_s if last is None else last + interval_s - self._clock.wall()
-        return min(max(wait_s, LEAST_PAUSE_S), max(interval_s, LEAST_PAUSE_S))
+        return min(max(wait_s, MIN_PAUSE_S), max(interval_s, MIN_PAUSE_S))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from scaler.core.ports import Clock, Leadership
+from springtide.scaler.core.ports import Clock, Leadership
 
 
 class Tenure:

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from scaler.core.vocabulary import FunctionRef
+from springtide.scaler.core.vocabulary import FunctionRef
 
 
 @dataclass(slots=True)

@@ -7,16 +7,16 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from alert_receiver import payload
-from runtime.basic_auth import App, Receive, Scope, Send
-from runtime.errors import BadInput
-from runtime.exposition import respond
-from scaler import instruments
-from scaler.core import catalogue
-from scaler.core.steps import AlertEvent
+from springtide.alert_receiver import payload
+from springtide.runtime.basic_auth import App, Receive, Scope, Send
+from springtide.runtime.errors import BadInput
+from springtide.runtime.exposition import respond
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.steps import AlertEvent
+from springtide.wire import instruments
 
 PATHS = ("/", "/alert", "/system/alert")
-MOST_DELIVERIES = 64
+MAX_DELIVERIES = 64
 """Deliveries dealt with at once; Alertmanager repeats one that is answered 503."""
 
 Deliver = Callable[[Sequence[AlertEvent]], Awaitable[list[str]]]
@@ -59,7 +59,7 @@ class Webhook:
             await respond(send, 404, b"not found; post alerts to /system/alert")
         elif scope["method"] != "POST":
             await respond(send, 405, b"use POST")
-        elif self._under_way >= MOST_DELIVERIES:
+        elif self._under_way >= MAX_DELIVERIES:
             await respond(send, 503, b"too many deliveries at once; try again")
         elif (why := self._standby()) is not None:
             await respond(send, 503, why.encode(), more_headers=[(b"connection", b"close")])
@@ -73,7 +73,7 @@ class Webhook:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _body(scope, receive)
         if body is None:
-            await respond(send, 413, f"at most {payload.MOST_BYTES} bytes; group alerts by function_name".encode())
+            await respond(send, 413, f"at most {payload.MAX_BYTES} bytes; group alerts by function_name".encode())
             return
         try:
             events = payload.parse(body, self._default_namespace)
@@ -87,7 +87,7 @@ class Webhook:
 async def _body(scope: Scope, receive: Receive) -> bytes | None:
     """The whole body, None as soon as it is known to be too long, nothing from a sender who left."""
     told = dict(scope["headers"]).get(b"content-length", b"0")
-    if told.isdigit() and int(told) > payload.MOST_BYTES:
+    if told.isdigit() and int(told) > payload.MAX_BYTES:
         return None
     body = bytearray()
     more = True
@@ -97,6 +97,6 @@ async def _body(scope: Scope, receive: Receive) -> bytes | None:
             return b""
         body += message.get("body", b"")
         more = message.get("more_body", False)
-        if len(body) > payload.MOST_BYTES:
+        if len(body) > payload.MAX_BYTES:
             return None
     return bytes(body)

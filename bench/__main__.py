@@ -16,7 +16,7 @@ from bench import programs, report, sections
 from bench.report import Row
 from bench.soak.run import Account, SoakOptions, soak
 from bench.streaming import streaming
-from runtime.errors import SpringtideError
+from springtide.runtime.errors import SpringtideError
 
 HERE = Path(__file__).parent
 SECTIONS = ("proxying", "workers", "observing", "cold_start", "held", "streaming")

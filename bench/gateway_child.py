@@ -10,11 +10,11 @@ from typing import Any
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from gateway.settings import GatewaySettings
-from gateway.workers import pool
-from runtime import logs
-from runtime.clock import SystemClock
-from runtime.service import Service, run, stop_signals
+from springtide.gateway.settings import GatewaySettings
+from springtide.gateway.workers import pool
+from springtide.runtime import logs
+from springtide.runtime.clock import SystemClock
+from springtide.runtime.service import Service, run, stop_signals
 
 
 async def main(settings: dict[str, Any]) -> None:
@@ -26,7 +26,7 @@ async def main(settings: dict[str, Any]) -> None:
 def _service(settings: GatewaySettings) -> Service:
     if settings.workers > 1:
         return pool.build(settings, pool.PoolDeps(None, CollectorRegistry()), settings.workers)
-    from gateway import service  # noqa: PLC0415 - the master of several workers does without it, as in the suite
+    from springtide.gateway import service  # noqa: PLC0415 - the master of several workers does without it, as in the suite
 
     return service.build(settings, service.GatewayDeps(None, CollectorRegistry(), SystemClock()))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from suite.debian import fetch_debian
+from springtide.cli.debian import fetch_debian
 
 PACKAGES = ("nginx", "wrk", "libluajit2-5.1-2")
 

@@ -7,12 +7,12 @@ import sys
 
 import uvloop
 
-from provider.api import ProviderApiDeps, ProviderApiSettings, build
-from provider.memory import MemoryProvider
-from provider.spec import FunctionSpec
-from runtime.service import run, stop_signals
-from scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
-from scaler.endpoint_stream import Endpoint
+from springtide.provider.api import ProviderApiDeps, ProviderApiSettings, build
+from springtide.provider.memory import MemoryProvider
+from springtide.provider.spec import FunctionSpec
+from springtide.runtime.service import run, stop_signals
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
+from springtide.wire.endpoint_stream import Endpoint
 
 
 async def main(port: int, replica_port: int, ready_after_s: float) -> None:

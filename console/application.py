@@ -15,30 +15,30 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from console import deployments, streams, view
-from console.assets import Assets
-from console.decisions import Decisions
-from console.feed import Feed
-from console.functions import FunctionInfo
-from console.gateway_api import GatewayApi
-from console.guard import Forbidden, Guard, SafeHeaders
-from console.health import Probes
-from console.invocation import Call, Invoker
-from console.pages import Pages, live_slots
-from console.prometheus import PrometheusHistory
-from console.streams import EventStream
-from console.view import Json
-from console.watch import Watch
-from runtime.basic_auth import App, Credentials, RequireBasicAuth
-from runtime.errors import AlreadyExists, BadInput, NotFound, SpringtideError, Unavailable, status_of
-from scaler.core.ports import Clock
-from scaler.core.vocabulary import FunctionRef
+from springtide.console import deployments, streams, view
+from springtide.console.assets import Assets
+from springtide.console.decisions import Decisions
+from springtide.console.feed import Feed
+from springtide.console.functions import FunctionInfo
+from springtide.console.gateway_api import GatewayApi
+from springtide.console.guard import Forbidden, Guard, SafeHeaders
+from springtide.console.health import Probes
+from springtide.console.invocation import Call, Invoker
+from springtide.console.pages import Pages, live_slots
+from springtide.console.prometheus import PrometheusHistory
+from springtide.console.streams import EventStream
+from springtide.console.view import Json
+from springtide.console.watch import Watch
+from springtide.runtime.basic_auth import App, Credentials, RequireBasicAuth
+from springtide.runtime.errors import AlreadyExists, BadInput, NotFound, SpringtideError, Unavailable, status_of
+from springtide.scaler.core.ports import Clock
+from springtide.scaler.core.vocabulary import FunctionRef
 
 OPEN_PATHS = ("/healthz", "/metrics")
 NO_PAGES = ("/ui/api/", "/ui/static/", "/ui/events")
-MOST_REQUEST_BYTES = 2 << 20
-MOST_SPARKS = 100
-MOST_DIGITS = 18
+MAX_REQUEST_BYTES = 2 << 20
+MAX_SPARKS = 100
+MAX_DIGITS = 18
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -150,7 +150,7 @@ class _Reads:
         return EventStream(source, parts.stopping)
 
     async def sparks(self, request: Request) -> Response:
-        keys = request.query_params.get("keys", "").split(",")[:MOST_SPARKS]
+        keys = request.query_params.get("keys", "").split(",")[:MAX_SPARKS]
         return JSONResponse({key: view.spark(key, self._parts.watch) for key in keys if key})
 
     async def history(self, request: Request) -> Response:
@@ -248,8 +248,8 @@ async def _json(request: Request) -> Any:
     try:
         async for part in request.stream():
             body += part
-            if len(body) > MOST_REQUEST_BYTES:
-                raise BadInput(f"the request has more than {MOST_REQUEST_BYTES} bytes")
+            if len(body) > MAX_REQUEST_BYTES:
+                raise BadInput(f"the request has more than {MAX_REQUEST_BYTES} bytes")
         return json.loads(bytes(body))
     except ClientDisconnect as error:
         raise BadInput("the browser left before its request was whole") from error
@@ -259,7 +259,7 @@ async def _json(request: Request) -> Any:
 
 def _number(text: str | None, most: int) -> int:
     """What a page has seen; a number from before a restart of ours counts for nothing."""
-    if not text or not text.isdecimal() or len(text) > MOST_DIGITS:
+    if not text or not text.isdecimal() or len(text) > MAX_DIGITS:
         return 0
     number = int(text)
     return number if number <= most else 0

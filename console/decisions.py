@@ -11,11 +11,11 @@ from typing import Any
 
 import structlog
 
-from console.gateway_api import GatewayApi
-from runtime.errors import NotFound, SpringtideError, Unsupported
+from springtide.console.gateway_api import GatewayApi
+from springtide.runtime.errors import NotFound, SpringtideError, Unsupported
 
-MOST_DECISIONS, MOST_PER_FUNCTION, MOST_FUNCTIONS = 2_000, 200, 2_000
-FIRST_PAUSE_S, MOST_PAUSE_S = 0.5, 10.0
+MAX_DECISIONS, MAX_PER_FUNCTION, MAX_FUNCTIONS = 2_000, 200, 2_000
+MIN_PAUSE_S, MAX_PAUSE_S = 0.5, 10.0
 OVERLAP_S = 60.0
 """Writers tell their holds a moment late, so after a break what is a little older is asked for, too."""
 
@@ -52,7 +52,7 @@ class Decisions:
     def __init__(self, api: GatewayApi, changed: Callable[[], None]) -> None:
         self._api = api
         self._changed = changed
-        self._all: deque[Told] = deque(maxlen=MOST_DECISIONS)
+        self._all: deque[Told] = deque(maxlen=MAX_DECISIONS)
         self._by_function: dict[str, deque[Told]] = {}
         self._number = 0
         self._known: set[tuple[object, ...]] = set()
@@ -86,7 +86,7 @@ class Decisions:
 
     async def follow(self) -> None:
         """For ever."""
-        pause_s = FIRST_PAUSE_S
+        pause_s = MIN_PAUSE_S
         while True:
             heard = self._number
             try:
@@ -98,7 +98,7 @@ class Decisions:
                 self.problem = str(error)
             log.info("decisions do not come in", why=self.problem)
             self._changed()
-            pause_s = FIRST_PAUSE_S if self._number > heard else min(2 * pause_s, MOST_PAUSE_S)
+            pause_s = MIN_PAUSE_S if self._number > heard else min(2 * pause_s, MAX_PAUSE_S)
             await asyncio.sleep(pause_s)
 
     async def _follow(self) -> None:
@@ -128,10 +128,10 @@ class Decisions:
         self._changed()
 
     def _keep(self, told: Told) -> None:
-        kept = self._by_function.pop(told.function, None) or deque(maxlen=MOST_PER_FUNCTION)
+        kept = self._by_function.pop(told.function, None) or deque(maxlen=MAX_PER_FUNCTION)
         kept.append(told)
         self._by_function[told.function] = kept  # The one heard of last is the last.
-        if len(self._by_function) > MOST_FUNCTIONS:
+        if len(self._by_function) > MAX_FUNCTIONS:
             del self._by_function[next(iter(self._by_function))]
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from console.functions import HANDLER, FunctionInfo
-from runtime.errors import BadInput
-from scaler.core import policy
-from scaler.core.vocabulary import FunctionRef
+from springtide.console.functions import HANDLER, FunctionInfo
+from springtide.runtime.errors import BadInput
+from springtide.scaler.core import policy
+from springtide.scaler.core.vocabulary import FunctionRef
 
 PYTHON_IMAGE, PROCESS_IMAGE = "springtide/python", "springtide/process"
 """Written where a form names no image: the wire asks for one, processes of this machine need none."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 
-from runtime.errors import TooMany
+from springtide.runtime.errors import TooMany
 
 
 class Feed:

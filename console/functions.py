@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from runtime.errors import Unavailable
-from scaler.core.vocabulary import FunctionRef
+from springtide.runtime.errors import Unavailable
+from springtide.scaler.core.vocabulary import FunctionRef
 
 HANDLER = "com.springtide.handler"
 """Annotation of functions that run from a folder of this machine."""

@@ -12,18 +12,18 @@ from urllib.parse import quote
 
 import httpx
 
-from console import functions
-from console.functions import FunctionInfo
-from runtime.basic_auth import Credentials
-from runtime.errors import NotFound, SpringtideError, Unavailable, Unsupported, error_for_status
-from scaler.core.vocabulary import FunctionRef
+from springtide.console import functions
+from springtide.console.functions import FunctionInfo
+from springtide.runtime.basic_auth import Credentials
+from springtide.runtime.errors import NotFound, SpringtideError, Unavailable, Unsupported, error_for_status
+from springtide.scaler.core.vocabulary import FunctionRef
 
 SILENCE_S = 3600.0
 """How long a stream may say nothing before it is opened anew."""
 
-MOST_CONNECTIONS = 200
-MOST_METRICS_BYTES = 64 * 1024 * 1024
-MOST_LINE_CHARS = 64 * 1024
+MAX_CONNECTIONS = 200
+MAX_METRICS_BYTES = 64 * 1024 * 1024
+MAX_LINE_CHARS = 64 * 1024
 
 
 class GatewayApi:
@@ -39,7 +39,7 @@ class GatewayApi:
             trust_env=False,
             # None are kept: what one function sets is no business of the next, nor of the system API.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            limits=httpx.Limits(max_connections=MOST_CONNECTIONS),
+            limits=httpx.Limits(max_connections=MAX_CONNECTIONS),
         )
 
     def __repr__(self) -> str:
@@ -103,8 +103,8 @@ class GatewayApi:
                 body = bytearray()
                 async for part in response.aiter_bytes():
                     body += part
-                    if len(body) > MOST_METRICS_BYTES:
-                        raise Unavailable(f"{url} answered more than {MOST_METRICS_BYTES} bytes")
+                    if len(body) > MAX_METRICS_BYTES:
+                        raise Unavailable(f"{url} answered more than {MAX_METRICS_BYTES} bytes")
         return body.decode(errors="replace")
 
     def decisions(self, since: float) -> AsyncGenerator[Any, None]:
@@ -131,7 +131,7 @@ class GatewayApi:
                     raise self._failure(response)
                 yield None
                 async for line in response.aiter_lines():
-                    if line and len(line) <= MOST_LINE_CHARS:
+                    if line and len(line) <= MAX_LINE_CHARS:
                         yield json.loads(line)
 
     async def _json(self, method: str, path: str, **arguments: Any) -> Any:

@@ -11,8 +11,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runtime.basic_auth import App, Credentials, Receive, Scope, Send
-from runtime.errors import SpringtideError
+from springtide.runtime.basic_auth import App, Credentials, Receive, Scope, Send
+from springtide.runtime.errors import SpringtideError
 
 COOKIE, TOKEN_HEADER = "springtide-console", "x-console-token"
 POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 
 import httpx
 
-from console.gateway_api import GatewayApi, why
-from console.prometheus import PrometheusHistory
-from console.settings import ConsoleSettings
-from runtime.errors import SpringtideError
-from scaler.core import catalogue
-from scaler.core.ports import Clock
+from springtide.console.gateway_api import GatewayApi, why
+from springtide.console.prometheus import PrometheusHistory
+from springtide.console.settings import ConsoleSettings
+from springtide.runtime.errors import SpringtideError
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.ports import Clock
 
 FRESH_FOR_S = 3.0
 _VERSION = re.compile(r'_build_info\{[^}]*\bversion="([^"]*)"')

@@ -6,7 +6,7 @@ import math
 from array import array
 from collections.abc import Sequence
 
-from scaler.measures import Measures
+from springtide.wire.measures import Measures
 
 COLUMNS = ("desired", "ready", "rate", "errors", "p95_s", "in_flight")
 SLOTS = 450

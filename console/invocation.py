@@ -11,15 +11,15 @@ from urllib.parse import quote
 
 import httpx
 
-from console.gateway_api import why
-from console.view import PART_WORDS, Json
-from runtime.errors import BadInput, TooMany, Unavailable
-from scaler.core.ports import Clock
-from scaler.core.vocabulary import FunctionRef
+from springtide.console.gateway_api import why
+from springtide.console.view import PART_WORDS, Json
+from springtide.runtime.errors import BadInput, TooMany, Unavailable
+from springtide.scaler.core.ports import Clock
+from springtide.scaler.core.vocabulary import FunctionRef
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
-MOST_BODY_BYTES = 1 << 20
-MOST_SHOWN_BYTES = 256 * 1024
+MAX_BODY_BYTES = 1 << 20
+MAX_SHOWN_BYTES = 256 * 1024
 """Of an answer's body. The rest is not read: a page is no place for a download."""
 
 CLOSING_S = 0.5
@@ -28,7 +28,7 @@ CLOSING_S = 0.5
 REFUSED_BY = frozenset(("gateway", "proxy"))
 """What ``X-OpenFaaS-Internal`` says of answers that no replica gave. Watchdogs write it, too, when a handler fails."""
 
-MOST_AT_ONCE = 20
+MAX_AT_ONCE = 20
 _TIMING = re.compile(r"([a-z-]+);dur=([0-9]+(?:\.[0-9]+)?)")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OURS = frozenset(("host", "content-length", "transfer-encoding", "connection", "authorization", "expect"))
@@ -52,8 +52,8 @@ class Call:
         if method not in METHODS:
             raise BadInput(f"method: {method!r} is none of {', '.join(METHODS)}")
         body = _encoded("body", value)
-        if len(body) > MOST_BODY_BYTES:
-            raise BadInput(f"body: has more than {MOST_BODY_BYTES} bytes; use the command line for it")
+        if len(body) > MAX_BODY_BYTES:
+            raise BadInput(f"body: has more than {MAX_BODY_BYTES} bytes; use the command line for it")
         _encoded("path", value)
         path = quote(path if path.startswith(("/", "?")) else f"/{path}", safe="/?&=%:@!$'()*+,;~-._")
         return cls(
@@ -73,8 +73,8 @@ class Invoker:
 
     async def invoke(self, ref: FunctionRef, call: Call) -> Json:
         """What came back. Raises TooMany, or Unavailable when nothing did."""
-        if self._under_way >= MOST_AT_ONCE:
-            raise TooMany(f"{MOST_AT_ONCE} calls made by hand are under way already; wait for one to end")
+        if self._under_way >= MAX_AT_ONCE:
+            raise TooMany(f"{MAX_AT_ONCE} calls made by hand are under way already; wait for one to end")
         self._under_way += 1
         try:
             async with asyncio.timeout(self._deadline_s) as deadline:
@@ -145,9 +145,9 @@ async def _read(response: httpx.Response, body: bytearray, *, until: float | Non
         async with asyncio.timeout_at(None if until is None else until - CLOSING_S):
             async for part in response.aiter_bytes():
                 body += part
-                if len(body) > MOST_SHOWN_BYTES:
-                    del body[MOST_SHOWN_BYTES:]
-                    return f"Only the first {MOST_SHOWN_BYTES // 1024} KiB are shown."
+                if len(body) > MAX_SHOWN_BYTES:
+                    del body[MAX_SHOWN_BYTES:]
+                    return f"Only the first {MAX_SHOWN_BYTES // 1024} KiB are shown."
     except (TimeoutError, httpx.TimeoutException):
         return "It has not ended in time; this is what had come until then."
     except httpx.HTTPError as error:

@@ -9,18 +9,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from console import deployments, view
-from console.assets import CHARTS, Assets
-from console.decisions import Decisions
-from console.functions import FunctionInfo
-from console.guard import Guard
-from console.health import Probes
-from console.history import SLOTS
-from console.invocation import METHODS
-from console.prometheus import RANGES
-from console.streams import Board
-from console.watch import Watch
-from scaler.core.vocabulary import FunctionRef
+from springtide.console import deployments, view
+from springtide.console.assets import CHARTS, Assets
+from springtide.console.decisions import Decisions
+from springtide.console.functions import FunctionInfo
+from springtide.console.guard import Guard
+from springtide.console.health import Probes
+from springtide.console.history import SLOTS
+from springtide.console.invocation import METHODS
+from springtide.console.prometheus import RANGES
+from springtide.console.streams import Board
+from springtide.console.watch import Watch
+from springtide.scaler.core.vocabulary import FunctionRef
 
 NO_CHARTS = "Charts need the Python package litecharts; install it and restart the console. All numbers are here."
 
@@ -36,7 +36,7 @@ class Pages:
         self._watch = watch
         self._decisions = decisions
         self._templates = Environment(
-            loader=PackageLoader("console"),
+            loader=PackageLoader("springtide.console"),
             autoescape=select_autoescape(default=True),
             undefined=StrictUndefined,
             trim_blocks=True,

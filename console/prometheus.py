@@ -10,13 +10,13 @@ from typing import Any
 
 import httpx
 
-from console.gateway_api import why
-from runtime.errors import BadInput, Unavailable, Unsupported
-from scaler.core import catalogue
+from springtide.console.gateway_api import why
+from springtide.runtime.errors import BadInput, Unavailable, Unsupported
+from springtide.scaler.core import catalogue
 
 RANGES = {"1h": 3600, "6h": 6 * 3600, "24h": 24 * 3600, "7d": 7 * 24 * 3600}
 POINTS = 240
-LEAST_WINDOW_S = 30
+MIN_WINDOW_S = 30
 """Rates over less see too few scrapes."""
 
 
@@ -50,7 +50,7 @@ class PrometheusHistory:
         step = RANGES[span] // POINTS
         until = int(now) // step * step
         first = until - (POINTS - 1) * step
-        queries = _queries(function, max(LEAST_WINDOW_S, 2 * step))
+        queries = _queries(function, max(MIN_WINDOW_S, 2 * step))
         answers = await asyncio.gather(*(self._range(query, first, until, step=step) for query in queries.values()))
         columns = {
             name: [samples.get(first + number * step) for number in range(POINTS)]

@@ -8,25 +8,25 @@ from dataclasses import dataclass, field
 import httpx
 from prometheus_client import CollectorRegistry
 
-from console.application import Parts, application
-from console.assets import Assets
-from console.decisions import Decisions
-from console.feed import Feed
-from console.gateway_api import GatewayApi
-from console.guard import Guard
-from console.health import Probes
-from console.invocation import Invoker
-from console.pages import Pages
-from console.prometheus import PrometheusHistory
-from console.settings import ConsoleSettings
-from console.streams import Board
-from console.view import Json
-from console.watch import Watch
-from runtime.asgi_server import AsgiServer
-from runtime.basic_auth import Credentials
-from runtime.clock import SystemClock
-from runtime.exposition import exposition
-from scaler.core.ports import Clock
+from springtide.console.application import Parts, application
+from springtide.console.assets import Assets
+from springtide.console.decisions import Decisions
+from springtide.console.feed import Feed
+from springtide.console.gateway_api import GatewayApi
+from springtide.console.guard import Guard
+from springtide.console.health import Probes
+from springtide.console.invocation import Invoker
+from springtide.console.pages import Pages
+from springtide.console.prometheus import PrometheusHistory
+from springtide.console.settings import ConsoleSettings
+from springtide.console.streams import Board
+from springtide.console.view import Json
+from springtide.console.watch import Watch
+from springtide.runtime.asgi_server import AsgiServer
+from springtide.runtime.basic_auth import Credentials
+from springtide.runtime.clock import SystemClock
+from springtide.runtime.exposition import exposition
+from springtide.scaler.core.ports import Clock
 
 GRACE_S = 2.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runtime.settings import duration, integer, setting, words
+from springtide.runtime.settings import duration, integer, setting, words
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,21 +10,21 @@ from dataclasses import asdict
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from console import view
-from console.decisions import Decisions
-from console.feed import Feed
-from console.gateway_api import GatewayApi
-from console.health import Probes
-from console.view import Json
-from console.watch import Watch
-from runtime.errors import NotFound, SpringtideError, TooMany, Unsupported
-from scaler.core.vocabulary import FunctionRef
+from springtide.console import view
+from springtide.console.decisions import Decisions
+from springtide.console.feed import Feed
+from springtide.console.gateway_api import GatewayApi
+from springtide.console.health import Probes
+from springtide.console.view import Json
+from springtide.console.watch import Watch
+from springtide.runtime.errors import NotFound, SpringtideError, TooMany, Unsupported
+from springtide.scaler.core.vocabulary import FunctionRef
 
 HEARTBEAT_S = 3.0
 """Pages take a stream that says nothing three times as long for broken."""
 
 LOG_RETRY_S = 5.0
-LEAST_PAUSE_S = 0.2
+MIN_PAUSE_S = 0.2
 """Between two messages to one page, however much happens."""
 
 RETRY_MS = 2000
@@ -32,7 +32,7 @@ HEARTBEAT = b"event: beat\ndata: 0\n\n"
 """An event, for a comment is not told to scripts."""
 
 LOG_TAIL = 200
-MOST_LOG_CHARS = 8_000
+MAX_LOG_CHARS = 8_000
 
 
 def message(event: str, value: object, *, number: int | None = None) -> bytes:
@@ -203,7 +203,7 @@ async def joined(*sources: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes,
 
 
 def _log_line(line: Mapping[str, object]) -> bytes:
-    text = str(line.get("text", "")).rstrip("\n")[:MOST_LOG_CHARS]
+    text = str(line.get("text", "")).rstrip("\n")[:MAX_LOG_CHARS]
     return message("line", {"at": line.get("timestamp"), "instance": line.get("instance"), "text": text})
 
 
@@ -213,7 +213,7 @@ def _cold(watch: Watch, key: str, after: int) -> list[Json]:
 
 
 async def _pause(feed: Feed, version: int) -> None:
-    await asyncio.sleep(LEAST_PAUSE_S)
+    await asyncio.sleep(MIN_PAUSE_S)
     if feed.version == version:
         await feed.news(HEARTBEAT_S)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from console import words
-from console.decisions import Decisions, Told
-from console.functions import FunctionInfo, State, state_of
-from console.watch import Watch
-from scaler.core.catalogue import COLD_START_PARTS
-from scaler.core.policy import ScalePolicy
-from scaler.measures import ColdStarts, Measures
+from springtide.console import words
+from springtide.console.decisions import Decisions, Told
+from springtide.console.functions import FunctionInfo, State, state_of
+from springtide.console.watch import Watch
+from springtide.scaler.core.catalogue import COLD_START_PARTS
+from springtide.scaler.core.policy import ScalePolicy
+from springtide.wire.measures import ColdStarts, Measures
 
 Json = dict[str, Any]
 

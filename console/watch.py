@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from console.functions import FunctionInfo
-from console.gateway_api import GatewayApi
-from console.history import History
-from runtime.errors import SpringtideError, Unavailable
-from runtime.every_address import every_address_of
-from scaler.core.ports import Clock
-from scaler.measures import ColdStarts, Measures, Window
-from scaler.scrape import Counters, Reader, Scrape
+from springtide.console.functions import FunctionInfo
+from springtide.console.gateway_api import GatewayApi
+from springtide.console.history import History
+from springtide.runtime.errors import SpringtideError, Unavailable
+from springtide.runtime.every_address import every_address_of
+from springtide.scaler.core.ports import Clock
+from springtide.wire.measures import ColdStarts, Measures, Window
+from springtide.wire.scrape import Counters, Reader, Scrape
 
 LIST_EVERY_S = 10.0
 """Deployments are rare and the scrapes tell of new functions; the rest of a description may be this old."""
@@ -26,10 +26,10 @@ REST_PER_LOOK = 3.0
 the gateway works for us."""
 
 STALE_AFTER_STEPS = 3
-MOST_COLD = 50
+MAX_COLD = 50
 """Cold starts kept of one function."""
 
-MOST_FUNCTIONS = 2_000
+MAX_FUNCTIONS = 2_000
 """Functions with a history; those beyond are listed without."""
 
 log = structlog.get_logger(__name__)
@@ -43,7 +43,7 @@ class Seen:
     history: History = field(default_factory=History)
     now: Measures = field(default_factory=Measures)
     counters: Counters = field(default_factory=Counters)
-    cold: deque[tuple[int, ColdStarts]] = field(default_factory=lambda: deque(maxlen=MOST_COLD))
+    cold: deque[tuple[int, ColdStarts]] = field(default_factory=lambda: deque(maxlen=MAX_COLD))
     slot: int = 0
 
 
@@ -171,7 +171,7 @@ class Watch:
         for key, counters in scrape.functions.items():
             seen = self.seen.get(key)
             if seen is None:
-                if len(self.seen) >= MOST_FUNCTIONS:
+                if len(self.seen) >= MAX_FUNCTIONS:
                     continue
                 seen = self.seen[key] = Seen()
             seen.now, cold = seen.window.add(at, counters)

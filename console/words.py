@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from console.decisions import Told
-from console.functions import State
-from scaler.core.vocabulary import Reason, Writer
+from springtide.console.decisions import Told
+from springtide.console.functions import State
+from springtide.scaler.core.vocabulary import Reason, Writer
 
 _REASONS = {
     Reason.ALERT_FIRING: "An alert fires: the load is above its target",

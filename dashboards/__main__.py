@@ -1,4 +1,4 @@
-"""``python -m dashboards`` writes the committed files; with ``--check`` it only says whether they are up to date."""
+"""``python -m springtide.dashboards`` writes the committed files; ``--check`` only says whether they are up to date."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import sys
 
 import click
 
-from dashboards.boards import written
-from dashboards.committed import FOLDER
-from rules.generated_files import drift, write
+from springtide.dashboards.boards import written
+from springtide.dashboards.committed import FOLDER
+from springtide.rules.generated_files import drift, write
 
 
 @click.command(help=__doc__)
@@ -18,7 +18,7 @@ def main(*, check: bool) -> None:
     if check:
         differing = drift(FOLDER, files)
         for name in differing:
-            click.echo(f"{name} is out of date; run: python -m dashboards", err=True)
+            click.echo(f"{name} is out of date; run: python -m springtide.dashboards", err=True)
         sys.exit(1 if differing else 0)
     write(FOLDER, files)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dashboards.panels import DATASOURCE
-from dashboards.queries import CHOSEN, SCALING_ALERT, grown_about, least, now
-from scaler.core import catalogue
-from scaler.core.ownership import refusal
-from scaler.core.policy import CPU, ScalePolicy
-from scaler.core.vocabulary import Writer
+from springtide.dashboards.panels import DATASOURCE
+from springtide.dashboards.queries import CHOSEN, SCALING_ALERT, grown_about, least, now
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.ownership import refusal
+from springtide.scaler.core.policy import CPU, ScalePolicy
+from springtide.scaler.core.vocabulary import Writer
 
 STEP = "5s"
 """Changes that are nearer to each other become one mark."""

@@ -5,16 +5,38 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.stat import Panel as Number
 from grafana_foundation_sdk.models.common import GraphDrawStyle, VisibilityMode
 
-from dashboards.annotations import SCALING
-from dashboards.board import Board, Row
-from dashboards.colours import WORTH_A_LOOK
-from dashboards.panels import at_end, bars, column, function_table, limit, lines, number, query, stacked, steps
-from dashboards.queries import BLIND, CHANGES, CHOSEN, RARE, SCALING_ALERT, UNDONE, counted, grown, now, rare_quantile
-from dashboards.selection import FUNCTIONS, NAMESPACES
-from rules.function_alerts import DIRECTION, TURNS_S
-from rules.thresholds import Thresholds
-from rules.timing import prometheus_duration
-from scaler.core import catalogue
+from springtide.dashboards.annotations import SCALING
+from springtide.dashboards.board import Board, Row
+from springtide.dashboards.colours import WORTH_A_LOOK
+from springtide.dashboards.panels import (
+    at_end,
+    bars,
+    column,
+    function_table,
+    limit,
+    lines,
+    number,
+    query,
+    stacked,
+    steps,
+)
+from springtide.dashboards.queries import (
+    BLIND,
+    CHANGES,
+    CHOSEN,
+    RARE,
+    SCALING_ALERT,
+    UNDONE,
+    counted,
+    grown,
+    now,
+    rare_quantile,
+)
+from springtide.dashboards.selection import FUNCTIONS, NAMESPACES
+from springtide.rules.function_alerts import DIRECTION, TURNS_S
+from springtide.rules.thresholds import Thresholds
+from springtide.rules.timing import prometheus_duration
+from springtide.scaler.core import catalogue
 
 DECISIONS = catalogue.DECISIONS.name
 

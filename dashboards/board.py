@@ -10,8 +10,8 @@ from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as models
 
-from dashboards.annotations import Annotation
-from dashboards.panels import PanelBuilder
+from springtide.dashboards.annotations import Annotation
+from springtide.dashboards.panels import PanelBuilder
 
 TAG = "springtide"
 

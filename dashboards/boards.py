@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dashboards.autoscaling import AUTOSCALING
-from dashboards.cold_starts import COLD_STARTS
-from dashboards.function import FUNCTION
-from dashboards.health import HEALTH
-from dashboards.overview import OVERVIEW
+from springtide.dashboards.autoscaling import AUTOSCALING
+from springtide.dashboards.cold_starts import COLD_STARTS
+from springtide.dashboards.function import FUNCTION
+from springtide.dashboards.health import HEALTH
+from springtide.dashboards.overview import OVERVIEW
 
 BOARDS = (OVERVIEW, FUNCTION, AUTOSCALING, COLD_STARTS, HEALTH)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.stat import Panel as Number
 
-from dashboards.annotations import FELL_ASLEEP, WOKE
-from dashboards.board import Board, Row
-from dashboards.colours import BAD
-from dashboards.panels import (
+from springtide.dashboards.annotations import FELL_ASLEEP, WOKE
+from springtide.dashboards.board import Board, Row
+from springtide.dashboards.colours import BAD
+from springtide.dashboards.panels import (
     Step,
     at_end,
     bars,
@@ -21,9 +21,9 @@ from dashboards.panels import (
     to_function,
     traced,
 )
-from dashboards.queries import CHOSEN, RARE, counted, grown, now, rare_mean, rare_quantile
-from dashboards.selection import FUNCTIONS, NAMESPACES
-from scaler.core import catalogue
+from springtide.dashboards.queries import CHOSEN, RARE, counted, grown, now, rare_mean, rare_quantile
+from springtide.dashboards.selection import FUNCTIONS, NAMESPACES
+from springtide.scaler.core import catalogue
 
 SLOW: tuple[Step, ...] = ((None, "green"), (1, "orange"), (5, "red"))
 REFUSALS = f'{CHOSEN},reason=~"{"|".join(catalogue.COLD_START_REFUSALS)}"'

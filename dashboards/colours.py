@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards.panels import Step
+from springtide.dashboards.panels import Step
 
 FAILED: tuple[Step, ...] = ((None, "green"), (0.01, "orange"), (0.05, "red"))
 """A share of calls."""

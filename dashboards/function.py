@@ -5,11 +5,11 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.stat import Panel as Number
 from grafana_foundation_sdk.builders.timeseries import Panel as Lines
 
-from dashboards.annotations import SCALING, SCALING_ALERT_FIRES
-from dashboards.board import Board, Row
-from dashboards.colours import FAILED, WORTH_A_LOOK
-from dashboards.panels import Step, at_end, bars, dashed, limit, lines, number, query, stacked, steps, traced
-from dashboards.queries import (
+from springtide.dashboards.annotations import SCALING, SCALING_ALERT_FIRES
+from springtide.dashboards.board import Board, Row
+from springtide.dashboards.colours import FAILED, WORTH_A_LOOK
+from springtide.dashboards.panels import Step, at_end, bars, dashed, limit, lines, number, query, stacked, steps, traced
+from springtide.dashboards.queries import (
     CHOSEN,
     RARE,
     counted,
@@ -23,10 +23,10 @@ from dashboards.queries import (
     rate,
     total_rate,
 )
-from dashboards.selection import GATEWAY, IN_CONSOLE, NAMESPACES, ONE_FUNCTION
-from rules.alerts import CALLS_STARTED, Thresholds
-from scaler.core import catalogue
-from scaler.core.policy import CAPACITY
+from springtide.dashboards.selection import GATEWAY, IN_CONSOLE, NAMESPACES, ONE_FUNCTION
+from springtide.rules.alerts import CALLS_STARTED, Thresholds
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.policy import CAPACITY
 
 RESTARTED: tuple[Step, ...] = ((None, "green"), (1, "orange"), (10, "red"))
 

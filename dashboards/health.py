@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.stat import Panel as Number
 
-from dashboards.annotations import PEOPLE_ALERT_FIRES
-from dashboards.board import Board, Row
-from dashboards.colours import BAD, WORTH_A_LOOK
-from dashboards.panels import Step, at_end, bars, lines, number, query, stacked, timeline
-from dashboards.queries import grown
-from scaler.core import catalogue
-from scaler.core.catalogue import Metric, Part
+from springtide.dashboards.annotations import PEOPLE_ALERT_FIRES
+from springtide.dashboards.board import Board, Row
+from springtide.dashboards.colours import BAD, WORTH_A_LOOK
+from springtide.dashboards.panels import Step, at_end, bars, lines, number, query, stacked, timeline
+from springtide.dashboards.queries import grown
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.catalogue import Metric, Part
 
 PARTS = f'job=~"{"|".join((*Part, "prometheus"))}"'
 UP: tuple[Step, ...] = ((None, "red"), (1, "green"))

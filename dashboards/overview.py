@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.stat import Panel as Number
 
-from dashboards.board import Board, Row
-from dashboards.colours import BAD, FAILED, WORTH_A_LOOK
-from dashboards.panels import (
+from springtide.dashboards.board import Board, Row
+from springtide.dashboards.colours import BAD, FAILED, WORTH_A_LOOK
+from springtide.dashboards.panels import (
     bars,
     column,
     function_table,
@@ -18,9 +18,9 @@ from dashboards.panels import (
     to_function,
     traced,
 )
-from dashboards.queries import CHANGES, CHOSEN, counted, failed_share, now, quantile, rate, total_rate
-from dashboards.selection import FUNCTIONS, NAMESPACES
-from scaler.core import catalogue
+from springtide.dashboards.queries import CHANGES, CHOSEN, counted, failed_share, now, quantile, rate, total_rate
+from springtide.dashboards.selection import FUNCTIONS, NAMESPACES
+from springtide.scaler.core import catalogue
 
 
 def _numbers() -> tuple[Number, ...]:

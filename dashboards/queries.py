@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rules.alerts import HIGH_RATE, PILING_UP
-from scaler.core import catalogue
-from scaler.core.catalogue import Metric
-from scaler.core.vocabulary import Reason
+from springtide.rules.alerts import HIGH_RATE, PILING_UP
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.catalogue import Metric
+from springtide.scaler.core.vocabulary import Reason
 
 IN_NAMESPACES = 'function_name=~".+[.]($namespace)"'
 """The label holds ``name.namespace``."""

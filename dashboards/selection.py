@@ -5,9 +5,9 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.dashboard import DashboardLink, QueryVariable, TextBoxVariable
 from grafana_foundation_sdk.models.dashboard import DashboardLinkType, VariableOption, VariableRefresh, VariableSort
 
-from dashboards.panels import DATASOURCE
-from dashboards.queries import IN_NAMESPACES
-from scaler.core import catalogue
+from springtide.dashboards.panels import DATASOURCE
+from springtide.dashboards.queries import IN_NAMESPACES
+from springtide.scaler.core import catalogue
 
 ALL = VariableOption(text=["All"], value=["$__all"])
 

@@ -12,8 +12,8 @@ from deploy.configuration import chart_files
 from deploy.permissions import PARTS
 from deploy.rendering import CHART, MANIFESTS, render
 from deploy.roles import templates
-from rules.generated_files import drift, write
-from runtime.files import write_atomic
+from springtide.rules.generated_files import drift, write
+from springtide.runtime.files import write_atomic
 
 HERE = Path(__file__).parent
 DOCUMENT = HERE.parent / "docs" / "kubernetes.md"

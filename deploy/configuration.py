@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from rules.kubernetes import CORE_NAMESPACE, kubernetes_configuration
-from rules.prometheus import ALERTMANAGER_FILE, PROMETHEUS_FILE
-from runtime.errors import BadInput
-from scaler.core.vocabulary import DEFAULT_NAMESPACE
+from springtide.rules.kubernetes import CORE_NAMESPACE, kubernetes_configuration
+from springtide.rules.prometheus import ALERTMANAGER_FILE, PROMETHEUS_FILE
+from springtide.runtime.errors import BadInput
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 
 DASHBOARDS = Path(__file__).parents[1] / "dashboards" / "generated"
 NOTE = "# Written by `python -m deploy` from rules/; do not edit.\n"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from provider.kubernetes.permissions import PERMISSIONS as PROVIDER
-from runtime.kubernetes.permissions import Permission, Where, leadership
-from runtime.kubernetes.resources import PODS, SECRETS
+from springtide.provider.kubernetes.permissions import PERMISSIONS as PROVIDER
+from springtide.runtime.kubernetes.permissions import Permission, Where, leadership
+from springtide.runtime.kubernetes.resources import PODS, SECRETS
 
 PROMETHEUS = tuple(
     Permission(resource=PODS, verbs=("list", "watch"), where=where, reason="find what is to be scraped")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from runtime.kubernetes.permissions import Permission, When, Where
+from springtide.runtime.kubernetes.permissions import Permission, When, Where
 
 HEADER = "{{/* Written by `python -m deploy` from the tables of permissions in code; do not edit. */}}\n"
 

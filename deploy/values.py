@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from runtime.settings import Declared, declared
-from suite.parts import alert_receiver, console, gateway, idler, kubernetes_provider
-from suite.parts.settings_flags import Section
+from springtide.cli.parts import alert_receiver, console, gateway, idler, kubernetes_provider
+from springtide.cli.parts.settings_flags import Section
+from springtide.runtime.settings import Declared, declared
 
 VALUES = Path(__file__).parent / "chart" / "values.yaml"
 

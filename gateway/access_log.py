@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import structlog
 
-from gateway import trace_context
-from gateway.call_record import CallRecord
+from springtide.gateway import trace_context
+from springtide.gateway.call_record import CallRecord
 
-MOST_TEXT = 128
+MAX_TEXT = 128
 """Characters kept of what the caller chose."""
 
 log = structlog.get_logger(__name__)
@@ -37,4 +37,4 @@ class AccessLines:
 
 def _printable(value: bytes) -> str:
     """Bytes beyond ASCII would be commands to some terminals."""
-    return value.decode("ascii", "backslashreplace")[:MOST_TEXT]
+    return value.decode("ascii", "backslashreplace")[:MAX_TEXT]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import NamedTuple
 
-from scaler.core import catalogue
+from springtide.scaler.core import catalogue
 
 _BUCKETS = catalogue.SECONDS.buckets
 _COLD_BUCKETS = catalogue.COLD_START.buckets

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from random import getrandbits
 from typing import TYPE_CHECKING, Protocol
 
-from gateway import trace_context
-from gateway.call_metrics import Exemplar
+from springtide.gateway import trace_context
+from springtide.gateway.call_metrics import Exemplar
 
 if TYPE_CHECKING:
-    from gateway.http1.request import RequestHead
-    from gateway.route import Route
-    from gateway.wait import Wait
+    from springtide.gateway.http1.request import RequestHead
+    from springtide.gateway.route import Route
+    from springtide.gateway.wait import Wait
 
 
 def new_span_id() -> int:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol, cast
 
-from gateway.http1.fields import Malformed
-from gateway.http1.request import MOST_HEAD_BYTES, MOST_REQUEST_LINE_BYTES, check_incomplete, parse_request
-from gateway.replies import reply
+from springtide.gateway.http1.fields import Malformed
+from springtide.gateway.http1.request import MAX_HEAD_BYTES, MAX_REQUEST_LINE_BYTES, check_incomplete, parse_request
+from springtide.gateway.replies import reply
 
 if TYPE_CHECKING:
-    from gateway.plane import Plane
+    from springtide.gateway.plane import Plane
 
-MOST_PIPELINED_BYTES = 64 * 1024
+MAX_PIPELINED_BYTES = 64 * 1024
 """Requests read ahead while one is being answered; beyond it the caller is not read from."""
 
 LARGE_BYTES = 64 * 1024
@@ -97,7 +97,7 @@ class Caller(asyncio.Protocol):
         """Put aside what belongs to the next request."""
         self._ahead = self._ahead[self._at :] + data if self._ahead else data
         self._at = self._seen = 0
-        if len(data) > MOST_PIPELINED_BYTES or len(self._ahead) > MOST_PIPELINED_BYTES:
+        if len(data) > MAX_PIPELINED_BYTES or len(self._ahead) > MAX_PIPELINED_BYTES:
             self.pause()
 
     def take(self, size: int) -> bytes:
@@ -288,7 +288,7 @@ class Caller(asyncio.Protocol):
         if self._handler is not None or self.full or self._lingering or not self._ahead or self.transport.is_closing():
             return
         self._read_head()
-        if len(self._ahead) - self._at <= MOST_PIPELINED_BYTES and (
+        if len(self._ahead) - self._at <= MAX_PIPELINED_BYTES and (
             self._handler is None or self._handler.request_open or not self._ahead
         ):
             self.resume()
@@ -303,7 +303,7 @@ class Caller(asyncio.Protocol):
             if end < 0:
                 self._wait_for_head(data[at:], self._seen)
                 return
-            if end - at > MOST_REQUEST_LINE_BYTES:
+            if end - at > MAX_REQUEST_LINE_BYTES:
                 check_incomplete(data[at:end])
             head = parse_request(data[at:end])
         except Malformed as error:
@@ -344,4 +344,4 @@ class Caller(asyncio.Protocol):
         self.close(unread=True)
 
 
-assert MOST_REQUEST_LINE_BYTES < MOST_HEAD_BYTES
+assert MAX_REQUEST_LINE_BYTES < MAX_HEAD_BYTES

@@ -8,10 +8,10 @@ from typing import Protocol
 
 import structlog
 
-from runtime.errors import Unsupported
-from scaler.core.vocabulary import FunctionRef
-from scaler.endpoint_stream import Event
-from scaler.polled_endpoints import PolledEndpoints
+from springtide.runtime.errors import Unsupported
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import Event
+from springtide.wire.polled_endpoints import PolledEndpoints
 
 log = structlog.get_logger(__name__)
 

@@ -12,15 +12,15 @@ from typing import Protocol
 
 import structlog
 
-from gateway.call_metrics import CallMetrics
-from gateway.replica import Replica
-from gateway.route import Route
-from runtime.errors import Unavailable, Unsupported
-from scaler.core.ports import Clock
-from scaler.core.vocabulary import FunctionRef
-from scaler.endpoint_stream import Changed, Endpoint, Event, FunctionEndpoints, Heartbeat, Removed, Snapshot
+from springtide.gateway.call_metrics import CallMetrics
+from springtide.gateway.replica import Replica
+from springtide.gateway.route import Route
+from springtide.runtime.errors import Unavailable, Unsupported
+from springtide.scaler.core.ports import Clock
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import Changed, Endpoint, Event, FunctionEndpoints, Heartbeat, Removed, Snapshot
 
-FIRST_RETRY_S, MOST_RETRY_S = 0.05, 1.0
+MIN_RETRY_S, MAX_RETRY_S = 0.05, 1.0
 QUIET_RETRIES = 4
 
 log = structlog.get_logger(__name__)
@@ -110,7 +110,7 @@ class EndpointTable:
                 if self.connected or failures == QUIET_RETRIES:
                     log.warning("no endpoint stream; the last known replicas stay in use", why=str(error))
             self.connected = False
-            delay_s = min(FIRST_RETRY_S * 2.0**failures, MOST_RETRY_S)
+            delay_s = min(MIN_RETRY_S * 2.0**failures, MAX_RETRY_S)
             failures = min(failures + 1, 10)
             await asyncio.sleep(delay_s * (0.75 + random() / 2))
 

@@ -12,23 +12,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway import resend
-from gateway.http1.body import chunk, last_chunk
-from gateway.http1.fields import Malformed
-from gateway.http1.response import ResponseHead
-from gateway.replies import reply
-from gateway.tunnel import Tunnel
-from gateway.upload import Upload
+from springtide.gateway import resend
+from springtide.gateway.http1.body import chunk, last_chunk
+from springtide.gateway.http1.fields import Malformed
+from springtide.gateway.http1.response import ResponseHead
+from springtide.gateway.replies import reply
+from springtide.gateway.tunnel import Tunnel
+from springtide.gateway.upload import Upload
 
 if TYPE_CHECKING:
-    from gateway.call_record import CallRecord
-    from gateway.caller import Caller
-    from gateway.http1.request import RequestHead
-    from gateway.plane import Plane
-    from gateway.replica import Replica
-    from gateway.route import Route
-    from gateway.upstream import Upstream
-    from gateway.wait import Wait
+    from springtide.gateway.call_record import CallRecord
+    from springtide.gateway.caller import Caller
+    from springtide.gateway.http1.request import RequestHead
+    from springtide.gateway.plane import Plane
+    from springtide.gateway.replica import Replica
+    from springtide.gateway.route import Route
+    from springtide.gateway.upstream import Upstream
+    from springtide.gateway.wait import Wait
 
 LEFT = 499
 """The status counted for a caller that left before its answer; nobody is sent it."""

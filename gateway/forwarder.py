@@ -9,8 +9,8 @@ from fastapi import Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.background import BackgroundTask
 
-from gateway.http1.fields import HOP_BY_HOP
-from runtime.basic_auth import Credentials
+from springtide.gateway.http1.fields import HOP_BY_HOP
+from springtide.runtime.basic_auth import Credentials
 
 Headers = list[tuple[bytes, bytes]]
 _NONE = Headers()

@@ -7,15 +7,15 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.wait import Wait
-from gateway.waiting_room import Bounds, WaitingRoom
-from runtime.durations import parse_duration_s
-from scaler.core import catalogue
+from springtide.gateway.wait import Wait
+from springtide.gateway.waiting_room import Bounds, WaitingRoom
+from springtide.runtime.durations import parse_duration_s
+from springtide.scaler.core import catalogue
 
 if TYPE_CHECKING:
-    from gateway.exchange import Exchange
-    from gateway.plane import Plane
-    from gateway.route import Route
+    from springtide.gateway.exchange import Exchange
+    from springtide.gateway.plane import Plane
+    from springtide.gateway.route import Route
 
 _BUSY = "all replicas of {} are busy"
 

@@ -8,8 +8,8 @@ from typing import Protocol
 import httpx
 import structlog
 
-from gateway.endpoint_table import EndpointTable
-from scaler.core import catalogue
+from springtide.gateway.endpoint_table import EndpointTable
+from springtide.scaler.core import catalogue
 
 DEADLINE_S = 2.0
 QUERY = f"sum by (function_name) ({catalogue.INVOCATIONS.name})"

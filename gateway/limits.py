@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from gateway.settings import GatewaySettings
-from scaler import instruments
-from scaler.core import catalogue
+from springtide.gateway.settings import GatewaySettings
+from springtide.scaler.core import catalogue
+from springtide.wire import instruments
 
 
 def show_held_limits(settings: GatewaySettings, registry: CollectorRegistry) -> None:

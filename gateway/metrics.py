@@ -15,12 +15,12 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar
 
-from gateway import trace_context
-from gateway.call_metrics import CallMetrics, Histogram
-from scaler.core import catalogue
-from scaler.core.catalogue import Kind
-from scaler.core.policy import ScalePolicy
-from scaler.core.vocabulary import FunctionRef
+from springtide.gateway import trace_context
+from springtide.gateway.call_metrics import CallMetrics, Histogram
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.catalogue import Kind
+from springtide.scaler.core.policy import ScalePolicy
+from springtide.scaler.core.vocabulary import FunctionRef
 
 
 class Function(Protocol):

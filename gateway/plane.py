@@ -12,27 +12,27 @@ from random import getrandbits
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from gateway.call_metrics import CallMetrics
-from gateway.call_record import Observer
-from gateway.caller import Caller
-from gateway.deadlines import DeadlineQueue
-from gateway.endpoint_source import Pushed, Readiness
-from gateway.endpoint_table import EndpointTable
-from gateway.exchange import Exchange
-from gateway.hang_ups import HangUps
-from gateway.hold import Hold, Patience
-from gateway.http1.fields import Malformed
-from gateway.http1.request import RequestHead
-from gateway.replica import Replica
-from gateway.route import Route
-from gateway.settings import GatewaySettings
-from gateway.tunnel import Tunnel
-from gateway.upstream import Upstream
-from gateway.waiting_room import Bounds
-from gateway.wake import Waker
-from scaler.core.ports import Clock, Recorder, ScaleTarget
-from scaler.core.vocabulary import FunctionRef
-from scaler.endpoint_stream import Endpoint
+from springtide.gateway.call_metrics import CallMetrics
+from springtide.gateway.call_record import Observer
+from springtide.gateway.caller import Caller
+from springtide.gateway.deadlines import DeadlineQueue
+from springtide.gateway.endpoint_source import Pushed, Readiness
+from springtide.gateway.endpoint_table import EndpointTable
+from springtide.gateway.exchange import Exchange
+from springtide.gateway.hang_ups import HangUps
+from springtide.gateway.hold import Hold, Patience
+from springtide.gateway.http1.fields import Malformed
+from springtide.gateway.http1.request import RequestHead
+from springtide.gateway.replica import Replica
+from springtide.gateway.route import Route
+from springtide.gateway.settings import GatewaySettings
+from springtide.gateway.tunnel import Tunnel
+from springtide.gateway.upstream import Upstream
+from springtide.gateway.waiting_room import Bounds
+from springtide.gateway.wake import Waker
+from springtide.scaler.core.ports import Clock, Recorder, ScaleTarget
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import Endpoint
 
 UNKNOWN = "_unknown"
 """The label of calls that name no function there is, so that nobody grows the label set by calling nonsense."""

@@ -8,15 +8,15 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gateway.deadlines import DeadlineQueue
+from springtide.gateway.deadlines import DeadlineQueue
 
 if TYPE_CHECKING:
-    from gateway.upstream import Upstream
+    from springtide.gateway.upstream import Upstream
 
-MOST_CONNECTING = 64
+MAX_CONNECTING = 64
 """Connections to one replica being opened at once: a herd of released callers must not overrun its accept queue."""
 
-FIRST_PAUSE_S, MOST_PAUSE_S = 0.05, 1.0
+MIN_PAUSE_S, MAX_PAUSE_S = 0.05, 1.0
 """How long a replica that refused a connection gets no calls: doubling from the first to the most."""
 
 
@@ -177,7 +177,7 @@ class Replica:
         return -(-limit // self._sharers)
 
     def _connect_more(self) -> None:
-        while self._connecting < min(len(self._waiting), MOST_CONNECTING):
+        while self._connecting < min(len(self._waiting), MAX_CONNECTING):
             self._connecting += 1
             self._connections.spawn(self._connect())
 
@@ -204,6 +204,6 @@ class Replica:
                 passenger.turned_away(why)
 
     def _pause(self) -> None:
-        pause_s = min(FIRST_PAUSE_S * 2.0**self.failures, MOST_PAUSE_S)
+        pause_s = min(MIN_PAUSE_S * 2.0**self.failures, MAX_PAUSE_S)
         self.failures = min(self.failures + 1, 16)
         self.paused_until = self._connections.now() + pause_s

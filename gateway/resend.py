@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gateway.http1.response import ResponseHead
-    from gateway.replica import Replica
-    from gateway.upstream import Upstream
+    from springtide.gateway.http1.response import ResponseHead
+    from springtide.gateway.replica import Replica
+    from springtide.gateway.upstream import Upstream
 
-MOST_RESENDS = 2
+MAX_RESENDS = 2
 """A connection that was used before and one that was not may break under a call; then the call is at fault."""
 
-MOST_REFUSALS = 6
+MAX_REFUSALS = 6
 """Who refuses a call unseen is asked again this often, over two to three seconds."""
 
 PROXY_REFUSED = b"\r\nx-openfaas-internal: proxy"
@@ -31,7 +31,7 @@ def after_loss(upstream: Upstream, method: bytes, resends: int, *, retry_posts: 
     have died with the call in its hands, and the two look the same from here. So a method that must not be executed
     twice is repeated only where the operator allows that.
     """
-    if upstream.heard or resends >= MOST_RESENDS:
+    if upstream.heard or resends >= MAX_RESENDS:
         return False
     return retry_posts or method in _SAFE_TO_REPEAT
 
@@ -43,7 +43,7 @@ def after_refusal(replica: Replica, head: ResponseHead, resends: int) -> bool:
     asked. A replica is full although we know its limit where others give it calls as well: another gateway, or a
     worker beside us.
     """
-    if resends >= MOST_REFUSALS:
+    if resends >= MAX_REFUSALS:
         return False
     if replica.prefix:
         return head.status == 503 and PROXY_REFUSED in head.fields.lower()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from random import random
 
-from gateway.call_metrics import CallMetrics
-from gateway.replica import Replica
-from scaler.core.policy import ScalePolicy
-from scaler.core.vocabulary import FunctionRef
-from scaler.endpoint_stream import FunctionEndpoints
+from springtide.gateway.call_metrics import CallMetrics
+from springtide.gateway.replica import Replica
+from springtide.scaler.core.policy import ScalePolicy
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import FunctionEndpoints
 
 
 class Route:

@@ -11,26 +11,26 @@ from typing import Any
 import httpx
 from prometheus_client import CollectorRegistry
 
-from gateway.access_log import AccessLines
-from gateway.call_record import Observer
-from gateway.caller import Caller
-from gateway.endpoint_source import EndpointSource
-from gateway.invocation_counts import InvocationCounts, OwnCounts, PrometheusCounts
-from gateway.limits import show_held_limits
-from gateway.metrics import GatewayCollector
-from gateway.open_files import raise_limit
-from gateway.plane import Plane, PlaneDeps
-from gateway.settings import BACKLOG, GatewaySettings
-from gateway.system_api import SystemDeps, Upstreams, build_app
-from runtime.asgi_server import AsgiServer, bind
-from runtime.basic_auth import Credentials
-from runtime.errors import Unsupported
-from runtime.exposition import exposition
-from scaler.core.ports import Clock
-from scaler.core.vocabulary import Writer
-from scaler.instruments import DecisionCounter
-from scaler.polled_endpoints import PolledEndpoints
-from scaler.provider_client import ProviderClient
+from springtide.gateway.access_log import AccessLines
+from springtide.gateway.call_record import Observer
+from springtide.gateway.caller import Caller
+from springtide.gateway.endpoint_source import EndpointSource
+from springtide.gateway.invocation_counts import InvocationCounts, OwnCounts, PrometheusCounts
+from springtide.gateway.limits import show_held_limits
+from springtide.gateway.metrics import GatewayCollector
+from springtide.gateway.open_files import raise_limit
+from springtide.gateway.plane import Plane, PlaneDeps
+from springtide.gateway.settings import BACKLOG, GatewaySettings
+from springtide.gateway.system_api import SystemDeps, Upstreams, build_app
+from springtide.runtime.asgi_server import AsgiServer, bind
+from springtide.runtime.basic_auth import Credentials
+from springtide.runtime.errors import Unsupported
+from springtide.runtime.exposition import exposition
+from springtide.scaler.core.ports import Clock
+from springtide.scaler.core.vocabulary import Writer
+from springtide.wire.instruments import DecisionCounter
+from springtide.wire.polled_endpoints import PolledEndpoints
+from springtide.wire.provider_client import ProviderClient
 
 CONSOLE_LIMITS = httpx.Limits(max_connections=400)
 """An open page holds one or two."""
@@ -216,7 +216,7 @@ async def _observer(settings: GatewaySettings, stack: contextlib.AsyncExitStack)
     tracer = None
     if settings.otlp_endpoint:
         try:
-            from gateway.tracing import SpanTracer  # noqa: PLC0415 - an extra, and a heavy one
+            from springtide.gateway.tracing import SpanTracer  # noqa: PLC0415 - an extra, and a heavy one
         except ModuleNotFoundError as error:
             if not (error.name or "").startswith("opentelemetry"):
                 raise

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runtime.settings import boolean, duration, integer, number, setting
-from scaler.core.vocabulary import DEFAULT_NAMESPACE
+from springtide.runtime.settings import boolean, duration, integer, number, setting
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 
 MEBIBYTE = 1024 * 1024
 

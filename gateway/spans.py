@@ -9,11 +9,11 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from gateway.call_record import Attempt, CallRecord, Held, Trace, new_span_id
-from gateway.exchange import LEFT
+from springtide.gateway.call_record import Attempt, CallRecord, Held, Trace, new_span_id
+from springtide.gateway.exchange import LEFT
 
 ROUTE = "/function/{name}"
-MOST_CALL_ID = 128
+MAX_CALL_ID = 128
 """Characters kept of what the caller chose."""
 
 Attributes = dict[str, str | int | bool]
@@ -55,7 +55,7 @@ class _Call:
             "http.route": ROUTE,
             "url.scheme": "http",
             "faas.name": record.function,
-            "springtide.call_id": record.call_id.decode("ascii", "backslashreplace")[:MOST_CALL_ID],
+            "springtide.call_id": record.call_id.decode("ascii", "backslashreplace")[:MAX_CALL_ID],
         }
         if record.request_bytes >= 0:
             attributes["http.request.body.size"] = record.request_bytes

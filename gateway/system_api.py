@@ -15,22 +15,22 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from gateway.endpoint_source import Readiness
-from gateway.endpoint_table import EndpointTable
-from gateway.forwarder import Forwarder, passed_on, target
-from gateway.invocation_counts import InvocationCounts
-from runtime.basic_auth import App, Credentials, RequireBasicAuth
-from runtime.errors import Unavailable
-from runtime.every_address import every_address
-from scaler.core.vocabulary import FunctionRef
+from springtide.gateway.endpoint_source import Readiness
+from springtide.gateway.endpoint_table import EndpointTable
+from springtide.gateway.forwarder import Forwarder, passed_on, target
+from springtide.gateway.invocation_counts import InvocationCounts
+from springtide.runtime.basic_auth import App, Credentials, RequireBasicAuth
+from springtide.runtime.errors import Unavailable
+from springtide.runtime.every_address import every_address
+from springtide.scaler.core.vocabulary import FunctionRef
 
 GUARDED = ("/system", "/ui")
 """All below these needs credentials, whether there is such a route or not; elsewhere there is nothing to guard."""
 
-MOST_PUSH_DELAY_S = 1.0
+MAX_PUSH_DELAY_S = 1.0
 """How long a deployment's answer waits until calls find the function."""
 
-MOST_DEPLOYMENT_BYTES = 4 * 1024 * 1024
+MAX_DEPLOYMENT_BYTES = 4 * 1024 * 1024
 
 READ = ["GET"]
 FORWARDED: tuple[tuple[str, list[str]], ...] = (
@@ -137,13 +137,13 @@ def _add_deploy(app: FastAPI, provider: Forwarder, base_url: str, deps: SystemDe
         """Answer once calls find the new function: the provider's push may be a moment behind its answer."""
         body = await _bounded_body(request)
         if body is None:
-            return PlainTextResponse(f"a deployment has at most {MOST_DEPLOYMENT_BYTES} bytes", 413)
+            return PlainTextResponse(f"a deployment has at most {MAX_DEPLOYMENT_BYTES} bytes", 413)
         response = await provider.forward(request, target(base_url, request), body)
         ref = _deployed(body, deps.table.namespace)
         if response.status_code < 300 and ref is not None:
             deps.readiness.look_again()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(deps.table.known(ref), MOST_PUSH_DELAY_S)
+                await asyncio.wait_for(deps.table.known(ref), MAX_PUSH_DELAY_S)
         return response
 
 
@@ -152,7 +152,7 @@ async def _bounded_body(request: Request) -> bytes | None:
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > MOST_DEPLOYMENT_BYTES:
+        if len(body) > MAX_DEPLOYMENT_BYTES:
             return None
     return bytes(body)
 
@@ -229,7 +229,7 @@ def _add_alert(app: FastAPI, receiver: Forwarder, url: str) -> None:
             return PlainTextResponse("no alert receiver is configured; set alert_receiver_url", 501)
         body = await _bounded_body(request)
         if body is None:
-            return PlainTextResponse(f"a delivery has at most {MOST_DEPLOYMENT_BYTES} bytes", 413)
+            return PlainTextResponse(f"a delivery has at most {MAX_DEPLOYMENT_BYTES} bytes", 413)
         try:
             copies = await every_address(url)
         except Unavailable as error:

@@ -29,11 +29,11 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from gateway import trace_context
-from gateway.call_record import CallRecord, Trace
-from gateway.spans import Maker
+from springtide.gateway import trace_context
+from springtide.gateway.call_record import CallRecord, Trace
+from springtide.gateway.spans import Maker
 
-MOST_QUEUED, MOST_AT_ONCE, PAUSE_S = 4096, 512, 1.0
+MAX_QUEUED, MAX_AT_ONCE, PAUSE_S = 4096, 512, 1.0
 """Spans that wait to be sent (more are dropped), that one request carries, and how long they wait at most."""
 
 EXPORT_DEADLINE_S = 5.0
@@ -58,8 +58,8 @@ class SpanTracer:
         self._exporter = _Exporter(exporter, self._trouble)
         self._processor = BatchSpanProcessor(
             self._exporter,
-            max_queue_size=MOST_QUEUED,
-            max_export_batch_size=MOST_AT_ONCE,
+            max_queue_size=MAX_QUEUED,
+            max_export_batch_size=MAX_AT_ONCE,
             schedule_delay_millis=PAUSE_S * 1e3,
         )
         instance = f"{socket.gethostname()}-{os.getpid()}"

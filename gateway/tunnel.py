@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gateway.caller import Caller
-    from gateway.deadlines import DeadlineQueue
-    from gateway.upstream import Upstream
+    from springtide.gateway.caller import Caller
+    from springtide.gateway.deadlines import DeadlineQueue
+    from springtide.gateway.upstream import Upstream
 
 
 class Tunnel:

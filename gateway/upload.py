@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.http1.body import ChunkedBody, body_of, chunk, last_chunk
+from springtide.gateway.http1.body import ChunkedBody, body_of, chunk, last_chunk
 
 
 class Upload:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol, cast
 
-from gateway.http1.body import Body, BodyUntilClose, ChunkedBody, body_of
-from gateway.http1.fields import Malformed
-from gateway.http1.response import ResponseHead, check_incomplete, has_no_body, parse_response
-from gateway.replica import Replica
+from springtide.gateway.http1.body import Body, BodyUntilClose, ChunkedBody, body_of
+from springtide.gateway.http1.fields import Malformed
+from springtide.gateway.http1.response import ResponseHead, check_incomplete, has_no_body, parse_response
+from springtide.gateway.replica import Replica
 
 
 class User(Protocol):

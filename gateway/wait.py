@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gateway.call_metrics import Histogram
-    from gateway.call_record import CallRecord
-    from gateway.route import Route
+    from springtide.gateway.call_metrics import Histogram
+    from springtide.gateway.call_record import CallRecord
+    from springtide.gateway.route import Route
 
 _SERVER_TIMING = b"\r\nServer-Timing: " + b", ".join(
     name + b";dur=%.2f" for name in (b"hold", b"decided", b"accepted", b"ready", b"first-byte")

@@ -7,17 +7,17 @@ from typing import Protocol
 
 import structlog
 
-from gateway.route import Route
-from runtime.errors import Conflict, NotFound, SpringtideError, Unavailable
-from scaler.core.ownership import refusal
-from scaler.core.policy import ScalePolicy, wake_replicas
-from scaler.core.ports import Clock, Recorder, ScaleTarget
-from scaler.core.vocabulary import Decision, Instant, Reason, Scale, Writer
+from springtide.gateway.route import Route
+from springtide.runtime.errors import Conflict, NotFound, SpringtideError, Unavailable
+from springtide.scaler.core.ownership import refusal
+from springtide.scaler.core.policy import ScalePolicy, wake_replicas
+from springtide.scaler.core.ports import Clock, Recorder, ScaleTarget
+from springtide.scaler.core.vocabulary import Decision, Instant, Reason, Scale, Writer
 
-FIRST_PAUSE_S, MOST_PAUSE_S = 0.05, 0.5
+MIN_PAUSE_S, MAX_PAUSE_S = 0.05, 0.5
 """Between attempts while the provider is away."""
 
-MOST_CONFLICTS = 5
+MAX_CONFLICTS = 5
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +83,7 @@ class Waker:
 
     async def _wake_patiently(self, route: Route) -> None:
         """A restart of the provider must not fail those who wait."""
-        give_up, pause_s = self._clock.now() + self._patience_s, FIRST_PAUSE_S
+        give_up, pause_s = self._clock.now() + self._patience_s, MIN_PAUSE_S
         while True:
             try:
                 await self._write(route)
@@ -91,7 +91,7 @@ class Waker:
                 if self._clock.now() + pause_s > give_up:
                     raise
                 await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, MOST_PAUSE_S)
+                pause_s = min(2 * pause_s, MAX_PAUSE_S)
             else:
                 return
 
@@ -102,7 +102,7 @@ class Waker:
         if not version:
             # What a poll saw is seconds old. Whoever has scaled the function up since must not be undone.
             policy, before, version = await self._fresh(route)
-        for _ in range(MOST_CONFLICTS):
+        for _ in range(MAX_CONFLICTS):
             after = wake_replicas(policy)
             if before > 0 or refusal(Writer.WAKE, policy, before, after) is not None:
                 self._note(route, Scale(before, 0, version), known)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from scaler import instruments
-from scaler.core import catalogue
-from scaler.core.vocabulary import Instant
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.vocabulary import Instant
+from springtide.wire import instruments
 
 
 class Meters:

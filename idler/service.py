@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from idler.settings import IdlerSettings
-from idler.sweep import Idler, IdlerDeps
-from runtime.asgi_server import AsgiServer
-from runtime.background import ServedLoop
-from runtime.exposition import exposition
-from scaler import leadership
+from springtide.idler.settings import IdlerSettings
+from springtide.idler.sweep import Idler, IdlerDeps
+from springtide.runtime.asgi_server import AsgiServer
+from springtide.runtime.background import ServedLoop
+from springtide.runtime.exposition import exposition
+from springtide.wire import leadership
 
 __all__ = ["IdlerDeps", "build"]
 

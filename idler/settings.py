@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runtime.settings import boolean, duration, integer, setting, words
-from scaler.core.idle import IdleLimits
+from springtide.runtime.settings import boolean, duration, integer, setting, words
+from springtide.scaler.core.idle import IdleLimits
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,21 +9,21 @@ from dataclasses import dataclass, field, replace
 import structlog
 from prometheus_client import CollectorRegistry
 
-from idler.meters import Meters
-from idler.settings import IdlerSettings
-from idler.zeroing import UNANSWERED, Candidate, Zeroing
-from runtime.deadlines import within
-from runtime.errors import SpringtideError, Unavailable
-from scaler.core import idle
-from scaler.core.idle import Activity, IdleHistory
-from scaler.core.policy import ScalePolicy
-from scaler.core.ports import ActivitySource, Clock, FunctionCatalog, Leadership, Recorder, ScaleTarget
-from scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData, Sample, Writer
-from scaler.decision_log import Recorders
-from scaler.instruments import DecisionCounter
-from scaler.leadership import Always
+from springtide.idler.meters import Meters
+from springtide.idler.settings import IdlerSettings
+from springtide.idler.zeroing import UNANSWERED, Candidate, Zeroing
+from springtide.runtime.deadlines import within
+from springtide.runtime.errors import SpringtideError, Unavailable
+from springtide.scaler.core import idle
+from springtide.scaler.core.idle import Activity, IdleHistory
+from springtide.scaler.core.policy import ScalePolicy
+from springtide.scaler.core.ports import ActivitySource, Clock, FunctionCatalog, Leadership, Recorder, ScaleTarget
+from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData, Sample, Writer
+from springtide.wire.decision_log import Recorders
+from springtide.wire.instruments import DecisionCounter
+from springtide.wire.leadership import Always
 
-MOST_PAUSE_S = 60.0
+MAX_PAUSE_S = 60.0
 """Sweeps that fail come at longer and longer intervals, up to this (or the ordinary one, if that is longer)."""
 
 Labels = tuple[ScalePolicy, tuple[str, ...]]
@@ -184,4 +184,4 @@ class Idler:
 
 def pause_s(sweep_s: float, failures: int) -> float:
     """From the start of a sweep to the next: doubled with each failure in a row."""
-    return min(sweep_s * 2.0 ** min(failures, 16), max(sweep_s, MOST_PAUSE_S))
+    return min(sweep_s * 2.0 ** min(failures, 16), max(sweep_s, MAX_PAUSE_S))

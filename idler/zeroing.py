@@ -10,15 +10,15 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from idler.meters import Meters
-from idler.settings import IdlerSettings
-from runtime.deadlines import within
-from runtime.errors import Conflict, NotFound, SpringtideError, Unavailable
-from scaler.core import idle, ownership
-from scaler.core.idle import Activity, IdleHistory
-from scaler.core.policy import ScalePolicy
-from scaler.core.ports import ActivitySource, Clock, ScaleTarget
-from scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData, Reason, Writer
+from springtide.idler.meters import Meters
+from springtide.idler.settings import IdlerSettings
+from springtide.runtime.deadlines import within
+from springtide.runtime.errors import Conflict, NotFound, SpringtideError, Unavailable
+from springtide.scaler.core import idle, ownership
+from springtide.scaler.core.idle import Activity, IdleHistory
+from springtide.scaler.core.policy import ScalePolicy
+from springtide.scaler.core.ports import ActivitySource, Clock, ScaleTarget
+from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData, Reason, Writer
 
 UNANSWERED = Activity(NoData("the source did not answer for it"), NoData("the source did not answer for it"))
 

@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
-from scaler.core.vocabulary import FunctionRef
-from scaler.endpoint_stream import Changed, Event, FunctionEndpoints, Removed, Snapshot
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import Changed, Event, FunctionEndpoints, Removed, Snapshot
 
-MOST_UNREAD = 1_000
+MAX_UNREAD = 1_000
 """Functions a watcher may be behind on; beyond it a snapshot is cheaper than the changes."""
 
 
@@ -29,7 +29,7 @@ class _Watcher:
 class EndpointFeed:
     """What every function looks like to gateways, pushed to any number of watchers."""
 
-    def __init__(self, *, most_unread: int = MOST_UNREAD) -> None:
+    def __init__(self, *, most_unread: int = MAX_UNREAD) -> None:
         self._table: dict[FunctionRef, FunctionEndpoints] = {}
         self._watchers: set[_Watcher] = set()
         self._most_unread = most_unread

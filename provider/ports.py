@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from provider.spec import FunctionSpec, FunctionStatus
-from scaler.core.ports import FunctionCatalog, ScaleTarget
-from scaler.core.vocabulary import FunctionRef, Instant
-from scaler.endpoint_stream import Event
+from springtide.provider.spec import FunctionSpec, FunctionStatus
+from springtide.scaler.core.ports import FunctionCatalog, ScaleTarget
+from springtide.scaler.core.vocabulary import FunctionRef, Instant
+from springtide.wire.endpoint_stream import Event
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,13 @@ _FACTORS = {
     **{f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", 1)},
 }
 
-LEAST_MEMORY_BYTES = 4 << 20
+MIN_MEMORY_BYTES = 4 << 20
 
 
 def memory_bytes(text: str) -> int:
     """Raises ValueError for what is not a quantity, and for what no program can run in."""
     value = int(parse(text).to_integral_value())
-    if value < LEAST_MEMORY_BYTES:
+    if value < MIN_MEMORY_BYTES:
         raise ValueError(f"{text!r} is {value} bytes, too little for any program; write mebibytes as 20Mi")
     return value
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from provider.json_fields import flag_of, list_of, strings_of, text_of
-from runtime.errors import BadInput
-from scaler.core.policy import ScalePolicy
-from scaler.core.vocabulary import DEFAULT_NAMESPACE, Function, FunctionRef
+from springtide.provider.json_fields import flag_of, list_of, strings_of, text_of
+from springtide.runtime.errors import BadInput
+from springtide.scaler.core.policy import ScalePolicy
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Function, FunctionRef
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")

@@ -1,8 +1,8 @@
 """Alert rules, Prometheus and Alertmanager configuration, generated from one place and checked with their own tools."""
 
-from rules.alertmanager import BasicAuth, Webhook
-from rules.local import Targets, alertmanager_arguments, local_configuration, prometheus_arguments
-from rules.timing import DEFAULT, FAST, Timing
+from springtide.rules.alertmanager import BasicAuth, Webhook
+from springtide.rules.local import Targets, alertmanager_arguments, local_configuration, prometheus_arguments
+from springtide.rules.timing import DEFAULT, FAST, Timing
 
 __all__ = [
     "DEFAULT",

@@ -1,4 +1,4 @@
-"""``python -m rules`` writes the committed files; with ``--check`` it only says whether they are up to date.
+"""``python -m springtide.rules`` writes the committed files; with ``--check`` it only says whether they are up to date.
 
 With ``--to`` it writes an installation's own rules instead, with other thresholds.
 """
@@ -11,18 +11,18 @@ from pathlib import Path
 
 import click
 
-from rules.generated_files import drift, write
-from rules.kubernetes import kubernetes_configuration
-from rules.model import RUNBOOKS
-from rules.operators import OperatorRules
-from rules.runbook_index import runbook_index
-from rules.thresholds import changed
-from runtime.errors import BadInput
-from runtime.files import write_atomic
+from springtide.rules.generated_files import drift, write
+from springtide.rules.kubernetes import kubernetes_configuration
+from springtide.rules.model import RUNBOOKS
+from springtide.rules.operators import OperatorRules
+from springtide.rules.runbook_index import runbook_index
+from springtide.rules.thresholds import changed
+from springtide.runtime.errors import BadInput
+from springtide.runtime.files import write_atomic
 
 FOLDER = Path(__file__).parent / "generated"
-INDEX = Path(__file__).parents[1] / "docs" / "runbooks" / "README.md"
-HEADER = "# Written by `python -m rules`; do not edit. Comments and reasons are in rules/*.py and rules/README.md.\n"
+INDEX = Path(__file__).resolve().parents[1] / "docs" / "runbooks" / "README.md"
+HEADER = "# Written by `python -m springtide.rules`; do not edit. Reasons are in rules/*.py and rules/README.md.\n"
 
 
 @click.command(help=__doc__)
@@ -42,7 +42,7 @@ def main(*, check: bool, to: Path | None, given: Sequence[str], runbooks: str) -
         if not INDEX.is_file() or INDEX.read_text() != runbook_index():
             differing.append(str(INDEX.relative_to(INDEX.parents[2])))
         for name in differing:
-            click.echo(f"{name} is out of date; run: python -m rules", err=True)
+            click.echo(f"{name} is out of date; run: python -m springtide.rules", err=True)
         sys.exit(1 if differing else 0)
     write(FOLDER, files)
     write_atomic(INDEX, runbook_index().encode())

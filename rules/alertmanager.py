@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rules.alerts import SCALING_LABELS
-from rules.model import Yaml, to_text
-from rules.timing import Timing, prometheus_duration
-from scaler.core.steps import MOST_ALERTS
+from springtide.rules.alerts import SCALING_LABELS
+from springtide.rules.model import Yaml, to_text
+from springtide.rules.timing import Timing, prometheus_duration
+from springtide.scaler.core.steps import MAX_ALERTS
 
 SCALER, OPERATORS = "scaler", "operators"
 
@@ -70,6 +70,6 @@ def _delivery(webhook: Webhook) -> Yaml:
         "url": webhook.url,
         "send_resolved": True,
         # One alert a group, unless a user's rule keeps more labels; the receiver remembers no more than this.
-        "max_alerts": MOST_ALERTS,
+        "max_alerts": MAX_ALERTS,
         "http_config": client,
     }

@@ -12,12 +12,12 @@ So an expression must neither flap at its threshold nor end because a measuremen
 
 from __future__ import annotations
 
-from rules.model import AlertRule, Group, RecordingRule
-from rules.thresholds import Thresholds as Thresholds  # noqa: PLC0414 - dashboards draw the line where the rules do
-from rules.timing import Timing, prometheus_duration
-from scaler.core import catalogue
-from scaler.core.catalogue import Part
-from scaler.core.policy import CAPACITY
+from springtide.rules.model import AlertRule, Group, RecordingRule
+from springtide.rules.thresholds import Thresholds as Thresholds  # noqa: PLC0414 - dashboards draw the line where the rules do
+from springtide.rules.timing import Timing, prometheus_duration
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.catalogue import Part
+from springtide.scaler.core.policy import CAPACITY
 
 SCALING_LABELS = {"service": "gateway", "severity": "major"}
 """What OpenFaaS gives its scaling alert. Alertmanager sends alerts about a function with these labels to the scaler,

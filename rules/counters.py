@@ -6,8 +6,8 @@ a function. Ten calls that fail between two scrapes and never again would be no 
 
 from __future__ import annotations
 
-from rules.timing import prometheus_duration
-from scaler.core.catalogue import Part
+from springtide.rules.timing import prometheus_duration
+from springtide.scaler.core.catalogue import Part
 
 
 def increase(selector: str, window_s: float, *, part: Part) -> str:

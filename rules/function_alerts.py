@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from rules.counters import increase
-from rules.model import AlertRule, Group, RecordingRule
-from rules.part_alerts import RECENT_S
-from rules.thresholds import Thresholds
-from rules.timing import Timing, prometheus_duration
-from scaler.core import catalogue
-from scaler.core.catalogue import Part
-from scaler.core.vocabulary import Writer
+from springtide.rules.counters import increase
+from springtide.rules.model import AlertRule, Group, RecordingRule
+from springtide.rules.part_alerts import RECENT_S
+from springtide.rules.thresholds import Thresholds
+from springtide.rules.timing import Timing, prometheus_duration
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.catalogue import Part
+from springtide.scaler.core.vocabulary import Writer
 
 DIRECTION = "function_name:gateway_service_count:direction"
 """1 since the last change was up, -1 since it was down."""

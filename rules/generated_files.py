@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from runtime.files import write_atomic
+from springtide.runtime.files import write_atomic
 
 
 def drift(folder: Path, files: Mapping[str, str]) -> list[str]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rules.alertmanager import BasicAuth, Webhook
-from rules.model import Yaml
-from rules.operators import OperatorRules
-from rules.prometheus import configuration_files, static
-from rules.timing import DEFAULT, Timing
-from scaler.core.catalogue import Part
-from scaler.core.vocabulary import DEFAULT_NAMESPACE
+from springtide.rules.alertmanager import BasicAuth, Webhook
+from springtide.rules.model import Yaml
+from springtide.rules.operators import OperatorRules
+from springtide.rules.prometheus import configuration_files, static
+from springtide.rules.timing import DEFAULT, Timing
+from springtide.scaler.core.catalogue import Part
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 
 CORE_NAMESPACE = "openfaas"
 FUNCTIONS_JOB = "functions"

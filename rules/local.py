@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rules.alertmanager import Webhook
-from rules.prometheus import ALERTMANAGER_FILE, PROMETHEUS_FILE, configuration_files, static
-from rules.timing import Timing
-from scaler.core.catalogue import Part
+from springtide.rules.alertmanager import Webhook
+from springtide.rules.prometheus import ALERTMANAGER_FILE, PROMETHEUS_FILE, configuration_files, static
+from springtide.rules.timing import Timing
+from springtide.scaler.core.catalogue import Part
 
 RESEND_S = 30
 """How often Prometheus tells Alertmanager again of what fires. A restarted Alertmanager, which has forgotten it, asks

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from rules.timing import prometheus_duration
+from springtide.rules.timing import prometheus_duration
 
 Yaml = Mapping[str, object]
 

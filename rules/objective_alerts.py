@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rules.counters import increase
-from rules.model import AlertRule, Group, RecordingRule
-from rules.thresholds import Thresholds
-from scaler.core import catalogue
-from scaler.core.catalogue import Part
+from springtide.rules.counters import increase
+from springtide.rules.model import AlertRule, Group, RecordingRule
+from springtide.rules.thresholds import Thresholds
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.catalogue import Part
 
 EVERY_S = 30.0
 STEP_S = 300.0

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rules.function_alerts import function_group
-from rules.model import RUNBOOKS, Group
-from rules.objective_alerts import objective_group
-from rules.part_alerts import part_group
-from rules.thresholds import Thresholds
-from rules.timing import Timing
+from springtide.rules.function_alerts import function_group
+from springtide.rules.model import RUNBOOKS, Group
+from springtide.rules.objective_alerts import objective_group
+from springtide.rules.part_alerts import part_group
+from springtide.rules.thresholds import Thresholds
+from springtide.rules.timing import Timing
 
 
 @dataclass(frozen=True, slots=True)

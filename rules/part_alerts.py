@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rules.counters import increase
-from rules.model import AlertRule, Group
-from rules.thresholds import Thresholds
-from rules.timing import Timing, prometheus_duration
-from scaler.core import catalogue
-from scaler.core.catalogue import Part
-from scaler.core.vocabulary import Reason
+from springtide.rules.counters import increase
+from springtide.rules.model import AlertRule, Group
+from springtide.rules.thresholds import Thresholds
+from springtide.rules.timing import Timing, prometheus_duration
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.catalogue import Part
+from springtide.scaler.core.vocabulary import Reason
 
 RECENT_S = 300.0
 """Over which failures are counted."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rules.alertmanager import Webhook, alertmanager_configuration
-from rules.alerts import scaling_group
-from rules.model import Yaml, rule_file, to_text
-from rules.operators import OperatorRules
-from rules.timing import Timing, prometheus_duration
-from scaler.core.catalogue import Part
+from springtide.rules.alertmanager import Webhook, alertmanager_configuration
+from springtide.rules.alerts import scaling_group
+from springtide.rules.model import Yaml, rule_file, to_text
+from springtide.rules.operators import OperatorRules
+from springtide.rules.timing import Timing, prometheus_duration
+from springtide.scaler.core.catalogue import Part
 
 _DEFAULT_RULES = OperatorRules()
 PROMETHEUS_FILE, ALERTMANAGER_FILE = "prometheus.yml", "alertmanager.yml"

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from rules.model import RecordingRule
-from scaler.core import catalogue
+from springtide.rules.model import RecordingRule
+from springtide.scaler.core import catalogue
 
 _TOKEN = re.compile(
     r"""\s+ | \#[^\n]* | \[[^\[\]]*\]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rules.alerts import scaling_group
-from rules.model import AlertRule
-from rules.operators import OperatorRules
-from rules.thresholds import Thresholds, settings
-from rules.timing import DEFAULT, prometheus_duration
+from springtide.rules.alerts import scaling_group
+from springtide.rules.model import AlertRule
+from springtide.rules.operators import OperatorRules
+from springtide.rules.thresholds import Thresholds, settings
+from springtide.rules.timing import DEFAULT, prometheus_duration
 
 HEAD = """\
-<!-- Written by `python -m rules`; do not edit. -->
+<!-- Written by `python -m springtide.rules`; do not edit. -->
 
 # Runbooks
 
@@ -42,7 +42,7 @@ THRESHOLDS_HEAD = """
 All in `rules/thresholds.py`. Rules with other ones, and with links that open where your pages are:
 
 ```
-python -m rules --to FOLDER --set objective=0.999 --set cold_start_p95_s=2 --runbooks https://wiki.example/springtide
+python -m springtide.rules --to FOLDER --set objective=0.999 --set cold_start_p95_s=2 --runbooks https://wiki.example/springtide
 ```
 
 | name | default | what it is about |

@@ -1,6 +1,6 @@
 """Every number that an alert compares with, in one place.
 
-``python -m rules --set NAME=VALUE --to FOLDER`` writes the rules with other ones; the table in
+``python -m springtide.rules --set NAME=VALUE --to FOLDER`` writes the rules with other ones; the table in
 ``docs/runbooks/README.md`` is made from the texts here.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime.errors import BadInput
+from springtide.runtime.errors import BadInput
 
 
 def _number(default: float, unit: str, meaning: str, *, low: float = 0.0, high: float = math.inf) -> Any:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runtime.errors import BadInput
+from springtide.runtime.errors import BadInput
 
 FEWEST_SCRAPES = 5
 """Scrapes in a window. With one lost, four are left: enough for a rate, and for telling a dip from a gap."""

@@ -9,8 +9,8 @@ from functools import partial
 
 import uvicorn
 
-from runtime.basic_auth import App
-from runtime.errors import Unavailable
+from springtide.runtime.basic_auth import App
+from springtide.runtime.errors import Unavailable
 
 
 def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:

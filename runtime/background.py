@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from runtime.asgi_server import AsgiServer
+from springtide.runtime.asgi_server import AsgiServer
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from runtime.errors import Unavailable
+from springtide.runtime.errors import Unavailable
 
 T = TypeVar("T")
 

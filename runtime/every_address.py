@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from urllib.parse import urlsplit, urlunsplit
 
-from runtime.errors import Unavailable
+from springtide.runtime.errors import Unavailable
 
-MOST_ADDRESSES = 1000
+MAX_ADDRESSES = 1000
 
 
 async def every_address(url: str, *, deadline_s: float = 2.0) -> list[str]:
@@ -30,7 +30,7 @@ async def every_address(url: str, *, deadline_s: float = 2.0) -> list[str]:
         raise Unavailable(f"{host} was not resolved within {deadline_s:g} s") from error
     except (OSError, UnicodeError) as error:
         raise Unavailable(f"{host} cannot be resolved: {error}") from error
-    addresses = sorted({str(where[0]) for *_, where in found})[:MOST_ADDRESSES]
+    addresses = sorted({str(where[0]) for *_, where in found})[:MAX_ADDRESSES]
     return [urlunsplit(parts._replace(netloc=_netloc(address, port))) for address in addresses]
 
 

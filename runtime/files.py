@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from runtime.errors import BadInput
+from springtide.runtime.errors import BadInput
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:

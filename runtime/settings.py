@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from runtime.durations import format_duration, parse_duration_s
-from runtime.errors import BadInput
+from springtide.runtime.durations import format_duration, parse_duration_s
+from springtide.runtime.errors import BadInput
 
 T = TypeVar("T")
 Parser = Callable[[str], object]

@@ -20,16 +20,16 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runtime.errors import Unavailable
+from springtide.runtime.errors import Unavailable
 
 Probe = Callable[[], Awaitable[bool]]
 """Whether a child does its work now. Must have a deadline of its own."""
 
-FIRST_DELAY_S, MOST_DELAY_S = 0.1, 15.0
+MIN_DELAY_S, MAX_DELAY_S = 0.1, 15.0
 STEADY_AFTER_S = 30.0
 """A child that ran this long starts again at the first delay."""
 PROBE_EVERY_S = 0.02
-MOST_LOG_BYTES = 4 * 1024 * 1024
+MAX_LOG_BYTES = 4 * 1024 * 1024
 KEPT_LOG_BYTES = 1024 * 1024
 TRIM_EVERY_S = 5.0
 TAIL_LINES = 15
@@ -73,7 +73,7 @@ class Child:
 
 def restart_delay_s(failures: int) -> float:
     """The pause before the next start after so many deaths in a row: 0.1 s, doubling, at most 15 s."""
-    return min(FIRST_DELAY_S * 2.0 ** min(failures - 1, 30), MOST_DELAY_S)
+    return min(MIN_DELAY_S * 2.0 ** min(failures - 1, 30), MAX_DELAY_S)
 
 
 def tail(log: Path, *, since: int = 0, lines: int = TAIL_LINES) -> str:
@@ -94,7 +94,7 @@ def trim(log: Path) -> None:
     Copied and truncated in place, because the writers hold it open; a line written in between may be lost.
     """
     with contextlib.suppress(FileNotFoundError):
-        if log.stat().st_size <= MOST_LOG_BYTES:
+        if log.stat().st_size <= MAX_LOG_BYTES:
             return
         with log.open("r+b") as file:
             file.seek(-KEPT_LOG_BYTES, os.SEEK_END)

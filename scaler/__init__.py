@@ -1,4 +1,4 @@
-"""The brain: pure policy (``core``), where load is read from (``sources``), and the clients both need.
+"""The brain: pure policy (``core``), and where load is read from (``sources``).
 
 Owns every replica count. Must not know which provider or gateway is on the other side.
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from suite.tools import Missing, Tools, find
+from springtide.cli.tools import Missing, Tools, find
 
 ROOT = Path(__file__).parents[1]
 

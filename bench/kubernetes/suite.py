@@ -65,7 +65,7 @@ async def running(settings: dict[str, Any], *, provider_flags: tuple[str, ...] =
             provider = stack.enter_context(
                 child(
                     "provider",
-                    python("suite", "kubernetes-provider", *flags),
+                    python("springtide.cli", "kubernetes-provider", *flags),
                     port=provider_port,
                     log=logs / "provider.log",
                 )

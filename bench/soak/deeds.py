@@ -24,8 +24,8 @@ DEADLINE_S = 45.0
 KILL_PAUSE_S = 11.0
 """A replica that dies sooner after the last is a crash loop, whose callers are told so on purpose."""
 
-MOST_REPLICAS = 4
-MOST_HISTORY = 2_000
+MAX_REPLICAS = 4
+MAX_HISTORY = 2_000
 NAME_BYTES = 15
 """As much of a process's name as the kernel keeps."""
 
@@ -37,7 +37,7 @@ class Cycle:
         self.name = callers.function
         self.done: Counter[str] = Counter()
         self.problems: list[str] = []
-        self.history: deque[tuple[float, str]] = deque(maxlen=MOST_HISTORY)
+        self.history: deque[tuple[float, str]] = deque(maxlen=MAX_HISTORY)
         """What was done to the function and what came of it, on the monotonic clock."""
         self._callers, self._api, self._log, self._pause_s = callers, api, log, pause_s
         self._generation = 0
@@ -93,7 +93,7 @@ class Cycle:
         await self._until("it is awake", self._awake)
 
     async def grow(self) -> None:
-        await self._scale(random.randint(2, MOST_REPLICAS))
+        await self._scale(random.randint(2, MAX_REPLICAS))
         self.done["scaled_up"] += 1
 
     async def shrink(self) -> None:
@@ -117,7 +117,7 @@ class Cycle:
         now = time.monotonic()
         if now - self._killed_at < KILL_PAUSE_S:
             return
-        for pid, replica in random.sample(list(self._callers.seen.items())[-MOST_REPLICAS:], k=1):
+        for pid, replica in random.sample(list(self._callers.seen.items())[-MAX_REPLICAS:], k=1):
             if _kill(pid, replica):
                 self._note(f"killed {replica}")
                 self._killed_at = self._log.kills[pid] = now

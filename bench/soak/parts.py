@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 
 from bench.children import PAGE_BYTES, Child, child, free_port, python
-from runtime.basic_auth import PASSWORD_FILE, USER_FILE, Credentials
-from scaler.core.vocabulary import DEFAULT_NAMESPACE
+from springtide.runtime.basic_auth import PASSWORD_FILE, USER_FILE, Credentials
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 
 HANDLER = Path(__file__).parent / "function"
 API_DEADLINE_S = 30.0
@@ -110,12 +110,12 @@ def running(folder: Path, *, workers: int) -> Iterator[Parts]:
     (secrets_folder / PASSWORD_FILE).write_text(secrets.token_hex(16))
     auth = ("--secret-mount-path", str(secrets_folder))
     provider = python(
-        "suite",
+        "springtide.cli",
         *("provider", *auth, "--port", str(provider_port), "--data-dir", str(folder / "provider")),
         *("--function-grace", GRACE),
     )
     gateway = python(
-        "suite",
+        "springtide.cli",
         *("gateway", *auth, "--port", str(port), "--metrics-port", str(metrics_port)),
         *("--provider-url", f"http://127.0.0.1:{provider_port}", "--grace", GRACE),
         *("--workers", str(workers)),

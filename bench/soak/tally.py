@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from bench.herd import percentile
 from bench.soak.function.handler import PIECES
 
-MOST_TOLD = 50
+MAX_TOLD = 50
 """Failures of one verdict described one by one; the others are only counted."""
 
 
@@ -110,7 +110,7 @@ class Tally:
         if verdict is Verdict.RIGHT:
             first_byte_ms = (answer.first_byte - call.began) * 1e3
             (self.held_ms if "server-timing" in answer.headers else self.prompt_ms).append(first_byte_ms)
-        elif self.verdicts[verdict] <= MOST_TOLD:
+        elif self.verdicts[verdict] <= MAX_TOLD:
             self.failures.append(self._told(call, answer, verdict))
         if verdict is Verdict.LOST:
             self.losers.add(call.function)

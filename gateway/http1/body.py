@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-from gateway.http1.fields import CHUNKED, LINES, STRAY, UNTIL_CLOSE, Malformed, check_trailers
+from springtide.gateway.http1.fields import CHUNKED, LINES, STRAY, UNTIL_CLOSE, Malformed, check_trailers
 
-MOST_CHUNK_LINE_BYTES = 1024
-MOST_TRAILER_BYTES = 16 * 1024
+MAX_CHUNK_LINE_BYTES = 1024
+MAX_TRAILER_BYTES = 16 * 1024
 
 _EXTENSION = rb"(?:;[\t\x20-\x7e\x80-\xff]*+)?"
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})" + _EXTENSION + rb"\r\n")
@@ -101,9 +101,9 @@ class ChunkedBody:
                 return None
             at += 2
             self._behind_chunk = False
-        end = data.find(b"\n", at, at + MOST_CHUNK_LINE_BYTES)
+        end = data.find(b"\n", at, at + MAX_CHUNK_LINE_BYTES)
         if end < 0:
-            if len(data) - at >= MOST_CHUNK_LINE_BYTES or not _PART_OF_SIZE_LINE.fullmatch(data, at):
+            if len(data) - at >= MAX_CHUNK_LINE_BYTES or not _PART_OF_SIZE_LINE.fullmatch(data, at):
                 raise Malformed("not a chunk size")
             self._partial = data[at:]
             return None
@@ -116,9 +116,9 @@ class ChunkedBody:
 
     def _read_trailers(self, data: bytes, at: int) -> int | None:
         # Looking from the CRLF of the size line on makes the empty section and the full one the same case.
-        end = (b"\r\n" + data[at : at + MOST_TRAILER_BYTES]).find(b"\r\n\r\n")
+        end = (b"\r\n" + data[at : at + MAX_TRAILER_BYTES]).find(b"\r\n\r\n")
         if end < 0:
-            if len(data) - at >= MOST_TRAILER_BYTES:
+            if len(data) - at >= MAX_TRAILER_BYTES:
                 raise Malformed("the trailers are too large", 431)
             if STRAY.search(data, at):
                 raise Malformed("a trailer line that does not end in CRLF")

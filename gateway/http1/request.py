@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from gateway.http1.fields import (
+from springtide.gateway.http1.fields import (
     CHUNKED,
     HOP_BY_HOP,
     LINES,
@@ -22,8 +22,8 @@ from gateway.http1.fields import (
     without_keep_alive,
 )
 
-MOST_REQUEST_LINE_BYTES = 16 * 1024
-MOST_HEAD_BYTES = 64 * 1024
+MAX_REQUEST_LINE_BYTES = 16 * 1024
+MAX_HEAD_BYTES = 64 * 1024
 
 _HEAD = re.compile(rb"(" + TOKEN + rb"++) ([\x21\x22\x24-\x7e\x80-\xff]++) HTTP/1\.([01])(" + LINES + rb")")
 _NAMED = named(
@@ -124,9 +124,9 @@ def check_incomplete(data: bytes, seen: int = 0) -> None:
     The first ``seen`` bytes passed before.
     """
     line_end = data.find(b"\r\n")
-    if (line_end if line_end >= 0 else len(data)) > MOST_REQUEST_LINE_BYTES:
+    if (line_end if line_end >= 0 else len(data)) > MAX_REQUEST_LINE_BYTES:
         raise Malformed("the request line is too long", 414)
-    if len(data) > MOST_HEAD_BYTES:
+    if len(data) > MAX_HEAD_BYTES:
         raise Malformed("the request's headers are too large", 431)
     if STRAY.search(data, max(0, seen - 1)):
         raise Malformed("a line that does not end in CRLF, or a NUL byte")

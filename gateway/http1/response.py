@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from gateway.http1.fields import (
+from springtide.gateway.http1.fields import (
     CHUNKED,
     HOP_BY_HOP,
     LINES,
@@ -23,7 +23,7 @@ from gateway.http1.fields import (
     without_keep_alive,
 )
 
-MOST_HEAD_BYTES = 64 * 1024
+MAX_HEAD_BYTES = 64 * 1024
 
 _HEAD = re.compile(rb"HTTP/1\.([01]) (([1-9][0-9][0-9])(?: " + VALUE + rb"*+)?)(" + LINES + rb")")
 _NAMED = named(*HOP_BY_HOP, b"content-length", b"x-call-id", b"x-start-time")
@@ -48,7 +48,7 @@ class ResponseHead(NamedTuple):
 
 def parse_response(head: bytes) -> ResponseHead:
     """Parse a head without its final empty line. Raises Malformed."""
-    if len(head) > MOST_HEAD_BYTES:
+    if len(head) > MAX_HEAD_BYTES:
         raise Malformed("headers that are too large")
     match = _HEAD.fullmatch(head)
     if match is None:
@@ -86,7 +86,7 @@ def _parse_plain(status: int, text: bytes, fields: bytes, found: list[tuple[byte
 
 def check_incomplete(data: bytes) -> None:
     """Raise Malformed for what can be no beginning of a head, or for one that is too long already."""
-    if len(data) > MOST_HEAD_BYTES:
+    if len(data) > MAX_HEAD_BYTES:
         raise Malformed("headers that are too large")
     if STRAY.search(data):
         raise Malformed("a line that does not end in CRLF, or a NUL byte")

@@ -8,13 +8,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gateway.metrics import GatewayCollector
-from gateway.workers.totals import Merged
-from runtime.basic_auth import App, Receive, Scope, Send
-from runtime.errors import Unavailable
-from runtime.exposition import asked_for, exposition, respond, tell
-from scaler import vitals
-from scaler.core import catalogue
+from springtide.gateway.metrics import GatewayCollector
+from springtide.gateway.workers.totals import Merged
+from springtide.runtime.basic_auth import App, Receive, Scope, Send
+from springtide.runtime.errors import Unavailable
+from springtide.runtime.exposition import asked_for, exposition, respond, tell
+from springtide.scaler.core import catalogue
+from springtide.wire import vitals
 
 
 class MergedCollector(Collector):

@@ -14,14 +14,14 @@ from collections.abc import Sequence
 
 import structlog
 
-from gateway.workers.launch import Launch
-from runtime.errors import Unavailable
-from runtime.supervision import how_ended
+from springtide.gateway.workers.launch import Launch
+from springtide.runtime.errors import Unavailable
+from springtide.runtime.supervision import how_ended
 
 FORK_DEADLINE_S = 20.0
 """The first fork waits for the server's imports; half a second on an idle machine."""
 
-MOST_BYTES = 4096
+MAX_BYTES = 4096
 
 # It looks for modules where the master does, and -P keeps the folder that the user stands in out of that: it may well
 # hold a package called gateway.
@@ -29,7 +29,7 @@ _PROGRAM = """\
 import json, socket, sys
 master = socket.socket(fileno=int(sys.argv[1]))
 sys.path[:] = json.loads(master.recv(65536))
-from gateway.workers.forker import main
+from springtide.gateway.workers.forker import main
 main(master)
 """
 
@@ -133,7 +133,7 @@ class ForkServer:
         """Something from the server: a fork done, a worker's end, its own end."""
         assert self._control is not None
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._control, MOST_BYTES, 1)
+            data, descriptors, _, _ = socket.recv_fds(self._control, MAX_BYTES, 1)
         except BlockingIOError:
             return
         except OSError as error:

@@ -19,10 +19,10 @@ import sys
 import time
 from typing import NoReturn
 
-from gateway.workers import worker
-from gateway.workers.launch import Launch
+from springtide.gateway.workers import worker
+from springtide.gateway.workers.launch import Launch
 
-MOST_LAUNCH_BYTES = 256 * 1024
+MAX_LAUNCH_BYTES = 256 * 1024
 MARGIN_S = 5.0
 """What a worker gets beyond its grace before it is killed."""
 
@@ -81,7 +81,7 @@ class _Forker:
             while True:
                 for key, _ in selector.select():
                     if key.fileobj is self._master:
-                        data, descriptors, _, _ = socket.recv_fds(self._master, MOST_LAUNCH_BYTES, 2)
+                        data, descriptors, _, _ = socket.recv_fds(self._master, MAX_LAUNCH_BYTES, 2)
                         if not data:
                             self._end()
                             return

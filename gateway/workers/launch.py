@@ -6,8 +6,8 @@ import dataclasses
 import json
 from dataclasses import dataclass
 
-from gateway.settings import GatewaySettings
-from runtime.basic_auth import Credentials
+from springtide.gateway.settings import GatewaySettings
+from springtide.runtime.basic_auth import Credentials
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from runtime.asgi_server import bind
+from springtide.runtime.asgi_server import bind
 
 
 def bind_shared(host: str, port: int, count: int) -> list[socket.socket]:

@@ -11,12 +11,12 @@ from typing import Any, Protocol
 
 import structlog
 
-from gateway.workers.fork_server import ForkServer, Process
-from gateway.workers.launch import Launch
-from gateway.workers.messages import Channel, Kind, Message
-from gateway.workers.totals import Told
-from runtime.errors import Unavailable
-from scaler.core.vocabulary import FunctionRef
+from springtide.gateway.workers.fork_server import ForkServer, Process
+from springtide.gateway.workers.launch import Launch
+from springtide.gateway.workers.messages import Channel, Kind, Message
+from springtide.gateway.workers.totals import Told
+from springtide.runtime.errors import Unavailable
+from springtide.scaler.core.vocabulary import FunctionRef
 
 POLL_S = 1.0
 HUNG_LOOKS = 10

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from gateway.call_metrics import Numbers
+from springtide.gateway.call_metrics import Numbers
 
-MOST_BYTES = 256 * 1024 * 1024
+MAX_BYTES = 256 * 1024 * 1024
 """A message longer than this is a mistake: the numbers of a function take some hundred bytes."""
 
 _LENGTH = struct.Struct(">I")
@@ -84,7 +84,7 @@ class Channel:
         """The next message; None when the other side is gone."""
         try:
             (length,) = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))
-            if length > MOST_BYTES:
+            if length > MAX_BYTES:
                 return None
             kind, number, content = json.loads(await self._reader.readexactly(length))
         except (asyncio.IncompleteReadError, ConnectionError):

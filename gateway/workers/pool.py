@@ -13,22 +13,22 @@ from dataclasses import dataclass, replace
 import structlog
 from prometheus_client import CollectorRegistry
 
-from gateway.limits import show_held_limits
-from gateway.open_files import raise_limit
-from gateway.settings import BACKLOG, GatewaySettings
-from gateway.workers.exposition import merged_exposition
-from gateway.workers.fork_server import ForkServer
-from gateway.workers.launch import Launch, share
-from gateway.workers.listeners import bind_shared, close_all
-from gateway.workers.member import Member
-from gateway.workers.slot import Slot
-from gateway.workers.totals import Merged, Totals
-from runtime.asgi_server import AsgiServer
-from runtime.basic_auth import Credentials
-from runtime.errors import Unavailable, Unsupported
-from scaler import vitals
-from scaler.core.vocabulary import FunctionRef
-from scaler.process_usage import show_usage
+from springtide.gateway.limits import show_held_limits
+from springtide.gateway.open_files import raise_limit
+from springtide.gateway.settings import BACKLOG, GatewaySettings
+from springtide.gateway.workers.exposition import merged_exposition
+from springtide.gateway.workers.fork_server import ForkServer
+from springtide.gateway.workers.launch import Launch, share
+from springtide.gateway.workers.listeners import bind_shared, close_all
+from springtide.gateway.workers.member import Member
+from springtide.gateway.workers.slot import Slot
+from springtide.gateway.workers.totals import Merged, Totals
+from springtide.runtime.asgi_server import AsgiServer
+from springtide.runtime.basic_auth import Credentials
+from springtide.runtime.errors import Unavailable, Unsupported
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire import vitals
+from springtide.wire.process_usage import show_usage
 
 log = structlog.get_logger(__name__)
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from gateway.plane import Plane
-from gateway.route import Route
-from gateway.workers.messages import Kind, Message, Row
-from runtime.loop_lag import LoopLag
-from scaler.core import catalogue
+from springtide.gateway.plane import Plane
+from springtide.gateway.route import Route
+from springtide.gateway.workers.messages import Kind, Message, Row
+from springtide.runtime.loop_lag import LoopLag
+from springtide.scaler.core import catalogue
 
 ROWS_AT_ONCE = 100
 """Calls are served between two messages of so many functions."""

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from gateway.workers.member import Member
-from runtime.errors import Unavailable
-from runtime.supervision import STEADY_AFTER_S, restart_delay_s
+from springtide.gateway.workers.member import Member
+from springtide.runtime.errors import Unavailable
+from springtide.runtime.supervision import STEADY_AFTER_S, restart_delay_s
 
 log = structlog.get_logger(__name__)
 

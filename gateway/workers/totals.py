@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.call_metrics import CallMetrics
-from gateway.workers.messages import Row
-from scaler.core.policy import ScalePolicy
-from scaler.core.vocabulary import FunctionRef
+from springtide.gateway.call_metrics import CallMetrics
+from springtide.gateway.workers.messages import Row
+from springtide.scaler.core.policy import ScalePolicy
+from springtide.scaler.core.vocabulary import FunctionRef
 
 UNKNOWN = FunctionRef("", "_unknown")
 

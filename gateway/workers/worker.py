@@ -13,16 +13,16 @@ import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from gateway.service import Gateway, GatewayDeps, Place
-from gateway.workers.launch import Launch
-from gateway.workers.messages import Channel, Kind, Message
-from gateway.workers.reporter import Reporter
-from runtime import logs
-from runtime.clock import SystemClock
-from runtime.errors import SpringtideError
-from runtime.service import run as run_services
-from runtime.service import stop_signals
-from scaler import vitals
+from springtide.gateway.service import Gateway, GatewayDeps, Place
+from springtide.gateway.workers.launch import Launch
+from springtide.gateway.workers.messages import Channel, Kind, Message
+from springtide.gateway.workers.reporter import Reporter
+from springtide.runtime import logs
+from springtide.runtime.clock import SystemClock
+from springtide.runtime.errors import SpringtideError
+from springtide.runtime.service import run as run_services
+from springtide.runtime.service import stop_signals
+from springtide.wire import vitals
 
 COUNTS_DEADLINE_S = 2.0
 

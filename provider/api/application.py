@@ -12,18 +12,18 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from provider.api import decisions, endpoints, functions, info, logs, namespaces, scaling, secrets
-from provider.api.bodies import MOST_BODY_BYTES, BoundBody, NamespaceRule
-from provider.api.info import Version
-from provider.api.ledger import Ledger, ScaleWrites
-from provider.api.measured import Measured
-from provider.api.one_leader import OneLeader
-from provider.ports import Provider
-from runtime.basic_auth import App, Credentials, RequireBasicAuth
-from runtime.errors import SpringtideError, status_of
-from scaler.core.ports import Clock
-from scaler.decision_log import DecisionLog
-from scaler.leadership import Terms
+from springtide.provider.api import decisions, endpoints, functions, info, logs, namespaces, scaling, secrets
+from springtide.provider.api.bodies import MAX_BODY_BYTES, BoundBody, NamespaceRule
+from springtide.provider.api.info import Version
+from springtide.provider.api.ledger import Ledger, ScaleWrites
+from springtide.provider.api.measured import Measured
+from springtide.provider.api.one_leader import OneLeader
+from springtide.provider.ports import Provider
+from springtide.runtime.basic_auth import App, Credentials, RequireBasicAuth
+from springtide.runtime.errors import SpringtideError, status_of
+from springtide.scaler.core.ports import Clock
+from springtide.wire.decision_log import DecisionLog
+from springtide.wire.leadership import Terms
 
 OPEN_PATHS = ("/healthz", "/metrics")
 
@@ -66,7 +66,7 @@ def application(parts: Parts, *, credentials: Credentials | None, body_deadline_
     api.add_exception_handler(SpringtideError, _explain)
     api.add_exception_handler(HTTPException, _refuse)
     led = OneLeader(api, parts.terms, open_paths=OPEN_PATHS)
-    bounded = BoundBody(led, most_bytes=MOST_BODY_BYTES, deadline_s=body_deadline_s)
+    bounded = BoundBody(led, most_bytes=MAX_BODY_BYTES, deadline_s=body_deadline_s)
     guarded = RequireBasicAuth(bounded, credentials=credentials, open_paths=OPEN_PATHS)
     return Measured(guarded, paths=[route.path for route in known], registry=parts.registry, clock=parts.clock)
 

@@ -11,12 +11,12 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from provider.json_fields import text_of
-from provider.spec import check_name
-from runtime.basic_auth import App, Receive, Scope, Send
-from runtime.errors import BadInput, Unauthenticated
+from springtide.provider.json_fields import text_of
+from springtide.provider.spec import check_name
+from springtide.runtime.basic_auth import App, Receive, Scope, Send
+from springtide.runtime.errors import BadInput, Unauthenticated
 
-MOST_BODY_BYTES = 1 << 20
+MAX_BODY_BYTES = 1 << 20
 RESERVED_NAMESPACE = "kube-system"
 
 

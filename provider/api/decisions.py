@@ -10,15 +10,15 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from provider.api import queries
-from provider.api.bodies import NamespaceRule, read_json
-from provider.api.lines import LineStream
-from runtime.errors import BadInput, Unprocessable
-from scaler import decision_log
-from scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason
-from scaler.decision_log import DecisionLog
+from springtide.provider.api import queries
+from springtide.provider.api.bodies import NamespaceRule, read_json
+from springtide.provider.api.lines import LineStream
+from springtide.runtime.errors import BadInput, Unprocessable
+from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason
+from springtide.wire import decision_log
+from springtide.wire.decision_log import DecisionLog
 
-MOST_REPORTED = 1_000
+MAX_REPORTED = 1_000
 """Decisions in one report."""
 
 
@@ -52,8 +52,8 @@ def router(log: DecisionLog, stopping: asyncio.Event, namespaces: NamespaceRule)
 
 async def _reported(request: Request) -> list[Decision]:
     body = await read_json(request)
-    if not isinstance(body, list) or len(body) > MOST_REPORTED:
-        raise BadInput(f"the body must be a list of at most {MOST_REPORTED} decisions")
+    if not isinstance(body, list) or len(body) > MAX_REPORTED:
+        raise BadInput(f"the body must be a list of at most {MAX_REPORTED} decisions")
     decisions: list[Decision] = []
     problems: list[str] = []
     for number, item in enumerate(body):

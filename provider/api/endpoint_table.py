@@ -6,10 +6,10 @@ import asyncio
 
 import structlog
 
-from provider.ports import EndpointSource
-from runtime.errors import SpringtideError
-from scaler.core.vocabulary import FunctionRef
-from scaler.endpoint_stream import FunctionEndpoints, merge
+from springtide.provider.ports import EndpointSource
+from springtide.runtime.errors import SpringtideError
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import FunctionEndpoints, merge
 
 RETRY_S = 1.0
 

@@ -9,10 +9,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from provider.api import queries
-from provider.api.lines import LineStream
-from provider.ports import EndpointSource
-from scaler.endpoint_stream import Event, Heartbeat, encode
+from springtide.provider.api import queries
+from springtide.provider.api.lines import LineStream
+from springtide.provider.ports import EndpointSource
+from springtide.wire.endpoint_stream import Event, Heartbeat, encode
 
 
 def router(source: EndpointSource, stopping: asyncio.Event, *, heartbeat_s: float) -> APIRouter:

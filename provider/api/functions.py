@@ -6,14 +6,14 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from provider.api import queries
-from provider.api.bodies import NamespaceRule, allowed_namespace, read_json, read_object
-from provider.api.ledger import Ledger
-from provider.json_fields import text_of
-from provider.ports import Provider
-from provider.spec import FunctionSpec, check_name, spec_from_json, status_to_json
-from runtime.errors import BadInput
-from scaler.core.vocabulary import FunctionRef
+from springtide.provider.api import queries
+from springtide.provider.api.bodies import NamespaceRule, allowed_namespace, read_json, read_object
+from springtide.provider.api.ledger import Ledger
+from springtide.provider.json_fields import text_of
+from springtide.provider.ports import Provider
+from springtide.provider.spec import FunctionSpec, check_name, spec_from_json, status_to_json
+from springtide.runtime.errors import BadInput
+from springtide.scaler.core.vocabulary import FunctionRef
 
 
 def router(provider: Provider, ledger: Ledger, namespaces: NamespaceRule) -> APIRouter:

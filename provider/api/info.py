@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.responses import JSONResponse, Response
 
-from provider.ports import Provider
+from springtide.provider.ports import Provider
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,15 +14,15 @@ from urllib.parse import unquote
 import httpx
 from starlette.requests import ClientDisconnect
 
-from provider.api.endpoint_table import EndpointTable
-from runtime.basic_auth import Receive, Scope, Send
-from scaler.core.vocabulary import FunctionRef
-from scaler.endpoint_stream import Endpoint
+from springtide.provider.api.endpoint_table import EndpointTable
+from springtide.runtime.basic_auth import Receive, Scope, Send
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import Endpoint
 
 PREFIX = "/function/"
 VERBS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 CONNECT_S = 5.0
-MOST_CONNECTIONS, MOST_IDLE, IDLE_S = 4096, 1024, 5.0
+MAX_CONNECTIONS, MAX_IDLE, IDLE_S = 4096, 1024, 5.0
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -82,7 +82,7 @@ class InvokeProxy:
         self._endpoints = endpoints
         self._default_namespace = default_namespace
         limits = httpx.Limits(
-            max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_IDLE, keepalive_expiry=IDLE_S
+            max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_IDLE, keepalive_expiry=IDLE_S
         )
         # A transport and not a client: no redirects, no cookies, no proxies from the environment.
         self._transport = httpx.AsyncHTTPTransport(limits=limits, trust_env=False)

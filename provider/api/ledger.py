@@ -10,11 +10,11 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from scaler.core import catalogue
-from scaler.core.vocabulary import Decision, FunctionRef, Writer
-from scaler.decision_log import DecisionLog
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.vocabulary import Decision, FunctionRef, Writer
+from springtide.wire.decision_log import DecisionLog
 
-MOST_SERIES = 100_000
+MAX_SERIES = 100_000
 """Beyond it the ones begun first are forgotten. Functions that go with their namespace are not told one by one."""
 
 
@@ -31,7 +31,7 @@ class ScaleWrites(Collector):
     def count(self, ref: FunctionRef, writer: Writer, outcome: str) -> None:
         """``outcome``: one of the catalogue's."""
         self._counts[ref, writer, outcome] += 1
-        if len(self._counts) > MOST_SERIES:
+        if len(self._counts) > MAX_SERIES:
             del self._counts[next(iter(self._counts))]
 
     def forget(self, ref: FunctionRef) -> None:

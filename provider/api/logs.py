@@ -9,13 +9,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from provider.api import queries
-from provider.api.bodies import NamespaceRule
-from provider.api.lines import LineStream
-from provider.ports import LogLine, LogQuery, Provider
-from provider.spec import rfc3339
-from runtime.errors import BadInput
-from scaler.core.vocabulary import FunctionRef
+from springtide.provider.api import queries
+from springtide.provider.api.bodies import NamespaceRule
+from springtide.provider.api.lines import LineStream
+from springtide.provider.ports import LogLine, LogQuery, Provider
+from springtide.provider.spec import rfc3339
+from springtide.runtime.errors import BadInput
+from springtide.scaler.core.vocabulary import FunctionRef
 
 
 def router(provider: Provider, stopping: asyncio.Event, namespaces: NamespaceRule) -> APIRouter:

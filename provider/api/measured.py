@@ -7,10 +7,10 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from runtime.basic_auth import App, Receive, Scope, Send
-from scaler import instruments
-from scaler.core import catalogue
-from scaler.core.ports import Clock
+from springtide.runtime.basic_auth import App, Receive, Scope, Send
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.ports import Clock
+from springtide.wire import instruments
 
 VERBS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 OTHER = "other"

@@ -8,10 +8,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from provider.api.bodies import allowed_namespace, read_object
-from provider.json_fields import strings_of, text_of
-from provider.ports import Namespace, NamespaceStore
-from runtime.errors import BadInput, NotFound
+from springtide.provider.api.bodies import allowed_namespace, read_object
+from springtide.provider.json_fields import strings_of, text_of
+from springtide.provider.ports import Namespace, NamespaceStore
+from springtide.runtime.errors import BadInput, NotFound
 
 
 def router(store: NamespaceStore) -> APIRouter:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from runtime.basic_auth import App, Receive, Scope, Send
-from runtime.errors import SpringtideError, status_of
-from runtime.exposition import respond
-from scaler.leadership import LEADER_HEADER, Terms
+from springtide.runtime.basic_auth import App, Receive, Scope, Send
+from springtide.runtime.errors import SpringtideError, status_of
+from springtide.runtime.exposition import respond
+from springtide.wire.leadership import LEADER_HEADER, Terms
 
 _NAME = LEADER_HEADER.lower().encode()
 

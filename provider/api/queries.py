@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from runtime.errors import Unprocessable
-from scaler.core.vocabulary import Instant
+from springtide.runtime.errors import Unprocessable
+from springtide.scaler.core.vocabulary import Instant
 
 TRUE, FALSE = ("1", "true"), ("0", "false")
 _INTEGER = re.compile(r"-?[0-9]{1,9}")

@@ -11,16 +11,16 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from provider.api.bodies import NamespaceRule, read_object
-from provider.api.ledger import Ledger
-from provider.ports import Provider
-from runtime.errors import BadInput, Conflict
-from scaler import decision_log
-from scaler.core.policy import ScalePolicy
-from scaler.core.ports import Clock
-from scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Reason, Writer
-from scaler.leadership import LEADER_HEADER, Terms
-from scaler.provider_client import WRITER_HEADER
+from springtide.provider.api.bodies import NamespaceRule, read_object
+from springtide.provider.api.ledger import Ledger
+from springtide.provider.ports import Provider
+from springtide.runtime.errors import BadInput, Conflict
+from springtide.scaler.core.policy import ScalePolicy
+from springtide.scaler.core.ports import Clock
+from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Reason, Writer
+from springtide.wire import decision_log
+from springtide.wire.leadership import LEADER_HEADER, Terms
+from springtide.wire.provider_client import WRITER_HEADER
 
 log = structlog.get_logger(__name__)
 

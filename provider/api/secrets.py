@@ -11,11 +11,11 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from provider.api.bodies import NamespaceRule, read_object
-from provider.json_fields import text_of
-from provider.ports import SecretStore
-from provider.spec import check_name
-from runtime.errors import BadInput
+from springtide.provider.api.bodies import NamespaceRule, read_object
+from springtide.provider.json_fields import text_of
+from springtide.provider.ports import SecretStore
+from springtide.provider.spec import check_name
+from springtide.runtime.errors import BadInput
 
 
 def router(store: SecretStore, namespaces: NamespaceRule) -> APIRouter:

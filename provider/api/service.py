@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
-from provider.api.application import Parts, application
-from provider.api.bodies import NamespaceRule
-from provider.api.endpoint_table import EndpointTable
-from provider.api.info import Version
-from provider.api.invoke import PREFIX, InvokeProxy
-from provider.ports import Provider
-from runtime.asgi_server import AsgiServer
-from runtime.basic_auth import App, Credentials, Receive, Scope, Send
-from runtime.clock import SystemClock
-from runtime.settings import duration, integer, setting
-from scaler.core.ports import Clock
-from scaler.core.vocabulary import DEFAULT_NAMESPACE
-from scaler.decision_log import DecisionLog
-from scaler.endpoint_stream import HEARTBEAT_S
+from springtide.provider.api.application import Parts, application
+from springtide.provider.api.bodies import NamespaceRule
+from springtide.provider.api.endpoint_table import EndpointTable
+from springtide.provider.api.info import Version
+from springtide.provider.api.invoke import PREFIX, InvokeProxy
+from springtide.provider.ports import Provider
+from springtide.runtime.asgi_server import AsgiServer
+from springtide.runtime.basic_auth import App, Credentials, Receive, Scope, Send
+from springtide.runtime.clock import SystemClock
+from springtide.runtime.settings import duration, integer, setting
+from springtide.scaler.core.ports import Clock
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
+from springtide.wire.decision_log import DecisionLog
+from springtide.wire.endpoint_stream import HEARTBEAT_S
 
 
 @dataclass(frozen=True, kw_only=True)

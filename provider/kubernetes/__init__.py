@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from provider.kubernetes.manifests.settings import ManifestSettings
-from provider.kubernetes.provider import KubernetesProvider
-from provider.kubernetes.settings import KubernetesProviderSettings
-from runtime.kubernetes.api import KubernetesApi
-from scaler.core.ports import Clock, Recorder
+from springtide.provider.kubernetes.manifests.settings import ManifestSettings
+from springtide.provider.kubernetes.provider import KubernetesProvider
+from springtide.provider.kubernetes.settings import KubernetesProviderSettings
+from springtide.runtime.kubernetes.api import KubernetesApi
+from springtide.scaler.core.ports import Clock, Recorder
 
 __all__ = ["KubernetesDeps", "KubernetesProvider", "KubernetesProviderSettings", "ManifestSettings", "build"]
 

@@ -6,15 +6,15 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from provider.kubernetes.manifests import adoption, hpa
-from provider.kubernetes.manifests.deployment import deployment_of, service_of
-from provider.kubernetes.manifests.settings import ManifestSettings
-from provider.kubernetes.manifests.wanted import Wanted, owner_of
-from runtime.errors import Conflict, NotFound, Unavailable
-from runtime.kubernetes.api import Json, KubernetesApi
-from runtime.kubernetes.resources import AUTOSCALERS, DEPLOYMENTS, SERVICES, Resource
+from springtide.provider.kubernetes.manifests import adoption, hpa
+from springtide.provider.kubernetes.manifests.deployment import deployment_of, service_of
+from springtide.provider.kubernetes.manifests.settings import ManifestSettings
+from springtide.provider.kubernetes.manifests.wanted import Wanted, owner_of
+from springtide.runtime.errors import Conflict, NotFound, Unavailable
+from springtide.runtime.kubernetes.api import Json, KubernetesApi
+from springtide.runtime.kubernetes.resources import AUTOSCALERS, DEPLOYMENTS, SERVICES, Resource
 
-MOST_TRIES = 5
+MAX_TRIES = 5
 
 
 class Applying:
@@ -52,7 +52,7 @@ class Applying:
     async def _adopt(self, resource: Resource, existing: Mapping[str, Any]) -> None:
         """What others wrote becomes ours, so that the apply also removes it."""
         name, namespace = existing["metadata"]["name"], existing["metadata"]["namespace"]
-        for _ in range(MOST_TRIES):
+        for _ in range(MAX_TRIES):
             patch = adoption.patch_of(existing)
             if patch is None:
                 return

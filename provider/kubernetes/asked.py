@@ -8,7 +8,7 @@ from dataclasses import dataclass
 CONNECT_S, ANSWER_S = 0.1, 1.0
 """A connection that is not there at once is tried anew: its first packet may have come before the pod's network did."""
 
-MOST_ANSWER_BYTES = 65_536
+MAX_ANSWER_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ async def ask(
 
 async def _read(reader: asyncio.StreamReader) -> bytes:
     data = b""
-    while len(data) < MOST_ANSWER_BYTES and (more := await reader.read(MOST_ANSWER_BYTES)):
+    while len(data) < MAX_ANSWER_BYTES and (more := await reader.read(MAX_ANSWER_BYTES)):
         data += more
     return data
 

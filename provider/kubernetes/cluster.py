@@ -6,13 +6,13 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from provider.kubernetes.deployed import Deployed
-from provider.kubernetes.endpoints import Slice
-from provider.kubernetes.inventory import Inventory
-from provider.kubernetes.pods import Pod
-from runtime.errors import NotFound
-from runtime.kubernetes.api import KubernetesApi
-from scaler.core.vocabulary import FunctionRef
+from springtide.provider.kubernetes.deployed import Deployed
+from springtide.provider.kubernetes.endpoints import Slice
+from springtide.provider.kubernetes.inventory import Inventory
+from springtide.provider.kubernetes.pods import Pod
+from springtide.runtime.errors import NotFound
+from springtide.runtime.kubernetes.api import KubernetesApi
+from springtide.scaler.core.vocabulary import FunctionRef
 
 Listener = Callable[[FunctionRef], None]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from provider.kubernetes.manifests import keys, reading
-from provider.kubernetes.readiness import HEALTH_PATH, READY_PATH
-from provider.spec import FunctionSpec
-from runtime.kubernetes.api import Json
-from scaler.core.vocabulary import FunctionRef, Instant
+from springtide.provider.kubernetes.manifests import keys, reading
+from springtide.provider.kubernetes.readiness import HEALTH_PATH, READY_PATH
+from springtide.provider.spec import FunctionSpec
+from springtide.runtime.kubernetes.api import Json
+from springtide.scaler.core.vocabulary import FunctionRef, Instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

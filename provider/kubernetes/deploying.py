@@ -8,21 +8,21 @@ import secrets as randomness
 
 import structlog
 
-from provider.kubernetes.applying import Applying
-from provider.kubernetes.deployed import Deployed, deployed_of
-from provider.kubernetes.inventory import Inventory
-from provider.kubernetes.manifests import checks, reading
-from provider.kubernetes.manifests.settings import ManifestSettings
-from provider.kubernetes.manifests.wanted import Wanted
-from provider.kubernetes.references import References
-from provider.kubernetes.scaling import Scaling
-from provider.spec import FunctionSpec
-from runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, SpringtideError, Unavailable
-from runtime.kubernetes.api import Json, KubernetesApi, delete_options
-from runtime.kubernetes.resources import AUTOSCALERS, DEPLOYMENTS, SERVICES
-from scaler.core.policy import ScalePolicy, initial_replicas, updated_replicas
-from scaler.core.ports import Clock
-from scaler.core.vocabulary import FunctionRef, Instant
+from springtide.provider.kubernetes.applying import Applying
+from springtide.provider.kubernetes.deployed import Deployed, deployed_of
+from springtide.provider.kubernetes.inventory import Inventory
+from springtide.provider.kubernetes.manifests import checks, reading
+from springtide.provider.kubernetes.manifests.settings import ManifestSettings
+from springtide.provider.kubernetes.manifests.wanted import Wanted
+from springtide.provider.kubernetes.references import References
+from springtide.provider.kubernetes.scaling import Scaling
+from springtide.provider.spec import FunctionSpec
+from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, SpringtideError, Unavailable
+from springtide.runtime.kubernetes.api import Json, KubernetesApi, delete_options
+from springtide.runtime.kubernetes.resources import AUTOSCALERS, DEPLOYMENTS, SERVICES
+from springtide.scaler.core.policy import ScalePolicy, initial_replicas, updated_replicas
+from springtide.scaler.core.ports import Clock
+from springtide.scaler.core.vocabulary import FunctionRef, Instant
 
 GONE_S, GONE_PAUSE_S = 10.0, 0.1
 """How long a deployment waits for a former one of that name to go, and how often it looks."""

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provider.kubernetes.manifests.keys import PORT
-from provider.kubernetes.pods import Pod
-from scaler.endpoint_stream import Endpoint
+from springtide.provider.kubernetes.manifests.keys import PORT
+from springtide.provider.kubernetes.pods import Pod
+from springtide.wire.endpoint_stream import Endpoint
 
 SERVICE_NAME = "kubernetes.io/service-name"
 """The label by which a slice says whose it is."""

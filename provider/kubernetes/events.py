@@ -1,7 +1,7 @@
 """Kubernetes Events on a function's Deployment: what was decided about its replicas, and why, for ``kubectl describe``.
 
 Told in the background: an event that cannot be written is dropped, never a reason to wait. A function gets at most
-``MOST_PER_MINUTE``; how many were left out is said by the next one.
+``MAX_PER_MINUTE``; how many were left out is said by the next one.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Any
 
 import structlog
 
-from runtime.errors import SpringtideError
-from runtime.kubernetes.api import KubernetesApi
-from runtime.kubernetes.resources import DEPLOYMENTS, EVENTS
-from scaler.core.vocabulary import Decision, FunctionRef, Reason
+from springtide.runtime.errors import SpringtideError
+from springtide.runtime.kubernetes.api import KubernetesApi
+from springtide.runtime.kubernetes.resources import DEPLOYMENTS, EVENTS
+from springtide.scaler.core.vocabulary import Decision, FunctionRef, Reason
 
 CONTROLLER = "springtide/provider"
-MOST_PER_MINUTE = 10
-MOST_WAITING = 1_000
-MOST_FUNCTIONS = 10_000
-MOST_NOTE_BYTES = 1024
+MAX_PER_MINUTE = 10
+MAX_WAITING = 1_000
+MAX_FUNCTIONS = 10_000
+MAX_NOTE_BYTES = 1024
 """The API server refuses longer ones."""
 
 log = structlog.get_logger(__name__)
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 class _Told:
     """When a function's last events were, and how many were left out since."""
 
-    at: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_PER_MINUTE))
+    at: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_PER_MINUTE))
     left_out: int = 0
 
 
@@ -49,9 +49,9 @@ class Ration:
         """How many were left out before this one; None when this one has to be, too."""
         told = self._told.setdefault(ref, _Told())
         self._told.move_to_end(ref)
-        if len(self._told) > MOST_FUNCTIONS:
+        if len(self._told) > MAX_FUNCTIONS:
             self._told.popitem(last=False)
-        if len(told.at) == MOST_PER_MINUTE and now - told.at[0] < 60:
+        if len(told.at) == MAX_PER_MINUTE and now - told.at[0] < 60:
             told.left_out += 1
             return None
         told.at.append(now)
@@ -64,7 +64,7 @@ class ScalingEvents:
 
     def __init__(self, api: KubernetesApi) -> None:
         self._api = api
-        self._waiting: deque[dict[str, Any]] = deque(maxlen=MOST_WAITING)
+        self._waiting: deque[dict[str, Any]] = deque(maxlen=MAX_WAITING)
         self._more = asyncio.Event()
         self._ration = Ration()
         self._instance = socket.gethostname()[:128]
@@ -114,7 +114,7 @@ def event(decision: Decision, deployment_uid: str, instance: str, *, left_out: i
         "action": "Scale",
         "reason": _camel_case(decision.reason),
         "type": "Normal",
-        "note": note.encode()[: MOST_NOTE_BYTES - 1].decode(errors="ignore"),
+        "note": note.encode()[: MAX_NOTE_BYTES - 1].decode(errors="ignore"),
         "regarding": {
             "apiVersion": DEPLOYMENTS.api_version,
             "kind": DEPLOYMENTS.kind,

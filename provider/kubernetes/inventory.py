@@ -9,15 +9,15 @@ import asyncio
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from provider.kubernetes.deployed import Deployed, deployed_of
-from provider.kubernetes.endpoints import Slice, slice_of
-from provider.kubernetes.manifests import keys
-from provider.kubernetes.pods import Pod, pod_of
-from runtime.errors import Unavailable
-from runtime.kubernetes.api import Json, KubernetesApi, Where
-from runtime.kubernetes.resources import DEPLOYMENTS, ENDPOINT_SLICES, PODS, SERVICES, Resource
-from runtime.kubernetes.watching import Cache
-from scaler.core.vocabulary import FunctionRef
+from springtide.provider.kubernetes.deployed import Deployed, deployed_of
+from springtide.provider.kubernetes.endpoints import Slice, slice_of
+from springtide.provider.kubernetes.manifests import keys
+from springtide.provider.kubernetes.pods import Pod, pod_of
+from springtide.runtime.errors import Unavailable
+from springtide.runtime.kubernetes.api import Json, KubernetesApi, Where
+from springtide.runtime.kubernetes.resources import DEPLOYMENTS, ENDPOINT_SLICES, PODS, SERVICES, Resource
+from springtide.runtime.kubernetes.watching import Cache
+from springtide.scaler.core.vocabulary import FunctionRef
 
 T = TypeVar("T")
 VIEW, FUNCTION_INDEX = "view", "function"

@@ -12,16 +12,16 @@ from typing import Protocol
 
 import structlog
 
-from provider.kubernetes.pods import Pod
-from provider.ports import LogLine, LogQuery
-from runtime.errors import BadInput, NotFound, SpringtideError, Unavailable
-from runtime.kubernetes.api import KubernetesApi, LogWish
-from scaler.core.vocabulary import FunctionRef, Instant
+from springtide.provider.kubernetes.pods import Pod
+from springtide.provider.ports import LogLine, LogQuery
+from springtide.runtime.errors import BadInput, NotFound, SpringtideError, Unavailable
+from springtide.runtime.kubernetes.api import KubernetesApi, LogWish
+from springtide.scaler.core.vocabulary import FunctionRef, Instant
 
-MOST_LINES = 10_000
+MAX_LINES = 10_000
 """Kept of one pod's past: the newest. Without a bound one noisy function would fill the memory."""
 
-MOST_UNREAD = 1_000
+MAX_UNREAD = 1_000
 """Lines of pods that a slow reader may lag behind; beyond it the pods' streams wait."""
 
 RETRY_S = 0.5
@@ -66,7 +66,7 @@ class PodLogs:
     async def _past_of(self, pod: Pod, query: LogQuery) -> list[LogLine] | Unavailable:
         """Or why it cannot be read: a node that does not answer must not hide what the pods of others say."""
         wish = _wish(query, follow=False, since=query.since)
-        lines: deque[LogLine] = deque(maxlen=MOST_LINES)
+        lines: deque[LogLine] = deque(maxlen=MAX_LINES)
         # A pod that has not begun has no log yet, one that is gone has none any more.
         try:
             async with contextlib.aclosing(self._read(pod, query, wish)) as found:
@@ -81,7 +81,7 @@ class PodLogs:
         return sorted(lines, key=lambda line: line.at)
 
     async def _follow(self, query: LogQuery, past: Iterable[LogLine]) -> AsyncGenerator[LogLine, None]:
-        unread: asyncio.Queue[LogLine] = asyncio.Queue(MOST_UNREAD)
+        unread: asyncio.Queue[LogLine] = asyncio.Queue(MAX_UNREAD)
         seen = _Seen(query.since)
         for line in past:
             seen.take(line)
@@ -174,7 +174,7 @@ async def _next(unread: asyncio.Queue[LogLine], watching: asyncio.Task[None]) ->
 def _wish(query: LogQuery, *, follow: bool, since: Instant | None) -> LogWish:
     at = "" if since is None else datetime.fromtimestamp(int(since), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return LogWish(
-        container=query.ref.name, follow=follow, since_time=at, tail=None if follow else query.tail or MOST_LINES
+        container=query.ref.name, follow=follow, since_time=at, tail=None if follow else query.tail or MAX_LINES
     )
 
 

@@ -9,11 +9,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from provider.ports import Namespace
-from runtime.errors import AlreadyExists, BadInput, NotFound, Unavailable, Unsupported
-from runtime.kubernetes.api import Json, KubernetesApi
-from runtime.kubernetes.resources import NAMESPACES
-from runtime.kubernetes.watching import Cache
+from springtide.provider.ports import Namespace
+from springtide.runtime.errors import AlreadyExists, BadInput, NotFound, Unavailable, Unsupported
+from springtide.runtime.kubernetes.api import Json, KubernetesApi
+from springtide.runtime.kubernetes.resources import NAMESPACES
+from springtide.runtime.kubernetes.watching import Cache
 
 MARK = "openfaas"
 _AUTOMATIC = "kubernetes.io/metadata.name"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from provider.kubernetes.manifests.kinds import FUNCTIONS, PROFILES
-from runtime.kubernetes.permissions import Permission, When, Where
-from runtime.kubernetes.resources import (
+from springtide.provider.kubernetes.manifests.kinds import FUNCTIONS, PROFILES
+from springtide.runtime.kubernetes.permissions import Permission, When, Where
+from springtide.runtime.kubernetes.resources import (
     AUTOSCALERS,
     DEPLOYMENTS,
     ENDPOINT_SLICES,

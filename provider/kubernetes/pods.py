@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from provider.kubernetes.manifests import keys
-from scaler.core.vocabulary import FunctionRef, Instant
+from springtide.provider.kubernetes.manifests import keys
+from springtide.scaler.core.vocabulary import FunctionRef, Instant
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
-MOST_PROBLEM_CHARS = 300
+MAX_PROBLEM_CHARS = 300
 
 _STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
 """Reasons to wait that are the ordinary course of a start."""
@@ -84,10 +84,10 @@ def _problem(container: Mapping[str, Any]) -> str | None:
         why = "ran out of memory" if ended.get("reason") == "OOMKilled" else f"exited with {ended.get('exitCode')}"
         return f"its container {why}, {container.get('restartCount', 0)} restarts (CrashLoopBackOff)"
     message = waiting.get("message") or ""
-    return f"{reason}: {message}"[:MOST_PROBLEM_CHARS] if message else reason
+    return f"{reason}: {message}"[:MAX_PROBLEM_CHARS] if message else reason
 
 
 def _unschedulable(scheduled: Mapping[str, Any]) -> str | None:
     if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
         return None
-    return f"no node takes it: {scheduled.get('message', '')}"[:MOST_PROBLEM_CHARS]
+    return f"no node takes it: {scheduled.get('message', '')}"[:MAX_PROBLEM_CHARS]

@@ -7,32 +7,32 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace as changed
 
-from provider.endpoint_feed import EndpointFeed
-from provider.keyed_locks import KeyedLocks
-from provider.kubernetes.cluster import Cluster
-from provider.kubernetes.deployed import Deployed
-from provider.kubernetes.deploying import Deploying
-from provider.kubernetes.events import ScalingEvents
-from provider.kubernetes.inventory import Inventory
-from provider.kubernetes.logs import PodLogs
-from provider.kubernetes.manifests.settings import ManifestSettings
-from provider.kubernetes.namespaces import MarkedNamespaces, OneNamespace
-from provider.kubernetes.operator.function_writer import FunctionWriter
-from provider.kubernetes.readiness import Asking
-from provider.kubernetes.references import References
-from provider.kubernetes.scaling import Scaling
-from provider.kubernetes.secrets import Secrets
-from provider.kubernetes.settings import SERVICE, KubernetesProviderSettings
-from provider.kubernetes.table import Table
-from provider.kubernetes.usage import usage_of
-from provider.ports import LogLine, LogQuery, Namespace, ProviderInfo
-from provider.spec import FunctionSpec, FunctionStatus, check_name, check_namespace
-from runtime.errors import NotFound
-from runtime.kubernetes.api import KubernetesApi
-from scaler.core.policy import ScalePolicy
-from scaler.core.ports import Clock, Recorder
-from scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Reason, Scale, Writer
-from scaler.endpoint_stream import Event
+from springtide.provider.endpoint_feed import EndpointFeed
+from springtide.provider.keyed_locks import KeyedLocks
+from springtide.provider.kubernetes.cluster import Cluster
+from springtide.provider.kubernetes.deployed import Deployed
+from springtide.provider.kubernetes.deploying import Deploying
+from springtide.provider.kubernetes.events import ScalingEvents
+from springtide.provider.kubernetes.inventory import Inventory
+from springtide.provider.kubernetes.logs import PodLogs
+from springtide.provider.kubernetes.manifests.settings import ManifestSettings
+from springtide.provider.kubernetes.namespaces import MarkedNamespaces, OneNamespace
+from springtide.provider.kubernetes.operator.function_writer import FunctionWriter
+from springtide.provider.kubernetes.readiness import Asking
+from springtide.provider.kubernetes.references import References
+from springtide.provider.kubernetes.scaling import Scaling
+from springtide.provider.kubernetes.secrets import Secrets
+from springtide.provider.kubernetes.settings import SERVICE, KubernetesProviderSettings
+from springtide.provider.kubernetes.table import Table
+from springtide.provider.kubernetes.usage import usage_of
+from springtide.provider.ports import LogLine, LogQuery, Namespace, ProviderInfo
+from springtide.provider.spec import FunctionSpec, FunctionStatus, check_name, check_namespace
+from springtide.runtime.errors import NotFound
+from springtide.runtime.kubernetes.api import KubernetesApi
+from springtide.scaler.core.policy import ScalePolicy
+from springtide.scaler.core.ports import Clock, Recorder
+from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Reason, Scale, Writer
+from springtide.wire.endpoint_stream import Event
 
 
 class KubernetesProvider:

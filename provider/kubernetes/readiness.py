@@ -2,7 +2,7 @@
 
 Only pods of functions that nobody serves are asked, each from the moment it has an address until it answers, is ready
 or is gone, and never for longer than a bound. The more pods are asked, the longer the pause of each: all together
-cost at most ``MOST_PER_S`` small requests a second, and ``MOST_IN_FLIGHT`` are under way at once.
+cost at most ``MAX_PER_S`` small requests a second, and ``MAX_IN_FLIGHT`` are under way at once.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import structlog
 
-from provider.kubernetes.asked import ask
-from provider.kubernetes.pods import Pod
-from scaler.core.ports import Clock
-from scaler.core.vocabulary import FunctionRef
+from springtide.provider.kubernetes.asked import ask
+from springtide.provider.kubernetes.pods import Pod
+from springtide.scaler.core.ports import Clock
+from springtide.scaler.core.vocabulary import FunctionRef
 
 READY_PATH, HEALTH_PATH = "/_/ready", "/_/health"
-MOST_PER_S, MOST_IN_FLIGHT = 1_000, 64
+MAX_PER_S, MAX_IN_FLIGHT = 1_000, 64
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ class Asking:
         self._tasks: dict[FunctionRef, dict[str, asyncio.Task[None]]] = {}
         """By the pod's uid; done ones stay, so that a pod which never answers is not asked for ever."""
         self._under_way = 0
-        self._slots = asyncio.Semaphore(MOST_IN_FLIGHT)
+        self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
 
     def __repr__(self) -> str:
         return f"<Asking {self._under_way} pods>"
@@ -79,7 +79,7 @@ class Asking:
                 if answer is not None and answer.status == 404:
                     paths.pop(0)
                 else:
-                    await asyncio.sleep(max(self._pause_s, self._under_way / MOST_PER_S))
+                    await asyncio.sleep(max(self._pause_s, self._under_way / MAX_PER_S))
         finally:
             self._under_way -= 1
         log.info("a pod is left to its own readiness probe", pod=pod.name, function=str(pod.ref))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from provider.kubernetes.manifests import profiles
-from provider.kubernetes.manifests.kinds import PROFILES
-from provider.kubernetes.manifests.profiles import Profile
-from provider.kubernetes.secrets import Secrets
-from provider.spec import FunctionSpec
-from runtime.errors import BadInput, NotFound
-from runtime.kubernetes.api import KubernetesApi
+from springtide.provider.kubernetes.manifests import profiles
+from springtide.provider.kubernetes.manifests.kinds import PROFILES
+from springtide.provider.kubernetes.manifests.profiles import Profile
+from springtide.provider.kubernetes.secrets import Secrets
+from springtide.provider.spec import FunctionSpec
+from springtide.runtime.errors import BadInput, NotFound
+from springtide.runtime.kubernetes.api import KubernetesApi
 
 
 class References:

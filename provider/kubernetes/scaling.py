@@ -6,18 +6,18 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
-from provider.kubernetes import shrink
-from provider.kubernetes.deployed import Deployed
-from provider.kubernetes.inventory import Inventory
-from provider.kubernetes.pods import Pod
-from provider.kubernetes.table import Table
-from runtime.errors import BadInput, Conflict, NotFound, Unavailable
-from runtime.kubernetes.api import KubernetesApi
-from runtime.kubernetes.resources import DEPLOYMENTS
-from scaler.core.policy import MOST_REPLICAS
-from scaler.core.vocabulary import Scale
+from springtide.provider.kubernetes import shrink
+from springtide.provider.kubernetes.deployed import Deployed
+from springtide.provider.kubernetes.inventory import Inventory
+from springtide.provider.kubernetes.pods import Pod
+from springtide.provider.kubernetes.table import Table
+from springtide.runtime.errors import BadInput, Conflict, NotFound, Unavailable
+from springtide.runtime.kubernetes.api import KubernetesApi
+from springtide.runtime.kubernetes.resources import DEPLOYMENTS
+from springtide.scaler.core.policy import MAX_REPLICAS
+from springtide.scaler.core.vocabulary import Scale
 
-MOST_TRIES = 10
+MAX_TRIES = 10
 """Each lost to a change of the Deployment's status in the very moment of a write."""
 
 
@@ -29,8 +29,8 @@ class Scaling:
 
     async def write(self, inventory: Inventory, name: str, replicas: int, *, expect: str | None) -> Deployed:
         """The function after the write. Raises Conflict when its version no longer is ``expect``."""
-        if not 0 <= replicas <= MOST_REPLICAS:
-            raise BadInput(f"replicas: {replicas} is out of range; ask for 0 to {MOST_REPLICAS}")
+        if not 0 <= replicas <= MAX_REPLICAS:
+            raise BadInput(f"replicas: {replicas} is out of range; ask for 0 to {MAX_REPLICAS}")
         before = await self._expected(inventory, name, expect)
         going = await self._withdraw(inventory, before, replicas)
         done = False
@@ -50,7 +50,7 @@ class Scaling:
     # One attempt after the other.
 
     async def _write(self, inventory: Inventory, name: str, replicas: int, expect: str | None) -> Deployed:
-        for _ in range(MOST_TRIES):
+        for _ in range(MAX_TRIES):
             deployed, version = _there(inventory, name), inventory.resource_version(name)
             if expect not in (None, deployed.version):
                 raise _moved_on(deployed, expect)

@@ -9,12 +9,12 @@ import asyncio
 import base64
 from collections.abc import Sequence
 
-from provider.kubernetes.manifests.keys import MANAGED_BY, OPENFAAS
-from provider.kubernetes.manifests.secrets import is_pull_secret
-from provider.spec import check_name
-from runtime.errors import BadInput, NotFound
-from runtime.kubernetes.api import Json, KubernetesApi, Where
-from runtime.kubernetes.resources import SECRETS
+from springtide.provider.kubernetes.manifests.keys import MANAGED_BY, OPENFAAS
+from springtide.provider.kubernetes.manifests.secrets import is_pull_secret
+from springtide.provider.spec import check_name
+from springtide.runtime.errors import BadInput, NotFound
+from springtide.runtime.kubernetes.api import Json, KubernetesApi, Where
+from springtide.runtime.kubernetes.resources import SECRETS
 
 
 class Secrets:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runtime.settings import boolean, duration, integer, setting
-from scaler.core.vocabulary import DEFAULT_NAMESPACE
+from springtide.runtime.settings import boolean, duration, integer, setting
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 
 POD, SERVICE = "pod", "service"
 

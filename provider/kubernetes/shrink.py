@@ -9,20 +9,20 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
 
-from provider.kubernetes.asked import ask
-from provider.kubernetes.manifests.keys import PORT
-from provider.kubernetes.pods import DELETION_COST, Pod
-from provider.kubernetes.readiness import READY_PATH
-from runtime.errors import SpringtideError
-from runtime.kubernetes.api import KubernetesApi
-from runtime.kubernetes.resources import PODS
+from springtide.provider.kubernetes.asked import ask
+from springtide.provider.kubernetes.manifests.keys import PORT
+from springtide.provider.kubernetes.pods import DELETION_COST, Pod
+from springtide.provider.kubernetes.readiness import READY_PATH
+from springtide.runtime.errors import SpringtideError
+from springtide.runtime.kubernetes.api import KubernetesApi
+from springtide.runtime.kubernetes.resources import PODS
 
 GOES_FIRST = -1000
 """Lower than the 0 of a pod without the mark."""
 
 METRICS_PORT, METRICS_PATH = 8081, "/metrics"
 ASK_S = 0.5
-MOST_AT_ONCE = 50
+MAX_AT_ONCE = 50
 _IN_FLIGHT = re.compile(rb"^http_requests_in_flight(?:\{[^}]*\})? ([0-9.e+]+)$", re.MULTILINE)
 
 log = structlog.get_logger(__name__)
@@ -44,7 +44,7 @@ def leaving(pods: Iterable[Pod], keep: int, calls: Mapping[str, float]) -> list[
 
 async def calls_in_flight(pods: Iterable[Pod]) -> dict[str, float]:
     """By pod, as the watchdogs tell; those that do not answer in time are left out."""
-    at_once = asyncio.Semaphore(MOST_AT_ONCE)
+    at_once = asyncio.Semaphore(MAX_AT_ONCE)
 
     async def asked(pod: Pod) -> tuple[str, float | None]:
         async with at_once:
@@ -61,7 +61,7 @@ async def calls_in_flight(pods: Iterable[Pod]) -> dict[str, float]:
 
 async def mark(api: KubernetesApi, pods: Sequence[Pod], cost: int | None) -> list[Pod]:
     """Set or remove the deletion cost; the pods where that worked. The others' ReplicaSet chooses by itself."""
-    at_once = asyncio.Semaphore(MOST_AT_ONCE)
+    at_once = asyncio.Semaphore(MAX_AT_ONCE)
     patch = {"metadata": {"annotations": {DELETION_COST: None if cost is None else str(cost)}}}
 
     async def marked(pod: Pod) -> bool:

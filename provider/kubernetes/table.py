@@ -13,14 +13,14 @@ from typing import Protocol
 
 import structlog
 
-from provider.endpoint_feed import EndpointFeed
-from provider.kubernetes.deployed import Deployed
-from provider.kubernetes.endpoints import Slice, taking_calls
-from provider.kubernetes.manifests.keys import PORT
-from provider.kubernetes.pods import Pod
-from provider.kubernetes.readiness import Asking, Question
-from scaler.core.vocabulary import FunctionRef
-from scaler.endpoint_stream import Endpoint, FunctionEndpoints
+from springtide.provider.endpoint_feed import EndpointFeed
+from springtide.provider.kubernetes.deployed import Deployed
+from springtide.provider.kubernetes.endpoints import Slice, taking_calls
+from springtide.provider.kubernetes.manifests.keys import PORT
+from springtide.provider.kubernetes.pods import Pod
+from springtide.provider.kubernetes.readiness import Asking, Question
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import Endpoint, FunctionEndpoints
 
 log = structlog.get_logger(__name__)
 

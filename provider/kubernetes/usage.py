@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from provider.kubernetes.manifests import keys
-from provider.quantities import parse
-from provider.spec import Usage
-from runtime.errors import SpringtideError
-from runtime.kubernetes.api import KubernetesApi, Where
-from runtime.kubernetes.resources import POD_METRICS
-from scaler.core.vocabulary import FunctionRef
+from springtide.provider.kubernetes.manifests import keys
+from springtide.provider.quantities import parse
+from springtide.provider.spec import Usage
+from springtide.runtime.errors import SpringtideError
+from springtide.runtime.kubernetes.api import KubernetesApi, Where
+from springtide.runtime.kubernetes.resources import POD_METRICS
+from springtide.scaler.core.vocabulary import FunctionRef
 
 
 async def usage_of(api: KubernetesApi, ref: FunctionRef) -> Usage | None:

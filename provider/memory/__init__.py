@@ -4,7 +4,7 @@ Replicas come from two callables handed in, so that a test's HTTP servers, or wh
 them; without any, a replica is ready at once at an address that nobody serves. Nothing survives the process.
 """
 
-from provider.memory.provider import MemoryProvider
-from provider.memory.replicas import StartReplica, StopReplica, ready_after
+from springtide.provider.memory.provider import MemoryProvider
+from springtide.provider.memory.replicas import StartReplica, StopReplica, ready_after
 
 __all__ = ["MemoryProvider", "StartReplica", "StopReplica", "ready_after"]

@@ -6,10 +6,10 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator
 
-from provider.ports import LogLine, LogQuery
+from springtide.provider.ports import LogLine, LogQuery
 
-MOST_LINES = 1_000
-MOST_UNREAD = 1_000
+MAX_LINES = 1_000
+MAX_UNREAD = 1_000
 """A follower that lags further behind loses the oldest lines it has not read."""
 
 _END = None
@@ -18,7 +18,7 @@ _END = None
 class LogBuffer:
     """The last lines, oldest first."""
 
-    def __init__(self, most: int = MOST_LINES) -> None:
+    def __init__(self, most: int = MAX_LINES) -> None:
         self._lines: deque[LogLine] = deque(maxlen=most)
         self._followers: set[asyncio.Queue[LogLine | None]] = set()
 
@@ -35,7 +35,7 @@ class LogBuffer:
 
     async def read(self, query: LogQuery) -> AsyncGenerator[LogLine, None]:
         """What the query asks for; with ``follow``, then each new line until the buffer is closed."""
-        queue: asyncio.Queue[LogLine | None] = asyncio.Queue(MOST_UNREAD)
+        queue: asyncio.Queue[LogLine | None] = asyncio.Queue(MAX_UNREAD)
         kept = [line for line in self._lines if _matches(query, line)]
         if query.follow:
             self._followers.add(queue)

@@ -7,17 +7,17 @@ import itertools
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 
-from provider.endpoint_feed import EndpointFeed
-from provider.memory.logs import LogBuffer
-from provider.memory.replicas import ReplicaSet, StartReplica, StopReplica
-from provider.ports import LogLine, LogQuery, Namespace, ProviderInfo
-from provider.spec import FunctionSpec, FunctionStatus, Usage, check_name, check_namespace
-from runtime.clock import SystemClock
-from runtime.errors import AlreadyExists, BadInput, Conflict, NotFound
-from scaler.core.policy import MOST_REPLICAS, ScalePolicy, initial_replicas, updated_replicas
-from scaler.core.ports import Clock
-from scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, Function, FunctionRef, Instant, Scale
-from scaler.endpoint_stream import Event, FunctionEndpoints
+from springtide.provider.endpoint_feed import EndpointFeed
+from springtide.provider.memory.logs import LogBuffer
+from springtide.provider.memory.replicas import ReplicaSet, StartReplica, StopReplica
+from springtide.provider.ports import LogLine, LogQuery, Namespace, ProviderInfo
+from springtide.provider.spec import FunctionSpec, FunctionStatus, Usage, check_name, check_namespace
+from springtide.runtime.clock import SystemClock
+from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFound
+from springtide.scaler.core.policy import MAX_REPLICAS, ScalePolicy, initial_replicas, updated_replicas
+from springtide.scaler.core.ports import Clock
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, Function, FunctionRef, Instant, Scale
+from springtide.wire.endpoint_stream import Event, FunctionEndpoints
 
 
 @dataclass(slots=True, eq=False)
@@ -93,8 +93,8 @@ class MemoryProvider:
         decision: Decision | None,  # noqa: ARG002 - whoever serves the provider keeps the decision log
     ) -> Scale:
         held = self._held(ref)
-        if not 0 <= replicas <= MOST_REPLICAS:
-            raise BadInput(f"replicas: {replicas} is out of range; ask for 0 to {MOST_REPLICAS}")
+        if not 0 <= replicas <= MAX_REPLICAS:
+            raise BadInput(f"replicas: {replicas} is out of range; ask for 0 to {MAX_REPLICAS}")
         if expect not in (None, held.version):
             raise Conflict(f"{ref}: version is {held.version}, not {expect}; read again and decide anew")
         if replicas != held.replicas.wanted:

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 
-from runtime.errors import SpringtideError
-from scaler.core.vocabulary import FunctionRef
-from scaler.endpoint_stream import Endpoint
+from springtide.runtime.errors import SpringtideError
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import Endpoint
 
 StartReplica = Callable[[FunctionRef, str], Awaitable[Endpoint]]
 """Start the replica named and return once it answers, with where. Raising one of our errors means: try again later."""
@@ -16,7 +16,7 @@ StartReplica = Callable[[FunctionRef, str], Awaitable[Endpoint]]
 StopReplica = Callable[[FunctionRef, str], Awaitable[None]]
 """Called once for every replica that was asked to start, also for one whose start was cancelled."""
 
-FIRST_RETRY_S, LAST_RETRY_S = 0.5, 30.0
+MIN_RETRY_S, MAX_RETRY_S = 0.5, 30.0
 """Pause after a failed start; doubled each time up to the last."""
 
 
@@ -121,7 +121,7 @@ class ReplicaSet:
         return replica
 
     async def _bring_up(self, replica: _Replica, start: StartReplica) -> None:
-        pause_s = FIRST_RETRY_S
+        pause_s = MIN_RETRY_S
         while replica.endpoint is None:
             replica.asked = True
             try:
@@ -130,7 +130,7 @@ class ReplicaSet:
                 self.problem = str(error)
                 self._changed()
                 await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, LAST_RETRY_S)
+                pause_s = min(2 * pause_s, MAX_RETRY_S)
         self._reconcile()
 
     def _retire(self, replica: _Replica) -> None:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from provider.process.provider import ProcessProvider
-from provider.process.settings import ProcessSettings
-from scaler.core.ports import Clock, Recorder
+from springtide.provider.process.provider import ProcessProvider
+from springtide.provider.process.settings import ProcessSettings
+from springtide.scaler.core.ports import Clock, Recorder
 
 __all__ = ["ProcessDeps", "ProcessProvider", "ProcessSettings", "build"]
 

@@ -9,19 +9,19 @@ from collections.abc import Callable
 
 import structlog
 
-from provider.process import launches
-from provider.process.backoff import Backoff
-from provider.process.ground import Ground
-from provider.process.launches import Program
-from provider.process.plan import Plan, State, View, choice_matters, plan
-from provider.process.probe import Health, probe
-from provider.process.records import FunctionRecord
-from provider.process.replica import Replica
-from provider.process.watchdog import config
-from provider.process.wire import OUT_OF_MEMORY, Exited, Hello, Running
-from runtime.errors import BadInput, SpringtideError
-from scaler.core.vocabulary import Scale
-from scaler.endpoint_stream import FunctionEndpoints
+from springtide.provider.process import launches
+from springtide.provider.process.backoff import Backoff
+from springtide.provider.process.ground import Ground
+from springtide.provider.process.launches import Program
+from springtide.provider.process.plan import Plan, State, View, choice_matters, plan
+from springtide.provider.process.probe import Health, probe
+from springtide.provider.process.records import FunctionRecord
+from springtide.provider.process.replica import Replica
+from springtide.provider.process.wire import OUT_OF_MEMORY, Exited, Hello, Running
+from springtide.runtime.errors import BadInput, SpringtideError
+from springtide.scaler.core.vocabulary import Scale
+from springtide.watchdog import config
+from springtide.wire.endpoint_stream import FunctionEndpoints
 
 LOAD_DEADLINE_S = 0.5
 """For replicas to say how busy they are before one of them is chosen to go; who does not answer counts as busy."""

@@ -10,24 +10,24 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry
 
-from provider.endpoint_feed import EndpointFeed
-from provider.process import launches, watch
-from provider.process.deployment import Deployment
-from provider.process.ground import Ground
-from provider.process.host_link import HostLink
-from provider.process.launches import Program
-from provider.process.plan import State
-from provider.process.records import FunctionRecord
-from provider.process.settings import ProcessSettings
-from provider.process.start_slots import StartSlots
-from provider.process.state_files import StateFiles
-from provider.process.watch import UsageCollector, UsageWatch
-from provider.process.wire import Exited, Hello, Message, Ready, Running, Spawned, Stop
-from runtime.errors import BadInput, Unavailable
-from scaler import instruments
-from scaler.core import catalogue
-from scaler.core.ports import Clock
-from scaler.core.vocabulary import FunctionRef
+from springtide.provider.endpoint_feed import EndpointFeed
+from springtide.provider.process import launches, watch
+from springtide.provider.process.deployment import Deployment
+from springtide.provider.process.ground import Ground
+from springtide.provider.process.host_link import HostLink
+from springtide.provider.process.launches import Program
+from springtide.provider.process.plan import State
+from springtide.provider.process.records import FunctionRecord
+from springtide.provider.process.settings import ProcessSettings
+from springtide.provider.process.start_slots import StartSlots
+from springtide.provider.process.state_files import StateFiles
+from springtide.provider.process.watch import UsageCollector, UsageWatch
+from springtide.provider.process.wire import Exited, Hello, Message, Ready, Running, Spawned, Stop
+from springtide.runtime.errors import BadInput, Unavailable
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.ports import Clock
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire import instruments
 
 HOST_PAUSES_S = (0.0, 0.2, 1.0, 5.0)
 """Between tries to get a host; the last one is repeated."""

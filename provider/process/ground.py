@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 from prometheus_client import Counter, Histogram
 
-from provider.process import launches
-from provider.process.host_link import HostLink
-from provider.process.launches import Program
-from provider.process.records import FunctionRecord
-from provider.process.settings import ProcessSettings
-from provider.process.start_slots import StartSlots
-from provider.process.state_files import StateFiles
-from provider.process.wire import Kill, Note, Spawn, Stop
-from scaler.core.ports import Clock
+from springtide.provider.process import launches
+from springtide.provider.process.host_link import HostLink
+from springtide.provider.process.launches import Program
+from springtide.provider.process.records import FunctionRecord
+from springtide.provider.process.settings import ProcessSettings
+from springtide.provider.process.start_slots import StartSlots
+from springtide.provider.process.state_files import StateFiles
+from springtide.provider.process.wire import Kill, Note, Spawn, Stop
+from springtide.scaler.core.ports import Clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,23 +16,22 @@ from pathlib import Path
 
 import structlog
 
-from provider.process import unix_socket, wire
-from provider.process.descriptors import readable
-from provider.process.settings import ProcessSettings
-from provider.process.wire import IDENTITY_VARIABLE, SOCKET, VERSION, Hello, Message, Shutdown
-from runtime.errors import Unavailable
+from springtide.provider.process import unix_socket, wire
+from springtide.provider.process.descriptors import readable
+from springtide.provider.process.settings import ProcessSettings
+from springtide.provider.process.wire import IDENTITY_VARIABLE, SOCKET, VERSION, Hello, Message, Shutdown
+from springtide.runtime.errors import Unavailable
 
 START_TIMEOUT_S = 20.0
 HELLO_TIMEOUT_S = 5.0
 END_TIMEOUT_S = 5.0
 """For a host to end once its replicas are gone."""
-MOST_DRAIN_S = 10.0
+MAX_DRAIN_S = 10.0
 """What calls get when a host ends because no provider came back."""
-MOST_LOG_BYTES = 1 << 20
-MOST_UNSENT_BYTES = 16 << 20
+MAX_LOG_BYTES = 1 << 20
+MAX_UNSENT_BYTES = 16 << 20
 """A host that does not read so much hangs; without the connection it is replaced."""
 
-_CODE = Path(__file__).parents[2]
 _log = structlog.get_logger()
 
 
@@ -67,7 +66,7 @@ class HostLink:
         if self._writer is None:
             return
         self._writer.write(wire.encode(command))
-        if self._writer.transport.get_write_buffer_size() > MOST_UNSENT_BYTES:
+        if self._writer.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             self._writer.transport.abort()
 
     async def listen(self) -> None:
@@ -103,7 +102,7 @@ class HostLink:
         """Connect; None when nobody is there. One that speaks another version, or does not speak, is ended."""
         try:
             with unix_socket.address(self._folder / SOCKET) as path:
-                reader, writer = await asyncio.open_unix_connection(path, limit=wire.MOST_LINE_BYTES)
+                reader, writer = await asyncio.open_unix_connection(path, limit=wire.MAX_LINE_BYTES)
         except OSError:
             return None
         try:
@@ -141,19 +140,19 @@ class HostLink:
             "--state-dir": self._folder,
             "--bind-host": settings.host,
             "--orphan-grace": settings.orphan_grace_s,
-            "--drain": min(settings.grace_s, MOST_DRAIN_S),
+            "--drain": min(settings.grace_s, MAX_DRAIN_S),
             "--identity": identity,
         }
         # Nothing of our own environment: what the host has, every function could read.
-        env = {"PATH": settings.path, "LANG": settings.lang, "PYTHONPATH": str(_CODE), IDENTITY_VARIABLE: identity}
+        env = {"PATH": settings.path, "LANG": settings.lang, IDENTITY_VARIABLE: identity}
         words = [str(word) for option in options.items() for word in option]
         log = self._folder / "host.log"
         with contextlib.suppress(FileNotFoundError):
-            if log.stat().st_size > MOST_LOG_BYTES:
+            if log.stat().st_size > MAX_LOG_BYTES:
                 log.unlink()
         with log.open("ab") as errors:
             return subprocess.Popen(
-                [sys.executable, "-P", "-m", "provider.process.host", *words],
+                [sys.executable, "-P", "-m", "springtide.provider.process.host", *words],
                 env=env,
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,

@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from provider import quantities
-from provider.process import images
-from provider.process.records import FunctionRecord
-from provider.process.settings import ProcessSettings
-from provider.process.state_files import StateFiles
-from provider.process.watchdog import config
-from provider.process.watchdog.config import Config
-from provider.process.wire import Hello, Launch
-from provider.spec import FunctionSpec
-from runtime.errors import BadInput
+from springtide.provider import quantities
+from springtide.provider.process import images
+from springtide.provider.process.records import FunctionRecord
+from springtide.provider.process.settings import ProcessSettings
+from springtide.provider.process.state_files import StateFiles
+from springtide.provider.process.wire import Hello, Launch
+from springtide.provider.spec import FunctionSpec
+from springtide.runtime.errors import BadInput
+from springtide.watchdog import config
+from springtide.watchdog.config import Config
 
 HANDLER = "com.springtide.handler"
 """Annotation: the absolute path of a folder with a Python handler, which runs in the replica itself."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 CURRENT, PREVIOUS = "current.log", "previous.log"
-LONGEST_LINE_BYTES = 16_384
+MAX_LINE_BYTES = 16_384
 """A longer line is written in pieces, so that output without line ends is neither held back nor unbounded."""
 
 
@@ -74,9 +74,9 @@ class LineSplitter:
 
     def feed(self, data: bytes) -> list[bytes]:
         *lines, self._rest = (self._rest + data).split(b"\n")
-        while len(self._rest) > LONGEST_LINE_BYTES:
-            lines.append(self._rest[:LONGEST_LINE_BYTES])
-            self._rest = self._rest[LONGEST_LINE_BYTES:]
+        while len(self._rest) > MAX_LINE_BYTES:
+            lines.append(self._rest[:MAX_LINE_BYTES])
+            self._rest = self._rest[MAX_LINE_BYTES:]
         return self._noted(lines)
 
     def end(self) -> list[bytes]:

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
-from provider.ports import LogLine, LogQuery
-from provider.process.log_files import LogReader, StoredLine
-from scaler.core.vocabulary import Instant
+from springtide.provider.ports import LogLine, LogQuery
+from springtide.provider.process.log_files import LogReader, StoredLine
+from springtide.scaler.core.vocabulary import Instant
 
 FOLLOW_PAUSE_S = 0.1
 """Between two looks at a file that is followed: one stat and one read of nothing."""

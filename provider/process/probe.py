@@ -7,7 +7,7 @@ import contextlib
 import json
 from dataclasses import dataclass
 
-MOST_ANSWER_BYTES = 16_384
+MAX_ANSWER_BYTES = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ async def _ask(host: str, port: int) -> bytes:
     try:
         writer.write(b"GET /_/ready HTTP/1.1\r\nHost: replica\r\nConnection: close\r\n\r\n")
         answer = b""
-        while (data := await reader.read(MOST_ANSWER_BYTES)) and len(answer) < MOST_ANSWER_BYTES:
+        while (data := await reader.read(MAX_ANSWER_BYTES)) and len(answer) < MAX_ANSWER_BYTES:
             answer += data
         return answer
     finally:

@@ -6,22 +6,22 @@ from collections.abc import AsyncGenerator, Sequence
 
 from prometheus_client import CollectorRegistry
 
-from provider.keyed_locks import KeyedLocks
-from provider.ports import LogLine, LogQuery, Namespace, ProviderInfo
-from provider.process import launches, log_stream
-from provider.process.deployment import Deployment
-from provider.process.fleet import Fleet
-from provider.process.launches import Program
-from provider.process.records import FunctionRecord
-from provider.process.secret_files import SecretFiles
-from provider.process.settings import ProcessSettings
-from provider.process.state_files import StateFiles
-from provider.spec import FunctionSpec, FunctionStatus, check_name, check_namespace
-from runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, Unavailable
-from scaler.core.policy import MOST_REPLICAS, ScalePolicy, initial_replicas, updated_replicas
-from scaler.core.ports import Clock, Recorder
-from scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Reason, Scale, Writer
-from scaler.endpoint_stream import Event
+from springtide.provider.keyed_locks import KeyedLocks
+from springtide.provider.ports import LogLine, LogQuery, Namespace, ProviderInfo
+from springtide.provider.process import launches, log_stream
+from springtide.provider.process.deployment import Deployment
+from springtide.provider.process.fleet import Fleet
+from springtide.provider.process.launches import Program
+from springtide.provider.process.records import FunctionRecord
+from springtide.provider.process.secret_files import SecretFiles
+from springtide.provider.process.settings import ProcessSettings
+from springtide.provider.process.state_files import StateFiles
+from springtide.provider.spec import FunctionSpec, FunctionStatus, check_name, check_namespace
+from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, Unavailable
+from springtide.scaler.core.policy import MAX_REPLICAS, ScalePolicy, initial_replicas, updated_replicas
+from springtide.scaler.core.ports import Clock, Recorder
+from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Reason, Scale, Writer
+from springtide.wire.endpoint_stream import Event
 
 
 class ProcessProvider:
@@ -88,8 +88,8 @@ class ProcessProvider:
     ) -> Scale:
         async with self._locks.of(ref):
             deployment = self._deployment(ref)
-            if not 0 <= replicas <= MOST_REPLICAS:
-                raise BadInput(f"replicas: {replicas} is out of range; ask for 0 to {MOST_REPLICAS}")
+            if not 0 <= replicas <= MAX_REPLICAS:
+                raise BadInput(f"replicas: {replicas} is out of range; ask for 0 to {MAX_REPLICAS}")
             if expect not in (None, deployment.record.version):
                 raise Conflict(
                     f"{ref}: version is {deployment.record.version}, not {expect}; read again and decide anew"

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from provider.spec import FunctionSpec, check_name, spec_from_json, spec_to_json
-from runtime.errors import BadInput
-from runtime.files import read_json
-from scaler.core.vocabulary import FunctionRef, Instant
+from springtide.provider.spec import FunctionSpec, check_name, spec_from_json, spec_to_json
+from springtide.runtime.errors import BadInput
+from springtide.runtime.files import read_json
+from springtide.scaler.core.vocabulary import FunctionRef, Instant
 
 FORMAT = 1
 

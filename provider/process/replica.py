@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from provider.process.plan import State, View
-from provider.process.start_slots import Slot
-from scaler.endpoint_stream import Endpoint
+from springtide.provider.process.plan import State, View
+from springtide.provider.process.start_slots import Slot
+from springtide.wire.endpoint_stream import Endpoint
 
 
 @dataclass(slots=True, eq=False)

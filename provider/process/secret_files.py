@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from provider.keyed_locks import KeyedLocks
-from provider.process.deployment import Deployment
-from provider.process.records import FunctionRecord
-from provider.process.state_files import StateFiles
-from provider.spec import check_name
-from runtime.errors import AlreadyExists, BadInput, NotFound
+from springtide.provider.keyed_locks import KeyedLocks
+from springtide.provider.process.deployment import Deployment
+from springtide.provider.process.records import FunctionRecord
+from springtide.provider.process.state_files import StateFiles
+from springtide.provider.spec import check_name
+from springtide.runtime.errors import AlreadyExists, BadInput, NotFound
 
 
 class SecretFiles:

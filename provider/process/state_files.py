@@ -19,12 +19,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from provider.ports import Namespace
-from provider.process import records
-from provider.process.records import FunctionRecord
-from runtime.errors import BadInput, Unavailable
-from runtime.files import read_json, write_atomic
-from scaler.core.vocabulary import FunctionRef
+from springtide.provider.ports import Namespace
+from springtide.provider.process import records
+from springtide.provider.process.records import FunctionRecord
+from springtide.runtime.errors import BadInput, Unavailable
+from springtide.runtime.files import read_json, write_atomic
+from springtide.scaler.core.vocabulary import FunctionRef
 
 T = TypeVar("T")
 

@@ -8,14 +8,14 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-LONGEST_PATH_BYTES = 100
+MAX_PATH_BYTES = 100
 
 
 @contextlib.contextmanager
 def address(path: Path) -> Iterator[str]:
     """An address for ``path`` that is short enough, valid inside the block."""
     direct = str(path)
-    if len(os.fsencode(direct)) <= LONGEST_PATH_BYTES:
+    if len(os.fsencode(direct)) <= MAX_PATH_BYTES:
         yield direct
         return
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -10,18 +10,18 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from provider.process.deployment import Deployment
-from provider.process.plan import State
-from provider.process.probe import probe
-from provider.process.replica import Replica
-from provider.process.settings import ProcessSettings
-from provider.process.usage import Measured, Meter
-from provider.process.wire import OUT_OF_MEMORY
-from provider.spec import Usage
-from scaler.core import catalogue
-from scaler.core.ports import Clock
+from springtide.provider.process.deployment import Deployment
+from springtide.provider.process.plan import State
+from springtide.provider.process.probe import probe
+from springtide.provider.process.replica import Replica
+from springtide.provider.process.settings import ProcessSettings
+from springtide.provider.process.usage import Measured, Meter
+from springtide.provider.process.wire import OUT_OF_MEMORY
+from springtide.provider.spec import Usage
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.ports import Clock
 
-MOST_PROBES = 32
+MAX_PROBES = 32
 """Health checks under way at once."""
 
 Deployments = Callable[[], Iterable[Deployment]]
@@ -29,7 +29,7 @@ Deployments = Callable[[], Iterable[Deployment]]
 
 async def check_health(deployments: Deployments, settings: ProcessSettings) -> None:
     """Ask every replica that is in service, round after round."""
-    places = asyncio.Semaphore(MOST_PROBES)
+    places = asyncio.Semaphore(MAX_PROBES)
 
     async def check(deployment: Deployment, replica: Replica) -> None:
         async with places:

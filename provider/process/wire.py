@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.errors import Unavailable
+from springtide.runtime.errors import Unavailable
 
 VERSION = 1
 SOCKET = "host.sock"
@@ -20,7 +20,7 @@ IDENTITY_VARIABLE = "SPRINGTIDE_HOST"
 """In the environment of the host and all below it, so that what a killed host left behind can be found."""
 OUT_OF_MEMORY = "ran out of memory"
 """The reason of an exit for which the memory limit was the cause."""
-MOST_LINE_BYTES = 4 << 20
+MAX_LINE_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,12 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
-from runtime.errors import Unavailable
-from runtime.kubernetes import faults, lines
-from runtime.kubernetes.requests import Call, Requests
-from runtime.kubernetes.resources import PODS, Resource
-from runtime.kubernetes.settings import KubernetesSettings
-from runtime.kubernetes.values import Json, Listing, LogWish, Scale, WatchEvent, Where, delete_options
+from springtide.runtime.errors import Unavailable
+from springtide.runtime.kubernetes import faults, lines
+from springtide.runtime.kubernetes.requests import Call, Requests
+from springtide.runtime.kubernetes.resources import PODS, Resource
+from springtide.runtime.kubernetes.settings import KubernetesSettings
+from springtide.runtime.kubernetes.values import Json, Listing, LogWish, Scale, WatchEvent, Where, delete_options
 
 __all__ = [
     "FIELD_MANAGER",

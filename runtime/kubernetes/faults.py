@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, SpringtideError, TooMany, Unavailable
+from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, SpringtideError, TooMany, Unavailable
 
-MOST_TEXT_CHARS = 1000
-MOST_CAUSES = 10
+MAX_TEXT_CHARS = 1000
+MAX_CAUSES = 10
 
 # The authorizer's sentence. Other 403s are about the object: a quota, an admission policy, a namespace going away.
 _NOT_ALLOWED = re.compile(
@@ -34,7 +34,7 @@ class Rejected(Unavailable):
 def error_from(status: int, body: bytes, what: str) -> SpringtideError:
     """The error for an answer that is no success. ``what`` is the deed, such as ``create deployments.apps ns/name``."""
     told = _decoded(body)
-    message = str(told.get("message") or body.decode(errors="replace")).strip()[:MOST_TEXT_CHARS] or f"HTTP {status}"
+    message = str(told.get("message") or body.decode(errors="replace")).strip()[:MAX_TEXT_CHARS] or f"HTTP {status}"
     reason = str(told.get("reason") or "")
     if status == 403:
         return _forbidden(message, what)
@@ -65,9 +65,9 @@ def _explained(told: Mapping[str, Any]) -> str:
     """``field: message`` of each cause, which is what a person has to change."""
     lines = [
         f"{cause.get('field')}: {cause.get('message')}" if cause.get("field") else str(cause.get("message"))
-        for cause in _causes(told)[:MOST_CAUSES]
+        for cause in _causes(told)[:MAX_CAUSES]
     ]
-    return "; ".join(lines)[:MOST_TEXT_CHARS]
+    return "; ".join(lines)[:MAX_TEXT_CHARS]
 
 
 def _cause_reasons(told: Mapping[str, Any]) -> list[str]:

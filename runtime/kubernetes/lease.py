@@ -20,14 +20,14 @@ from collections.abc import Callable
 
 import structlog
 
-from runtime.deadlines import within
-from runtime.errors import AlreadyExists, Conflict, NotFound, SpringtideError, Unavailable
-from runtime.kubernetes import lease_record
-from runtime.kubernetes.api import Json, KubernetesApi, Where
-from runtime.kubernetes.lease_record import LeaseName, LeaseRecord
-from runtime.kubernetes.resources import LEASES
-from runtime.kubernetes.settings import LeaseSettings
-from runtime.kubernetes.watching import Cache
+from springtide.runtime.deadlines import within
+from springtide.runtime.errors import AlreadyExists, Conflict, NotFound, SpringtideError, Unavailable
+from springtide.runtime.kubernetes import lease_record
+from springtide.runtime.kubernetes.api import Json, KubernetesApi, Where
+from springtide.runtime.kubernetes.lease_record import LeaseName, LeaseRecord
+from springtide.runtime.kubernetes.resources import LEASES
+from springtide.runtime.kubernetes.settings import LeaseSettings
+from springtide.runtime.kubernetes.watching import Cache
 
 log = structlog.get_logger()
 

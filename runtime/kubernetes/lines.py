@@ -6,18 +6,18 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterable
 from typing import Any
 
-from runtime.errors import Unavailable
+from springtide.runtime.errors import Unavailable
 
-MOST_LINE_BYTES = 16 * 1024 * 1024
+MAX_LINE_BYTES = 16 * 1024 * 1024
 """An object is at most 1.5 MiB in etcd and a few times that as JSON."""
 
-MOST_LOG_LINE_BYTES = 256 * 1024
+MAX_LOG_LINE_BYTES = 256 * 1024
 
 
 async def split(chunks: AsyncIterable[bytes], what: str, *, cut: bool = False) -> AsyncGenerator[bytes, None]:
     """Each line without its end; an unfinished last one too. A line beyond the bound is an error, or with ``cut``
     loses its tail."""
-    most = MOST_LOG_LINE_BYTES if cut else MOST_LINE_BYTES
+    most = MAX_LOG_LINE_BYTES if cut else MAX_LINE_BYTES
     held = bytearray()
     async for chunk in chunks:
         *whole, rest = chunk.split(b"\n")

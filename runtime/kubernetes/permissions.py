@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from runtime.kubernetes.resources import LEASES, Resource
+from springtide.runtime.kubernetes.resources import LEASES, Resource
 
 
 class Where(Enum):

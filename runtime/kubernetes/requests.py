@@ -10,15 +10,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-from runtime.errors import SpringtideError, Unavailable
-from runtime.kubernetes import faults, lines
-from runtime.kubernetes.pace import Pace
-from runtime.kubernetes.session import Answer, Broken, Session, open_session
-from runtime.kubernetes.settings import KubernetesSettings
+from springtide.runtime.errors import SpringtideError, Unavailable
+from springtide.runtime.kubernetes import faults, lines
+from springtide.runtime.kubernetes.pace import Pace
+from springtide.runtime.kubernetes.session import Answer, Broken, Session, open_session
+from springtide.runtime.kubernetes.settings import KubernetesSettings
 
-MOST_ATTEMPTS = 5
+MAX_ATTEMPTS = 5
 BACK_OFF_S = 0.1
-MOST_BACK_OFF_S = 2.0
+MAX_BACK_OFF_S = 2.0
 RELOAD_PAUSE_S = 10.0
 """Credentials that are refused are read anew, at most this often."""
 
@@ -104,7 +104,7 @@ class Requests:
     async def _answered(self, call: Call, *, silence_s: float | None, streamed: bool = False) -> AsyncIterator[Answer]:
         """A successful answer, by however many attempts, read whole unless ``streamed``; else the last one's error."""
         give_up_at = asyncio.get_running_loop().time() + self._deadline_s
-        for attempt in range(1, MOST_ATTEMPTS + 1):
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             await self._pace.turn()
             session = self._session
             async with contextlib.AsyncExitStack() as stack:
@@ -123,7 +123,7 @@ class Requests:
                     error = faults.error_from(answer.status, answer.whole, call.what)
                     pause_s = await self._pause_s(call, answer, attempt=attempt, session=session)
             late = pause_s is not None and asyncio.get_running_loop().time() + pause_s > give_up_at
-            if pause_s is None or late or attempt == MOST_ATTEMPTS:
+            if pause_s is None or late or attempt == MAX_ATTEMPTS:
                 raise error
             await asyncio.sleep(pause_s)
 
@@ -171,7 +171,7 @@ async def _told(body: AsyncGenerator[bytes, None], what: str) -> AsyncGenerator[
 
 def _back_off_s(attempt: int) -> float:
     """Doubled each time, and spread, so that clients refused together do not come back together."""
-    return min(BACK_OFF_S * 2.0 ** (attempt - 1), MOST_BACK_OFF_S) * random.uniform(0.5, 1.0)
+    return min(BACK_OFF_S * 2.0 ** (attempt - 1), MAX_BACK_OFF_S) * random.uniform(0.5, 1.0)
 
 
 def _retry_after_s(answer: Answer) -> float | None:

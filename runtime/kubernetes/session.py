@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from runtime.errors import BadInput, Unavailable
-from runtime.kubernetes.settings import KubernetesSettings
+from springtide.runtime.errors import BadInput, Unavailable
+from springtide.runtime.kubernetes.settings import KubernetesSettings
 
 if TYPE_CHECKING:
     from kubernetes.aio.client import Configuration
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 HOME_CONFIG = Path("~/.kube/config")
-MOST_CONNECTIONS = 500
+MAX_CONNECTIONS = 500
 """Watches and followed logs hold one each."""
 
 CONNECT_S = 3.0
@@ -120,7 +120,7 @@ async def open_session(settings: KubernetesSettings) -> Session:
     from kubernetes.aio.config import ConfigException  # noqa: PLC0415 - as above
 
     configuration = Configuration(
-        connection_pool_maxsize=MOST_CONNECTIONS,
+        connection_pool_maxsize=MAX_CONNECTIONS,
         # A proxy is for us only when the kubeconfig says so.
         client_session_kwargs={"trust_env": False},
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runtime.errors import BadInput
-from runtime.settings import boolean, duration, integer, number, setting
+from springtide.runtime.errors import BadInput
+from springtide.runtime.settings import boolean, duration, integer, number, setting
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ IndexBy = Callable[[Json], Iterable[Hashable]]
 Subscriber = Callable[[Json | None, Json | None], None]
 """Called with the object before and after: None before a creation, None after a deletion."""
 
-MOST_TOMBSTONES = 10_000
+MAX_TOMBSTONES = 10_000
 """Deletions remembered; news of a deleted object is late by seconds, not by thousands of deletions."""
 
 
@@ -128,7 +128,7 @@ class Store:
     def _bury(self, key: Key, uid: str, at: str | None) -> None:
         if self._tombstones.get((key, uid), "") is not None:  # what is gone for good stays so
             self._tombstones[key, uid] = at
-        if len(self._tombstones) > MOST_TOMBSTONES:
+        if len(self._tombstones) > MAX_TOMBSTONES:
             self._tombstones.popitem(last=False)
 
     def _buried(self, key: Key, value: Json) -> bool:

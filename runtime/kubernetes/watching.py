@@ -18,15 +18,15 @@ from dataclasses import replace
 
 import structlog
 
-from runtime.errors import SpringtideError
-from runtime.kubernetes.api import KubernetesApi, WatchEvent, Where
-from runtime.kubernetes.faults import Expired
-from runtime.kubernetes.resources import Resource
-from runtime.kubernetes.store import IndexBy, Json, Key, Store, Subscriber, key_of, slim
+from springtide.runtime.errors import SpringtideError
+from springtide.runtime.kubernetes.api import KubernetesApi, WatchEvent, Where
+from springtide.runtime.kubernetes.faults import Expired
+from springtide.runtime.kubernetes.resources import Resource
+from springtide.runtime.kubernetes.store import IndexBy, Json, Key, Store, Subscriber, key_of, slim
 
 WATCH_S = 300.0
 BACK_OFF_S = 0.1
-MOST_BACK_OFF_S = 2.0
+MAX_BACK_OFF_S = 2.0
 """Well under the five seconds within which we are to be back after an outage."""
 
 GOOD_WATCH_S = 1.0
@@ -209,4 +209,4 @@ class Cache:
 def _back_off_s(failures: int) -> float:
     if failures == 0:
         return 0.0
-    return min(BACK_OFF_S * 2.0 ** min(failures - 1, 10), MOST_BACK_OFF_S) * random.uniform(0.5, 1.0)
+    return min(BACK_OFF_S * 2.0 ** min(failures - 1, 10), MAX_BACK_OFF_S) * random.uniform(0.5, 1.0)

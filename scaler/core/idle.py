@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from scaler.core.policy import ScalePolicy
-from scaler.core.vocabulary import Decision, Function, Instant, NoData, Reason, Sample, Writer
+from springtide.scaler.core.policy import ScalePolicy
+from springtide.scaler.core.vocabulary import Decision, Function, Instant, NoData, Reason, Sample, Writer
 
 
 @dataclass(frozen=True, slots=True)

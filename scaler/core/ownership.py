@@ -10,8 +10,8 @@ Here n, m ≥ 1. Nothing else may, so no two automatic writers ever share a tran
 
 from __future__ import annotations
 
-from scaler.core.policy import ScalePolicy
-from scaler.core.vocabulary import Reason, Writer
+from springtide.scaler.core.policy import ScalePolicy
+from springtide.scaler.core.vocabulary import Reason, Writer
 
 
 def steady_owner(policy: ScalePolicy) -> Writer:

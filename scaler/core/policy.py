@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from runtime.durations import parse_duration_s
+from springtide.runtime.durations import parse_duration_s
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ STEP_INTERVAL = "com.springtide.scale.step-interval"
 
 DEFAULT_MIN, DEFAULT_MAX, DEFAULT_FACTOR = 1, 20, 20
 DEFAULT_TARGET = 50.0
-MOST_REPLICAS = 10_000
+MAX_REPLICAS = 10_000
 """A bound against slips of the finger (``max: 1000000``), not a limit of the product."""
 
 CAPACITY = "capacity"
@@ -161,8 +161,8 @@ def _whole(text: str) -> int:
 
 def _count(text: str) -> int:
     value = _whole(text)
-    if value > MOST_REPLICAS:
-        raise ValueError(f"write at most {MOST_REPLICAS}")
+    if value > MAX_REPLICAS:
+        raise ValueError(f"write at most {MAX_REPLICAS}")
     return value
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from scaler.core.idle import Activity
-from scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Scale
+from springtide.scaler.core.idle import Activity
+from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Scale
 
 
 class Clock(Protocol):

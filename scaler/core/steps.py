@@ -13,10 +13,10 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from scaler.core.policy import Down, ScalePolicy
-from scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Scale, Writer
+from springtide.scaler.core.policy import Down, ScalePolicy
+from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Scale, Writer
 
-MOST_ALERTS = 64
+MAX_ALERTS = 64
 """Alerts remembered per function; beyond it the one heard of longest ago is forgotten."""
 
 FORGET_FIRING_S = 900.0
@@ -243,4 +243,4 @@ def _recent(history: StepHistory, interval_s: float, now: Instant) -> StepHistor
 
 
 def _bounded(alerts: dict[AlertId, Instant]) -> dict[AlertId, Instant]:
-    return dict(sorted(alerts.items(), key=lambda item: item[1])[-MOST_ALERTS:])
+    return dict(sorted(alerts.items(), key=lambda item: item[1])[-MAX_ALERTS:])

@@ -10,15 +10,15 @@ from email.utils import parsedate_to_datetime
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from runtime.errors import Unavailable
-from runtime.every_address import every_address_of
-from scaler.core import catalogue
-from scaler.core.idle import Activity
-from scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
-from scaler.sources import readings
+from springtide.runtime.errors import Unavailable
+from springtide.runtime.every_address import every_address_of
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.idle import Activity
+from springtide.scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
+from springtide.scaler.sources import readings
 
-MOST_SKEW_S = 10.0
-MOST_BYTES = 64 * 1024 * 1024
+MAX_SKEW_S = 10.0
+MAX_BYTES = 64 * 1024 * 1024
 
 _WANTED = (catalogue.IN_FLIGHT.name.encode(), catalogue.LAST_ACTIVE.name.encode())
 
@@ -89,7 +89,7 @@ class GatewayActivity:
         if told is None:
             return
         skew_s = parsedate_to_datetime(told).timestamp() - now
-        if abs(skew_s) > MOST_SKEW_S + self._deadline_s:
+        if abs(skew_s) > MAX_SKEW_S + self._deadline_s:
             raise Unavailable(f"the clock of gateway {url} differs from ours by {skew_s:+.0f} s")
 
 
@@ -109,8 +109,8 @@ async def _body(url: str, response: httpx.Response) -> bytes:
     body = bytearray()
     async for chunk in response.aiter_bytes():
         body += chunk
-        if len(body) > MOST_BYTES:
-            raise Unavailable(f"gateway {url} answered more than {MOST_BYTES} bytes")
+        if len(body) > MAX_BYTES:
+            raise Unavailable(f"gateway {url} answered more than {MAX_BYTES} bytes")
     return bytes(body)
 
 

@@ -18,14 +18,14 @@ import requests
 from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
 
-from runtime.errors import Unavailable
-from scaler.core import catalogue
-from scaler.core.catalogue import Metric
-from scaler.core.idle import Activity
-from scaler.core.vocabulary import FunctionRef, Instant
-from scaler.sources import readings
+from springtide.runtime.errors import Unavailable
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.catalogue import Metric
+from springtide.scaler.core.idle import Activity
+from springtide.scaler.core.vocabulary import FunctionRef, Instant
+from springtide.scaler.sources import readings
 
-MOST_SKEW_S = 10.0
+MAX_SKEW_S = 10.0
 """Clocks that differ by more make every age wrong; well above what NTP leaves, well below any idle duration."""
 
 _THREADS = 4
@@ -72,7 +72,7 @@ class PrometheusActivity:
         if not up:
             raise Unavailable(f"Prometheus scrapes no gateway (no up for job {self._gateway_job!r})")
         at = max(evaluated for _, evaluated in up.values())
-        if abs(at - now) > MOST_SKEW_S + self._deadline_s:
+        if abs(at - now) > MAX_SKEW_S + self._deadline_s:
             raise Unavailable(f"the clock of Prometheus differs from ours by {at - now:+.0f} s")
         down = sorted(instance for instance, (value, _) in up.items() if value != 1)
         if down:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from scaler.core.idle import Activity
-from scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
+from springtide.scaler.core.idle import Activity
+from springtide.scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
 
-MOST_REASON_CHARS = 300
+MAX_REASON_CHARS = 300
 """A reason is shown to people and kept per function; an error page is not."""
 
 MISSING = NoData("not in the result")
@@ -16,7 +16,7 @@ MISSING = NoData("not in the result")
 
 def unknown(why: str) -> Activity:
     """Nothing is known of a function, for one reason."""
-    nothing = NoData(why[:MOST_REASON_CHARS])
+    nothing = NoData(why[:MAX_REASON_CHARS])
     return Activity(nothing, nothing)
 
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alert_receiver import memory
-from alert_receiver.memory import Memory, dump, load
-from runtime.errors import BadInput
-from scaler.core.steps import AlertId, StepHistory
-from scaler.core.vocabulary import FunctionRef, Instant
+from springtide.alert_receiver import memory
+from springtide.alert_receiver.memory import Memory, dump, load
+from springtide.runtime.errors import BadInput
+from springtide.scaler.core.steps import AlertId, StepHistory
+from springtide.scaler.core.vocabulary import FunctionRef, Instant
 
 ECHO = FunctionRef("openfaas-fn", "echo")
 DESCENDING = StepHistory(descending=True, last_step_down=Instant(10.5))

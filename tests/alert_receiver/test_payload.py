@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alert_receiver import payload
-from alert_receiver.payload import parse
-from runtime.errors import BadInput
-from scaler.core.steps import AlertEvent, AlertId, AlertStatus, Load
-from scaler.core.vocabulary import FunctionRef, Instant
+from springtide.alert_receiver import payload
+from springtide.alert_receiver.payload import parse
+from springtide.runtime.errors import BadInput
+from springtide.scaler.core.steps import AlertEvent, AlertId, AlertStatus, Load
+from springtide.scaler.core.vocabulary import FunctionRef, Instant
 from tests.fakes.alertmanager import STARTED, alert, body, delivery
 
 ECHO = FunctionRef("openfaas-fn", "echo")
@@ -161,10 +161,10 @@ def test_bad_payload_is_refused_with_the_reason(given_body: bytes, why: str) -> 
 
 def test_more_alerts_than_can_be_right_are_refused_not_cut() -> None:
     one = {"status": "firing", "labels": {"function_name": "echo"}}
-    whole = json.dumps({"alerts": [one] * payload.MOST_ALERTS}).encode()
-    too_many = json.dumps({"alerts": [one] * (payload.MOST_ALERTS + 1)}).encode()
+    whole = json.dumps({"alerts": [one] * payload.MAX_ALERTS}).encode()
+    too_many = json.dumps({"alerts": [one] * (payload.MAX_ALERTS + 1)}).encode()
 
-    assert len(parse(whole)) == payload.MOST_ALERTS
+    assert len(parse(whole)) == payload.MAX_ALERTS
     with pytest.raises(BadInput, match="10001 in one delivery, at most 10000"):
         parse(too_many)
 

@@ -11,16 +11,16 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alert_receiver.memory import Memory
-from alert_receiver.settings import AlertReceiverSettings
-from alert_receiver.sight import Sight
-from alert_receiver.stepper import Stepper
-from alert_receiver.tenure import Tenure
-from runtime.errors import BadInput, Conflict, NotFound, Unavailable
-from runtime.virtual_time import EPOCH, VirtualTimeLoop, run
-from scaler.core.steps import AlertEvent, AlertId, AlertStatus, StepHistory
-from scaler.core.vocabulary import FunctionRef, Instant, Reason
-from scaler.leadership import Always
+from springtide.alert_receiver.memory import Memory
+from springtide.alert_receiver.settings import AlertReceiverSettings
+from springtide.alert_receiver.sight import Sight
+from springtide.alert_receiver.stepper import Stepper
+from springtide.alert_receiver.tenure import Tenure
+from springtide.runtime.errors import BadInput, Conflict, NotFound, Unavailable
+from springtide.runtime.virtual_time import EPOCH, VirtualTimeLoop, run
+from springtide.scaler.core.steps import AlertEvent, AlertId, AlertStatus, StepHistory
+from springtide.scaler.core.vocabulary import FunctionRef, Instant, Reason
+from springtide.wire.leadership import Always
 from tests.fakes.activity import ScriptedActivity, silent_since, unknown
 from tests.fakes.cluster import Cluster, Decisions, Hook
 

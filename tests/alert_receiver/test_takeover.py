@@ -11,16 +11,16 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alert_receiver.memory import Memory
-from alert_receiver.service import AlertReceiverDeps, build
-from alert_receiver.settings import AlertReceiverSettings
-from alert_receiver.stepper import Stepper
-from alert_receiver.tenure import Tenure
-from runtime.clock import SystemClock
-from runtime.errors import Unavailable
-from runtime.virtual_time import EPOCH, VirtualTimeLoop, run
-from scaler.core.steps import AlertEvent, AlertId, AlertStatus, StepHistory
-from scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
+from springtide.alert_receiver.memory import Memory
+from springtide.alert_receiver.service import AlertReceiverDeps, build
+from springtide.alert_receiver.settings import AlertReceiverSettings
+from springtide.alert_receiver.stepper import Stepper
+from springtide.alert_receiver.tenure import Tenure
+from springtide.runtime.clock import SystemClock
+from springtide.runtime.errors import Unavailable
+from springtide.runtime.virtual_time import EPOCH, VirtualTimeLoop, run
+from springtide.scaler.core.steps import AlertEvent, AlertId, AlertStatus, StepHistory
+from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
 from tests.fakes.alertmanager import alert, body
 from tests.fakes.cluster import Cluster, Decisions
 

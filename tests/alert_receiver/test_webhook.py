@@ -12,16 +12,16 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alert_receiver.payload import MOST_BYTES
-from alert_receiver.service import AlertReceiverDeps, build
-from alert_receiver.settings import AlertReceiverSettings
-from alert_receiver.webhook import MOST_DELIVERIES, Webhook
-from runtime.asgi_server import bind
-from runtime.background import ServedLoop
-from runtime.basic_auth import Credentials
-from runtime.clock import SystemClock
-from runtime.errors import BadInput, Unavailable
-from scaler.core.vocabulary import FunctionRef
+from springtide.alert_receiver.payload import MAX_BYTES
+from springtide.alert_receiver.service import AlertReceiverDeps, build
+from springtide.alert_receiver.settings import AlertReceiverSettings
+from springtide.alert_receiver.webhook import MAX_DELIVERIES, Webhook
+from springtide.runtime.asgi_server import bind
+from springtide.runtime.background import ServedLoop
+from springtide.runtime.basic_auth import Credentials
+from springtide.runtime.clock import SystemClock
+from springtide.runtime.errors import BadInput, Unavailable
+from springtide.scaler.core.vocabulary import FunctionRef
 from tests.fakes.alertmanager import alert, body
 from tests.fakes.cluster import Cluster, Decisions
 
@@ -134,7 +134,7 @@ def test_failures_are_answered_500_naming_each_so_that_alertmanager_repeats() ->
         pytest.param(b"{", 400, "the body is not JSON", id="bad JSON"),
         pytest.param(b"[]", 400, "must be a JSON object", id="not an object"),
         pytest.param(b"{}", 400, "alerts: must be a list", id="no alerts"),
-        pytest.param(b" " * (MOST_BYTES + 1), 413, "at most 1048576 bytes", id="too long"),
+        pytest.param(b" " * (MAX_BYTES + 1), 413, "at most 1048576 bytes", id="too long"),
     ],
 )
 def test_bad_delivery_is_refused_with_the_reason(content: bytes, status: int, why: str) -> None:
@@ -171,7 +171,7 @@ def test_body_without_a_length_is_cut_short_as_well() -> None:
 def test_body_that_says_it_is_too_long_is_refused_unread() -> None:
     async def story(_: httpx.AsyncClient, __: Cluster, service: ServedLoop) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
-        writer.write(f"POST /alert HTTP/1.1\r\nHost: x\r\nContent-Length: {MOST_BYTES + 1}\r\n\r\n".encode())
+        writer.write(f"POST /alert HTTP/1.1\r\nHost: x\r\nContent-Length: {MAX_BYTES + 1}\r\n\r\n".encode())
         async with asyncio.timeout(30):
             assert (await reader.readline()).startswith(b"HTTP/1.1 413")
         writer.close()
@@ -184,7 +184,7 @@ def test_largest_body_that_is_allowed_is_taken() -> None:
         await cluster.deploy(ECHO)
         content = body(alert("echo"))
 
-        answer = await client.post("/alert", content=content + b" " * (MOST_BYTES - len(content)))
+        answer = await client.post("/alert", content=content + b" " * (MAX_BYTES - len(content)))
 
         assert answer.status_code == 200
         assert cluster.writes == [(ECHO, 5)]
@@ -373,13 +373,13 @@ def test_more_deliveries_than_can_be_dealt_with_are_put_off() -> None:
         async def slowly(_: object) -> list[str]:
             nonlocal under_way
             under_way += 1
-            if under_way == MOST_DELIVERIES:
+            if under_way == MAX_DELIVERIES:
                 full.set()
             await go_on.wait()
             return []
 
         webhook = Webhook(slowly, default_namespace="ns")
-        waiting = [asyncio.create_task(call(webhook)) for _ in range(MOST_DELIVERIES)]
+        waiting = [asyncio.create_task(call(webhook)) for _ in range(MAX_DELIVERIES)]
         await full.wait()
 
         assert await call(webhook) == 503

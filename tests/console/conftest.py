@@ -14,8 +14,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from suite import browser as browsers
-from suite.tools import Missing, Tools
+from springtide.cli import browser as browsers
+from springtide.cli.tools import Missing, Tools
 from tests.e2e.conftest import Running, running
 
 ROOT = Path(__file__).parents[2]

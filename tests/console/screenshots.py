@@ -25,11 +25,11 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from scaler.core.vocabulary import Decision
-from suite import browser as browsers
-from suite.demo.story import FAST, Story
-from suite.demo.timeline import Timeline
-from suite.tools import Missing
+from springtide.cli import browser as browsers
+from springtide.cli.demo.story import FAST, Story
+from springtide.cli.demo.timeline import Timeline
+from springtide.cli.tools import Missing
+from springtide.scaler.core.vocabulary import Decision
 from tests.console.conftest import NARROW, ROOT, WIDE, load
 from tests.e2e.conftest import Running, running
 

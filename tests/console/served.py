@@ -13,21 +13,21 @@ from typing import Any
 import httpx
 from prometheus_client import CollectorRegistry
 
-from console.service import Console, ConsoleDeps, build
-from console.settings import ConsoleSettings
-from gateway import service as gateway
-from gateway.service import GatewayDeps
-from gateway.settings import GatewaySettings
-from provider.api import ProviderApiDeps, ProviderApiSettings
-from provider.api import build as build_provider
-from provider.memory import MemoryProvider
-from provider.spec import FunctionSpec
-from runtime.basic_auth import Credentials
-from runtime.clock import SystemClock
-from runtime.service import Service
-from scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
-from scaler.endpoint_stream import Endpoint
-from suite import ports
+from springtide.cli import ports
+from springtide.console.service import Console, ConsoleDeps, build
+from springtide.console.settings import ConsoleSettings
+from springtide.gateway import service as gateway
+from springtide.gateway.service import GatewayDeps
+from springtide.gateway.settings import GatewaySettings
+from springtide.provider.api import ProviderApiDeps, ProviderApiSettings
+from springtide.provider.api import build as build_provider
+from springtide.provider.memory import MemoryProvider
+from springtide.provider.spec import FunctionSpec
+from springtide.runtime.basic_auth import Credentials
+from springtide.runtime.clock import SystemClock
+from springtide.runtime.service import Service
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
+from springtide.wire.endpoint_stream import Endpoint
 
 CREDENTIALS = Credentials("admin", "s3cret")
 DEADLINE_S = 20.0

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from suite import browser
-from suite.tools import Missing
+from springtide.cli import browser
+from springtide.cli.tools import Missing
 
 SYSTEM = "/usr/bin:/bin"
 FETCHED = "chromium-headless-shell+fonts-inter+fonts-jetbrains-mono"

@@ -7,7 +7,7 @@ import asyncio
 import httpx
 import pytest
 
-from scaler.core.vocabulary import FunctionRef
+from springtide.scaler.core.vocabulary import FunctionRef
 from tests.console.served import world
 
 KEY = "greet.openfaas-fn"

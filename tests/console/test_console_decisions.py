@@ -6,8 +6,8 @@ import asyncio
 import json
 from collections.abc import Callable
 
-from console.decisions import MOST_PER_FUNCTION, Decisions
-from console.gateway_api import GatewayApi
+from springtide.console.decisions import MAX_PER_FUNCTION, Decisions
+from springtide.console.gateway_api import GatewayApi
 
 
 class Stream:
@@ -67,13 +67,13 @@ def test_decision_told_again_after_a_break_is_kept_once() -> None:
 
 
 def test_function_that_flaps_does_not_push_out_the_reasons_of_others() -> None:
-    flapping = [told(float(at)) for at in range(1000, 1000 + 3 * MOST_PER_FUNCTION)]
+    flapping = [told(float(at)) for at in range(1000, 1000 + 3 * MAX_PER_FUNCTION)]
     stream = Stream([told(1.0, function="calm.ns"), *flapping])
 
     decisions = followed(stream, lambda now: now.number >= 1 + len(flapping))
 
     assert len(decisions.of("calm.ns")) == 1
-    assert len(decisions.of("f.ns")) == MOST_PER_FUNCTION
+    assert len(decisions.of("f.ns")) == MAX_PER_FUNCTION
 
 
 def test_what_is_no_decision_is_passed_over() -> None:

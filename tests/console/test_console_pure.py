@@ -7,18 +7,18 @@ from typing import cast
 
 import pytest
 
-from console import deployments, words
-from console.decisions import Told
-from console.functions import State, from_json, state_of
-from console.gateway_api import GatewayApi
-from console.history import History
-from console.invocation import cold_parts
-from console.watch import Watch
-from runtime.errors import BadInput, Unavailable
-from runtime.virtual_time import EPOCH, VirtualTimeLoop
-from runtime.virtual_time import run as run_virtual
-from scaler.core.vocabulary import Reason, Writer
-from scaler.measures import Measures
+from springtide.console import deployments, words
+from springtide.console.decisions import Told
+from springtide.console.functions import State, from_json, state_of
+from springtide.console.gateway_api import GatewayApi
+from springtide.console.history import History
+from springtide.console.invocation import cold_parts
+from springtide.console.watch import Watch
+from springtide.runtime.errors import BadInput, Unavailable
+from springtide.runtime.virtual_time import EPOCH, VirtualTimeLoop
+from springtide.runtime.virtual_time import run as run_virtual
+from springtide.scaler.core.vocabulary import Reason, Writer
+from springtide.wire.measures import Measures
 
 
 def told(reason: str = "wake", writer: str = "wake", **inputs: float) -> Told:

@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from console import streams
-from console.feed import Feed
-from console.gateway_api import GatewayApi, why
-from scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
-from scaler.provider_client import ProviderClient
+from springtide.console import streams
+from springtide.console.feed import Feed
+from springtide.console.gateway_api import GatewayApi, why
+from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
+from springtide.wire.provider_client import ProviderClient
 from tests.console.served import CREDENTIALS, World, world
 
 PAGES = ("/ui/", "/ui/deploy", "/ui/system", "/ui/functions/greet.openfaas-fn")

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from dashboards.annotations import (
+from springtide.cli.tools import Tools
+from springtide.dashboards.annotations import (
     FELL_ASLEEP,
     NOT_COUNTED,
     PEOPLE_ALERT_FIRES,
@@ -20,7 +21,6 @@ from dashboards.annotations import (
     WOKE,
     Annotation,
 )
-from suite.tools import Tools
 from tests.fakes.grafana import substituted
 
 WEB = "web.openfaas-fn"

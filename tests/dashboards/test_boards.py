@@ -16,18 +16,18 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-import dashboards.__main__
-from dashboards.boards import BOARDS
-from dashboards.committed import committed
-from rules.alerts import CALLS_STARTED
-from rules.function_alerts import DIRECTION
-from rules.promql import TARGET_LABELS, known_series, names_in, problems
-from rules.timing import DEFAULT
-from scaler.core import catalogue
-from suite.tools import Tools
+from springtide.cli.tools import Tools
+from springtide.dashboards import __main__ as dashboards_command
+from springtide.dashboards.boards import BOARDS
+from springtide.dashboards.committed import committed
+from springtide.rules.alerts import CALLS_STARTED
+from springtide.rules.function_alerts import DIRECTION
+from springtide.rules.promql import TARGET_LABELS, known_series, names_in, problems
+from springtide.rules.timing import DEFAULT
+from springtide.scaler.core import catalogue
 from tests.fakes.grafana import Query, queries_of, substituted, variables_of
 
-FOLDER = Path(dashboards.__main__.__file__).parent
+FOLDER = Path(dashboards_command.__file__).parent
 DATA_SOURCES = FOLDER / "provisioning/datasources/springtide.yaml"
 DOCUMENTS = [json.loads(text) for text in committed().values()]
 ALERT_LABELS = frozenset({"alertname", "alertstate", "function_name", "service", "severity"})
@@ -76,7 +76,7 @@ boards = pytest.mark.parametrize("document", [pytest.param(one, id=one["uid"]) f
 
 
 def test_committed_dashboards_are_what_the_source_gives() -> None:
-    result = CliRunner().invoke(dashboards.__main__.main, ["--check"])
+    result = CliRunner().invoke(dashboards_command.main, ["--check"])
 
     assert result.output == ""
     assert result.exit_code == 0

@@ -15,11 +15,11 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry, Histogram, start_http_server
 
-from dashboards.committed import committed
-from rules import prometheus_arguments
-from rules.promql import names_in
-from scaler.core import catalogue
-from scaler.core.catalogue import Metric
+from springtide.dashboards.committed import committed
+from springtide.rules import prometheus_arguments
+from springtide.rules.promql import names_in
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.catalogue import Metric
 from tests.fakes.grafana import Grafana, Query, queries_of, substituted
 
 DEADLINE_S = 30.0

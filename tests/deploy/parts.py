@@ -106,7 +106,11 @@ def running(
     log = folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "suite", *container["args"]], cwd=ROOT, env=given, stdout=output, stderr=output
+            [sys.executable, "-m", "springtide.cli", *container["args"]],
+            cwd=ROOT,
+            env=given,
+            stdout=output,
+            stderr=output,
         )
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", auth=CREDENTIALS, timeout=30, trust_env=False) as http:

@@ -15,8 +15,8 @@ import yaml
 from deploy.permissions import PARTS as WITH_PERMISSIONS
 from deploy.rendering import CHART, Object, objects, render
 from deploy.values import PARTS, chart_values, settings_of
-from runtime.settings import SettingsError, declared
-from suite.parts.settings_flags import Section
+from springtide.cli.parts.settings_flags import Section
+from springtide.runtime.settings import SettingsError, declared
 from tests.deploy.installations import INSTALLATIONS, containers, environment, named, of_kind, rendered, workloads
 
 helm_python = pytest.importorskip("helm_python", reason="helm-python-sdk: there is none for this machine")

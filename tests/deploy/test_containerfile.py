@@ -31,9 +31,8 @@ def _last_stage() -> list[tuple[str, str]]:
 
 
 def _packages() -> set[str]:
-    """What the project's distribution is made of."""
-    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
-    return {name.rstrip("*") for name in listed}
+    """The folder of links that make one package of the others, and what it links to."""
+    return {"src", *(link.name for link in (ROOT / "src" / "springtide").iterdir() if link.is_symlink())}
 
 
 def test_every_package_is_copied_and_nothing_else_of_the_sources() -> None:
@@ -93,7 +92,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The distribution alone, built from what the container file copies, in a folder of its own."""
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
     for name in _packages():
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
@@ -107,7 +106,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("part", PARTS)
 def test_parts_start_from_what_is_installed(installed: Path, part: str) -> None:
     """Without the sources, a home or anything else that an image does not have."""
-    program = f"import sys; sys.path.insert(0, {str(installed)!r}); from suite.__main__ import main; main()"
+    program = f"import sys; sys.path.insert(0, {str(installed)!r}); from springtide.cli.__main__ import main; main()"
     done = subprocess.run(
         [sys.executable, "-P", "-c", program, part, "--help"],
         cwd="/",
@@ -126,9 +125,12 @@ def test_files_that_are_no_modules_are_installed_too(installed: Path) -> None:
     """Pages, samples, rules: all that git has below the packages."""
     suffixes = {".html", ".css", ".js", ".svg", ".json", ".yml", ".yaml", ".typed"}
     there = {
-        path.relative_to(ROOT) for name in _packages() for path in (ROOT / name).rglob("*") if path.suffix in suffixes
+        path.relative_to(ROOT)
+        for name in _packages() - {"src"}
+        for path in (ROOT / name).rglob("*")
+        if path.suffix in suffixes
     }
-    lacking = {path for path in there if not (installed / path).is_file()}
+    lacking = {path for path in there if not (installed / "springtide" / path).is_file()}
 
     assert len(there) > 20
     # Promtool's cases are tests.

@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 from deploy.rendering import CHART, MANIFESTS, Object
-from runtime.kubernetes.api import connected
-from runtime.kubernetes.resources import Resource
-from runtime.kubernetes.settings import KubernetesSettings
+from springtide.runtime.kubernetes.api import connected
+from springtide.runtime.kubernetes.resources import Resource
+from springtide.runtime.kubernetes.settings import KubernetesSettings
 from tests.deploy.installations import INSTALLATIONS, rendered
 from tests.kubernetes.emulator import EmulatorSettings, Image, ThreadedEmulator, running_in_thread
 
@@ -205,7 +205,7 @@ def _plural(manifest: Object) -> str:
 
 def _springtide(*arguments: str, kubeconfig: Path) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "suite", *arguments],
+        [sys.executable, "-m", "springtide.cli", *arguments],
         cwd=ROOT,
         env={"KUBECONFIG": str(kubeconfig)},
         capture_output=True,

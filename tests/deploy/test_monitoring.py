@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from deploy.configuration import DASHBOARDS
-from rules.kubernetes import kubernetes_configuration
-from suite.tools import Tools
+from springtide.cli.tools import Tools
+from springtide.rules.kubernetes import kubernetes_configuration
 from tests.deploy.installations import INSTALLATIONS, named, of_kind, workloads
 
 RULES = sorted(name for name in kubernetes_configuration() if name.endswith(".rules.yml"))

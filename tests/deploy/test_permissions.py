@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from deploy.permissions import PARTS
-from provider.kubernetes.manifests.kinds import FUNCTIONS
-from runtime.kubernetes.api import connected
-from runtime.kubernetes.settings import KubernetesSettings
+from springtide.provider.kubernetes.manifests.kinds import FUNCTIONS
+from springtide.runtime.kubernetes.api import connected
+from springtide.runtime.kubernetes.settings import KubernetesSettings
 from tests.deploy.installations import INSTALLATIONS, of_kind, rendered
 from tests.deploy.parts import Permission, Running, granted, refused, running, used
 from tests.kubernetes.emulator import EmulatorSettings, Image, ThreadedEmulator, running_in_thread

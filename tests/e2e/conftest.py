@@ -18,8 +18,8 @@ from typing import Any
 import httpx
 import pytest
 
-from runtime.basic_auth import Credentials
-from suite.tools import Tools
+from springtide.cli.tools import Tools
+from springtide.runtime.basic_auth import Credentials
 
 ROOT = Path(__file__).parents[2]
 START_S = 60.0
@@ -55,7 +55,7 @@ class Running:
 
     def springtide(self, *words: str, timeout_s: float = 120.0) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "suite", *words],
+            [sys.executable, "-m", "springtide.cli", *words],
             cwd=ROOT,
             env=dict(os.environ, SPRINGTIDE_STATE_DIR=str(self.state)),
             capture_output=True,
@@ -119,7 +119,7 @@ def eventually(condition: Callable[[], bool], what: str, timeout_s: float = 30.0
 
 @contextmanager
 def running(state: Path, *options: str, **environment: str) -> Iterator[Running]:
-    command = [sys.executable, "-m", "suite", "up", "--state-dir", str(state), "--gateway-port", "0",
+    command = [sys.executable, "-m", "springtide.cli", "up", "--state-dir", str(state), "--gateway-port", "0",
                "--metrics-port", "0", *options]  # fmt: skip
     log = (state.parent / f"{state.name}.log").open("ab")
     process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT | environment, stdout=log, stderr=log)

@@ -18,10 +18,10 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from dashboards.committed import committed
-from scaler.core import catalogue
-from scaler.core.catalogue import Kind, Metric, Part
-from scaler.core.vocabulary import Writer
+from springtide.dashboards.committed import committed
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.catalogue import Kind, Metric, Part
+from springtide.scaler.core.vocabulary import Writer
 from tests.fakes.grafana import Grafana, queries_of, variables_of
 
 RIGHTLY_EMPTY: Mapping[tuple[str, str, str], str] = {

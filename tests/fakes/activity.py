@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from scaler.core.idle import Activity
-from scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
+from springtide.scaler.core.idle import Activity
+from springtide.scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
 
 Script = Callable[[FunctionRef, Instant], Activity]
 

@@ -6,11 +6,11 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 
-from provider.memory.provider import MemoryProvider
-from provider.ports import Namespace
-from provider.spec import FunctionSpec
-from scaler.core.ports import Clock
-from scaler.core.vocabulary import Decision, Function, FunctionRef, Reason, Scale
+from springtide.provider.memory.provider import MemoryProvider
+from springtide.provider.ports import Namespace
+from springtide.provider.spec import FunctionSpec
+from springtide.scaler.core.ports import Clock
+from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Reason, Scale
 
 Hook = Callable[[], Awaitable[None]]
 

@@ -8,8 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime.asgi_server import AsgiServer
-from runtime.basic_auth import App, Credentials, Receive, RequireBasicAuth, Scope, Send
+from springtide.runtime.asgi_server import AsgiServer
+from springtide.runtime.basic_auth import App, Credentials, Receive, RequireBasicAuth, Scope, Send
 
 NAMESPACE = "openfaas-fn"
 

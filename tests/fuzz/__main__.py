@@ -17,7 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 TARGETS = ("requests", "responses")
-MOST_INPUT_BYTES = 3000
+MAX_INPUT_BYTES = 3000
 HANGS_S = 20
 
 
@@ -39,7 +39,7 @@ def main() -> int:
         given.target,
         [
             f"-max_total_time={given.minutes * 60:.0f}",
-            f"-max_len={MOST_INPUT_BYTES}",
+            f"-max_len={MAX_INPUT_BYTES}",
             f"-timeout={HANGS_S}",
             f"-dict={HERE / 'http.dict'}",
             f"-artifact_prefix={given.work}/{given.target}-",
@@ -66,7 +66,7 @@ def _minimise(target: str, found: Path) -> int:
     with tempfile.TemporaryDirectory() as name:
         least = Path(name)
         # Without counters: what is reached matters to a test, not how often.
-        options = ["-merge=1", "-use_counters=0", f"-max_len={MOST_INPUT_BYTES}"]
+        options = ["-merge=1", "-use_counters=0", f"-max_len={MAX_INPUT_BYTES}"]
         command = [sys.executable, "-m", "tests.fuzz", target, "--", *options]
         status = subprocess.run([*command, *map(str, (least, corpus, found))], check=False).returncode
         if status == 0:

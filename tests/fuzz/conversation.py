@@ -14,22 +14,22 @@ from typing import Any
 
 import h11
 
-from gateway.caller import Caller
-from gateway.http1.request import RequestHead
-from gateway.plane import Plane, PlaneDeps
-from gateway.settings import GatewaySettings
-from scaler.core.vocabulary import FunctionRef
-from scaler.endpoint_stream import Endpoint, FunctionEndpoints, Snapshot
+from springtide.gateway.caller import Caller
+from springtide.gateway.http1.request import RequestHead
+from springtide.gateway.plane import Plane, PlaneDeps
+from springtide.gateway.settings import GatewaySettings
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import Endpoint, FunctionEndpoints, Snapshot
 from tests.fuzz.in_memory import Loop, Transport
 from tests.gateway.harness import Decisions, Target
 
-MOST_BYTES = 1 << 20
+MAX_BYTES = 1 << 20
 """What h11 may keep: it must not give up before the gateway does."""
 
 LONGER_THAN_ANY_TIMEOUT_S = 5000.0
-MOST_STEPS = 15
+MAX_STEPS = 15
 CALLER_STALLS, REPLICAS_STALL, TIME_PASSES = 0, 1, 2
-FIRST_SIZE = 3
+MIN_SIZE = 3
 PROBE = b"GET /function/echo HTTP/1.1\r\nHost: a\r\nX-Probe: 1\r\nConnection: close\r\n\r\n"
 PROBE_S = 3.0
 """Longer than a replica that refused a connection is left alone."""
@@ -52,19 +52,19 @@ class Input:
 
     @classmethod
     def of(cls, raw: bytes) -> Input:
-        count = raw[1] % (MOST_STEPS + 1) if len(raw) > 1 else 0
+        count = raw[1] % (MAX_STEPS + 1) if len(raw) > 1 else 0
         return cls(raw[0] if raw else 0, raw[2 : 2 + count], raw[2 + count :])
 
     def actions(self) -> Iterator[int | bytes]:
         """Pieces of the data, and the numbers of the steps that are none."""
         at = 0
-        steps = self.steps if any(step >= FIRST_SIZE for step in self.steps) else self.steps + b"\xff"
+        steps = self.steps if any(step >= MIN_SIZE for step in self.steps) else self.steps + b"\xff"
         while at < len(self.data):
             for step in steps:
-                if step < FIRST_SIZE:
+                if step < MIN_SIZE:
                     yield step
                     continue
-                size = step - FIRST_SIZE + 1 if step < LARGE else (step - LARGE + 1) * 100
+                size = step - MIN_SIZE + 1 if step < LARGE else (step - LARGE + 1) * 100
                 yield self.data[at : at + size]
                 at += size
 
@@ -216,7 +216,7 @@ class Answer:
 def read_answer(data: bytes, head: RequestHead | None = None, *, ended: bool) -> Answer | None:
     """The first answer in ``data`` and what follows it; None when it is cut short, unless ``ended``."""
     method = head.method if head is not None else b"GET"
-    client = h11.Connection(h11.CLIENT, max_incomplete_event_size=MOST_BYTES)
+    client = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_BYTES)
     upgrade = [("Connection", "Upgrade"), ("Upgrade", "x")] if head is not None and head.upgrade else []
     client.send(h11.Request(method=method, target="/", headers=[("Host", "x"), *upgrade]))
     client.send(h11.EndOfMessage())

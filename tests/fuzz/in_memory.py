@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from gateway.caller import Caller
-from runtime.virtual_time import VirtualTimeLoop
+from springtide.gateway.caller import Caller
+from springtide.runtime.virtual_time import VirtualTimeLoop
 
 HIGH_WATER_BYTES, LOW_WATER_BYTES = 256, 64
 """Little, so that small inputs fill it."""

@@ -6,7 +6,7 @@ import h11
 
 from tests.fuzz.conversation import (
     CALLER_STALLS,
-    MOST_BYTES,
+    MAX_BYTES,
     REPLICAS_STALL,
     TIME_PASSES,
     Conversation,
@@ -188,4 +188,4 @@ def told(request: h11.Request, body: bytes) -> bytes:
 
 
 def _server() -> h11.Connection:
-    return h11.Connection(h11.SERVER, max_incomplete_event_size=MOST_BYTES)
+    return h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_BYTES)

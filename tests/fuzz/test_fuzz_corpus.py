@@ -10,7 +10,7 @@ from pathlib import Path
 import h11
 import pytest
 
-from gateway.http1.request import parse_request
+from springtide.gateway.http1.request import parse_request
 from tests.fuzz import requests, responses
 from tests.fuzz.conversation import SETTINGS, Conversation, Input, play, read_answer
 from tests.fuzz.in_memory import Loop, Transport

@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 import h11
 import uvloop
 
-from gateway.call_record import Observer
-from gateway.caller import Caller
-from gateway.plane import Plane, PlaneDeps
-from gateway.settings import GatewaySettings
-from runtime.clock import SystemClock
-from runtime.errors import Conflict, NotFound, SpringtideError
-from scaler.core.vocabulary import Decision, Function, FunctionRef, Scale
-from scaler.endpoint_stream import Changed, Endpoint, FunctionEndpoints, Removed, Snapshot
+from springtide.gateway.call_record import Observer
+from springtide.gateway.caller import Caller
+from springtide.gateway.plane import Plane, PlaneDeps
+from springtide.gateway.settings import GatewaySettings
+from springtide.runtime.clock import SystemClock
+from springtide.runtime.errors import Conflict, NotFound, SpringtideError
+from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Scale
+from springtide.wire.endpoint_stream import Changed, Endpoint, FunctionEndpoints, Removed, Snapshot
 
 T = TypeVar("T")
 

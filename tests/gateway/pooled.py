@@ -17,15 +17,15 @@ import httpx
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.settings import GatewaySettings
-from gateway.workers.pool import PoolDeps, WorkerPool, build
-from provider.api import ProviderApi, ProviderApiDeps, ProviderApiSettings
-from provider.api import build as build_provider
-from provider.memory import MemoryProvider
-from provider.spec import FunctionSpec
-from runtime.basic_auth import Credentials
-from scaler.core.vocabulary import FunctionRef
-from scaler.endpoint_stream import Endpoint
+from springtide.gateway.settings import GatewaySettings
+from springtide.gateway.workers.pool import PoolDeps, WorkerPool, build
+from springtide.provider.api import ProviderApi, ProviderApiDeps, ProviderApiSettings
+from springtide.provider.api import build as build_provider
+from springtide.provider.memory import MemoryProvider
+from springtide.provider.spec import FunctionSpec
+from springtide.runtime.basic_auth import Credentials
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import Endpoint
 from tests.gateway.harness import Conversation, Handler, Replica, client, post, response, until
 
 CREDENTIALS = Credentials("admin", "secret")

@@ -4,8 +4,8 @@ import asyncio
 
 import structlog
 
-from gateway.access_log import AccessLines
-from gateway.call_record import Observer
+from springtide.gateway.access_log import AccessLines
+from springtide.gateway.call_record import Observer
 from tests.gateway.harness import data_plane, echo, replica, run
 
 

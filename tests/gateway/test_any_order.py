@@ -13,13 +13,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from gateway.caller import Caller
-from gateway.plane import Plane, PlaneDeps
-from gateway.settings import GatewaySettings
-from runtime.errors import Unavailable
-from runtime.virtual_time import VirtualTimeLoop
-from scaler.core.vocabulary import FunctionRef
-from scaler.endpoint_stream import Changed, Endpoint, FunctionEndpoints, Removed, Snapshot
+from springtide.gateway.caller import Caller
+from springtide.gateway.plane import Plane, PlaneDeps
+from springtide.gateway.settings import GatewaySettings
+from springtide.runtime.errors import Unavailable
+from springtide.runtime.virtual_time import VirtualTimeLoop
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import Changed, Endpoint, FunctionEndpoints, Removed, Snapshot
 from tests.gateway.harness import Decisions, Target, no_system
 from tests.gateway.malformed import CORPUS
 

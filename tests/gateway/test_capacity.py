@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from gateway.resend import MOST_REFUSALS
-from scaler.endpoint_stream import Changed, Endpoint, FunctionEndpoints
+from springtide.gateway.resend import MAX_REFUSALS
+from springtide.wire.endpoint_stream import Changed, Endpoint, FunctionEndpoints
 from tests.gateway.harness import (
     Conversation,
     DataPlane,
@@ -291,7 +291,7 @@ def test_replica_that_stays_full_has_the_last_word() -> None:
 
             assert await call(gateway) == 429
 
-            assert len(server.received) == 1 + MOST_REFUSALS
+            assert len(server.received) == 1 + MAX_REFUSALS
 
     run(scenario())
 

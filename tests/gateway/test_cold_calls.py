@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import structlog
 
-from runtime.errors import Conflict, NotFound, Unavailable
-from scaler.core.vocabulary import Reason, Scale, Writer
+from springtide.runtime.errors import Conflict, NotFound, Unavailable
+from springtide.scaler.core.vocabulary import Reason, Scale, Writer
 from tests.gateway.harness import Conversation, data_plane, echo, get, post, ref, replica, response, run
 
 ZERO = {"com.openfaas.scale.zero": "true"}

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.deadlines import DeadlineQueue
-from runtime import virtual_time
-from runtime.virtual_time import VirtualTimeLoop
+from springtide.gateway.deadlines import DeadlineQueue
+from springtide.runtime import virtual_time
+from springtide.runtime.virtual_time import VirtualTimeLoop
 
 
 def test_items_expire_each_at_its_own_time() -> None:

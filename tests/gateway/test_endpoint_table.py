@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.endpoint_table import EndpointTable
-from gateway.replica import Replica
-from gateway.route import Route
-from runtime import virtual_time
-from runtime.errors import Unavailable
-from runtime.virtual_time import VirtualTimeLoop
-from scaler.core.vocabulary import FunctionRef
-from scaler.endpoint_stream import Changed, Endpoint, Event, FunctionEndpoints, Heartbeat, Removed, Snapshot
+from springtide.gateway.endpoint_table import EndpointTable
+from springtide.gateway.replica import Replica
+from springtide.gateway.route import Route
+from springtide.runtime import virtual_time
+from springtide.runtime.errors import Unavailable
+from springtide.runtime.virtual_time import VirtualTimeLoop
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import Changed, Endpoint, Event, FunctionEndpoints, Heartbeat, Removed, Snapshot
 
 
 class Listener:

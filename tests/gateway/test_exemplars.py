@@ -10,10 +10,10 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from gateway.call_record import Observer
-from gateway.metrics import GatewayCollector
-from gateway.tracing import SpanTracer
-from scaler.core import catalogue
+from springtide.gateway.call_record import Observer
+from springtide.gateway.metrics import GatewayCollector
+from springtide.gateway.tracing import SpanTracer
+from springtide.scaler.core import catalogue
 from tests.gateway.collector import collector
 from tests.gateway.harness import DataPlane, data_plane, echo, replica, run, until
 

@@ -14,10 +14,10 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from gateway.service import Gateway, GatewayDeps, build
-from gateway.settings import GatewaySettings
-from runtime.basic_auth import Credentials
-from runtime.clock import SystemClock
+from springtide.gateway.service import Gateway, GatewayDeps, build
+from springtide.gateway.settings import GatewaySettings
+from springtide.runtime.basic_auth import Credentials
+from springtide.runtime.clock import SystemClock
 from tests.fakes.foreign_provider import FakeFunction, ForeignProvider
 from tests.gateway.harness import Answer, client, get, post, run, until
 

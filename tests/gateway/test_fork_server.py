@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.settings import GatewaySettings
-from gateway.workers import fork_server
-from gateway.workers.fork_server import ForkServer
-from gateway.workers.launch import Launch
-from runtime.errors import Unavailable
+from springtide.gateway.settings import GatewaySettings
+from springtide.gateway.workers import fork_server
+from springtide.gateway.workers.fork_server import ForkServer
+from springtide.gateway.workers.launch import Launch
+from springtide.runtime.errors import Unavailable
 
 LAUNCH = Launch(1, GatewaySettings(), None)
 NO_FORK = "import errno, os\n\ndef fork():\n    raise OSError(errno.EAGAIN, 'full')\n\nreal, os.fork = os.fork, fork\n"

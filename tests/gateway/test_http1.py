@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.http1 import request, response
-from gateway.http1.body import BodyUntilClose, ChunkedBody, LengthBody, body_of, chunk, last_chunk
-from gateway.http1.fields import CHUNKED, UNTIL_CLOSE, Malformed
-from gateway.http1.request import RequestHead, check_incomplete, parse_request
-from gateway.http1.response import ResponseHead, has_no_body, parse_response
+from springtide.gateway.http1 import request, response
+from springtide.gateway.http1.body import BodyUntilClose, ChunkedBody, LengthBody, body_of, chunk, last_chunk
+from springtide.gateway.http1.fields import CHUNKED, UNTIL_CLOSE, Malformed
+from springtide.gateway.http1.request import RequestHead, check_incomplete, parse_request
+from springtide.gateway.http1.response import ResponseHead, has_no_body, parse_response
 
 TOKEN = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 VISIBLE = "".join(map(chr, range(0x21, 0x7F)))

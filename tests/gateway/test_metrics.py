@@ -8,10 +8,10 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.call_metrics import CallMetrics, Histogram
-from gateway.metrics import GatewayCollector
-from scaler.core import catalogue
-from scaler.core.catalogue import Part
+from springtide.gateway.call_metrics import CallMetrics, Histogram
+from springtide.gateway.metrics import GatewayCollector
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.catalogue import Part
 from tests.gateway.harness import DataPlane, answering, data_plane, echo, get, replica, response, run
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]

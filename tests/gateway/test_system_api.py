@@ -14,16 +14,16 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from gateway.route import Route
-from gateway.service import Gateway, GatewayDeps, build
-from gateway.settings import GatewaySettings
-from provider.api import ProviderApi, ProviderApiDeps, ProviderApiSettings
-from provider.api import build as build_provider
-from provider.memory import MemoryProvider
-from runtime.basic_auth import Credentials
-from runtime.clock import SystemClock
-from scaler.core.vocabulary import FunctionRef
-from scaler.endpoint_stream import Endpoint
+from springtide.gateway.route import Route
+from springtide.gateway.service import Gateway, GatewayDeps, build
+from springtide.gateway.settings import GatewaySettings
+from springtide.provider.api import ProviderApi, ProviderApiDeps, ProviderApiSettings
+from springtide.provider.api import build as build_provider
+from springtide.provider.memory import MemoryProvider
+from springtide.runtime.basic_auth import Credentials
+from springtide.runtime.clock import SystemClock
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import Endpoint
 from tests.fakes.http import HttpServer
 from tests.gateway.harness import Replica, client, echo, post, run, until
 

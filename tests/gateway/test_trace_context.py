@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.trace_context import LINE_BEGINS, Parent, parse, replaced, written
+from springtide.gateway.trace_context import LINE_BEGINS, Parent, parse, replaced, written
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PARENT = Parent(int(TRACE, 16), int(SPAN, 16), 1)

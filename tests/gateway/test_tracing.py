@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import structlog
 
-from gateway.call_record import Observer
-from gateway.tracing import SpanTracer
+from springtide.gateway.call_record import Observer
+from springtide.gateway.tracing import SpanTracer
 from tests.gateway.collector import ERROR, Collector, Got, collector
 from tests.gateway.harness import (
     Conversation,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.waiting_room import Bounds, WaitingRoom
+from springtide.gateway.waiting_room import Bounds, WaitingRoom
 
 WIDE = Bounds(per_function=1000, total=1000, total_bytes=10**9)
 

@@ -12,12 +12,12 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 import pytest
 
-from gateway.settings import GatewaySettings
-from gateway.workers.fork_server import Process
-from gateway.workers.launch import Launch
-from gateway.workers.member import Member
-from gateway.workers.messages import Channel
-from scaler.core.vocabulary import FunctionRef
+from springtide.gateway.settings import GatewaySettings
+from springtide.gateway.workers.fork_server import Process
+from springtide.gateway.workers.launch import Launch
+from springtide.gateway.workers.member import Member
+from springtide.gateway.workers.messages import Channel
+from springtide.scaler.core.vocabulary import FunctionRef
 
 
 class Master:

@@ -14,13 +14,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.settings import GatewaySettings
-from gateway.workers import fork_server
-from gateway.workers.pool import PoolDeps, build
-from runtime.basic_auth import Credentials
-from runtime.errors import Unavailable
-from scaler.core import catalogue
-from scaler.core.catalogue import Part
+from springtide.gateway.settings import GatewaySettings
+from springtide.gateway.workers import fork_server
+from springtide.gateway.workers.pool import PoolDeps, build
+from springtide.runtime.basic_auth import Credentials
+from springtide.runtime.errors import Unavailable
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.catalogue import Part
 from tests.gateway.harness import Client, Conversation, client, get, response, run, until
 from tests.gateway.pooled import ECHO, Pooled, gone, left, load, more, pooled, stopped
 

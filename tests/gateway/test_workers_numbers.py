@@ -12,24 +12,24 @@ from typing import Any, cast
 import pytest
 from prometheus_client import CollectorRegistry
 
-from gateway.call_metrics import CallMetrics, Exemplar, Histogram
-from gateway.route import Route
-from gateway.settings import GatewaySettings
-from gateway.workers import processors
-from gateway.workers.launch import Launch, share
-from gateway.workers.member import Member
-from gateway.workers.messages import Kind, Message, Row
-from gateway.workers.reporter import Reporter
-from gateway.workers.slot import Slot
-from gateway.workers.totals import Merged, Told, Totals
-from runtime.basic_auth import Credentials
-from runtime.virtual_time import VirtualTimeLoop
-from runtime.virtual_time import run as run_virtual
-from scaler import vitals
-from scaler.core import catalogue
-from scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
-from scaler.endpoint_stream import FunctionEndpoints
-from scaler.instruments import DecisionCounter
+from springtide.gateway.call_metrics import CallMetrics, Exemplar, Histogram
+from springtide.gateway.route import Route
+from springtide.gateway.settings import GatewaySettings
+from springtide.gateway.workers import processors
+from springtide.gateway.workers.launch import Launch, share
+from springtide.gateway.workers.member import Member
+from springtide.gateway.workers.messages import Kind, Message, Row
+from springtide.gateway.workers.reporter import Reporter
+from springtide.gateway.workers.slot import Slot
+from springtide.gateway.workers.totals import Merged, Told, Totals
+from springtide.runtime.basic_auth import Credentials
+from springtide.runtime.virtual_time import VirtualTimeLoop
+from springtide.runtime.virtual_time import run as run_virtual
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
+from springtide.wire import vitals
+from springtide.wire.endpoint_stream import FunctionEndpoints
+from springtide.wire.instruments import DecisionCounter
 from tests.gateway.harness import data_plane, replica, run
 
 ECHO = FunctionRef("openfaas-fn", "echo")

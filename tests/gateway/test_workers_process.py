@@ -19,13 +19,13 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway import open_files
-from provider.api import ProviderApiDeps, ProviderApiSettings
-from provider.api import build as build_provider
-from provider.memory import MemoryProvider
-from provider.spec import FunctionSpec
-from scaler.core.vocabulary import FunctionRef
-from scaler.endpoint_stream import Endpoint
+from springtide.gateway import open_files
+from springtide.provider.api import ProviderApiDeps, ProviderApiSettings
+from springtide.provider.api import build as build_provider
+from springtide.provider.memory import MemoryProvider
+from springtide.provider.spec import FunctionSpec
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import Endpoint
 from tests.gateway.harness import Conversation, Replica, client, get, response, run, until
 from tests.gateway.pooled import ECHO, gone
 

@@ -10,17 +10,17 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from idler.service import IdlerDeps, build
-from idler.settings import IdlerSettings
-from runtime import settings as declared_settings
-from runtime.asgi_server import bind
-from runtime.background import ServedLoop
-from runtime.clock import SystemClock
-from runtime.errors import Unavailable
-from runtime.settings import SettingsError, read
-from scaler.core.idle import IdleLimits
-from scaler.core.vocabulary import FunctionRef, Reason
-from scaler.sources.gateway import GatewayActivity
+from springtide.idler.service import IdlerDeps, build
+from springtide.idler.settings import IdlerSettings
+from springtide.runtime import settings as declared_settings
+from springtide.runtime.asgi_server import bind
+from springtide.runtime.background import ServedLoop
+from springtide.runtime.clock import SystemClock
+from springtide.runtime.errors import Unavailable
+from springtide.runtime.settings import SettingsError, read
+from springtide.scaler.core.idle import IdleLimits
+from springtide.scaler.core.vocabulary import FunctionRef, Reason
+from springtide.scaler.sources.gateway import GatewayActivity
 from tests.fakes.activity import ScriptedActivity, silent_since
 from tests.fakes.cluster import Cluster, Decisions
 from tests.fakes.gateway import FakeGateway, lines

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import pytest
 from prometheus_client import CollectorRegistry
 
-from idler.settings import IdlerSettings
-from idler.sweep import Idler, IdlerDeps
-from runtime.virtual_time import EPOCH, VirtualTimeLoop, run
-from scaler.core.idle import Activity
-from scaler.core.vocabulary import FunctionRef, Instant
+from springtide.idler.settings import IdlerSettings
+from springtide.idler.sweep import Idler, IdlerDeps
+from springtide.runtime.virtual_time import EPOCH, VirtualTimeLoop, run
+from springtide.scaler.core.idle import Activity
+from springtide.scaler.core.vocabulary import FunctionRef, Instant
 from tests.fakes.activity import Script, ScriptedActivity, silent_since, unknown
 from tests.fakes.cluster import Cluster, Decisions
 

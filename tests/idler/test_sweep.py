@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from idler.settings import IdlerSettings
-from idler.sweep import Idler, IdlerDeps, pause_s
-from runtime.errors import Conflict, NotFound, Unavailable
-from runtime.virtual_time import EPOCH, VirtualTimeLoop, run
-from scaler.core.idle import Activity
-from scaler.core.ports import ActivitySource
-from scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
+from springtide.idler.settings import IdlerSettings
+from springtide.idler.sweep import Idler, IdlerDeps, pause_s
+from springtide.runtime.errors import Conflict, NotFound, Unavailable
+from springtide.runtime.virtual_time import EPOCH, VirtualTimeLoop, run
+from springtide.scaler.core.idle import Activity
+from springtide.scaler.core.ports import ActivitySource
+from springtide.scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
 from tests.fakes.activity import Calls, ScriptedActivity, silent_since, unknown
 from tests.fakes.cluster import Cluster, Decisions, Hook
 

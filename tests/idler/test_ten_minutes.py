@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import pytest
 from prometheus_client import CollectorRegistry
 
-from idler.settings import IdlerSettings
-from idler.sweep import Idler, IdlerDeps
-from runtime.virtual_time import EPOCH, VirtualTimeLoop, run
-from scaler.core.idle import Activity
-from scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
-from scaler.sources.prometheus import PrometheusActivity
+from springtide.idler.settings import IdlerSettings
+from springtide.idler.sweep import Idler, IdlerDeps
+from springtide.runtime.virtual_time import EPOCH, VirtualTimeLoop, run
+from springtide.scaler.core.idle import Activity
+from springtide.scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
+from springtide.scaler.sources.prometheus import PrometheusActivity
 from tests.fakes.activity import Script, ScriptedActivity, measured_last_at, silent_since, unknown
 from tests.fakes.cluster import Cluster, Decisions
 from tests.fakes.prometheus import FakePrometheus, Series, Stored

@@ -16,16 +16,16 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from provider.api.application import Parts, application
-from provider.api.bodies import NamespaceRule
-from provider.api.info import Version
-from provider.memory.provider import MemoryProvider
-from provider.spec import FunctionSpec
-from runtime.asgi_server import AsgiServer
-from runtime.clock import SystemClock
-from scaler.core.vocabulary import Decision, FunctionRef, Scale
-from scaler.decision_log import DecisionLog
-from scaler.leadership import Terms
+from springtide.provider.api.application import Parts, application
+from springtide.provider.api.bodies import NamespaceRule
+from springtide.provider.api.info import Version
+from springtide.provider.memory.provider import MemoryProvider
+from springtide.provider.spec import FunctionSpec
+from springtide.runtime.asgi_server import AsgiServer
+from springtide.runtime.clock import SystemClock
+from springtide.scaler.core.vocabulary import Decision, FunctionRef, Scale
+from springtide.wire.decision_log import DecisionLog
+from springtide.wire.leadership import Terms
 from tests.fakes.gateway import FakeGateway, lines
 from tests.fakes.prometheus import FakePrometheus, Series, Stored
 from tests.kubernetes.emulator import Emulator
@@ -204,7 +204,7 @@ class Field:
         self.cluster.write_kubeconfig(kubeconfig)
         kubeconfig.write_text(kubeconfig.read_text().replace(self.cluster.url, api.url))
         log = self.folder / f"idler-{len(self.idlers)}.log"
-        words = f"""-m suite idler --no-basic-auth --port 0 --host 127.0.0.1
+        words = f"""-m springtide.cli idler --no-basic-auth --port 0 --host 127.0.0.1
             --provider-url {wire.url} --prometheus-url {self.prometheus.url} --gateway-metrics-urls {gateway.url}
             --sweep 100ms --settle 0s --inactivity 100ms --stale-after 1h --deadline 60s
             --leader-election --kubeconfig {kubeconfig} --lease-namespace openfaas

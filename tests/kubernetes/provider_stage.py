@@ -10,14 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from provider import kubernetes
-from provider.kubernetes import KubernetesDeps, KubernetesProvider, KubernetesProviderSettings, ManifestSettings
-from provider.spec import FunctionSpec
-from runtime.clock import SystemClock
-from runtime.kubernetes.api import KubernetesApi, connected
-from runtime.kubernetes.settings import KubernetesSettings
-from scaler.core.vocabulary import FunctionRef
-from scaler.endpoint_stream import FunctionEndpoints, Heartbeat, merge
+from springtide.provider import kubernetes
+from springtide.provider.kubernetes import (
+    KubernetesDeps,
+    KubernetesProvider,
+    KubernetesProviderSettings,
+    ManifestSettings,
+)
+from springtide.provider.spec import FunctionSpec
+from springtide.runtime.clock import SystemClock
+from springtide.runtime.kubernetes.api import KubernetesApi, connected
+from springtide.runtime.kubernetes.settings import KubernetesSettings
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import FunctionEndpoints, Heartbeat, merge
 from tests.kubernetes.emulator import Emulator, EmulatorSettings, Image
 
 T = TypeVar("T")

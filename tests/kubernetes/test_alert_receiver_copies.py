@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from suite.ports import free
+from springtide.cli.ports import free
 from tests.fakes.alertmanager import alert, body
 from tests.kubernetes.idlers import ECHO, ROOT, Field, field_of_idlers
 
@@ -20,7 +20,7 @@ LEASE = "springtide-alert-receiver"
 
 def start(field: Field, port: int) -> subprocess.Popen[bytes]:
     kubeconfig = field.cluster.write_kubeconfig(field.folder / "kubeconfig")
-    words = f"""-m suite alert-receiver --no-basic-auth --port {port} --provider-url http://127.0.0.1:{field.port}
+    words = f"""-m springtide.cli alert-receiver --no-basic-auth --port {port} --provider-url http://127.0.0.1:{field.port}
         --leader-election --kubeconfig {kubeconfig} --lease-namespace openfaas
         --lease-duration 2s --lease-renew-deadline 1200ms --lease-retry 200ms"""
     process = subprocess.Popen([sys.executable, *words.split()], cwd=ROOT, env={"PATH": os.environ["PATH"]})

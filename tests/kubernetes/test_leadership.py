@@ -8,8 +8,8 @@ import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from runtime.kubernetes.lease_record import LeaseRecord
-from scaler.core.vocabulary import Instant
+from springtide.runtime.kubernetes.lease_record import LeaseRecord
+from springtide.scaler.core.vocabulary import Instant
 from tests.fakes.gateway import lines
 from tests.kubernetes.idlers import ECHO, LEASE, Field, Idler, field_of_idlers
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from runtime.errors import AlreadyExists, BadInput, NotFound, Unavailable
-from runtime.kubernetes.resources import DEPLOYMENTS
-from scaler.core.policy import MIN
+from springtide.runtime.errors import AlreadyExists, BadInput, NotFound, Unavailable
+from springtide.runtime.kubernetes.resources import DEPLOYMENTS
+from springtide.scaler.core.policy import MIN
 from tests.kubernetes.emulator import Image
 from tests.kubernetes.provider_stage import ECHO, NAMESPACE, NOTHING, OnCluster, eventually, on_cluster, play, spec
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from provider.kubernetes.events import MOST_PER_MINUTE
-from scaler.core.policy import MIN
-from scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
+from springtide.provider.kubernetes.events import MAX_PER_MINUTE
+from springtide.scaler.core.policy import MIN
+from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
 from tests.kubernetes.provider_stage import ECHO, NAMESPACE, on_cluster, play, spec
 
 EVENTS = "events.events.k8s.io"
@@ -43,7 +43,7 @@ def test_events_of_a_function_that_flaps_are_bounded() -> None:
     async def story() -> None:
         async with on_cluster() as on:
             await on.provider.deploy(spec())
-            for _ in range(MOST_PER_MINUTE):
+            for _ in range(MAX_PER_MINUTE):
                 await on.provider.write(ECHO, 2, expect=None, decision=decision(1, 2))
                 await on.provider.write(ECHO, 1, expect=None, decision=decision(2, 1))
             await on.provider.delete(ECHO)
@@ -54,6 +54,6 @@ def test_events_of_a_function_that_flaps_are_bounded() -> None:
                 return any(event["metadata"]["name"].startswith("later") for event in ours(found))
 
             events = ours(await on.cluster.until("events", told, namespace=NAMESPACE))
-            assert sum(event["metadata"]["name"].startswith("echo") for event in events) == MOST_PER_MINUTE
+            assert sum(event["metadata"]["name"].startswith("echo") for event in events) == MAX_PER_MINUTE
 
     play(story())

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from provider.ports import LogQuery
-from provider.spec import FunctionSpec
-from scaler.core.policy import MIN
+from springtide.provider.ports import LogQuery
+from springtide.provider.spec import FunctionSpec
+from springtide.scaler.core.policy import MIN
 from tests.kubernetes.provider_stage import ECHO, on_cluster, play, spec
 
 pytestmark = pytest.mark.usefixtures("pod_network")

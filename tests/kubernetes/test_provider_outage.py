@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from runtime.errors import Conflict, SpringtideError, Unavailable
-from runtime.kubernetes.resources import DEPLOYMENTS
-from runtime.kubernetes.settings import KubernetesSettings
-from scaler.core.policy import MIN
-from scaler.core.vocabulary import Decision, Instant, Reason, Writer
+from springtide.runtime.errors import Conflict, SpringtideError, Unavailable
+from springtide.runtime.kubernetes.resources import DEPLOYMENTS
+from springtide.runtime.kubernetes.settings import KubernetesSettings
+from springtide.scaler.core.policy import MIN
+from springtide.scaler.core.vocabulary import Decision, Instant, Reason, Writer
 from tests.kubernetes.provider_stage import ECHO, NAMESPACE, eventually, on_cluster, play, spec
 
 IMPATIENT = KubernetesSettings(kube_deadline_s=0.5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from provider.kubernetes import KubernetesProviderSettings, ManifestSettings
+from springtide.provider.kubernetes import KubernetesProviderSettings, ManifestSettings
 from tests.kubernetes.provider_stage import ECHO, NAMESPACE, OnCluster, eventually, on_cluster, play, spec
 
 SLOW_PROBE = ManifestSettings(readiness_delay_s=600.0, readiness_period_s=600.0)

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from provider.kubernetes import KubernetesProviderSettings
-from runtime.errors import Conflict, Unsupported
-from runtime.kubernetes.resources import DEPLOYMENTS
-from scaler.core.vocabulary import FunctionRef
+from springtide.provider.kubernetes import KubernetesProviderSettings
+from springtide.runtime.errors import Conflict, Unsupported
+from springtide.runtime.kubernetes.resources import DEPLOYMENTS
+from springtide.scaler.core.vocabulary import FunctionRef
 from tests.kubernetes.emulator import EmulatorSettings, Failure, Image
 from tests.kubernetes.provider_stage import ECHO, NAMESPACE, OnCluster, eventually, on_cluster, play, spec
 from tests.provider.contract.acts import marked

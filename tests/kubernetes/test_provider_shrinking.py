@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from provider.kubernetes import KubernetesProviderSettings, ManifestSettings
-from provider.kubernetes.pods import DELETION_COST
-from runtime.errors import Unavailable
-from scaler.core.policy import MIN
+from springtide.provider.kubernetes import KubernetesProviderSettings, ManifestSettings
+from springtide.provider.kubernetes.pods import DELETION_COST
+from springtide.runtime.errors import Unavailable
+from springtide.scaler.core.policy import MIN
 from tests.kubernetes.provider_stage import ECHO, NAMESPACE, OnCluster, eventually, on_cluster, play, spec
 
 pytestmark = pytest.mark.usefixtures("pod_network")

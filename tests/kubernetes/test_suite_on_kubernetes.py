@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from suite.stack import PYTHON_IMAGE
+from springtide.cli.stack import PYTHON_IMAGE
 from tests.e2e.conftest import ROOT, running
 from tests.kubernetes.emulator import Image, running_in_thread
 
@@ -39,7 +39,14 @@ def test_demo_tells_the_whole_story_on_a_cluster(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["gateway.service", "idler.service", "alert_receiver.service", "suite.command_line", "suite.up"]
+    "module",
+    [
+        "springtide.gateway.service",
+        "springtide.idler.service",
+        "springtide.alert_receiver.service",
+        "springtide.cli.command_line",
+        "springtide.cli.up",
+    ],
 )
 def test_module_does_without_the_kubernetes_library(module: str) -> None:
     script = f"import sys, {module}; sys.exit('kubernetes' in sys.modules)"

@@ -7,9 +7,9 @@ from contextlib import aclosing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider.endpoint_feed import EndpointFeed
-from scaler.core.vocabulary import FunctionRef
-from scaler.endpoint_stream import Changed, Event, FunctionEndpoints, Removed, Snapshot, merge
+from springtide.provider.endpoint_feed import EndpointFeed
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import Changed, Event, FunctionEndpoints, Removed, Snapshot, merge
 
 
 def function(name: str, replicas: int = 1) -> FunctionEndpoints:

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from provider.memory import MemoryProvider, ready_after
-from provider.memory.logs import MOST_LINES, MOST_UNREAD, LogBuffer
-from provider.memory.replicas import FIRST_RETRY_S, LAST_RETRY_S
-from provider.ports import LogLine, LogQuery
-from provider.spec import FunctionSpec, Usage
-from runtime.errors import NotFound, Unavailable
-from runtime.virtual_time import EPOCH, VirtualTimeLoop, run
-from scaler.core.policy import MIN
-from scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef, Instant
-from scaler.endpoint_stream import Changed, Endpoint
+from springtide.provider.memory import MemoryProvider, ready_after
+from springtide.provider.memory.logs import MAX_LINES, MAX_UNREAD, LogBuffer
+from springtide.provider.memory.replicas import MAX_RETRY_S, MIN_RETRY_S
+from springtide.provider.ports import LogLine, LogQuery
+from springtide.provider.spec import FunctionSpec, Usage
+from springtide.runtime.errors import NotFound, Unavailable
+from springtide.runtime.virtual_time import EPOCH, VirtualTimeLoop, run
+from springtide.scaler.core.policy import MIN
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef, Instant
+from springtide.wire.endpoint_stream import Changed, Endpoint
 
 ECHO = FunctionRef(DEFAULT_NAMESPACE, "echo")
 SPEC = FunctionSpec(ref=ECHO, image="x")
@@ -103,7 +103,7 @@ def test_failed_start_is_told_and_tried_again_ever_later() -> None:
 
         times = [at for at, _ in host.asked]
         pauses = [later - earlier - 1 for earlier, later in itertools.pairwise(times)]
-        assert pauses == [FIRST_RETRY_S, 1, 2, 4, 8, 16, LAST_RETRY_S, LAST_RETRY_S]
+        assert pauses == [MIN_RETRY_S, 1, 2, 4, 8, 16, MAX_RETRY_S, MAX_RETRY_S]
         assert len({instance for _, instance in host.asked}) == 1
         assert (await memory.status(ECHO)).problem is None
         assert await scale(memory) == (1, 1)
@@ -304,12 +304,12 @@ def line(number: int) -> LogLine:
 def test_log_buffer_keeps_the_newest_lines() -> None:
     async def story() -> None:
         buffer = LogBuffer()
-        for number in range(MOST_LINES + 5):
+        for number in range(MAX_LINES + 5):
             buffer.append(line(number))
 
         kept = [int(found.text) async for found in buffer.read(LogQuery(ECHO))]
 
-        assert kept == list(range(5, MOST_LINES + 5))
+        assert kept == list(range(5, MAX_LINES + 5))
 
     asyncio.run(story())
 
@@ -320,12 +320,12 @@ def test_follower_that_lags_loses_the_oldest_and_still_ends() -> None:
         buffer.append(line(0))
         async with aclosing(buffer.read(LogQuery(ECHO, follow=True))) as lines:
             await anext(lines)
-            for number in range(1, MOST_UNREAD + 11):
+            for number in range(1, MAX_UNREAD + 11):
                 buffer.append(line(number))
             buffer.close()
 
             seen = [int(found.text) async for found in lines]
 
-        assert seen == list(range(12, MOST_UNREAD + 11))
+        assert seen == list(range(12, MAX_UNREAD + 11))
 
     asyncio.run(story())

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider.spec import (
+from springtide.provider.spec import (
     NAME,
     FunctionSpec,
     FunctionStatus,
@@ -19,8 +19,8 @@ from provider.spec import (
     spec_to_json,
     status_to_json,
 )
-from runtime.errors import BadInput
-from scaler.core.vocabulary import DEFAULT_NAMESPACE, Function, FunctionRef, Instant, Scale
+from springtide.runtime.errors import BadInput
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Function, FunctionRef, Instant, Scale
 
 ECHO = FunctionRef(DEFAULT_NAMESPACE, "echo")
 MINIMAL = {"service": "echo", "image": "x"}

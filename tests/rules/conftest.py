@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rules import Targets
-from suite.tools import Tools
+from springtide.cli.tools import Tools
+from springtide.rules import Targets
 
 Check = Callable[..., str]
 

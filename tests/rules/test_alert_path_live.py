@@ -19,10 +19,18 @@ from typing import Any
 import httpx
 import pytest
 
-from alert_receiver.payload import LOAD
-from rules import BasicAuth, Targets, Timing, Webhook, alertmanager_arguments, local_configuration, prometheus_arguments
-from scaler.core import catalogue
-from suite.tools import Tools
+from springtide.alert_receiver.payload import LOAD
+from springtide.cli.tools import Tools
+from springtide.rules import (
+    BasicAuth,
+    Targets,
+    Timing,
+    Webhook,
+    alertmanager_arguments,
+    local_configuration,
+    prometheus_arguments,
+)
+from springtide.scaler.core import catalogue
 
 TIMING = Timing(
     gateway_scrape_s=0.4, parts_scrape_s=1, evaluation_s=0.4, window_s=2, group_interval_s=0.5, repeat_s=0.7

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rules.alerts import SCALING_LABELS, scaling_group
-from rules.model import AlertRule, Group
-from rules.operators import OperatorRules
-from rules.promql import known_series, problems
-from rules.timing import DEFAULT, FAST, Timing
+from springtide.rules.alerts import SCALING_LABELS, scaling_group
+from springtide.rules.model import AlertRule, Group
+from springtide.rules.operators import OperatorRules
+from springtide.rules.promql import known_series, problems
+from springtide.rules.timing import DEFAULT, FAST, Timing
 
 CASES = Path(__file__).parents[2] / "rules" / "tests"
 GROUPS = (scaling_group(DEFAULT), *OperatorRules().groups(DEFAULT))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rules import DEFAULT, FAST, BasicAuth, Targets, Timing, Webhook, local_configuration
+from springtide.rules import DEFAULT, FAST, BasicAuth, Targets, Timing, Webhook, local_configuration
 
 Check = Callable[..., str]
 ROOT = Path(__file__).parents[2] / "rules"

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-import rules.__main__
-from rules.generated_files import drift, write
+from springtide.rules import __main__ as rules_command
+from springtide.rules.generated_files import drift, write
 
 
 def test_committed_rule_files_are_what_the_source_gives() -> None:
-    result = CliRunner().invoke(rules.__main__.main, ["--check"])
+    result = CliRunner().invoke(rules_command.main, ["--check"])
 
     assert result.output == ""
     assert result.exit_code == 0

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from rules.model import RecordingRule
-from rules.promql import Names, Selector, known_series, names_in, problems
+from springtide.rules.model import RecordingRule
+from springtide.rules.promql import Names, Selector, known_series, names_in, problems
 
 KNOWN = known_series([RecordingRule("job:load:sum", "1", ("function_name",))])
 

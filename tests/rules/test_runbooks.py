@@ -10,20 +10,20 @@ from pathlib import Path
 import click
 import pytest
 
-from alert_receiver.settings import AlertReceiverSettings
-from gateway.settings import GatewaySettings
-from idler.settings import IdlerSettings
-from provider.process import ProcessSettings
-from rules.alerts import scaling_group
-from rules.operators import OperatorRules
-from rules.promql import known_series, problems
-from rules.thresholds import Thresholds, settings
-from rules.timing import DEFAULT
-from runtime.settings import declared
-from scaler.core import catalogue
-from scaler.core.policy import DOWN, PREFIX, STEP_INTERVAL
-from scaler.core.vocabulary import Reason
-from suite.command_line import springtide
+from springtide.alert_receiver.settings import AlertReceiverSettings
+from springtide.cli.command_line import springtide
+from springtide.gateway.settings import GatewaySettings
+from springtide.idler.settings import IdlerSettings
+from springtide.provider.process import ProcessSettings
+from springtide.rules.alerts import scaling_group
+from springtide.rules.operators import OperatorRules
+from springtide.rules.promql import known_series, problems
+from springtide.rules.thresholds import Thresholds, settings
+from springtide.rules.timing import DEFAULT
+from springtide.runtime.settings import declared
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.policy import DOWN, PREFIX, STEP_INTERVAL
+from springtide.scaler.core.vocabulary import Reason
 
 FOLDER = Path(__file__).parents[2] / "docs" / "runbooks"
 PAGES = sorted(path for path in FOLDER.glob("*.md") if path.name != "README.md")

@@ -7,12 +7,12 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-import rules.__main__
-from rules.alerts import scaling_group
-from rules.operators import OperatorRules
-from rules.thresholds import Thresholds, changed, settings
-from rules.timing import DEFAULT
-from runtime.errors import BadInput
+from springtide.rules import __main__ as rules_command
+from springtide.rules.alerts import scaling_group
+from springtide.rules.operators import OperatorRules
+from springtide.rules.thresholds import Thresholds, changed, settings
+from springtide.rules.timing import DEFAULT
+from springtide.runtime.errors import BadInput
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_own_rules_have_the_thresholds_and_links_asked_for(tmp_path: Path) -> No
     given = ["--set", "objective=0.999", "--set", "calls_per_s=50"]
     options = ["--to", str(tmp_path), *given, "--runbooks", "https://wiki.example/x/"]
 
-    result = CliRunner().invoke(rules.__main__.main, options)
+    result = CliRunner().invoke(rules_command.main, options)
 
     assert result.exit_code == 0, result.output
     written = yaml.safe_load((tmp_path / "operators.rules.yml").read_text())
@@ -74,7 +74,7 @@ def test_own_rules_have_the_thresholds_and_links_asked_for(tmp_path: Path) -> No
     ],
 )
 def test_own_rules_are_refused_with_a_reason(tmp_path: Path, options: list[str]) -> None:
-    result = CliRunner().invoke(rules.__main__.main, [option.format(tmp_path) for option in options])
+    result = CliRunner().invoke(rules_command.main, [option.format(tmp_path) for option in options])
 
     assert result.exit_code == 2
     assert list(tmp_path.iterdir()) == []

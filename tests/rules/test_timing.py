@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from rules.timing import DEFAULT, FAST, Timing, prometheus_duration
-from runtime.errors import BadInput
+from springtide.rules.timing import DEFAULT, FAST, Timing, prometheus_duration
+from springtide.runtime.errors import BadInput
 
 
 def timing(**changes: float) -> Timing:

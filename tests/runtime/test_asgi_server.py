@@ -6,10 +6,10 @@ import contextlib
 import httpx
 import pytest
 
-from runtime.asgi_server import AsgiServer, bind
-from runtime.basic_auth import Receive, Scope, Send
-from runtime.errors import Unavailable
-from runtime.exposition import respond
+from springtide.runtime.asgi_server import AsgiServer, bind
+from springtide.runtime.basic_auth import Receive, Scope, Send
+from springtide.runtime.errors import Unavailable
+from springtide.runtime.exposition import respond
 
 
 async def hello(scope: Scope, _receive: Receive, send: Send) -> None:

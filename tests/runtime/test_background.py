@@ -6,13 +6,13 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from runtime.asgi_server import AsgiServer
-from runtime.background import Loop, ServedLoop
-from runtime.basic_auth import Receive, Scope, Send
-from runtime.deadlines import within
-from runtime.errors import Unavailable
-from runtime.exposition import exposition, respond
-from runtime.virtual_time import VirtualTimeLoop, run
+from springtide.runtime.asgi_server import AsgiServer
+from springtide.runtime.background import Loop, ServedLoop
+from springtide.runtime.basic_auth import Receive, Scope, Send
+from springtide.runtime.deadlines import within
+from springtide.runtime.errors import Unavailable
+from springtide.runtime.exposition import exposition, respond
+from springtide.runtime.virtual_time import VirtualTimeLoop, run
 
 
 def served(loop: Loop, registry: CollectorRegistry | None = None) -> ServedLoop:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.basic_auth import Credentials, Receive, RequireBasicAuth, Scope, Send
-from runtime.errors import BadInput
+from springtide.runtime.basic_auth import Credentials, Receive, RequireBasicAuth, Scope, Send
+from springtide.runtime.errors import BadInput
 
 CREDENTIALS = Credentials("admin", "pass:word")
 GOOD = CREDENTIALS.header.encode()

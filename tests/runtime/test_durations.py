@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.durations import format_duration, parse_duration_s
+from springtide.runtime.durations import format_duration, parse_duration_s
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from runtime import errors
-from runtime.errors import HTTP_STATUS, BadInput, SpringtideError, Unavailable, error_for_status, status_of
-from runtime.settings import SettingsError
+from springtide.runtime import errors
+from springtide.runtime.errors import HTTP_STATUS, BadInput, SpringtideError, Unavailable, error_for_status, status_of
+from springtide.runtime.settings import SettingsError
 
 
 @pytest.mark.parametrize(("kind", "status"), HTTP_STATUS.items(), ids=lambda value: getattr(value, "__name__", value))

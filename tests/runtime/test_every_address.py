@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from runtime.errors import Unavailable
-from runtime.every_address import every_address, every_address_of
+from springtide.runtime.errors import Unavailable
+from springtide.runtime.every_address import every_address, every_address_of
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime.errors import BadInput
-from runtime.files import read_json, write_atomic
+from springtide.runtime.errors import BadInput
+from springtide.runtime.files import read_json, write_atomic
 
 
 def names(folder: Path) -> list[str]:

@@ -8,7 +8,7 @@ import sys
 
 PROGRAM = """
 import logging, structlog
-from runtime import logs
+from springtide.runtime import logs
 logs.configure()
 structlog.get_logger("ours").info("woken", function="echo", after=1)
 try:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import asyncio
 
-from runtime.loop_lag import LOOK_EVERY_S, LoopLag
-from runtime.virtual_time import VirtualTimeLoop, run
+from springtide.runtime.loop_lag import LOOK_EVERY_S, LoopLag
+from springtide.runtime.virtual_time import VirtualTimeLoop, run
 
 
 class Machine:

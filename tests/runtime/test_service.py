@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from runtime.errors import Unavailable
-from runtime.service import run, stop_signals
+from springtide.runtime.errors import Unavailable
+from springtide.runtime.service import run, stop_signals
 
 
 class Part:

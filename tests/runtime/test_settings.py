@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from runtime import settings
-from runtime.errors import BadInput
-from runtime.settings import SettingsError, declared, read, setting
+from springtide.runtime import settings
+from springtide.runtime.errors import BadInput
+from springtide.runtime.settings import SettingsError, declared, read, setting
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from runtime import supervision
-from runtime.errors import Unavailable
-from runtime.supervision import Child, Event, Happening, Supervisor
+from springtide.runtime import supervision
+from springtide.runtime.errors import Unavailable
+from springtide.runtime.supervision import Child, Event, Happening, Supervisor
 
 DEADLINE_S = 20.0
 
@@ -223,13 +223,12 @@ def test_child_has_its_own_session(tmp_path: Path) -> None:
 
 SUPERVISES = """
 import asyncio, sys, pathlib
-sys.path.insert(0, sys.argv[1])
-from runtime.supervision import Child, Supervisor
-folder = pathlib.Path(sys.argv[2])
+from springtide.runtime.supervision import Child, Supervisor
+folder = pathlib.Path(sys.argv[1])
 def child(name):
     async def ready():
         return (folder / name).exists()
-    command = (sys.executable, "-IS", "-c", sys.argv[3], name, str(folder))
+    command = (sys.executable, "-IS", "-c", sys.argv[2], name, str(folder))
     return Child(name=name, command=command, log=folder / "log", ready=ready)
 async def main():
     supervisor = Supervisor([[child("one")], [child("two")]], report=lambda event: None)
@@ -242,8 +241,7 @@ asyncio.run(main())
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills children with their parent")
 def test_killed_supervisor_leaves_no_child_behind(tmp_path: Path) -> None:
-    root = str(Path(__file__).parents[2])
-    command = [sys.executable, "-c", SUPERVISES, root, str(tmp_path), IGNORES_TERM]
+    command = [sys.executable, "-c", SUPERVISES, str(tmp_path), IGNORES_TERM]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as supervisor:
         assert supervisor.stdout is not None
         handles = [os.pidfd_open(int(pid)) for pid in supervisor.stdout.readline().split()]
@@ -262,7 +260,7 @@ def test_killed_supervisor_leaves_no_child_behind(tmp_path: Path) -> None:
 def test_log_is_bounded_and_its_end_is_kept(tmp_path: Path) -> None:
     log = tmp_path / "part.log"
     with log.open("ab") as writer:
-        writer.write(b"x" * supervision.MOST_LOG_BYTES + b"last words\n")
+        writer.write(b"x" * supervision.MAX_LOG_BYTES + b"last words\n")
         writer.flush()
 
         supervision.trim(log)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from runtime.virtual_time import EPOCH, VirtualTimeLoop, run
+from springtide.runtime.virtual_time import EPOCH, VirtualTimeLoop, run
 
 
 def test_a_day_passes_at_once_and_to_the_second() -> None:

@@ -5,10 +5,10 @@ import re
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from scaler import instruments
-from scaler.core import catalogue
-from scaler.core.catalogue import ALL, Kind, Metric, Part
-from scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.catalogue import ALL, Kind, Metric, Part
+from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
+from springtide.wire import instruments
 
 
 def ids(metric: Metric) -> str:

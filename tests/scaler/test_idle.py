@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaler.core import idle
-from scaler.core.idle import Activity, IdleHistory, IdleLimits
-from scaler.core.policy import ScalePolicy
-from scaler.core.vocabulary import (
+from springtide.scaler.core import idle
+from springtide.scaler.core.idle import Activity, IdleHistory, IdleLimits
+from springtide.scaler.core.policy import ScalePolicy
+from springtide.scaler.core.vocabulary import (
     REASONS,
     Decision,
     Function,

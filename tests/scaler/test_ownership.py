@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaler.core import ownership
-from scaler.core.policy import ScalePolicy
-from scaler.core.vocabulary import Reason, Writer
+from springtide.scaler.core import ownership
+from springtide.scaler.core.policy import ScalePolicy
+from springtide.scaler.core.vocabulary import Reason, Writer
 
 ORDINARY = ScalePolicy()
 ON_HPA = ScalePolicy(type="cpu")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaler.core import policy
-from scaler.core.policy import Down, ScalePolicy, initial_replicas, updated_replicas, wake_replicas
+from springtide.scaler.core import policy
+from springtide.scaler.core.policy import Down, ScalePolicy, initial_replicas, updated_replicas, wake_replicas
 
 
 @pytest.mark.parametrize("labels", [None, {}, {"app": "x", "com.openfaas.scale": "1"}], ids=["null", "none", "others"])
@@ -172,8 +172,8 @@ KEYS = [
 def test_any_labels_give_a_policy_that_can_be_worked_with(labels: dict[str, str]) -> None:
     parsed, problems = ScalePolicy.from_labels(labels)
 
-    assert 0 <= parsed.min <= policy.MOST_REPLICAS
-    assert 0 <= parsed.max <= policy.MOST_REPLICAS
+    assert 0 <= parsed.min <= policy.MAX_REPLICAS
+    assert 0 <= parsed.max <= policy.MAX_REPLICAS
     assert 0 <= parsed.factor <= 100
     assert parsed.target > 0
     assert parsed.zero_duration_s is None or parsed.zero_duration_s > 0

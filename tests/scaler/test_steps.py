@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.core import steps
-from scaler.core.policy import Down, ScalePolicy
-from scaler.core.steps import AlertEvent, AlertId, AlertStatus, Load, StepContext, StepHistory
-from scaler.core.vocabulary import REASONS, FunctionRef, Instant, Reason, Scale, Writer
+from springtide.scaler.core import steps
+from springtide.scaler.core.policy import Down, ScalePolicy
+from springtide.scaler.core.steps import AlertEvent, AlertId, AlertStatus, Load, StepContext, StepHistory
+from springtide.scaler.core.vocabulary import REASONS, FunctionRef, Instant, Reason, Scale, Writer
 
 REF = FunctionRef("openfaas-fn", "echo")
 ALERT = AlertId("aa", "2026-01-01T00:00:00Z")

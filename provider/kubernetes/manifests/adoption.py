@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from runtime.kubernetes.api import FIELD_MANAGER, Json
+from springtide.runtime.kubernetes.api import FIELD_MANAGER, Json
 
 Tree = Mapping[str, "Tree | None"]
 

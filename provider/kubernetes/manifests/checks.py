@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from provider.kubernetes.manifests import keys, lifecycle, names, probes, profiles, resources
-from provider.spec import FunctionSpec
-from runtime.errors import BadInput
-from scaler.core import policy
-from scaler.core.policy import ScalePolicy
+from springtide.provider.kubernetes.manifests import keys, lifecycle, names, probes, profiles, resources
+from springtide.provider.spec import FunctionSpec
+from springtide.runtime.errors import BadInput
+from springtide.scaler.core import policy
+from springtide.scaler.core.policy import ScalePolicy
 
-MOST_ANNOTATIONS_BYTES = 256 * 1024
+MAX_ANNOTATIONS_BYTES = 256 * 1024
 """Kubernetes' limit for all annotations of one object; ours, which repeats the spec, counts, too."""
 
 
@@ -75,8 +75,8 @@ def _annotation_problems(annotations: Mapping[str, str]) -> list[str]:
     ]
     size = sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items())
     # They are on the object once, and once more in the annotation that holds the spec.
-    if 2 * size > MOST_ANNOTATIONS_BYTES:
-        problems.append(f"annotations: {size} bytes are too many; use less than {MOST_ANNOTATIONS_BYTES // 2}")
+    if 2 * size > MAX_ANNOTATIONS_BYTES:
+        problems.append(f"annotations: {size} bytes are too many; use less than {MAX_ANNOTATIONS_BYTES // 2}")
     return problems
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from provider.kubernetes.manifests import keys
-from provider.kubernetes.manifests.lifecycle import lifecycle_of
-from provider.kubernetes.manifests.probes import probes_of
-from provider.kubernetes.manifests.resources import resources_of
-from provider.kubernetes.manifests.secrets import volume_name
-from provider.kubernetes.manifests.settings import ManifestSettings
-from provider.spec import FunctionSpec
-from runtime.kubernetes.api import Json
+from springtide.provider.kubernetes.manifests import keys
+from springtide.provider.kubernetes.manifests.lifecycle import lifecycle_of
+from springtide.provider.kubernetes.manifests.probes import probes_of
+from springtide.provider.kubernetes.manifests.resources import resources_of
+from springtide.provider.kubernetes.manifests.secrets import volume_name
+from springtide.provider.kubernetes.manifests.settings import ManifestSettings
+from springtide.provider.spec import FunctionSpec
+from springtide.runtime.kubernetes.api import Json
 
 USER = 12_000
 

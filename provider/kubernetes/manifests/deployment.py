@@ -6,15 +6,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from provider.kubernetes.manifests import function_object, keys
-from provider.kubernetes.manifests.container import container_of
-from provider.kubernetes.manifests.lifecycle import grace_s
-from provider.kubernetes.manifests.resources import node_selector
-from provider.kubernetes.manifests.secrets import projected_volume
-from provider.kubernetes.manifests.settings import ManifestSettings
-from provider.kubernetes.manifests.wanted import Wanted, head
-from provider.spec import FunctionSpec, rfc3339
-from runtime.kubernetes.api import Json
+from springtide.provider.kubernetes.manifests import function_object, keys
+from springtide.provider.kubernetes.manifests.container import container_of
+from springtide.provider.kubernetes.manifests.lifecycle import grace_s
+from springtide.provider.kubernetes.manifests.resources import node_selector
+from springtide.provider.kubernetes.manifests.secrets import projected_volume
+from springtide.provider.kubernetes.manifests.settings import ManifestSettings
+from springtide.provider.kubernetes.manifests.wanted import Wanted, head
+from springtide.provider.spec import FunctionSpec, rfc3339
+from springtide.runtime.kubernetes.api import Json
 
 TEMP_VOLUME = "temp"
 REVISIONS_KEPT = 10

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from provider.json_fields import flag_of, list_of, strings_of, text_of
-from provider.kubernetes.manifests import checks, keys
-from provider.spec import FunctionSpec
-from runtime.errors import BadInput
-from runtime.kubernetes.api import Json
-from scaler.core.policy import ScalePolicy
-from scaler.core.vocabulary import FunctionRef
+from springtide.provider.json_fields import flag_of, list_of, strings_of, text_of
+from springtide.provider.kubernetes.manifests import checks, keys
+from springtide.provider.spec import FunctionSpec
+from springtide.runtime.errors import BadInput
+from springtide.runtime.kubernetes.api import Json
+from springtide.scaler.core.policy import ScalePolicy
+from springtide.scaler.core.vocabulary import FunctionRef
 
 API_VERSION, KIND = "openfaas.com/v1", "Function"
 

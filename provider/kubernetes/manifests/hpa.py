@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from provider.kubernetes.manifests import keys
-from provider.spec import FunctionSpec
-from runtime.kubernetes.api import Json
-from scaler.core.policy import CpuTarget, ScalePolicy, wake_replicas
+from springtide.provider.kubernetes.manifests import keys
+from springtide.provider.spec import FunctionSpec
+from springtide.runtime.kubernetes.api import Json
+from springtide.scaler.core.policy import CpuTarget, ScalePolicy, wake_replicas
 
 DEFAULT_DOWN_WINDOW_S = 300
 """Kubernetes' own default, said aloud."""

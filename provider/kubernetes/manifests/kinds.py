@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.kubernetes.resources import Resource
+from springtide.runtime.kubernetes.resources import Resource
 
 FUNCTIONS = Resource("openfaas.com", "v1", "functions", "Function")
 PROFILES = Resource("openfaas.com", "v1", "profiles", "Profile")

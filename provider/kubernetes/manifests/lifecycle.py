@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from provider.kubernetes.manifests.settings import ManifestSettings
-from runtime.durations import parse_duration_s
-from runtime.kubernetes.api import Json
+from springtide.provider.kubernetes.manifests.settings import ManifestSettings
+from springtide.runtime.durations import parse_duration_s
+from springtide.runtime.kubernetes.api import Json
 
 TIMEOUTS = ("read_timeout", "write_timeout", "exec_timeout")
 """The watchdogs' variables. On SIGTERM a watchdog takes calls on for ``write_timeout`` and then lets them end."""

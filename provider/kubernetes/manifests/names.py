@@ -9,7 +9,7 @@ _PART = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = re.compile(rf"{_PART}(\.{_PART})*")
 _NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 _VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
-MOST_SUBDOMAIN, MOST_NAME = 253, 63
+MAX_SUBDOMAIN, MAX_NAME = 253, 63
 
 
 def service_problem(name: str) -> str:
@@ -21,7 +21,7 @@ def service_problem(name: str) -> str:
 
 def subdomain_problem(name: str) -> str:
     """Of most objects."""
-    if len(name) <= MOST_SUBDOMAIN and _SUBDOMAIN.fullmatch(name):
+    if len(name) <= MAX_SUBDOMAIN and _SUBDOMAIN.fullmatch(name):
         return ""
     return "use lower-case letters, digits, '-' and '.', at most 253, beginning and ending with a letter or digit"
 
@@ -29,7 +29,7 @@ def subdomain_problem(name: str) -> str:
 def key_problem(key: str) -> str:
     """Of a label or an annotation: ``[domain/]name``."""
     domain, slash, name = key.rpartition("/")
-    if len(name) <= MOST_NAME and _NAME.fullmatch(name) and (not slash or not subdomain_problem(domain)):
+    if len(name) <= MAX_NAME and _NAME.fullmatch(name) and (not slash or not subdomain_problem(domain)):
         return ""
     return (
         "a key is letters, digits, '-', '_' and '.', at most 63, beginning and ending with a letter or digit, "
@@ -39,7 +39,7 @@ def key_problem(key: str) -> str:
 
 def value_problem(value: str) -> str:
     """Of a label."""
-    if len(value) <= MOST_NAME and (not value or _NAME.fullmatch(value)):
+    if len(value) <= MAX_NAME and (not value or _NAME.fullmatch(value)):
         return ""
     return "a value is letters, digits, '-', '_' and '.', at most 63, beginning and ending with a letter or digit"
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from provider.kubernetes.manifests import keys
-from provider.kubernetes.manifests.settings import ManifestSettings
-from runtime.durations import parse_duration_s
-from runtime.kubernetes.api import Json
+from springtide.provider.kubernetes.manifests import keys
+from springtide.provider.kubernetes.manifests.settings import ManifestSettings
+from springtide.runtime.durations import parse_duration_s
+from springtide.runtime.kubernetes.api import Json
 
 T = TypeVar("T")
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provider.kubernetes.manifests import keys
-from runtime.kubernetes.api import Json
+from springtide.provider.kubernetes.manifests import keys
+from springtide.runtime.kubernetes.api import Json
 
 REPLACED = {
     "runtimeClassName": "runtimeClassName",

@@ -14,12 +14,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from provider.kubernetes.manifests import function_object, keys, resources, secrets
-from provider.kubernetes.manifests.container import environment_of
-from provider.kubernetes.manifests.deployment import annotations_of, user_labels
-from provider.quantities import parse
-from provider.spec import FunctionSpec, FunctionStatus
-from scaler.core.vocabulary import Function, FunctionRef, Instant, Scale
+from springtide.provider.kubernetes.manifests import function_object, keys, resources, secrets
+from springtide.provider.kubernetes.manifests.container import environment_of
+from springtide.provider.kubernetes.manifests.deployment import annotations_of, user_labels
+from springtide.provider.quantities import parse
+from springtide.provider.spec import FunctionSpec, FunctionStatus
+from springtide.scaler.core.vocabulary import Function, FunctionRef, Instant, Scale
 
 FOREIGN_ANNOTATIONS = ("kubectl.kubernetes.io/", "deployment.kubernetes.io/")
 CLOCK_SKEW_S = 30.0

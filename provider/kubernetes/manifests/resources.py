@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from provider.kubernetes.manifests import names
-from provider.quantities import parse
-from provider.spec import FunctionSpec
-from runtime.kubernetes.api import Json
+from springtide.provider.kubernetes.manifests import names
+from springtide.provider.quantities import parse
+from springtide.provider.spec import FunctionSpec
+from springtide.runtime.kubernetes.api import Json
 
 PLAIN = ("memory", "cpu", "ephemeral-storage")
 """Resources without a domain; any other, a GPU say, is named ``vendor.example/thing``."""

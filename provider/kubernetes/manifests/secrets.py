@@ -6,11 +6,11 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from provider.kubernetes.manifests import keys
-from runtime.kubernetes.api import Json
+from springtide.provider.kubernetes.manifests import keys
+from springtide.runtime.kubernetes.api import Json
 
 PULL_TYPES = ("kubernetes.io/dockercfg", "kubernetes.io/dockerconfigjson")
-MOST_VOLUME_NAME = 63
+MAX_VOLUME_NAME = 63
 
 
 def secret_of(namespace: str, name: str, value: bytes) -> Json:
@@ -37,7 +37,7 @@ def is_pull_secret(secret: Mapping[str, Any]) -> bool:
 def volume_name(function: str) -> str:
     """As OpenFaaS calls it, where that fits into a name."""
     name = f"{function}-projected-secrets"
-    return name if len(name) <= MOST_VOLUME_NAME else "projected-secrets"
+    return name if len(name) <= MAX_VOLUME_NAME else "projected-secrets"
 
 
 def projected_volume(function: str, names: Sequence[str]) -> Json:

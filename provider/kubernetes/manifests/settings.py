@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from runtime.settings import boolean, duration, integer, setting
+from springtide.runtime.settings import boolean, duration, integer, setting
 
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provider.kubernetes.manifests.profiles import Profile
-from provider.spec import FunctionSpec
-from runtime.kubernetes.api import Json
-from scaler.core.vocabulary import Instant
+from springtide.provider.kubernetes.manifests.profiles import Profile
+from springtide.provider.spec import FunctionSpec
+from springtide.runtime.kubernetes.api import Json
+from springtide.scaler.core.vocabulary import Instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ Deleting a Function deletes the rest: all of it is owned, and the cluster's garb
 
 from __future__ import annotations
 
-from provider.kubernetes.operator.function_writer import FunctionWriter
-from provider.kubernetes.operator.service import Operator, OperatorDeps, OperatorSettings, build
+from springtide.provider.kubernetes.operator.function_writer import FunctionWriter
+from springtide.provider.kubernetes.operator.service import Operator, OperatorDeps, OperatorSettings, build
 
 __all__ = ["FunctionWriter", "Operator", "OperatorDeps", "OperatorSettings", "build"]

@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from provider.kubernetes.manifests import keys
-from runtime.kubernetes.api import Json
+from springtide.provider.kubernetes.manifests import keys
+from springtide.runtime.kubernetes.api import Json
 
 FIELDS = ("name", "namespace", "uid", "resourceVersion", "generation", "deletionTimestamp", "labels", "ownerReferences")
 DIGEST = "digest"

@@ -8,22 +8,22 @@ import secrets as randomness
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from provider.kubernetes.inventory import Inventory
-from provider.kubernetes.manifests import checks, function_object
-from provider.kubernetes.manifests.kinds import FUNCTIONS
-from provider.kubernetes.operator.status import RETRYING, STUCK
-from provider.kubernetes.references import References
-from provider.spec import FunctionSpec
-from runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, Unavailable
-from runtime.kubernetes.api import Json, KubernetesApi, Where
-from runtime.kubernetes.faults import Expired
-from runtime.kubernetes.resources import DEPLOYMENTS
-from scaler.core.vocabulary import FunctionRef
+from springtide.provider.kubernetes.inventory import Inventory
+from springtide.provider.kubernetes.manifests import checks, function_object
+from springtide.provider.kubernetes.manifests.kinds import FUNCTIONS
+from springtide.provider.kubernetes.operator.status import RETRYING, STUCK
+from springtide.provider.kubernetes.references import References
+from springtide.provider.spec import FunctionSpec
+from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, Unavailable
+from springtide.runtime.kubernetes.api import Json, KubernetesApi, Where
+from springtide.runtime.kubernetes.faults import Expired
+from springtide.runtime.kubernetes.resources import DEPLOYMENTS
+from springtide.scaler.core.vocabulary import FunctionRef
 
 ACTED_ON_S = 30.0
 """An operator that has just started goes through all functions first: 1,000 of them in about half a minute."""
 GONE_S, GONE_PAUSE_S = 10.0, 0.1
-MOST_TRIES = 5
+MAX_TRIES = 5
 
 
 class DeploymentRemover(Protocol):
@@ -90,7 +90,7 @@ class FunctionWriter:
     async def _write(self, spec: FunctionSpec) -> Json:
         """The object as it was written."""
         rollout = randomness.token_hex(8)
-        for _ in range(MOST_TRIES):
+        for _ in range(MAX_TRIES):
             there = await self._room(spec.ref)
             body = function_object.function_of(spec, rollout, there)
             try:

@@ -7,23 +7,23 @@ from typing import Any
 
 import structlog
 
-from provider.kubernetes.applying import Applying
-from provider.kubernetes.manifests import function_object, hpa, profiles, reading
-from provider.kubernetes.manifests.kinds import FUNCTIONS
-from provider.kubernetes.manifests.wanted import Wanted, owner_of
-from provider.kubernetes.operator.footprint import digest_of, trace_of
-from provider.kubernetes.operator.status import INVALID, REFUSED, RETRYING, Problem, is_applied, status_of
-from provider.kubernetes.operator.watched import Watched
-from provider.kubernetes.references import References
-from provider.spec import FunctionSpec, rfc3339
-from runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, SpringtideError, Unavailable
-from runtime.kubernetes.api import Json, KubernetesApi
-from runtime.kubernetes.resources import AUTOSCALERS, DEPLOYMENTS
-from scaler.core.policy import ScalePolicy, initial_replicas, updated_replicas
-from scaler.core.ports import Clock
-from scaler.core.vocabulary import FunctionRef, Instant
+from springtide.provider.kubernetes.applying import Applying
+from springtide.provider.kubernetes.manifests import function_object, hpa, profiles, reading
+from springtide.provider.kubernetes.manifests.kinds import FUNCTIONS
+from springtide.provider.kubernetes.manifests.wanted import Wanted, owner_of
+from springtide.provider.kubernetes.operator.footprint import digest_of, trace_of
+from springtide.provider.kubernetes.operator.status import INVALID, REFUSED, RETRYING, Problem, is_applied, status_of
+from springtide.provider.kubernetes.operator.watched import Watched
+from springtide.provider.kubernetes.references import References
+from springtide.provider.spec import FunctionSpec, rfc3339
+from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, SpringtideError, Unavailable
+from springtide.runtime.kubernetes.api import Json, KubernetesApi
+from springtide.runtime.kubernetes.resources import AUTOSCALERS, DEPLOYMENTS
+from springtide.scaler.core.policy import ScalePolicy, initial_replicas, updated_replicas
+from springtide.scaler.core.ports import Clock
+from springtide.scaler.core.vocabulary import FunctionRef, Instant
 
-MOST_TRIES = 5
+MAX_TRIES = 5
 
 log = structlog.get_logger(__name__)
 
@@ -153,7 +153,7 @@ class Reconciler:
         return changed
 
     async def _write_scale(self, ref: FunctionRef, replicas: int) -> None:
-        for _ in range(MOST_TRIES):
+        for _ in range(MAX_TRIES):
             scale = await self._api.read_scale(DEPLOYMENTS, ref.name, namespace=ref.namespace)
             try:
                 await self._api.write_scale(

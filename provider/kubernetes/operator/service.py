@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 import structlog
 
-from provider.kubernetes.applying import Applying
-from provider.kubernetes.manifests.settings import ManifestSettings
-from provider.kubernetes.operator.reconciler import Reconciler
-from provider.kubernetes.operator.watched import Watched
-from provider.kubernetes.operator.work_queue import WorkQueue
-from provider.kubernetes.references import References
-from runtime.errors import SpringtideError
-from runtime.kubernetes.api import KubernetesApi
-from runtime.settings import duration, integer, setting
-from scaler.core.ports import Clock
-from scaler.core.vocabulary import FunctionRef
+from springtide.provider.kubernetes.applying import Applying
+from springtide.provider.kubernetes.manifests.settings import ManifestSettings
+from springtide.provider.kubernetes.operator.reconciler import Reconciler
+from springtide.provider.kubernetes.operator.watched import Watched
+from springtide.provider.kubernetes.operator.work_queue import WorkQueue
+from springtide.provider.kubernetes.references import References
+from springtide.runtime.errors import SpringtideError
+from springtide.runtime.kubernetes.api import KubernetesApi
+from springtide.runtime.settings import duration, integer, setting
+from springtide.scaler.core.ports import Clock
+from springtide.scaler.core.vocabulary import FunctionRef
 
 log = structlog.get_logger(__name__)
 

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provider.kubernetes.manifests import reading
-from runtime.kubernetes.api import Json
+from springtide.provider.kubernetes.manifests import reading
+from springtide.runtime.kubernetes.api import Json
 
-MOST_MESSAGE_CHARS = 2000
+MAX_MESSAGE_CHARS = 2000
 INVALID, REFUSED, RETRYING, STUCK = "InvalidSpec", "Refused", "Retrying", "DeploymentStuck"
 """Reasons that others look at."""
 
@@ -140,7 +140,7 @@ def _condition(kind: str, verdict: _Verdict, before: Mapping[str, Any] | None, *
         "observedGeneration": generation,
         "lastTransitionTime": before["lastTransitionTime"] if kept and before is not None else now,
         "reason": verdict.reason,
-        "message": verdict.message[:MOST_MESSAGE_CHARS],
+        "message": verdict.message[:MAX_MESSAGE_CHARS],
     }
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from provider.kubernetes.manifests import keys
-from provider.kubernetes.manifests.kinds import FUNCTIONS
-from provider.kubernetes.operator.footprint import footprint_of
-from runtime.errors import Unavailable
-from runtime.kubernetes.api import Json, KubernetesApi, Where
-from runtime.kubernetes.resources import AUTOSCALERS, DEPLOYMENTS, SERVICES, Resource
-from runtime.kubernetes.watching import Cache
-from scaler.core.vocabulary import FunctionRef
+from springtide.provider.kubernetes.manifests import keys
+from springtide.provider.kubernetes.manifests.kinds import FUNCTIONS
+from springtide.provider.kubernetes.operator.footprint import footprint_of
+from springtide.runtime.errors import Unavailable
+from springtide.runtime.kubernetes.api import Json, KubernetesApi, Where
+from springtide.runtime.kubernetes.resources import AUTOSCALERS, DEPLOYMENTS, SERVICES, Resource
+from springtide.runtime.kubernetes.watching import Cache
+from springtide.scaler.core.vocabulary import FunctionRef
 
 OF_FUNCTIONS = Where(labels=keys.FUNCTION)
 Changed = Callable[[FunctionRef], None]

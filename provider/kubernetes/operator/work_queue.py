@@ -9,13 +9,13 @@ from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
-FIRST_PAUSE_S, MOST_PAUSE_S = 0.2, 60.0
+MIN_PAUSE_S, MAX_PAUSE_S = 0.2, 60.0
 
 
 class WorkQueue(Generic[K]):
     """Never longer than there are keys. Everything but ``take`` is synchronous."""
 
-    def __init__(self, *, first_pause_s: float = FIRST_PAUSE_S, most_pause_s: float = MOST_PAUSE_S) -> None:
+    def __init__(self, *, first_pause_s: float = MIN_PAUSE_S, most_pause_s: float = MAX_PAUSE_S) -> None:
         self._first_pause_s, self._most_pause_s = first_pause_s, most_pause_s
         self._waiting: dict[K, None] = {}
         self._busy: set[K] = set()

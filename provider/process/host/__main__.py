@@ -6,8 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
-from provider.process.host import startup
-from provider.process.host.server import HostOptions
+from springtide.provider.process.host import startup
+from springtide.provider.process.host.server import HostOptions
 
 
 def main() -> None:

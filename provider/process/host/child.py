@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from provider.process import kernel
-from provider.process.host import sandbox
-from provider.process.host.cgroup import Cgroups
-from provider.process.watchdog import serve
-from provider.process.watchdog.lines import log
-from provider.process.wire import IDENTITY_VARIABLE, Launch
+from springtide.provider.process import kernel
+from springtide.provider.process.host import sandbox
+from springtide.provider.process.host.cgroup import Cgroups
+from springtide.provider.process.wire import IDENTITY_VARIABLE, Launch
+from springtide.watchdog import serve
+from springtide.watchdog.lines import log
 
 DATA_HEADROOM_BYTES = 512 << 20
 """Room for stacks and reservations that are address space, not memory. RLIMIT_DATA counts them; it is there to stop

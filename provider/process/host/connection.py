@@ -5,11 +5,11 @@ from __future__ import annotations
 import selectors
 import socket
 
-from provider.process import wire
-from provider.process.wire import Message
+from springtide.provider.process import wire
+from springtide.provider.process.wire import Message
 
 READ_BYTES = 262_144
-MOST_UNSENT_BYTES = 16 << 20
+MAX_UNSENT_BYTES = 16 << 20
 """A provider that does not read so much is not alive; it gets a new connection, and the whole state with it."""
 
 
@@ -43,7 +43,7 @@ class Connection:
         except OSError:
             data = b""
         *lines, self._unread = (self._unread + data).split(b"\n")
-        if not data or len(self._unread) > wire.MOST_LINE_BYTES:
+        if not data or len(self._unread) > wire.MAX_LINE_BYTES:
             self.close()
         return [wire.decode(line) for line in lines]
 
@@ -64,7 +64,7 @@ class Connection:
         except OSError:
             self.close()
             return
-        if len(self._unsent) > MOST_UNSENT_BYTES:
+        if len(self._unsent) > MAX_UNSENT_BYTES:
             self.close()
             return
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._unsent else 0)

@@ -12,14 +12,14 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from provider.process import kernel
-from provider.process.host import child
-from provider.process.host.child import Inherited, Surroundings
-from provider.process.log_files import LineSplitter, LogWriter
-from provider.process.wire import OUT_OF_MEMORY, Exited, Launch, Note, Running
+from springtide.provider.process import kernel
+from springtide.provider.process.host import child
+from springtide.provider.process.host.child import Inherited, Surroundings
+from springtide.provider.process.log_files import LineSplitter, LogWriter
+from springtide.provider.process.wire import OUT_OF_MEMORY, Exited, Launch, Note, Running
 
 READ_BYTES = 65_536
-MOST_LAST_READS = 64
+MAX_LAST_READS = 64
 """Reads of what an ended replica left in its pipe; a process that escaped it may still be writing."""
 
 
@@ -150,7 +150,7 @@ class ReplicaTable:
         return exits
 
     def _buried(self, replica: Replica, code: int) -> Exited:
-        for _ in range(MOST_LAST_READS):
+        for _ in range(MAX_LAST_READS):
             if replica.output_fd < 0 or not _readable(replica.output_fd) or not replica.read_output():
                 break
         for fd in (replica.ready_fd, replica.output_fd):

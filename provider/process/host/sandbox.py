@@ -10,7 +10,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from provider.process import kernel
+from springtide.provider.process import kernel
 
 SECRETS = Path("/var/openfaas/secrets")
 

@@ -11,11 +11,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from provider.process import kernel
-from provider.process.host.child import Surroundings
-from provider.process.host.connection import Connection
-from provider.process.host.replicas import Replica, ReplicaTable
-from provider.process.wire import (
+from springtide.provider.process import kernel
+from springtide.provider.process.host.child import Surroundings
+from springtide.provider.process.host.connection import Connection
+from springtide.provider.process.host.replicas import Replica, ReplicaTable
+from springtide.provider.process.wire import (
     VERSION,
     Exited,
     Hello,

@@ -13,12 +13,12 @@ import time
 from collections.abc import MutableMapping
 from pathlib import Path
 
-from provider.process import kernel, unix_socket
-from provider.process.host import sandbox
-from provider.process.host.cgroup import Cgroups
-from provider.process.host.child import Surroundings
-from provider.process.host.server import Host, HostOptions
-from provider.process.wire import IDENTITY_VARIABLE, SOCKET
+from springtide.provider.process import kernel, unix_socket
+from springtide.provider.process.host import sandbox
+from springtide.provider.process.host.cgroup import Cgroups
+from springtide.provider.process.host.child import Surroundings
+from springtide.provider.process.host.server import Host, HostOptions
+from springtide.provider.process.wire import IDENTITY_VARIABLE, SOCKET
 
 LOCK, STAGE = "host.lock", "stage"
 LOCK_WAIT_S = 10.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tests.kubernetes.emulator.statuses import ApiError, bad_request
 
 VALIDATIONS = ("Ignore", "Warn", "Strict")
-MOST_MANAGER_LENGTH = 128
+MAX_MANAGER_LENGTH = 128
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,7 +34,7 @@ def write_options(query: Mapping[str, str], user_agent: str, subresource: str) -
     if dry_run not in ("", "All"):
         raise _invalid("dryRun", dry_run, ("All",))
     manager = query.get("fieldManager") or user_agent.split("/", 1)[0] or "unknown"
-    if len(manager) > MOST_MANAGER_LENGTH or not manager.isprintable():
+    if len(manager) > MAX_MANAGER_LENGTH or not manager.isprintable():
         raise ApiError(422, "Invalid", f'fieldManager: Invalid value: "{manager}": may not be more than 128 bytes')
     return WriteOptions(
         manager=manager,

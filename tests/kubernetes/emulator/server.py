@@ -12,7 +12,7 @@ from aiohttp import web
 from tests.kubernetes.emulator.requests import Answer, Handling
 from tests.kubernetes.emulator.settings import EmulatorSettings
 
-MOST_BODY_BYTES = 3 << 20
+MAX_BODY_BYTES = 3 << 20
 """As the real server's limit for a request."""
 
 Handle = Callable[[web.BaseRequest], Awaitable[Answer]]
@@ -99,4 +99,4 @@ class Server:
 
 def _request(message, payload, protocol, writer, task):  # type: ignore[no-untyped-def]
     loop = asyncio.get_running_loop()
-    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MOST_BODY_BYTES)
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MAX_BODY_BYTES)

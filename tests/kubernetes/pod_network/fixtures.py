@@ -10,7 +10,7 @@ import pytest
 
 from tests.kubernetes.pod_network import namespace
 
-_LONGEST_S = 30
+_MAX_S = 30
 
 
 @functools.cache
@@ -18,9 +18,9 @@ def why_not() -> str:
     """Why no pod network can be made here; empty when it can."""
     command = [sys.executable, "-m", "tests.kubernetes.pod_network", "true"]
     try:
-        tried = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST_S, check=False)
+        tried = subprocess.run(command, capture_output=True, text=True, timeout=_MAX_S, check=False)
     except subprocess.TimeoutExpired:
-        return f"making one took more than {_LONGEST_S} s"
+        return f"making one took more than {_MAX_S} s"
     except OSError as error:
         return str(error)
     return "" if tried.returncode == 0 else tried.stderr.strip().rpartition("\n")[2] or f"exit {tried.returncode}"

@@ -11,7 +11,7 @@ import socket
 import struct
 from pathlib import Path
 
-from provider.process import kernel
+from springtide.provider.process import kernel
 
 CLONE_NEWNET = 0x4000_0000
 PODS, SERVICES = "10.244.0.0/16", "10.96.0.0/12"

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from runtime.basic_auth import App
+from springtide.runtime.basic_auth import App
 from tests.provider.api.served import DEADLINE_S, Served, serving
 
 Story = Callable[[Served], Awaitable[None]]

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 import httpx
 from prometheus_client import CollectorRegistry
 
-from provider.api import ProviderApi, ProviderApiDeps, ProviderApiSettings, Version, build
-from provider.memory import MemoryProvider
-from runtime.asgi_server import AsgiServer
-from runtime.basic_auth import App, Credentials
-from runtime.clock import SystemClock
-from scaler.core.vocabulary import FunctionRef
-from scaler.decision_log import DecisionLog
-from scaler.endpoint_stream import Endpoint, FunctionEndpoints, merge
+from springtide.provider.api import ProviderApi, ProviderApiDeps, ProviderApiSettings, Version, build
+from springtide.provider.memory import MemoryProvider
+from springtide.runtime.asgi_server import AsgiServer
+from springtide.runtime.basic_auth import App, Credentials
+from springtide.runtime.clock import SystemClock
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.decision_log import DecisionLog
+from springtide.wire.endpoint_stream import Endpoint, FunctionEndpoints, merge
 
 DEADLINE_S = 30.0
 CREDENTIALS = Credentials("admin", "s3cret")

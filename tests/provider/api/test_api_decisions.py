@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from provider.api.decisions import MOST_REPORTED
-from scaler import decision_log
-from scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
+from springtide.provider.api.decisions import MAX_REPORTED
+from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
+from springtide.wire import decision_log
 from tests.provider.api.conftest import Play
 from tests.provider.api.served import Served
 
@@ -85,7 +85,7 @@ def test_report_with_one_bad_decision_is_refused_whole(play: Play) -> None:
 
 
 @pytest.mark.parametrize(
-    "report", [{}, None, "x", [{}] * (MOST_REPORTED + 1)], ids=["object", "null", "text", "too many"]
+    "report", [{}, None, "x", [{}] * (MAX_REPORTED + 1)], ids=["object", "null", "text", "too many"]
 )
 def test_report_that_is_no_list_of_decisions_is_400(play: Play, report: object) -> None:
     async def story(served: Served) -> None:

@@ -5,14 +5,14 @@ import asyncio
 import httpx
 from prometheus_client import CollectorRegistry
 
-from provider.api import Version, application
-from provider.api.bodies import NamespaceRule
-from provider.memory import MemoryProvider
-from runtime.asgi_server import AsgiServer
-from runtime.clock import SystemClock
-from scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
-from scaler.decision_log import DecisionLog
-from scaler.endpoint_stream import Changed, Heartbeat, Removed, Snapshot, decode
+from springtide.provider.api import Version, application
+from springtide.provider.api.bodies import NamespaceRule
+from springtide.provider.memory import MemoryProvider
+from springtide.runtime.asgi_server import AsgiServer
+from springtide.runtime.clock import SystemClock
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
+from springtide.wire.decision_log import DecisionLog
+from springtide.wire.endpoint_stream import Changed, Heartbeat, Removed, Snapshot, decode
 from tests.provider.api.conftest import Play
 from tests.provider.api.served import DEADLINE_S, Served
 

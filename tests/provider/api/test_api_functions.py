@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.clock import SystemClock
-from scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, FunctionRef, Instant, Reason, Writer
+from springtide.runtime.clock import SystemClock
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, FunctionRef, Instant, Reason, Writer
 from tests.provider.api.conftest import Play
 from tests.provider.api.served import Served
 

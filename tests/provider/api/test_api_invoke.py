@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from runtime.basic_auth import Receive, Scope, Send
+from springtide.runtime.basic_auth import Receive, Scope, Send
 from tests.provider.api.conftest import Play
 from tests.provider.api.served import Served
 

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from provider.api import ProviderApiDeps, ProviderApiSettings, build
-from provider.memory import MemoryProvider
-from provider.ports import LogLine, LogQuery
-from runtime.errors import NotFound
-from scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
+from springtide.provider.api import ProviderApiDeps, ProviderApiSettings, build
+from springtide.provider.memory import MemoryProvider
+from springtide.provider.ports import LogLine, LogQuery
+from springtide.runtime.errors import NotFound
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
 from tests.provider.api.conftest import Play
 from tests.provider.api.served import Served
 

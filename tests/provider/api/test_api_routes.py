@@ -6,11 +6,11 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from provider.api import Version, application
-from provider.api.bodies import MOST_BODY_BYTES, NamespaceRule
-from provider.memory import MemoryProvider
-from runtime.clock import SystemClock
-from scaler.decision_log import DecisionLog
+from springtide.provider.api import Version, application
+from springtide.provider.api.bodies import MAX_BODY_BYTES, NamespaceRule
+from springtide.provider.memory import MemoryProvider
+from springtide.runtime.clock import SystemClock
+from springtide.wire.decision_log import DecisionLog
 from tests.provider.api.conftest import Play
 from tests.provider.api.served import DEADLINE_S, Served, serving
 
@@ -200,10 +200,10 @@ def test_body_that_is_not_an_object_is_400_with_a_reason(play: Play, verb: str, 
 def test_body_beyond_the_bound_is_413(play: Play, chunked: bool) -> None:
     async def chunks():
         for _ in range(2):
-            yield b" " * MOST_BODY_BYTES
+            yield b" " * MAX_BODY_BYTES
 
     async def story(served: Served) -> None:
-        content = chunks() if chunked else b" " * (MOST_BODY_BYTES + 1)
+        content = chunks() if chunked else b" " * (MAX_BODY_BYTES + 1)
         answer = await served.http.post("/system/functions", content=content)
 
         assert answer.status_code == 413

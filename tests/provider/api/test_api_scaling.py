@@ -7,11 +7,11 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from provider.api.ledger import MOST_SERIES, ScaleWrites
-from scaler import decision_log
-from scaler.core import catalogue
-from scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, FunctionRef, Instant, Reason, Writer
-from scaler.provider_client import WRITER_HEADER
+from springtide.provider.api.ledger import MAX_SERIES, ScaleWrites
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, FunctionRef, Instant, Reason, Writer
+from springtide.wire import decision_log
+from springtide.wire.provider_client import WRITER_HEADER
 from tests.provider.api.conftest import Play
 from tests.provider.api.served import Served
 
@@ -215,12 +215,12 @@ def writes(served: Served) -> dict[tuple[str, str, str], float]:
 
 def test_writes_remembered_are_bounded() -> None:
     kept = ScaleWrites(CollectorRegistry())
-    for number in range(MOST_SERIES + 5):
+    for number in range(MAX_SERIES + 5):
         kept.count(FunctionRef("ns", f"f{number}"), Writer.PERSON, catalogue.WRITTEN)
 
     [family] = kept.collect()
 
-    assert len(family.samples) == MOST_SERIES
+    assert len(family.samples) == MAX_SERIES
     assert family.samples[0].labels["function_name"] == "f5.ns"
 
 

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from scaler.core.vocabulary import DEFAULT_NAMESPACE
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 from tests.provider.api.conftest import Play
 from tests.provider.api.served import Served
 

@@ -5,13 +5,13 @@ import asyncio
 import httpx
 import pytest
 
-from provider.api import ProviderApi, ProviderApiDeps, ProviderApiSettings, build
-from provider.memory import MemoryProvider
-from runtime import service
-from runtime.asgi_server import bind
-from runtime.basic_auth import Receive, Scope, Send
-from runtime.errors import Unavailable
-from runtime.settings import SettingsError, read
+from springtide.provider.api import ProviderApi, ProviderApiDeps, ProviderApiSettings, build
+from springtide.provider.memory import MemoryProvider
+from springtide.runtime import service
+from springtide.runtime.asgi_server import bind
+from springtide.runtime.basic_auth import Receive, Scope, Send
+from springtide.runtime.errors import Unavailable
+from springtide.runtime.settings import SettingsError, read
 from tests.provider.api.conftest import Play
 from tests.provider.api.served import Served
 

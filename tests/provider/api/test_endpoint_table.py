@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from provider.api.endpoint_table import RETRY_S, EndpointTable
-from runtime.errors import Unavailable
-from runtime.virtual_time import VirtualTimeLoop, run
-from scaler.core.vocabulary import FunctionRef
-from scaler.endpoint_stream import Changed, Event, FunctionEndpoints, Removed, Snapshot
+from springtide.provider.api.endpoint_table import RETRY_S, EndpointTable
+from springtide.runtime.errors import Unavailable
+from springtide.runtime.virtual_time import VirtualTimeLoop, run
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import Changed, Event, FunctionEndpoints, Removed, Snapshot
 
 ECHO = FunctionEndpoints(FunctionRef("openfaas-fn", "echo"), 1, "1")
 OTHER = FunctionEndpoints(FunctionRef("openfaas-fn", "other"), 1, "1")

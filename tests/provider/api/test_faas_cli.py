@@ -10,7 +10,7 @@ import json
 
 import pytest
 
-from scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
 from tests.provider.api.conftest import Play
 from tests.provider.api.served import Served
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from provider.api.lines import LineStream
-from runtime.virtual_time import VirtualTimeLoop, run
+from springtide.provider.api.lines import LineStream
+from springtide.runtime.virtual_time import VirtualTimeLoop, run
 
 
 class Peer:

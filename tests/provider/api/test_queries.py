@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from provider.api import queries
-from runtime.errors import Unprocessable
+from springtide.provider.api import queries
+from springtide.runtime.errors import Unprocessable
 
 
 @pytest.mark.parametrize(

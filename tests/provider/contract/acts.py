@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import TypeVar, cast
 
-from provider.ports import LogLine, LogQuery, Namespace, Provider
-from provider.spec import FunctionSpec
-from scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
-from scaler.endpoint_stream import FunctionEndpoints, Heartbeat, merge
+from springtide.provider.ports import LogLine, LogQuery, Namespace, Provider
+from springtide.provider.spec import FunctionSpec
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
+from springtide.wire.endpoint_stream import FunctionEndpoints, Heartbeat, merge
 
 T = TypeVar("T")
 Table = dict[FunctionRef, FunctionEndpoints]

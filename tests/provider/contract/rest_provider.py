@@ -10,13 +10,13 @@ from typing import Any
 
 import httpx
 
-from provider.ports import LogLine, LogQuery, Namespace, ProviderInfo
-from provider.spec import FunctionSpec, FunctionStatus, Usage, rfc3339, spec_from_json, spec_to_json
-from runtime.basic_auth import Credentials
-from runtime.errors import error_for_status
-from scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Scale
-from scaler.endpoint_stream import Event
-from scaler.provider_client import ProviderClient
+from springtide.provider.ports import LogLine, LogQuery, Namespace, ProviderInfo
+from springtide.provider.spec import FunctionSpec, FunctionStatus, Usage, rfc3339, spec_from_json, spec_to_json
+from springtide.runtime.basic_auth import Credentials
+from springtide.runtime.errors import error_for_status
+from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Scale
+from springtide.wire.endpoint_stream import Event
+from springtide.wire.provider_client import ProviderClient
 
 
 class RestProvider:

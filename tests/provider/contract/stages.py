@@ -11,17 +11,17 @@ from pathlib import Path
 import httpx
 from prometheus_client import CollectorRegistry
 
-from provider import kubernetes, process
-from provider.api import ProviderApiDeps, ProviderApiSettings, build
-from provider.kubernetes import KubernetesDeps, KubernetesProviderSettings, ManifestSettings
-from provider.memory import MemoryProvider, ready_after
-from provider.ports import Provider
-from provider.process import ProcessDeps, ProcessSettings
-from runtime.basic_auth import Credentials
-from runtime.clock import SystemClock
-from runtime.kubernetes.api import connected
-from runtime.kubernetes.settings import KubernetesSettings
-from scaler.core.vocabulary import FunctionRef
+from springtide.provider import kubernetes, process
+from springtide.provider.api import ProviderApiDeps, ProviderApiSettings, build
+from springtide.provider.kubernetes import KubernetesDeps, KubernetesProviderSettings, ManifestSettings
+from springtide.provider.memory import MemoryProvider, ready_after
+from springtide.provider.ports import Provider
+from springtide.provider.process import ProcessDeps, ProcessSettings
+from springtide.runtime.basic_auth import Credentials
+from springtide.runtime.clock import SystemClock
+from springtide.runtime.kubernetes.api import connected
+from springtide.runtime.kubernetes.settings import KubernetesSettings
+from springtide.scaler.core.vocabulary import FunctionRef
 from tests.kubernetes.emulator import Emulator, EmulatorSettings, Image
 from tests.provider.contract.acts import when_ready
 from tests.provider.contract.rest_provider import RestProvider

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from scaler.core.policy import MIN
-from scaler.core.vocabulary import FunctionRef
-from scaler.endpoint_stream import Changed, Event, Heartbeat, Snapshot, merge
+from springtide.scaler.core.policy import MIN
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import Changed, Event, Heartbeat, Snapshot, merge
 from tests.provider.contract.acts import ECHO, closing, spec, table_when, when_ready
 from tests.provider.contract.conftest import Play
 from tests.provider.contract.stages import Stage

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from runtime.errors import BadInput, NotFound
-from scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
+from springtide.runtime.errors import BadInput, NotFound
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
 from tests.provider.contract.acts import ECHO, Table, marked, spec, table_when, when_ready
 from tests.provider.contract.conftest import Play
 from tests.provider.contract.stages import Stage

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from provider.ports import LogLine, LogQuery
-from runtime.errors import NotFound
-from scaler.core.vocabulary import FunctionRef, Instant
+from springtide.provider.ports import LogLine, LogQuery
+from springtide.runtime.errors import NotFound
+from springtide.scaler.core.vocabulary import FunctionRef, Instant
 from tests.provider.contract.acts import ECHO, closing, log_lines, spec, when_ready
 from tests.provider.contract.conftest import Play
 from tests.provider.contract.stages import Stage

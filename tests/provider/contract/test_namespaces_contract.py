@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from provider.ports import Namespace
-from runtime.errors import AlreadyExists, BadInput, NotFound
-from scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
+from springtide.provider.ports import Namespace
+from springtide.runtime.errors import AlreadyExists, BadInput, NotFound
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
 from tests.provider.contract.acts import ECHO, MARKED, marked, spec
 from tests.provider.contract.conftest import Play
 from tests.provider.contract.stages import Stage

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from runtime.errors import BadInput, Conflict, NotFound
-from scaler.core.policy import MAX, MIN, MOST_REPLICAS
-from scaler.core.vocabulary import FunctionRef, Scale
+from springtide.runtime.errors import BadInput, Conflict, NotFound
+from springtide.scaler.core.policy import MAX, MAX_REPLICAS, MIN
+from springtide.scaler.core.vocabulary import FunctionRef, Scale
 from tests.provider.contract.acts import ECHO, spec, when_ready
 from tests.provider.contract.conftest import Play
 from tests.provider.contract.stages import Stage
@@ -125,7 +125,7 @@ def test_repeated_write_of_the_same_count_is_accepted(play: Play) -> None:
     play(story)
 
 
-@pytest.mark.parametrize("replicas", [-1, MOST_REPLICAS + 1])
+@pytest.mark.parametrize("replicas", [-1, MAX_REPLICAS + 1])
 def test_write_out_of_range_is_bad_input_and_changes_nothing(play: Play, replicas: int) -> None:
     async def story(stage: Stage) -> None:
         await stage.provider.deploy(spec())

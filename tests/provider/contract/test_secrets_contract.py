@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.errors import AlreadyExists, BadInput, NotFound
-from scaler.core.vocabulary import DEFAULT_NAMESPACE
+from springtide.runtime.errors import AlreadyExists, BadInput, NotFound
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 from tests.provider.contract.acts import marked
 from tests.provider.contract.conftest import Play
 from tests.provider.contract.stages import Stage

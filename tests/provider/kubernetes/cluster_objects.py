@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from provider.kubernetes.manifests.keys import FUNCTION
+from springtide.provider.kubernetes.manifests.keys import FUNCTION
 
 CREATED = "2026-01-31T12:00:00Z"
 

@@ -13,11 +13,11 @@ from typing import Any
 import httpx
 import yaml
 
-from provider.kubernetes.manifests.settings import ManifestSettings
-from provider.kubernetes.operator import Operator, OperatorDeps, OperatorSettings, build
-from runtime.clock import SystemClock
-from runtime.kubernetes.api import KubernetesApi, connected
-from runtime.kubernetes.settings import KubernetesSettings
+from springtide.provider.kubernetes.manifests.settings import ManifestSettings
+from springtide.provider.kubernetes.operator import Operator, OperatorDeps, OperatorSettings, build
+from springtide.runtime.clock import SystemClock
+from springtide.runtime.kubernetes.api import KubernetesApi, connected
+from springtide.runtime.kubernetes.settings import KubernetesSettings
 from tests.kubernetes.emulator import Emulator, EmulatorSettings, Image
 
 CRDS = Path(__file__).parents[3] / "deploy" / "crds"

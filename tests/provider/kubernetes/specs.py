@@ -6,8 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from provider.spec import FunctionSpec
-from scaler.core.vocabulary import FunctionRef
+from springtide.provider.spec import FunctionSpec
+from springtide.scaler.core.vocabulary import FunctionRef
 
 ECHO = FunctionRef("openfaas-fn", "echo")
 

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from provider.kubernetes.asked import ask
-from provider.kubernetes.pods import Pod, pod_of
-from provider.kubernetes.readiness import HEALTH_PATH, READY_PATH, Asking, Question
-from runtime.clock import SystemClock
-from scaler.core.vocabulary import FunctionRef
+from springtide.provider.kubernetes.asked import ask
+from springtide.provider.kubernetes.pods import Pod, pod_of
+from springtide.provider.kubernetes.readiness import HEALTH_PATH, READY_PATH, Asking, Question
+from springtide.runtime.clock import SystemClock
+from springtide.scaler.core.vocabulary import FunctionRef
 from tests.provider.kubernetes.cluster_objects import pod
 
 DEADLINE_S = 20.0

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from jsonschema.validators import Draft202012Validator
 
-from provider.kubernetes.manifests import function_object
-from provider.kubernetes.manifests.kinds import FUNCTIONS, PROFILES
-from provider.kubernetes.manifests.profiles import REPLACED
+from springtide.provider.kubernetes.manifests import function_object
+from springtide.provider.kubernetes.manifests.kinds import FUNCTIONS, PROFILES
+from springtide.provider.kubernetes.manifests.profiles import REPLACED
 from tests.kubernetes.emulator.custom import definitions, structural
 from tests.provider.kubernetes.published_schemas import all_problems
 from tests.provider.kubernetes.specs import FULL, spec

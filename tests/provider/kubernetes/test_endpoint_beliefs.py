@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from provider.endpoint_feed import EndpointFeed
-from provider.kubernetes.deployed import Deployed
-from provider.kubernetes.endpoints import Slice, slice_of
-from provider.kubernetes.pods import Pod, pod_of
-from provider.kubernetes.table import PATIENCE_S, WITHDRAWN_MOST_S, Table
-from provider.spec import FunctionSpec
-from runtime import virtual_time
-from scaler.core.vocabulary import FunctionRef
-from scaler.endpoint_stream import FunctionEndpoints, Snapshot
+from springtide.provider.endpoint_feed import EndpointFeed
+from springtide.provider.kubernetes.deployed import Deployed
+from springtide.provider.kubernetes.endpoints import Slice, slice_of
+from springtide.provider.kubernetes.pods import Pod, pod_of
+from springtide.provider.kubernetes.table import PATIENCE_S, WITHDRAWN_MOST_S, Table
+from springtide.provider.spec import FunctionSpec
+from springtide.runtime import virtual_time
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import FunctionEndpoints, Snapshot
 from tests.provider.kubernetes.cluster_objects import endpoint, endpoint_slice, pod
 
 ECHO = FunctionRef("openfaas-fn", "echo")

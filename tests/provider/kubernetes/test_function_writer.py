@@ -10,14 +10,19 @@ from typing import Any
 
 import pytest
 
-from provider import kubernetes
-from provider.kubernetes import KubernetesDeps, KubernetesProvider, KubernetesProviderSettings, ManifestSettings
-from provider.kubernetes.inventory import Inventory
-from provider.kubernetes.operator import FunctionWriter, Operator
-from provider.kubernetes.references import References
-from runtime.clock import SystemClock
-from runtime.errors import BadInput, NotFound, Unavailable
-from scaler.core.vocabulary import FunctionRef
+from springtide.provider import kubernetes
+from springtide.provider.kubernetes import (
+    KubernetesDeps,
+    KubernetesProvider,
+    KubernetesProviderSettings,
+    ManifestSettings,
+)
+from springtide.provider.kubernetes.inventory import Inventory
+from springtide.provider.kubernetes.operator import FunctionWriter, Operator
+from springtide.provider.kubernetes.references import References
+from springtide.runtime.clock import SystemClock
+from springtide.runtime.errors import BadInput, NotFound, Unavailable
+from springtide.scaler.core.vocabulary import FunctionRef
 from tests.kubernetes.emulator import Emulator
 from tests.provider.kubernetes.operating import DEADLINE_S, NAMESPACE, a_cluster, an_operator, function
 from tests.provider.kubernetes.specs import ECHO, spec

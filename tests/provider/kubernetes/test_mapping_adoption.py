@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from provider.kubernetes.manifests.adoption import merge, patch_of
+from springtide.provider.kubernetes.manifests.adoption import merge, patch_of
 
 CONTAINER = 'k:{"name":"echo"}'
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from provider.kubernetes.manifests.checks import check, problems_of
-from provider.spec import FunctionSpec
-from runtime.errors import BadInput
-from scaler.core.vocabulary import FunctionRef
+from springtide.provider.kubernetes.manifests.checks import check, problems_of
+from springtide.provider.spec import FunctionSpec
+from springtide.runtime.errors import BadInput
+from springtide.scaler.core.vocabulary import FunctionRef
 from tests.provider.kubernetes.specs import FULL, spec, specs
 
 

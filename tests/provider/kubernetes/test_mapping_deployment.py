@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kubernetes_validate import validate
 
-from provider.kubernetes.manifests.deployment import deployment_of, service_of
-from provider.kubernetes.manifests.hpa import hpa_of
-from provider.kubernetes.manifests.settings import ManifestSettings
-from provider.kubernetes.manifests.wanted import Wanted, owner_of
-from scaler.core.vocabulary import Instant
+from springtide.provider.kubernetes.manifests.deployment import deployment_of, service_of
+from springtide.provider.kubernetes.manifests.hpa import hpa_of
+from springtide.provider.kubernetes.manifests.settings import ManifestSettings
+from springtide.provider.kubernetes.manifests.wanted import Wanted, owner_of
+from springtide.scaler.core.vocabulary import Instant
 from tests.provider.kubernetes.published_schemas import VERSIONS, all_problems
 from tests.provider.kubernetes.specs import FULL, spec, specs
 

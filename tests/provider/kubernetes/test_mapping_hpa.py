@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from provider.kubernetes.manifests.hpa import hpa_of, is_ours
-from scaler.core.ownership import refusal
-from scaler.core.policy import CpuTarget, ScalePolicy
-from scaler.core.vocabulary import Reason, Writer
+from springtide.provider.kubernetes.manifests.hpa import hpa_of, is_ours
+from springtide.scaler.core.ownership import refusal
+from springtide.scaler.core.policy import CpuTarget, ScalePolicy
+from springtide.scaler.core.vocabulary import Reason, Writer
 from tests.provider.kubernetes.published_schemas import all_problems
 from tests.provider.kubernetes.specs import spec
 

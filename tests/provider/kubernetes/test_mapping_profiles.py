@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from provider.kubernetes.manifests.deployment import deployment_of
-from provider.kubernetes.manifests.profiles import Profile, missing, names_of, profile_of
-from provider.kubernetes.manifests.settings import ManifestSettings
-from provider.kubernetes.manifests.wanted import Wanted
+from springtide.provider.kubernetes.manifests.deployment import deployment_of
+from springtide.provider.kubernetes.manifests.profiles import Profile, missing, names_of, profile_of
+from springtide.provider.kubernetes.manifests.settings import ManifestSettings
+from springtide.provider.kubernetes.manifests.wanted import Wanted
 from tests.provider.kubernetes.published_schemas import all_problems
 from tests.provider.kubernetes.specs import spec
 

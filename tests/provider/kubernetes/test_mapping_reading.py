@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from provider.kubernetes.manifests.deployment import deployment_of
-from provider.kubernetes.manifests.reading import (
+from springtide.provider.kubernetes.manifests.deployment import deployment_of
+from springtide.provider.kubernetes.manifests.reading import (
     function_of,
     is_function,
     problem_of,
@@ -18,10 +18,10 @@ from provider.kubernetes.manifests.reading import (
     spec_of,
     status_of,
 )
-from provider.kubernetes.manifests.settings import ManifestSettings
-from provider.kubernetes.manifests.wanted import Wanted
-from provider.spec import FunctionSpec
-from scaler.core.vocabulary import FunctionRef, Instant, Scale
+from springtide.provider.kubernetes.manifests.settings import ManifestSettings
+from springtide.provider.kubernetes.manifests.wanted import Wanted
+from springtide.provider.spec import FunctionSpec
+from springtide.scaler.core.vocabulary import FunctionRef, Instant, Scale
 from tests.provider.kubernetes.specs import FULL, spec, specs
 
 FAAS_NETES: dict[str, Any] = {

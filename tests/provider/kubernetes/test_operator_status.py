@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from provider.kubernetes.operator.status import RETRYING, Problem, status_of
+from springtide.provider.kubernetes.operator.status import RETRYING, Problem, status_of
 
 NOW, BEFORE = "2024-05-01T10:00:00Z", "2024-04-01T10:00:00Z"
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from provider.kubernetes.logs import PodLogs
-from provider.kubernetes.pods import Pod, pod_of
-from provider.ports import LogQuery
-from runtime.errors import Unavailable
-from runtime.kubernetes.api import connected
-from runtime.kubernetes.settings import KubernetesSettings
-from scaler.core.vocabulary import FunctionRef
+from springtide.provider.kubernetes.logs import PodLogs
+from springtide.provider.kubernetes.pods import Pod, pod_of
+from springtide.provider.ports import LogQuery
+from springtide.runtime.errors import Unavailable
+from springtide.runtime.kubernetes.api import connected
+from springtide.runtime.kubernetes.settings import KubernetesSettings
+from springtide.scaler.core.vocabulary import FunctionRef
 from tests.provider.kubernetes.cluster_objects import pod
 from tests.runtime.kubernetes.api_server import ApiServer
 

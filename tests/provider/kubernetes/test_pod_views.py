@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from provider.kubernetes.pods import pod_of
+from springtide.provider.kubernetes.pods import pod_of
 from tests.provider.kubernetes.cluster_objects import pod
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from provider.kubernetes.events import MOST_NOTE_BYTES, MOST_PER_MINUTE, Ration, event
-from scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
+from springtide.provider.kubernetes.events import MAX_NOTE_BYTES, MAX_PER_MINUTE, Ration, event
+from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
 from tests.provider.kubernetes.published_schemas import all_problems
 
 ECHO = FunctionRef("openfaas-fn", "echo")
@@ -28,7 +28,7 @@ def test_event_says_how_many_were_left_out() -> None:
 def test_note_of_an_event_fits() -> None:
     note = event(decision("é" * 2000), "u", "host", left_out=0)["note"]
 
-    assert len(note.encode()) <= MOST_NOTE_BYTES
+    assert len(note.encode()) <= MAX_NOTE_BYTES
 
 
 def test_event_is_as_the_published_schemas_have_it() -> None:
@@ -40,8 +40,8 @@ def test_event_is_as_the_published_schemas_have_it() -> None:
 def test_function_gets_so_many_events_a_minute_and_hears_how_many_were_left_out() -> None:
     ration, other = Ration(), FunctionRef("openfaas-fn", "other")
 
-    within = [ration.take(ECHO, float(second)) for second in range(MOST_PER_MINUTE + 3)]
+    within = [ration.take(ECHO, float(second)) for second in range(MAX_PER_MINUTE + 3)]
 
-    assert within == [0] * MOST_PER_MINUTE + [None] * 3
+    assert within == [0] * MAX_PER_MINUTE + [None] * 3
     assert ration.take(other, 5.0) == 0
     assert [ration.take(ECHO, now) for now in (59.9, 60.0, 61.0)] == [None, 4, 0]

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from provider.kubernetes import shrink
-from provider.kubernetes.pods import pod_of
+from springtide.provider.kubernetes import shrink
+from springtide.provider.kubernetes.pods import pod_of
 from tests.provider.kubernetes.cluster_objects import pod
 
 LATER = "2026-01-31T13:00:00Z"

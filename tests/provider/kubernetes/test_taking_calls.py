@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from provider.kubernetes.endpoints import slice_of, taking_calls
-from provider.kubernetes.pods import pod_of
-from scaler.endpoint_stream import Endpoint
+from springtide.provider.kubernetes.endpoints import slice_of, taking_calls
+from springtide.provider.kubernetes.pods import pod_of
+from springtide.wire.endpoint_stream import Endpoint
 from tests.provider.kubernetes.cluster_objects import endpoint, endpoint_slice, pod
 
 

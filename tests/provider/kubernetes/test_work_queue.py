@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import asyncio
 
-from provider.kubernetes.operator.work_queue import WorkQueue
-from runtime.virtual_time import VirtualTimeLoop, run
+from springtide.provider.kubernetes.operator.work_queue import WorkQueue
+from springtide.runtime.virtual_time import VirtualTimeLoop, run
 
 
 def test_key_asked_for_often_is_taken_once_in_the_order_of_arrival() -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from provider.process import ProcessDeps, ProcessSettings, build
-from provider.spec import spec_from_json
-from runtime.clock import SystemClock
-from scaler.endpoint_stream import merge
+from springtide.provider.process import ProcessDeps, ProcessSettings, build
+from springtide.provider.spec import spec_from_json
+from springtide.runtime.clock import SystemClock
+from springtide.wire.endpoint_stream import merge
 
 
 async def main() -> None:

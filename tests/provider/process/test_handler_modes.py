@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from scaler.core.vocabulary import FunctionRef
+from springtide.scaler.core.vocabulary import FunctionRef
 from tests.provider.process.conftest import Shared
 from tests.provider.process.world import World, alive, eventually
 

@@ -16,9 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
-from provider.spec import spec_to_json
-from runtime.errors import BadInput, Unavailable
-from scaler.core.vocabulary import FunctionRef
+from springtide.provider.spec import spec_to_json
+from springtide.runtime.errors import BadInput, Unavailable
+from springtide.scaler.core.vocabulary import FunctionRef
 from tests.provider.process.test_handler_modes import UPSTREAM
 from tests.provider.process.test_replicas import SLOW, call_slow, let_go
 from tests.provider.process.world import World, alive, eventually, left_behind, url

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from provider.ports import LogQuery
-from runtime.errors import NotFound
-from scaler.core.vocabulary import FunctionRef, Instant
+from springtide.provider.ports import LogQuery
+from springtide.runtime.errors import NotFound
+from springtide.scaler.core.vocabulary import FunctionRef, Instant
 from tests.provider.process.world import World, url
 
 REF = FunctionRef("openfaas-fn", "fn")

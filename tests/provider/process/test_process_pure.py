@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider import quantities
-from provider.process import images, log_files, wire
-from provider.process.backoff import Backoff
-from provider.process.host.cgroup import Cgroups
-from provider.process.log_files import LineSplitter, LogReader, LogWriter
-from provider.process.plan import Plan, State, View, choice_matters, plan
-from provider.process.watchdog import config
-from provider.process.watchdog.config import Mode
-from provider.process.wire import Exited, Hello, Launch, Running, Spawn, Stop
-from runtime.errors import Unavailable
+from springtide.provider import quantities
+from springtide.provider.process import images, log_files, wire
+from springtide.provider.process.backoff import Backoff
+from springtide.provider.process.host.cgroup import Cgroups
+from springtide.provider.process.log_files import LineSplitter, LogReader, LogWriter
+from springtide.provider.process.plan import Plan, State, View, choice_matters, plan
+from springtide.provider.process.wire import Exited, Hello, Launch, Running, Spawn, Stop
+from springtide.runtime.errors import Unavailable
+from springtide.watchdog import config
+from springtide.watchdog.config import Mode
 
 READY, STARTING, UNREADY, STOPPING = State.READY, State.STARTING, State.UNREADY, State.STOPPING
 

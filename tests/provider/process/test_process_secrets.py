@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from provider.ports import Namespace
-from runtime.errors import BadInput, NotFound
-from scaler.core.vocabulary import FunctionRef
+from springtide.provider.ports import Namespace
+from springtide.runtime.errors import BadInput, NotFound
+from springtide.scaler.core.vocabulary import FunctionRef
 from tests.provider.process.conftest import Shared
 from tests.provider.process.world import World, eventually, url
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from provider.spec import FunctionSpec
-from runtime.errors import BadInput, Conflict, NotFound
-from scaler.core.vocabulary import FunctionRef, Reason, Scale, Writer
+from springtide.provider.spec import FunctionSpec
+from springtide.runtime.errors import BadInput, Conflict, NotFound
+from springtide.scaler.core.vocabulary import FunctionRef, Reason, Scale, Writer
 from tests.provider.process.conftest import Shared
 from tests.provider.process.world import World
 

@@ -13,10 +13,10 @@ import httpx
 import pytest
 from prometheus_client import generate_latest
 
-from provider.spec import FunctionStatus
-from runtime.errors import NotFound
-from scaler.core.vocabulary import FunctionRef
-from scaler.endpoint_stream import FunctionEndpoints
+from springtide.provider.spec import FunctionStatus
+from springtide.runtime.errors import NotFound
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import FunctionEndpoints
 from tests.provider.process.world import World, alive, eventually, url
 
 REF = FunctionRef("openfaas-fn", "fn")

@@ -9,19 +9,19 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from provider.process import launches
-from provider.process.deployment import Deployment
-from provider.process.ground import Ground
-from provider.process.records import FunctionRecord
-from provider.process.settings import ProcessSettings
-from provider.process.start_slots import StartSlots
-from provider.process.state_files import StateFiles
-from provider.process.wire import VERSION, Exited, Hello, Message, Spawn
-from provider.spec import FunctionSpec
-from runtime.virtual_time import VirtualTimeLoop, run
-from scaler import instruments
-from scaler.core import catalogue
-from scaler.core.vocabulary import FunctionRef, Instant
+from springtide.provider.process import launches
+from springtide.provider.process.deployment import Deployment
+from springtide.provider.process.ground import Ground
+from springtide.provider.process.records import FunctionRecord
+from springtide.provider.process.settings import ProcessSettings
+from springtide.provider.process.start_slots import StartSlots
+from springtide.provider.process.state_files import StateFiles
+from springtide.provider.process.wire import VERSION, Exited, Hello, Message, Spawn
+from springtide.provider.spec import FunctionSpec
+from springtide.runtime.virtual_time import VirtualTimeLoop, run
+from springtide.scaler.core import catalogue
+from springtide.scaler.core.vocabulary import FunctionRef, Instant
+from springtide.wire import instruments
 
 SPEC = FunctionSpec(ref=FunctionRef("openfaas-fn", "echo"), image="any", env_process="cat")
 HELLO = Hello(version=VERSION, pid=1, limits_memory=False, limits_cpu=False, sandbox_problem="")

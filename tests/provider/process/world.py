@@ -14,12 +14,12 @@ from typing import Any
 import httpx
 from prometheus_client import CollectorRegistry
 
-from provider.ports import LogQuery
-from provider.process import ProcessDeps, ProcessProvider, ProcessSettings, build
-from provider.spec import FunctionSpec
-from runtime.clock import SystemClock
-from scaler.core.vocabulary import Decision, FunctionRef
-from scaler.endpoint_stream import FunctionEndpoints, merge
+from springtide.provider.ports import LogQuery
+from springtide.provider.process import ProcessDeps, ProcessProvider, ProcessSettings, build
+from springtide.provider.spec import FunctionSpec
+from springtide.runtime.clock import SystemClock
+from springtide.scaler.core.vocabulary import Decision, FunctionRef
+from springtide.wire.endpoint_stream import FunctionEndpoints, merge
 
 PATIENCE_S = 15.0
 """How long a test waits for something that should come at once."""

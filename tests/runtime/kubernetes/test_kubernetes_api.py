@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, SpringtideError, TooMany, Unavailable
-from runtime.kubernetes import requests, resources
-from runtime.kubernetes.api import KubernetesApi, LogWish, Where, connected, delete_options
-from runtime.kubernetes.faults import Expired, Forbidden, Rejected, error_from
-from runtime.kubernetes.resources import CUSTOM_RESOURCES, DEPLOYMENTS, NAMESPACES, PODS, Resource
-from runtime.kubernetes.settings import KubernetesSettings
+from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, SpringtideError, TooMany, Unavailable
+from springtide.runtime.kubernetes import requests, resources
+from springtide.runtime.kubernetes.api import KubernetesApi, LogWish, Where, connected, delete_options
+from springtide.runtime.kubernetes.faults import Expired, Forbidden, Rejected, error_from
+from springtide.runtime.kubernetes.resources import CUSTOM_RESOURCES, DEPLOYMENTS, NAMESPACES, PODS, Resource
+from springtide.runtime.kubernetes.settings import KubernetesSettings
 from tests.runtime.kubernetes.api_server import ApiServer, Fault, status_body
 
 NS = "fn"
@@ -213,7 +213,7 @@ def test_attempts_are_bounded(tmp_path: Path) -> None:
 
         with pytest.raises(Unavailable, match="answered 500"):
             await api.get(DEPLOYMENTS, "echo", namespace=NS)
-        assert len(server.seen) == requests.MOST_ATTEMPTS
+        assert len(server.seen) == requests.MAX_ATTEMPTS
 
     play(tmp_path, story)
 
@@ -418,7 +418,15 @@ def test_requests_are_paced_after_a_burst(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("package", ["gateway.service", "idler.service", "alert_receiver.service", "suite.parts.idler"])
+@pytest.mark.parametrize(
+    "package",
+    [
+        "springtide.gateway.service",
+        "springtide.idler.service",
+        "springtide.alert_receiver.service",
+        "springtide.cli.parts.idler",
+    ],
+)
 def test_library_is_not_imported_before_a_connection_is_made(package: str) -> None:
     code = f"import sys, {package}; print([m for m in ('kubernetes', 'aiohttp') if m in sys.modules])"
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from runtime.errors import BadInput
-from runtime.kubernetes import lease_record
-from runtime.kubernetes.api import KubernetesApi, connected
-from runtime.kubernetes.lease import Lease, sleepless_clock
-from runtime.kubernetes.lease_record import LeaseName, LeaseRecord
-from runtime.kubernetes.settings import KubernetesSettings, LeaseSettings
-from runtime.settings import read
+from springtide.runtime.errors import BadInput
+from springtide.runtime.kubernetes import lease_record
+from springtide.runtime.kubernetes.api import KubernetesApi, connected
+from springtide.runtime.kubernetes.lease import Lease, sleepless_clock
+from springtide.runtime.kubernetes.lease_record import LeaseName, LeaseRecord
+from springtide.runtime.kubernetes.settings import KubernetesSettings, LeaseSettings
+from springtide.runtime.settings import read
 from tests.runtime.kubernetes.api_server import ApiServer, Fault, background, until
 
 PATH = "apis/coordination.k8s.io/v1/leases"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.kubernetes.store import MOST_TOMBSTONES, Json, Store, slim
+from springtide.runtime.kubernetes.store import MAX_TOMBSTONES, Json, Store, slim
 
 
 def thing(version: int | str, *, name: str = "a", uid: str = "u", app: str = "x", namespace: str = "n") -> Json:
@@ -138,10 +138,10 @@ def test_objects_are_kept_without_what_nobody_reads() -> None:
 
 def test_tombstones_are_bounded() -> None:
     store = Store()
-    for number in range(MOST_TOMBSTONES + 5):
+    for number in range(MAX_TOMBSTONES + 5):
         store.gone(thing(1, name=f"f{number}"), at="1")
 
-    assert f"{MOST_TOMBSTONES} tombstones" in repr(store)
+    assert f"{MAX_TOMBSTONES} tombstones" in repr(store)
 
 
 @given(st.permutations([("put", 1), ("put", 3), ("put", 5), ("gone", 6)]))

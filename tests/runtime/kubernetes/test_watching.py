@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from runtime.kubernetes.api import KubernetesApi, connected
-from runtime.kubernetes.resources import DEPLOYMENTS
-from runtime.kubernetes.settings import KubernetesSettings
-from runtime.kubernetes.watching import Cache
+from springtide.runtime.kubernetes.api import KubernetesApi, connected
+from springtide.runtime.kubernetes.resources import DEPLOYMENTS
+from springtide.runtime.kubernetes.settings import KubernetesSettings
+from springtide.runtime.kubernetes.watching import Cache
 from tests.runtime.kubernetes.api_server import ApiServer, Fault, background, until
 
 PATH = "apis/apps/v1/deployments"

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.asgi_server import bind
-from scaler.core.idle import Activity
-from scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
-from scaler.sources import gateway
-from scaler.sources.gateway import GatewayActivity
+from springtide.runtime.asgi_server import bind
+from springtide.scaler.core.idle import Activity
+from springtide.scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
+from springtide.scaler.sources import gateway
+from springtide.scaler.sources.gateway import GatewayActivity
 from tests.fakes.gateway import FakeGateway, lines
 from tests.fakes.prometheus import IN_FLIGHT, LAST_ACTIVE
 
@@ -132,7 +132,7 @@ def test_gateway_that_hangs_is_given_up() -> None:
 
 
 def test_gateway_that_sends_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "MOST_BYTES", 1000)
+    monkeypatch.setattr(gateway, "MAX_BYTES", 1000)
 
     async def story(source: GatewayActivity, now: Instant) -> None:
         assert "more than 1000 bytes" in whys((await source.activity([ECHO], now))[ECHO])[0]

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from runtime.asgi_server import bind
-from scaler.core.idle import Activity
-from scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
-from scaler.sources.prometheus import PrometheusActivity
+from springtide.runtime.asgi_server import bind
+from springtide.scaler.core.idle import Activity
+from springtide.scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
+from springtide.scaler.sources.prometheus import PrometheusActivity
 from tests.fakes.prometheus import IN_FLIGHT, LAST_ACTIVE, FakePrometheus, Series, Stored
 
 NOW = Instant(1_700_000_000.0)

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scaler.core.idle import Activity
-from scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
-from scaler.sources.prometheus import PrometheusActivity
+from springtide.scaler.core.idle import Activity
+from springtide.scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
+from springtide.scaler.sources.prometheus import PrometheusActivity
 from tests.fakes.gateway import FakeGateway, lines
 
 ECHO, STALE, ONE_SIDED = (FunctionRef("openfaas-fn", name) for name in ("echo", "stale", "one-sided"))

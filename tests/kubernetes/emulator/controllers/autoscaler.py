@@ -24,15 +24,15 @@ from tests.kubernetes.emulator.validation.quantities import amount
 
 TOLERANCE = 0.1
 DOWN_WINDOW_S = 300
-_MOST_MEMORIES = 10_000
+_MAX_MEMORIES = 10_000
 
 
 @dataclass(slots=True)
 class _Memory:
     """What one autoscaler has recommended, and how it has scaled."""
 
-    advice: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_MOST_MEMORIES))
-    moves: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_MOST_MEMORIES))
+    advice: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_MAX_MEMORIES))
+    moves: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_MAX_MEMORIES))
     next_s: float = 0.0
 
 

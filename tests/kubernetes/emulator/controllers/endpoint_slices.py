@@ -11,7 +11,7 @@ from tests.kubernetes.emulator.writes import random_suffix
 
 SERVICE, MANAGED_BY = "kubernetes.io/service-name", "endpointslice.kubernetes.io/managed-by"
 MANAGER = "endpointslice-controller.k8s.io"
-MOST_ENDPOINTS = 100
+MAX_ENDPOINTS = 100
 _ENDED = ("Succeeded", "Failed")
 
 
@@ -34,9 +34,9 @@ class EndpointSlices:
         for pod in pods:
             groups.setdefault(str(_ports(service, pod)), []).append(pod)
         wanted = [
-            (_ports(service, group[0]), [_endpoint(service, pod) for pod in group[start : start + MOST_ENDPOINTS]])
+            (_ports(service, group[0]), [_endpoint(service, pod) for pod in group[start : start + MAX_ENDPOINTS]])
             for group in groups.values()
-            for start in range(0, len(group), MOST_ENDPOINTS)
+            for start in range(0, len(group), MAX_ENDPOINTS)
         ] or [([], [])]
         self._write(service, wanted)
         return None

@@ -16,7 +16,7 @@ from tests.kubernetes.emulator.node.processes import CannotStart, Process
 from tests.kubernetes.emulator.objects import Object, timestamp
 from tests.kubernetes.emulator.settings import EmulatorSettings, Failure, Image
 
-OOM_CODE, LEAST_GRACE_S = 137, 2.0
+OOM_CODE, MIN_GRACE_S = 137, 2.0
 
 
 class Around(Protocol):
@@ -79,7 +79,7 @@ class Container:
             return
         process.signal(signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(grace_s, LEAST_GRACE_S)):
+            async with asyncio.timeout(max(grace_s, MIN_GRACE_S)):
                 await asyncio.shield(process.ended)
         process.signal(signal.SIGKILL)
         await asyncio.shield(process.ended)

@@ -13,12 +13,12 @@ import signal
 import socket
 from typing import Any, NoReturn
 
-from provider.process import kernel
-from provider.process.host import child
-from provider.process.host.child import Inherited, Surroundings
-from provider.process.wire import IDENTITY_VARIABLE, Launch
+from springtide.provider.process import kernel
+from springtide.provider.process.host import child
+from springtide.provider.process.host.child import Inherited, Surroundings
+from springtide.provider.process.wire import IDENTITY_VARIABLE, Launch
 
-MOST_MESSAGE_BYTES = 1 << 20
+MAX_MESSAGE_BYTES = 1 << 20
 OPEN_FILES = 1024
 
 
@@ -45,7 +45,7 @@ class ForkServer:
                 self._reap()
 
     def _request(self) -> bool:
-        data, descriptors, _, _ = socket.recv_fds(self._control, MOST_MESSAGE_BYTES, 1)
+        data, descriptors, _, _ = socket.recv_fds(self._control, MAX_MESSAGE_BYTES, 1)
         if not data:
             return False
         request = json.loads(data)

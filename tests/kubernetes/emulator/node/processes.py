@@ -18,7 +18,7 @@ from typing import Any
 from tests.kubernetes.emulator.node.logs import LogBuffer
 from tests.kubernetes.emulator.settings import Image
 
-MOST_MESSAGE_BYTES = 1 << 20
+MAX_MESSAGE_BYTES = 1 << 20
 READ_BYTES = 65_536
 
 
@@ -105,7 +105,7 @@ class ProcessHost:
     async def _start_server(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in (ours, theirs):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MOST_MESSAGE_BYTES)
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_MESSAGE_BYTES)
         module = "tests.kubernetes.emulator.node.fork_server"
         with theirs:
             self._server = await asyncio.create_subprocess_exec(sys.executable, "-m", module, stdin=theirs.fileno())
@@ -114,7 +114,7 @@ class ProcessHost:
 
     def _heard(self) -> None:
         assert self._control is not None
-        data = self._control.recv(MOST_MESSAGE_BYTES)
+        data = self._control.recv(MAX_MESSAGE_BYTES)
         if not data:
             asyncio.get_running_loop().remove_reader(self._control)
             for process in list(self._processes.values()):

@@ -8,16 +8,16 @@ from tests.kubernetes.emulator.objects import Object, clone
 from tests.kubernetes.emulator.statuses import ApiError, bad_request
 
 OPERATIONS = ("add", "remove", "replace", "move", "copy", "test")
-MOST_OPERATIONS = 10_000
+MAX_OPERATIONS = 10_000
 
 
 def apply(target: Any, operations: Any) -> Any:
     """Raises ApiError: 400 for what is no patch, 422 for one that does not fit."""
     if not isinstance(operations, list):
         raise bad_request("json: cannot unmarshal object into Go value of type jsonpatch.Patch")
-    if len(operations) > MOST_OPERATIONS:
+    if len(operations) > MAX_OPERATIONS:
         raise ApiError(
-            413, "RequestEntityTooLarge", f"the allowed maximum operations in a JSON patch is {MOST_OPERATIONS}"
+            413, "RequestEntityTooLarge", f"the allowed maximum operations in a JSON patch is {MAX_OPERATIONS}"
         )
     result = clone(target)
     for operation in operations:

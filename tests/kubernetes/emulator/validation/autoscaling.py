@@ -14,7 +14,7 @@ SOURCES = {
 }
 TARGETS = {"AverageValue": "averageValue", "Utilization": "averageUtilization", "Value": "value"}
 SELECT = ("Disabled", "Max", "Min")
-MOST_WINDOW_S, MOST_PERIOD_S = 3600, 1800
+MAX_WINDOW_S, MAX_PERIOD_S = 3600, 1800
 
 
 def autoscaler(new: Object, _old: Object | None) -> list[Cause]:
@@ -78,8 +78,8 @@ def _value(target: Object, path: str) -> list[Cause]:
 def _rules(rules: Object, path: str) -> list[Cause]:
     found = []
     window = rules.get("stabilizationWindowSeconds")
-    if window is not None and not 0 <= window <= MOST_WINDOW_S:
-        why = f"must be greater than or equal to zero and less than or equal to {MOST_WINDOW_S}"
+    if window is not None and not 0 <= window <= MAX_WINDOW_S:
+        why = f"must be greater than or equal to zero and less than or equal to {MAX_WINDOW_S}"
         found.append(wrong(f"{path}.stabilizationWindowSeconds", window, why))
     if rules.get("selectPolicy", "Max") not in SELECT:
         found.append(unsupported(f"{path}.selectPolicy", rules["selectPolicy"], SELECT))
@@ -92,7 +92,7 @@ def _rules(rules: Object, path: str) -> list[Cause]:
         if policy.get("value", 0) <= 0:
             found.append(wrong(f"{at}.value", policy.get("value", 0), "must be greater than zero"))
         period = policy.get("periodSeconds", 0)
-        if not 0 < period <= MOST_PERIOD_S:
-            why = "must be greater than zero" if period <= 0 else f"must be less than or equal to {MOST_PERIOD_S}"
+        if not 0 < period <= MAX_PERIOD_S:
+            why = "must be greater than zero" if period <= 0 else f"must be less than or equal to {MAX_PERIOD_S}"
             found.append(wrong(f"{at}.periodSeconds", period, why))
     return found

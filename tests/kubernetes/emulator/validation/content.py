@@ -8,7 +8,7 @@ from tests.kubernetes.emulator.objects import Object, dig
 from tests.kubernetes.emulator.statuses import Cause, not_allowed, required, wrong
 from tests.kubernetes.emulator.validation import names
 
-MOST_BYTES = 1 << 20
+MAX_BYTES = 1 << 20
 _KEYS_OF_TYPE = {
     "kubernetes.io/dockercfg": (".dockercfg",),
     "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
@@ -20,8 +20,8 @@ _KEYS_OF_TYPE = {
 def secret(new: Object, old: Object | None) -> list[Cause]:
     data: dict[str, str] = new.get("data", {})
     found = _keys(data)
-    if sum(len(base64.b64decode(value)) for value in data.values()) > MOST_BYTES:
-        found.append(Cause("data", f"Too long: may not be more than {MOST_BYTES} bytes", "FieldValueTooLong"))
+    if sum(len(base64.b64decode(value)) for value in data.values()) > MAX_BYTES:
+        found.append(Cause("data", f"Too long: may not be more than {MAX_BYTES} bytes", "FieldValueTooLong"))
     kind = new.get("type", "Opaque")
     found += [required(f"data[{key}]") for key in _KEYS_OF_TYPE.get(kind, ()) if key not in data]
     if old is not None and kind != old.get("type", "Opaque"):
@@ -33,8 +33,8 @@ def config_map(new: Object, old: Object | None) -> list[Cause]:
     data, binary = new.get("data", {}), new.get("binaryData", {})
     found = _keys(data) + _keys(binary)
     found += [wrong(f"data[{key}]", key, "duplicate of key present in binaryData") for key in data if key in binary]
-    if sum(len(value.encode()) for value in (*data.values(), *binary.values())) > MOST_BYTES:
-        found.append(Cause("", f"Too long: may not be more than {MOST_BYTES} bytes", "FieldValueTooLong"))
+    if sum(len(value.encode()) for value in (*data.values(), *binary.values())) > MAX_BYTES:
+        found.append(Cause("", f"Too long: may not be more than {MAX_BYTES} bytes", "FieldValueTooLong"))
     return found + _immutable(new, old, ("data", "binaryData"))
 
 

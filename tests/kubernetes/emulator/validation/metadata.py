@@ -9,7 +9,7 @@ from tests.kubernetes.emulator.resources import Resource
 from tests.kubernetes.emulator.statuses import Cause, not_allowed, required, wrong
 from tests.kubernetes.emulator.validation import names
 
-MOST_ANNOTATION_BYTES = 256 << 10
+MAX_ANNOTATION_BYTES = 256 << 10
 
 _NAMES: dict[str, Callable[[str], str]] = {
     "services": names.service_problem,
@@ -56,8 +56,8 @@ def labels(given: dict[str, str], path: str) -> list[Cause]:
 
 def _annotations(given: dict[str, str]) -> list[Cause]:
     found = annotation_keys(given, "metadata.annotations")
-    if sum(len(key.encode()) + len(value.encode()) for key, value in given.items()) > MOST_ANNOTATION_BYTES:
-        found.append(Cause("metadata.annotations", f"Too long: may not be more than {MOST_ANNOTATION_BYTES} bytes"))
+    if sum(len(key.encode()) + len(value.encode()) for key, value in given.items()) > MAX_ANNOTATION_BYTES:
+        found.append(Cause("metadata.annotations", f"Too long: may not be more than {MAX_ANNOTATION_BYTES} bytes"))
     return found
 
 

@@ -13,7 +13,7 @@ from tests.kubernetes.emulator.validation.probes import port as target_port
 TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 PROTOCOLS = ("SCTP", "TCP", "UDP")
 ADDRESS_TYPES = ("FQDN", "IPv4", "IPv6")
-MOST_ENDPOINTS = 1000
+MAX_ENDPOINTS = 1000
 
 
 def service(new: Object, old: Object | None) -> list[Cause]:
@@ -67,8 +67,8 @@ def endpoint_slice(new: Object, old: Object | None) -> list[Cause]:
     if old is not None and kind != old.get("addressType"):
         found.append(wrong("addressType", kind, "field is immutable"))
     endpoints = new.get("endpoints", [])
-    if len(endpoints) > MOST_ENDPOINTS:
-        found.append(Cause("endpoints", f"Too many: {len(endpoints)}: must have at most {MOST_ENDPOINTS} items"))
+    if len(endpoints) > MAX_ENDPOINTS:
+        found.append(Cause("endpoints", f"Too many: {len(endpoints)}: must have at most {MAX_ENDPOINTS} items"))
     for index, endpoint in enumerate(endpoints):
         at = f"endpoints[{index}].addresses"
         addresses = endpoint.get("addresses", [])

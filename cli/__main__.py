@@ -1,0 +1,21 @@
+"""Entry point of the ``springtide`` command and of ``python -m springtide.cli``; the only reader of the environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from springtide.cli.command_line import run
+
+
+def main() -> None:
+    """Run the command line of this process and leave with its status."""
+    status = run(sys.argv[1:], dict(os.environ))
+    if status == 141:
+        # The reader is gone: nothing that is still buffered can be written, and the interpreter must not try.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Where each part of a local suite listens, decided once at its start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from springtide.cli import ports
+
+LOOPBACK = "127.0.0.1"
+PROVIDER, ALERT_RECEIVER, IDLER, CONSOLE, PROMETHEUS, ALERTMANAGER = 8081, 8083, 8084, 8085, 9090, 9093
+"""The well-known ports: taken where they are free."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WishedPorts:
+    """What the command line asks for; None leaves the choice to us, 0 asks for a free one."""
+
+    gateway: int = 8080
+    metrics: int = 8082
+    prometheus: int | None = None
+    alertmanager: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """The public listener's host, and the port of every listener; all but the public one are on loopback."""
+
+    host: str
+    gateway: int
+    metrics: int
+    provider: int
+    alert_receiver: int
+    idler: int
+    console: int
+    prometheus: int
+    alertmanager: int
+
+    @property
+    def gateway_url(self) -> str:
+        return ports.url(self.host, self.gateway)
+
+    @staticmethod
+    def url(port: int) -> str:
+        return ports.url(LOOPBACK, port)
+
+    @staticmethod
+    def listen(port: int) -> str:
+        """``host:port`` of a listener on loopback."""
+        return f"{LOOPBACK}:{port}"
+
+
+def choose(host: str, wished: WishedPorts) -> Addresses:
+    """Ports that can be had now. Raises BadInput naming the flag for one that was asked for and is taken."""
+    chosen: list[int] = []
+
+    def literal(port: int, flag: str, *, on: str = LOOPBACK) -> int:
+        chosen.append(ports.literal(on, port, flag, taken=chosen))
+        return chosen[-1]
+
+    def preferred(port: int) -> int:
+        chosen.append(ports.preferred(LOOPBACK, port, taken=chosen))
+        return chosen[-1]
+
+    def either(port: int | None, flag: str, known: int) -> int:
+        return preferred(known) if port is None else literal(port, flag)
+
+    # What was asked for comes first, so that nothing of our own choice is in its way.
+    gateway = literal(wished.gateway, "--gateway-port", on=host)
+    metrics = literal(wished.metrics, "--metrics-port")
+    prometheus = either(wished.prometheus, "--prometheus-port", PROMETHEUS)
+    alertmanager = either(wished.alertmanager, "--alertmanager-port", ALERTMANAGER)
+    return Addresses(
+        host=host,
+        gateway=gateway,
+        metrics=metrics,
+        prometheus=prometheus,
+        alertmanager=alertmanager,
+        provider=preferred(PROVIDER),
+        alert_receiver=preferred(ALERT_RECEIVER),
+        idler=preferred(IDLER),
+        console=preferred(CONSOLE),
+    )

@@ -1,0 +1,109 @@
+"""The ``springtide`` command: which subcommands there are, and how a failure is told."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, cast
+
+import click
+
+from springtide.runtime.errors import SpringtideError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("springtide.cli.commands.up:up", "Run the whole suite on this machine."),
+    "demo": (
+        "springtide.cli.commands.demo:demo",
+        "Show a running suite scaling a function up, down, to zero and awake.",
+    ),
+    "deploy": ("springtide.cli.commands.deployment:deploy", "Deploy a function, or those of a stack file."),
+    "list": ("springtide.cli.commands.inspection:list_", "List functions with their calls and replicas."),
+    "describe": ("springtide.cli.commands.inspection:describe", "Show everything about one function."),
+    "explain": ("springtide.cli.commands.explain:explain_", "Tell why a function has the replicas it has."),
+    "top": ("springtide.cli.commands.top:top", "Show functions live: replicas, calls, errors, the last decision."),
+    "invoke": ("springtide.cli.commands.invocation:invoke", "Call a function and print its answer."),
+    "scale": ("springtide.cli.commands.deployment:scale", "Set how many replicas a function has."),
+    "hpa": ("springtide.cli.commands.hpa:hpa", "Print a function's HorizontalPodAutoscaler, for Kubernetes."),
+    "logs": ("springtide.cli.commands.inspection:logs", "Print what a function wrote."),
+    "remove": ("springtide.cli.commands.deployment:remove", "Remove functions."),
+    "secret": ("springtide.cli.commands.secrets:secret", "Create, update, list and remove secrets."),
+    "login": ("springtide.cli.commands.login:login", "Check credentials and remember them."),
+    "tools": ("springtide.cli.commands.tools:tools", "Find or fetch Prometheus and Alertmanager."),
+    "provider": ("springtide.cli.parts.provider:provider", "Run only the provider, in the foreground."),
+    "kubernetes-provider": (
+        "springtide.cli.parts.kubernetes_provider:kubernetes_provider",
+        "Run only the provider of a Kubernetes cluster, in the foreground.",
+    ),
+    "gateway": ("springtide.cli.parts.gateway:gateway", "Run only the gateway, in the foreground."),
+    "alert-receiver": (
+        "springtide.cli.parts.alert_receiver:alert_receiver",
+        "Run only the alert receiver, in the foreground.",
+    ),
+    "idler": ("springtide.cli.parts.idler:idler", "Run only the idler, in the foreground."),
+    "console": ("springtide.cli.parts.console:console", "Run only the console, in the foreground."),
+    "cluster-credentials": (
+        "springtide.cli.parts.cluster_credentials:cluster_credentials",
+        "Make the credentials of an installation on Kubernetes, unless there are some.",
+    ),
+}
+"""Name to where the command is and what it does; only the one that is used gets imported."""
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        return cast("click.Command", getattr(importlib.import_module(module), attribute))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+def _version() -> str:
+    try:
+        return version("springtide")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+    if value:
+        click.echo(f"springtide {_version()}")
+        ctx.exit()
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Print the version."
+)
+def springtide() -> None:
+    """Autoscaling and observability for OpenFaaS-compatible functions.
+
+    Start with: springtide up
+    """
+
+
+def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run one command line; the exit status. What we understand is told in a sentence, without a traceback."""
+    options: dict[str, Any] = {"color": False} if environ.get("NO_COLOR") else {}
+    try:
+        result = springtide.main(
+            args=list(arguments), prog_name="springtide", standalone_mode=False, obj=environ, **options
+        )
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        return 141
+    except SpringtideError as error:
+        click.secho(f"springtide: {error}", fg="red", err=True)
+        return 1
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,112 @@
+"""``springtide explain``: the story of one function's replicas, in sentences."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+
+import click
+
+from springtide.cli import surroundings
+from springtide.cli.commands.options import json_option, namespace_option, print_json, with_target
+from springtide.cli.explanation import Explanation, Standing, ago, explain
+from springtide.cli.gateway_client import GatewayClient, Json
+from springtide.cli.target import Target
+from springtide.runtime.errors import NotFound
+from springtide.scaler.core.policy import ScalePolicy
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, FunctionRef
+from springtide.wire import decision_log
+
+PROCESS = "process"
+"""How the provider of local processes names itself."""
+
+
+@click.command("explain")
+@click.argument("name")
+@namespace_option
+@click.option("--last", default=20, show_default=True, type=click.IntRange(min=1), help="Changes to tell.")
+@json_option
+@with_target
+def explain_(*, target: Target, name: str, namespace: str | None, last: int, as_json: bool) -> None:
+    """Tell why a function has the replicas it has, and what would change that.
+
+    NAME may have its namespace behind a dot, as decisions and metrics write it.
+    """
+    if namespace is None and "." in name:
+        ref = FunctionRef.parse(name)
+        name, namespace = ref.name, ref.namespace
+    with target.client() as client:
+        decisions, note = _decisions(client, name, namespace)
+        try:
+            standing = _standing(target, client, client.function(name, namespace))
+        except NotFound:
+            if not decisions:
+                raise
+            standing = None
+    now = time.time()
+    told = explain(standing, decisions, now)
+    if as_json:
+        print_json(_json(name, standing, told))
+        return
+    click.secho(name, bold=True)
+    _print(told, now, last)
+    if note:
+        click.echo(f"  {note}.")
+
+
+def _json(name: str, standing: Standing | None, told: Explanation) -> Json:
+    counts = {} if standing is None else {"replicas": standing.desired, "ready": standing.ready}
+    story = [decision_log.to_json(decision) for decision in told.story]
+    return {"function": name, **counts, "now": told.now, "next": told.next, "held": told.held, "story": story}
+
+
+def _standing(target: Target, client: GatewayClient, function: Json) -> Standing:
+    labels, local = function.get("labels") or {}, target.local(client.url)
+    name = str(function.get("name"))
+    ref = FunctionRef.parse(f"{name}.{function.get('namespace') or DEFAULT_NAMESPACE}")
+    return Standing(
+        name=name,
+        desired=int(function.get("replicas") or 0),
+        ready=int(function.get("availableReplicas") or 0),
+        labels=labels,
+        problem=function.get("problem"),
+        calls=surroundings.calls([f"{local.metrics}/metrics"], ref) if local else None,
+        has_hpa=not ScalePolicy.from_labels(labels)[0].on_hpa or client.orchestration() != PROCESS,
+        away=surroundings.away(local) if local else frozenset(),
+    )
+
+
+def _decisions(client: GatewayClient, name: str, namespace: str | None) -> tuple[list[Decision], str | None]:
+    """What is on record, and why nothing is."""
+    try:
+        return client.decisions(name, namespace), None
+    except NotFound as error:
+        return [], str(error)
+
+
+def _print(told: Explanation, now: float, last: int) -> None:
+    for title, lines in (("Now", told.now), ("What would change it", told.next), ("What holds it", told.held)):
+        if lines:
+            click.secho(f"\n{title}", bold=True)
+            for line in lines:
+                click.echo(f"  {line}")
+    click.secho("\nWhat happened", bold=True)
+    if not told.story:
+        click.echo("  No change of its replicas is on record.")
+    if len(told.story) > last:
+        earlier = len(told.story) - last
+        click.echo(
+            f"  ({earlier} earlier {'change' if earlier == 1 else 'changes'}; --last {len(told.story)} tells all)"
+        )
+    for decision in told.story[-last:]:
+        click.echo(_line(decision, now))
+
+
+def _line(decision: Decision, now: float) -> str:
+    at = datetime.fromtimestamp(decision.at).astimezone().strftime("%H:%M:%S")
+    count = click.style(
+        f"{decision.before} → {decision.after}".rjust(8),
+        fg="green" if decision.after > decision.before else "cyan",
+        bold=True,
+    )
+    return f"  {at} {ago(now - decision.at).rjust(9)} {count}  {decision.reason.ljust(14)} {decision.detail}"

@@ -1,0 +1,55 @@
+"""``springtide hpa``: a function's autoscaler as a manifest, for those who manage it by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import yaml
+
+from springtide.cli import stack
+from springtide.cli.commands.options import namespace_option, stack_option, with_target
+from springtide.cli.target import Target
+from springtide.provider.kubernetes.manifests.checks import cpu_problems
+from springtide.provider.kubernetes.manifests.hpa import hpa_of
+from springtide.provider.spec import FunctionSpec, spec_from_json
+from springtide.runtime.errors import BadInput
+from springtide.scaler.core.policy import CPU, TYPE
+
+HEADER = f"""\
+# For: kubectl apply -f -
+# The Kubernetes provider makes one like it by itself; it leaves this one alone where it was there first.
+# The function keeps its label {TYPE}={CPU}, so that alerts leave its replicas alone.
+"""
+
+
+@click.command()
+@click.argument("name", metavar="FUNCTION")
+@stack_option
+@namespace_option
+@with_target
+def hpa(*, target: Target, name: str, stack_file: Path | None, namespace: str | None) -> None:
+    """Print the HorizontalPodAutoscaler of a function that scales by processor time.
+
+    The function is that of a stack file (-f), or the one that is deployed.
+    """
+    spec = _of_stack(stack_file, target, name, namespace) if stack_file else _deployed(target, name, namespace)
+    manifest = hpa_of(spec, by_hand=True)
+    if manifest is None:
+        raise BadInput(f"{name} does not scale by processor time; give it the label {TYPE}={CPU}")
+    if problems := cpu_problems(spec):
+        raise BadInput(f"{name}: {problems[0]}")
+    click.echo(HEADER + yaml.safe_dump(manifest, sort_keys=False), nl=False)
+
+
+def _of_stack(file: Path, target: Target, name: str, namespace: str | None) -> FunctionSpec:
+    read = stack.read(file, target.environ, stack.Overrides(environment={}, namespace=namespace))
+    for warning in read.warnings:
+        click.echo(f"springtide: {warning}", err=True)
+    return read.named(name)
+
+
+def _deployed(target: Target, name: str, namespace: str | None) -> FunctionSpec:
+    with target.client() as client:
+        value = client.function(name, namespace)
+    return spec_from_json({**value, "service": value["name"]})

@@ -1,0 +1,129 @@
+"""Commands that show what runs: list, describe, logs."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from springtide.cli.commands.options import json_option, namespace_option, print_json, print_table, with_target
+from springtide.cli.gateway_client import Json
+from springtide.cli.target import Target
+from springtide.provider.spec import rfc3339
+from springtide.runtime.durations import parse_duration_s
+from springtide.runtime.errors import BadInput
+
+
+@click.command("list")
+@namespace_option
+@json_option
+@with_target
+def list_(*, target: Target, namespace: str | None, as_json: bool) -> None:
+    """List functions with their calls and replicas."""
+    with target.client() as client:
+        functions = client.functions(namespace)
+    if as_json:
+        print_json(functions)
+        return
+    rows = [
+        (item.get("name"), f"{item.get('invocationCount') or 0:.0f}", item.get("replicas") or 0, _ready(item))
+        for item in functions
+    ]
+    print_table(("Function", "Invocations", "Replicas", "Ready"), rows)
+
+
+@click.command()
+@click.argument("name")
+@namespace_option
+@json_option
+@with_target
+def describe(*, target: Target, name: str, namespace: str | None, as_json: bool) -> None:
+    """Show everything about one function."""
+    with target.client() as client:
+        function = client.function(name, namespace)
+        listed = client.functions(function.get("namespace") or namespace)
+    counts = [item.get("invocationCount") for item in listed if item.get("name") == name]
+    function["invocationCount"] = (counts or [0])[0] or 0
+    if as_json:
+        print_json(function)
+        return
+    url = f"{client.url}/function/{name}" + (f".{function['namespace']}" if function.get("namespace") else "")
+    for key, value in _description(function, url):
+        click.echo(f"{click.style(key.ljust(18), bold=True)} {value}")
+
+
+@click.command()
+@click.argument("name")
+@click.option("--follow", "-f", is_flag=True, help="Go on with new lines until interrupted.")
+@click.option("--tail", type=click.IntRange(min=1), help="Only the last lines.")
+@click.option("--since", help="Only lines since: 5m ago, or an RFC 3339 time.")
+@click.option("--instance", help="Only one replica's lines.")
+@namespace_option
+@json_option
+@with_target
+def logs(*, target: Target, name: str, namespace: str | None, as_json: bool, **options: Any) -> None:
+    """Print what a function wrote, oldest first."""
+    query = {"follow": "true" if options["follow"] else "false"}
+    if options["tail"]:
+        query["tail"] = str(options["tail"])
+    if options["since"]:
+        query["since"] = _instant(options["since"])
+    if options["instance"]:
+        query["instance"] = options["instance"]
+    with target.client() as client:
+        for message in client.logs(name, namespace, query):
+            click.echo(_log_line(message, as_json=as_json))
+
+
+def _description(function: Json, url: str) -> list[tuple[str, object]]:
+    """What ``describe`` prints, in order; what is unset is left out."""
+    ready, replicas = _ready(function), function.get("replicas") or 0
+    status = "Ready" if ready else "Asleep" if not replicas else "Not ready"
+    usage = function.get("usage") or {}
+    shown: list[tuple[str, object]] = [
+        ("Name", function.get("name")),
+        ("Namespace", function.get("namespace")),
+        ("Status", status),
+        ("Problem", function.get("problem")),
+        ("Replicas", replicas),
+        ("Ready", ready),
+        ("Invocations", f"{function['invocationCount']:.0f}"),
+        ("Image", function.get("image")),
+        ("Function process", function.get("envProcess")),
+        ("URL", url),
+        ("Created", function.get("createdAt")),
+        ("CPU", f"{usage['cpu']:.0f}m" if usage.get("cpu") is not None else None),
+        ("Memory", f"{usage['totalMemoryBytes'] / 1e6:.1f} MB" if usage.get("totalMemoryBytes") else None),
+    ]
+    for title in ("envVars", "labels", "annotations", "limits", "requests"):
+        shown += [
+            (title if number == 0 else "", f"{key}={value}")
+            for number, (key, value) in enumerate(sorted((function.get(title) or {}).items()))
+        ]
+    shown += [(title, ", ".join(function.get(title) or [])) for title in ("secrets", "constraints")]
+    return [(title, value) for title, value in shown if value not in (None, "")]
+
+
+def _ready(function: Json) -> int:
+    return int(function.get("availableReplicas") or 0)
+
+
+def _instant(text: str) -> str:
+    """An RFC 3339 time from one, or from how long ago."""
+    try:
+        return rfc3339((datetime.now(UTC) - timedelta(seconds=parse_duration_s(text))).timestamp())
+    except ValueError:
+        pass
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadInput(f"--since {text!r}: write a duration (5m) or a time (2026-01-31T12:00:00Z)") from error
+    return rfc3339(instant.timestamp())
+
+
+def _log_line(message: Json, *, as_json: bool) -> str:
+    if as_json:
+        return json.dumps(message)
+    return f"{message.get('timestamp', '')} {message.get('instance', '')} {str(message.get('text', '')).rstrip()}"

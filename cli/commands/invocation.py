@@ -1,0 +1,63 @@
+"""The command that calls a function."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from springtide.cli.commands.options import namespace_option, pairs, with_target
+from springtide.cli.target import Target
+from springtide.runtime.durations import parse_duration_s
+from springtide.runtime.errors import BadInput
+
+
+@click.command()
+@click.argument("name")
+@click.option("--data", "-d", help="The body.  [default: what is piped in]")
+@click.option("--method", "-m", default="POST", show_default=True)
+@click.option("--header", "-H", multiple=True, metavar="'NAME: VALUE'")
+@click.option("--query", multiple=True, metavar="KEY=VALUE")
+@click.option("--content-type", default="text/plain", show_default=True)
+@click.option("--timeout", default="60s", show_default=True, help="Give up after this long without an answer.")
+@namespace_option
+@with_target
+def invoke(*, target: Target, name: str, data: str | None, namespace: str | None, **options: Any) -> None:
+    """Call a function and print its answer as it comes; a status that is not 2xx goes to standard error."""
+    piped = b"" if data is not None or sys.stdin.isatty() else sys.stdin.buffer.read()
+    body = piped if data is None else data.encode()
+    headers = (("Content-Type", options["content_type"]), *map(_header, options["header"]))
+    with (
+        target.client(timeout_s=_duration(options["timeout"], "--timeout")) as client,
+        client.invoke(
+            f"{name}.{namespace}" if namespace else name,
+            method=options["method"].upper(),
+            query=tuple(pairs(options["query"], "--query").items()),
+            headers=headers,
+            body=body,
+        ) as response,
+    ):
+        output = sys.stdout.buffer
+        for chunk in response.iter_bytes():
+            output.write(chunk)
+            output.flush()
+    if not response.is_success:
+        click.echo(f"springtide: {name} answered {response.status_code} {response.reason_phrase}", err=True)
+        raise click.exceptions.Exit(1)
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        name, colon, value = text.partition("=")
+    if not colon or not name.strip():
+        raise BadInput(f"--header {text!r}: write 'Name: value'")
+    return name.strip(), value.strip()
+
+
+def _duration(text: str, flag: str) -> float:
+    try:
+        return parse_duration_s(text)
+    except ValueError as error:
+        raise BadInput(f"{flag}: {error}") from error

@@ -1,0 +1,88 @@
+"""Options that several commands share, and how they print."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from springtide.cli.state import StateFolder
+from springtide.cli.target import DEFAULT_GATEWAY, Target
+from springtide.runtime.errors import BadInput
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+state_dir_option = click.option(
+    "--state-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The local suite's folder.  [env: SPRINGTIDE_STATE_DIR; default: $XDG_STATE_HOME/springtide, or the same "
+    "below ~/.local/state]",
+)
+namespace_option = click.option("--namespace", "-n", help="The functions' namespace  [default: the gateway's]")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+stack_option = click.option(
+    "--file", "-f", "stack_file", type=click.Path(dir_okay=False, path_type=Path), help="A stack.yaml with functions."
+)
+tools_dir_option = click.option(
+    "--tools-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where Prometheus and Alertmanager were unpacked; PATH is looked at first.  "
+    "[env: SPRINGTIDE_TOOLS_DIR; default: .tools]",
+)
+
+
+def state_folder(state_dir: Path | None, environ: Mapping[str, str]) -> StateFolder:
+    return StateFolder(state_dir.absolute()) if state_dir is not None else StateFolder.default(environ)
+
+
+def tools_folder(tools_dir: Path | None, environ: Mapping[str, str]) -> Path:
+    return (tools_dir or Path(environ.get("SPRINGTIDE_TOOLS_DIR") or ".tools")).absolute()
+
+
+def with_target(command: F) -> F:
+    """Adds --gateway and --state-dir; the command gets a ``target`` in their place."""
+
+    @click.option(
+        "--gateway",
+        "-g",
+        help="The gateway's URL  [default: stack.yaml's, then $OPENFAAS_URL, then the local suite's, then "
+        + DEFAULT_GATEWAY
+        + "]",
+    )
+    @state_dir_option
+    @click.pass_obj
+    @functools.wraps(command)
+    def wrapper(
+        environ: Mapping[str, str], /, *args: Any, gateway: str | None, state_dir: Path | None, **options: Any
+    ) -> Any:
+        return command(*args, target=Target(gateway, environ, state_folder(state_dir, environ)), **options)
+
+    return wrapper  # type: ignore[return-value]  # functools.wraps does not keep F
+
+
+def print_json(value: object) -> None:
+    click.echo(json.dumps(value, indent=2))
+
+
+def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Columns as wide as their widest cell; no trailing blanks."""
+    lines = [tuple(map(str, row)) for row in (head, *rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    for number, line in enumerate(lines):
+        cells = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        click.secho(cells, bold=number == 0)
+
+
+def pairs(values: Iterable[str], flag: str) -> dict[str, str]:
+    """``key=value`` arguments; raises BadInput naming the flag for one without ``=``."""
+    given: dict[str, str] = {}
+    for value in values:
+        key, equals, item = value.partition("=")
+        if not equals or not key:
+            raise BadInput(f"{flag} {value!r}: write key=value")
+        given[key] = item
+    return given

@@ -1,0 +1,100 @@
+"""The command that runs a whole suite on this machine."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from springtide.cli import up as local
+from springtide.cli.addresses import WishedPorts
+from springtide.cli.announcements import Announcer
+from springtide.cli.commands.options import stack_option, state_dir_option, state_folder, tools_dir_option, tools_folder
+from springtide.cli.state import StateFolder
+
+PORT = click.IntRange(0, 65535)
+
+
+@click.command()
+@state_dir_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address of the public listener.")
+@click.option("--gateway-port", type=PORT, default=8080, show_default=True, help="The public port; 0: a free one.")
+@click.option(
+    "--metrics-port", type=PORT, default=8082, show_default=True, help="The gateway's metrics; 0: a free one."
+)
+@click.option("--prometheus-port", type=PORT, help="0: a free one.  [default: 9090, or a free one]")
+@click.option("--alertmanager-port", type=PORT, help="0: a free one.  [default: 9093, or a free one]")
+@click.option("--fast", is_flag=True, help="Short scrape, rule, group and idle times, for trying it out.")
+@click.option("--no-samples", is_flag=True, help="Do not deploy the samples on the first start.")
+@stack_option
+@click.option("--dry-run-idler", is_flag=True, help="The idler says what it would take to zero, and does nothing.")
+@click.option(
+    "--provider",
+    type=click.Choice(["process", "kubernetes"]),
+    default="process",
+    show_default=True,
+    help="Where functions run: as processes of this machine, or on a cluster.",
+)
+@click.option(
+    "--kubeconfig", default="", help="With --provider kubernetes: the cluster.  [default: as kubectl finds it]"
+)
+@tools_dir_option
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line: when ready, and what happens.")
+@click.pass_obj
+def up(  # noqa: PLR0913 - one parameter for each option
+    environ: Mapping[str, str],
+    /,
+    *,
+    state_dir: Path | None,
+    host: str,
+    gateway_port: int,
+    metrics_port: int,
+    prometheus_port: int | None,
+    alertmanager_port: int | None,
+    fast: bool,
+    no_samples: bool,
+    stack_file: Path | None,
+    dry_run_idler: bool,
+    provider: str,
+    kubeconfig: str,
+    tools_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Run provider, gateway, alert receiver, idler, Prometheus and Alertmanager until Ctrl-C.
+
+    Functions, their secrets, labels and replica counts survive a restart.
+    """
+    if kubeconfig and provider != "kubernetes":
+        raise click.UsageError("--kubeconfig is for --provider kubernetes")
+    state = state_folder(state_dir, environ)
+    options = local.UpOptions(
+        state=state,
+        host=host,
+        ports=WishedPorts(
+            gateway=gateway_port, metrics=metrics_port, prometheus=prometheus_port, alertmanager=alertmanager_port
+        ),
+        tools_dir=tools_folder(tools_dir, environ),
+        stack_file=stack_file,
+        fast=fast,
+        # The samples are folders of this machine; a cluster needs images.
+        samples=not no_samples and provider == "process",
+        dry_run=dry_run_idler,
+        kubernetes=provider == "kubernetes",
+        kubeconfig=kubeconfig,
+    )
+    announcer = Announcer(
+        state, as_json=as_json, default_state=state == StateFolder.default(environ), command=_command(environ)
+    )
+    local.run(options, environ, announcer)
+
+
+def _command(environ: Mapping[str, str]) -> str:
+    """What to type for this very program: its name if the shell finds it by that, else its path."""
+    program = Path(sys.argv[0])
+    found = shutil.which("springtide", path=environ.get("PATH", ""))
+    if program.name != "springtide" or (found is not None and Path(found).samefile(program)):
+        return "springtide"
+    return str(program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program)

@@ -1,0 +1,250 @@
+"""Why a function has the replicas it has, in sentences: where it stands, what would move it, what holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from springtide.rules.alerts import HIGH_RATE, PILING_UP
+from springtide.runtime.durations import format_duration
+from springtide.scaler.core.policy import ZERO, Down, ScalePolicy, wake_replicas
+from springtide.scaler.core.steps import climbed, descended, step_size
+from springtide.scaler.core.vocabulary import Decision, Reason, Writer
+
+AUTHORS: Mapping[Writer, str] = {
+    Writer.ALERT: "the alert path",
+    Writer.HPA: "the HPA",
+    Writer.IDLER: "the idler",
+    Writer.WAKE: "a waiting caller",
+    Writer.PERSON: "a person",
+}
+
+NOT_FOR_NOW = (
+    Reason.NO_DATA,
+    Reason.STALE_DATA,
+    Reason.SOURCE_RESTARTED,
+    Reason.AGE_UNKNOWN,
+    Reason.DRY_RUN,
+    Reason.WRITE_FAILED,
+)
+"""Why the idler leaves a function awake however long it is silent."""
+
+MISSED: Mapping[str, str] = {
+    "prometheus": "Prometheus is away: no alert begins or ends, and the idler takes nothing to zero.",
+    "alertmanager": "Alertmanager is away: no alert arrives.",
+    "alert_receiver": "The alert receiver is away: no alert changes anything.",
+    "idler": "The idler is away: nothing goes to zero.",
+}
+"""What does not happen without a part."""
+
+ALERT_PATH, TO_ZERO = {"prometheus", "alertmanager", "alert_receiver"}, {"prometheus", "idler"}
+BELOW = "; not for now, see below"
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """A function's calls as its gateway counts them. ``last_active`` in seconds since the epoch."""
+
+    in_flight: float
+    held: float
+    last_active: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A function as the gateway shows it. ``problem`` is why replicas do not start, if they do not.
+
+    ``has_hpa`` is False where it is known that there are no HPAs; ``away`` are keys of ``MISSED``.
+    """
+
+    name: str
+    desired: int
+    ready: int
+    labels: Mapping[str, str]
+    problem: str | None = None
+    calls: Calls | None = None
+    has_hpa: bool = True
+    away: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Each part is a list of sentences, but for ``story``: the decisions that changed the count, oldest first."""
+
+    now: tuple[str, ...]
+    next: tuple[str, ...]
+    held: tuple[str, ...]
+    story: tuple[Decision, ...]
+
+
+def explain(standing: Standing | None, decisions: Sequence[Decision], now: float) -> Explanation:
+    """``decisions`` are the function's, oldest first; ``now`` in seconds since the epoch, as theirs.
+
+    Of a function that is gone (None) only the story is left.
+    """
+    story = tuple(decision for decision in decisions if decision.changes)
+    if standing is None:
+        return Explanation(now=("It is gone; this is what is on record.",), next=(), held=(), story=story)
+    policy, problems = ScalePolicy.from_labels(standing.labels)
+    return Explanation(
+        now=tuple(_now(standing, policy, problems, story, now)),
+        next=tuple(_next(standing, policy, problems, decisions, now)),
+        held=(*_held(standing, decisions, now), *(text for part, text in MISSED.items() if part in standing.away)),
+        story=story,
+    )
+
+
+def ago(seconds: float) -> str:
+    """A length of time in the one unit that says enough."""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{max(seconds, 0):.0f} s ago"
+
+
+def _now(
+    standing: Standing, policy: ScalePolicy, problems: Sequence[str], changes: Sequence[Decision], now: float
+) -> list[str]:
+    if standing.desired == 0:
+        lines = ["It is asleep: no replica is wanted."]
+    else:
+        lines = [f"{_replicas(standing.desired)} wanted, {standing.ready} ready."]
+    if changes and changes[-1].after == standing.desired:
+        last = changes[-1]
+        lines.append(
+            f"{AUTHORS[last.writer].capitalize()} set that {ago(now - last.at)} ({last.reason}): {last.detail}."
+        )
+    elif changes:
+        lines.append(
+            f"The last decision told, {ago(now - changes[-1].at)}, led to {changes[-1].after}; "
+            "something that tells no decisions (kubectl, an HPA, an update) changed it since."
+        )
+    lines += _calls(standing.calls, now)
+    lines.append(f"Its labels allow {_range(policy)} while awake{_outside(standing, policy)}.")
+    lines += [f"A label is wrong and counts as absent: {problem}." for problem in problems]
+    if standing.problem:
+        lines.append(f"Replicas do not start: {standing.problem}.")
+    return lines
+
+
+def _calls(calls: Calls | None, now: float) -> list[str]:
+    if calls is None:
+        return []
+    if calls.in_flight:
+        waiting = f", {calls.held:.0f} of them waiting for a replica" if calls.held else ""
+        return [f"Calls in flight: {calls.in_flight:.0f}{waiting}."]
+    if calls.last_active is None:
+        return ["No call is in flight."]
+    return [f"No call is in flight; it was last active {ago(now - calls.last_active)}."]
+
+
+def _range(policy: ScalePolicy) -> str:
+    least, most = (round(policy.limits[limit]) for limit in ("min", "max"))
+    return _replicas(most) if least == most else f"{least} to {_replicas(most)}"
+
+
+def _outside(standing: Standing, policy: ScalePolicy) -> str:
+    if standing.desired > policy.limits["max"]:
+        return "; it has more"
+    return "; it has fewer" if 0 < standing.desired < policy.limits["min"] else ""
+
+
+def _next(
+    standing: Standing, policy: ScalePolicy, problems: Sequence[str], decisions: Sequence[Decision], now: float
+) -> list[str]:
+    if standing.desired == 0:
+        return [
+            f"Up: the next call wakes it, to {_replicas(wake_replicas(policy))}.",
+            "Nothing else does, but a person.",
+        ]
+    if problems:
+        return ["Nothing, but a person, until its labels are right: a wrong one may mean anything."]
+    return [_up(standing, policy), _down(standing, policy, decisions), _to_zero(standing, policy, decisions, now)]
+
+
+def _up(standing: Standing, policy: ScalePolicy) -> str:
+    if policy.on_hpa and not standing.has_hpa:
+        return "Up and down: nothing; type cpu leaves it to a HorizontalPodAutoscaler, and there are none here."
+    if policy.on_hpa:
+        return f"Up and down: its HorizontalPodAutoscaler, by processor load (target {policy.target:g})."
+    if policy.factor == 0:
+        return "Up: nothing; factor 0 switches alert scaling off."
+    if policy.fixed_size:
+        return f"Up: nothing; min and max are both {policy.max}."
+    after = climbed(policy, standing.desired)
+    if after == standing.desired:
+        where = "at" if standing.desired == policy.max else "above"
+        return f"Up: nothing; it is {where} its maximum of {policy.max}."
+    return (
+        f"Up: while {HIGH_RATE}, {PILING_UP} or an alert of your own fires, to {after} next "
+        f"({step_size(policy)} a step: {policy.factor} % of {policy.max}, rounded up)"
+        f"{BELOW if standing.away & ALERT_PATH else ''}."
+    )
+
+
+def _down(standing: Standing, policy: ScalePolicy, decisions: Sequence[Decision]) -> str:
+    if policy.on_hpa:
+        return "The alert path leaves it alone."
+    if policy.factor == 0 or policy.fixed_size:
+        return "Down: not by alerts."
+    after = descended(policy, standing.desired)
+    if after >= standing.desired:
+        where = "at" if standing.desired >= policy.limits["min"] else "below"
+        return f"Down: not by alerts; it is {where} its minimum."
+    last = _last(decisions, Writer.ALERT, changes=True)
+    if last is not None and last.reason is Reason.ALERT_RESOLVED and last.after == standing.desired:
+        return f"Down: it is on its way, a step each {last.inputs.get('interval_s', 0):g} s, to {after} next."
+    how = "straight to its minimum" if policy.down is Down.MIN else "a step at a time"
+    word = _last(decisions, Writer.ALERT)
+    waits = BELOW if word is not None and word.reason is Reason.NO_DATA and word.after == standing.desired else ""
+    return f"Down: when an alert about it ends, {how}, to {after} next{waits}."
+
+
+def _to_zero(standing: Standing, policy: ScalePolicy, decisions: Sequence[Decision], now: float) -> str:
+    if not policy.zero:
+        return f"To zero: never; label {ZERO} is not true."
+    last = _last(decisions, Writer.IDLER)
+    duration_s = policy.zero_duration_s or (last.inputs.get("duration_s") if last else None)
+    after = format_duration(duration_s) if duration_s else "the idler's default time"
+    rule = f"To zero: after {after} without a call, and none in flight"
+    if standing.away & TO_ZERO or (last is not None and last.reason in NOT_FOR_NOW):
+        return f"{rule}{BELOW}."
+    calls = standing.calls
+    if calls is None or calls.in_flight or calls.last_active is None or not duration_s:
+        return f"{rule}."
+    left_s = calls.last_active + duration_s - now
+    return f"{rule}: in about {left_s:.0f} s if nobody calls." if left_s >= 1 else f"{rule}: at the idler's next look."
+
+
+def _last(decisions: Sequence[Decision], writer: Writer, *, changes: bool = False) -> Decision | None:
+    """The writer's last word, or with ``changes`` the last change of all if it was the writer's."""
+    for decision in reversed(decisions):
+        if changes and decision.changes:
+            return decision if decision.writer is writer else None
+        if not changes and decision.writer is writer:
+            return decision
+    return None
+
+
+def _held(standing: Standing, decisions: Sequence[Decision], now: float) -> list[str]:
+    """The last word of each writer, where it was to leave the count alone and that is not out of date.
+
+    A hold that is repeated is told once, so the time is that of the first.
+    """
+    last: dict[Writer, Decision] = {}
+    for decision in decisions:
+        if decision.changes:
+            last = {writer: hold for writer, hold in last.items() if hold.after == standing.desired}
+            last.pop(decision.writer, None)
+        else:
+            last[decision.writer] = decision
+    return [_hold(standing, hold, ago(now - hold.at)) for hold in last.values()]
+
+
+def _hold(standing: Standing, hold: Decision, since: str) -> str:
+    where = f"at {hold.after}" if hold.after == standing.desired else "alone"
+    return f"{AUTHORS[hold.writer].capitalize()} has left it {where} since {since} ({hold.reason}): {hold.detail}."
+
+
+def _replicas(count: int) -> str:
+    return f"{count} replica" if count == 1 else f"{count} replicas"

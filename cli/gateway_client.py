@@ -1,0 +1,219 @@
+"""A gateway's system API and its invocations, as the command line uses them. Every call has a deadline."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from springtide.runtime.basic_auth import Credentials
+from springtide.runtime.errors import (
+    AlreadyExists,
+    NotFound,
+    SpringtideError,
+    Unauthenticated,
+    Unavailable,
+    error_for_status,
+)
+from springtide.scaler.core.vocabulary import Decision
+from springtide.wire import decision_log
+
+Json = dict[str, Any]
+Pairs = tuple[tuple[str, str], ...]
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+FOLLOW_READ_S = 24 * 3600.0
+"""A followed log may be silent for long; the connection itself still has its deadline."""
+
+
+class GatewayClient:
+    """One gateway, with the credentials for its ``/system`` routes; invocations never carry them."""
+
+    def __init__(self, url: str, credentials: Credentials | None, *, timeout_s: float = 60.0) -> None:
+        self.url = url.rstrip("/")
+        self._authorization = {"Authorization": credentials.header} if credentials else {}
+        with _translated(self.url):
+            self._http = httpx.Client(
+                base_url=self.url,
+                headers={"User-Agent": "springtide"},
+                timeout=httpx.Timeout(timeout_s, connect=5.0),
+                # As with faas-cli, a proxy that the environment names is not for this machine's own addresses.
+                trust_env=httpx.URL(self.url).host not in LOOPBACK,
+            )
+
+    def __repr__(self) -> str:
+        return f"<GatewayClient {self.url}>"
+
+    def __enter__(self) -> GatewayClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def functions(self, namespace: str | None) -> list[Json]:
+        return list(self._json("GET", "/system/functions", params=_namespace(namespace)) or [])
+
+    def function(self, name: str, namespace: str | None) -> Json:
+        params = {"usage": "1", **_namespace(namespace)}
+        with _missing(f"no function {name}{_of(namespace)} at {self.url}"):
+            return dict(self._json("GET", f"/system/function/{quote(name)}", params=params))
+
+    def orchestration(self) -> str | None:
+        """What functions run on; None where the gateway does not say."""
+        try:
+            info = self._json("GET", "/system/info")
+        except NotFound:
+            return None
+        provider = info.get("provider") if isinstance(info, dict) else None
+        return provider.get("orchestration") if isinstance(provider, dict) else None
+
+    def decisions(self, name: str, namespace: str | None) -> list[Decision]:
+        """What was decided about a function, oldest first. Raises NotFound when the provider keeps no decisions."""
+        function = f"{name}.{namespace}" if namespace else name
+        with _missing(f"the provider behind {self.url} keeps no decisions"):
+            text = self._call("GET", "/system/scaling/decisions", params={"function": function}).text
+        return [decision_log.from_json(_parsed(line)) for line in text.splitlines() if line]
+
+    def decisions_since(self, instant: float) -> list[Decision]:
+        """What was decided about any function, oldest first. Raises as ``decisions`` does."""
+        with _missing(f"the provider behind {self.url} keeps no decisions"):
+            text = self._call("GET", "/system/scaling/decisions", params={"since": f"{instant:.3f}"}).text
+        return [decision_log.from_json(_parsed(line)) for line in text.splitlines() if line]
+
+    def deploy(self, deployment: Json) -> None:
+        """Update it, or create it where it is not there yet: works with any gateway, upsert or not."""
+        try:
+            self._call("PUT", "/system/functions", json=deployment)
+        except NotFound:
+            self._call("POST", "/system/functions", json=deployment)
+
+    def remove(self, name: str, namespace: str | None) -> None:
+        body = {"functionName": name, **_namespace(namespace)}
+        with _missing(f"no function {name}{_of(namespace)} at {self.url}"):
+            self._call("DELETE", "/system/functions", json=body, params=_namespace(namespace))
+
+    def scale(self, name: str, namespace: str | None, replicas: int) -> None:
+        body = {"serviceName": name, "replicas": replicas, **_namespace(namespace)}
+        with _missing(f"no function {name}{_of(namespace)} at {self.url}"):
+            self._call("POST", f"/system/scale-function/{quote(name)}", json=body, params=_namespace(namespace))
+
+    def secrets(self, namespace: str | None) -> list[Json]:
+        return list(self._json("GET", "/system/secrets", params=_namespace(namespace)) or [])
+
+    def put_secret(self, name: str, namespace: str | None, value: bytes, *, replace: bool) -> None:
+        """``value`` text goes as it is, which old providers know; other bytes as base64."""
+        try:
+            content: Json = {"value": value.decode()}
+        except UnicodeDecodeError:
+            content = {"rawValue": base64.b64encode(value).decode()}
+        body = {"name": name, **_namespace(namespace), **content}
+        try:
+            self._call("PUT" if replace else "POST", "/system/secrets", json=body)
+        except NotFound as error:
+            raise NotFound(f"no secret {name}{_of(namespace)}; make it with: springtide secret create") from error
+        except AlreadyExists as error:
+            message = f"secret {name}{_of(namespace)} is there already; change it with: springtide secret update"
+            raise AlreadyExists(message) from error
+
+    def remove_secret(self, name: str, namespace: str | None) -> None:
+        with _missing(f"no secret {name}{_of(namespace)} at {self.url}"):
+            self._call("DELETE", "/system/secrets", json={"name": name, **_namespace(namespace)})
+
+    def logs(self, name: str, namespace: str | None, query: Mapping[str, str]) -> Iterator[Json]:
+        """Log messages as they come; ends with the stream."""
+        follow = query.get("follow") == "true"
+        timeout = httpx.Timeout(FOLLOW_READ_S if follow else 60.0, connect=5.0)
+        params = {"name": name, **_namespace(namespace), **query}
+        with self._stream("GET", "/system/logs", params=params, timeout=timeout) as response:
+            for line in response.iter_lines():
+                if line.strip():
+                    yield _parsed(line)
+
+    @contextlib.contextmanager
+    def invoke(
+        self,
+        name: str,
+        *,
+        method: str,
+        query: tuple[tuple[str, str], ...],
+        headers: tuple[tuple[str, str], ...],
+        body: bytes,
+    ) -> Iterator[httpx.Response]:
+        """The answer to one call, whatever its status, with its body still to be read."""
+        with (
+            _translated(self.url),
+            self._http.stream(
+                method, f"/function/{quote(name)}", params=tuple(query), headers=list(headers), content=body
+            ) as response,
+        ):
+            yield response
+
+    def check(self) -> None:
+        """Raises Unauthenticated when the gateway does not take the credentials."""
+        self._call("GET", "/system/functions", timeout=5.0)
+
+    def _json(self, method: str, path: str, **arguments: Any) -> Any:
+        return _parsed(self._call(method, path, **arguments).text)
+
+    def _call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        with _translated(self.url):
+            response = self._http.request(method, path, headers=self._authorization, **arguments)
+        if not response.is_success:
+            raise self._failure(response)
+        return response
+
+    @contextlib.contextmanager
+    def _stream(self, method: str, path: str, **arguments: Any) -> Iterator[httpx.Response]:
+        with (
+            _translated(self.url),
+            self._http.stream(method, path, headers=self._authorization, **arguments) as response,
+        ):
+            if not response.is_success:
+                response.read()
+                raise self._failure(response)
+            yield response
+
+    def _failure(self, response: httpx.Response) -> SpringtideError:
+        if response.status_code == 401:
+            return Unauthenticated(f"{self.url} does not accept these credentials; run: springtide login -g {self.url}")
+        text = response.text.strip()[:2000] or response.reason_phrase
+        return error_for_status(response.status_code)(f"{self.url} answered {response.status_code}: {text}")
+
+
+@contextlib.contextmanager
+def _translated(url: str) -> Iterator[None]:
+    try:
+        yield
+    except httpx.ConnectError as error:
+        raise Unavailable(f"no gateway answers at {url}; start the suite with: springtide up") from error
+    except httpx.TimeoutException as error:
+        raise Unavailable(f"{url} did not answer in time") from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise Unavailable(f"{url}: {error or type(error).__name__}") from error
+
+
+@contextlib.contextmanager
+def _missing(message: str) -> Iterator[None]:
+    try:
+        yield
+    except NotFound as error:
+        raise NotFound(message) from error
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise Unavailable(f"the gateway's answer is not JSON: {text[:200]!r}") from error
+
+
+def _namespace(namespace: str | None) -> dict[str, str]:
+    return {"namespace": namespace} if namespace else {}
+
+
+def _of(namespace: str | None) -> str:
+    return f" in namespace {namespace}" if namespace else ""

@@ -1,0 +1,33 @@
+"""The console as a process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import click
+
+from springtide.cli.parts.authentication import AuthSettings
+from springtide.cli.parts.foreground import serve
+from springtide.cli.parts.settings_flags import Section, refuse, settings_options
+from springtide.console.service import ConsoleDeps, build
+from springtide.console.settings import ConsoleSettings
+from springtide.runtime.service import Service
+from springtide.wire.vitals import vitals
+
+SETTINGS, AUTH = Section(ConsoleSettings), Section(AuthSettings)
+
+
+@click.command()
+@settings_options(SETTINGS, AUTH)
+@click.pass_obj
+def console(environ: Mapping[str, str], /, **given: object) -> None:
+    """Run the console: the pages behind the gateway's /ui/."""
+    refuse(SETTINGS.problems(environ, given), AUTH.problems(environ, given))
+    serve(_assembled(SETTINGS.read(environ, given), AUTH.read(environ, given)))
+
+
+@asynccontextmanager
+async def _assembled(settings: ConsoleSettings, auth: AuthSettings) -> AsyncIterator[Sequence[Service]]:
+    deps = ConsoleDeps(credentials=auth.credentials())
+    yield [vitals(deps.registry), build(settings, deps)]

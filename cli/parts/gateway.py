@@ -1,0 +1,98 @@
+"""The gateway as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import click
+import structlog
+from prometheus_client import CollectorRegistry
+
+from springtide.cli.parts.authentication import AuthSettings
+from springtide.cli.parts.foreground import serve
+from springtide.cli.parts.settings_flags import Section, refuse, settings_options
+from springtide.gateway.settings import GatewaySettings
+from springtide.gateway.workers import processors
+from springtide.gateway.workers.pool import PoolDeps, build
+from springtide.runtime.clock import SystemClock
+from springtide.runtime.service import Service
+from springtide.wire.vitals import vitals
+
+log = structlog.get_logger(__name__)
+
+SETTINGS, AUTH = Section(GatewaySettings), Section(AuthSettings)
+
+
+@click.command()
+@settings_options(SETTINGS, AUTH)
+@click.pass_obj
+def gateway(environ: Mapping[str, str], /, **given: object) -> None:
+    """Run the gateway: the public door to functions and to the system API."""
+    refuse(SETTINGS.problems(environ, given), AUTH.problems(environ, given))
+    serve(_assembled(SETTINGS.read(environ, given), AUTH.read(environ, given)))
+
+
+@asynccontextmanager
+async def _assembled(settings: GatewaySettings, auth: AuthSettings) -> AsyncIterator[Sequence[Service]]:
+    workers = settings.workers or processors.usable()
+    if workers == 1:
+        registry = CollectorRegistry()
+        with _on_hang_up(_nothing_to_renew):
+            yield [vitals(registry), _alone(settings, auth, registry)]
+    else:
+        pool = build(settings, PoolDeps(auth.credentials(), CollectorRegistry()), workers)
+        with _on_hang_up(pool.renew):
+            yield [pool]
+
+
+def _alone(settings: GatewaySettings, auth: AuthSettings, registry: CollectorRegistry) -> Service:
+    from springtide.gateway import service  # noqa: PLC0415 - the master of several workers has no use for the whole gateway
+
+    deps = service.GatewayDeps(credentials=auth.credentials(), registry=registry, clock=SystemClock())
+    return service.build(settings, deps)
+
+
+def _nothing_to_renew() -> None:
+    log.warning("SIGHUP replaces workers, and this gateway has none: it goes on as it is; --workers 2 or more has them")
+
+
+@contextmanager
+def _on_hang_up(renew: Callable[[], None]) -> Iterator[None]:
+    """SIGHUP renews, and does not end us; it does where it tells that the terminal we were started in is gone.
+
+    The two look alike, but the kernel takes the terminal away before it says so. What ``nohup`` started outlives that.
+    """
+    loop, nohup, had_terminal = asyncio.get_running_loop(), _ignored(signal.SIGHUP), _has_terminal()
+
+    def hang_up() -> None:
+        nonlocal had_terminal
+        if not had_terminal or _has_terminal():
+            renew()
+        elif nohup:
+            had_terminal = False
+            log.info("the terminal is gone; started by nohup, the gateway goes on")
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+
+
+def _ignored(number: signal.Signals) -> bool:
+    return signal.getsignal(number) is signal.SIG_IGN
+
+
+def _has_terminal() -> bool:
+    try:
+        Path("/dev/tty").open("rb").close()
+    except OSError:
+        return False
+    return True

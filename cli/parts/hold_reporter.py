@@ -1,0 +1,84 @@
+"""Tells the provider's decision log why a part left a function alone, so that people find every reason in one place.
+
+Changes are not told here: they travel with the write itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+import structlog
+
+from springtide.runtime.errors import BadInput, NotFound, SpringtideError, Unsupported
+from springtide.scaler.core.vocabulary import Decision
+from springtide.wire.decision_log import HoldMemory
+from springtide.wire.provider_client import ProviderClient
+
+MAX_WAITING = 1_000
+PAUSE_S = 0.2
+"""Holds of one sweep travel together."""
+
+MAX_PAUSE_S = 10.0
+"""Between two tries while the provider is away: among what waits is why its replicas could not be written."""
+
+log = structlog.get_logger()
+
+
+class HoldReporter:
+    """A Recorder and a Service. A hold that repeats the one before is told once.
+
+    While the provider is away they wait, the newest of them; what it refuses is dropped.
+    """
+
+    name = "hold-reporter"
+
+    def __init__(self, provider: ProviderClient) -> None:
+        self._provider = provider
+        self._waiting: deque[Decision] = deque(maxlen=MAX_WAITING)
+        self._told = HoldMemory()
+        self._more = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<HoldReporter {len(self._waiting)} waiting>"
+
+    def record(self, decision: Decision) -> None:
+        if self._told.is_news(decision) and not decision.changes:
+            self._waiting.append(decision)
+            self._more.set()
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._report(), name=self.name)
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def wait(self) -> None:
+        assert self._task is not None
+        await asyncio.shield(self._task)
+
+    async def _report(self) -> None:
+        pause_s = PAUSE_S
+        while True:
+            await self._more.wait()
+            await asyncio.sleep(pause_s)
+            self._more.clear()
+            told, self._waiting = list(self._waiting), deque(maxlen=MAX_WAITING)
+            try:
+                await self._provider.report(told)
+            except (NotFound, Unsupported):
+                log.info("the provider keeps no decisions; the reasons of holds are in /metrics only")
+                await asyncio.Event().wait()
+            except BadInput as error:
+                log.warning("decisions were not told", count=len(told), error=str(error))
+            except SpringtideError as error:
+                if pause_s == PAUSE_S:
+                    log.warning("decisions wait to be told", count=len(told), error=str(error))
+                pause_s = min(2 * pause_s, MAX_PAUSE_S)
+                self._waiting = deque([*told, *self._waiting], maxlen=MAX_WAITING)
+                self._more.set()
+            else:
+                pause_s = PAUSE_S

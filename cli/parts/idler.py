@@ -1,0 +1,62 @@
+"""The idler as a process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import click
+from prometheus_client import CollectorRegistry
+
+from springtide.cli.parts.authentication import AuthSettings
+from springtide.cli.parts.foreground import serve
+from springtide.cli.parts.hold_reporter import HoldReporter
+from springtide.cli.parts.leadership import Led, led
+from springtide.cli.parts.settings_flags import Section, refuse, settings_options
+from springtide.idler.service import IdlerDeps, build
+from springtide.idler.settings import IdlerSettings
+from springtide.runtime.clock import SystemClock
+from springtide.runtime.kubernetes.settings import KubernetesSettings, LeaseSettings
+from springtide.runtime.service import Service
+from springtide.scaler.sources.gateway import GatewayActivity
+from springtide.scaler.sources.prometheus import PrometheusActivity
+from springtide.wire.provider_client import ProviderClient
+from springtide.wire.vitals import vitals
+
+SETTINGS, AUTH = Section(IdlerSettings), Section(AuthSettings)
+LEASE, KUBERNETES = Section(LeaseSettings), Section(KubernetesSettings)
+
+
+@click.command()
+@settings_options(SETTINGS, AUTH, LEASE, KUBERNETES)
+@click.pass_obj
+def idler(environ: Mapping[str, str], /, **given: object) -> None:
+    """Run the idler: takes functions that nobody calls to zero."""
+    refuse(*(section.problems(environ, given) for section in (SETTINGS, AUTH, LEASE, KUBERNETES)))
+    leading = led("idler", LEASE.read(environ, given), KUBERNETES.read(environ, given))
+    serve(_assembled(SETTINGS.read(environ, given), AUTH.read(environ, given), leading))
+
+
+@asynccontextmanager
+async def _assembled(settings: IdlerSettings, auth: AuthSettings, leading: Led) -> AsyncIterator[Sequence[Service]]:
+    activity = PrometheusActivity(settings.prometheus, deadline_s=settings.deadline_s, gateway_job=settings.gateway_job)
+    gateways = GatewayActivity(settings.gateway_metrics_urls) if settings.gateway_metrics_urls else None
+    async with AsyncExitStack() as stack:
+        leadership, election = await stack.enter_async_context(leading)
+        provider = ProviderClient(settings.provider_url, auth.credentials(), leadership=leadership)
+        stack.push_async_callback(provider.aclose)
+        stack.push_async_callback(activity.aclose)
+        if gateways is not None:
+            stack.push_async_callback(gateways.aclose)
+        holds = HoldReporter(provider)
+        deps = IdlerDeps(
+            catalog=provider,
+            target=provider,
+            activity=activity,
+            recheck=gateways,
+            registry=CollectorRegistry(),
+            recorder=holds,
+            clock=SystemClock(),
+            leadership=leadership,
+        )
+        yield [vitals(deps.registry), *election, holds, build(settings, deps)]

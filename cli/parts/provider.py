@@ -1,0 +1,55 @@
+"""The provider of local processes, and its API, as one process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import click
+from prometheus_client import CollectorRegistry
+
+from springtide.cli.parts.authentication import AuthSettings
+from springtide.cli.parts.foreground import serve
+from springtide.cli.parts.settings_flags import Section, refuse, settings_options
+from springtide.provider.api import ProviderApiDeps, ProviderApiSettings
+from springtide.provider.api import build as build_api
+from springtide.provider.process import ProcessDeps, ProcessSettings
+from springtide.provider.process import build as build_process
+from springtide.runtime.clock import SystemClock
+from springtide.runtime.service import Service
+from springtide.wire.decision_journal import FileJournal
+from springtide.wire.decision_log import DecisionLog
+from springtide.wire.vitals import vitals
+
+API, AUTH = Section(ProviderApiSettings), Section(AuthSettings)
+PROCESS = Section(ProcessSettings, prefix="function")
+
+
+@click.command()
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder for functions, their secrets, counts and logs.",
+)
+@settings_options(API, AUTH, PROCESS)
+@click.pass_obj
+def provider(environ: Mapping[str, str], /, *, data_dir: Path, **given: object) -> None:
+    """Run the provider: functions as processes of this machine, behind OpenFaaS's REST API."""
+    plain = {"state_dir": data_dir.absolute()}
+    refuse(API.problems(environ, given), AUTH.problems(environ, given), PROCESS.problems(environ, given, **plain))
+    serve(_assembled(API.read(environ, given), AUTH.read(environ, given), PROCESS.read(environ, given, **plain)))
+
+
+@asynccontextmanager
+async def _assembled(
+    api: ProviderApiSettings, auth: AuthSettings, process: ProcessSettings
+) -> AsyncIterator[Sequence[Service]]:
+    registry, clock = CollectorRegistry(), SystemClock()
+    decisions = DecisionLog(journal=FileJournal(process.state_dir / "decisions.ndjson"))
+    processes = build_process(process, ProcessDeps(clock=clock, registry=registry, recorder=decisions))
+    deps = ProviderApiDeps(
+        provider=processes, credentials=auth.credentials(), registry=registry, clock=clock, decisions=decisions
+    )
+    yield [vitals(registry), processes, build_api(api, deps)]

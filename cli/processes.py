@@ -1,0 +1,218 @@
+"""The processes of a local suite: their command lines, when each counts as ready, and in which order they start."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from springtide.cli.addresses import Addresses
+from springtide.cli.parts.settings_flags import Section
+from springtide.cli.state import USER, StateFolder
+from springtide.cli.tools import Tools
+from springtide.gateway.settings import GatewaySettings
+from springtide.provider.process.settings import ProcessSettings
+from springtide.rules.alertmanager import BasicAuth, Webhook
+from springtide.rules.local import Targets, alertmanager_arguments, local_configuration, prometheus_arguments
+from springtide.rules.timing import DEFAULT, FAST, Timing
+from springtide.runtime.durations import format_duration
+from springtide.runtime.files import write_atomic
+from springtide.runtime.supervision import Child, Probe
+
+GATEWAY, PROCESS = Section(GatewaySettings), Section(ProcessSettings)
+PROBE_DEADLINE_S = 2.0
+GRACE_S, MARGIN_S = 10.0, 10.0
+"""A part that has a grace period of its own gets that, and some time to spare, before it is killed."""
+FAST_IDLE = ("--sweep", "1s", "--inactivity", "8s", "--stale-after", "6s", "--settle", "4s")
+"""The idler's intervals under ``--fast``: scrapes come each second there."""
+
+FAST_SETTLE = ("--settle", "4s")
+"""The alert receiver's, under ``--fast``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What runs where. Without ``tools`` there is no alert path, and no idler, which would have nothing to go by."""
+
+    state: StateFolder
+    addresses: Addresses
+    tools: Tools | None
+    environ: Mapping[str, str]
+    fast: bool = False
+    dry_run: bool = False
+    kubernetes: bool = False
+    """Functions run on the cluster that ``kubeconfig``, or else the environment, leads to."""
+    kubeconfig: str = ""
+
+    @property
+    def timing(self) -> Timing:
+        return FAST if self.fast else DEFAULT
+
+
+def stages(plan: Plan, probes: httpx.AsyncClient) -> list[list[Child]]:
+    """Children in the order in which they start; the gateway is the first to stop, the provider the last.
+
+    First what answers calls, and both at once, for a gateway waits for its provider; then what scales.
+    """
+    build = _Builder(plan, probes)
+    answering, scaling = [build.provider(), build.gateway()], [build.alert_receiver(), build.console()]
+    if plan.tools is not None:
+        scaling += [build.alertmanager(plan.tools), build.idler(), build.prometheus(plan.tools)]
+    return [answering, scaling]
+
+
+def write_configuration(plan: Plan) -> None:
+    """What Prometheus and Alertmanager read at their start."""
+    at, listen = plan.addresses, plan.addresses.listen
+    targets = Targets(
+        gateway_metrics=listen(at.metrics),
+        provider=listen(at.provider),
+        alert_receiver=listen(at.alert_receiver),
+        idler=listen(at.idler),
+        console=listen(at.console),
+        prometheus=listen(at.prometheus),
+        alertmanager=listen(at.alertmanager),
+    )
+    auth = BasicAuth(username=USER, password_file=str(plan.state.secrets / "basic-auth-password"))
+    for name, content in local_configuration(plan.timing, targets, Webhook(url=_webhook(at), auth=auth)).items():
+        write_atomic(plan.state.alerting / name, content.encode(), mode=0o600)
+
+
+def _webhook(at: Addresses) -> str:
+    return f"{at.url(at.alert_receiver)}/system/alert"
+
+
+class _Builder:
+    def __init__(self, plan: Plan, probes: httpx.AsyncClient) -> None:
+        self._plan = plan
+        self._at = plan.addresses
+        self._probes = probes
+
+    def provider(self) -> Child:
+        return self._kubernetes_provider() if self._plan.kubernetes else self._process_provider()
+
+    def _kubernetes_provider(self) -> Child:
+        found = ("--kubeconfig", self._plan.kubeconfig) if self._plan.kubeconfig else ()
+        return self._ours(
+            "provider",
+            ("--host", "127.0.0.1", "--port", str(self._at.provider), *found),
+            command="kubernetes-provider",
+            ready=self._at.url(self._at.provider) + "/healthz",
+        )
+
+    def _process_provider(self) -> Child:
+        return self._ours(
+            "provider",
+            (
+                *("--host", "127.0.0.1", "--port", str(self._at.provider)),
+                *("--data-dir", str(self._plan.state.provider)),
+            ),
+            ready=self._at.url(self._at.provider) + "/healthz",
+            grace_s=PROCESS.read(self._plan.environ, {}, state_dir=self._plan.state.provider).grace_s + MARGIN_S,
+        )
+
+    def gateway(self) -> Child:
+        return self._ours(
+            "gateway",
+            (
+                *("--host", self._at.host, "--port", str(self._at.gateway)),
+                *("--metrics-host", "127.0.0.1", "--metrics-port", str(self._at.metrics)),
+                *("--provider-url", self._at.url(self._at.provider)),
+                *("--alert-receiver-url", _webhook(self._at)),
+                *("--console-url", self._at.url(self._at.console)),
+                *(("--prometheus-url", self._at.url(self._at.prometheus)) if self._plan.tools else ()),
+            ),
+            ready=self._at.gateway_url + "/healthz",
+            grace_s=GATEWAY.read(self._plan.environ, {}).grace_s + MARGIN_S,
+            stops_first=True,
+        )
+
+    def alert_receiver(self) -> Child:
+        return self._ours(
+            "alert-receiver",
+            (
+                *("--host", "127.0.0.1", "--port", str(self._at.alert_receiver)),
+                *("--provider-url", self._at.url(self._at.provider)),
+                *("--step-interval", format_duration(self._plan.timing.step_interval_s)),
+                *("--state-file", str(self._plan.state.alert_receiver_file)),
+                *(("--prometheus-url", self._at.url(self._at.prometheus)) if self._plan.tools else ()),
+                *(FAST_SETTLE if self._plan.fast else ()),
+            ),
+            ready=self._at.url(self._at.alert_receiver) + "/healthz",
+        )
+
+    def console(self) -> Child:
+        at = self._at
+        return self._ours(
+            "console",
+            (
+                *("--host", "127.0.0.1", "--port", str(at.console)),
+                *("--gateway-url", at.gateway_url, "--gateway-metrics-urls", at.url(at.metrics) + "/metrics"),
+                *("--provider-url", at.url(at.provider), "--alert-receiver-url", at.url(at.alert_receiver)),
+                *(("--idler-url", at.url(at.idler)) if self._plan.tools else ()),
+                *(("--prometheus-url", at.url(at.prometheus)) if self._plan.tools else ()),
+                *(("--alertmanager-url", at.url(at.alertmanager)) if self._plan.tools else ()),
+            ),
+            ready=at.url(at.console) + "/healthz",
+        )
+
+    def idler(self) -> Child:
+        return self._ours(
+            "idler",
+            (
+                *("--host", "127.0.0.1", "--port", str(self._at.idler)),
+                *("--provider-url", self._at.url(self._at.provider)),
+                *("--prometheus-url", self._at.url(self._at.prometheus)),
+                *("--gateway-metrics-urls", self._at.url(self._at.metrics) + "/metrics"),
+                *(FAST_IDLE if self._plan.fast else ()),
+                *(("--dry-run",) if self._plan.dry_run else ()),
+            ),
+            ready=self._at.url(self._at.idler) + "/healthz",
+        )
+
+    def prometheus(self, tools: Tools) -> Child:
+        listen, state = self._at.listen(self._at.prometheus), self._plan.state
+        arguments = prometheus_arguments(state.alerting, state.prometheus, listen)
+        return self._child(
+            "prometheus", (str(tools.prometheus), *arguments), ready=self._at.url(self._at.prometheus) + "/-/ready"
+        )
+
+    def alertmanager(self, tools: Tools) -> Child:
+        listen, state = self._at.listen(self._at.alertmanager), self._plan.state
+        arguments = alertmanager_arguments(state.alerting, state.alertmanager, listen)
+        return self._child(
+            "alertmanager",
+            (str(tools.alertmanager), *arguments),
+            ready=self._at.url(self._at.alertmanager) + "/-/ready",
+        )
+
+    def _ours(self, part: str, flags: Sequence[str], *, ready: str, command: str = "", **more: Any) -> Child:
+        secrets = ("--basic-auth", "--secret-mount-path", str(self._plan.state.secrets))
+        # -P: the folder the user stands in may well hold a package called gateway.
+        words = (sys.executable, "-P", "-m", "springtide.cli", command or part, *flags, *secrets)
+        return self._child(part, words, ready=ready, **more)
+
+    def _child(
+        self, name: str, command: Sequence[str], *, ready: str, grace_s: float = GRACE_S, stops_first: bool = False
+    ) -> Child:
+        return Child(
+            name=name,
+            command=tuple(command),
+            log=self._plan.state.log(name),
+            ready=self._answers(ready),
+            environment=dict(self._plan.environ),
+            grace_s=grace_s,
+            stops_first=stops_first,
+        )
+
+    def _answers(self, url: str) -> Probe:
+        async def probe() -> bool:
+            try:
+                return (await self._probes.get(url, timeout=PROBE_DEADLINE_S)).status_code == 200
+            except httpx.HTTPError:
+                return False
+
+        return probe

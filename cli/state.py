@@ -1,0 +1,170 @@
+"""The state folder of one local suite: everything that survives a restart, and where the parts of a running one are.
+
+lock                 held while a suite runs here
+run.json             where its parts listen and which processes they are; gone after an orderly stop
+secrets/             basic-auth-user and basic-auth-password, made on the first start
+provider/            functions, their secrets, logs and counts (the provider's own)
+prometheus/          configuration, rules and data
+alertmanager/        configuration and data
+logs/                what each part wrote
+samples-deployed     the samples were deployed once and are the user's since
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import string
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from springtide.runtime.basic_auth import PASSWORD_FILE, USER_FILE, Credentials
+from springtide.runtime.errors import BadInput, Unavailable
+from springtide.runtime.files import read_json, write_atomic
+
+USER, PASSWORD_LENGTH = "admin", 32
+LOCK_TRIES, LOCK_PAUSE_S = 10, 0.02
+"""A client that looks whether a suite runs holds the lock for an instant."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A running suite: its addresses (None for what it runs without) and its processes."""
+
+    pid: int
+    gateway: str
+    metrics: str
+    provider: str
+    alert_receiver: str
+    idler: str | None = None
+    prometheus: str | None = None
+    alertmanager: str | None = None
+    fast: bool = False
+    parts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def alert_path(self) -> bool:
+        return self.prometheus is not None and self.alertmanager is not None
+
+
+@dataclass(frozen=True, slots=True)
+class StateFolder:
+    root: Path
+
+    @classmethod
+    def default(cls, environ: Mapping[str, str]) -> StateFolder:
+        """``$SPRINGTIDE_STATE_DIR``, or ``$XDG_STATE_HOME/springtide``, or the same below ``~/.local/state``."""
+        if asked := environ.get("SPRINGTIDE_STATE_DIR"):
+            return cls(Path(asked).absolute())
+        base = environ.get("XDG_STATE_HOME") or str(Path(environ.get("HOME") or Path.home()) / ".local" / "state")
+        return cls(Path(base) / "springtide")
+
+    @property
+    def secrets(self) -> Path:
+        return self.root / "secrets"
+
+    @property
+    def provider(self) -> Path:
+        return self.root / "provider"
+
+    @property
+    def prometheus(self) -> Path:
+        return self.root / "prometheus"
+
+    @property
+    def alertmanager(self) -> Path:
+        return self.root / "alertmanager"
+
+    @property
+    def alerting(self) -> Path:
+        return self.root / "alerting"
+
+    @property
+    def alert_receiver_file(self) -> Path:
+        return self.root / "alert-receiver.json"
+
+    @property
+    def run_file(self) -> Path:
+        return self.root / "run.json"
+
+    def log(self, part: str) -> Path:
+        return self.root / "logs" / f"{part}.log"
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Make the folder and hold it for one suite; raises Unavailable when another has it."""
+        with _explained(self.root):
+            for folder in (self.root, self.secrets, self.alerting, self.log("any").parent):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = (self.root / "lock").open("w")
+        with lock:
+            for _ in range(LOCK_TRIES):
+                if _try_lock(lock.fileno(), fcntl.LOCK_EX):
+                    break
+                time.sleep(LOCK_PAUSE_S)
+            else:
+                raise Unavailable(f"a suite already runs on {self.root}; stop it, or choose another --state-dir")
+            yield
+
+    def credentials(self) -> Credentials:
+        """The suite's user and password; a file that is missing is made, for its owner only."""
+        with _explained(self.secrets):
+            if not (self.secrets / USER_FILE).exists():
+                write_atomic(self.secrets / USER_FILE, USER.encode(), mode=0o600)
+            if not (self.secrets / PASSWORD_FILE).exists():
+                alphabet = string.ascii_letters + string.digits
+                password = "".join(secrets.choice(alphabet) for _ in range(PASSWORD_LENGTH))
+                write_atomic(self.secrets / PASSWORD_FILE, password.encode(), mode=0o600)
+        return Credentials.from_folder(self.secrets)
+
+    def running(self) -> Running | None:
+        """The suite that runs here now, if one does. A file left by one that was killed counts for nothing."""
+        try:
+            with (self.root / "lock").open("r+") as lock:
+                if _try_lock(lock.fileno(), fcntl.LOCK_SH):
+                    return None
+            value = read_json(self.run_file)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise BadInput(f"{error.filename}: {error.strerror}; choose another --state-dir") from error
+        try:
+            return Running(**cast("dict[str, Any]", value))
+        except TypeError as error:
+            raise BadInput(f"{self.run_file}: not written by this version ({error}); restart the suite") from error
+
+    def announce(self, running: Running) -> None:
+        write_atomic(self.run_file, json.dumps(asdict(running), indent=2).encode() + b"\n", mode=0o600)
+
+    def withdraw(self) -> None:
+        self.run_file.unlink(missing_ok=True)
+
+    @property
+    def samples_deployed(self) -> bool:
+        return (self.root / "samples-deployed").exists()
+
+    def remember_samples(self) -> None:
+        (self.root / "samples-deployed").touch()
+
+
+def _try_lock(handle: int, kind: int) -> bool:
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = os.fspath(error.filename or path)
+        raise BadInput(f"{where}: {error.strerror}; choose another --state-dir") from error

@@ -1,0 +1,104 @@
+"""Reads a gateway: its functions, their decisions, and its numbers, from which rates are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+
+import httpx
+
+from springtide.cli.gateway_client import LOOPBACK, GatewayClient, Json
+from springtide.cli.top.rows import Look, Row, latest
+from springtide.runtime.errors import NotFound, SpringtideError, Unavailable
+from springtide.scaler.core.vocabulary import Decision, FunctionRef
+from springtide.wire.measures import Measures, Window
+from springtide.wire.scrape import Reader, Scrape
+
+METRICS_DEADLINE_S = 3.0
+
+
+class Looking:
+    """``client`` is closed with it. Use as a context manager."""
+
+    def __init__(self, client: GatewayClient, metrics_urls: Sequence[str], namespace: str | None) -> None:
+        self._client = client
+        self._urls = tuple(metrics_urls)
+        self._namespace = namespace
+        own = all(httpx.URL(url).host in LOOPBACK for url in self._urls)
+        self._http = httpx.Client(timeout=METRICS_DEADLINE_S, trust_env=not own)
+        self._reader = Reader()
+        self._windows: dict[str, Window] = {}
+        self._last: dict[FunctionRef, Decision] = {}
+        self._since = 0.0
+
+    def __enter__(self) -> Looking:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._http.close()
+        self._client.__exit__()
+
+    def look(self, *, now: float, wall: float) -> Look:
+        """``now`` is on the monotonic clock. Raises SpringtideError when the gateway does not list its functions."""
+        functions = self._client.functions(self._namespace)
+        notes: list[str] = []
+        measures = self._measures(now, notes)
+        self._decided(notes)
+        refs = [_ref(function) for function in functions]
+        self._last = {ref: last for ref in refs if (last := self._last.get(ref)) is not None}
+        rows = tuple(
+            _row(function, ref, measures.get(str(ref)), self._last.get(ref))
+            for ref, function in zip(refs, functions, strict=True)
+        )
+        return Look(wall, self._client.url, rows, tuple(notes))
+
+    def _measures(self, now: float, notes: list[str]) -> Mapping[str, Measures]:
+        try:
+            scrape = self._scrape()
+        except Unavailable as error:
+            self._windows.clear()
+            notes.append(f"no rates: {error}; say where they are with --metrics-url")
+            return {}
+        self._windows = {key: self._windows.get(key) or Window() for key in scrape.functions}
+        return {key: self._windows[key].add(now, counters)[0] for key, counters in scrape.functions.items()}
+
+    def _scrape(self) -> Scrape:
+        texts = []
+        for url in self._urls:
+            try:
+                texts.append(self._http.get(url).raise_for_status().text)
+            except httpx.HTTPStatusError as error:
+                raise Unavailable(f"{url} answered {error.response.status_code}") from error
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise Unavailable(f"{url} cannot be reached") from error
+        try:
+            return self._reader.read(texts)
+        except ValueError as error:
+            raise Unavailable(f"{self._urls[0]} does not show metrics") from error
+
+    def _decided(self, notes: list[str]) -> None:
+        try:
+            told = self._client.decisions_since(self._since)
+        except NotFound as error:
+            notes.append(str(error))
+        except SpringtideError as error:
+            notes.append(f"no decisions: {error}")
+        else:
+            self._last = latest(self._last, told)
+            self._since = max((decision.at for decision in told), default=self._since)
+
+
+def _ref(function: Json) -> FunctionRef:
+    name, namespace = str(function.get("name")), function.get("namespace")
+    return FunctionRef(str(namespace), name) if namespace else FunctionRef.parse(name)
+
+
+def _row(function: Json, ref: FunctionRef, measures: Measures | None, last: Decision | None) -> Row:
+    return Row(
+        ref=ref,
+        desired=int(function.get("replicas") or 0),
+        ready=int(function.get("availableReplicas") or 0),
+        problem=function.get("problem"),
+        measures=measures or Measures(),
+        last=last,
+    )

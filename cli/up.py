@@ -1,0 +1,182 @@
+"""``springtide up``: one local suite, from the lock on its state folder to the last process stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from springtide.cli import addresses, processes, stack
+from springtide.cli.addresses import WishedPorts
+from springtide.cli.announcements import Announcer
+from springtide.cli.gateway_client import GatewayClient
+from springtide.cli.processes import Plan
+from springtide.cli.state import Running, StateFolder
+from springtide.cli.tools import Missing, find
+from springtide.provider.spec import FunctionSpec, spec_to_json
+from springtide.runtime.basic_auth import Credentials
+from springtide.runtime.errors import SpringtideError, Unavailable
+from springtide.runtime.service import stop_signals
+from springtide.runtime.supervision import Event, Happening, Supervisor
+
+DEPLOY_DEADLINE_S = 10.0
+SAMPLES = Path(__file__).parent / "samples" / "stack.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpOptions:
+    state: StateFolder
+    host: str
+    ports: WishedPorts
+    tools_dir: Path
+    stack_file: Path | None = None
+    fast: bool = False
+    samples: bool = True
+    dry_run: bool = False
+    kubernetes: bool = False
+    kubeconfig: str = ""
+
+
+def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) -> None:
+    """Run until SIGINT, SIGTERM or SIGHUP. Raises before anything has started where that is possible."""
+    wished = _read(options.stack_file, environ, announcer) if options.stack_file else ()
+    with options.state.held():
+        options.state.credentials()
+        tools = find(options.tools_dir, environ.get("PATH", ""))
+        if isinstance(tools, Missing):
+            announcer.notice(
+                f"no Prometheus and Alertmanager ({tools.why}), so no alert path, and no idler, which has no data "
+                "without them: functions scale by hand and wake on a call, and everything else works"
+            )
+        plan = Plan(
+            state=options.state,
+            addresses=addresses.choose(options.host, options.ports),
+            tools=None if isinstance(tools, Missing) else tools,
+            environ=environ,
+            fast=options.fast,
+            dry_run=options.dry_run,
+            kubernetes=options.kubernetes,
+            kubeconfig=options.kubeconfig,
+        )
+        if plan.tools is not None:
+            processes.write_configuration(plan)
+        samples = () if not options.samples or options.state.samples_deployed else stack.read(SAMPLES, {}).functions
+        asyncio.run(_Suite(plan, announcer).run(samples=samples, wished=wished))
+
+
+class _Suite:
+    """The running suite: supervised parts, and the file that says where they are."""
+
+    def __init__(self, plan: Plan, announcer: Announcer) -> None:
+        self._plan = plan
+        self._announcer = announcer
+        self._running: Running | None = None
+        self._supervisor: Supervisor | None = None
+
+    async def run(self, *, samples: Sequence[FunctionSpec], wished: Sequence[FunctionSpec]) -> None:
+        until = asyncio.Event()
+        with stop_signals(until), _hangup(until):
+            # A kept connection would be answered by the process that was there before, while it finishes its calls.
+            fresh = httpx.Limits(max_keepalive_connections=0)
+            async with httpx.AsyncClient(trust_env=False, limits=fresh) as probes:
+                self._supervisor = Supervisor(processes.stages(self._plan, probes), report=self._report)
+                self._announcer.starting()
+                try:
+                    if await _unless(until, self._start(samples, wished)):
+                        await _unless(until, self._supervisor.wait())
+                finally:
+                    self._announcer.stopping()
+                    await self._supervisor.stop()
+                    self._plan.state.withdraw()
+        self._announcer.stopped()
+
+    async def _start(self, samples: Sequence[FunctionSpec], wished: Sequence[FunctionSpec]) -> None:
+        assert self._supervisor is not None
+        try:
+            await self._supervisor.start()
+        except Unavailable as error:
+            # A part that fails says so as this command does.
+            raise Unavailable(str(error).replace("springtide: ", "")) from error
+        if await asyncio.to_thread(self._deploy, samples):
+            self._plan.state.remember_samples()
+        await asyncio.to_thread(self._deploy, wished)
+        self._running = self._where()
+        self._plan.state.announce(self._running)
+        self._announcer.ready(self._running, sample=self._plan.state.samples_deployed)
+
+    def _deploy(self, specs: Sequence[FunctionSpec]) -> bool:
+        """Deploy through the gateway, as a user would; what is refused is said. Whether all were taken."""
+        credentials, refused = Credentials.from_folder(self._plan.state.secrets), 0
+        with GatewayClient(self._plan.addresses.gateway_url, credentials, timeout_s=DEPLOY_DEADLINE_S) as client:
+            for spec in specs:
+                try:
+                    client.deploy(spec_to_json(spec))
+                except SpringtideError as error:
+                    self._announcer.notice(f"{spec.ref.name} was not deployed: {error}")
+                    refused += 1
+        return refused == 0
+
+    def _where(self) -> Running:
+        assert self._supervisor is not None
+        at, alerting = self._plan.addresses, self._plan.tools is not None
+        return Running(
+            pid=os.getpid(),
+            gateway=at.gateway_url,
+            metrics=at.url(at.metrics),
+            provider=at.url(at.provider),
+            alert_receiver=at.url(at.alert_receiver),
+            idler=at.url(at.idler) if alerting else None,
+            prometheus=at.url(at.prometheus) if alerting else None,
+            alertmanager=at.url(at.alertmanager) if alerting else None,
+            fast=self._plan.fast,
+            parts=self._supervisor.pids(),
+        )
+
+    def _report(self, event: Event) -> None:
+        """The file first, so that whoever acts on what is said finds it true."""
+        if event.what is Happening.READY and self._running is not None and self._supervisor is not None:
+            self._running = replace(self._running, parts=self._supervisor.pids())
+            self._plan.state.announce(self._running)
+        self._announcer.event(event)
+
+
+def _read(path: Path, environ: Mapping[str, str], announcer: Announcer) -> tuple[FunctionSpec, ...]:
+    read = stack.read(path, environ)
+    for warning in read.warnings:
+        announcer.notice(warning)
+    return read.functions
+
+
+async def _unless(until: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Whether ``work`` came to its end before ``until`` was set, in which case it is cancelled. Its error is raised."""
+    working, asked = asyncio.create_task(work), asyncio.create_task(until.wait())
+    try:
+        await asyncio.wait({working, asked}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+        return working.done()
+    finally:
+        for task in (working, asked):
+            task.cancel()
+        await asyncio.gather(working, asked, return_exceptions=True)
+
+
+@contextlib.contextmanager
+def _hangup(until: asyncio.Event) -> Iterator[None]:
+    """A terminal that goes away asks for an orderly stop, too, unless ``nohup`` said to go on."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, until.set)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)

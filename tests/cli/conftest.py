@@ -1,0 +1,173 @@
+"""A gateway before a provider in memory, on real sockets, and the command line run against it."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from prometheus_client import CollectorRegistry
+
+from springtide.cli.command_line import run
+from springtide.cli.faas_cli_config import LoginFile
+from springtide.gateway import service as gateway
+from springtide.gateway.service import GatewayDeps
+from springtide.gateway.settings import GatewaySettings
+from springtide.provider.api import ProviderApiDeps, ProviderApiSettings, build
+from springtide.provider.memory import MemoryProvider
+from springtide.runtime.basic_auth import Credentials
+from springtide.runtime.clock import SystemClock
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import Endpoint
+
+CREDENTIALS = Credentials("admin", "s3cret")
+DEADLINE_S = 20.0
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A function that answers with what it was asked; ``?status=500`` chooses another status."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    method, target, _ = head[0].split(" ")
+    status = target.partition("status=")[2] or "200"
+    told = f"{method} {target}\n{headers.get('content-type')}\n{headers.get('x-test')}\n".encode() + body
+    writer.write(f"HTTP/1.1 {status} Said\r\nContent-Length: {len(told)}\r\nConnection: close\r\n\r\n".encode() + told)
+    await writer.drain()
+    writer.close()
+
+
+@dataclass
+class Api:
+    """A served provider and the loop it runs on."""
+
+    url: str
+    provider: MemoryProvider
+    loop: asyncio.AbstractEventLoop
+    metrics_url: str
+
+    def do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(DEADLINE_S)
+
+    def say(self, name: str, text: str) -> None:
+        async def write() -> None:
+            self.provider.write_log(FunctionRef("openfaas-fn", name), f"{name}-1", text)
+
+        self.do(write())
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    # What it logs, in a process of its own in real life, must not get between what commands print.
+    log = (tmp_path_factory.mktemp("served") / "log").open("w")
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(log))
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def start() -> tuple[list[Any], MemoryProvider, asyncio.Server]:
+        server = await asyncio.start_server(echo, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+
+        async def replica(_: FunctionRef, instance: str) -> Endpoint:
+            return Endpoint(instance, "127.0.0.1", port)
+
+        memory = MemoryProvider(start_replica=replica)
+        rest = build(ProviderApiSettings(port=0), ProviderApiDeps(provider=memory, credentials=CREDENTIALS))
+        await rest.start()
+        settings = GatewaySettings(port=0, metrics_port=0, provider_url=f"http://127.0.0.1:{rest.port}")
+        deps = GatewayDeps(credentials=CREDENTIALS, registry=CollectorRegistry(), clock=SystemClock())
+        door = gateway.build(settings, deps)
+        await door.start()
+        return [rest, door], memory, server
+
+    async def stop() -> None:
+        for service in reversed(services):
+            await service.stop()
+        await memory.aclose()
+        server.close()
+        await server.wait_closed()
+
+    services, memory, server = asyncio.run_coroutine_threadsafe(start(), loop).result(DEADLINE_S)
+    door = services[-1]
+    metrics_url = f"http://127.0.0.1:{door.metrics_port}/metrics"
+    api = Api(f"http://127.0.0.1:{door.port}", memory, loop, metrics_url)
+    try:
+        yield api
+    finally:
+        api.do(stop())
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(DEADLINE_S)
+        loop.close()
+        structlog.reset_defaults()
+        log.close()
+
+
+@pytest.fixture
+def api(served: Api) -> Iterator[Api]:
+    """The provider is empty again afterwards."""
+    yield served
+
+    async def empty() -> None:
+        for function in await served.provider.list_functions():
+            await served.provider.delete(function.ref)
+        for secret in await served.provider.secret_names("openfaas-fn"):
+            await served.provider.delete_secret("openfaas-fn", secret)
+
+    served.do(empty())
+
+
+@dataclass(frozen=True)
+class Outcome:
+    status: int
+    out: str
+    err: str
+
+
+@dataclass
+class Terminal:
+    """Runs command lines in this process, in a home folder of its own."""
+
+    home: Path
+    capture: pytest.CaptureFixture[str]
+    stdin: Callable[[bytes], None]
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, *words: str, piped: bytes = b"") -> Outcome:
+        self.stdin(piped)
+        self.capture.readouterr()
+        status = run(words, self.environ)
+        sys.stdout.flush()
+        out, err = self.capture.readouterr()
+        return Outcome(status, out, err)
+
+    def log_in(self, url: str) -> None:
+        LoginFile.default(self.environ).remember(url, CREDENTIALS)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Nobody is logged in anywhere, and the current folder is empty."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    def stdin(content: bytes) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    return Terminal(tmp_path / "home", capfd, stdin, {"HOME": str(tmp_path / "home")})
+
+
+@pytest.fixture
+def springtide(api: Api, terminal: Terminal) -> Terminal:
+    """A terminal logged in to ``api``, which is its default gateway."""
+    terminal.environ["OPENFAAS_URL"] = api.url
+    terminal.log_in(api.url)
+    return terminal

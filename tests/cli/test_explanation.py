@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from springtide.cli.explanation import MISSED, Calls, Explanation, Standing, ago, explain
+from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
+
+ECHO = FunctionRef("openfaas-fn", "echo")
+NOW = 10_000.0
+
+
+def decision(
+    writer: Writer, before: int, after: int, reason: Reason, detail: str, *, age_s: float, **inputs: float
+) -> Decision:
+    return Decision(ECHO, writer, before, after, reason, detail, Instant(NOW - age_s), inputs)
+
+
+CLIMBED = decision(Writer.ALERT, 1, 5, Reason.ALERT_FIRING, "alert X fires: +4", age_s=30)
+HELD = decision(Writer.IDLER, 5, 5, Reason.RECENTLY_ACTIVE, "last call 3 s ago", age_s=2)
+
+
+def told(desired: int = 5, labels: dict[str, str] | None = None, *decisions: Decision, **more: Any) -> Explanation:
+    prefixed = {f"com.openfaas.scale.{key}": value for key, value in (labels or {}).items()}
+    standing = Standing(name="echo", desired=desired, ready=min(desired, 4), labels=prefixed, **more)
+    return explain(standing, decisions, NOW)
+
+
+def test_explanation_says_who_set_the_count_and_why() -> None:
+    assert told(5, {}, CLIMBED, HELD).now == (
+        "5 replicas wanted, 4 ready.",
+        "The alert path set that 30 s ago (alert_firing): alert X fires: +4.",
+        "Its labels allow 1 to 20 replicas while awake.",
+    )
+
+
+def test_explanation_owns_up_to_a_change_nobody_told() -> None:
+    assert "changed it since" in told(7, {}, CLIMBED).now[1]
+
+
+def test_explanation_names_what_is_wrong() -> None:
+    now = told(1, {"max": "many"}, problem="exec format error").now
+
+    assert any("com.openfaas.scale.max='many'" in line for line in now)
+    assert now[-1] == "Replicas do not start: exec format error."
+
+
+def test_explanation_tells_who_holds_the_count() -> None:
+    earlier = decision(Writer.IDLER, 5, 5, Reason.IN_FLIGHT, "1 call(s) in flight", age_s=60)
+
+    assert told(5, {}, earlier, CLIMBED, HELD).held == (
+        "The idler has left it at 5 since 2 s ago (recently_active): last call 3 s ago.",
+    )
+
+
+def test_hold_that_a_change_made_out_of_date_is_not_told() -> None:
+    at_max = decision(Writer.ALERT, 20, 20, Reason.AT_MAX, "max 20 reached", age_s=60)
+    asleep = decision(Writer.IDLER, 20, 0, Reason.IDLE, "silent for 900 s", age_s=50)
+
+    assert told(20, {}, at_max).held == ("The alert path has left it at 20 since 60 s ago (at_max): max 20 reached.",)
+    assert told(0, {}, at_max, asleep).held == ()
+
+
+def test_count_of_a_function_that_could_not_be_read_is_not_told_as_its_own() -> None:
+    unread = decision(Writer.ALERT, 0, 0, Reason.NO_DATA, "cannot be read: provider down", age_s=3)
+
+    assert told(5, {}, CLIMBED, unread).held == (
+        "The alert path has left it alone since 3 s ago (no_data): cannot be read: provider down.",
+    )
+
+
+def test_story_is_the_changes_in_order() -> None:
+    assert told(5, {}, CLIMBED, HELD).story == (CLIMBED,)
+
+
+@pytest.mark.parametrize(
+    ("desired", "labels", "lines"),
+    [
+        pytest.param(0, {"min": "2"}, ["the next call wakes it, to 2 replicas", "Nothing else"], id="asleep"),
+        pytest.param(5, {}, ["to 9 next (4 a step", "a step at a time, to 1 next", "zero is not true"], id="steps"),
+        pytest.param(25, {}, ["above its maximum of 20", "to 21 next", "never"], id="above max"),
+        pytest.param(1, {"min": "2"}, ["to 5 next", "below its minimum", "never"], id="below min"),
+        pytest.param(3, {"max": "many"}, ["until its labels are right"], id="labels that are wrong"),
+        pytest.param(20, {}, ["at its maximum of 20", "to 16 next", "To zero: never"], id="at max"),
+        pytest.param(1, {"zero": "true", "zero-duration": "5m"}, ["to 5", "at its minimum", "after 5m"], id="at min"),
+        pytest.param(3, {"factor": "0"}, ["factor 0", "not by alerts", "never"], id="factor 0"),
+        pytest.param(3, {"min": "3", "max": "3"}, ["both 3", "not by alerts", "never"], id="fixed size"),
+        pytest.param(3, {"type": "cpu", "target": "70"}, ["target 70", "leaves it alone", "never"], id="HPA"),
+    ],
+)
+def test_explanation_says_what_would_change_it(desired: int, labels: dict[str, str], lines: list[str]) -> None:
+    said = told(desired, labels).next
+
+    assert len(said) == len(lines)
+    for sentence, part in zip(said, lines, strict=True):
+        assert part in sentence
+
+
+def test_labels_that_the_count_is_outside_of_are_said() -> None:
+    assert told(25).now[-1] == "Its labels allow 1 to 20 replicas while awake; it has more."
+    assert told(1, {"min": "2", "max": "2"}).now[-1] == "Its labels allow 2 replicas while awake; it has fewer."
+
+
+def test_descent_that_is_under_way_is_told_with_its_pace() -> None:
+    down = decision(Writer.ALERT, 9, 5, Reason.ALERT_RESOLVED, "-4", age_s=2, interval_s=5)
+    pending = decision(Writer.ALERT, 5, 5, Reason.STEP_PENDING, "next step down 5 s after the last", age_s=1)
+
+    assert told(5, {}, down, pending).next[1] == "Down: it is on its way, a step each 5 s, to 1 next."
+    assert "when an alert about it ends" in told(5, {}, down, CLIMBED).next[1]
+
+
+def test_descent_that_waits_for_measurements_is_told() -> None:
+    blind = decision(Writer.ALERT, 5, 5, Reason.NO_DATA, "load is not measured", age_s=1)
+
+    assert told(5, {}, CLIMBED, blind).next[1].endswith("to 1 next; not for now, see below.")
+
+
+def test_type_cpu_where_there_are_no_hpas_says_that_nothing_scales_it() -> None:
+    assert "nothing; type cpu" in told(3, {"type": "cpu"}, has_hpa=False).next[0]
+
+
+SLEEPY = {"zero": "true", "zero-duration": "1m"}
+
+
+@pytest.mark.parametrize(
+    ("calls", "now"),
+    [
+        pytest.param(Calls(3, 0, NOW), "Calls in flight: 3.", id="in flight"),
+        pytest.param(Calls(3, 2, NOW), "Calls in flight: 3, 2 of them waiting for a replica.", id="waiting"),
+        pytest.param(Calls(0, 0, NOW - 42), "No call is in flight; it was last active 42 s ago.", id="quiet"),
+        pytest.param(Calls(0, 0, None), "No call is in flight.", id="never active"),
+    ],
+)
+def test_calls_are_told_where_the_gateway_tells_them(calls: Calls, now: str) -> None:
+    assert now in told(5, {}, calls=calls).now
+
+
+@pytest.mark.parametrize(
+    ("calls", "last", "end"),
+    [
+        pytest.param(Calls(0, 0, NOW - 42), Reason.RECENTLY_ACTIVE, ": in about 18 s if nobody calls.", id="soon"),
+        pytest.param(Calls(0, 0, NOW - 60), Reason.RECENTLY_ACTIVE, ": at the idler's next look.", id="now"),
+        pytest.param(Calls(1, 0, NOW - 42), Reason.IN_FLIGHT, ".", id="busy"),
+        pytest.param(None, Reason.RECENTLY_ACTIVE, ".", id="not known"),
+        pytest.param(Calls(0, 0, NOW - 42), Reason.NO_DATA, "; not for now, see below.", id="held"),
+    ],
+)
+def test_function_about_to_fall_asleep_is_told_when(calls: Calls | None, last: Reason, end: str) -> None:
+    hold = decision(Writer.IDLER, 5, 5, last, "as the test has it", age_s=2)
+
+    assert told(5, SLEEPY, hold, calls=calls).next[2] == (f"To zero: after 1m without a call, and none in flight{end}")
+
+
+def test_idlers_default_time_is_told_once_it_has_decided() -> None:
+    hold = decision(Writer.IDLER, 5, 5, Reason.RECENTLY_ACTIVE, "", age_s=2, duration_s=900)
+
+    assert "the idler's default time" in told(5, {"zero": "true"}).next[2]
+    assert "after 15m" in told(5, {"zero": "true"}, hold).next[2]
+
+
+def test_parts_that_are_away_are_told_with_what_does_not_happen() -> None:
+    away = told(5, SLEEPY, away=frozenset({"alert_receiver"}))
+
+    assert away.held == (MISSED["alert_receiver"],)
+    assert away.next[0].endswith("; not for now, see below.")
+    assert "below" not in away.next[2]
+    assert "below" in told(5, SLEEPY, away=frozenset({"prometheus"})).next[2]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-1, "0 s ago"), (119, "119 s ago"), (120, "2 m ago"), (7200, "2 h ago"), (1e6, "12 d ago")]
+)
+def test_age_is_told_in_one_unit(seconds: float, text: str) -> None:
+    assert ago(seconds) == text
+
+
+def test_explain_tells_a_real_function_s_story(springtide: Any) -> None:
+    assert springtide("deploy", "storied", "--fprocess", "cat").status == 0
+    assert springtide("scale", "storied", "3").status == 0
+
+    outcome = springtide("explain", "storied")
+    value = json.loads(springtide("explain", "storied", "--json").out)
+
+    assert (outcome.status, outcome.err) == (0, "")
+    assert "3 replicas wanted" in outcome.out
+    assert "1 → 3  manual" in outcome.out
+    assert [(item["before"], item["after"], item["reason"]) for item in value["story"]] == [(1, 3, "manual")]
+
+
+def test_explain_tells_the_story_of_a_function_that_is_gone(springtide: Any) -> None:
+    assert springtide("deploy", "bygone", "--fprocess", "cat").status == 0
+    assert springtide("scale", "bygone", "2").status == 0
+    assert springtide("remove", "bygone").status == 0
+
+    outcome = springtide("explain", "bygone")
+
+    assert (outcome.status, outcome.err) == (0, "")
+    assert "It is gone" in outcome.out
+    assert "1 → 2  manual" in outcome.out
+
+
+def test_explain_names_a_function_that_is_not_there(springtide: Any) -> None:
+    outcome = springtide("explain", "nobody")
+
+    assert outcome.status == 1
+    assert "no function nobody" in outcome.err
+
+
+@pytest.mark.parametrize("name", ["dotted.openfaas-fn", "dotted"])
+def test_explain_takes_the_name_as_decisions_write_it(springtide: Any, name: str) -> None:
+    assert springtide("deploy", "dotted", "--fprocess", "cat").status == 0
+
+    outcome = springtide("explain", name)
+
+    assert (outcome.status, outcome.err) == (0, "")
+    assert "1 replica wanted" in outcome.out

@@ -1,0 +1,144 @@
+"""The processes of a local suite: who starts before whom, what they are told, and what the alert path reads."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from springtide.cli import processes
+from springtide.cli.addresses import Addresses
+from springtide.cli.processes import Plan
+from springtide.cli.state import StateFolder
+from springtide.cli.tools import Tools
+from springtide.runtime.settings import SettingsError
+from springtide.runtime.supervision import Child
+
+AT = Addresses(
+    host="0.0.0.0",
+    gateway=1080,
+    metrics=1082,
+    provider=1081,
+    alert_receiver=1083,
+    idler=1084,
+    console=1085,
+    prometheus=1090,
+    alertmanager=1093,
+)
+TOOLS = Tools(Path("/t/prometheus"), Path("/t/promtool"), Path("/t/alertmanager"), Path("/t/amtool"))
+
+
+def stages(tmp_path: Path, tools: Tools | None = TOOLS, **options: object) -> list[list[Child]]:
+    plan = Plan(**{"state": StateFolder(tmp_path), "addresses": AT, "tools": tools, "environ": {}, **options})
+
+    async def build() -> list[list[Child]]:
+        async with httpx.AsyncClient() as probes:
+            return processes.stages(plan, probes)
+
+    return asyncio.run(build())
+
+
+def child(tmp_path: Path, name: str, **options: object) -> Child:
+    return next(child for stage in stages(tmp_path, **options) for child in stage if child.name == name)
+
+
+@pytest.mark.parametrize(
+    ("tools", "names"),
+    [
+        pytest.param(
+            TOOLS,
+            [["provider", "gateway"], ["alert-receiver", "console", "alertmanager", "idler", "prometheus"]],
+            id="everything",
+        ),
+        pytest.param(None, [["provider", "gateway"], ["alert-receiver", "console"]], id="without the alert path"),
+    ],
+)
+def test_what_answers_calls_starts_before_what_scales(
+    tmp_path: Path, tools: Tools | None, names: list[list[str]]
+) -> None:
+    assert [[child.name for child in stage] for stage in stages(tmp_path, tools)] == names
+
+
+def test_only_the_public_listener_stops_first(tmp_path: Path) -> None:
+    assert [child.name for stage in stages(tmp_path) for child in stage if child.stops_first] == ["gateway"]
+
+
+def test_gateway_alone_listens_where_the_user_said(tmp_path: Path) -> None:
+    hosts = {
+        child.name: child.command[child.command.index("--host") + 1]
+        for stage in stages(tmp_path)
+        for child in stage
+        if "--host" in child.command
+    }
+
+    assert hosts.pop("gateway") == "0.0.0.0"
+    assert set(hosts.values()) == {"127.0.0.1"}
+
+
+def test_secrets_are_named_by_folder_and_never_on_a_command_line(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+    with state.held():
+        password = state.credentials().password
+
+    for stage in stages(tmp_path):
+        for part in stage:
+            assert password not in " ".join(part.command)
+
+
+@pytest.mark.parametrize(
+    ("options", "flags"),
+    [
+        pytest.param({"fast": True}, {"--sweep", "--inactivity", "--stale-after", "--settle"}, id="fast"),
+        pytest.param({"dry_run": True}, {"--dry-run"}, id="dry run"),
+        pytest.param({}, set(), id="as usual"),
+    ],
+)
+def test_idler_gets_the_options_of_the_suite(tmp_path: Path, options: dict[str, bool], flags: set[str]) -> None:
+    given = {word for word in child(tmp_path, "idler", **options).command if word.startswith("--")}
+
+    always = {"--host", "--port", "--provider-url", "--prometheus-url", "--gateway-metrics-urls"}
+    assert given - always - {"--basic-auth", "--secret-mount-path"} == flags
+
+
+@pytest.mark.parametrize(
+    ("fast", "interval"), [pytest.param(False, "5s", id="as usual"), pytest.param(True, "1s", id="fast")]
+)
+def test_alert_receiver_steps_at_the_pace_of_the_deliveries(tmp_path: Path, fast: bool, interval: str) -> None:
+    command = child(tmp_path, "alert-receiver", fast=fast).command
+
+    assert command[command.index("--step-interval") + 1] == interval
+
+
+def test_part_is_not_killed_before_its_own_grace_is_over(tmp_path: Path) -> None:
+    assert child(tmp_path, "gateway", environ={"grace": "2m"}).grace_s == 120 + processes.MARGIN_S
+    assert child(tmp_path, "provider", environ={"function_grace": "3m"}).grace_s == 180 + processes.MARGIN_S
+
+
+def test_bad_setting_in_the_environment_is_told_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="grace: 'long' is not a duration"):
+        stages(tmp_path, environ={"grace": "long"})
+
+
+def test_configuration_names_every_listener_and_the_password_by_its_file(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+    with state.held():
+        password = state.credentials().password
+        processes.write_configuration(Plan(state=state, addresses=AT, tools=TOOLS, environ={}))
+
+    prometheus = yaml.safe_load((state.alerting / "prometheus.yml").read_text())
+    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in prometheus["scrape_configs"]}
+    alertmanager = (state.alerting / "alertmanager.yml").read_text()
+    assert targets == {
+        "gateway": ["127.0.0.1:1082"],
+        "provider": ["127.0.0.1:1081"],
+        "alert-receiver": ["127.0.0.1:1083"],
+        "idler": ["127.0.0.1:1084"],
+        "console": ["127.0.0.1:1085"],
+        "prometheus": ["127.0.0.1:1090"],
+    }
+    assert "http://127.0.0.1:1083/system/alert" in alertmanager
+    assert str(state.secrets / "basic-auth-password") in alertmanager
+    assert password not in alertmanager

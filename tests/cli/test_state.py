@@ -1,0 +1,124 @@
+"""The state folder: one suite at a time, credentials made once, and nothing believed that a killed suite left."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from springtide.cli.state import Running, StateFolder
+from springtide.runtime.errors import BadInput, Unavailable
+
+RUNNING = Running(
+    pid=1,
+    gateway="http://127.0.0.1:8080",
+    metrics="http://127.0.0.1:8082",
+    provider="http://127.0.0.1:8081",
+    alert_receiver="http://127.0.0.1:8083",
+    parts={"gateway": 2},
+)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> StateFolder:
+    return StateFolder(tmp_path / "state")
+
+
+@pytest.mark.parametrize(
+    ("environ", "folder"),
+    [
+        pytest.param({"HOME": "/h", "SPRINGTIDE_STATE_DIR": "/s", "XDG_STATE_HOME": "/x"}, "/s", id="our own variable"),
+        pytest.param({"HOME": "/h", "XDG_STATE_HOME": "/x"}, "/x/springtide", id="the desktop's variable"),
+        pytest.param({"HOME": "/h", "XDG_STATE_HOME": ""}, "/h/.local/state/springtide", id="below the home folder"),
+    ],
+)
+def test_default_folder_follows_the_environment(environ: dict[str, str], folder: str) -> None:
+    assert StateFolder.default(environ).root == Path(folder)
+
+
+def test_credentials_are_made_once_and_are_the_owners_only(state: StateFolder) -> None:
+    with state.held():
+        first, second = state.credentials(), state.credentials()
+
+    assert first == second
+    assert first.user == "admin"
+    assert len(first.password) == 32
+    for file in state.secrets.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(state.root.stat().st_mode) == 0o700
+
+
+def test_credentials_interrupted_half_way_are_completed(state: StateFolder) -> None:
+    with state.held():
+        password = state.credentials().password
+        (state.secrets / "basic-auth-user").unlink()
+
+        assert state.credentials().password == password
+
+
+def test_empty_password_file_is_one_sentence(state: StateFolder) -> None:
+    with state.held():
+        state.credentials()
+        (state.secrets / "basic-auth-password").write_text("\n")
+
+        with pytest.raises(BadInput, match="must not be empty"):
+            state.credentials()
+
+
+def test_second_suite_on_the_folder_is_refused(state: StateFolder) -> None:
+    with (
+        state.held(),
+        pytest.raises(Unavailable, match=r"a suite already runs on .*/state; stop it, or choose another --state-dir"),
+        state.held(),
+    ):
+        pass
+
+
+def test_folder_can_be_held_again_after_its_suite_ended(state: StateFolder) -> None:
+    with state.held():
+        pass
+    with state.held():
+        pass
+
+
+def test_folder_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(BadInput, match="choose another --state-dir"), StateFolder(tmp_path / "file").held():
+        pass
+
+
+def test_running_suite_is_found(state: StateFolder) -> None:
+    with state.held():
+        state.announce(RUNNING)
+
+        assert state.running() == RUNNING
+
+
+def test_file_of_a_killed_suite_counts_for_nothing(state: StateFolder) -> None:
+    with state.held():
+        state.announce(RUNNING)
+
+    assert state.run_file.exists()
+    assert state.running() is None
+
+
+def test_suite_that_is_still_starting_is_not_running_yet(state: StateFolder) -> None:
+    with state.held():
+        assert state.running() is None
+
+
+@pytest.mark.parametrize(
+    "content", [pytest.param(b"{", id="not JSON"), pytest.param(b'{"pid": 1}', id="another version's")]
+)
+def test_broken_run_file_is_one_sentence(state: StateFolder, content: bytes) -> None:
+    with state.held():
+        state.run_file.write_bytes(content)
+
+        with pytest.raises(BadInput, match=r"run\.json: not"):
+            state.running()
+
+
+def test_no_suite_ever_ran_here(state: StateFolder) -> None:
+    assert state.running() is None

@@ -1,0 +1,283 @@
+"""``springtide up`` as a user starts it: real processes, in a state folder and on ports of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from springtide.cli.tools import Tools
+from springtide.runtime.basic_auth import Credentials
+
+ROOT = Path(__file__).parents[2]
+DEADLINE_S = 60.0
+
+
+@dataclass
+class Up:
+    """A started suite and the JSON lines it prints."""
+
+    process: subprocess.Popen[str]
+    state: Path
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+    def until(self, event: str, **also: str) -> dict[str, Any]:
+        """Read on until an event; a deadline ends the process, and with it the wait."""
+        assert self.process.stdout is not None
+        timer = threading.Timer(DEADLINE_S, self.process.kill)
+        timer.start()
+        try:
+            for line in self.process.stdout:
+                self.lines.append(json.loads(line))
+                if {"event": event, **also}.items() <= self.lines[-1].items():
+                    return self.lines[-1]
+        finally:
+            timer.cancel()
+        raise AssertionError(f"no {event} {also}: {self.lines} {self._error()}")
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        self.until("stopped")
+        return self.process.wait(DEADLINE_S)
+
+    def client(self) -> httpx.Client:
+        user = Credentials.from_folder(self.state / "secrets")
+        return httpx.Client(base_url=self.run["gateway"], auth=(user.user, user.password), timeout=30)
+
+    @property
+    def run(self) -> dict[str, Any]:
+        return dict(json.loads((self.state / "run.json").read_text()))
+
+    def _error(self) -> str:
+        return self.process.stderr.read() if self.process.stderr is not None else ""
+
+
+def command(state: Path, *options: str) -> list[str]:
+    ports = ("--gateway-port", "0", "--metrics-port", "0")
+    return [sys.executable, "-m", "springtide.cli", "up", "--json", *ports, "--state-dir", str(state), *options]
+
+
+@contextmanager
+def started(state: Path, *options: str, tools_dir: Path = Path("/nonexistent")) -> Iterator[Up]:
+    """A suite that is ready; without a folder of tools it runs without the alert path."""
+    process = subprocess.Popen(
+        command(state, "--tools-dir", str(tools_dir), *options),
+        cwd=ROOT,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    up = Up(process, state)
+    try:
+        up.until("ready")
+        yield up
+    finally:
+        if process.poll() is None:
+            up.stop()
+        process.communicate()
+
+
+def clean_environment() -> dict[str, str]:
+    """Without Prometheus on PATH, unless it lies beside the system's own programs."""
+    return {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def refused(state: Path, *options: str) -> str:
+    """What a suite says that cannot start."""
+    result = subprocess.run(
+        command(state, "--tools-dir", "/nonexistent", *options),
+        cwd=ROOT,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert result.returncode == 1, result
+    assert "Traceback" not in result.stderr
+    return next(line for line in result.stderr.splitlines() if "no Prometheus" not in line)
+
+
+def names(up: Up) -> list[str]:
+    with up.client() as client:
+        return [function["name"] for function in client.get("/system/functions").json()]
+
+
+def test_without_prometheus_the_rest_works_and_state_survives(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with started(state) as up:
+        assert set(up.run["parts"]) == {"provider", "gateway", "alert-receiver", "console"}
+        assert (up.run["prometheus"], up.run["idler"]) == (None, None)
+        assert names(up) == ["hello", "wc"]
+        with up.client() as client:
+            assert client.post("/function/hello", content="you").text == "Hello, you!\n"
+            assert client.post("/function/wc", content="a b c\n").text.split() == ["1", "3", "6"]
+            assert client.post("/system/scale-function/hello", json={"serviceName": "hello", "replicas": 3}).is_success
+            assert client.request("DELETE", "/system/functions", json={"functionName": "wc"}).status_code == 202
+        assert up.stop() == 0
+        assert not (state / "run.json").exists()
+
+    with started(state) as up:
+        assert names(up) == ["hello"], "samples are the user's after the first start"
+        with up.client() as client:
+            assert client.get("/system/function/hello").json()["replicas"] == 3
+
+
+def test_killed_part_is_started_again_and_said_so(tmp_path: Path) -> None:
+    with started(tmp_path / "state", "--no-samples") as up:
+        first = up.run["parts"]["gateway"]
+        os.kill(first, signal.SIGKILL)
+
+        died = up.until("died", part="gateway")
+        up.until("ready", part="gateway")
+
+        assert died["detail"] == "ended (SIGKILL); starting again in 0.1 s"
+        assert up.run["parts"]["gateway"] != first
+        assert names(up) == []
+
+
+def test_killed_suite_leaves_no_part_behind(tmp_path: Path) -> None:
+    with started(tmp_path / "state", "--no-samples") as up:
+        handles = [os.pidfd_open(pid) for pid in up.run["parts"].values()]
+
+        up.process.kill()
+        up.process.wait()
+
+        try:
+            for handle in handles:
+                assert select.select([handle], [], [], DEADLINE_S)[0]
+        finally:
+            for handle in handles:
+                os.close(handle)
+
+
+def test_all_seven_parts_run_and_are_scraped(tmp_path: Path, tools: Tools) -> None:
+    with started(tmp_path / "state", "--no-samples", "--fast", tools_dir=ROOT / ".tools") as up:
+        run = up.run
+        ours = {"provider", "gateway", "alert-receiver", "idler", "console"}
+        assert set(run["parts"]) == {*ours, "alertmanager", "prometheus"}
+
+        def targets() -> dict[str, str]:
+            found = httpx.get(f"{run['prometheus']}/api/v1/targets", timeout=10).json()["data"]["activeTargets"]
+            return {target["labels"]["job"]: target["health"] for target in found}
+
+        wanted = dict.fromkeys((*ours, "prometheus"), "up")
+        eventually(lambda: targets() == wanted)
+
+
+def eventually(condition: Any) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_second_suite_on_the_folder_is_refused(tmp_path: Path) -> None:
+    with started(tmp_path / "state", "--no-samples"):
+        assert refused(tmp_path / "state") == (
+            f"springtide: a suite already runs on {tmp_path / 'state'}; stop it, or choose another --state-dir"
+        )
+
+
+def test_port_in_use_is_one_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        said = refused(tmp_path / "state", "--gateway-port", str(port))
+
+    assert said == (
+        f"springtide: cannot listen on 127.0.0.1:{port}: Address already in use; "
+        "choose another port with --gateway-port"
+    )
+
+
+def test_bad_stack_file_is_told_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "stack.yaml").write_text("functions:\n  a: {lang: node}\n")
+
+    said = refused(tmp_path / "state", "-f", str(tmp_path / "stack.yaml"))
+
+    assert "functions.a.image: missing" in said
+    assert not (tmp_path / "state").exists()
+
+
+def test_stack_file_is_deployed_at_every_start(tmp_path: Path) -> None:
+    stack = tmp_path / "stack.yaml"
+    stack.write_text("functions:\n  one: {fprocess: cat}\n")
+    with started(tmp_path / "state", "--no-samples", "-f", str(stack)) as up:
+        assert names(up) == ["one"]
+
+    stack.write_text("functions:\n  two: {fprocess: cat}\n")
+    with started(tmp_path / "state", "--no-samples", "-f", str(stack)) as up:
+        assert names(up) == ["one", "two"]
+
+
+def test_broken_state_file_is_one_sentence_naming_it(tmp_path: Path) -> None:
+    broken = tmp_path / "state" / "provider" / "functions" / "hello.openfaas-fn.json"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("{")
+
+    said = refused(tmp_path / "state")
+
+    assert said.startswith(f"springtide: provider ended while starting (exit code 1): {broken}: not readable as JSON")
+
+
+SLOW = """
+import os, pathlib, time
+
+def handle(event, context):
+    pathlib.Path(os.environ["BEGUN"]).touch()
+    time.sleep(1.5)
+    return {"statusCode": 200, "body": "finished"}
+"""
+
+
+def test_call_in_flight_finishes_while_the_suite_stops(tmp_path: Path) -> None:
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow" / "handler.py").write_text(SLOW)
+    (tmp_path / "stack.yaml").write_text(
+        f"functions:\n  slow: {{lang: python3-http, handler: ./slow, environment: {{BEGUN: {tmp_path / 'begun'}}}}}\n"
+    )
+    with started(tmp_path / "state", "--no-samples", "-f", str(tmp_path / "stack.yaml")) as up:
+        answers: list[httpx.Response] = []
+        client = up.client()
+        call = threading.Thread(target=lambda: answers.append(client.get("/function/slow")))
+        call.start()
+        eventually((tmp_path / "begun").exists)
+
+        assert up.stop() == 0
+
+        call.join(DEADLINE_S)
+        client.close()
+    assert [(answer.status_code, answer.text) for answer in answers] == [(200, "finished")]
+
+
+def test_interrupt_while_starting_stops_what_has_started(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    process = subprocess.Popen(
+        command(state, "--no-samples", "--tools-dir", "/nonexistent"),
+        cwd=ROOT,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    eventually((state / "logs" / "provider.log").exists)
+
+    process.send_signal(signal.SIGINT)
+
+    out, _ = process.communicate(timeout=DEADLINE_S)
+    assert (process.returncode, out) == (0, '{"event": "stopped"}\n')
+    assert not (state / "run.json").exists()

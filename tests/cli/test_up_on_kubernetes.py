@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+
+from springtide.cli import addresses, processes
+from springtide.cli.addresses import WishedPorts
+from springtide.cli.command_line import run
+from springtide.cli.processes import Plan
+from springtide.cli.state import StateFolder
+from springtide.runtime.supervision import Child
+
+
+def provider(tmp_path: Path, kubeconfig: str) -> Child:
+    ports = WishedPorts(gateway=0, metrics=0, prometheus=0, alertmanager=0)
+    plan = Plan(
+        state=StateFolder(tmp_path),
+        addresses=addresses.choose("127.0.0.1", ports),
+        tools=None,
+        environ={},
+        kubernetes=True,
+        kubeconfig=kubeconfig,
+    )
+
+    async def build() -> list[list[Child]]:
+        async with httpx.AsyncClient() as probes:
+            return processes.stages(plan, probes)
+
+    return next(child for stage in asyncio.run(build()) for child in stage if child.name == "provider")
+
+
+@pytest.mark.parametrize(
+    ("kubeconfig", "told"),
+    [pytest.param("/k", ["/k"], id="the one named"), pytest.param("", [], id="the one kubectl would find")],
+)
+def test_provider_of_a_cluster_gets_its_kubeconfig(tmp_path: Path, kubeconfig: str, told: list[str]) -> None:
+    command = list(provider(tmp_path, kubeconfig).command)
+
+    assert "kubernetes-provider" in command
+    assert "--data-dir" not in command
+    assert [command[i + 1] for i, word in enumerate(command) if word == "--kubeconfig"] == told
+
+
+def test_kubeconfig_without_a_cluster_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status = run(["up", "--state-dir", str(tmp_path), "--kubeconfig", "/k"], {})
+
+    assert status == 2
+    assert "--provider kubernetes" in capsys.readouterr().err

@@ -1,0 +1,462 @@
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+
+import pytest
+
+from springtide.runtime import virtual_time
+from springtide.runtime.errors import BadInput, NotFound, Unauthenticated, Unavailable
+from springtide.runtime.virtual_time import VirtualTimeLoop
+from springtide.scaler.core.vocabulary import Function, FunctionRef, Scale
+from springtide.wire.endpoint_stream import (
+    Changed,
+    Endpoint,
+    Event,
+    FunctionEndpoints,
+    Heartbeat,
+    Removed,
+    Snapshot,
+    decode,
+    encode,
+)
+from springtide.wire.polled_endpoints import MAX_STATUS_CALLS, SETTLE_S, PolledEndpoints
+
+ECHO, OTHER = FunctionRef("openfaas-fn", "echo"), FunctionRef("openfaas-fn", "other")
+PROVIDER = Endpoint("provider", "127.0.0.1", 8081, prefix="/function/echo.openfaas-fn")
+
+
+class Catalog:
+    """Answers after ``takes_s`` what was so when it was asked; keeps when that was."""
+
+    def __init__(self, loop: VirtualTimeLoop) -> None:
+        self._loop = loop
+        self.scales: dict[FunctionRef, tuple[int, int]] = {}
+        self.failure: Exception | None = None
+        self.list_takes_s = self.read_takes_s = 0.0
+        self.lists: list[float] = []
+        self.reads: list[float] = []
+        self.reading = self.most_reading = 0
+
+    async def list_functions(self) -> Sequence[Function]:
+        self.lists.append(self._loop.time())
+        seen = [Function(ref, Scale(*scale, "")) for ref, scale in self.scales.items()]
+        await asyncio.sleep(self.list_takes_s)
+        if self.failure is not None:
+            raise self.failure
+        return seen
+
+    async def read(self, ref: FunctionRef) -> Function:
+        self.reads.append(self._loop.time())
+        self.reading += 1
+        self.most_reading = max(self.most_reading, self.reading)
+        seen = self.scales.get(ref)
+        try:
+            await asyncio.sleep(self.read_takes_s)
+        finally:
+            self.reading -= 1
+        if self.failure is not None:
+            raise self.failure
+        if seen is None:
+            raise NotFound(f"no function {ref}")
+        return Function(ref, Scale(*seen, ""))
+
+
+class World:
+    """``told`` are all events, and when (to 0.1 ms) they were; ``waiting`` is whether somebody waits."""
+
+    def __init__(self, loop: VirtualTimeLoop, url: str) -> None:
+        self.catalog = Catalog(loop)
+        self.polled = PolledEndpoints(self.catalog, url, clock=loop.clock, interval_s=5.0)
+        self.told: list[tuple[float, Event]] = []
+        self.waiting = True
+        self.watching: asyncio.Task[None] | None = None
+        self._loop = loop
+
+    @property
+    def news(self) -> list[tuple[float, Event]]:
+        return [(at, event) for at, event in self.told if not isinstance(event, Heartbeat)]
+
+    def watch(self) -> asyncio.Task[None]:
+        async def watching() -> None:
+            async for event in self.polled.watch_endpoints():
+                self.told.append((round(self._loop.time(), 4), event))
+
+        self.watching = asyncio.create_task(watching())
+        return self.watching
+
+    def expect(self, ref: FunctionRef = ECHO, desired: int = 1) -> None:
+        self.polled.expect(ref, desired, lambda: self.waiting)
+
+
+def live(main: Callable[[World], Awaitable[None]], url: str = "http://127.0.0.1:8081") -> World:
+    """A world after ``main``, in virtual time, with everything stopped."""
+    loop = VirtualTimeLoop()
+
+    async def body() -> World:
+        world = World(loop, url)
+        try:
+            await main(world)
+        finally:
+            if world.watching is not None:
+                world.watching.cancel()
+                await asyncio.wait([world.watching])
+            await world.polled.aclose()
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+        return world
+
+    return virtual_time.run(body(), loop)
+
+
+def state(ref: FunctionRef, replicas: int, *endpoints: Endpoint) -> FunctionEndpoints:
+    return FunctionEndpoints(ref, replicas, "", endpoints)
+
+
+async def until(instant: float) -> None:
+    """Until just after ``instant``."""
+    await asyncio.sleep(instant + 1e-6 - asyncio.get_running_loop().time())
+
+
+def test_functions_are_listed_every_interval_and_only_changes_are_told() -> None:
+    async def main(world: World) -> None:
+        world.catalog.scales = {ECHO: (1, 1), OTHER: (0, 0)}
+        world.watch()
+        await until(7)
+        world.catalog.scales = {ECHO: (2, 0)}
+        await until(16)
+
+    world = live(main)
+
+    assert [round(at, 6) for at in world.catalog.lists] == [0, 5, 10, 15]
+    assert world.told == [
+        (0, Snapshot((state(ECHO, 1, PROVIDER), state(OTHER, 0)))),
+        (5, Heartbeat()),
+        (10, Removed(OTHER)),
+        (10, Changed(state(ECHO, 2))),
+        (10, Heartbeat()),
+        (15, Heartbeat()),
+    ]
+    assert world.catalog.reads == []
+
+
+@pytest.mark.parametrize(
+    ("replicas", "available", "endpoints"),
+    [
+        pytest.param(0, 0, (), id="asleep"),
+        pytest.param(3, 0, (), id="starting"),
+        pytest.param(1, 1, (PROVIDER,), id="one replica"),
+        pytest.param(9, 5, (PROVIDER,), id="many replicas are one endpoint"),
+        pytest.param(0, 2, (), id="going to zero: nothing new for what still answers"),
+    ],
+)
+def test_function_is_at_the_provider_when_replicas_answer(
+    replicas: int, available: int, endpoints: tuple[Endpoint, ...]
+) -> None:
+    async def main(world: World) -> None:
+        world.catalog.scales = {ECHO: (replicas, available)}
+        world.watch()
+        await until(1)
+
+    assert live(main).told == [(0, Snapshot((state(ECHO, replicas, *endpoints),)))]
+
+
+def test_function_waited_for_is_polled_at_growing_pauses_until_it_is_ready() -> None:
+    async def main(world: World) -> None:
+        world.catalog.scales = {ECHO: (1, 0)}
+        world.watch()
+        await until(1)
+        world.expect()
+        await until(1.07)
+        world.catalog.scales = {ECHO: (1, 1)}
+        await until(4)
+
+    world = live(main)
+
+    pauses_ms = [5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5.5, 6.05, 6.655]
+    instants = [at - 1.000001 for at in world.catalog.reads]
+    assert instants == pytest.approx([total / 1e3 for total in itertools.accumulate(pauses_ms)], rel=1e-6)
+    assert world.news[1:] == [(1.0732, Changed(state(ECHO, 1, PROVIDER)))]
+
+
+def test_pause_between_polls_grows_to_a_quarter_of_a_second_and_no_further() -> None:
+    async def main(world: World) -> None:
+        world.catalog.scales = {ECHO: (1, 0)}
+        world.watch()
+        await until(1)
+        world.expect()
+        await until(30)
+
+    pauses = [b - a for a, b in itertools.pairwise(live(main).catalog.reads)]
+
+    assert sorted(pauses) == pytest.approx(pauses)
+    assert pauses[-1] == pytest.approx(0.25)
+    assert 140 < len(pauses) < 170
+
+
+def test_polling_stops_when_nobody_waits_and_starts_quickly_for_the_next_who_does() -> None:
+    async def main(world: World) -> None:
+        world.catalog.scales = {ECHO: (1, 0)}
+        world.watch()
+        await until(1)
+        world.expect()
+        await until(1.03)
+        world.waiting = False
+        await until(2)
+        world.waiting = True
+        world.expect()
+        await until(2.012)
+
+    instants = [round(at, 4) for at in live(main).catalog.reads]
+
+    assert instants == [1.005, 1.01, 1.015, 1.02, 1.025, 1.03, 2.005, 2.01]
+
+
+def test_never_more_than_one_status_call_per_function_however_often_it_is_expected() -> None:
+    async def main(world: World) -> None:
+        world.catalog.scales = {ECHO: (1, 0)}
+        world.catalog.read_takes_s = 0.1
+        world.watch()
+        await until(1)
+        for _ in range(1000):
+            world.expect()
+            await asyncio.sleep(0.001)
+
+    world = live(main)
+
+    assert world.catalog.most_reading == 1
+    assert len(world.catalog.reads) == 7
+
+
+def test_status_calls_are_bounded_in_total() -> None:
+    refs = [FunctionRef("openfaas-fn", f"f{number}") for number in range(100)]
+
+    async def main(world: World) -> None:
+        world.catalog.scales = dict.fromkeys(refs, (1, 0))
+        world.catalog.read_takes_s = 0.1
+        world.watch()
+        await until(1)
+        for ref in refs:
+            world.expect(ref)
+        await until(1.2)
+        world.catalog.scales = dict.fromkeys(refs, (1, 1))
+        await until(4)
+
+    world = live(main)
+
+    assert world.catalog.most_reading == MAX_STATUS_CALLS
+    assert sum(isinstance(event, Changed) for _, event in world.told) == 100
+
+
+def test_unknown_function_is_not_polled_for() -> None:
+    async def main(world: World) -> None:
+        world.watch()
+        await until(1)
+        world.expect()
+        await until(2)
+
+    assert live(main).catalog.reads == []
+
+
+def test_function_that_was_deleted_while_somebody_waits_is_told_as_removed() -> None:
+    async def main(world: World) -> None:
+        world.catalog.scales = {ECHO: (1, 0)}
+        world.watch()
+        await until(1)
+        world.expect()
+        world.catalog.scales = {}
+        await until(2)
+
+    world = live(main)
+
+    assert world.news[1:] == [(1.005, Removed(ECHO))]
+    assert len(world.catalog.reads) == 1
+
+
+def test_failed_list_keeps_what_was_known_and_the_next_watcher_gets_everything() -> None:
+    async def main(world: World) -> None:
+        world.catalog.scales = {ECHO: (1, 1)}
+        watching = world.watch()
+        await until(1)
+        world.catalog.failure = Unavailable("gone")
+        with pytest.raises(Unavailable, match="gone"):
+            await watching
+        world.catalog.failure = None
+        world.watch()
+        await until(6)
+
+    assert live(main).told == [
+        (0, Snapshot((state(ECHO, 1, PROVIDER),))),
+        (5.0, Snapshot((state(ECHO, 1, PROVIDER),))),
+    ]
+
+
+def test_refused_list_is_the_provider_being_away_not_an_empty_list() -> None:
+    async def main(world: World) -> None:
+        world.catalog.failure = Unauthenticated("invalid credentials")
+        with pytest.raises(Unavailable, match="invalid credentials"):
+            await world.watch()
+
+    assert live(main).told == []
+
+
+def test_failed_status_polls_change_nothing_and_polling_goes_on() -> None:
+    async def main(world: World) -> None:
+        world.catalog.scales = {ECHO: (1, 0)}
+        world.watch()
+        await until(1)
+        world.expect()
+        world.catalog.failure = Unavailable("gone")
+        await until(3)
+        world.catalog.failure = None
+        world.catalog.scales = {ECHO: (1, 1)}
+        await until(4)
+
+    world = live(main)
+
+    ((at, event),) = world.news[1:]
+    assert 3.0 < at <= 3.25
+    assert event == Changed(state(ECHO, 1, PROVIDER))
+
+
+def test_readiness_is_told_while_the_functions_cannot_be_listed() -> None:
+    async def main(world: World) -> None:
+        world.catalog.scales = {ECHO: (1, 0)}
+        world.watch()
+        await until(1)
+        world.catalog.list_takes_s = 1000.0
+        await until(5)
+        world.catalog.scales = {ECHO: (1, 1)}
+        world.expect()
+        await until(5.1)
+
+    assert live(main).news[1:] == [(5.005, Changed(state(ECHO, 1, PROVIDER)))]
+
+
+def test_list_that_was_asked_for_before_the_wake_does_not_undo_it() -> None:
+    async def main(world: World) -> None:
+        world.catalog.scales = {ECHO: (0, 0)}
+        world.watch()
+        await until(1)
+        world.catalog.list_takes_s = SETTLE_S + 2
+        await until(6)
+        world.catalog.scales = {ECHO: (1, 0)}
+        world.expect()
+        await until(12)
+
+    replicas = [event.function.replicas for _, event in live(main).told if isinstance(event, Changed)]
+
+    assert replicas == [1]
+
+
+def test_status_that_was_asked_for_before_a_newer_answer_came_is_dropped() -> None:
+    async def main(world: World) -> None:
+        world.catalog.scales = {ECHO: (1, 0)}
+        world.catalog.read_takes_s = 1.0
+        world.watch()
+        await until(4.5)
+        world.expect()
+        await until(4.6)  # asked, with nothing ready
+        world.catalog.scales = {ECHO: (1, 1)}
+        await until(5.4)  # the list came meanwhile
+        assert world.news[-1] == (5.0, Changed(state(ECHO, 1, PROVIDER)))
+        await until(9)
+
+    assert len(live(main).news) == 2
+
+
+def test_zero_is_not_believed_right_after_a_wake_but_later_it_is() -> None:
+    async def main(world: World) -> None:
+        world.catalog.scales = {ECHO: (0, 0)}
+        world.watch()
+        await until(1)
+        world.expect(desired=2)
+        await until(4)
+
+    (woken_at, woken), (asleep_at, asleep) = live(main).news[1:]
+
+    assert (round(woken_at, 3), woken) == (1.0, Changed(state(ECHO, 2)))
+    assert 1 + SETTLE_S <= asleep_at <= 1 + SETTLE_S + 0.25
+    assert asleep == Changed(state(ECHO, 0))
+
+
+def test_zero_is_believed_at_once_when_the_wake_has_been_seen() -> None:
+    async def main(world: World) -> None:
+        world.catalog.scales = {ECHO: (0, 0)}
+        world.watch()
+        await until(4.8)
+        world.catalog.scales = {ECHO: (1, 1)}
+        world.expect()
+        await until(4.9)
+        world.catalog.scales = {ECHO: (0, 0)}
+        await until(5)
+
+    assert live(main).news[1:] == [
+        (4.8, Changed(state(ECHO, 1))),
+        (4.805, Changed(state(ECHO, 1, PROVIDER))),
+        (5.0, Changed(state(ECHO, 0))),
+    ]
+
+
+def test_functions_are_listed_at_once_when_told_to_look_again() -> None:
+    async def main(world: World) -> None:
+        world.watch()
+        await until(2)
+        world.catalog.scales = {ECHO: (1, 1)}
+        world.polled.look_again()
+        await until(9)
+
+    world = live(main)
+
+    assert [round(at, 3) for at in world.catalog.lists] == [0, 2, 7]
+    assert world.news[1:] == [(2.0, Changed(state(ECHO, 1, PROVIDER)))]
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint"),
+    [
+        pytest.param("http://gateway", Endpoint("provider", "gateway", 80, prefix="/function/a.b"), id="port 80"),
+        pytest.param(
+            "http://[::1]:8081/", Endpoint("provider", "::1", 8081, prefix="/function/a.b"), id="IPv6 and a slash"
+        ),
+        pytest.param(
+            "http://edge:1/base/", Endpoint("provider", "edge", 1, prefix="/base/function/a.b"), id="below a path"
+        ),
+    ],
+)
+def test_calls_go_to_the_providers_own_address(url: str, endpoint: Endpoint) -> None:
+    async def main(world: World) -> None:
+        world.catalog.scales = {FunctionRef("b", "a"): (1, 1)}
+        world.watch()
+        await until(1)
+
+    event = live(main, url).told[0][1]
+
+    assert isinstance(event, Snapshot)
+    assert event.functions[0].endpoints == (endpoint,)
+    assert decode(encode(event)) == event
+
+
+@pytest.mark.parametrize("url", ["https://gateway", "unix:///run/provider", "gateway:8080", ""])
+def test_address_that_calls_cannot_be_passed_on_to_is_refused(url: str) -> None:
+    with pytest.raises(BadInput, match="http://HOST:PORT"):
+        live(_nothing, url)
+
+
+async def _nothing(_world: World) -> None:
+    pass
+
+
+def test_watching_can_be_given_up_at_any_time() -> None:
+    async def main(world: World) -> None:
+        world.catalog.list_takes_s = 1.0
+        events: AsyncGenerator[Event, None] = world.polled.watch_endpoints()
+        first = asyncio.ensure_future(anext(events))
+        await until(0.5)
+        first.cancel()
+        await asyncio.wait([first])
+        await events.aclose()
+        world.watch()
+        await until(2)
+
+    assert live(main).told == [(1.5, Snapshot(()))]

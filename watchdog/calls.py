@@ -1,0 +1,95 @@
+"""One call from the watchdog's side: the caller's body, whether the caller is still there, and plain answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, MutableMapping
+from typing import Any, NoReturn, TypeVar
+
+from springtide.runtime.durations import parse_duration_s
+
+T = TypeVar("T")
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = Iterable[tuple[bytes, bytes]]
+
+INTERNAL = b"x-openfaas-internal"
+"""Marks an answer as the watchdog's own, not the function's."""
+
+
+class CallerLeftError(Exception):
+    """The caller closed the connection before the answer was complete."""
+
+
+class SlowCallerError(Exception):
+    """The caller's body did not arrive within the read time-out."""
+
+
+class Caller:
+    """The other end of one call. Its body can be read once."""
+
+    def __init__(self, receive: Receive, read_timeout_s: float) -> None:
+        self._receive, self._read_timeout_s = receive, read_timeout_s
+        self._body_read = asyncio.Event()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives. Raises CallerLeftError or SlowCallerError."""
+        deadline = asyncio.get_running_loop().time() + self._read_timeout_s
+        while not self._body_read.is_set():
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await self._receive()
+            except TimeoutError:
+                raise SlowCallerError from None
+            if message["type"] == "http.disconnect":
+                raise CallerLeftError
+            if not message.get("more_body", False):
+                self._body_read.set()
+            if message["body"]:
+                yield message["body"]
+
+    async def body(self) -> bytes:
+        return b"".join([chunk async for chunk in self.chunks()])
+
+    async def leaves(self) -> NoReturn:
+        """Once somebody has read the body to its end, wait until the caller is gone; then raise CallerLeftError."""
+        await self._body_read.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        raise CallerLeftError
+
+
+async def guarded(work: Coroutine[Any, Any, T], guard: Coroutine[Any, Any, NoReturn]) -> T:
+    """The result of ``work``, unless ``guard`` raises first. Both are over when this returns."""
+    working, guarding = asyncio.create_task(work), asyncio.create_task(guard)
+    try:
+        await asyncio.wait([working, guarding], return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            guarding.result()
+        return working.result()
+    finally:
+        for task in (working, guarding):
+            task.cancel()
+        await asyncio.gather(working, guarding, return_exceptions=True)
+
+
+def exec_timeout_s(headers: Headers, configured_s: float) -> float | None:
+    """The time a call may take: the configured one, shortened by the caller's X-Timeout; None for no limit."""
+    limits = [configured_s] if configured_s else []
+    for name, value in headers:
+        if name == b"x-timeout":
+            with contextlib.suppress(ValueError):
+                limits.append(parse_duration_s(value.decode("latin-1")))
+    return min(limits) if limits else None
+
+
+async def reply(send: Send, status: int, body: bytes, headers: Headers = (), *, content_type: str = "") -> None:
+    """A whole answer."""
+    kind = (content_type or "text/plain; charset=utf-8").encode("latin-1")
+    head = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,159 @@
+"""The watchdog's settings, from the function's environment, under the names OpenFaaS's watchdogs gave them.
+
+Read twice by the same code: by the provider, which refuses a function whose settings make no sense, and by the replica.
+"""
+
+from __future__ import annotations
+
+import enum
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from springtide.runtime.durations import parse_duration_s
+from springtide.runtime.settings import boolean
+
+T = TypeVar("T")
+
+
+class Mode(enum.StrEnum):
+    """How a call reaches the function."""
+
+    CLASSIC = "classic"
+    """A new process for each call, answer sent when it ends."""
+    STREAMING = "streaming"
+    """A new process for each call, its output sent as it comes."""
+    SERIALIZING = "serializing"
+    """A new process for each call, body in and output out whole."""
+    HTTP = "http"
+    """One long-running program that is an HTTP server itself."""
+    STATIC = "static"
+    """Files of a folder."""
+    PYTHON = "python"
+    """A handler in the replica's own process."""
+
+
+FORKING = (Mode.CLASSIC, Mode.STREAMING, Mode.SERIALIZING)
+
+DEFAULT_TIMEOUT_S = 30.0
+CLASSIC_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Durations in seconds; an ``exec_timeout_s`` of 0 is no limit, a ``max_inflight`` of 0 neither."""
+
+    mode: Mode
+    command: tuple[str, ...] = ()
+    handler: Path | None = None
+    upstream_url: str = ""
+    ready_path: str = ""
+    static_path: Path | None = None
+    read_timeout_s: float = DEFAULT_TIMEOUT_S
+    write_timeout_s: float = DEFAULT_TIMEOUT_S
+    exec_timeout_s: float = 0.0
+    max_inflight: int = 0
+    content_type: str = ""
+    combine_output: bool = True
+    cgi_headers: bool = True
+    marshal_request: bool = False
+    write_debug: bool = False
+    buffer_http: bool = False
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """The program listens on a port it chose itself, so that a second replica would not fit beside it."""
+        return self.mode is Mode.HTTP and bool(urlsplit(self.upstream_url).port)
+
+
+def read(env: Mapping[str, str], handler: str | None = None) -> tuple[Config, tuple[str, ...]]:
+    """The settings and everything wrong with them. ``handler`` is the folder of a Python handler, if there is one."""
+    reader = _Reader(env)
+    nothing: tuple[str, ...] = ()
+    command = reader.get("fprocess", _words, nothing) or reader.get("function_process", _words, nothing)
+    mode = reader.get("mode", _mode, Mode.PYTHON if handler else Mode.CLASSIC)
+    timeout_s = CLASSIC_TIMEOUT_S if mode is Mode.CLASSIC else DEFAULT_TIMEOUT_S
+    # A call of a Python handler cannot be ended from outside, and the classic watchdog has no limit either.
+    exec_timeout_s = 0.0 if mode in (Mode.CLASSIC, Mode.PYTHON) else DEFAULT_TIMEOUT_S
+    config = Config(
+        mode=mode,
+        command=command,
+        handler=Path(handler) if handler else None,
+        upstream_url=reader.get("upstream_url", _upstream, "http://127.0.0.1:0"),
+        ready_path=reader.get("ready_path", str, ""),
+        static_path=reader.get("static_path", _absolute, None),
+        read_timeout_s=reader.get("read_timeout", parse_duration_s, timeout_s),
+        write_timeout_s=reader.get("write_timeout", parse_duration_s, timeout_s),
+        exec_timeout_s=reader.get("exec_timeout", parse_duration_s, exec_timeout_s),
+        max_inflight=reader.get("max_inflight", _whole, 0),
+        content_type=reader.get("content_type", str, ""),
+        combine_output=reader.get("combine_output", boolean, True),
+        cgi_headers=reader.get("cgi_headers", boolean, True),
+        marshal_request=reader.get("marshal_request", boolean, False),
+        write_debug=reader.get("write_debug", boolean, False),
+        buffer_http=reader.get("buffer_http", boolean, False),
+    )
+    return config, (*reader.problems, *_missing(config))
+
+
+def _missing(config: Config) -> list[str]:
+    match config.mode:
+        case Mode.STATIC if config.static_path is None:
+            return ["static_path: missing; mode static serves the folder it names"]
+        case Mode.PYTHON if config.handler is None:
+            return ["mode python needs a handler folder; deploy from a stack.yaml whose function has one"]
+        case Mode.CLASSIC | Mode.STREAMING | Mode.SERIALIZING | Mode.HTTP if not config.command:
+            return [f"fprocess: missing; mode {config.mode} needs the command to run, as envProcess or as fprocess"]
+    return []
+
+
+class _Reader:
+    """Reads variables one by one and keeps what is wrong with them. An empty variable is an unset one."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self.problems: list[str] = []
+
+    def get(self, name: str, parse: Callable[[str], T], default: T) -> T:
+        text = self._env.get(name, "")
+        if not text.strip():
+            return default
+        try:
+            return parse(text)
+        except ValueError as error:
+            self.problems.append(f"{name}={text!r}: {error}")
+            return default
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(shlex.split(text))
+
+
+def _mode(text: str) -> Mode:
+    known = {mode.value for mode in Mode}
+    if text not in known:
+        raise ValueError(f"write one of {', '.join(sorted(known))}")
+    return Mode(text)
+
+
+def _whole(text: str) -> int:
+    if not text.strip().isdecimal():
+        raise ValueError("write a whole number, zero or more")
+    return int(text)
+
+
+def _absolute(text: str) -> Path | None:
+    if not Path(text).is_absolute():
+        raise ValueError("write an absolute path")
+    return Path(text)
+
+
+def _upstream(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme != "http" or not parts.hostname:
+        raise ValueError("write http://127.0.0.1:PORT; port 0 lets the watchdog choose one and tell it in $PORT")
+    _ = parts.port  # Raises ValueError when it is not a port.
+    return text.rstrip("/")

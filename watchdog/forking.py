@@ -1,0 +1,152 @@
+"""Modes that start a program for every call: classic, streaming and serializing."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import shutil
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import NoReturn
+
+from springtide.watchdog import environment
+from springtide.watchdog.calls import (
+    INTERNAL,
+    Caller,
+    CallerLeftError,
+    Receive,
+    Scope,
+    Send,
+    SlowCallerError,
+    exec_timeout_s,
+    guarded,
+    reply,
+)
+from springtide.watchdog.config import Config, Mode
+from springtide.watchdog.lines import log
+from springtide.watchdog.program import Program
+
+VERBS = frozenset({"POST", "PUT", "PATCH", "DELETE", "GET"})
+OURS = (INTERNAL, b"of-watchdog")
+
+
+class Forking:
+    """``fprocess`` reads the body on standard input and writes the answer to standard output."""
+
+    def __init__(self, config: Config, env: Mapping[str, str]) -> None:
+        """Raises FileNotFoundError when there is no such program, so that no replica is ready that cannot answer."""
+        if shutil.which(config.command[0], path=env.get("PATH")) is None:
+            raise FileNotFoundError(f"fprocess: no program {config.command[0]!r} on PATH {env.get('PATH', '')}")
+        self._config, self._env = config, env
+        self._classic = config.mode is Mode.CLASSIC
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in VERBS:
+            await reply(send, 405, b"")
+            return
+        began = time.perf_counter()
+        answer = _Answer(self._config, scope, send, began)
+        if self._classic:
+            log("Forking fprocess.")
+        try:
+            async with asyncio.timeout(exec_timeout_s(scope["headers"], self._config.exec_timeout_s)):
+                await self._run(scope, Caller(receive, self._config.read_timeout_s), answer)
+        except TimeoutError:
+            log(f"Killed process: exec_timeout after {time.perf_counter() - began:.3f}s")
+            await answer.fail(408 if self._classic else 504, b"Killed process.")
+        except SlowCallerError:
+            await answer.fail(408, b"The request body did not arrive within read_timeout.")
+        except CallerLeftError:
+            log(f"Killed process: caller left after {time.perf_counter() - began:.3f}s")
+        except OSError as error:
+            log(f"cannot run fprocess: {error}")
+            await answer.fail(500, f"cannot run fprocess: {error}\n".encode())
+
+    async def _run(self, scope: Scope, caller: Caller, answer: _Answer) -> None:
+        env = environment.for_call(self._env, scope) if self._config.cgi_headers else self._env
+        merge = self._classic and self._config.combine_output
+        async with Program(self._config.command, env, merge_errors=merge) as program:
+            await guarded(answer.take(program), self._feed(program, caller, scope))
+
+    async def _feed(self, program: Program, caller: Caller, scope: Scope) -> NoReturn:
+        await program.feed(_marshalled(caller, scope) if self._config.marshal_request else caller.chunks())
+        await caller.leaves()
+
+
+class _Answer:
+    """What goes back for one call: whole at the end, or as it comes in streaming mode."""
+
+    def __init__(self, config: Config, scope: Scope, send: Send, began: float) -> None:
+        self._config, self._scope, self._send, self._began = config, scope, send, began
+        self._started = False
+
+    async def take(self, program: Program) -> None:
+        """Send what the program writes."""
+        if self._config.mode is Mode.STREAMING:
+            await self._stream(program)
+        else:
+            await self._whole(program)
+
+    async def fail(self, status: int, text: bytes) -> None:
+        """An answer of our own. One that is under way can only be broken off, which is what the caller must see."""
+        if self._started:
+            raise ConnectionAbortedError(text.decode(errors="replace"))
+        await reply(self._send, status, text, () if self._config.mode is Mode.CLASSIC else (OURS,))
+
+    async def _whole(self, program: Program) -> None:
+        output = bytearray()
+        async for data in program.output():
+            output += data
+        status = await program.status()
+        seconds = time.perf_counter() - self._began
+        if status != 0:
+            log(f"fprocess failed: {describe(status)}")
+            output[:0] = f"{describe(status)}\n".encode()
+        elif self._config.write_debug:
+            log(output.decode(errors="replace"))
+        if self._config.mode is Mode.CLASSIC:
+            log(f"Wrote {len(output)} Bytes - Duration: {seconds:.6f}s")
+        headers = [(b"x-duration-seconds", f"{seconds:.6f}".encode())]
+        if status != 0 and self._config.mode is not Mode.CLASSIC:
+            headers.append(OURS)
+        kind = self._content_type() if status == 0 else ""
+        await reply(self._send, 500 if status else 200, bytes(output), headers, content_type=kind)
+
+    async def _stream(self, program: Program) -> None:
+        async for data in program.output():
+            await self._begin()
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        status = await program.status()
+        if status != 0:
+            log(f"fprocess failed: {describe(status)}")
+            await self.fail(500, f"{describe(status)}\n".encode())
+            return
+        await self._begin()
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def _begin(self) -> None:
+        if not self._started:
+            self._started = True
+            headers = [(b"content-type", self._content_type().encode("latin-1"))]
+            await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    def _content_type(self) -> str:
+        """The one that the settings force, else the request's."""
+        if self._config.content_type:
+            return self._config.content_type
+        given = [value for name, value in self._scope["headers"] if name == b"content-type"]
+        return given[0].decode("latin-1") if given else "text/plain; charset=utf-8"
+
+
+def describe(status: int) -> str:
+    return f"exit status {status}" if status > 0 else f"killed by signal {-status}"
+
+
+async def _marshalled(caller: Caller, scope: Scope) -> AsyncIterator[bytes]:
+    """The request as one JSON object: its headers, and its body in base64."""
+    body = await caller.body()
+    headers: dict[str, list[str]] = {}
+    for name, value in scope["headers"]:
+        headers.setdefault(environment.canonical(name), []).append(value.decode("latin-1"))
+    yield json.dumps({"header": headers, "body": {"raw": base64.b64encode(body).decode()}}).encode()

@@ -1,0 +1,124 @@
+"""Running the function's program: in a process group of its own, ended as a group, its pipes without threads.
+
+``subprocess.Popen`` with no hook in the child starts by vfork: 0.15 ms here, where uvloop's own takes 2 ms. The end is
+told by a pidfd, so that the group is killed before its leader is collected: its id cannot have become another's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from springtide.provider.process.descriptors import readable, writable
+
+READ_BYTES = 65_536
+REAP_PAUSES_S = (0.01, 0.1, 1.0)
+"""When to collect the rest of a killed group, which becomes ours once its leader is gone."""
+
+
+class Program:
+    """One run of a program, used as an async context manager: outside it nothing of the group is left."""
+
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], *, merge_errors: bool) -> None:
+        """Starts it; what it writes to standard error goes to its output or to the replica's log.
+
+        Raises OSError when it cannot be run.
+        """
+        self._process = subprocess.Popen(
+            command,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if merge_errors else None,
+            process_group=0,
+            bufsize=0,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        for pipe in (self._stdin, self._stdout):
+            os.set_blocking(pipe.fileno(), False)
+        self._pidfd = os.pidfd_open(self._process.pid)
+        loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(self._pidfd, self._on_end)
+
+    async def __aenter__(self) -> Program:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.kill()
+        try:
+            await asyncio.shield(self._ended)
+        finally:
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._process.wait()
+            self._stdin.close()
+            self._stdout.close()
+            _reap_group(self._process.pid, REAP_PAUSES_S)
+
+    def _on_end(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        self.kill()
+        self._ended.set_result(None)
+
+    def kill(self) -> None:
+        """The whole group, at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def feed(self, chunks: AsyncIterator[bytes]) -> None:
+        """Write to its standard input and close it. What it does not want to read is dropped."""
+        async for chunk in chunks:
+            with contextlib.suppress(BrokenPipeError):
+                await self._write(chunk)
+        self._stdin.close()
+
+    async def output(self) -> AsyncIterator[bytes]:
+        """What it writes, until it ends; its group ends with it, so that nobody else keeps the pipe open."""
+        while data := await self._read():
+            yield data
+
+    async def status(self) -> int:
+        """Its exit status, negative for a signal. It stays uncollected until the context is left."""
+        await asyncio.shield(self._ended)
+        return _status(self._pidfd)
+
+    async def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            # A raw write to a full non-blocking pipe says None.
+            written = self._stdin.write(view)
+            if written is None:
+                await writable(self._stdin.fileno())
+            else:
+                view = view[written:]
+
+    async def _read(self) -> bytes:
+        while True:
+            try:
+                return os.read(self._stdout.fileno(), READ_BYTES)
+            except BlockingIOError:
+                await readable(self._stdout.fileno())
+
+
+def _status(pidfd: int) -> int:
+    found = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT)
+    assert found is not None
+    return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+
+
+def _reap_group(group: int, pauses_s: Sequence[float]) -> None:
+    """Collect what is left of a killed group. Orphans of this replica are its children."""
+    try:
+        while os.waitpid(-group, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return
+    if pauses_s:
+        asyncio.get_running_loop().call_later(pauses_s[0], _reap_group, group, pauses_s[1:])

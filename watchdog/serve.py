@@ -1,0 +1,124 @@
+"""A replica's life: open the function, listen, say ready, serve, drain, end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Coroutine
+from email.utils import formatdate
+from typing import Any
+
+import uvicorn
+import uvloop
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from springtide.provider.process.wire import Launch
+from springtide.watchdog import config, function
+from springtide.watchdog.app import Watchdog
+from springtide.watchdog.calls import Receive, Scope, Send
+from springtide.watchdog.lines import log
+from springtide.watchdog.upstream import UpstreamError
+
+KEEP_ALIVE_S = 300
+"""Longer than any gateway keeps an idle connection, so that it is never our end that closes under a new call."""
+BACKLOG = 2048
+
+
+def run(launch: Launch, *, listener: int, ready: int) -> int:
+    """Serve until told to drain; returns the exit status."""
+    settings, problems = config.read(launch.env, launch.handler)
+    if problems:
+        log("; ".join(problems))
+        return 1
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(settings, launch, listener, ready))
+
+
+async def _serve(settings: config.Config, launch: Launch, listener: int, ready: int) -> int:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            opened = await stack.enter_async_context(function.opened(settings, launch.env, launch.instance))
+        except (UpstreamError, FileNotFoundError) as error:
+            log(str(error))
+            return 1
+        loop.add_signal_handler(signal.SIGTERM, told.set)
+        server = Server(Watchdog(settings, opened), socket.socket(fileno=listener))
+        await server.start()
+        os.write(ready, b"1")
+        os.close(ready)
+        ended = await _first(told.wait(), opened.ends())
+        if not ended:
+            await server.drain(launch.linger_s, launch.grace_s)
+    return 1 if ended else 0
+
+
+async def _first(told: Coroutine[Any, Any, object], ends: Awaitable[None]) -> bool:
+    """Wait for either; True when it is the function that ended."""
+    tasks = [asyncio.ensure_future(told), asyncio.ensure_future(ends)]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    return not tasks[0].done()
+
+
+class Server:
+    """uvicorn's HTTP protocol without its server, whose ticks would wake every idle replica ten times a second."""
+
+    def __init__(self, watchdog: Watchdog, listener: socket.socket) -> None:
+        self._watchdog, self._listener = watchdog, listener
+        self._state = ServerState()
+        self._config = uvicorn.Config(
+            self._app,
+            interface="asgi3",
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+        )
+        self._server: asyncio.Server | None = None
+        self._second = 0
+
+    async def start(self) -> None:
+        self._config.load()
+        loop = asyncio.get_running_loop()
+        self._state.default_headers = [(b"date", b"")]
+        self._server = await loop.create_server(
+            lambda: HttpToolsProtocol(self._config, self._state, {}, loop), sock=self._listener, backlog=BACKLOG
+        )
+
+    async def drain(self, linger_s: float, grace_s: float) -> None:
+        """Take calls a moment longer, finish what is in flight within the grace, close every connection.
+
+        1. Not ready any more; every answer closes its connection.
+        2. Linger: a gateway may have chosen this replica just before it heard.
+        3. Stop listening, close idle connections, wait for the calls in flight and for their last bytes to leave.
+        """
+        self._watchdog.draining = True
+        await asyncio.sleep(linger_s)
+        assert self._server is not None
+        self._server.close()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await self._watchdog.idle()
+                # The last answers may still be on their way; the protocol tells nobody of a connection's end.
+                while self._state.connections:  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
+
+    async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            # In place: the protocol has taken hold of the list for this answer already.
+            self._state.default_headers[0] = (b"date", formatdate(second, usegmt=True).encode())
+        await self._watchdog(scope, receive, send)

@@ -1,0 +1,230 @@
+"""Mode http: one long-running program that is an HTTP server itself, behind a streaming reverse proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Mapping
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from springtide.provider.process import kernel
+from springtide.watchdog.calls import (
+    INTERNAL,
+    Caller,
+    CallerLeftError,
+    Receive,
+    Scope,
+    Send,
+    SlowCallerError,
+    exec_timeout_s,
+    guarded,
+    reply,
+)
+from springtide.watchdog.config import Config
+from springtide.watchdog.http_client import (
+    CONNECT_TIMEOUT_S,
+    Connection,
+    Pool,
+    UpstreamGoneError,
+    request_head,
+)
+from springtide.watchdog.lines import log
+
+OURS = (INTERNAL, b"of-watchdog")
+HOP_BY_HOP = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"expect"}
+)
+MIN_PAUSE_S, MAX_PAUSE_S = 0.005, 0.1
+STOP_S = 2.0
+"""How long the program gets between SIGTERM and SIGKILL once its last call is answered."""
+
+
+class UpstreamError(Exception):
+    """The program cannot serve; the text is for the function's log."""
+
+
+class Upstream:
+    """The program and a pool of connections to it."""
+
+    def __init__(self, config: Config, env: Mapping[str, str]) -> None:
+        self._config, self._env = config, dict(env)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        parts = urlsplit(config.upstream_url)
+        self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 0
+        self._path = parts.path.rstrip("/").encode()
+        self._pool = Pool(self._host, self._port)
+
+    async def start(self) -> None:
+        """Return when the program answers. Raises UpstreamError when it ends instead."""
+        await self._settle_port()
+        self._process = self._run()
+        pidfd = os.pidfd_open(self._process.pid)
+        asyncio.get_running_loop().add_reader(pidfd, self._on_end, pidfd)
+        pause_s = MIN_PAUSE_S
+        while not await self._answers():
+            await asyncio.wait([self._ended], timeout=pause_s)
+            if self._ended.done():
+                raise UpstreamError(f"the program ended before it listened on port {self._port}")
+            pause_s = min(2 * pause_s, MAX_PAUSE_S)
+
+    def _run(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self._config.command,
+            env=self._env,
+            stdin=subprocess.DEVNULL,
+            process_group=0,
+            preexec_fn=kernel.die_with_parent,  # noqa: PLW1509 - no other thread runs yet
+        )
+
+    async def ready(self) -> bool:
+        """What the program says of itself at ``ready_path``; without one, that it runs."""
+        if not self._config.ready_path:
+            return True
+        host = [(b"host", f"{self._host}:{self._port}".encode()), (b"connection", b"close")]
+        with contextlib.suppress(UpstreamGoneError, TimeoutError):
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                connection = await self._pool.take()
+                try:
+                    await connection.send(request_head("GET", self._config.ready_path.encode(), host))
+                    return (await connection.answer(bodiless=True)).status < 300
+                finally:
+                    connection.close()
+        return False
+
+    async def ends(self) -> None:
+        """Wait until the program ends by itself."""
+        await asyncio.shield(self._ended)
+
+    async def close(self) -> None:
+        if self._process is None:
+            return
+        for number, patience_s in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, None)):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+            if (await asyncio.wait([self._ended], timeout=patience_s))[0]:
+                break
+        self._pool.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        proxied = _Proxied(self._pool, send)
+        caller = Caller(receive, self._config.read_timeout_s)
+        try:
+            async with asyncio.timeout(exec_timeout_s(scope["headers"], self._config.exec_timeout_s)):
+                request, body = await self._request(scope, caller)
+                await proxied.exchange(request, body, caller, bodiless=scope["method"] == "HEAD")
+        except CallerLeftError:
+            pass
+        except SlowCallerError:
+            await proxied.fail(408, "The request body did not arrive within read_timeout.")
+        except TimeoutError:
+            await proxied.fail(504, "The function took longer than exec_timeout.")
+        except UpstreamGoneError as error:
+            await proxied.fail(500, f"The function's program failed: {error}.")
+
+    async def _request(self, scope: Scope, caller: Caller) -> tuple[bytes, AsyncIterator[bytes] | None]:
+        """The request's head, and its body in the framing that the head announces."""
+        headers = [(name, value) for name, value in scope["headers"] if name not in HOP_BY_HOP]
+        names = {name for name, _ in scope["headers"]}
+        target = self._path + scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
+        if self._config.buffer_http or not names & {b"content-length", b"transfer-encoding"}:
+            body = await caller.body()
+            if body or b"content-length" in names:
+                headers = [item for item in headers if item[0] != b"content-length"]
+                headers.append((b"content-length", str(len(body)).encode()))
+            return request_head(scope["method"], target, headers) + body, None
+        if b"content-length" in names:
+            return request_head(scope["method"], target, headers), caller.chunks()
+        headers.append((b"transfer-encoding", b"chunked"))
+        return request_head(scope["method"], target, headers), _chunked(caller.chunks())
+
+    async def _settle_port(self) -> None:
+        """A free one, told to the program in PORT, where the settings leave it open."""
+        if not self._port:
+            with socket.socket() as free:
+                free.bind((self._host, 0))
+                self._port = free.getsockname()[1]
+            port = str(self._port)
+            self._env |= {"PORT": port, "port": port, "upstream_url": f"http://{self._host}:{port}"}
+        elif await self._answers():
+            raise UpstreamError(
+                f"another program already listens at port {self._port}; set upstream_url to http://127.0.0.1:0 and "
+                "let the program listen on the port in $PORT, so that several replicas fit on one machine"
+            )
+        self._pool = Pool(self._host, self._port)
+
+    async def _answers(self) -> bool:
+        try:
+            connection = await self._pool.take()
+        except UpstreamGoneError:
+            return False
+        connection.close()
+        return True
+
+    def _on_end(self, pidfd: int) -> None:
+        assert self._process is not None
+        asyncio.get_running_loop().remove_reader(pidfd)
+        os.close(pidfd)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        status = self._process.wait()
+        log(f"the program ended with status {status}")
+        self._ended.set_result(status)
+
+
+class _Proxied:
+    """One answer on its way from the program to the caller."""
+
+    def __init__(self, pool: Pool, send: Send) -> None:
+        self._pool, self._send = pool, send
+        self._started = False
+
+    async def exchange(
+        self, request: bytes, body: AsyncIterator[bytes] | None, caller: Caller, *, bodiless: bool
+    ) -> None:
+        """Request and answer side by side; ends with the answer."""
+        connection = await self._pool.take()
+        try:
+            await connection.send(request)
+            await guarded(self._relay(connection, bodiless=bodiless), _upload(connection, body, caller))
+        finally:
+            self._pool.give_back(connection)
+
+    async def _relay(self, connection: Connection, *, bodiless: bool) -> None:
+        head = await connection.answer(bodiless=bodiless)
+        # The server that sends this adds the date.
+        headers = [(name, value) for name, value in head.headers if name not in HOP_BY_HOP and name != b"date"]
+        self._started = True
+        await self._send({"type": "http.response.start", "status": head.status, "headers": headers})
+        async for data in connection.body():
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def fail(self, status: int, text: str) -> None:
+        """An answer of our own. One that is under way can only be broken off, which is what the caller must see."""
+        log(text)
+        if self._started:
+            raise ConnectionAbortedError(text)
+        await reply(self._send, status, text.encode(), (OURS,))
+
+
+async def _upload(connection: Connection, body: AsyncIterator[bytes] | None, caller: Caller) -> NoReturn:
+    try:
+        if body is not None:
+            async for data in body:
+                await connection.send(data)
+    except UpstreamGoneError:
+        # It may have answered without reading on: what comes back decides.
+        await asyncio.Event().wait()
+    await caller.leaves()
+
+
+async def _chunked(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async for data in body:
+        yield b"%x\r\n%s\r\n" % (len(data), data)
+    yield b"0\r\n\r\n"

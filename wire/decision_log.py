@@ -1,0 +1,230 @@
+"""Decisions kept for people: a bounded log with followers, and the JSON form it has on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from typing import Any, Protocol
+
+from springtide.runtime.errors import BadInput
+from springtide.scaler.core.ports import Recorder
+from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
+
+MAX_DECISIONS = 10_000
+"""Changes kept, and half as many holds: however often holds alternate, they push no change out."""
+
+MAX_UNREAD = 1_000
+"""A follower that lags further behind loses the oldest it has not read."""
+
+MAX_HOLDS = 10_000
+"""Pairs of function and writer whose last hold is remembered; beyond it the oldest is told again if it recurs."""
+
+MAX_DETAIL = 2_000
+"""Characters kept of a detail that came in as JSON."""
+
+MAX_INPUTS, MAX_NAME = 16, 40
+"""Numbers accepted with a decision that came in as JSON, and characters kept of each one's name."""
+
+
+def to_json(decision: Decision) -> dict[str, Any]:
+    """``t`` is seconds since the epoch; ``function`` is ``name.namespace``."""
+    return {
+        "t": round(decision.at, 3),
+        "function": str(decision.ref),
+        "before": decision.before,
+        "after": decision.after,
+        "reason": decision.reason.value,
+        "writer": decision.writer.value,
+        "detail": decision.detail,
+        "inputs": {name: round(value, 3) for name, value in decision.inputs.items()},
+    }
+
+
+def from_json(value: Any) -> Decision:
+    """Raises BadInput when ``value`` is not a decision."""
+    try:
+        return Decision(
+            ref=FunctionRef.parse(value["function"]),
+            writer=Writer(value["writer"]),
+            before=_replicas(value["before"]),
+            after=_replicas(value["after"]),
+            reason=Reason(value["reason"]),
+            detail=str(value.get("detail", ""))[:MAX_DETAIL],
+            at=_instant(value["t"]),
+            inputs=_inputs(value.get("inputs", {})),
+        )
+    except KeyError as error:
+        raise BadInput(f"not a decision: {error} is missing") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise BadInput(f"not a decision: {error}") from error
+
+
+def _replicas(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is not a number of replicas")
+    return value
+
+
+def _instant(value: Any) -> Instant:
+    return Instant(_number(value, "an instant in seconds"))
+
+
+def _inputs(value: Any) -> dict[str, float]:
+    if len(value) > MAX_INPUTS:
+        raise ValueError(f"more than {MAX_INPUTS} inputs")
+    return {str(name)[:MAX_NAME]: _number(number, "a number") for name, number in value.items()}
+
+
+def _number(value: Any, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is not {what}")
+    return float(value)
+
+
+def limits(most: int) -> dict[bool, int]:
+    """How many changes (True) and holds (False) a log of ``most`` keeps."""
+    return {True: most, False: max(1, most // 2)}
+
+
+def newest(decisions: Sequence[Decision], most: int) -> list[Decision]:
+    """What a log of ``most`` keeps of these, in order: the newest of each function.
+
+    A function with many decisions makes room before one with few, so that one that flaps all night costs the others
+    nothing of their story.
+    """
+    room = limits(most)
+    counts: dict[bool, Counter[FunctionRef]] = {True: Counter(), False: Counter()}
+    for decision in decisions:
+        counts[decision.changes][decision.ref] += 1
+    share = {changes: _share(counts[changes].values(), room[changes]) for changes in room}
+    taken: Counter[tuple[FunctionRef, bool]] = Counter()
+    kept: list[Decision] = []
+    for decision in reversed(decisions):
+        key = (decision.ref, decision.changes)
+        if taken[key] < share[decision.changes] and room[decision.changes] > 0:
+            taken[key] += 1
+            room[decision.changes] -= 1
+            kept.append(decision)
+    kept.reverse()
+    return kept
+
+
+def _share(counts: Iterable[int], room: int) -> int:
+    """The most each may have, so that all together fit: those with fewer leave the rest to the others."""
+    ascending = sorted(counts)
+    for place, count in enumerate(ascending):
+        share = room // (len(ascending) - place)
+        if count > share:
+            return max(1, share)
+        room -= count
+    return ascending[-1] if ascending else 0
+
+
+class HoldMemory:
+    """Knows which holds were told already: one that only repeats the last of its function and writer is no news."""
+
+    def __init__(self, most: int = MAX_HOLDS) -> None:
+        self._last: dict[tuple[FunctionRef, Writer], tuple[Reason, int]] = {}
+        self._most = most
+
+    def is_news(self, decision: Decision) -> bool:
+        """Whether to tell it; takes it as told. A hold at another count is news: the one before is out of date."""
+        key, word = (decision.ref, decision.writer), (decision.reason, decision.after)
+        if decision.changes:
+            self._last.pop(key, None)
+            return True
+        if self._last.get(key) == word:
+            return False
+        self._last.pop(key, None)
+        self._last[key] = word
+        if len(self._last) > self._most:
+            del self._last[next(iter(self._last))]
+        return True
+
+    def forget(self, ref: FunctionRef) -> None:
+        for key in [key for key in self._last if key[0] == ref]:
+            del self._last[key]
+
+
+class Journal(Protocol):
+    """Where decisions outlive the process."""
+
+    def read(self, most: int) -> Sequence[Decision]:
+        """What ``newest`` leaves of all that was written, oldest first."""
+
+    def append(self, decision: Decision) -> None:
+        """Keep one more; must not raise."""
+
+
+class DecisionLog:
+    """The last decisions in memory (a Recorder). A hold that repeats the one before is kept once."""
+
+    def __init__(self, most: int = MAX_DECISIONS, *, journal: Journal | None = None) -> None:
+        """With a ``journal``, the decisions it kept are here again from the start."""
+        self._most = most
+        self._decisions = list(journal.read(most)) if journal else []
+        self._holds = HoldMemory()
+        self._followers: set[asyncio.Queue[Decision]] = set()
+        self._journal = journal
+        for decision in self._decisions:
+            self._holds.is_news(decision)
+        self._counts = Counter(decision.changes for decision in self._decisions)
+
+    def __repr__(self) -> str:
+        return f"<DecisionLog {len(self._decisions)} decisions, {len(self._followers)} followers>"
+
+    def record(self, decision: Decision) -> None:
+        if not self._holds.is_news(decision):
+            return
+        self._keep(decision)
+        if self._journal is not None:
+            self._journal.append(decision)
+        for queue in self._followers:
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(decision)
+
+    def forget(self, ref: FunctionRef) -> None:
+        """Drop the hold memory of a deleted function (its past decisions stay)."""
+        self._holds.forget(ref)
+
+    def since(self, instant: float, ref: FunctionRef | None = None) -> list[Decision]:
+        """Decisions at or after ``instant``, oldest first; of one function or of all."""
+        return [d for d in self._decisions if d.at >= instant and ref in (None, d.ref)]
+
+    async def follow(self, instant: float, ref: FunctionRef | None = None) -> AsyncGenerator[Decision, None]:
+        """Those since ``instant``, then each new one as it is recorded, for ever."""
+        queue: asyncio.Queue[Decision] = asyncio.Queue(MAX_UNREAD)
+        past = self.since(instant, ref)
+        self._followers.add(queue)
+        try:
+            for decision in past:
+                yield decision
+            while True:
+                decision = await queue.get()
+                if decision.at >= instant and ref in (None, decision.ref):
+                    yield decision
+        finally:
+            self._followers.discard(queue)
+
+    def _keep(self, decision: Decision) -> None:
+        self._decisions.append(decision)
+        self._counts[decision.changes] += 1
+        limit = limits(self._most)[decision.changes]
+        # An eighth more, because looking through all of them for each that is one too many would cost too much.
+        if self._counts[decision.changes] > limit + limit // 8:
+            self._decisions = newest(self._decisions, self._most)
+            self._counts = Counter(kept.changes for kept in self._decisions)
+
+
+class Recorders:
+    """Several recorders as one."""
+
+    def __init__(self, recorders: Sequence[Recorder]) -> None:
+        self._recorders = tuple(recorders)
+
+    def record(self, decision: Decision) -> None:
+        for recorder in self._recorders:
+            recorder.record(decision)

@@ -1,0 +1,168 @@
+"""``GET /system/endpoints?watch=true``: what the provider pushes to gateways, newline-delimited JSON.
+
+The first line is a full snapshot, every further line one change; a heartbeat each few seconds lets a reader notice a
+dead connection. Both ends use this module.
+
+    {"type": "snapshot", "functions": [FUNCTION, …]}
+    {"type": "changed", "function": FUNCTION}
+    {"type": "removed", "name": "…", "namespace": "…"}
+    {"type": "heartbeat"}
+
+    FUNCTION = {"name", "namespace", "replicas", "version", "labels", "problem"?,
+                "endpoints": [{"instance", "address": "127.0.0.1:40001", "maxInflight"?, "prefix"?}, …]}
+
+``endpoints`` holds the replicas that answer and are not being stopped; ``problem`` is why none comes, if known.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from springtide.runtime.errors import Unavailable
+from springtide.scaler.core.vocabulary import FunctionRef
+
+HEARTBEAT_S = 5.0
+"""Seconds between heartbeats; a reader gives up after three without a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One replica that takes calls at ``host:port``. ``max_inflight`` 0 means no limit of its own.
+
+    ``prefix`` is put in front of the path of every call: whoever answers there passes calls on to several functions.
+    """
+
+    instance: str
+    host: str
+    port: int
+    max_inflight: int = 0
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionEndpoints:
+    """A function as gateways need it: where it answers, how many are wanted, its labels and its scale's version."""
+
+    ref: FunctionRef
+    replicas: int
+    version: str
+    endpoints: tuple[Endpoint, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    functions: tuple[FunctionEndpoints, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    function: FunctionEndpoints
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    ref: FunctionRef
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    pass
+
+
+Event = Snapshot | Changed | Removed | Heartbeat
+
+
+def encode(event: Event) -> bytes:
+    """One line, with its newline."""
+    match event:
+        case Snapshot(functions):
+            value: dict[str, Any] = {"type": "snapshot", "functions": [_function_to_json(f) for f in functions]}
+        case Changed(function):
+            value = {"type": "changed", "function": _function_to_json(function)}
+        case Removed(ref):
+            value = {"type": "removed", "name": ref.name, "namespace": ref.namespace}
+        case Heartbeat():
+            value = {"type": "heartbeat"}
+    return json.dumps(value, separators=(",", ":")).encode() + b"\n"
+
+
+def decode(line: bytes | str) -> Event | None:
+    """The event in one line; None for a type this version does not know. Raises Unavailable for anything else."""
+    try:
+        value = json.loads(line)
+        match value["type"]:
+            case "snapshot":
+                return Snapshot(tuple(_function_from_json(item) for item in value["functions"]))
+            case "changed":
+                return Changed(_function_from_json(value["function"]))
+            case "removed":
+                return Removed(FunctionRef(value["namespace"], value["name"]))
+            case "heartbeat":
+                return Heartbeat()
+            case _:
+                return None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Unavailable(f"not an endpoint event: {line[:200]!r}") from error
+
+
+def merge(
+    known: Mapping[FunctionRef, FunctionEndpoints], events: Iterable[Event]
+) -> dict[FunctionRef, FunctionEndpoints]:
+    """The table after ``events``."""
+    table = dict(known)
+    for event in events:
+        match event:
+            case Snapshot(functions):
+                table = {function.ref: function for function in functions}
+            case Changed(function):
+                table[function.ref] = function
+            case Removed(ref):
+                table.pop(ref, None)
+            case Heartbeat():
+                pass
+    return table
+
+
+def _function_to_json(function: FunctionEndpoints) -> dict[str, Any]:
+    value: dict[str, Any] = {
+        "name": function.ref.name,
+        "namespace": function.ref.namespace,
+        "replicas": function.replicas,
+        "version": function.version,
+        "labels": dict(function.labels),
+        "endpoints": [_endpoint_to_json(endpoint) for endpoint in function.endpoints],
+    }
+    if function.problem:
+        value["problem"] = function.problem
+    return value
+
+
+def _endpoint_to_json(endpoint: Endpoint) -> dict[str, Any]:
+    value: dict[str, Any] = {"instance": endpoint.instance, "address": f"{endpoint.host}:{endpoint.port}"}
+    if endpoint.max_inflight:
+        value["maxInflight"] = endpoint.max_inflight
+    if endpoint.prefix:
+        value["prefix"] = endpoint.prefix
+    return value
+
+
+def _function_from_json(value: dict[str, Any]) -> FunctionEndpoints:
+    return FunctionEndpoints(
+        ref=FunctionRef(value["namespace"], value["name"]),
+        replicas=int(value["replicas"]),
+        version=str(value["version"]),
+        endpoints=tuple(_endpoint_from_json(item) for item in value["endpoints"]),
+        labels=dict(value.get("labels") or {}),
+        problem=value.get("problem"),
+    )
+
+
+def _endpoint_from_json(value: dict[str, Any]) -> Endpoint:
+    host, _, port = value["address"].rpartition(":")
+    limit, prefix = int(value.get("maxInflight", 0)), str(value.get("prefix", ""))
+    return Endpoint(value["instance"], host, int(port), limit, prefix)
