@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
-from springtide.alert_receiver.memory import Memory
+from springtide.alert_receiver.history_store import HistoryStore
+from springtide.alert_receiver.leadership_term import LeadershipTerm
+from springtide.alert_receiver.load_visibility import LoadVisibility
 from springtide.alert_receiver.settings import AlertReceiverSettings
-from springtide.alert_receiver.sight import Sight
-from springtide.alert_receiver.stepper import Past, Stepper
-from springtide.alert_receiver.tenure import Tenure
+from springtide.alert_receiver.stepper import PastDecisions, Stepper
 from springtide.alert_receiver.webhook import Webhook, counted
 from springtide.runtime.asgi_server import AsgiServer
 from springtide.runtime.background import ServedLoop
@@ -39,7 +39,7 @@ class AlertReceiverDeps:
     clock: Clock
     activity: ActivitySource | None = None
     leadership: Leadership = field(default_factory=Always)
-    past: Past | None = None
+    past: PastDecisions | None = None
 
 
 def build(settings: AlertReceiverSettings, deps: AlertReceiverDeps) -> ServedLoop:
@@ -47,20 +47,20 @@ def build(settings: AlertReceiverSettings, deps: AlertReceiverDeps) -> ServedLoo
 
     Raises BadInput when the state file is not usable.
     """
-    tenure = Tenure(deps.leadership, deps.clock, settle_s=settings.settle_s)
+    term = LeadershipTerm(deps.leadership, deps.clock, settle_s=settings.settle_s)
     stepper = Stepper(
         settings,
         target=deps.target,
         recorder=Recorders([DecisionCounter(deps.registry, Writer.ALERT), deps.recorder]),
         clock=deps.clock,
-        memory=Memory(settings.state_file),
-        tenure=tenure,
+        memory=HistoryStore(settings.state_file),
+        term=term,
         past=deps.past,
-        sight=Sight(deps.activity, settle_s=settings.settle_s) if deps.activity is not None else None,
+        visibility=LoadVisibility(deps.activity, settle_s=settings.settle_s) if deps.activity is not None else None,
     )
-    webhook = Webhook(stepper.deliver, default_namespace=settings.default_namespace, standby=tenure.standby)
+    webhook = Webhook(stepper.deliver, default_namespace=settings.default_namespace, standby=term.standby)
     leadership.show(deps.leadership, deps.registry)
     guarded = counted(RequireBasicAuth(webhook, credentials=deps.credentials), deps.registry)
-    app = exposition(deps.registry, guarded, obstacle=tenure.standby)
+    app = exposition(deps.registry, guarded, obstacle=term.standby)
     server = AsgiServer(app, name="alert-receiver", host=settings.host, port=settings.port)
     return ServedLoop(server, stepper.run)

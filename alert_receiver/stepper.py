@@ -14,11 +14,11 @@ from typing import Protocol
 import structlog
 
 from springtide.alert_receiver import deliveries
-from springtide.alert_receiver.memory import Memory
+from springtide.alert_receiver.function_locks import FunctionLocks
+from springtide.alert_receiver.history_store import HistoryStore
+from springtide.alert_receiver.leadership_term import LeadershipTerm
+from springtide.alert_receiver.load_visibility import LoadVisibility
 from springtide.alert_receiver.settings import AlertReceiverSettings
-from springtide.alert_receiver.sight import Sight
-from springtide.alert_receiver.tenure import Tenure
-from springtide.alert_receiver.turns import Turns
 from springtide.runtime.deadlines import within
 from springtide.runtime.errors import BadInput, Conflict, NotFound, SpringtideError
 from springtide.scaler.core import ownership, steps
@@ -35,7 +35,7 @@ MIN_PAUSE_S = 0.05
 log = structlog.get_logger()
 
 
-class Past(Protocol):
+class PastDecisions(Protocol):
     """What was done before this copy was there."""
 
     async def last_changes(self) -> Mapping[FunctionRef, Decision]:
@@ -56,27 +56,27 @@ class Stepper:
         target: ScaleTarget,
         recorder: Recorder,
         clock: Clock,
-        memory: Memory,
-        tenure: Tenure,
-        past: Past | None = None,
-        sight: Sight | None = None,
+        memory: HistoryStore,
+        term: LeadershipTerm,
+        past: PastDecisions | None = None,
+        visibility: LoadVisibility | None = None,
     ) -> None:
-        """Without ``sight`` a resolved alert is taken at its word; without ``past`` a predecessor's descents end."""
+        """Without ``visibility`` a resolved alert counts as such; without ``past`` a predecessor's descents end."""
         self._settings = settings
         self._target = target
         self._recorder = recorder
         self._clock = clock
         self._memory = memory
-        self._tenure = tenure
+        self._term = term
         self._past = past
-        self._sight = sight
+        self._visibility = visibility
         self._slots = asyncio.Semaphore(settings.concurrency)
-        self._turns = Turns()
+        self._locks = FunctionLocks()
         self._intervals: dict[FunctionRef, float] = {}
         self._group: asyncio.TaskGroup | None = None
 
     def __repr__(self) -> str:
-        return f"<Stepper {len(self._turns)} functions in hand, {len(self._intervals)} descents, {self._memory!r}>"
+        return f"<Stepper {len(self._locks)} functions in hand, {len(self._intervals)} descents, {self._memory!r}>"
 
     async def deliver(self, events: Sequence[AlertEvent]) -> list[str]:
         """Apply one delivery. Returns what could not be read or written, a line for each function."""
@@ -92,7 +92,7 @@ class Stepper:
         """Carry descents on while this copy leads, those that were under way before a restart or takeover first."""
         while True:
             # What a copy remembers from an earlier time as leader is of no use: others have acted since.
-            await self._tenure.begun(by=self._memory.clear)
+            await self._term.begun(by=self._memory.clear)
             try:
                 async with asyncio.TaskGroup() as group:
                     self._group = group
@@ -107,16 +107,16 @@ class Stepper:
         """Never returns; raises _Over when the time as leader is over, which ends what is under way."""
         for ref in self._memory.descending():
             self._carry_on(ref, self._settings.step_interval_s)
-        if not self._tenure.alone and self._past is not None:
+        if not self._term.alone and self._past is not None:
             group.create_task(self._recall(self._past), name="recall of descents")
-        await self._tenure.over()
+        await self._term.over()
         raise _Over
 
-    async def _recall(self, past: Past) -> None:
+    async def _recall(self, past: PastDecisions) -> None:
         """Go on with what the leader before us may have begun: a resolved alert is told once, and was told to it.
 
         A function whose count was last changed for an alert descends, unless an alert of it is delivered again before
-        the first step, which ``tenure`` holds back for long enough.
+        the first step, which ``term`` holds back for long enough.
         """
         try:
             changes = await within(self._settings.deadline_s, "reading past decisions", past.last_changes())
@@ -137,7 +137,7 @@ class Stepper:
 
     async def _settle(self, ref: FunctionRef, judge: Judge) -> str | None:
         """Decide and write for one function; a lost race is decided anew, once. Returns why it failed, if it did."""
-        async with self._turns.of(ref), self._slots:
+        async with self._locks.of(ref), self._slots:
             try:
                 try:
                     await self._attempt(ref, judge)
@@ -177,10 +177,10 @@ class Stepper:
 
     async def _look(self, ref: FunctionRef, now: Instant) -> Sample | NoData | None:
         """Before a step down: what is measured, or why the step has to wait, whatever the alerts say."""
-        obstacle = self._tenure.obstacle()
+        obstacle = self._term.obstacle()
         if obstacle is not None:
             return NoData(obstacle)
-        return None if self._sight is None else await self._sight.look(ref, now)
+        return None if self._visibility is None else await self._visibility.look(ref, now)
 
     def _remember(self, context: StepContext, history: StepHistory) -> None:
         self._memory.put(context.ref, history)

@@ -10,7 +10,7 @@ import httpx
 from springtide.cli.explanation import Calls
 from springtide.cli.state import Running
 from springtide.scaler.core.vocabulary import FunctionRef
-from springtide.wire.scrape import Reader
+from springtide.wire.gateway_metrics import GatewayMetricsReader
 
 DEADLINE_S = 2.0
 
@@ -25,7 +25,7 @@ def calls(metrics_urls: Sequence[str], ref: FunctionRef) -> Calls | None:
             return None
         # The others' series are many, and reading them takes time.
         texts.append("\n".join(line for line in text.splitlines() if name in line))
-    seen = Reader().read(texts).functions.get(str(ref))
+    seen = GatewayMetricsReader().read(texts).functions.get(str(ref))
     if seen is None or seen.in_flight is None:
         return None
     return Calls(seen.in_flight, seen.held or 0.0, seen.last_active)

@@ -6,7 +6,7 @@ import math
 from array import array
 from collections.abc import Sequence
 
-from springtide.wire.measures import Measures
+from springtide.wire.function_rates import FunctionRates
 
 COLUMNS = ("desired", "ready", "rate", "errors", "p95_s", "in_flight")
 SLOTS = 450
@@ -22,7 +22,7 @@ class History:
         self._newest: int | None = None
         self._filled = 0
 
-    def put(self, slot: int, measures: Measures) -> None:
+    def put(self, slot: int, measures: FunctionRates) -> None:
         """``slot`` counts steps since the epoch. One that is filled already is written again."""
         self._advance(slot)
         for name, column in self._columns.items():

@@ -10,7 +10,7 @@ from springtide.console.functions import FunctionInfo, State, state_of
 from springtide.console.watch import Watch
 from springtide.scaler.core.catalogue import COLD_START_PARTS
 from springtide.scaler.core.policy import ScalePolicy
-from springtide.wire.measures import ColdStarts, Measures
+from springtide.wire.function_rates import ColdStarts, FunctionRates
 
 Json = dict[str, Any]
 
@@ -44,7 +44,7 @@ def row(info: FunctionInfo, watch: Watch, decisions: Decisions) -> Json:
     }
 
 
-def _numbers(now: Measures) -> Json:
+def _numbers(now: FunctionRates) -> Json:
     return {
         "desired": now.desired,
         "ready": now.ready,

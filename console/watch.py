@@ -15,8 +15,8 @@ from springtide.console.history import History
 from springtide.runtime.errors import SpringtideError, Unavailable
 from springtide.runtime.every_address import every_address_of
 from springtide.scaler.core.ports import Clock
-from springtide.wire.measures import ColdStarts, Measures, Window
-from springtide.wire.scrape import Counters, Reader, Scrape
+from springtide.wire.function_rates import ColdStarts, FunctionRates, RateWindow
+from springtide.wire.gateway_metrics import FunctionCounters, GatewayMetrics, GatewayMetricsReader
 
 LIST_EVERY_S = 10.0
 """Deployments are rare and the scrapes tell of new functions; the rest of a description may be this old."""
@@ -39,10 +39,10 @@ log = structlog.get_logger(__name__)
 class Seen:
     """One function over the last minutes."""
 
-    window: Window = field(default_factory=Window)
+    window: RateWindow = field(default_factory=RateWindow)
     history: History = field(default_factory=History)
-    now: Measures = field(default_factory=Measures)
-    counters: Counters = field(default_factory=Counters)
+    now: FunctionRates = field(default_factory=FunctionRates)
+    counters: FunctionCounters = field(default_factory=FunctionCounters)
     cold: deque[tuple[int, ColdStarts]] = field(default_factory=lambda: deque(maxlen=MAX_COLD))
     slot: int = 0
 
@@ -69,7 +69,7 @@ class Watch:
         self._urls = tuple(metrics_urls)
         self._clock = clock
         self._changed = changed
-        self._reader = Reader()
+        self._reader = GatewayMetricsReader()
         self._numbers_at: float | None = None
         self._numbers_problem: str | None = "not asked yet"
         self._list_at: float | None = None
@@ -97,11 +97,11 @@ class Watch:
             stale=stale,
         )
 
-    def measures(self, key: str) -> Measures:
+    def measures(self, key: str) -> FunctionRates:
         """The present of one function; nothing is known of it when the last look is too long ago."""
         seen = self.seen.get(key)
         if seen is None or self.slot - seen.slot > STALE_AFTER_STEPS:
-            return Measures()
+            return FunctionRates()
         return seen.now
 
     def look_soon(self) -> None:
@@ -140,7 +140,7 @@ class Watch:
             else:
                 await _until(self._list_soon, self.step_s)
 
-    async def _numbers(self) -> Scrape | None:
+    async def _numbers(self) -> GatewayMetrics | None:
         """None when they do not come."""
         try:
             texts = await asyncio.gather(*(self._api.metrics(url) for url in await every_address_of(self._urls)))
@@ -160,7 +160,7 @@ class Watch:
             log.warning("no numbers from the gateway", why=why)
         self._numbers_problem = why
 
-    def _take(self, scrape: Scrape) -> None:
+    def _take(self, scrape: GatewayMetrics) -> None:
         self.connected = scrape.connected
         at = self._clock.now()
         gone = self.seen.keys() - scrape.functions.keys()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 from prometheus_client import CollectorRegistry
 
-from springtide.idler.meters import Meters
+from springtide.idler.metrics import IdlerMetrics
 from springtide.idler.settings import IdlerSettings
 from springtide.idler.zeroing import UNANSWERED, Candidate, Zeroing
 from springtide.runtime.deadlines import within
@@ -57,7 +57,7 @@ class Idler:
     def __init__(self, settings: IdlerSettings, deps: IdlerDeps) -> None:
         self._settings = settings
         self._deps = deps
-        self._meters = Meters(deps.registry)
+        self._meters = IdlerMetrics(deps.registry)
         self._recorder = Recorders([DecisionCounter(deps.registry, Writer.IDLER), deps.recorder])
         self._zeroing = Zeroing(
             settings, target=deps.target, recheck=deps.recheck, clock=deps.clock, meters=self._meters

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from springtide.idler.meters import Meters
+from springtide.idler.metrics import IdlerMetrics
 from springtide.idler.settings import IdlerSettings
 from springtide.runtime.deadlines import within
 from springtide.runtime.errors import Conflict, NotFound, SpringtideError, Unavailable
@@ -42,7 +42,7 @@ class Zeroing:
         target: ScaleTarget,
         recheck: ActivitySource | None,
         clock: Clock,
-        meters: Meters,
+        meters: IdlerMetrics,
     ) -> None:
         self._settings = settings
         self._target = target

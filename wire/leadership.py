@@ -67,13 +67,13 @@ class Terms:
         self._last[role] = term
 
 
-def told(leadership: Leadership) -> dict[str, str]:
+def read_headers(leadership: Leadership) -> dict[str, str]:
     """What a request that only asks says about the term: a new leader's first one shuts its predecessor out."""
     term = leadership.hold()
     return {LEADER_HEADER: f"{leadership.role} {term}"} if leadership.role and term is not None else {}
 
 
-def vouched(leadership: Leadership) -> dict[str, str]:
+def write_headers(leadership: Leadership) -> dict[str, str]:
     """What a request that writes says about the term. Raises Standby from a copy that does not lead.
 
     It looks at the term once: between two looks a process can be stopped for hours.

@@ -23,7 +23,7 @@ from springtide.scaler.core.ports import Leadership
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Scale
 from springtide.wire import decision_log, endpoint_stream
 from springtide.wire.endpoint_stream import HEARTBEAT_S, Event
-from springtide.wire.leadership import Always, told, vouched
+from springtide.wire.leadership import Always, read_headers, write_headers
 
 WRITER_HEADER = "X-Springtide-Decision"
 """Carries the decision behind a scale request as JSON; a request without it was a person's."""
@@ -132,7 +132,7 @@ class ProviderClient:
     async def _request(self, method: str, path: str, *, led: bool = False, **arguments: Any) -> httpx.Response:
         """A request within the deadline; one that has to be ``led`` is over before another copy can lead."""
         deadline_s = min(self._timeout_s, self._leadership.left_s()) if led else self._timeout_s
-        term = vouched(self._leadership) if led else told(self._leadership)
+        term = write_headers(self._leadership) if led else read_headers(self._leadership)
         arguments["headers"] = {**term, **arguments.get("headers", {})}
         with _translated():
             # httpx's own time-out starts anew with every byte; this one is for the whole call.

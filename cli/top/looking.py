@@ -11,8 +11,8 @@ from springtide.cli.gateway_client import LOOPBACK, GatewayClient, Json
 from springtide.cli.top.rows import Look, Row, latest
 from springtide.runtime.errors import NotFound, SpringtideError, Unavailable
 from springtide.scaler.core.vocabulary import Decision, FunctionRef
-from springtide.wire.measures import Measures, Window
-from springtide.wire.scrape import Reader, Scrape
+from springtide.wire.function_rates import FunctionRates, RateWindow
+from springtide.wire.gateway_metrics import GatewayMetrics, GatewayMetricsReader
 
 METRICS_DEADLINE_S = 3.0
 
@@ -26,8 +26,8 @@ class Looking:
         self._namespace = namespace
         own = all(httpx.URL(url).host in LOOPBACK for url in self._urls)
         self._http = httpx.Client(timeout=METRICS_DEADLINE_S, trust_env=not own)
-        self._reader = Reader()
-        self._windows: dict[str, Window] = {}
+        self._reader = GatewayMetricsReader()
+        self._windows: dict[str, RateWindow] = {}
         self._last: dict[FunctionRef, Decision] = {}
         self._since = 0.0
 
@@ -52,17 +52,17 @@ class Looking:
         )
         return Look(wall, self._client.url, rows, tuple(notes))
 
-    def _measures(self, now: float, notes: list[str]) -> Mapping[str, Measures]:
+    def _measures(self, now: float, notes: list[str]) -> Mapping[str, FunctionRates]:
         try:
             scrape = self._scrape()
         except Unavailable as error:
             self._windows.clear()
             notes.append(f"no rates: {error}; say where they are with --metrics-url")
             return {}
-        self._windows = {key: self._windows.get(key) or Window() for key in scrape.functions}
+        self._windows = {key: self._windows.get(key) or RateWindow() for key in scrape.functions}
         return {key: self._windows[key].add(now, counters)[0] for key, counters in scrape.functions.items()}
 
-    def _scrape(self) -> Scrape:
+    def _scrape(self) -> GatewayMetrics:
         texts = []
         for url in self._urls:
             try:
@@ -93,12 +93,12 @@ def _ref(function: Json) -> FunctionRef:
     return FunctionRef(str(namespace), name) if namespace else FunctionRef.parse(name)
 
 
-def _row(function: Json, ref: FunctionRef, measures: Measures | None, last: Decision | None) -> Row:
+def _row(function: Json, ref: FunctionRef, measures: FunctionRates | None, last: Decision | None) -> Row:
     return Row(
         ref=ref,
         desired=int(function.get("replicas") or 0),
         ready=int(function.get("availableReplicas") or 0),
         problem=function.get("problem"),
-        measures=measures or Measures(),
+        measures=measures or FunctionRates(),
         last=last,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from springtide.scaler.core.vocabulary import Decision, FunctionRef
 from springtide.wire import decision_log
-from springtide.wire.measures import Measures
+from springtide.wire.function_rates import FunctionRates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,7 @@ class Row:
     desired: int
     ready: int
     problem: str | None = None
-    measures: Measures = field(default_factory=Measures)
+    measures: FunctionRates = field(default_factory=FunctionRates)
     last: Decision | None = None
 
 

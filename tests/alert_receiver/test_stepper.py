@@ -11,11 +11,11 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from springtide.alert_receiver.memory import Memory
+from springtide.alert_receiver.history_store import HistoryStore
+from springtide.alert_receiver.leadership_term import LeadershipTerm
+from springtide.alert_receiver.load_visibility import LoadVisibility
 from springtide.alert_receiver.settings import AlertReceiverSettings
-from springtide.alert_receiver.sight import Sight
 from springtide.alert_receiver.stepper import Stepper
-from springtide.alert_receiver.tenure import Tenure
 from springtide.runtime.errors import BadInput, Conflict, NotFound, Unavailable
 from springtide.runtime.virtual_time import EPOCH, VirtualTimeLoop, run
 from springtide.scaler.core.steps import AlertEvent, AlertId, AlertStatus, StepHistory
@@ -41,10 +41,10 @@ class World:
     """One stepper and its cluster at second 0 of a virtual-time loop; ``times`` are seconds of each write."""
 
     settings: AlertReceiverSettings = field(default_factory=AlertReceiverSettings)
-    memory: Memory = field(default_factory=Memory)
+    memory: HistoryStore = field(default_factory=HistoryStore)
     loop: VirtualTimeLoop = field(default_factory=VirtualTimeLoop)
     decisions: Decisions = field(default_factory=Decisions)
-    sight: Sight | None = None
+    visibility: LoadVisibility | None = None
 
     def __post_init__(self) -> None:
         self.cluster = Cluster(self.loop.clock)
@@ -54,8 +54,8 @@ class World:
             recorder=self.decisions,
             clock=self.loop.clock,
             memory=self.memory,
-            tenure=Tenure(Always(), self.loop.clock, settle_s=self.settings.settle_s),
-            sight=self.sight,
+            term=LeadershipTerm(Always(), self.loop.clock, settle_s=self.settings.settle_s),
+            visibility=self.visibility,
         )
 
     def play(self, story: Callable[[], Awaitable[None]]) -> None:
@@ -458,7 +458,7 @@ def test_first_step_down_that_failed_is_made_up_for_even_if_nobody_repeats_it() 
 
 
 def test_descent_under_way_survives_a_restart() -> None:
-    memory = Memory()
+    memory = HistoryStore()
     memory.put(ECHO, StepHistory(descending=True, last_step_down=Instant(EPOCH - 2)))
     world = World(memory=memory)
 
@@ -472,7 +472,7 @@ def test_descent_under_way_survives_a_restart() -> None:
 
 
 def test_firing_alert_from_before_a_restart_still_holds_the_descent_back() -> None:
-    memory = Memory()
+    memory = HistoryStore()
     memory.put(ECHO, StepHistory(firing={AlertId("slow", "t0"): Instant(EPOCH - 10)}))
     world = World(memory=memory)
 
@@ -488,7 +488,7 @@ def test_firing_alert_from_before_a_restart_still_holds_the_descent_back() -> No
 
 
 def test_clock_set_back_by_an_hour_holds_no_descent_up() -> None:
-    memory = Memory()
+    memory = HistoryStore()
     memory.put(ECHO, StepHistory(descending=True, last_step_down=Instant(EPOCH + 3600)))
     world = World(memory=memory)
 
@@ -502,7 +502,7 @@ def test_clock_set_back_by_an_hour_holds_no_descent_up() -> None:
 
 
 def test_clock_set_back_by_an_hour_holds_no_climb_up() -> None:
-    memory, ahead = Memory(), Instant(EPOCH + 3600)
+    memory, ahead = HistoryStore(), Instant(EPOCH + 3600)
     memory.put(ECHO, StepHistory(firing={firing().id: ahead}, stepped={firing().id: ahead}))
     world = World(memory=memory)
 
@@ -628,7 +628,7 @@ def test_descent_waits_while_load_is_not_measured_and_goes_on_when_it_has_been_f
 ) -> None:
     """Alertmanager resolves the alerts of a Prometheus that is gone: ten minutes of that take nothing away."""
     source = ScriptedActivity(unknown("Prometheus cannot be asked"))
-    world = World(sight=Sight(source, settle_s=30))
+    world = World(visibility=LoadVisibility(source, settle_s=30))
 
     async def story() -> None:
         await world.cluster.deploy(ECHO, replicas=start)
@@ -649,7 +649,7 @@ def test_descent_waits_while_load_is_not_measured_and_goes_on_when_it_has_been_f
 
 def test_alert_that_fires_again_after_an_outage_finds_every_replica_there() -> None:
     source = ScriptedActivity(unknown("Prometheus cannot be asked"))
-    world = World(sight=Sight(source, settle_s=30))
+    world = World(visibility=LoadVisibility(source, settle_s=30))
 
     async def story() -> None:
         await world.cluster.deploy(ECHO, replicas=17)

@@ -11,11 +11,11 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from springtide.alert_receiver.memory import Memory
+from springtide.alert_receiver.history_store import HistoryStore
+from springtide.alert_receiver.leadership_term import LeadershipTerm
 from springtide.alert_receiver.service import AlertReceiverDeps, build
 from springtide.alert_receiver.settings import AlertReceiverSettings
 from springtide.alert_receiver.stepper import Stepper
-from springtide.alert_receiver.tenure import Tenure
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.virtual_time import EPOCH, VirtualTimeLoop, run
@@ -77,19 +77,19 @@ def event(status: AlertStatus, ref: FunctionRef = ECHO) -> AlertEvent:
 class World:
     """One copy, elected or not, in virtual time; it settles for 30 s after a takeover."""
 
-    def __init__(self, *, past: Log | None = None, memory: Memory | None = None) -> None:
+    def __init__(self, *, past: Log | None = None, memory: HistoryStore | None = None) -> None:
         self.loop = VirtualTimeLoop()
         self.election, self.decisions = Election(), Decisions()
-        self.memory = memory or Memory()
+        self.memory = memory or HistoryStore()
         self.cluster = Cluster(self.loop.clock)
-        self.tenure = Tenure(self.election, self.loop.clock, settle_s=30)
+        self.term = LeadershipTerm(self.election, self.loop.clock, settle_s=30)
         self.stepper = Stepper(
             AlertReceiverSettings(),
             target=self.cluster,
             recorder=self.decisions,
             clock=self.loop.clock,
             memory=self.memory,
-            tenure=self.tenure,
+            term=self.term,
             past=past,
         )
 
@@ -120,7 +120,7 @@ def test_copy_is_on_standby_until_it_is_elected_and_after_it_lost() -> None:
         for term in (None, 5, 6, None):
             world.election.elect(term)
             await asyncio.sleep(1)
-            told.append(world.tenure.standby())
+            told.append(world.term.standby())
 
     world.play(story)
 
@@ -237,10 +237,10 @@ def test_leader_that_lost_stops_its_descents_and_remembers_nothing_later() -> No
 
 def test_state_file_of_an_earlier_time_is_not_believed(tmp_path: Path) -> None:
     file = tmp_path / "state.json"
-    memory = Memory(file)
+    memory = HistoryStore(file)
     memory.put(ECHO, StepHistory(descending=True))
     asyncio.run(memory.keep())
-    world = World(memory=Memory(file))
+    world = World(memory=HistoryStore(file))
 
     async def story() -> None:
         await world.cluster.deploy(ECHO, replicas=13)

@@ -10,7 +10,7 @@ from rich.console import Console
 from springtide.cli.top.rows import SORTS, Look, Row, latest, ordered, to_json
 from springtide.cli.top.screen import Order, room, screen
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
-from springtide.wire.measures import Measures
+from springtide.wire.function_rates import FunctionRates
 
 NOW = 1_000_000.0
 
@@ -28,14 +28,14 @@ BUSY = Row(
     ref=ref("busy"),
     desired=5,
     ready=3,
-    measures=Measures(rate=120.5, in_flight=7, held=2, p95_s=0.25, error_share=0.031),
+    measures=FunctionRates(rate=120.5, in_flight=7, held=2, p95_s=0.25, error_share=0.031),
     last=decision("busy", 1, 5, Reason.ALERT_FIRING, age_s=45),
 )
 SLOW = Row(
     ref=ref("slow"),
     desired=1,
     ready=1,
-    measures=Measures(rate=0.5, in_flight=9, held=0, p95_s=2.5, error_share=0.0),
+    measures=FunctionRates(rate=0.5, in_flight=9, held=0, p95_s=2.5, error_share=0.0),
     last=decision("slow", 1, 1, Reason.AT_MAX, age_s=5),
 )
 BROKEN = Row(ref=ref("broken", "other"), desired=1, ready=0, problem="it crashed")

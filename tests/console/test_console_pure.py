@@ -18,7 +18,7 @@ from springtide.runtime.errors import BadInput, Unavailable
 from springtide.runtime.virtual_time import EPOCH, VirtualTimeLoop
 from springtide.runtime.virtual_time import run as run_virtual
 from springtide.scaler.core.vocabulary import Reason, Writer
-from springtide.wire.measures import Measures
+from springtide.wire.function_rates import FunctionRates
 
 
 def told(reason: str = "wake", writer: str = "wake", **inputs: float) -> Told:
@@ -65,7 +65,7 @@ def test_state(desired: float | None, ready: float | None, problem: str | None, 
 def test_history_keeps_gaps_as_gaps() -> None:
     history = History(slots=5)
     for slot, ready in [(10, 1.0), (11, 2.0), (14, 4.0)]:
-        history.put(slot, Measures(ready=ready))
+        history.put(slot, FunctionRates(ready=ready))
 
     assert history.last(5, 14)["ready"] == [1, 2, None, None, 4]
     assert history.last(2, 14)["ready"] == [None, 4]
@@ -86,7 +86,7 @@ def test_history_keeps_gaps_as_gaps() -> None:
 def test_history_holds_the_last_slots(slots: list[int], until: int, expected: list[int]) -> None:
     history = History(slots=5)
     for slot in slots:
-        history.put(slot, Measures(ready=float(slot)))
+        history.put(slot, FunctionRates(ready=float(slot)))
 
     assert history.last(5, until)["ready"] == expected
 

@@ -18,7 +18,16 @@ from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import BadInput, Conflict, Unavailable
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire import leadership
-from springtide.wire.leadership import LEADER_HEADER, MAX_ROLES, Always, Standby, Terms, decode, told, vouched
+from springtide.wire.leadership import (
+    LEADER_HEADER,
+    MAX_ROLES,
+    Always,
+    Standby,
+    Terms,
+    decode,
+    read_headers,
+    write_headers,
+)
 from springtide.wire.provider_client import ProviderClient
 
 ECHO = FunctionRef("openfaas-fn", "echo")
@@ -130,13 +139,13 @@ def test_write_is_given_up_before_the_term_can_end() -> None:
 
 
 def test_only_copy_says_nothing_of_terms() -> None:
-    assert told(Always()) == vouched(Always()) == {}
+    assert read_headers(Always()) == write_headers(Always()) == {}
     assert (Always().hold(), Always().left_s()) == (0, math.inf)
 
 
 def test_leader_names_role_and_term() -> None:
-    assert told(Said(7)) == vouched(Said(7)) == {LEADER_HEADER: "ns/idler 7"}
-    assert told(Said(None)) == {}
+    assert read_headers(Said(7)) == write_headers(Said(7)) == {LEADER_HEADER: "ns/idler 7"}
+    assert read_headers(Said(None)) == {}
 
 
 def test_roles_are_judged_apart_and_people_not_at_all() -> None:

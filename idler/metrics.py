@@ -9,7 +9,7 @@ from springtide.scaler.core.vocabulary import Instant
 from springtide.wire import instruments
 
 
-class Meters:
+class IdlerMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._last_sweep = instruments.gauge(catalogue.LAST_SWEEP, registry)
         self._seconds = instruments.histogram(catalogue.SWEEP_SECONDS, registry)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from springtide.wire.scrape import Counters
+from springtide.wire.gateway_metrics import FunctionCounters
 
 RATE_OVER_S = 10.0
 LATENCY_OVER_S = 30.0
@@ -14,7 +14,7 @@ LATENCY_OVER_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Measures:
+class FunctionRates:
     """What is known at one instant; None is not known, or nothing there to measure."""
 
     desired: float | None = None
@@ -38,13 +38,13 @@ class ColdStarts:
     parts_s: Mapping[str, float]
 
 
-class Window:
+class RateWindow:
     """The last half minute of one function's counters."""
 
     def __init__(self) -> None:
-        self._seen: deque[tuple[float, Counters]] = deque()
+        self._seen: deque[tuple[float, FunctionCounters]] = deque()
 
-    def add(self, at: float, counters: Counters) -> tuple[Measures, ColdStarts | None]:
+    def add(self, at: float, counters: FunctionCounters) -> tuple[FunctionRates, ColdStarts | None]:
         """What the new counters say, together with those before them."""
         if self._seen and _restarted(self._seen[-1][1], counters):
             self._seen.clear()
@@ -54,7 +54,7 @@ class Window:
             self._seen.popleft()
         return self._measures(at, counters), _cold(at, before, counters) if before else None
 
-    def _measures(self, at: float, now: Counters) -> Measures:
+    def _measures(self, at: float, now: FunctionCounters) -> FunctionRates:
         rate = errors = share = p95 = None
         if len(self._seen) > 1:
             since, then = next(entry for entry in self._seen if entry[0] >= at - RATE_OVER_S or entry is self._seen[-2])
@@ -67,7 +67,7 @@ class Window:
             if answered > 0:
                 share = (now.failed - oldest.failed) / answered
                 p95 = quantile(0.95, {le: n - oldest.buckets.get(le, 0.0) for le, n in now.buckets.items()})
-        return Measures(now.desired, now.ready, rate, errors, share, p95, now.in_flight, now.held)
+        return FunctionRates(now.desired, now.ready, rate, errors, share, p95, now.in_flight, now.held)
 
 
 def quantile(share: float, buckets: Mapping[float, float]) -> float | None:
@@ -86,12 +86,12 @@ def quantile(share: float, buckets: Mapping[float, float]) -> float | None:
     return low
 
 
-def _restarted(before: Counters, now: Counters) -> bool:
+def _restarted(before: FunctionCounters, now: FunctionCounters) -> bool:
     """A counter that shrinks is a gateway that started anew, or went away."""
     return now.cold_calls < before.cold_calls or any(now.codes.get(code, 0.0) < n for code, n in before.codes.items())
 
 
-def _cold(at: float, before: Counters, now: Counters) -> ColdStarts | None:
+def _cold(at: float, before: FunctionCounters, now: FunctionCounters) -> ColdStarts | None:
     calls = now.cold_calls - before.cold_calls
     if calls < 1:
         return None

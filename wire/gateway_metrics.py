@@ -17,13 +17,13 @@ Key = TypeVar("Key")
 
 
 @dataclass(slots=True)
-class Counters:
+class FunctionCounters:
     """One function, all gateways together. A gauge is None when no gateway shows it."""
 
     desired: float | None = None
     ready: float | None = None
-    least: float | None = None
-    most: float | None = None
+    min_replicas: float | None = None
+    max_replicas: float | None = None
     target: float | None = None
     in_flight: float | None = None
     held: float | None = None
@@ -46,23 +46,23 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
-class Scrape:
+class GatewayMetrics:
     """``connected`` is whether the gateway hears of changes from the provider; None when it does not say."""
 
-    functions: Mapping[str, Counters]
+    functions: Mapping[str, FunctionCounters]
     connected: bool | None
 
 
-class Reader:
+class GatewayMetricsReader:
     """Reads expositions. A series keeps its labels from scrape to scrape, so they are parsed once and remembered."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[str, Labels]] = {}
 
-    def read(self, texts: Iterable[str]) -> Scrape:
+    def read(self, texts: Iterable[str]) -> GatewayMetrics:
         """Raises ValueError for what is no exposition."""
         seen: dict[str, tuple[str, Labels]] = {}
-        functions: dict[str, Counters] = {}
+        functions: dict[str, FunctionCounters] = {}
         connected: list[bool] = []
         for text in texts:
             for line in text.splitlines():
@@ -74,17 +74,17 @@ class Reader:
                 if series[0] == catalogue.PROVIDER_CONNECTED.name:
                     connected.append(value > 0)
                 elif name := series[1].get("function_name"):
-                    _take(functions.setdefault(name, Counters()), series, value)
+                    _take(functions.setdefault(name, FunctionCounters()), series, value)
         self._known = seen
-        return Scrape(functions, all(connected) if connected else None)
+        return GatewayMetrics(functions, all(connected) if connected else None)
 
 
 _GAUGES: dict[str, tuple[str, Callable[[float, float], float]]] = {
     # Every gateway shows the same scale, but its own callers.
     catalogue.DESIRED.name: ("desired", max),
     catalogue.READY.name: ("ready", max),
-    catalogue.MIN_REPLICAS.name: ("least", max),
-    catalogue.MAX_REPLICAS.name: ("most", max),
+    catalogue.MIN_REPLICAS.name: ("min_replicas", max),
+    catalogue.MAX_REPLICAS.name: ("max_replicas", max),
     catalogue.TARGET_LOAD.name: ("target", max),
     catalogue.IN_FLIGHT.name: ("in_flight", operator.add),
     catalogue.HELD.name: ("held", operator.add),
@@ -117,7 +117,7 @@ def _parsed(line: str) -> tuple[str, Labels]:
     raise ValueError(f"not a sample: {line[:200]!r}")
 
 
-def _take(counters: Counters, series: tuple[str, Labels], value: float) -> None:
+def _take(counters: FunctionCounters, series: tuple[str, Labels], value: float) -> None:
     name, labels = series
     if name in _GAUGES:
         attribute, together = _GAUGES[name]

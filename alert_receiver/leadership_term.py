@@ -7,7 +7,7 @@ from collections.abc import Callable
 from springtide.scaler.core.ports import Clock, Leadership
 
 
-class Tenure:
+class LeadershipTerm:
     """Between ``begun`` and ``over`` this copy leads; a copy on its own always does."""
 
     def __init__(self, leadership: Leadership, clock: Clock, *, settle_s: float) -> None:
@@ -25,7 +25,7 @@ class Tenure:
         return self._alone
 
     def __repr__(self) -> str:
-        return f"<Tenure {'standby' if self.standby() else f'term {self._term}'}>"
+        return f"<LeadershipTerm {'standby' if self.standby() else f'term {self._term}'}>"
 
     def standby(self) -> str | None:
         """Why deliveries are not for this copy; None when they are."""

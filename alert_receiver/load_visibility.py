@@ -6,7 +6,7 @@ from springtide.scaler.core.ports import ActivitySource
 from springtide.scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
 
 
-class Sight:
+class LoadVisibility:
     """Asked before a step down: a resolved alert says that load is gone only while load is being measured."""
 
     def __init__(self, source: ActivitySource, *, settle_s: float) -> None:

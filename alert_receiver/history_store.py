@@ -24,7 +24,7 @@ VERSION = 1
 log = structlog.get_logger()
 
 
-class Memory:
+class HistoryStore:
     """Histories by function. With a file, ``keep`` returns once all that was put before is safely in it."""
 
     def __init__(self, file: Path | None = None, *, most: int = MAX_FUNCTIONS) -> None:
@@ -38,7 +38,9 @@ class Memory:
 
     def __repr__(self) -> str:
         unsaved = self._changes - self._kept if self._file else 0
-        return f"<Memory {len(self._histories)} functions, {len(self.descending())} descending, {unsaved} unsaved>"
+        return (
+            f"<HistoryStore {len(self._histories)} functions, {len(self.descending())} descending, {unsaved} unsaved>"
+        )
 
     def get(self, ref: FunctionRef) -> StepHistory:
         return self._histories.get(ref, StepHistory())

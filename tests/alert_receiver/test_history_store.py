@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from springtide.alert_receiver import memory
-from springtide.alert_receiver.memory import Memory, dump, load
+from springtide.alert_receiver import history_store
+from springtide.alert_receiver.history_store import HistoryStore, dump, load
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core.steps import AlertId, StepHistory
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
@@ -21,12 +21,12 @@ FIRING = StepHistory(firing={AlertId("aa", "t0"): Instant(1.25)}, stepped={Alert
 
 def test_what_is_put_is_kept_over_a_restart(tmp_path: Path) -> None:
     file = tmp_path / "alerts.json"
-    first = Memory(file)
+    first = HistoryStore(file)
     first.put(ECHO, DESCENDING)
     first.put(FunctionRef("team.a", "x"), FIRING)
     asyncio.run(first.keep())
 
-    second = Memory(file)
+    second = HistoryStore(file)
 
     assert second.get(ECHO) == DESCENDING
     assert second.get(FunctionRef("team.a", "x")) == FIRING
@@ -35,7 +35,7 @@ def test_what_is_put_is_kept_over_a_restart(tmp_path: Path) -> None:
 
 
 def test_without_a_file_nothing_is_written(tmp_path: Path) -> None:
-    kept = Memory()
+    kept = HistoryStore()
     kept.put(ECHO, DESCENDING)
     asyncio.run(kept.keep())
 
@@ -44,16 +44,16 @@ def test_without_a_file_nothing_is_written(tmp_path: Path) -> None:
 
 
 def test_function_with_nothing_to_remember_is_forgotten() -> None:
-    kept = Memory()
+    kept = HistoryStore()
     kept.put(ECHO, DESCENDING)
     kept.put(ECHO, StepHistory())
 
-    assert repr(kept) == "<Memory 0 functions, 0 descending, 0 unsaved>"
+    assert repr(kept) == "<HistoryStore 0 functions, 0 descending, 0 unsaved>"
 
 
 def test_unchanged_memory_is_not_written_again(tmp_path: Path) -> None:
     file = tmp_path / "alerts.json"
-    kept = Memory(file)
+    kept = HistoryStore(file)
     kept.put(ECHO, DESCENDING)
     asyncio.run(kept.keep())
     file.unlink()
@@ -65,7 +65,7 @@ def test_unchanged_memory_is_not_written_again(tmp_path: Path) -> None:
 
 def test_waiters_share_a_write_and_all_find_their_change_in_the_file(tmp_path: Path) -> None:
     file = tmp_path / "alerts.json"
-    kept = Memory(file)
+    kept = HistoryStore(file)
 
     async def change(number: int) -> None:
         ref = FunctionRef("ns", f"f{number}")
@@ -82,7 +82,7 @@ def test_waiters_share_a_write_and_all_find_their_change_in_the_file(tmp_path: P
 def test_disk_that_refuses_costs_the_memory_not_the_scaling(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir()
-    kept = Memory(folder / "alerts.json")
+    kept = HistoryStore(folder / "alerts.json")
     kept.put(ECHO, DESCENDING)
     folder.rmdir()
     asyncio.run(kept.keep())
@@ -95,7 +95,7 @@ def test_disk_that_refuses_costs_the_memory_not_the_scaling(tmp_path: Path) -> N
 
 
 def test_the_function_heard_of_longest_ago_is_forgotten_first_a_descending_one_last() -> None:
-    kept = Memory(most=2)
+    kept = HistoryStore(most=2)
     one, two, three = (FunctionRef("ns", name) for name in ("one", "two", "three"))
     kept.put(one, DESCENDING)
     kept.put(two, FIRING)
@@ -132,7 +132,7 @@ def test_broken_state_file_gives_one_sentence(tmp_path: Path, content: bytes) ->
     file.write_bytes(content)
 
     with pytest.raises(BadInput) as refused:
-        Memory(file)
+        HistoryStore(file)
 
     assert str(refused.value).startswith(f"{file}: ")
     assert "\n" not in str(refused.value)
@@ -141,12 +141,12 @@ def test_broken_state_file_gives_one_sentence(tmp_path: Path, content: bytes) ->
 
 def test_state_file_that_is_a_folder_gives_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"Is a directory; make it readable or choose another"):
-        Memory(tmp_path)
+        HistoryStore(tmp_path)
 
 
 def test_missing_folder_gives_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"nowhere: no such folder; create it"):
-        Memory(tmp_path / "nowhere" / "alerts.json")
+        HistoryStore(tmp_path / "nowhere" / "alerts.json")
 
 
 ids = st.builds(AlertId, st.text(max_size=5), st.text(max_size=5))
@@ -163,4 +163,4 @@ histories = st.builds(
 @settings(deadline=None)
 @given(st.dictionaries(st.builds(FunctionRef, st.text(max_size=5), st.text(max_size=5)), histories, max_size=5))
 def test_file_says_what_was_remembered(given_histories: dict[FunctionRef, StepHistory]) -> None:
-    assert memory._histories(json.loads(dump(given_histories))) == given_histories
+    assert history_store._histories(json.loads(dump(given_histories))) == given_histories

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from springtide.wire.measures import Window, quantile
-from springtide.wire.scrape import Counters, Reader
+from springtide.wire.function_rates import RateWindow, quantile
+from springtide.wire.gateway_metrics import FunctionCounters, GatewayMetricsReader
 
 INF = math.inf
 
@@ -31,7 +31,7 @@ springtide_unheard_of{function_name="f.ns"} 1.0
 
 
 def test_scrape_of_several_gateways_adds_calls_and_not_replicas() -> None:
-    scrape = Reader().read([EXPOSITION, EXPOSITION])
+    scrape = GatewayMetricsReader().read([EXPOSITION, EXPOSITION])
 
     one = scrape.functions["f.ns"]
     assert (one.desired, one.ready, one.in_flight) == (3, 2, 2)
@@ -42,7 +42,7 @@ def test_scrape_of_several_gateways_adds_calls_and_not_replicas() -> None:
 
 
 def test_scrape_reads_a_series_again_from_memory() -> None:
-    reader = Reader()
+    reader = GatewayMetricsReader()
     reader.read([EXPOSITION])
 
     again = reader.read([EXPOSITION.replace("} 3.0", "} 5.0")])
@@ -51,7 +51,7 @@ def test_scrape_reads_a_series_again_from_memory() -> None:
 
 
 def test_gauge_that_no_gateway_shows_is_not_zero() -> None:
-    scrape = Reader().read(['gateway_function_invocation_total{code="200",function_name="f.ns"} 7.0\n'])
+    scrape = GatewayMetricsReader().read(['gateway_function_invocation_total{code="200",function_name="f.ns"} 7.0\n'])
 
     assert scrape.functions["f.ns"].desired is None
     assert scrape.connected is None
@@ -73,23 +73,23 @@ def test_quantile_is_that_of_prometheus(buckets: dict[float, float], expected: f
     assert found == (None if expected is None else pytest.approx(expected))
 
 
-def counters(ok: float, failed: float = 0.0, cold: float = 0.0, ready_s: float = 0.0) -> Counters:
+def counters(ok: float, failed: float = 0.0, cold: float = 0.0, ready_s: float = 0.0) -> FunctionCounters:
     every = ok + failed
-    return Counters(
+    return FunctionCounters(
         desired=1, ready=1, codes={"200": ok, "500": failed}, buckets={0.1: every, INF: every},
         cold_calls=cold, cold_s=ready_s, cold_parts_s={"ready": ready_s},
     )  # fmt: skip
 
 
 def test_window_knows_no_rate_from_one_look() -> None:
-    measures, cold = Window().add(0.0, counters(100))
+    measures, cold = RateWindow().add(0.0, counters(100))
 
     assert (measures.rate, measures.errors, measures.p95_s, measures.desired) == (None, None, None, 1)
     assert cold is None
 
 
 def test_window_measures_rate_errors_and_latency() -> None:
-    window = Window()
+    window = RateWindow()
     window.add(0.0, counters(100))
     window.add(2.0, counters(110))
 
@@ -100,7 +100,7 @@ def test_window_measures_rate_errors_and_latency() -> None:
 
 
 def test_window_without_calls_has_a_rate_and_no_latency() -> None:
-    window = Window()
+    window = RateWindow()
     window.add(0.0, counters(100))
 
     measures, _ = window.add(2.0, counters(100))
@@ -108,7 +108,7 @@ def test_window_without_calls_has_a_rate_and_no_latency() -> None:
 
 
 def test_window_rate_is_that_of_the_last_ten_seconds() -> None:
-    window = Window()
+    window = RateWindow()
     for second in range(0, 60, 2):
         measures, _ = window.add(float(second), counters(10.0 * second if second < 40 else 400.0))
 
@@ -117,7 +117,7 @@ def test_window_rate_is_that_of_the_last_ten_seconds() -> None:
 
 
 def test_gateway_that_restarted_makes_no_negative_rate() -> None:
-    window = Window()
+    window = RateWindow()
     window.add(0.0, counters(100))
 
     restarted, _ = window.add(2.0, counters(3))
@@ -126,7 +126,7 @@ def test_gateway_that_restarted_makes_no_negative_rate() -> None:
 
 
 def test_cold_starts_between_two_looks_are_told_with_their_parts() -> None:
-    window = Window()
+    window = RateWindow()
     window.add(0.0, counters(0))
 
     _, cold = window.add(2.0, counters(2, cold=2, ready_s=1.0))
