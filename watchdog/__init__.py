@@ -2,5 +2,6 @@
 
 ``config`` reads the function's environment, ``app`` counts calls and answers ``/_/…``, the modes answer calls,
 ``serve`` runs it all until told to drain. It knows nothing of the host or the provider: a socket, an environment and a
-descriptor to say ``ready`` on is all it gets.
+descriptor to say ``ready`` on is all it gets. It imports nothing of the rest of the suite: what it needs is in
+``values`` and ``processes``.
 """

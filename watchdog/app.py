@@ -12,9 +12,9 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from springtide.watchdog.calls import INTERNAL, Receive, Scope, Send, reply
-from springtide.watchdog.config import Config
-from springtide.watchdog.function import Function
-from springtide.watchdog.lines import log
+from springtide.watchdog.config import WatchdogConfig
+from springtide.watchdog.function import ServedFunction
+from springtide.watchdog.log import log
 from springtide.watchdog.metrics import Metrics
 
 HEALTH, READY, METRICS = "/_/health", "/_/ready", "/_/metrics"
@@ -24,7 +24,7 @@ FULL = (INTERNAL, b"faas-middleware")
 class Watchdog:
     """In front of one function."""
 
-    def __init__(self, config: Config, function: Function) -> None:
+    def __init__(self, config: WatchdogConfig, function: ServedFunction) -> None:
         self._config, self._function = config, function
         self._metrics = Metrics()
         self._in_flight = 0

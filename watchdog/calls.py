@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from typing import Any, NoReturn, TypeVar
 
-from springtide.runtime.durations import parse_duration_s
+from springtide.watchdog.values import parse_duration_s
 
 T = TypeVar("T")
 

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from springtide.runtime.durations import parse_duration_s
-from springtide.runtime.settings import boolean
+from springtide.watchdog.values import parse_duration_s, parse_switch
 
 T = TypeVar("T")
 
@@ -43,7 +42,7 @@ CLASSIC_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class WatchdogConfig:
     """Durations in seconds; an ``exec_timeout_s`` of 0 is no limit, a ``max_inflight`` of 0 neither."""
 
     mode: Mode
@@ -69,7 +68,7 @@ class Config:
         return self.mode is Mode.HTTP and bool(urlsplit(self.upstream_url).port)
 
 
-def read(env: Mapping[str, str], handler: str | None = None) -> tuple[Config, tuple[str, ...]]:
+def read(env: Mapping[str, str], handler: str | None = None) -> tuple[WatchdogConfig, tuple[str, ...]]:
     """The settings and everything wrong with them. ``handler`` is the folder of a Python handler, if there is one."""
     reader = _Reader(env)
     nothing: tuple[str, ...] = ()
@@ -78,7 +77,7 @@ def read(env: Mapping[str, str], handler: str | None = None) -> tuple[Config, tu
     timeout_s = CLASSIC_TIMEOUT_S if mode is Mode.CLASSIC else DEFAULT_TIMEOUT_S
     # A call of a Python handler cannot be ended from outside, and the classic watchdog has no limit either.
     exec_timeout_s = 0.0 if mode in (Mode.CLASSIC, Mode.PYTHON) else DEFAULT_TIMEOUT_S
-    config = Config(
+    config = WatchdogConfig(
         mode=mode,
         command=command,
         handler=Path(handler) if handler else None,
@@ -90,16 +89,16 @@ def read(env: Mapping[str, str], handler: str | None = None) -> tuple[Config, tu
         exec_timeout_s=reader.get("exec_timeout", parse_duration_s, exec_timeout_s),
         max_inflight=reader.get("max_inflight", _whole, 0),
         content_type=reader.get("content_type", str, ""),
-        combine_output=reader.get("combine_output", boolean, True),
-        cgi_headers=reader.get("cgi_headers", boolean, True),
-        marshal_request=reader.get("marshal_request", boolean, False),
-        write_debug=reader.get("write_debug", boolean, False),
-        buffer_http=reader.get("buffer_http", boolean, False),
+        combine_output=reader.get("combine_output", parse_switch, True),
+        cgi_headers=reader.get("cgi_headers", parse_switch, True),
+        marshal_request=reader.get("marshal_request", parse_switch, False),
+        write_debug=reader.get("write_debug", parse_switch, False),
+        buffer_http=reader.get("buffer_http", parse_switch, False),
     )
     return config, (*reader.problems, *_missing(config))
 
 
-def _missing(config: Config) -> list[str]:
+def _missing(config: WatchdogConfig) -> list[str]:
     match config.mode:
         case Mode.STATIC if config.static_path is None:
             return ["static_path: missing; mode static serves the folder it names"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Mapping
 from typing import NoReturn
 
-from springtide.watchdog import environment
 from springtide.watchdog.calls import (
     INTERNAL,
     Caller,
@@ -23,9 +23,9 @@ from springtide.watchdog.calls import (
     guarded,
     reply,
 )
-from springtide.watchdog.config import Config, Mode
-from springtide.watchdog.lines import log
-from springtide.watchdog.program import Program
+from springtide.watchdog.config import Mode, WatchdogConfig
+from springtide.watchdog.log import log
+from springtide.watchdog.program import ForkedProgram
 
 VERBS = frozenset({"POST", "PUT", "PATCH", "DELETE", "GET"})
 OURS = (INTERNAL, b"of-watchdog")
@@ -34,7 +34,7 @@ OURS = (INTERNAL, b"of-watchdog")
 class Forking:
     """``fprocess`` reads the body on standard input and writes the answer to standard output."""
 
-    def __init__(self, config: Config, env: Mapping[str, str]) -> None:
+    def __init__(self, config: WatchdogConfig, env: Mapping[str, str]) -> None:
         """Raises FileNotFoundError when there is no such program, so that no replica is ready that cannot answer."""
         if shutil.which(config.command[0], path=env.get("PATH")) is None:
             raise FileNotFoundError(f"fprocess: no program {config.command[0]!r} on PATH {env.get('PATH', '')}")
@@ -64,12 +64,12 @@ class Forking:
             await answer.fail(500, f"cannot run fprocess: {error}\n".encode())
 
     async def _run(self, scope: Scope, caller: Caller, answer: _Answer) -> None:
-        env = environment.for_call(self._env, scope) if self._config.cgi_headers else self._env
+        env = environment_of_call(self._env, scope) if self._config.cgi_headers else self._env
         merge = self._classic and self._config.combine_output
-        async with Program(self._config.command, env, merge_errors=merge) as program:
+        async with ForkedProgram(self._config.command, env, merge_errors=merge) as program:
             await guarded(answer.take(program), self._feed(program, caller, scope))
 
-    async def _feed(self, program: Program, caller: Caller, scope: Scope) -> NoReturn:
+    async def _feed(self, program: ForkedProgram, caller: Caller, scope: Scope) -> NoReturn:
         await program.feed(_marshalled(caller, scope) if self._config.marshal_request else caller.chunks())
         await caller.leaves()
 
@@ -77,11 +77,11 @@ class Forking:
 class _Answer:
     """What goes back for one call: whole at the end, or as it comes in streaming mode."""
 
-    def __init__(self, config: Config, scope: Scope, send: Send, began: float) -> None:
+    def __init__(self, config: WatchdogConfig, scope: Scope, send: Send, began: float) -> None:
         self._config, self._scope, self._send, self._began = config, scope, send, began
         self._started = False
 
-    async def take(self, program: Program) -> None:
+    async def take(self, program: ForkedProgram) -> None:
         """Send what the program writes."""
         if self._config.mode is Mode.STREAMING:
             await self._stream(program)
@@ -94,7 +94,7 @@ class _Answer:
             raise ConnectionAbortedError(text.decode(errors="replace"))
         await reply(self._send, status, text, () if self._config.mode is Mode.CLASSIC else (OURS,))
 
-    async def _whole(self, program: Program) -> None:
+    async def _whole(self, program: ForkedProgram) -> None:
         output = bytearray()
         async for data in program.output():
             output += data
@@ -113,7 +113,7 @@ class _Answer:
         kind = self._content_type() if status == 0 else ""
         await reply(self._send, 500 if status else 200, bytes(output), headers, content_type=kind)
 
-    async def _stream(self, program: Program) -> None:
+    async def _stream(self, program: ForkedProgram) -> None:
         async for data in program.output():
             await self._begin()
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
@@ -148,5 +148,26 @@ async def _marshalled(caller: Caller, scope: Scope) -> AsyncIterator[bytes]:
     body = await caller.body()
     headers: dict[str, list[str]] = {}
     for name, value in scope["headers"]:
-        headers.setdefault(environment.canonical(name), []).append(value.decode("latin-1"))
+        headers.setdefault(canonical(name), []).append(value.decode("latin-1"))
     yield json.dumps({"header": headers, "body": {"raw": base64.b64encode(body).decode()}}).encode()
+
+
+def environment_of_call(base: Mapping[str, str], scope: Scope) -> dict[str, str]:
+    """What a program sees of the call: its headers, method, path and query as ``Http_…``, on top of the replica's."""
+    env = dict(base)
+    for name, value in scope["headers"]:
+        # A header that comes twice is joined, as CGI does it.
+        key, text = "Http_" + canonical(name).replace("-", "_"), os.fsdecode(value)
+        env[key] = f"{env[key]}, {text}" if key in env and key not in base else text
+    env["Http_Method"] = scope["method"]
+    if "Http_Content_Length" in env:
+        env["Http_ContentLength"] = env["Http_Content_Length"]
+    if scope["query_string"]:
+        env["Http_Query"] = os.fsdecode(scope["query_string"])
+    env["Http_Path"] = scope["path"].replace("\0", "")
+    return env
+
+
+def canonical(name: bytes) -> str:
+    """``x-call-id`` becomes ``X-Call-Id``."""
+    return "-".join(part.capitalize() for part in name.decode("latin-1").split("-"))

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from springtide.watchdog.calls import App
-from springtide.watchdog.config import Config, Mode
+from springtide.watchdog.config import Mode, WatchdogConfig
 from springtide.watchdog.forking import Forking
 from springtide.watchdog.python_handler import PythonHandler
 from springtide.watchdog.upstream import Upstream
@@ -24,7 +24,7 @@ async def _never() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class ServedFunction:
     """``ready`` says whether it wants calls now; ``ends`` returns if it ends by itself."""
 
     app: App
@@ -33,21 +33,21 @@ class Function:
 
 
 @contextlib.asynccontextmanager
-async def opened(config: Config, env: Mapping[str, str], hostname: str) -> AsyncIterator[Function]:
+async def opened(config: WatchdogConfig, env: Mapping[str, str], hostname: str) -> AsyncIterator[ServedFunction]:
     """The function once it can answer; what it runs ends with the block."""
     match config.mode:
         case Mode.PYTHON:
-            yield Function(PythonHandler(config, hostname))
+            yield ServedFunction(PythonHandler(config, hostname))
         case Mode.STATIC:
             # Imported when used: few functions serve files, and the others should not carry it.
             static_files = importlib.import_module("springtide.watchdog.static_files")
-            yield Function(static_files.StaticFolder(config))
+            yield ServedFunction(static_files.StaticFolder(config))
         case Mode.HTTP:
             upstream = Upstream(config, env)
             try:
                 await upstream.start()
-                yield Function(upstream, upstream.ready, upstream.ends)
+                yield ServedFunction(upstream, upstream.ready, upstream.ends)
             finally:
                 await upstream.close()
         case Mode.CLASSIC | Mode.STREAMING | Mode.SERIALIZING:
-            yield Function(Forking(config, env))
+            yield ServedFunction(Forking(config, env))

@@ -13,14 +13,14 @@ import signal
 import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from springtide.provider.process.descriptors import readable, writable
+from springtide.watchdog.processes import ProcessHandle, readable, writable
 
 READ_BYTES = 65_536
 REAP_PAUSES_S = (0.01, 0.1, 1.0)
 """When to collect the rest of a killed group, which becomes ours once its leader is gone."""
 
 
-class Program:
+class ForkedProgram:
     """One run of a program, used as an async context manager: outside it nothing of the group is left."""
 
     def __init__(self, command: Sequence[str], env: Mapping[str, str], *, merge_errors: bool) -> None:
@@ -42,30 +42,21 @@ class Program:
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
         for pipe in (self._stdin, self._stdout):
             os.set_blocking(pipe.fileno(), False)
-        self._pidfd = os.pidfd_open(self._process.pid)
-        loop = asyncio.get_running_loop()
-        self._ended: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(self._pidfd, self._on_end)
+        self._handle = ProcessHandle(self._process.pid, self.kill)
 
-    async def __aenter__(self) -> Program:
+    async def __aenter__(self) -> ForkedProgram:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self.kill()
         try:
-            await asyncio.shield(self._ended)
+            await self._handle.ended()
         finally:
-            asyncio.get_running_loop().remove_reader(self._pidfd)
-            os.close(self._pidfd)
+            self._handle.close()
             self._process.wait()
             self._stdin.close()
             self._stdout.close()
             _reap_group(self._process.pid, REAP_PAUSES_S)
-
-    def _on_end(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._pidfd)
-        self.kill()
-        self._ended.set_result(None)
 
     def kill(self) -> None:
         """The whole group, at once."""
@@ -86,8 +77,8 @@ class Program:
 
     async def status(self) -> int:
         """Its exit status, negative for a signal. It stays uncollected until the context is left."""
-        await asyncio.shield(self._ended)
-        return _status(self._pidfd)
+        await self._handle.ended()
+        return self._handle.exit_status()
 
     async def _write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -105,12 +96,6 @@ class Program:
                 return os.read(self._stdout.fileno(), READ_BYTES)
             except BlockingIOError:
                 await readable(self._stdout.fileno())
-
-
-def _status(pidfd: int) -> int:
-    found = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT)
-    assert found is not None
-    return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
 
 def _reap_group(group: int, pauses_s: Sequence[float]) -> None:

@@ -34,8 +34,8 @@ from springtide.watchdog.calls import (
     SlowCallerError,
     exec_timeout_s,
 )
-from springtide.watchdog.config import Config
-from springtide.watchdog.lines import log
+from springtide.watchdog.config import WatchdogConfig
+from springtide.watchdog.log import log
 
 MAX_THREADS = 64
 """Synchronous handlers running at once in one replica; more calls wait their turn."""
@@ -79,7 +79,7 @@ class Context:
 class PythonHandler:
     """One handler, imported once, when the replica starts."""
 
-    def __init__(self, config: Config, hostname: str) -> None:
+    def __init__(self, config: WatchdogConfig, hostname: str) -> None:
         """Raises whatever importing the function's code raises: then there is no replica, and the log says why."""
         assert config.handler is not None
         self._config, self._context = config, Context(hostname)

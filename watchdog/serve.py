@@ -8,7 +8,8 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Coroutine, Mapping
+from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any
 
@@ -17,11 +18,10 @@ import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from springtide.provider.process.wire import Launch
 from springtide.watchdog import config, function
 from springtide.watchdog.app import Watchdog
 from springtide.watchdog.calls import Receive, Scope, Send
-from springtide.watchdog.lines import log
+from springtide.watchdog.log import log
 from springtide.watchdog.upstream import UpstreamError
 
 KEEP_ALIVE_S = 300
@@ -29,22 +29,35 @@ KEEP_ALIVE_S = 300
 BACKLOG = 2048
 
 
-def run(launch: Launch, *, listener: int, ready: int) -> int:
-    """Serve until told to drain; returns the exit status."""
-    settings, problems = config.read(launch.env, launch.handler)
+@dataclass(frozen=True)
+class ReplicaSpec:
+    """What one replica is told: its function's environment, and for a Python handler the folder with it."""
+
+    hostname: str
+    env: Mapping[str, str]
+    linger_s: float
+    """After SIGTERM calls are still taken for this long: a gateway may not have heard yet."""
+    grace_s: float
+    """What calls in flight get then."""
+    handler: str | None = None
+
+
+def run(replica: ReplicaSpec, *, listener: int, ready: int) -> int:
+    """Serve until told to drain; returns the exit status. ``listener`` and ``ready`` are open descriptors."""
+    settings, problems = config.read(replica.env, replica.handler)
     if problems:
         log("; ".join(problems))
         return 1
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings, launch, listener, ready))
+        return runner.run(_serve(settings, replica, listener, ready))
 
 
-async def _serve(settings: config.Config, launch: Launch, listener: int, ready: int) -> int:
+async def _serve(settings: config.WatchdogConfig, replica: ReplicaSpec, listener: int, ready: int) -> int:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     async with contextlib.AsyncExitStack() as stack:
         try:
-            opened = await stack.enter_async_context(function.opened(settings, launch.env, launch.instance))
+            opened = await stack.enter_async_context(function.opened(settings, replica.env, replica.hostname))
         except (UpstreamError, FileNotFoundError) as error:
             log(str(error))
             return 1
@@ -55,7 +68,7 @@ async def _serve(settings: config.Config, launch: Launch, listener: int, ready: 
         os.close(ready)
         ended = await _first(told.wait(), opened.ends())
         if not ended:
-            await server.drain(launch.linger_s, launch.grace_s)
+            await server.drain(replica.linger_s, replica.grace_s)
     return 1 if ended else 0
 
 

@@ -7,13 +7,13 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from springtide.watchdog.calls import Receive, Scope, Send
-from springtide.watchdog.config import Config
+from springtide.watchdog.config import WatchdogConfig
 
 
 class StaticFolder:
     """``index.html`` stands for its folder; nothing outside ``static_path`` is served."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: WatchdogConfig) -> None:
         assert config.static_path is not None
         files = StaticFiles(directory=config.static_path, html=True)
         self._app = Starlette(routes=[Mount("/", files)])

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Mapping
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from springtide.provider.process import kernel
 from springtide.watchdog.calls import (
     INTERNAL,
     Caller,
@@ -25,7 +24,7 @@ from springtide.watchdog.calls import (
     guarded,
     reply,
 )
-from springtide.watchdog.config import Config
+from springtide.watchdog.config import WatchdogConfig
 from springtide.watchdog.http_client import (
     CONNECT_TIMEOUT_S,
     Connection,
@@ -33,7 +32,8 @@ from springtide.watchdog.http_client import (
     UpstreamGoneError,
     request_head,
 )
-from springtide.watchdog.lines import log
+from springtide.watchdog.log import log
+from springtide.watchdog.processes import ProcessHandle, die_with_parent
 
 OURS = (INTERNAL, b"of-watchdog")
 HOP_BY_HOP = frozenset(
@@ -51,7 +51,7 @@ class UpstreamError(Exception):
 class Upstream:
     """The program and a pool of connections to it."""
 
-    def __init__(self, config: Config, env: Mapping[str, str]) -> None:
+    def __init__(self, config: WatchdogConfig, env: Mapping[str, str]) -> None:
         self._config, self._env = config, dict(env)
         self._process: subprocess.Popen[bytes] | None = None
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -64,8 +64,7 @@ class Upstream:
         """Return when the program answers. Raises UpstreamError when it ends instead."""
         await self._settle_port()
         self._process = self._run()
-        pidfd = os.pidfd_open(self._process.pid)
-        asyncio.get_running_loop().add_reader(pidfd, self._on_end, pidfd)
+        self._handle = ProcessHandle(self._process.pid, self._on_end)
         pause_s = MIN_PAUSE_S
         while not await self._answers():
             await asyncio.wait([self._ended], timeout=pause_s)
@@ -79,7 +78,7 @@ class Upstream:
             env=self._env,
             stdin=subprocess.DEVNULL,
             process_group=0,
-            preexec_fn=kernel.die_with_parent,  # noqa: PLW1509 - no other thread runs yet
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - no other thread runs yet
         )
 
     async def ready(self) -> bool:
@@ -166,15 +165,14 @@ class Upstream:
         connection.close()
         return True
 
-    def _on_end(self, pidfd: int) -> None:
+    def _on_end(self) -> None:
         assert self._process is not None
-        asyncio.get_running_loop().remove_reader(pidfd)
-        os.close(pidfd)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         status = self._process.wait()
         log(f"the program ended with status {status}")
         self._ended.set_result(status)
+        self._handle.close()
 
 
 class _Proxied:

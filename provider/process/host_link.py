@@ -17,10 +17,10 @@ from pathlib import Path
 import structlog
 
 from springtide.provider.process import unix_socket, wire
-from springtide.provider.process.descriptors import readable
 from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.process.wire import IDENTITY_VARIABLE, SOCKET, VERSION, Hello, Message, Shutdown
 from springtide.runtime.errors import Unavailable
+from springtide.watchdog.processes import ProcessHandle
 
 START_TIMEOUT_S = 20.0
 HELLO_TIMEOUT_S = 5.0
@@ -43,7 +43,7 @@ class HostLink:
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._started: subprocess.Popen[bytes] | None = None
-        self._host: _Process | None = None
+        self._host: ProcessHandle | None = None
 
     def __repr__(self) -> str:
         return f"<HostLink {self._host!r} {'connected' if self._writer else 'not connected'}>"
@@ -56,9 +56,9 @@ class HostLink:
             hello = await self._greet()
         if hello is None:
             raise Unavailable(f"the function host does not answer: {self._last_words()}")
-        if self._host is not None:
-            self._host.forget()
-        self._host = _Process(hello.pid)
+        self._forget_host()
+        with contextlib.suppress(ProcessLookupError):
+            self._host = ProcessHandle(hello.pid)
         return hello
 
     def send(self, command: Message) -> None:
@@ -91,9 +91,8 @@ class HostLink:
         elif self._started is not None:
             self._started.terminate()
         if self._host is not None:
-            await self._host.end(END_TIMEOUT_S)
-            self._host.forget()
-            self._host = None
+            await _end(self._host, END_TIMEOUT_S)
+            self._forget_host()
         if listening is not None:
             await asyncio.wait([listening])
         await self._collect()
@@ -175,41 +174,26 @@ class HostLink:
                 return f"{lines[-1]} (more in {self._folder / 'host.log'})"
         return f"see {self._folder / 'host.log'}"
 
+    def _forget_host(self) -> None:
+        if self._host is not None:
+            self._host.close()
+            self._host = None
+
     def _hang_up(self) -> None:
         if self._writer is not None:
             self._writer.close()
         self._reader = self._writer = None
 
 
-class _Process:
-    """A process that may not be our child, held by a descriptor so that its id cannot become another's."""
-
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        try:
-            self._fd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            self._fd = -1
-
-    def __repr__(self) -> str:
-        return f"<process {self._pid}>"
-
-    async def end(self, patience_s: float) -> None:
-        """Wait for its end, and bring it about if it does not come."""
-        if self._fd < 0:
-            return
-        try:
-            async with asyncio.timeout(patience_s):
-                await readable(self._fd)
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._fd, signal.SIGKILL)
-            await readable(self._fd)
-
-    def forget(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-        self._fd = -1
+async def _end(process: ProcessHandle, patience_s: float) -> None:
+    """Wait for its end, and bring it about if it does not come."""
+    try:
+        async with asyncio.timeout(patience_s):
+            await process.ended()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGKILL)
+        await process.ended()
 
 
 def _end_peer(writer: asyncio.StreamWriter, number: signal.Signals) -> None:

@@ -15,7 +15,7 @@ from springtide.provider.process.wire import Hello, Launch
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.errors import BadInput
 from springtide.watchdog import config
-from springtide.watchdog.config import Config
+from springtide.watchdog.config import WatchdogConfig
 
 HANDLER = "com.springtide.handler"
 """Annotation: the absolute path of a folder with a Python handler, which runs in the replica itself."""
@@ -27,7 +27,7 @@ SECRETS_VARIABLE, SECRETS_VARIABLE_OPENFAAS = "SPRINGTIDE_SECRETS", "secret_moun
 class Program:
     """What every replica of one generation has in common."""
 
-    config: Config
+    config: WatchdogConfig
     env: dict[str, str]
     handler: str | None
     memory_bytes: int | None

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 SHARED = {"wire", "scaler.core", "runtime"}
 PARTS = {"gateway", "idler", "alert_receiver", "provider", "rules", "dashboards", "console", "watchdog"}
 BELOW = {
-    "watchdog": {"runtime", "provider.process"},
+    "watchdog": set(),
     "runtime": set(),
     "scaler.core": {"runtime.durations"},
     "wire": {"scaler.core", "runtime"},

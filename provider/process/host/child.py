@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import faulthandler
 import os
 import resource
@@ -21,7 +20,9 @@ from springtide.provider.process.host import sandbox
 from springtide.provider.process.host.cgroup import Cgroups
 from springtide.provider.process.wire import IDENTITY_VARIABLE, Launch
 from springtide.watchdog import serve
-from springtide.watchdog.lines import log
+from springtide.watchdog.log import log
+from springtide.watchdog.processes import die_with_parent
+from springtide.watchdog.serve import ReplicaSpec
 
 DATA_HEADROOM_BYTES = 512 << 20
 """Room for stacks and reservations that are address space, not memory. RLIMIT_DATA counts them; it is there to stop
@@ -59,14 +60,20 @@ def run(launch: Launch, inherited: Inherited, around: Surroundings) -> NoReturn:
         _detach(inherited, around)
         _confine(launch, around)
         identity = {IDENTITY_VARIABLE: around.environ[IDENTITY_VARIABLE]}
-        launch = dataclasses.replace(launch, env={**launch.env, **identity})
+        replica = ReplicaSpec(
+            hostname=launch.instance,
+            env={**launch.env, **identity},
+            handler=launch.handler,
+            linger_s=launch.linger_s,
+            grace_s=launch.grace_s,
+        )
         around.environ.clear()
-        around.environ.update(launch.env)
+        around.environ.update(replica.env)
         time.tzset()
         faulthandler.enable()
         kernel.call_oneself(launch.instance)
         os.chdir(launch.folder)
-        status = serve.run(launch, listener=inherited.listener, ready=inherited.ready)
+        status = serve.run(replica, listener=inherited.listener, ready=inherited.ready)
     except BaseException:  # noqa: BLE001 - the last frame of this process: whatever it is, it goes to the log
         traceback.print_exc()
     finally:
@@ -88,7 +95,7 @@ def _detach(inherited: Inherited, around: Surroundings) -> None:
     _close_all_but(inherited.listener, inherited.ready)
     resource.setrlimit(resource.RLIMIT_NOFILE, (around.open_files, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     kernel.adopt_orphans()
-    kernel.die_with_parent()
+    die_with_parent()
     if os.getppid() != around.host:
         os._exit(1)  # It ended before the line above.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
@@ -114,7 +121,7 @@ def _confine(launch: Launch, around: Surroundings) -> None:
             )
         except OSError as error:
             log(f"no file system view of its own: {error}")
-        kernel.die_with_parent()
+        die_with_parent()
     # Where memory runs out, a replica goes before the provider does.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")

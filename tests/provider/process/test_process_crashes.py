@@ -19,9 +19,9 @@ import pytest
 from springtide.provider.spec import spec_to_json
 from springtide.runtime.errors import BadInput, Unavailable
 from springtide.scaler.core.vocabulary import FunctionRef
-from tests.provider.process.test_handler_modes import UPSTREAM
 from tests.provider.process.test_replicas import SLOW, call_slow, let_go
 from tests.provider.process.world import World, alive, eventually, left_behind, url
+from tests.watchdog.test_handler_modes import UPSTREAM
 
 ROOT = Path(__file__).parents[3]
 REF = FunctionRef("openfaas-fn", "fn")

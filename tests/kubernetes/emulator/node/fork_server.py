@@ -17,6 +17,7 @@ from springtide.provider.process import kernel
 from springtide.provider.process.host import child
 from springtide.provider.process.host.child import Inherited, Surroundings
 from springtide.provider.process.wire import IDENTITY_VARIABLE, Launch
+from springtide.watchdog.processes import die_with_parent
 
 MAX_MESSAGE_BYTES = 1 << 20
 OPEN_FILES = 1024
@@ -112,7 +113,7 @@ def _execute(request: dict[str, Any], output: int) -> NoReturn:
     """A program of its own in place of the watchdog."""
     try:
         os.setsid()
-        kernel.die_with_parent()
+        die_with_parent()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         nothing = os.open(os.devnull, os.O_RDONLY)
@@ -126,7 +127,7 @@ def _execute(request: dict[str, Any], output: int) -> NoReturn:
 
 
 def main() -> None:
-    kernel.die_with_parent()
+    die_with_parent()
     kernel.adopt_orphans()
     with socket.socket(fileno=os.dup(0)) as control:
         ForkServer(control).serve()

@@ -1,0 +1,41 @@
+"""The watchdog's settings as it reads them from a function's environment."""
+
+from __future__ import annotations
+
+import pytest
+
+from springtide.watchdog import config
+from springtide.watchdog.config import Mode
+
+
+@pytest.mark.parametrize(
+    ("env", "handler", "mode"),
+    [
+        pytest.param({"fprocess": "cat"}, None, Mode.CLASSIC, id="a command"),
+        pytest.param({}, "/h", Mode.PYTHON, id="a handler"),
+        pytest.param({"fprocess": "python index.py"}, "/h", Mode.PYTHON, id="a handler and its template's command"),
+        pytest.param({"fprocess": "x", "mode": "http"}, "/h", Mode.HTTP, id="the variable has the last word"),
+    ],
+)
+def test_mode(env: dict[str, str], handler: str | None, mode: Mode) -> None:
+    settings, problems = config.read(env, handler)
+
+    assert (settings.mode, problems) == (mode, ())
+
+
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        pytest.param({"fprocess": "x"}, (5.0, 5.0, 0.0), id="classic"),
+        pytest.param({"fprocess": "x", "mode": "http"}, (30.0, 30.0, 30.0), id="the newer modes"),
+        pytest.param({"fprocess": "x", "exec_timeout": "1m5s", "read_timeout": "2"}, (2.0, 5.0, 65.0), id="set"),
+    ],
+)
+def test_time_limits(env: dict[str, str], expected: tuple[float, float, float]) -> None:
+    settings, _ = config.read(env)
+
+    assert (settings.read_timeout_s, settings.write_timeout_s, settings.exec_timeout_s) == expected
+
+
+def test_command_is_split_as_a_shell_does_it() -> None:
+    assert config.read({"fprocess": "sh -c 'a b' \"c d\""})[0].command == ("sh", "-c", "a b", "c d")
