@@ -9,7 +9,7 @@ from functools import partial
 
 import uvicorn
 
-from springtide.runtime.basic_auth import App
+from springtide.runtime.asgi import App
 from springtide.runtime.errors import Unavailable
 
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from springtide.runtime.asgi import App, Receive, Scope, Send, respond
 from springtide.runtime.errors import BadInput
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+__all__ = ["PASSWORD_FILE", "USER_FILE", "App", "Credentials", "Receive", "RequireBasicAuth", "Scope", "Send"]
 
 USER_FILE, PASSWORD_FILE = "basic-auth-user", "basic-auth-password"
 
@@ -87,14 +84,8 @@ class RequireBasicAuth:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return
-        body = b"invalid credentials"
-        headers = [
-            (b"www-authenticate", b'Basic realm="Restricted"'),
-            (b"content-type", b"text/plain; charset=utf-8"),
-            (b"content-length", str(len(body)).encode()),
-        ]
-        await send({"type": "http.response.start", "status": 401, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        challenge = (b"www-authenticate", b'Basic realm="Restricted"')
+        await respond(send, 401, b"invalid credentials", more_headers=(challenge,))
 
     def _allowed(self, scope: Scope) -> bool:
         path = scope["path"]

@@ -2,6 +2,7 @@
 
     SpringtideError
     ├── BadInput            400  the caller's data is wrong; says which key, which value and the remedy
+    │   └── BodyTooLarge    413
     ├── Unauthenticated     401
     ├── NotFound            404
     ├── AlreadyExists       409
@@ -10,6 +11,7 @@
     ├── TooMany             429
     ├── Unsupported         501
     └── Unavailable         503  the other side is down or answers nonsense; try again
+        └── BodyTimeout     408  a request's body did not arrive in time
 
 Adapters translate their library's exceptions into these (``raise … from error``); nothing above an adapter
 catches a library's own errors.
@@ -23,6 +25,10 @@ class SpringtideError(Exception):
 
 
 class BadInput(SpringtideError):
+    pass
+
+
+class BodyTooLarge(BadInput):
     pass
 
 
@@ -58,12 +64,18 @@ class Unavailable(SpringtideError):
     pass
 
 
+class BodyTimeout(Unavailable):
+    pass
+
+
 HTTP_STATUS: dict[type[SpringtideError], int] = {
     BadInput: 400,
     Unauthenticated: 401,
     NotFound: 404,
+    BodyTimeout: 408,
     AlreadyExists: 409,
     Conflict: 412,
+    BodyTooLarge: 413,
     Unprocessable: 422,
     TooMany: 429,
     Unsupported: 501,

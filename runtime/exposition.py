@@ -10,24 +10,12 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from springtide.runtime.basic_auth import App, Receive, Scope, Send
+from springtide.runtime.asgi import App, Receive, Scope, Send, respond
+
+__all__ = ["OPEN_PATHS", "asked_for", "exposition", "respond", "tell"]
 
 OPEN_PATHS = ("/metrics", "/healthz", "/readyz")
 """What ``RequireBasicAuth`` lets through without credentials."""
-
-
-async def respond(
-    send: Send,
-    status: int,
-    body: bytes = b"",
-    *,
-    content_type: bytes = b"text/plain; charset=utf-8",
-    more_headers: Iterable[tuple[bytes, bytes]] = (),
-) -> None:
-    """Send one whole answer."""
-    headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode()), *more_headers]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 class _Collected(Collector):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
+from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import SpringtideError, Unavailable
 from springtide.runtime.kubernetes import faults, lines
 from springtide.runtime.kubernetes.pace import Pace
@@ -17,8 +17,7 @@ from springtide.runtime.kubernetes.session import Answer, Broken, Session, open_
 from springtide.runtime.kubernetes.settings import KubernetesSettings
 
 MAX_ATTEMPTS = 5
-BACK_OFF_S = 0.1
-MAX_BACK_OFF_S = 2.0
+BACKOFF = Backoff(min_s=0.1, max_s=2.0, jitter=0.5)
 RELOAD_PAUSE_S = 10.0
 """Credentials that are refused are read anew, at most this often."""
 
@@ -115,7 +114,7 @@ class Requests:
                 except Broken as broken:
                     error: SpringtideError = Unavailable(f"{call.what}: {broken}")
                     error.__cause__ = broken
-                    pause_s = None if broken.sent and not call.repeatable else _back_off_s(attempt)
+                    pause_s = None if broken.sent and not call.repeatable else BACKOFF.delay_s(attempt)
                 else:
                     if answer.status < 300:
                         yield answer
@@ -133,10 +132,10 @@ class Requests:
             return 0.0 if attempt == 1 and await self._reloaded(session) else None
         asked = _retry_after_s(answer)
         if answer.status == 429:  # not done, so anything may be asked again
-            return _back_off_s(attempt) if asked is None else asked
+            return BACKOFF.delay_s(attempt) if asked is None else asked
         if answer.status < 500 or answer.status == 501 or not call.repeatable:
             return None
-        return _back_off_s(attempt) if asked is None else asked
+        return BACKOFF.delay_s(attempt) if asked is None else asked
 
     async def _reloaded(self, refused: Session) -> bool:
         """Whether there are newer credentials to try. Requests refused together share one reload."""
@@ -167,11 +166,6 @@ async def _told(body: AsyncGenerator[bytes, None], what: str) -> AsyncGenerator[
             yield chunk
     except Broken as broken:
         raise Unavailable(f"{what}: {broken}") from broken
-
-
-def _back_off_s(attempt: int) -> float:
-    """Doubled each time, and spread, so that clients refused together do not come back together."""
-    return min(BACK_OFF_S * 2.0 ** (attempt - 1), MAX_BACK_OFF_S) * random.uniform(0.5, 1.0)
 
 
 def _retry_after_s(answer: Answer) -> float | None:

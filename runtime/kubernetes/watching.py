@@ -18,6 +18,7 @@ from dataclasses import replace
 
 import structlog
 
+from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import SpringtideError
 from springtide.runtime.kubernetes.api import KubernetesApi, WatchEvent, Where
 from springtide.runtime.kubernetes.faults import Expired
@@ -25,8 +26,7 @@ from springtide.runtime.kubernetes.resources import Resource
 from springtide.runtime.kubernetes.store import IndexBy, Json, Key, Store, Subscriber, key_of, slim
 
 WATCH_S = 300.0
-BACK_OFF_S = 0.1
-MAX_BACK_OFF_S = 2.0
+BACKOFF = Backoff(min_s=0.1, max_s=2.0, jitter=0.5)
 """Well under the five seconds within which we are to be back after an outage."""
 
 GOOD_WATCH_S = 1.0
@@ -77,7 +77,7 @@ class Reflector:
             # A watch that brought news, or lasted, was a good one; one that ends at once must not make us spin.
             progress = self._version not in (None, version) or self._lasted_s() > GOOD_WATCH_S
             failures = 0 if progress else failures + 1
-            await asyncio.sleep(_back_off_s(failures))
+            await asyncio.sleep(BACKOFF.delay_s(failures))
 
     async def _list(self) -> None:
         self.lists += 1
@@ -204,9 +204,3 @@ class Cache:
     def gone(self, value: Json) -> bool:
         """We deleted it and the API server said that it is gone."""
         return self.store.gone(value, at=None)
-
-
-def _back_off_s(failures: int) -> float:
-    if failures == 0:
-        return 0.0
-    return min(BACK_OFF_S * 2.0 ** min(failures - 1, 10), MAX_BACK_OFF_S) * random.uniform(0.5, 1.0)
