@@ -11,7 +11,7 @@ from springtide.alert_receiver.leadership_term import LeadershipTerm
 from springtide.alert_receiver.load_visibility import LoadVisibility
 from springtide.alert_receiver.settings import AlertReceiverSettings
 from springtide.alert_receiver.stepper import PastDecisions, Stepper
-from springtide.alert_receiver.webhook import Webhook, counted
+from springtide.alert_receiver.webhook import PATHS, Webhook, counted
 from springtide.runtime.asgi_server import AsgiServer
 from springtide.runtime.background import ServedLoop
 from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
@@ -62,5 +62,13 @@ def build(settings: AlertReceiverSettings, deps: AlertReceiverDeps) -> ServedLoo
     leadership.show(deps.leadership, deps.registry)
     guarded = counted(RequireBasicAuth(webhook, credentials=deps.credentials), deps.registry)
     app = exposition(deps.registry, guarded, obstacle=term.standby)
-    server = AsgiServer(app, name="alert-receiver", host=settings.host, port=settings.port)
+    server = AsgiServer(
+        app,
+        name="alert-receiver",
+        host=settings.host,
+        port=settings.port,
+        allowed_origins=settings.allowed_origins,
+        # A page that shows credentials was told them: browsers keep those of the gateway's port for that port.
+        open_to_pages=PATHS if deps.credentials is not None else (),
+    )
     return ServedLoop(server, stepper.run)

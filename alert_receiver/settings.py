@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from springtide.runtime.same_origin import origins
 from springtide.runtime.settings import duration, integer, path, setting
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 
@@ -22,6 +23,13 @@ class AlertReceiverSettings:
     )
     provider_url: str = setting(
         "http://127.0.0.1:8081", env="functions_provider_url", help="base URL of the provider's API"
+    )
+    allowed_origins: tuple[str, ...] = setting(
+        (),
+        env="allowed_origins",
+        kind=origins,
+        help="origins beside this server's own whose pages may change things, separated by commas: that of a TLS proxy "
+        "in front, as https://faas.example.org",
     )
     default_namespace: str = setting(
         DEFAULT_NAMESPACE, env="function_namespace", help="namespace of a function_name without one"

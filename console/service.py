@@ -62,7 +62,12 @@ class Console:
         )
         app = application(self._parts(settings, deps), deps.credentials)
         self._server = AsgiServer(
-            exposition(deps.registry, app), name=self.name, host=settings.host, port=settings.port, grace_s=GRACE_S
+            exposition(deps.registry, app),
+            name=self.name,
+            host=settings.host,
+            port=settings.port,
+            grace_s=GRACE_S,
+            allowed_origins=settings.allowed_origins,
         )
         self._tasks: list[asyncio.Task[None]] = []
 

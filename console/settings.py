@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from springtide.runtime.same_origin import origins
 from springtide.runtime.settings import duration, integer, setting, words
 
 
@@ -31,6 +32,13 @@ class ConsoleSettings:
         "", env="prometheus_url", help="where histories of hours and days are read; empty: the last minutes only"
     )
     alertmanager_url: str = setting("", env="alertmanager_url", help="base URL of Alertmanager")
+    allowed_origins: tuple[str, ...] = setting(
+        (),
+        env="allowed_origins",
+        kind=origins,
+        help="origins beside this server's own whose pages may change things, separated by commas: that of a TLS proxy "
+        "in front, as https://faas.example.org",
+    )
     step_s: float = setting(
         2.0, env="console_step", kind=duration, low=0.2, high=60, help="how often the numbers are fetched"
     )

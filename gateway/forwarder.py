@@ -15,7 +15,10 @@ from springtide.runtime.basic_auth import Credentials
 Headers = list[tuple[bytes, bytes]]
 _NONE = Headers()
 
-_NOT_FORWARDED = frozenset((*HOP_BY_HOP, b"host", b"authorization", b"expect"))
+_OF_A_PAGE = (b"origin", b"sec-fetch-site")
+"""Looked at here: the provider knows neither our public name nor ``allowed_origins``."""
+
+_NOT_FORWARDED = frozenset((*HOP_BY_HOP, b"host", b"authorization", b"expect", *_OF_A_PAGE))
 _NOT_RETURNED = frozenset((*HOP_BY_HOP, b"x-call-id", b"x-start-time", b"date", b"server"))
 
 
@@ -80,6 +83,11 @@ def target(base_url: str, request: Request) -> str:
     path: str = request.scope["raw_path"].decode("latin-1")
     query: str = request.scope["query_string"].decode("latin-1")
     return base_url.rstrip("/") + path + (f"?{query}" if query else "")
+
+
+def told_of_its_page(request: Request) -> Headers:
+    """What the browser said of the page that a request comes from, and the host it asked."""
+    return [(name, value) for name, value in request.headers.raw if name in (b"host", *_OF_A_PAGE)]
 
 
 async def _raw(response: httpx.Response) -> AsyncIterator[bytes]:

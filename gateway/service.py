@@ -21,7 +21,7 @@ from springtide.gateway.metrics import GatewayCollector
 from springtide.gateway.open_files import raise_limit
 from springtide.gateway.plane import Plane, PlaneDeps
 from springtide.gateway.settings import BACKLOG, GatewaySettings
-from springtide.gateway.system_api import SystemDeps, Upstreams, build_app
+from springtide.gateway.system_api import ASYNC_CALLS, SystemDeps, Upstreams, build_app
 from springtide.runtime.asgi_server import AsgiServer, bind
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import Unsupported
@@ -173,7 +173,14 @@ class Gateway:
                 readiness=source,
             ),
         )
-        system = AsgiServer(app, name="gateway system API", private=True, grace_s=2.0)
+        system = AsgiServer(
+            app,
+            name="gateway system API",
+            private=True,
+            grace_s=2.0,
+            allowed_origins=settings.allowed_origins,
+            open_to_pages=ASYNC_CALLS,
+        )
         await self._start_server(stack, system)
         stack.push_async_callback(plane.close)
         self._follower = asyncio.create_task(plane.table.follow(source), name="endpoint stream")

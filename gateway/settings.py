@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from springtide.runtime.same_origin import origins
 from springtide.runtime.settings import boolean, duration, integer, number, setting
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 
@@ -39,6 +40,13 @@ class GatewaySettings:
     )
     console_url: str = setting(
         "", env="console_url", help="base URL of the console, which GET /ui/ is passed on to; empty: there is none"
+    )
+    allowed_origins: tuple[str, ...] = setting(
+        (),
+        env="allowed_origins",
+        kind=origins,
+        help="origins beside this server's own whose pages may change things, separated by commas: that of a TLS proxy "
+        "in front, as https://faas.example.org",
     )
     poll_interval_s: float = setting(
         5.0,

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 
 from springtide.gateway.endpoint_source import Readiness
 from springtide.gateway.endpoint_table import EndpointTable
-from springtide.gateway.forwarder import Forwarder, passed_on, target
+from springtide.gateway.forwarder import Forwarder, passed_on, target, told_of_its_page
 from springtide.gateway.invocation_counts import InvocationCounts
 from springtide.runtime.basic_auth import App, Credentials, RequireBasicAuth
 from springtide.runtime.errors import Unavailable
@@ -26,6 +26,9 @@ from springtide.scaler.core.vocabulary import FunctionRef
 
 GUARDED = ("/system", "/ui")
 """All below these needs credentials, whether there is such a route or not; elsewhere there is nothing to guard."""
+
+ASYNC_CALLS = ("/async-function/",)
+"""What pages of any site may call, as they may ``/function/``, which does not come through here."""
 
 MAX_PUSH_DELAY_S = 1.0
 """How long a deployment's answer waits until calls find the function."""
@@ -260,11 +263,10 @@ def _add_console(app: FastAPI, console: Forwarder, base_url: str) -> None:
 
     @app.api_route("/ui/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "DELETE"])
     async def ui(request: Request) -> Response:
-        """The console tells its own pages from other sites by the host that the browser asked for."""
+        """The console, too, tells its own pages from those of other sites."""
         if not base_url:
             return PlainTextResponse("there is no console here; set console_url", 404)
-        asked = request.headers.get("host", "").encode("latin-1")
-        return await console.forward(request, target(base_url, request), more=[(b"x-forwarded-host", asked)])
+        return await console.forward(request, target(base_url, request), more=told_of_its_page(request))
 
 
 async def _plain_error(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the framework's signature

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import uvicorn
 
 from springtide.runtime.asgi import App
 from springtide.runtime.errors import Unavailable
+from springtide.runtime.same_origin import RefuseForeignPages, SameOrigin
 
 
 def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
@@ -40,6 +41,9 @@ class AsgiServer:
 
     A ``private`` one has no address at all, so nobody else can reach it and nothing of it stays behind, however the
     process ends: its connections are made by ``connect``.
+
+    Pages of other sites change nothing here, whatever the application: only those of ``allowed_origins`` do, and any
+    page on the paths ``open_to_pages``.
     """
 
     def __init__(
@@ -51,13 +55,15 @@ class AsgiServer:
         port: int = 0,
         private: bool = False,
         grace_s: float = 5.0,
+        allowed_origins: tuple[str, ...] = (),
+        open_to_pages: Iterable[str] = (),
     ) -> None:
         self.name = name
         self._host, self._port, self._private = host, port, private
         self._listener: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
         config = uvicorn.Config(
-            app,
+            RefuseForeignPages(app, SameOrigin(allowed_origins), open_to_pages=open_to_pages),
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -16,6 +16,7 @@ from springtide.provider.ports import Provider
 from springtide.runtime.asgi_server import AsgiServer
 from springtide.runtime.basic_auth import App, Credentials, Receive, Scope, Send
 from springtide.runtime.clock import SystemClock
+from springtide.runtime.same_origin import origins
 from springtide.runtime.settings import duration, integer, setting
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
@@ -29,6 +30,13 @@ class ProviderApiSettings:
     port: int = setting(8081, env="port", kind=integer, low=0, high=65535, help="port to listen on; 0 picks a free one")
     default_namespace: str = setting(
         DEFAULT_NAMESPACE, env="function_namespace", help="namespace of functions that name none"
+    )
+    allowed_origins: tuple[str, ...] = setting(
+        (),
+        env="allowed_origins",
+        kind=origins,
+        help="origins beside this server's own whose pages may change things, separated by commas: that of a TLS proxy "
+        "in front, as https://faas.example.org",
     )
     read_timeout_s: float = setting(
         60.0,
@@ -120,6 +128,8 @@ def build(settings: ProviderApiSettings, deps: ProviderApiDeps) -> ProviderApi:
         host=settings.host,
         port=settings.port,
         grace_s=settings.grace_s,
+        allowed_origins=settings.allowed_origins,
+        open_to_pages=(PREFIX,),
     )
     return ProviderApi(server, endpoints, invoke, stopping=stopping)
 
