@@ -8,10 +8,13 @@ dead connection. Both ends use this module.
     {"type": "removed", "name": "…", "namespace": "…"}
     {"type": "heartbeat"}
 
-    FUNCTION = {"name", "namespace", "replicas", "version", "labels", "problem"?,
+    FUNCTION = {"name", "namespace", "replicas", "version", "labels", "annotations"?, "problem"?,
                 "endpoints": [{"instance", "address": "127.0.0.1:40001", "maxInflight"?, "prefix"?}, …]}
 
 ``endpoints`` holds the replicas that answer and are not being stopped; ``problem`` is why none comes, if known.
+``annotations`` are those of the function's spec, at most ``MAX_ANNOTATIONS_BYTES`` of them: the longest are left out,
+since what a gateway looks for there is short (an environment, a schedule, topics) and each change repeats all of it.
+Absent means none, and a reader that does not know the field passes it over.
 """
 
 from __future__ import annotations
@@ -26,6 +29,10 @@ from springtide.scaler.core.vocabulary import FunctionRef
 
 HEARTBEAT_S = 5.0
 """Seconds between heartbeats; a reader gives up after three without a line."""
+
+
+MAX_ANNOTATIONS_BYTES = 16_384
+"""Of one function, names and values together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class FunctionEndpoints:
-    """A function as gateways need it: where it answers, how many are wanted, its labels and its scale's version."""
+    """A function as gateways need it: where it answers, how many are wanted, its scale's version, and what it says."""
 
     ref: FunctionRef
     replicas: int
@@ -52,6 +59,7 @@ class FunctionEndpoints:
     endpoints: tuple[Endpoint, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     problem: str | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +136,20 @@ def merge(
     return table
 
 
+def bounded_annotations(annotations: Mapping[str, str]) -> dict[str, str]:
+    """As many as fit into ``MAX_ANNOTATIONS_BYTES``, the shortest first; their order is kept."""
+    sizes = {key: len(key.encode()) + len(value.encode()) for key, value in annotations.items()}
+    if sum(sizes.values()) <= MAX_ANNOTATIONS_BYTES:
+        return dict(annotations)
+    kept, total = set(), 0
+    for key in sorted(sizes, key=lambda key: (sizes[key], key)):
+        total += sizes[key]
+        if total > MAX_ANNOTATIONS_BYTES:
+            break
+        kept.add(key)
+    return {key: value for key, value in annotations.items() if key in kept}
+
+
 def _function_to_json(function: FunctionEndpoints) -> dict[str, Any]:
     value: dict[str, Any] = {
         "name": function.ref.name,
@@ -137,6 +159,8 @@ def _function_to_json(function: FunctionEndpoints) -> dict[str, Any]:
         "labels": dict(function.labels),
         "endpoints": [_endpoint_to_json(endpoint) for endpoint in function.endpoints],
     }
+    if annotations := bounded_annotations(function.annotations):
+        value["annotations"] = annotations
     if function.problem:
         value["problem"] = function.problem
     return value
@@ -159,6 +183,7 @@ def _function_from_json(value: dict[str, Any]) -> FunctionEndpoints:
         endpoints=tuple(_endpoint_from_json(item) for item in value["endpoints"]),
         labels=dict(value.get("labels") or {}),
         problem=value.get("problem"),
+        annotations=bounded_annotations(value.get("annotations") or {}),
     )
 
 

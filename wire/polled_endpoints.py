@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
@@ -73,7 +74,7 @@ class PolledEndpoints:
         if known is None:
             return
         if known.replicas == 0 < desired:
-            self._note(FunctionEndpoints(ref, desired, known.version, labels=known.labels), next(self._numbers))
+            self._note(replace(known, replicas=desired, endpoints=()), next(self._numbers))
             self._settled_at[ref] = self._clock.now() + SETTLE_S
         self._waiting[ref] = waiting
         if ref not in self._polls:
@@ -193,7 +194,15 @@ class PolledEndpoints:
         ready = scale.desired > 0 and scale.ready > 0
         endpoints = (self._endpoint(ref),) if ready else ()
         self._note(
-            FunctionEndpoints(ref, scale.desired, scale.version, endpoints, labels=dict(function.labels)), number
+            FunctionEndpoints(
+                ref,
+                scale.desired,
+                scale.version,
+                endpoints,
+                labels=dict(function.labels),
+                annotations=dict(function.annotations),
+            ),
+            number,
         )
 
     def _note(self, function: FunctionEndpoints, number: int) -> None:

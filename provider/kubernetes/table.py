@@ -102,6 +102,7 @@ class Table:
                 endpoints=self._sent_to(ref, endpoints),
                 labels=deployed.labels,
                 problem=None if endpoints or not deployed.desired else self.problem(ref),
+                annotations=deployed.spec.annotations,
             )
         )
         self._ask(deployed, nobody_answers=not endpoints)

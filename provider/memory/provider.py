@@ -222,7 +222,13 @@ class MemoryProvider:
             return  # The last replicas of a deleted function, or of one deployed anew since.
         self._feed.publish(
             FunctionEndpoints(
-                ref, replicas.wanted, held.version, replicas.endpoints, labels=held.labels, problem=replicas.problem
+                ref=ref,
+                replicas=replicas.wanted,
+                version=held.version,
+                endpoints=replicas.endpoints,
+                labels=held.labels,
+                problem=replicas.problem,
+                annotations=held.spec.annotations,
             )
         )
 

@@ -95,6 +95,7 @@ class Deployment:
             endpoints=tuple(replica.endpoint(self._ground.settings.host) for replica in self.ready),
             labels=self.labels,
             problem=self.problem,
+            annotations=dict(self.record.spec.annotations),
         )
 
     # What is asked for.

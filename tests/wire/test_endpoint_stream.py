@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from springtide.runtime.errors import Unavailable
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import (
+    MAX_ANNOTATIONS_BYTES,
     Changed,
     Endpoint,
     Event,
@@ -47,6 +49,7 @@ functions = st.builds(
     st.lists(endpoints, max_size=3).map(tuple),
     st.dictionaries(texts, texts, max_size=2),
     st.none() | texts.filter(bool),
+    st.dictionaries(texts, texts, max_size=2),
 )
 events = st.one_of(
     st.builds(Snapshot, st.lists(functions, max_size=4, unique_by=lambda function: function.ref).map(tuple)),
@@ -84,6 +87,34 @@ def test_wire_form_is_the_documented_one() -> None:
     assert json.loads(encode(Heartbeat())) == {"type": "heartbeat"}
 
 
+def test_annotations_are_sent_where_there_are_any() -> None:
+    annotated = replace(ECHO, annotations={"topic": "t", "schedule": "*/5 * * * *"})
+
+    assert json.loads(encode(Changed(annotated)))["function"]["annotations"] == {
+        "topic": "t",
+        "schedule": "*/5 * * * *",
+    }
+    assert "annotations" not in json.loads(encode(Changed(ECHO)))["function"]
+
+
+def test_longest_annotations_are_left_out_where_they_are_too_many() -> None:
+    half = "x" * (MAX_ANNOTATIONS_BYTES // 2)
+    annotated = replace(ECHO, annotations={"a document": half + half, "b": half, "topic": "t", "c": "ü" * len(half)})
+    whole = encode(Changed(annotated))
+
+    sent = json.loads(whole)["function"]["annotations"]
+
+    assert sent == {"b": half, "topic": "t"}
+    assert decode(whole) == Changed(replace(ECHO, annotations=sent))
+
+
+def test_reader_keeps_no_more_annotations_than_a_writer_may_send() -> None:
+    line = json.loads(encode(Changed(ECHO)))
+    line["function"]["annotations"] = {"topic": "t", "long": "x" * MAX_ANNOTATIONS_BYTES}
+
+    assert decode(json.dumps(line)) == Changed(replace(ECHO, annotations={"topic": "t"}))
+
+
 def test_event_of_a_later_version_is_skipped() -> None:
     assert decode(b'{"type": "weather", "sun": true}') is None
 
@@ -101,6 +132,8 @@ def test_event_of_a_later_version_is_skipped() -> None:
         b'{"type": "snapshot", "functions": 5}',
         b'{"type": "snapshot", "functions": [{"name": "a"}]}',
         encode(Changed(ECHO)).replace(b"127.0.0.1:40001", b"nowhere"),
+        encode(Changed(ECHO)).replace(b'"labels":', b'"annotations":{"a":5},"labels":'),
+        encode(Changed(ECHO)).replace(b'"labels":', b'"annotations":["a"],"labels":'),
     ],
 )
 def test_line_that_is_no_event_is_unavailable(line: bytes) -> None:

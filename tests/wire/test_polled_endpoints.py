@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -33,6 +34,7 @@ class Catalog:
     def __init__(self, loop: VirtualTimeLoop) -> None:
         self._loop = loop
         self.scales: dict[FunctionRef, tuple[int, int]] = {}
+        self.annotations: dict[str, str] = {}
         self.failure: Exception | None = None
         self.list_takes_s = self.read_takes_s = 0.0
         self.lists: list[float] = []
@@ -41,7 +43,7 @@ class Catalog:
 
     async def list_functions(self) -> Sequence[Function]:
         self.lists.append(self._loop.time())
-        seen = [Function(ref, Scale(*scale, "")) for ref, scale in self.scales.items()]
+        seen = [Function(ref, Scale(*scale, ""), annotations=self.annotations) for ref, scale in self.scales.items()]
         await asyncio.sleep(self.list_takes_s)
         if self.failure is not None:
             raise self.failure
@@ -60,7 +62,7 @@ class Catalog:
             raise self.failure
         if seen is None:
             raise NotFound(f"no function {ref}")
-        return Function(ref, Scale(*seen, ""))
+        return Function(ref, Scale(*seen, ""), annotations=self.annotations)
 
 
 class World:
@@ -138,6 +140,23 @@ def test_functions_are_listed_every_interval_and_only_changes_are_told() -> None
         (15, Heartbeat()),
     ]
     assert world.catalog.reads == []
+
+
+def test_annotations_are_those_of_the_status_and_outlive_a_wake() -> None:
+    async def main(world: World) -> None:
+        world.catalog.scales = {ECHO: (0, 0)}
+        world.catalog.annotations = {"topic": "cron"}
+        world.watch()
+        await until(1)
+        world.expect()
+        await until(1.001)
+
+    world = live(main)
+
+    assert world.told[:2] == [
+        (0, Snapshot((replace(state(ECHO, 0), annotations={"topic": "cron"}),))),
+        (1, Changed(replace(state(ECHO, 1), annotations={"topic": "cron"}))),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,9 @@ def test_watcher_that_keeps_up_gets_changes_and_no_second_snapshot(play: Play) -
     play(story)
 
 
-def test_watched_function_carries_count_version_and_labels(play: Play) -> None:
+def test_watched_function_carries_count_version_labels_and_annotations(play: Play) -> None:
     async def story(stage: Stage) -> None:
-        await stage.provider.deploy(spec(labels={MIN: "2"}))
+        await stage.provider.deploy(spec(labels={MIN: "2"}, annotations={"topic": "cron"}))
 
         watched = await when_ready(stage.provider, 2)
         read = await stage.provider.read(ECHO)
@@ -58,6 +58,7 @@ def test_watched_function_carries_count_version_and_labels(play: Play) -> None:
         assert watched.replicas == 2
         assert watched.version == read.scale.version
         assert dict(watched.labels) == {MIN: "2", "faas_function": "echo"}
+        assert dict(watched.annotations) == {"topic": "cron"}
         assert watched.problem is None
         assert len({endpoint.instance for endpoint in watched.endpoints}) == 2
 
@@ -78,6 +79,17 @@ def test_watcher_hears_of_scaling_and_of_removal(play: Play) -> None:
                 table = merge(table, [await anext(events)])
 
         assert table[ECHO].replicas == 2
+
+    play(story)
+
+
+def test_watcher_hears_of_new_annotations(play: Play) -> None:
+    async def story(stage: Stage) -> None:
+        await stage.provider.deploy(spec(annotations={"topic": "cron"}))
+        await when_ready(stage.provider, 1)
+
+        await stage.provider.update(spec(annotations={"schedule": "@daily"}))
+        await table_when(stage.provider, lambda table: dict(table[ECHO].annotations) == {"schedule": "@daily"})
 
     play(story)
 
