@@ -8,6 +8,7 @@ import math
 import re
 from typing import Any
 
+from springtide.runtime import bounded_json
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core.steps import AlertEvent, AlertId, AlertStatus, Load
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef, Instant
@@ -30,8 +31,8 @@ def parse(body: bytes, default_namespace: str = DEFAULT_NAMESPACE) -> list[Alert
     if not body.strip():
         raise BadInput("a body is required: an Alertmanager webhook payload in JSON")
     try:
-        payload = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        payload = bounded_json.loads(body)
+    except ValueError as error:
         raise BadInput(f"the body is not JSON: {error}") from error
     if not isinstance(payload, dict):
         raise BadInput(f"the body must be a JSON object, not {_kind(payload)}")

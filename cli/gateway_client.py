@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
+from springtide.runtime import bounded_json
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import (
     AlreadyExists,
@@ -206,7 +206,7 @@ def _missing(message: str) -> Iterator[None]:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
+        return bounded_json.loads(text)
     except ValueError as error:
         raise Unavailable(f"the gateway's answer is not JSON: {text[:200]!r}") from error
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +28,7 @@ from springtide.console.prometheus import PrometheusHistory
 from springtide.console.streams import EventStream
 from springtide.console.view import Json
 from springtide.console.watch import Watch
+from springtide.runtime import bounded_json
 from springtide.runtime.basic_auth import App, Credentials, RequireBasicAuth
 from springtide.runtime.errors import AlreadyExists, BadInput, NotFound, SpringtideError, Unavailable, status_of
 from springtide.scaler.core.ports import Clock
@@ -250,10 +250,10 @@ async def _json(request: Request) -> Any:
             body += part
             if len(body) > MAX_REQUEST_BYTES:
                 raise BadInput(f"the request has more than {MAX_REQUEST_BYTES} bytes")
-        return json.loads(bytes(body))
+        return bounded_json.loads(bytes(body))
     except ClientDisconnect as error:
         raise BadInput("the browser left before its request was whole") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BadInput("the request is not JSON") from error
 
 

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
 
-from springtide.runtime.errors import TooMany
+from springtide.runtime.places import Places
 
 
 class Feed:
     """A slow reader misses steps in between, not the newest: nothing is queued for anybody."""
 
     def __init__(self, most: int, what: str) -> None:
-        self._most = most
-        self._what = what
-        self._readers = 0
+        self._places = Places(most, what)
         self._changed = asyncio.Event()
         self.version = 0
         """How often something became new."""
 
     def __repr__(self) -> str:
-        return f"<Feed {self._readers} of {self._most} readers>"
+        return f"<Feed {self._places!r}>"
 
     @property
     def readers(self) -> int:
-        return self._readers
+        return self._places.taken
 
     def tell(self) -> None:
         """Something is new."""
@@ -43,15 +40,8 @@ class Feed:
 
     def admit(self) -> None:
         """Raises TooMany when there are as many readers as may be."""
-        if self._readers >= self._most:
-            raise TooMany(f"{self._most} {self._what} are open already; close one and try again")
+        self._places.check()
 
-    @contextlib.contextmanager
-    def reader(self) -> Iterator[None]:
+    def reader(self) -> contextlib.AbstractContextManager[None]:
         """Counts one in for as long as it reads; raises TooMany as ``admit`` does."""
-        self.admit()
-        self._readers += 1
-        try:
-            yield
-        finally:
-            self._readers -= 1
+        return self._places.place()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -14,6 +13,7 @@ import httpx
 
 from springtide.console import functions
 from springtide.console.functions import FunctionInfo
+from springtide.runtime import bounded_json
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import NotFound, SpringtideError, Unavailable, Unsupported, error_for_status
 from springtide.scaler.core.vocabulary import FunctionRef
@@ -132,12 +132,12 @@ class GatewayApi:
                 yield None
                 async for line in response.aiter_lines():
                     if line and len(line) <= MAX_LINE_CHARS:
-                        yield json.loads(line)
+                        yield bounded_json.loads(line)
 
     async def _json(self, method: str, path: str, **arguments: Any) -> Any:
         response = await self._call(method, path, **arguments)
         try:
-            return response.json()
+            return bounded_json.loads(response.content)
         except ValueError as error:
             raise Unavailable(f"{self.url}{path} did not answer with JSON") from error
 

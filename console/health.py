@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 import httpx
 
 from springtide.console.gateway_api import GatewayApi, why
+from springtide.console.prometheus import PrometheusHistory
 from springtide.console.settings import ConsoleSettings
+from springtide.runtime import bounded_json
 from springtide.runtime.errors import SpringtideError
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.ports import Clock
-from springtide.wire.prometheus import PrometheusClient
 
 FRESH_FOR_S = 3.0
 _VERSION = re.compile(r'_build_info\{[^}]*\bversion="([^"]*)"')
@@ -55,7 +56,7 @@ class Probes:
         self,
         settings: ConsoleSettings,
         api: GatewayApi,
-        prometheus: PrometheusClient | None,
+        prometheus: PrometheusHistory,
         *,
         http: httpx.AsyncClient,
         clock: Clock,
@@ -139,14 +140,14 @@ class Probes:
 
     async def _prometheus_part(self) -> Part:
         part = _Draft("Prometheus", "keeps the history, fires alerts", self._settings.prometheus_url)
-        if self._prometheus is None:
+        if not part.address:
             return part.absent("not configured: charts show the last minutes only, and no alert scales a function")
         try:
-            info = await self._prometheus.data("status/buildinfo")
-            targets = (await self._prometheus.data("targets", {"state": "active"}))["activeTargets"]
+            info = await self._prometheus.ask("/api/v1/status/buildinfo")
+            targets = (await self._prometheus.ask("/api/v1/targets", {"state": "active"}))["data"]["activeTargets"]
             healthy = sum(target["health"] == "up" for target in targets)
             detail = f"{healthy} of {len(targets)} scrape targets are up"
-            return part.up(detail, str(info["version"]))
+            return part.up(detail, str(info["data"]["version"]))
         except SpringtideError as error:
             return part.down(f"{error}; nothing scales until it is back")
         except (KeyError, TypeError) as error:
@@ -160,15 +161,15 @@ class Probes:
             async with asyncio.timeout(self._settings.deadline_s):
                 response = await self._get(f"{part.address}/api/v2/status")
             response.raise_for_status()
-            return part.up("answers", str(response.json()["versionInfo"]["version"]))
+            return part.up("answers", str(bounded_json.loads(response.content)["versionInfo"]["version"]))
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, KeyError, TypeError, ValueError) as error:
             return part.down(f"does not answer ({why(error)}): no alert is delivered")
 
     async def _alerts(self) -> object:
-        if self._prometheus is None:
+        if not self._prometheus.configured:
             return None
         try:
-            return (await self._prometheus.data("alerts"))["alerts"]
+            return (await self._prometheus.ask("/api/v1/alerts"))["data"]["alerts"]
         except (SpringtideError, KeyError, TypeError):
             return None
 

@@ -80,6 +80,10 @@ class EndpointTable:
             waiter = self._waiters.setdefault(ref, asyncio.Event())
             await waiter.wait()
 
+    def lacks(self, ref: FunctionRef) -> bool:
+        """Whether it is known that there is no such function."""
+        return self.connected and ref not in self._routes
+
     def apply(self, event: Event) -> None:
         match event:
             case Snapshot(functions):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+import contextlib
+from collections.abc import Iterable
 
 import httpx
 from fastapi import Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.background import BackgroundTask
+from starlette.types import Receive, Scope, Send
 
 from springtide.gateway.http1.fields import HOP_BY_HOP
 from springtide.runtime.basic_auth import Credentials
@@ -61,7 +62,7 @@ class Forwarder:
             response = await self.send(request, url, body, more=more)
         except httpx.HTTPError as error:
             return self.failed(error)
-        return passed_on(response)
+        return PassedOn(response)
 
     def failed(self, error: httpx.HTTPError) -> Response:
         if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
@@ -69,13 +70,34 @@ class Forwarder:
         return PlainTextResponse(f"{self._what} cannot be reached: {error or type(error).__name__}", 502)
 
 
-def passed_on(response: httpx.Response) -> Response:
-    """An answer as it came, streamed; closed when it has been passed on or the caller has left."""
-    streamed = StreamingResponse(
-        _raw(response), status_code=response.status_code, background=BackgroundTask(response.aclose)
-    )
-    streamed.raw_headers = _without(response.headers.raw, _NOT_RETURNED)
-    return streamed
+class PassedOn(StreamingResponse):
+    """An answer as it came, streamed; closed when it has been passed on, or cannot be any more."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        super().__init__(response.aiter_raw(), status_code=response.status_code)
+        self.raw_headers = _without(response.headers.raw, _NOT_RETURNED)
+        self._held = contextlib.AsyncExitStack()
+        self._held.push_async_callback(response.aclose)
+
+    def hold(self, context: contextlib.AbstractContextManager[object]) -> None:
+        """End ``context``, which was entered, when this answer is closed."""
+        self._held.push(context)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._held:
+            await super().__call__(scope, receive, send)
+
+    async def aclose(self) -> None:
+        """For who does not pass it on after all."""
+        await self._held.aclose()
+
+
+async def read_whole(response: httpx.Response) -> bytes:
+    """The body of an answer that goes no further, which is closed however that ends. Raises httpx.HTTPError."""
+    try:
+        return await response.aread()
+    finally:
+        await response.aclose()
 
 
 def target(base_url: str, request: Request) -> str:
@@ -88,15 +110,6 @@ def target(base_url: str, request: Request) -> str:
 def told_of_its_page(request: Request) -> Headers:
     """What the browser said of the page that a request comes from, and the host it asked."""
     return [(name, value) for name, value in request.headers.raw if name in (b"host", *_OF_A_PAGE)]
-
-
-async def _raw(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The body's bytes, still encoded; a break in them breaks off our answer, too."""
-    try:
-        async for chunk in response.aiter_raw():
-            yield chunk
-    finally:
-        await response.aclose()
 
 
 def _without(headers: Iterable[tuple[bytes, bytes]], names: frozenset[bytes]) -> Headers:

@@ -15,7 +15,7 @@ from springtide.gateway.access_log import AccessLines
 from springtide.gateway.call_record import Observer
 from springtide.gateway.caller import Caller
 from springtide.gateway.endpoint_source import EndpointSource
-from springtide.gateway.invocation_counts import COUNTS_DEADLINE_S, InvocationCounts, OwnCounts, PrometheusCounts
+from springtide.gateway.invocation_counts import InvocationCounts, OwnCounts, PrometheusCounts
 from springtide.gateway.limits import show_held_limits
 from springtide.gateway.metrics import GatewayCollector
 from springtide.gateway.open_files import raise_limit
@@ -26,15 +26,21 @@ from springtide.runtime.asgi_server import AsgiServer, bind
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import Unsupported
 from springtide.runtime.exposition import exposition
+from springtide.runtime.places import Places
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import Writer
 from springtide.wire.instruments import DecisionCounter
 from springtide.wire.polled_endpoints import PolledEndpoints
-from springtide.wire.prometheus import PrometheusClient
 from springtide.wire.provider_client import ProviderClient
+
+MAX_SYSTEM_CONNECTIONS = 200
+"""Of one worker, to the other parts; streams and the console have others."""
 
 CONSOLE_LIMITS = httpx.Limits(max_connections=400)
 """An open page holds one or two."""
+
+MAX_STREAM_READS = 100
+"""Logs and decisions read at once without following them."""
 
 STREAM_SILENCE_S = 3600.0
 """How long a followed log or decision stream may be silent."""
@@ -154,8 +160,10 @@ class Gateway:
         )
         if self._place is None:
             await self._start_server(stack, self._metrics)
-        limits = httpx.Limits(max_connections=200)
+        limits = httpx.Limits(max_connections=MAX_SYSTEM_CONNECTIONS)
         http = await stack.enter_async_context(httpx.AsyncClient(limits=limits, trust_env=False))
+        stream_limits = httpx.Limits(max_connections=settings.max_streams + MAX_STREAM_READS)
+        stream_http = await stack.enter_async_context(httpx.AsyncClient(limits=stream_limits, trust_env=False))
         console_http = await stack.enter_async_context(httpx.AsyncClient(limits=CONSOLE_LIMITS, trust_env=False))
         app = build_app(
             Upstreams(
@@ -167,7 +175,9 @@ class Gateway:
             ),
             SystemDeps(
                 http=http,
+                stream_http=stream_http,
                 console_http=console_http,
+                streams=Places(settings.max_streams, "streams of logs, decisions and endpoints"),
                 credentials=deps.credentials,
                 counts=self._counts(http, plane),
                 table=plane.table,
@@ -190,7 +200,7 @@ class Gateway:
 
     def _counts(self, http: httpx.AsyncClient, plane: Plane) -> InvocationCounts:
         if self._settings.prometheus_url:
-            return PrometheusCounts(PrometheusClient(http, self._settings.prometheus_url, deadline_s=COUNTS_DEADLINE_S))
+            return PrometheusCounts(http, self._settings.prometheus_url)
         return OwnCounts(plane.table) if self._place is None else self._place.counts
 
     def _polled(self, client: ProviderClient) -> PolledEndpoints:

@@ -93,6 +93,13 @@ class GatewaySettings:
         low=1,
         help="callers' connections open at once, an equal part of them at each worker; beyond it 503",
     )
+    max_streams: int = setting(
+        200,
+        env="max_streams",
+        kind=integer,
+        low=1,
+        help="logs, decisions and endpoints followed at once, an equal part of them at each worker; beyond it 429",
+    )
 
     replica_idle_s: float = setting(
         4.0, env="replica_idle", kind=duration, help="how long an idle connection to a replica is kept"

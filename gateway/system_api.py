@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.metadata
-import json
 import platform
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,13 @@ from starlette.exceptions import HTTPException
 
 from springtide.gateway.endpoint_source import Readiness
 from springtide.gateway.endpoint_table import EndpointTable
-from springtide.gateway.forwarder import Forwarder, passed_on, target, told_of_its_page
+from springtide.gateway.forwarder import Forwarder, PassedOn, read_whole, target, told_of_its_page
 from springtide.gateway.invocation_counts import InvocationCounts
+from springtide.runtime import bounded_json
 from springtide.runtime.basic_auth import App, Credentials, RequireBasicAuth
-from springtide.runtime.errors import Unavailable
+from springtide.runtime.errors import SpringtideError, Unavailable, status_of
 from springtide.runtime.every_address import every_address
+from springtide.runtime.places import Places
 from springtide.scaler.core.vocabulary import FunctionRef
 
 GUARDED = ("/system", "/ui")
@@ -43,21 +45,23 @@ FORWARDED: tuple[tuple[str, list[str]], ...] = (
     ("/system/secrets", ["GET", "POST", "PUT", "DELETE"]),
     ("/system/namespaces", READ),
     ("/system/namespace/{name:path}", ["GET", "POST", "PUT", "DELETE"]),
+    ("/system/scaling/decisions", ["POST"]),
     ("/system/telemetry", READ),
     ("/healthz", ["GET", "HEAD"]),
 )
-STREAMED: tuple[tuple[str, list[str]], ...] = (
-    ("/system/endpoints", READ),
-    ("/system/scaling/decisions", ["GET", "POST"]),
-)
+STREAMED = ("/system/endpoints", "/system/scaling/decisions")
 
 
 @dataclass(frozen=True, slots=True)
 class SystemDeps:
-    """``console_http`` has connections of its own, so that pages left open take none from the system API."""
+    """``stream_http`` and ``console_http`` have connections of their own, so that who follows a log or leaves a page
+    open takes none from the rest. ``streams`` bounds how many follow something.
+    """
 
     http: httpx.AsyncClient
+    stream_http: httpx.AsyncClient
     console_http: httpx.AsyncClient
+    streams: Places
     credentials: Credentials | None
     counts: InvocationCounts
     table: EndpointTable
@@ -79,18 +83,23 @@ def build_app(upstreams: Upstreams, deps: SystemDeps) -> App:
     """The application behind everything that is not an invocation; nothing below GUARDED without credentials."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.add_exception_handler(HTTPException, _plain_error)
+    app.add_exception_handler(SpringtideError, _failed)
     short = _timeout(upstreams.timeout_s)
     provider = Forwarder(deps.http, what="the provider", credentials=deps.credentials, timeout=short)
     streams = Forwarder(
-        deps.http, what="the provider", credentials=deps.credentials, timeout=_timeout(upstreams.stream_timeout_s)
+        deps.stream_http,
+        what="the provider",
+        credentials=deps.credentials,
+        timeout=_timeout(upstreams.stream_timeout_s),
     )
     receiver = Forwarder(deps.http, what="the alert receiver", credentials=deps.credentials, timeout=short)
-    for forwarder, routes in ((provider, FORWARDED), (streams, STREAMED)):
-        for path, methods in routes:
-            _add_forwarded(app, path, methods, forwarder, upstreams.provider_url)
+    for path, methods in FORWARDED:
+        _add_forwarded(app, path, methods, provider, upstreams.provider_url)
+    for path in STREAMED:
+        _add_streamed(app, path, streams, upstreams.provider_url, deps.streams)
     _add_functions(app, provider, upstreams.provider_url, deps.counts)
     _add_deploy(app, provider, upstreams.provider_url, deps)
-    _add_logs(app, streams, upstreams.provider_url)
+    _add_logs(app, streams, upstreams.provider_url, deps)
     _add_info(app, provider, upstreams.provider_url)
     _add_alert(app, receiver, upstreams.alert_receiver_url)
     console = Forwarder(
@@ -113,6 +122,29 @@ def _add_forwarded(app: FastAPI, path: str, methods: list[str], forwarder: Forwa
         return await forwarder.forward(request, target(base_url, request))
 
 
+def _add_streamed(app: FastAPI, path: str, forwarder: Forwarder, base_url: str, places: Places) -> None:
+    @app.get(path)
+    async def streamed(request: Request) -> Response:
+        with _place(request, places) as place:
+            return _held(await forwarder.forward(request, target(base_url, request)), place)
+
+
+@contextlib.contextmanager
+def _place(request: Request, places: Places) -> Iterator[contextlib.ExitStack]:
+    """A place for an answer that goes on for ever, kept until the answer is closed. Raises TooMany."""
+    asked = request.query_params.get("follow") or request.query_params.get("watch") or ""
+    with contextlib.ExitStack() as place:
+        if asked.lower() not in ("", "0", "false"):
+            place.enter_context(places.place())
+        yield place
+
+
+def _held(response: Response, place: contextlib.ExitStack) -> Response:
+    if isinstance(response, PassedOn):
+        response.hold(place.pop_all())
+    return response
+
+
 def _add_functions(app: FastAPI, provider: Forwarder, base_url: str, counts: InvocationCounts) -> None:
     @app.get("/system/functions")
     async def functions(request: Request) -> Response:
@@ -120,13 +152,12 @@ def _add_functions(app: FastAPI, provider: Forwarder, base_url: str, counts: Inv
         try:
             response = await provider.send(request, target(base_url, request))
             if response.status_code != 200:
-                return passed_on(response)
-            content = await response.aread()
-            await response.aclose()
+                return PassedOn(response)
+            content = await read_whole(response)
         except httpx.HTTPError as error:
             return provider.failed(error)
         try:
-            listed = response.json()
+            listed = bounded_json.loads(content)
         except ValueError:
             return Response(content, response.status_code)
         if listed and isinstance(listed, list):
@@ -141,12 +172,16 @@ def _add_deploy(app: FastAPI, provider: Forwarder, base_url: str, deps: SystemDe
         body = await _bounded_body(request)
         if body is None:
             return PlainTextResponse(f"a deployment has at most {MAX_DEPLOYMENT_BYTES} bytes", 413)
-        response = await provider.forward(request, target(base_url, request), body)
         ref = _deployed(body, deps.table.namespace)
-        if response.status_code < 300 and ref is not None:
-            deps.readiness.look_again()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(deps.table.known(ref), MAX_PUSH_DELAY_S)
+        response = await provider.forward(request, target(base_url, request), body)
+        async with contextlib.AsyncExitStack() as unsent:
+            if isinstance(response, PassedOn):
+                unsent.push_async_callback(response.aclose)
+            if response.status_code < 300 and ref is not None:
+                deps.readiness.look_again()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(deps.table.known(ref), MAX_PUSH_DELAY_S)
+            unsent.pop_all()
         return response
 
 
@@ -163,35 +198,50 @@ async def _bounded_body(request: Request) -> bytes | None:
 def _deployed(body: bytes, default_namespace: str) -> FunctionRef | None:
     """Which function a deployment is about; None for a body that only the provider understands."""
     try:
-        value = json.loads(body)
-        return FunctionRef(value.get("namespace") or default_namespace, value["service"])
+        value = bounded_json.loads(body)
+        return FunctionRef(str(value.get("namespace") or default_namespace), str(value["service"]))
     except (ValueError, KeyError, AttributeError, TypeError):
         return None
 
 
-def _add_counts(listed: list[dict[str, Any]], counts: Any) -> None:
+def _add_counts(listed: list[Any], counts: Any) -> None:
     for function in listed:
+        if not isinstance(function, dict):
+            continue
         count = counts.get(f"{function.get('name')}.{function.get('namespace')}")
         if count:
             function["invocationCount"] = count
 
 
-def _add_logs(app: FastAPI, provider: Forwarder, base_url: str) -> None:
+def _add_logs(app: FastAPI, provider: Forwarder, base_url: str, deps: SystemDeps) -> None:
     @app.get("/system/logs")
     async def logs(request: Request) -> Response:
-        try:
-            response = await provider.send(request, target(base_url, request))
-        except httpx.HTTPError as error:
-            return PlainTextResponse(f"the logs cannot be read: {error}", 500)
-        if response.status_code == 200:
-            return passed_on(response)
-        why = (await response.aread()).decode(errors="replace").strip() if response.status_code == 404 else ""
-        await response.aclose()
-        if response.status_code in (404, 501):
-            return PlainTextResponse(why or "this provider has no logs", 501)
-        if response.status_code == 422:
-            return PlainTextResponse("tail must be a number and since a time in RFC 3339", 422)
-        return PlainTextResponse(f"the provider answered {response.status_code} when asked for logs", 500)
+        asked = request.query_params
+        if not asked.get("name"):
+            return PlainTextResponse("name: missing; say whose logs", 400)
+        with _place(request, deps.streams) as place:
+            try:
+                response = await provider.send(request, target(base_url, request))
+                if response.status_code == 200:
+                    return _held(PassedOn(response), place)
+                why = (await read_whole(response)).decode(errors="replace").strip()
+            except httpx.HTTPError as error:
+                return PlainTextResponse(f"the logs cannot be read: {error or type(error).__name__}", 500)
+        ref = FunctionRef(asked.get("namespace") or deps.table.namespace, asked["name"])
+        return _no_logs(response.status_code, why, ref, deps.table)
+
+
+def _no_logs(status: int, why: str, ref: FunctionRef, table: EndpointTable) -> Response:
+    """What a provider says of logs that it does not give. Only one without logs is answered 501."""
+    if status == 404 and table.lacks(ref):
+        return PlainTextResponse(f"there is no function {ref.name} in namespace {ref.namespace}", 404)
+    if status in (404, 501):
+        return PlainTextResponse(why or "this provider has no logs", 501)
+    if status == 422:
+        return PlainTextResponse("tail must be a number and since a time in RFC 3339", 422)
+    if status in (400, 429):
+        return PlainTextResponse(why, status)
+    return PlainTextResponse(f"the provider answered {status} when asked for logs", 500)
 
 
 def _add_info(app: FastAPI, provider: Forwarder, base_url: str) -> None:
@@ -205,8 +255,8 @@ def _add_info(app: FastAPI, provider: Forwarder, base_url: str) -> None:
         }
         try:
             response = await provider.send(request, target(base_url, request))
-            await response.aread()
-            answer = response.json() if response.status_code == 200 else None
+            content = await read_whole(response)
+            answer = bounded_json.loads(content) if response.status_code == 200 else None
         except (httpx.HTTPError, ValueError):
             answer = None
         return JSONResponse(
@@ -250,7 +300,7 @@ async def _first_to_take(receiver: Forwarder, request: Request, copies: list[str
             answer = receiver.failed(error)
             continue
         if response.status_code != 503 or copy == copies[-1]:
-            return passed_on(response)
+            return PassedOn(response)
         await response.aclose()
     return answer
 
@@ -267,6 +317,12 @@ def _add_console(app: FastAPI, console: Forwarder, base_url: str) -> None:
         if not base_url:
             return PlainTextResponse("there is no console here; set console_url", 404)
         return await console.forward(request, target(base_url, request), more=told_of_its_page(request))
+
+
+async def _failed(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the framework's signature
+    assert isinstance(error, SpringtideError)
+    status = status_of(error)
+    return PlainTextResponse(str(error), status, headers={"retry-after": "5"} if status == 429 else None)
 
 
 async def _plain_error(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the framework's signature

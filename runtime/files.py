@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from pathlib import Path
 
+from springtide.runtime import bounded_json
 from springtide.runtime.errors import BadInput
 
 
@@ -33,7 +33,7 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 def read_json(path: Path) -> object:
     """The JSON value in ``path``; raises BadInput naming file, place and remedy when it is not JSON."""
     try:
-        value: object = json.loads(path.read_bytes())
-    except (ValueError, UnicodeDecodeError) as error:
+        value: object = bounded_json.loads(path.read_bytes())
+    except ValueError as error:
         raise BadInput(f"{path}: not readable as JSON ({error}); restore it from a copy or move it away") from error
     return value

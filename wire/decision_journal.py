@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 
+from springtide.runtime import bounded_json
 from springtide.runtime.errors import BadInput
 from springtide.runtime.files import write_atomic
 from springtide.scaler.core.vocabulary import Decision
@@ -49,8 +50,8 @@ class FileJournal:
                 for line in file:
                     self._lines += 1
                     try:
-                        decisions.append(decision_log.from_json(json.loads(line)))
-                    except (BadInput, ValueError, RecursionError):
+                        decisions.append(decision_log.from_json(bounded_json.loads(line)))
+                    except (BadInput, ValueError):
                         unread += 1
                     if len(decisions) > SLACK * room(most):
                         decisions = decision_log.newest(decisions, most)

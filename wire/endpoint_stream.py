@@ -24,6 +24,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from springtide.runtime import bounded_json
 from springtide.runtime.errors import Unavailable
 from springtide.scaler.core.vocabulary import FunctionRef
 
@@ -102,7 +103,7 @@ def encode(event: Event) -> bytes:
 def decode(line: bytes | str) -> Event | None:
     """The event in one line; None for a type this version does not know. Raises Unavailable for anything else."""
     try:
-        value = json.loads(line)
+        value = bounded_json.loads(line)
         match value["type"]:
             case "snapshot":
                 return Snapshot(tuple(_function_from_json(item) for item in value["functions"]))

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import httpx
 
+from springtide.runtime import bounded_json
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import NotFound, SpringtideError, Unavailable, Unsupported, error_for_status
 from springtide.scaler.core.ports import Leadership
@@ -160,14 +161,14 @@ def _failure(response: httpx.Response) -> SpringtideError:
 
 def _decoded(response: httpx.Response) -> Any:
     try:
-        return response.json()
+        return bounded_json.loads(response.content)
     except ValueError as error:
         raise Unavailable(f"provider: not JSON: {response.text[:200]!r}") from error
 
 
 def _line(text: str) -> Any:
     try:
-        return json.loads(text)
+        return bounded_json.loads(text)
     except ValueError as error:
         raise Unavailable(f"provider: not JSON: {text[:200]!r}") from error
 

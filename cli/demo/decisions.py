@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 
 import httpx
 
+from springtide.runtime import bounded_json
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import BadInput, SpringtideError, Unavailable
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Reason
@@ -84,7 +84,7 @@ class Decisions:
 
     def _heard(self, line: str) -> None:
         try:
-            decision = decision_log.from_json(json.loads(line))
+            decision = decision_log.from_json(bounded_json.loads(line))
         except (BadInput, ValueError):
             return
         if decision.changes and decision not in self.changes:

@@ -25,6 +25,8 @@ class Launch:
     @classmethod
     def decode(cls, data: bytes) -> Launch:
         number, settings, credentials = json.loads(data)
+        # JSON has no tuples.
+        settings = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
         return cls(number, GatewaySettings(**settings), Credentials(*credentials) if credentials else None)
 
 
@@ -39,6 +41,7 @@ def share(settings: GatewaySettings, workers: int) -> GatewaySettings:
         workers=1,
         sharers=workers,
         max_connections=part(settings.max_connections),
+        max_streams=part(settings.max_streams),
         max_held=part(settings.max_held),
         max_held_per_function=part(settings.max_held_per_function),
         max_held_bytes=part(settings.max_held_bytes),

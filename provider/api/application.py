@@ -21,9 +21,13 @@ from springtide.provider.api.one_leader import OneLeader
 from springtide.provider.ports import Provider
 from springtide.runtime.basic_auth import App, Credentials, RequireBasicAuth
 from springtide.runtime.errors import SpringtideError, status_of
+from springtide.runtime.places import Places
 from springtide.scaler.core.ports import Clock
 from springtide.wire.decision_log import DecisionLog
 from springtide.wire.leadership import Terms
+
+MAX_FOLLOWERS = 1000
+"""Logs and decisions followed at once; gateways share out far fewer among them."""
 
 OPEN_PATHS = ("/healthz", "/metrics")
 
@@ -40,20 +44,22 @@ class Parts:
     stopping: asyncio.Event
     heartbeat_s: float
     namespaces: NamespaceRule
+    max_followers: int = MAX_FOLLOWERS
     terms: Terms = field(default_factory=Terms)
 
 
 def routes(parts: Parts) -> list[APIRoute]:
     """Every route but invocation."""
+    followers = Places(parts.max_followers, "logs and decisions that are followed")
     ledger = Ledger(parts.decisions, ScaleWrites(parts.registry))
     routers = (
         functions.router(parts.provider, ledger, parts.namespaces),
         scaling.router(parts.provider, ledger, parts.clock, namespaces=parts.namespaces, terms=parts.terms),
         secrets.router(parts.provider, parts.namespaces),
         namespaces.router(parts.provider),
-        logs.router(parts.provider, parts.stopping, parts.namespaces),
+        logs.router(parts.provider, parts.stopping, parts.namespaces, followers=followers),
         endpoints.router(parts.provider, parts.stopping, heartbeat_s=parts.heartbeat_s),
-        decisions.router(parts.decisions, parts.stopping, parts.namespaces),
+        decisions.router(parts.decisions, parts.stopping, parts.namespaces, followers=followers),
         info.router(parts.provider, parts.version, parts.registry),
     )
     return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from springtide.provider.json_fields import text_of
 from springtide.provider.spec import check_name
+from springtide.runtime import bounded_json
 from springtide.runtime.basic_auth import App, Receive, Scope, Send
 from springtide.runtime.errors import BadInput, Unauthenticated
 
@@ -51,16 +51,13 @@ class BoundBody:
 
 
 async def read_json(request: Request) -> Any:
-    """The JSON value of the body. Raises BadInput for what is not JSON, or has text that is not Unicode."""
+    """The JSON value of the body. Raises BadInput for what is not JSON, or out of bounds."""
     try:
-        value = json.loads(await request.body())
-        # A lone surrogate passes as JSON but can be neither stored nor answered as UTF-8.
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        return bounded_json.loads(await request.body())
     except ClientDisconnect as error:
         raise BadInput("the client left before its body was complete") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BadInput(f"the body is not readable as JSON: {error}") from error
-    return value
 
 
 async def read_object(request: Request) -> dict[str, Any]:

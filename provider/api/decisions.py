@@ -14,6 +14,7 @@ from springtide.provider.api import queries
 from springtide.provider.api.bodies import NamespaceRule, read_json
 from springtide.provider.api.lines import LineStream
 from springtide.runtime.errors import BadInput, Unprocessable
+from springtide.runtime.places import Places
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason
 from springtide.wire import decision_log
 from springtide.wire.decision_log import DecisionLog
@@ -22,7 +23,7 @@ MAX_REPORTED = 1_000
 """Decisions in one report."""
 
 
-def router(log: DecisionLog, stopping: asyncio.Event, namespaces: NamespaceRule) -> APIRouter:
+def router(log: DecisionLog, stopping: asyncio.Event, namespaces: NamespaceRule, *, followers: Places) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/system/scaling/decisions")
@@ -39,7 +40,7 @@ def router(log: DecisionLog, stopping: asyncio.Event, namespaces: NamespaceRule)
 
         following = queries.yes_or_no("follow", asked.get("follow"))
         decisions = log.follow(since, ref) if following else _each(log.since(since, ref))
-        return LineStream(decisions, encode, stopping=stopping)
+        return LineStream(decisions, encode, stopping=stopping, place=followers.place() if following else None)
 
     @routes.post("/system/scaling/decisions")
     async def report(request: Request) -> Response:

@@ -133,8 +133,8 @@ class InvokeProxy:
             await _answer(send, 500, f"Can't reach service for: {name}.", internal=True)
             return
         upload.give_up()
-        headers = _answered_headers(request, response)
         try:
+            headers = _answered_headers(request, response)
             await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
             async for chunk in response.aiter_raw():
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -169,8 +169,8 @@ def _answered_headers(request: httpx.Request, response: httpx.Response) -> Heade
     """The answer's headers; without a type, the request's, as OpenFaaS has it."""
     headers = _end_to_end(response.headers.raw, NOT_TO_CALLER)
     if not any(name == b"content-type" for name, _ in headers):
-        asked = request.headers.get("content-type", "text/plain")
-        headers.append((b"content-type", asked.encode("latin-1")))
+        asked = (value for name, value in request.headers.raw if name.lower() == b"content-type")
+        headers.append((b"content-type", next(asked, b"text/plain")))
     return headers
 
 

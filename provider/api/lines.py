@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Generic, TypeVar
 
@@ -29,12 +30,15 @@ class LineStream(Response, Generic[T]):
         stopping: asyncio.Event,
         idle_s: float | None = None,
         idle_line: bytes = b"",
+        place: contextlib.AbstractContextManager[None] | None = None,
     ) -> None:
+        """``place`` is held for as long as the stream goes on; TooMany from it is the answer."""
         super().__init__()
         del self.headers["content-length"]
         self._items, self._encode = items, encode
         self._stopping = stopping
         self._idle_s, self._idle_line = idle_s, idle_line
+        self._place = place or contextlib.nullcontext()
 
     async def __call__(
         self,
@@ -42,6 +46,10 @@ class LineStream(Response, Generic[T]):
         receive: Receive,
         send: Send,
     ) -> None:
+        with self._place:
+            await self._stream(receive, send)
+
+    async def _stream(self, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         ends = [asyncio.create_task(self._stopping.wait()), asyncio.create_task(_client_left(receive))]
         try:

@@ -15,17 +15,19 @@ from springtide.provider.api.lines import LineStream
 from springtide.provider.ports import LogLine, LogQuery, Provider
 from springtide.provider.spec import rfc3339
 from springtide.runtime.errors import BadInput
+from springtide.runtime.places import Places
 from springtide.scaler.core.vocabulary import FunctionRef
 
 
-def router(provider: Provider, stopping: asyncio.Event, namespaces: NamespaceRule) -> APIRouter:
+def router(provider: Provider, stopping: asyncio.Event, namespaces: NamespaceRule, *, followers: Places) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/system/logs")
     async def logs(request: Request) -> Response:
         query = _query(request, namespaces)
         await provider.status(query.ref)  # An unknown function is told by a status, not by a stream that breaks.
-        return LineStream(provider.logs(query), _encode, stopping=stopping)
+        place = followers.place() if query.follow else None
+        return LineStream(provider.logs(query), _encode, stopping=stopping, place=place)
 
     return routes
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from starlette.responses import Response
 from springtide.provider.api.bodies import NamespaceRule, read_object
 from springtide.provider.api.ledger import Ledger
 from springtide.provider.ports import Provider
+from springtide.runtime import bounded_json
 from springtide.runtime.errors import BadInput, Conflict
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.ports import Clock
@@ -77,8 +77,8 @@ def _decision(request: Request, ref: FunctionRef, replicas: int) -> Decision | N
     if text is None:
         return None
     try:
-        decision = decision_log.from_json(json.loads(text))
-    except (ValueError, RecursionError) as error:
+        decision = decision_log.from_json(bounded_json.loads(text))
+    except ValueError as error:
         raise BadInput(f"{WRITER_HEADER}: not JSON: {error}") from error
     if (decision.ref, decision.after) != (ref, replicas):
         raise BadInput(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -13,6 +12,7 @@ from springtide.provider.kubernetes.asked import ask
 from springtide.provider.kubernetes.manifests.keys import PORT
 from springtide.provider.kubernetes.pods import DELETION_COST, Pod
 from springtide.provider.kubernetes.readiness import READY_PATH
+from springtide.runtime import bounded_json
 from springtide.runtime.errors import SpringtideError
 from springtide.runtime.kubernetes.api import KubernetesApi
 from springtide.runtime.kubernetes.resources import PODS
@@ -80,7 +80,7 @@ async def mark(api: KubernetesApi, pods: Sequence[Pod], cost: int | None) -> lis
 def _told(body: bytes) -> float | None:
     """What our own watchdog says beside being ready."""
     try:
-        return float(json.loads(body)["inflight"])
+        return float(bounded_json.loads(body)["inflight"])
     except (ValueError, TypeError, KeyError):
         return None
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from dataclasses import dataclass
+
+from springtide.runtime import bounded_json
 
 MAX_ANSWER_BYTES = 16_384
 
@@ -29,7 +30,7 @@ async def probe(host: str, port: int, *, deadline_s: float) -> Health:
     words = head.split(None, 2)
     in_flight = 0
     with contextlib.suppress(ValueError, TypeError, KeyError):
-        in_flight = int(json.loads(body)["inflight"])
+        in_flight = int(bounded_json.loads(body)["inflight"])
     # 429 is as ready as it gets: all its places are taken.
     return Health(len(words) > 1 and words[1] in (b"200", b"429"), in_flight)
 

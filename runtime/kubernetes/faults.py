@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from springtide.runtime import bounded_json
 from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, SpringtideError, TooMany, Unavailable
 
 MAX_TEXT_CHARS = 1000
@@ -83,7 +83,7 @@ def _causes(told: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _decoded(body: bytes) -> Mapping[str, Any]:
     """The Status object; empty when a proxy in between answered something else."""
     try:
-        value = json.loads(body)
+        value = bounded_json.loads(body)
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterable
 from typing import Any
 
+from springtide.runtime import bounded_json
 from springtide.runtime.errors import Unavailable
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
@@ -37,7 +38,7 @@ async def split(chunks: AsyncIterable[bytes], what: str, *, cut: bool = False) -
 
 def decoded(line: bytes, what: str) -> Any:
     try:
-        value = json.loads(line)
+        value = bounded_json.loads(line)
     except ValueError as error:
         raise Unavailable(f"{what}: not JSON: {line[:200]!r}") from error
     if not isinstance(value, dict):

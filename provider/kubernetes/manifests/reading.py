@@ -7,7 +7,6 @@ that we add.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -19,6 +18,7 @@ from springtide.provider.kubernetes.manifests.container import environment_of
 from springtide.provider.kubernetes.manifests.deployment import annotations_of, user_labels
 from springtide.provider.quantities import parse
 from springtide.provider.spec import FunctionSpec, FunctionStatus
+from springtide.runtime import bounded_json
 from springtide.scaler.core.vocabulary import Function, FunctionRef, Instant, Scale
 
 FOREIGN_ANNOTATIONS = ("kubectl.kubernetes.io/", "deployment.kubernetes.io/")
@@ -94,7 +94,7 @@ def _asked(deployment: Mapping[str, Any]) -> FunctionSpec | None:
     """What was asked for through us, if that was kept and can be read."""
     text = (deployment["metadata"].get("annotations") or {}).get(keys.SPEC)
     try:
-        value = json.loads(text or "null")
+        value = bounded_json.loads(text or "null")
     except ValueError:
         return None
     return function_object.fields_of(value, ref_of(deployment), []) if isinstance(value, dict) else None

@@ -1,0 +1,78 @@
+"""Nothing that one client asks of the system API takes it from the others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import httpx
+import pytest
+
+from springtide.gateway import service
+from tests.gateway.harness import run
+from tests.gateway.test_system_api import AUTH, Whole, whole
+
+
+@pytest.mark.parametrize("body", [b"[" * 20_000, b'{"a":' * 20_000, b'{"service": "\\ud800", "image": "any"}'])
+def test_body_that_is_no_deployment_is_refused_and_holds_no_connection(
+    monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    monkeypatch.setattr(service, "MAX_SYSTEM_CONNECTIONS", 4)
+
+    async def scenario() -> None:
+        async with whole() as suite:
+            for method in ("POST", "PUT", "DELETE"):
+                for _ in range(6):
+                    answer = await suite.http.request(method, "/system/functions", content=body)
+                    assert (answer.status_code, "not readable as JSON" in answer.text) == (400, True), answer.text
+            assert (await suite.http.get("/system/functions")).status_code == 200
+
+    run(scenario())
+
+
+async def _followed(suite: Whole, stack: contextlib.AsyncExitStack, path: str) -> httpx.Response:
+    http = await stack.enter_async_context(httpx.AsyncClient(base_url=suite.url, auth=AUTH, timeout=10))
+    return await stack.enter_async_context(http.stream("GET", path))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/system/logs?name=echo&follow=true",
+        "/system/logs?name=echo&follow=1",
+        "/system/scaling/decisions?follow=true",
+        "/system/endpoints?watch=true",
+    ],
+)
+def test_followers_have_a_bound_of_their_own_and_starve_nobody(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.setattr(service, "MAX_SYSTEM_CONNECTIONS", 2)
+
+    async def scenario() -> None:
+        async with whole(max_streams=5) as suite, contextlib.AsyncExitStack() as stack:
+            await suite.deploy()
+            for _ in range(5):
+                assert (await _followed(suite, stack, path)).status_code == 200
+            refused = await suite.http.get(path)
+            assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
+            assert "close one and try again" in refused.text
+            for other in ("functions", "logs?name=echo", "scaling/decisions", "endpoints"):
+                assert (await suite.http.get(f"/system/{other}")).status_code == 200
+
+            await stack.aclose()
+
+            async with contextlib.AsyncExitStack() as again, asyncio.timeout(10):
+                while (await _followed(suite, again, path)).status_code != 200:
+                    pass
+
+    run(scenario())
+
+
+def test_logs_of_no_function_are_not_found_and_of_no_name_a_slip() -> None:
+    async def scenario() -> None:
+        async with whole() as suite:
+            nameless = await suite.http.get("/system/logs")
+            assert (nameless.status_code, nameless.text) == (400, "name: missing; say whose logs")
+            absent = await suite.http.get("/system/logs?name=absent")
+            assert (absent.status_code, absent.text) == (404, "there is no function absent in namespace openfaas-fn")
+
+    run(scenario())
