@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from springtide.provider.kubernetes.permissions import PERMISSIONS as PROVIDER
-from springtide.runtime.kubernetes.permissions import Permission, Where, leadership
+from springtide.runtime.kubernetes.permissions import Permission, When, Where, leadership
 from springtide.runtime.kubernetes.resources import PODS, SECRETS
 
 PROMETHEUS = tuple(
@@ -17,7 +17,7 @@ CREDENTIALS = (
 )
 
 PARTS: Mapping[str, tuple[Permission, ...]] = {
-    "provider": PROVIDER,
+    "provider": (*PROVIDER, *leadership("springtide-operator", When.OPERATOR)),
     "alert-receiver": leadership("springtide-alert-receiver"),
     "idler": leadership("springtide-idler"),
     "prometheus": PROMETHEUS,

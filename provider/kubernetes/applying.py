@@ -24,17 +24,16 @@ class Applying:
         self._api, self._manifests = api, manifests
 
     async def deployment(self, wanted: Wanted) -> Json:
-        """The Deployment as it is now. ``wanted.existing`` must have been read from the API server, whole."""
-        if wanted.existing is not None:
-            await self._adopt(DEPLOYMENTS, wanted.existing)
-        return await self._api.apply(DEPLOYMENTS, deployment_of(wanted, self._manifests), force=True)
+        """The Deployment as this write left it. ``wanted.existing`` must have been read from the API server, whole."""
+        return await self._apply(DEPLOYMENTS, deployment_of(wanted, self._manifests), wanted.existing)
 
     async def service(self, wanted: Wanted) -> Json:
+        """The Service as this write left it."""
+        existing: Json | None = None
         if wanted.existing is not None:
             with contextlib.suppress(NotFound):
-                ref = wanted.spec.ref
-                await self._adopt(SERVICES, await self._api.get(SERVICES, ref.name, namespace=ref.namespace))
-        return await self._api.apply(SERVICES, service_of(wanted), force=True)
+                existing = await self._api.get(SERVICES, wanted.spec.ref.name, namespace=wanted.spec.ref.namespace)
+        return await self._apply(SERVICES, service_of(wanted), existing)
 
     async def autoscaler(self, wanted: Wanted, made: Mapping[str, Any], there: Mapping[str, Any] | None) -> Json | None:
         """Made, changed or removed as the labels say. ``there`` is the one of that name; a person's is left alone."""
@@ -49,6 +48,16 @@ class Applying:
                 await self._api.delete(AUTOSCALERS, ref.name, namespace=ref.namespace)
         return None
 
+    async def _apply(self, resource: Resource, body: Json, existing: Mapping[str, Any] | None) -> Json:
+        """What others add between our look and our write would stay, and pass for ours: so the answer is looked at."""
+        for _ in range(MAX_TRIES):
+            if existing is not None:
+                await self._adopt(resource, existing)
+            existing = await self._api.apply(resource, body, force=True)
+            if adoption.patch_of(existing) is None:
+                return existing
+        raise _too_fast(resource, body)
+
     async def _adopt(self, resource: Resource, existing: Mapping[str, Any]) -> None:
         """What others wrote becomes ours, so that the apply also removes it."""
         name, namespace = existing["metadata"]["name"], existing["metadata"]["namespace"]
@@ -62,4 +71,10 @@ class Applying:
                 existing = await self._api.get(resource, name, namespace=namespace)
             else:
                 return
-        raise Unavailable(f"{resource} {namespace}/{name} changes faster than it can be taken over; try again")
+        raise _too_fast(resource, existing)
+
+
+def _too_fast(resource: Resource, value: Mapping[str, Any]) -> Unavailable:
+    metadata = value["metadata"]
+    where = f"{metadata['namespace']}/{metadata['name']}"
+    return Unavailable(f"{resource} {where} changes faster than it can be taken over; try again")

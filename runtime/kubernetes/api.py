@@ -8,7 +8,8 @@ is repeated only when the server said that it did not do it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from springtide.runtime.errors import Unavailable
@@ -43,14 +44,19 @@ _MERGE, _APPLY = "application/merge-patch+json", "application/apply-patch+yaml"
 class KubernetesApi:
     """A connection to one cluster. Errors: those of ``runtime.errors``, and Expired (410) of ``faults``."""
 
-    def __init__(self, requests: Requests) -> None:
-        self._requests = requests
+    def __init__(self, requests: Requests, guard: Callable[[], None] | None = None) -> None:
+        self._requests, self._guard = requests, guard
 
     def __repr__(self) -> str:
         return f"<KubernetesApi {self._requests!r}>"
 
     async def aclose(self) -> None:
         await self._requests.aclose()
+
+    def guarded(self, guard: Callable[[], None]) -> KubernetesApi:
+        """The same connection, for one who may write for a time only: ``guard`` is called right before each write is
+        sent, repetitions too, and raises when that time is over."""
+        return KubernetesApi(self._requests, guard)
 
     # Reading.
 
@@ -126,14 +132,14 @@ class KubernetesApi:
         what = f"create {resource} {_shown(namespace, name)}"
         path = resource.path(namespace=namespace)
         call = Call("POST", path, what, params=_STRICT, body=_typed(resource, body), repeatable=False)
-        return await self._requests.json(call)
+        return await self._write(call)
 
     async def replace(self, resource: Resource, body: Mapping[str, Any], *, subresource: str = "") -> Json:
         """Compare-and-set by the body's ``metadata.resourceVersion``: Conflict when the object moved on."""
         namespace, name = _named(resource, body)
         what = f"replace {resource} {_shown(namespace, name)}"
         path = resource.path(namespace=namespace, name=name, subresource=subresource)
-        return await self._requests.json(Call("PUT", path, what, params=_STRICT, body=_typed(resource, body)))
+        return await self._write(Call("PUT", path, what, params=_STRICT, body=_typed(resource, body)))
 
     async def write_status(self, resource: Resource, body: Mapping[str, Any]) -> Json:
         return await self.replace(resource, body, subresource="status")
@@ -146,7 +152,7 @@ class KubernetesApi:
         params = {**_STRICT, "fieldManager": manager, "force": "true" if force else "false"}
         path = resource.path(namespace=namespace, name=name)
         what = f"apply {resource} {_shown(namespace, name)}"
-        return await self._requests.json(
+        return await self._write(
             Call("PATCH", path, what, params=params, body=_typed(resource, body), content_type=_APPLY)
         )
 
@@ -162,9 +168,7 @@ class KubernetesApi:
         """With ``metadata.resourceVersion`` in the patch: compare-and-set."""
         path = resource.path(namespace=namespace, name=name, subresource=subresource)
         what = f"patch {resource} {_shown(namespace, name)}"
-        return await self._requests.json(
-            Call("PATCH", path, what, params=_STRICT, body=dict(patch), content_type=_MERGE)
-        )
+        return await self._write(Call("PATCH", path, what, params=_STRICT, body=dict(patch), content_type=_MERGE))
 
     async def delete(
         self, resource: Resource, name: str, *, namespace: str | None = None, options: Mapping[str, Any] | None = None
@@ -176,7 +180,7 @@ class KubernetesApi:
         body = {"kind": "DeleteOptions", "apiVersion": "v1", **(options or delete_options())}
         path = resource.path(namespace=namespace, name=name)
         what = f"delete {resource} {_shown(namespace, name)}"
-        answer = await self._requests.json(Call("DELETE", path, what, body=body))
+        answer = await self._write(Call("DELETE", path, what, body=body))
         return answer if answer.get("kind") == resource.kind and _ends_later(answer) else None
 
     # The scale subresource.
@@ -201,7 +205,7 @@ class KubernetesApi:
             "spec": {"replicas": replicas},
         }
         path = resource.path(namespace=namespace, name=name, subresource="scale")
-        return _scale(await self._requests.json(Call("PUT", path, what, params=_STRICT, body=body)), what)
+        return _scale(await self._write(Call("PUT", path, what, params=_STRICT, body=body)), what)
 
     async def version(self) -> str:
         """The API server's version, such as ``v1.36.0``."""
@@ -212,6 +216,9 @@ class KubernetesApi:
     ) -> Json:
         path = resource.path(namespace=namespace, name=name, subresource=subresource)
         return await self._requests.json(Call(method, path, what))
+
+    async def _write(self, call: Call) -> Json:
+        return await self._requests.json(replace(call, guard=self._guard))
 
 
 @contextlib.asynccontextmanager

@@ -44,14 +44,21 @@ class Permission:
         return f"{self.resource.plural}/{self.subresource}" if self.subresource else self.resource.plural
 
 
-def leadership(lease: str) -> tuple[Permission, ...]:
+def leadership(lease: str, when: When = When.ALWAYS) -> tuple[Permission, ...]:
     """What copies of a part need to agree on a leader."""
     return (
-        Permission(resource=LEASES, verbs=("create",), where=Where.OWN, reason="the first copy of all makes the lease"),
+        Permission(
+            resource=LEASES,
+            verbs=("create",),
+            where=Where.OWN,
+            when=when,
+            reason="the first copy of all makes the lease",
+        ),
         Permission(
             resource=LEASES,
             verbs=("get", "list", "watch", "update"),
             where=Where.OWN,
+            when=when,
             names=(lease,),
             reason="take, renew and give back the lease; see who holds it",
         ),

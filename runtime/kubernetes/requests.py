@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from urllib.parse import urlencode
@@ -24,7 +24,8 @@ RELOAD_PAUSE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request. ``repeatable``: doing it twice is as good as doing it once."""
+    """One request. ``repeatable``: doing it twice is as good as doing it once. ``guard`` raises when it must not be
+    sent any more."""
 
     method: str
     path: str
@@ -33,6 +34,7 @@ class Call:
     body: Mapping[str, Any] | None = None
     content_type: str = "application/json"
     repeatable: bool = True
+    guard: Callable[[], None] | None = None
 
     @property
     def target(self) -> str:
@@ -105,6 +107,8 @@ class Requests:
         give_up_at = asyncio.get_running_loop().time() + self._deadline_s
         for attempt in range(1, MAX_ATTEMPTS + 1):
             await self._pace.turn()
+            if call.guard is not None:
+                call.guard()
             session = self._session
             async with contextlib.AsyncExitStack() as stack:
                 try:

@@ -1,5 +1,22 @@
 {{/* Written by `python -m deploy` from the tables of permissions in code; do not edit. */}}
 
+{{- define "springtide.permissions.provider.own" -}}
+{{- if .Values.operator.create }}
+# the first copy of all makes the lease
+- apiGroups: ["coordination.k8s.io"]
+  resources: [leases]
+  verbs: [create]
+{{- end }}
+{{- if .Values.operator.create }}
+# take, renew and give back the lease; see who holds it
+- apiGroups: ["coordination.k8s.io"]
+  resources: [leases]
+  verbs: [get, list, watch, update]
+  resourceNames: [springtide-operator]
+{{- end }}
+{{- end }}
+
+
 {{- define "springtide.permissions.provider.functions" -}}
 # know the functions without asking each time
 - apiGroups: ["apps"]

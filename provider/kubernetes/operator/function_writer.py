@@ -18,6 +18,7 @@ from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFoun
 from springtide.runtime.kubernetes.api import Json, KubernetesApi, Where
 from springtide.runtime.kubernetes.faults import Expired
 from springtide.runtime.kubernetes.resources import DEPLOYMENTS
+from springtide.scaler.core.policy import ScalePolicy, initial_replicas, updated_replicas
 from springtide.scaler.core.vocabulary import FunctionRef
 
 ACTED_ON_S = 30.0
@@ -43,14 +44,16 @@ class FunctionWriter:
         self._acted_on_s = acted_on_s
 
     async def deploy(self, inventory: Inventory, spec: FunctionSpec) -> tuple[int, int]:
-        """Create or replace; the number of replicas before and after."""
+        """Create or replace; the number of replicas before, and what the deployment made of it: a count that is read
+        afterwards may be of somebody who has scaled since."""
         checks.check(spec)
         await self._references.found(spec)
-        there = inventory.function(spec.ref.name)
+        there, policy = inventory.function(spec.ref.name), ScalePolicy.from_labels(spec.labels)[0]
         await self._act(await self._write(spec))
-        made = await self._api.get(DEPLOYMENTS, spec.ref.name, namespace=spec.ref.namespace)
-        inventory.observe(made)
-        return there.desired if there is not None else 0, int(made["spec"].get("replicas", 1))
+        inventory.observe(await self._api.get(DEPLOYMENTS, spec.ref.name, namespace=spec.ref.namespace))
+        if there is None:
+            return 0, initial_replicas(policy)
+        return there.desired, updated_replicas(policy, there.desired)
 
     async def update(self, inventory: Inventory, spec: FunctionSpec) -> tuple[int, int]:
         """Replace. Raises NotFound when there is neither a Function object nor a Deployment that one can take over."""

@@ -8,10 +8,10 @@ from typing import Any
 import structlog
 
 from springtide.provider.kubernetes.applying import Applying
-from springtide.provider.kubernetes.manifests import function_object, hpa, profiles, reading
+from springtide.provider.kubernetes.manifests import function_object, hpa, keys, profiles, reading
 from springtide.provider.kubernetes.manifests.kinds import FUNCTIONS
 from springtide.provider.kubernetes.manifests.wanted import Wanted, owner_of
-from springtide.provider.kubernetes.operator.footprint import digest_of, trace_of
+from springtide.provider.kubernetes.operator.footprint import DIGEST, digest_of, footprint_of, trace_of
 from springtide.provider.kubernetes.operator.status import INVALID, REFUSED, RETRYING, Problem, is_applied, status_of
 from springtide.provider.kubernetes.operator.watched import Watched
 from springtide.provider.kubernetes.references import References
@@ -55,8 +55,7 @@ class Reconciler:
         problem = None
         try:
             if self._applied.get(ref) != self._trace(function):
-                await self._apply(function, spec)
-                self._applied[ref] = self._trace(function)
+                self._applied[ref] = await self._apply(function, spec)
             function = await self._scale_once(function)
         except (BadInput, AlreadyExists) as error:
             problem = Problem(REFUSED, str(error), stalled=True)
@@ -70,15 +69,14 @@ class Reconciler:
 
     def _trace(self, function: Json) -> str:
         """The same as long as neither the wish nor anything made of it changed."""
-        metadata = function["metadata"]
-        name, namespace = metadata["name"], metadata["namespace"]
+        name, namespace = function["metadata"]["name"], function["metadata"]["namespace"]
         caches = (self._watched.deployments, self._watched.services, self._watched.autoscalers)
-        traces = [trace_of(cache.get(name, namespace=namespace)) for cache in caches]
-        return " ".join([metadata["uid"], digest_of(function["spec"]), function_object.rollout_of(function), *traces])
+        return _trace(function, *(cache.get(name, namespace=namespace) for cache in caches))
 
     # What is there becomes what is wanted.
 
-    async def _apply(self, function: Json, spec: FunctionSpec) -> None:
+    async def _apply(self, function: Json, spec: FunctionSpec) -> str:
+        """The trace of what our own writes answered. What the caches have afterwards may be another's already."""
         pull_secrets, used = await self._references.found(spec)
         existing = await self._existing(function, spec.ref)
         wanted = Wanted(
@@ -109,6 +107,8 @@ class Reconciler:
             self._watched.autoscalers.observe(autoscaler)
         elif there is not None and hpa.is_ours(there):
             self._watched.autoscalers.gone(there)
+            there = None
+        return _trace(function, *map(_footprint, (made, service, autoscaler or there)))
 
     async def _autoscaler(self, ref: FunctionRef, *, may_be_strange: bool) -> Json | None:
         """The cache has those with our label; one that a person made is found only by asking."""
@@ -189,6 +189,18 @@ class Reconciler:
         except NotFound:
             return  # Deleted meanwhile.
         self._watched.functions.observe(told)
+
+
+def _trace(function: Json, *footprints: Json | None) -> str:
+    metadata, traces = function["metadata"], [trace_of(footprint) for footprint in footprints]
+    return " ".join([metadata["uid"], digest_of(function["spec"]), function_object.rollout_of(function), *traces])
+
+
+def _footprint(written: Json | None) -> Json | None:
+    """As the caches have it: a person's autoscaler without our label is in none."""
+    if written is None or DIGEST in written:
+        return written
+    return footprint_of(written) if keys.FUNCTION in (written["metadata"].get("labels") or {}) else None
 
 
 def _stranger(deployment: Mapping[str, Any], function: Mapping[str, Any]) -> Mapping[str, Any] | None:

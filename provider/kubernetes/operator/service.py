@@ -1,4 +1,4 @@
-"""The operator as a Service."""
+"""The operator as a Service: one copy of it works, the others have their caches filled and wait."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from springtide.provider.kubernetes.applying import Applying
 from springtide.provider.kubernetes.manifests.settings import ManifestSettings
@@ -17,8 +18,9 @@ from springtide.provider.kubernetes.references import References
 from springtide.runtime.errors import SpringtideError
 from springtide.runtime.kubernetes.api import KubernetesApi
 from springtide.runtime.settings import duration, integer, setting
-from springtide.scaler.core.ports import Clock
+from springtide.scaler.core.ports import Clock, Leadership
 from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.leadership import Standby, show
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +46,8 @@ class OperatorDeps:
 
     api: KubernetesApi
     clock: Clock
+    leadership: Leadership
+    registry: CollectorRegistry
     manifests: ManifestSettings
     namespaces: Sequence[str] | None
     profiles_namespace: str = ""
@@ -51,63 +55,100 @@ class OperatorDeps:
 
 
 class Operator:
-    """Several may run at once: what they do is the same, and doing it twice is as good as once."""
+    """Copies with different settings, as during a rollout of ours, would undo each other's work for ever: only the one
+    that leads writes, and each of its requests asks anew whether it still does."""
 
     name = "operator"
 
     def __init__(self, settings: OperatorSettings, deps: OperatorDeps) -> None:
         self._settings, self._deps = settings, deps
-        self._queue: WorkQueue[FunctionRef] = WorkQueue(most_pause_s=settings.operator_retry_most_s)
-        self._watched = Watched(deps.api, deps.namespaces, changed=self._queue.add)
+        self._queue: WorkQueue[FunctionRef] | None = None
+        self._watched = Watched(deps.api, deps.namespaces, changed=self._changed)
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"<Operator {self._queue!r} {self._watched!r}>"
+        return f"<Operator {self._queue or 'standby'!r} {self._watched!r}>"
 
     async def start(self) -> None:
         """Returns once everything there is has been seen. Raises Unavailable when the API server does not list it."""
         manifests = self._deps.manifests.on(await self._deps.api.version())
-        reconciler = Reconciler(
-            self._deps.api,
-            self._watched,
-            applying=Applying(self._deps.api, manifests),
-            references=References(self._deps.api, profiles_namespace=self._deps.profiles_namespace),
-            clock=self._deps.clock,
-        )
-        self._task = asyncio.create_task(self._run(reconciler), name="operator")
+        self._task = asyncio.create_task(self._run(manifests), name="operator")
         await self._watched.wait_synced(self._settings.kube_sync_s)
 
     async def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        self._queue.close()
 
     async def wait(self) -> None:
         assert self._task is not None
         await asyncio.shield(self._task)
 
-    async def _run(self, reconciler: Reconciler) -> None:
+    def _changed(self, ref: FunctionRef) -> None:
+        if self._queue is not None:  # Who begins to lead looks at everything anyway.
+            self._queue.add(ref)
+
+    async def _run(self, manifests: ManifestSettings) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watched.run(), name="operator's caches")
             for cache in self._watched.caches:
                 await cache.synced.wait()  # Half a picture would look like things to be made.
-            for number in range(self._settings.operator_workers):
-                group.create_task(self._work(reconciler), name=f"operator's worker {number}")
+            while True:
+                term = await self._deps.leadership.change(None)
+                if term is not None:
+                    await self._lead(term, manifests)
 
-    async def _work(self, reconciler: Reconciler) -> None:
-        while True:
-            ref = await self._queue.take()
-            try:
-                finished = await reconciler.reconcile(ref)
-            except SpringtideError as error:
-                log.warning("function not looked after", function=str(ref), why=str(error))
-                finished = False
-            if finished:
-                self._queue.done(ref)
-            else:
-                self._queue.retry(ref)
+    async def _lead(self, term: int, manifests: ManifestSettings) -> None:
+        """Work until the term is over; nothing of a former one is remembered, as others worked meanwhile."""
+        queue = self._queue = WorkQueue[FunctionRef](most_pause_s=self._settings.operator_retry_most_s)
+        for function in self._watched.functions:
+            queue.add(FunctionRef(function["metadata"]["namespace"], function["metadata"]["name"]))
+        reconciler = self._reconciler(term, manifests)
+        workers = [
+            asyncio.create_task(_work(queue, reconciler), name=f"operator's worker {number}")
+            for number in range(self._settings.operator_workers)
+        ]
+        over = asyncio.create_task(self._deps.leadership.change(term), name="end of the operator's term")
+        try:
+            done, _ = await asyncio.wait([over, *workers], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._queue = None
+            queue.close()
+            for task in (over, *workers):
+                task.cancel()
+            await asyncio.gather(over, *workers, return_exceptions=True)
+        for task in done:
+            task.result()
+
+    def _reconciler(self, term: int, manifests: ManifestSettings) -> Reconciler:
+        def still_leading() -> None:
+            if self._deps.leadership.hold() != term:
+                raise Standby("not written: this copy of the operator does not lead any more")
+
+        api = self._deps.api.guarded(still_leading)
+        return Reconciler(
+            api,
+            self._watched,
+            applying=Applying(api, manifests),
+            references=References(api, profiles_namespace=self._deps.profiles_namespace),
+            clock=self._deps.clock,
+        )
+
+
+async def _work(queue: WorkQueue[FunctionRef], reconciler: Reconciler) -> None:
+    while True:
+        ref = await queue.take()
+        try:
+            finished = await reconciler.reconcile(ref)
+        except SpringtideError as error:
+            log.warning("function not looked after", function=str(ref), why=str(error))
+            finished = False
+        if finished:
+            queue.done(ref)
+        else:
+            queue.retry(ref)
 
 
 def build(settings: OperatorSettings, deps: OperatorDeps) -> Operator:
+    show(deps.leadership, deps.registry)
     return Operator(settings, deps)

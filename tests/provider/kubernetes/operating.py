@@ -12,12 +12,15 @@ from typing import Any
 
 import httpx
 import yaml
+from prometheus_client import CollectorRegistry
 
 from springtide.provider.kubernetes.manifests.settings import ManifestSettings
 from springtide.provider.kubernetes.operator import Operator, OperatorDeps, OperatorSettings, build
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.kubernetes.api import KubernetesApi, connected
 from springtide.runtime.kubernetes.settings import KubernetesSettings
+from springtide.scaler.core.ports import Leadership
+from springtide.wire.leadership import Always
 from tests.kubernetes.emulator import Emulator, EmulatorSettings, Image
 
 CRDS = Path(__file__).parents[3] / "deploy" / "crds"
@@ -140,11 +143,16 @@ async def operating(**settings: Any) -> AsyncIterator[Place]:
             await person.http.aclose()
 
 
-def an_operator(api: KubernetesApi) -> Operator:
+def an_operator(
+    api: KubernetesApi, *, leadership: Leadership | None = None, manifests: ManifestSettings | None = None
+) -> Operator:
+    """The only copy there is, unless it is told by whom it is led."""
     deps = OperatorDeps(
         api=api,
         clock=SystemClock(),
-        manifests=ManifestSettings(),
+        leadership=leadership or Always(),
+        registry=CollectorRegistry(),
+        manifests=manifests or ManifestSettings(),
         namespaces=[NAMESPACE],
         profiles_namespace="openfaas",
     )

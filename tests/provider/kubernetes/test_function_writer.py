@@ -22,8 +22,12 @@ from springtide.provider.kubernetes.operator import FunctionWriter, Operator
 from springtide.provider.kubernetes.references import References
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.errors import BadInput, NotFound, Unavailable
-from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.runtime.kubernetes.api import KubernetesApi
+from springtide.runtime.kubernetes.resources import DEPLOYMENTS
+from springtide.scaler.core.vocabulary import FunctionRef, Instant
+from springtide.wire.decision_log import DecisionLog
 from tests.kubernetes.emulator import Emulator
+from tests.kubernetes.emulator.store import Change
 from tests.provider.kubernetes.operating import DEADLINE_S, NAMESPACE, a_cluster, an_operator, function
 from tests.provider.kubernetes.specs import ECHO, spec
 
@@ -35,6 +39,8 @@ class Place:
     cluster: Emulator
     provider: KubernetesProvider
     operator: Operator
+    api: KubernetesApi
+    decisions: DecisionLog
 
     def function(self) -> dict[str, Any]:
         found = self.cluster.object(FUNCTIONS, NAMESPACE, "echo")
@@ -57,13 +63,14 @@ class Untouched:
 @asynccontextmanager
 async def a_place() -> AsyncIterator[Place]:
     async with a_cluster() as (cluster, api):
-        deps = KubernetesDeps(api=api, clock=SystemClock(), manifests=ManifestSettings())
+        decisions = DecisionLog()
+        deps = KubernetesDeps(api=api, clock=SystemClock(), manifests=ManifestSettings(), recorder=decisions)
         provider = kubernetes.build(KubernetesProviderSettings(operator=True, ready_ask_most_s=0.0), deps)
         operator = an_operator(api)
         await operator.start()
         await provider.start()
         try:
-            yield Place(cluster, provider, operator)
+            yield Place(cluster, provider, operator, api, decisions)
         finally:
             await provider.stop()
             await operator.stop()
@@ -98,6 +105,27 @@ def test_deployment_is_a_function_object_and_seen_at_once() -> None:
             "limits": {"memory": "1024Mi"},
         }
         assert place.deployment()["metadata"]["ownerReferences"][0]["kind"] == "Function"
+
+    play(story)
+
+
+def test_count_that_somebody_wrote_meanwhile_is_not_told_as_the_deployments_own() -> None:
+    async def story(place: Place) -> None:
+        writes: list[asyncio.Task[Any]] = []
+
+        def hear(change: Change) -> None:
+            if change.object["kind"] == "Deployment" and not writes:
+                write = place.api.write_scale(DEPLOYMENTS, "echo", 5, namespace=NAMESPACE, version=None)
+                writes.append(asyncio.create_task(write))
+
+        place.cluster.store.listen(hear)
+        place.cluster.faults.latency_s = 0.02
+
+        await place.provider.deploy(spec())
+
+        (told,) = place.decisions.since(Instant(0))
+        assert (told.before, told.after) == (0, 1)
+        assert (await writes[0]).replicas == 5
 
     play(story)
 

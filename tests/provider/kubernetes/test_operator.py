@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.kubernetes.emulator.store import Change
 from tests.provider.kubernetes.operating import (
     NAMESPACE,
     Place,
@@ -497,3 +498,52 @@ def test_missing_definitions_are_named_with_the_remedy() -> None:
             await operator.stop()
 
     asyncio.run(story())
+
+
+def test_foreign_write_between_two_of_ours_is_not_taken_for_ours() -> None:
+    async def story(place: Place) -> None:
+        edits: list[asyncio.Task[Any]] = []
+
+        def hear(change: Change) -> None:
+            """Somebody edits the Deployment as soon as it is there; the Service and the rest follow later."""
+            if change.object["kind"] == "Deployment" and not edits:
+                strange = {"spec": {"template": {"spec": {"nodeSelector": {"a": "b"}}}}}
+                edits.append(asyncio.create_task(place.person.edit("apps/v1/deployments/echo", strange)))
+
+        place.cluster.faults.latency_s = 0.05
+        place.cluster.store.listen(hear)
+        place.cluster.create(function(**CPU))
+
+        await place.until("horizontalpodautoscalers", lambda _: True)
+        await edits[0]
+        await place.until("deployments", lambda it: "nodeSelector" not in template(it)["spec"])
+        await place.until("functions.openfaas.com", is_applied())
+
+    play(story)
+
+
+def test_field_that_somebody_adds_between_our_look_and_our_write_does_not_stay() -> None:
+    async def story(place: Place) -> None:
+        place.cluster.create(function())
+        await place.until("functions.openfaas.com", is_applied())
+        edits: list[asyncio.Task[Any]] = []
+
+        def hear(change: Change) -> None:
+            """The second edit comes when the first was taken over and is about to be undone."""
+            owners = [entry["manager"] for entry in change.object["metadata"].get("managedFields", ())]
+            taken = change.object["kind"] == "Deployment" and "kubectl-edit" not in owners
+            if taken and "nodeSelector" in template(change.object)["spec"] and not edits:
+                strange = {"spec": {"template": {"spec": {"priorityClassName": "system-node-critical"}}}}
+                edits.append(asyncio.create_task(place.person.edit("apps/v1/deployments/echo", strange)))
+
+        place.cluster.store.listen(hear)
+        place.cluster.faults.latency_s = 0.02
+        first = {"spec": {"template": {"spec": {"nodeSelector": {"a": "b"}}}}}
+        await place.person.edit("apps/v1/deployments/echo", first)
+        repaired = await place.until("deployments", lambda it: "nodeSelector" not in template(it)["spec"])
+        await edits[0]
+
+        assert repaired is not None
+        await place.until("deployments", lambda it: "priorityClassName" not in template(it)["spec"])
+
+    play(story)
