@@ -10,9 +10,9 @@ from springtide.gateway import trace_context
 from springtide.gateway.call_metrics import Exemplar
 
 if TYPE_CHECKING:
+    from springtide.gateway.coldstart.timing import WaitTiming
     from springtide.gateway.http1.request import RequestHead
     from springtide.gateway.route import Route
-    from springtide.gateway.wait import Wait
 
 
 def new_span_id() -> int:
@@ -82,7 +82,7 @@ class CallRecord:
     def held(self, now: float) -> None:
         self.stays.append(Held(now))
 
-    def assigned(self, now: float, address: str, wait: Wait | None) -> None:
+    def assigned(self, now: float, address: str, wait: WaitTiming | None) -> None:
         """A replica takes the call, perhaps out of the waiting room."""
         if wait is not None and self.stays and self.stays[-1].ended is None:
             stay = self.stays[-1]

@@ -8,7 +8,7 @@ from typing import Protocol
 import httpx
 import structlog
 
-from springtide.gateway.endpoint_table import EndpointTable
+from springtide.gateway.route_table import RouteTable
 from springtide.runtime import bounded_json
 from springtide.scaler.core import catalogue
 
@@ -26,7 +26,7 @@ class InvocationCounts(Protocol):
 class OwnCounts:
     """What this gateway has counted since it started."""
 
-    def __init__(self, table: EndpointTable) -> None:
+    def __init__(self, table: RouteTable) -> None:
         self._table = table
 
     async def counts(self) -> Mapping[str, float]:

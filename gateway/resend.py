@@ -1,13 +1,13 @@
-"""When a call may be sent again, to the same replica or another. Pure: the exchange asks, and acts on the answer."""
+"""When a call may be sent again, to the same replica or another. Pure: the call asks, and acts on the answer."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from springtide.gateway.backend_replica import BackendReplica
     from springtide.gateway.http1.response import ResponseHead
-    from springtide.gateway.replica import Replica
-    from springtide.gateway.upstream import Upstream
+    from springtide.gateway.replica_connection import ReplicaConnection
 
 MAX_RESENDS = 2
 """A connection that was used before and one that was not may break under a call; then the call is at fault."""
@@ -24,19 +24,19 @@ FULL = b"\r\nx-openfaas-internal: faas-middleware"
 _SAFE_TO_REPEAT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 
 
-def after_loss(upstream: Upstream, method: bytes, resends: int, *, retry_posts: bool) -> bool:
+def after_loss(connection: ReplicaConnection, method: bytes, resends: int, *, retry_posts: bool) -> bool:
     """Whether to send a call again whose connection broke.
 
     Most often the replica closed an idle connection just as the call came, and nobody has seen it; but it may also
     have died with the call in its hands, and the two look the same from here. So a method that must not be executed
     twice is repeated only where the operator allows that.
     """
-    if upstream.heard or resends >= MAX_RESENDS:
+    if connection.heard or resends >= MAX_RESENDS:
         return False
     return retry_posts or method in _SAFE_TO_REPEAT
 
 
-def after_refusal(replica: Replica, head: ResponseHead, resends: int) -> bool:
+def after_refusal(replica: BackendReplica, head: ResponseHead, resends: int) -> bool:
     """Whether to send a call again that was refused before the function saw it.
 
     A provider's proxy may learn of a replica later than the status does, and the last one may have gone since it was

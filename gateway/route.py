@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from random import random
 
+from springtide.gateway.backend_replica import BackendReplica
 from springtide.gateway.call_metrics import CallMetrics
-from springtide.gateway.replica import Replica
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import FunctionEndpoints
@@ -34,7 +34,7 @@ class Route:
         self.ref = ref
         self.label = str(ref)
         self.metrics = metrics
-        self.ready: list[Replica] = []
+        self.ready: list[BackendReplica] = []
         self.desired = 0
         self.version = ""
         self.labels: Mapping[str, str] = {}
@@ -57,7 +57,7 @@ class Route:
             self.labels = function.labels
             self.policy = ScalePolicy.from_labels(function.labels)[0]
 
-    def pick(self, now: float, avoid: Collection[Replica] = ()) -> Replica | None:
+    def pick(self, now: float, avoid: Collection[BackendReplica] = ()) -> BackendReplica | None:
         """A replica with room: the less busy of two chosen at random. None when no replica has room."""
         ready = self.ready
         count = len(ready)
@@ -85,7 +85,7 @@ class Route:
         """Whether callers are held."""
         return self.metrics.held > 0
 
-    def next_chance(self) -> float | None:
+    def next_retry(self) -> float | None:
         """When the first replica that could not be reached may be tried again; None when none is paused.
 
         One that has all it may be given is no chance at any time: the end of a call there is.
@@ -94,5 +94,5 @@ class Route:
         return min(paused, default=None)
 
 
-def _in_flight(replica: Replica) -> int:
+def _in_flight(replica: BackendReplica) -> int:
     return replica.in_flight

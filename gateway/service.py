@@ -13,15 +13,15 @@ from prometheus_client import CollectorRegistry
 
 from springtide.gateway.access_log import AccessLines
 from springtide.gateway.call_record import Observer
-from springtide.gateway.caller import Caller
+from springtide.gateway.client_connection import ClientConnection
+from springtide.gateway.data_plane import DataPlane, DataPlaneDeps
 from springtide.gateway.endpoint_source import EndpointSource
 from springtide.gateway.invocation_counts import InvocationCounts, OwnCounts, PrometheusCounts
 from springtide.gateway.limits import show_held_limits
 from springtide.gateway.metrics import GatewayCollector
 from springtide.gateway.open_files import raise_limit
-from springtide.gateway.plane import Plane, PlaneDeps
 from springtide.gateway.settings import BACKLOG, GatewaySettings
-from springtide.gateway.system_api import ASYNC_CALLS, SystemDeps, Upstreams, build_app
+from springtide.gateway.system_api import ASYNC_CALLS, SystemDeps, SystemTargets, build_app
 from springtide.runtime.asgi_server import AsgiServer, bind
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import Unsupported
@@ -83,7 +83,7 @@ class Gateway:
             port=settings.metrics_port,
             grace_s=1.0,
         )
-        self._plane: Plane | None = None
+        self._plane: DataPlane | None = None
         self._listener: asyncio.Server | None = None
         self._follower: asyncio.Task[None] | None = None
         self._stack = contextlib.AsyncExitStack()
@@ -100,13 +100,13 @@ class Gateway:
         return self._port
 
     @property
-    def plane(self) -> Plane:
+    def plane(self) -> DataPlane:
         """The data plane; there is one from the start of the service on."""
         assert self._plane is not None
         return self._plane
 
     @property
-    def plane_if_started(self) -> Plane | None:
+    def plane_if_started(self) -> DataPlane | None:
         return self._plane
 
     @property
@@ -147,9 +147,9 @@ class Gateway:
         async def connect_system() -> socket.socket:
             return await system.connect()  # which is made later: the plane's table is a part of it
 
-        plane = self._plane = Plane(
+        plane = self._plane = DataPlane(
             settings,
-            PlaneDeps(
+            DataPlaneDeps(
                 clock=deps.clock,
                 target=client,
                 recorder=self._recorder,
@@ -166,7 +166,7 @@ class Gateway:
         stream_http = await stack.enter_async_context(httpx.AsyncClient(limits=stream_limits, trust_env=False))
         console_http = await stack.enter_async_context(httpx.AsyncClient(limits=CONSOLE_LIMITS, trust_env=False))
         app = build_app(
-            Upstreams(
+            SystemTargets(
                 provider_url=settings.provider_url,
                 alert_receiver_url=settings.alert_receiver_url,
                 console_url=settings.console_url,
@@ -198,7 +198,7 @@ class Gateway:
         stack.push_async_callback(_cancelled, self._follower)
         await self._listen(stack, plane, listener)
 
-    def _counts(self, http: httpx.AsyncClient, plane: Plane) -> InvocationCounts:
+    def _counts(self, http: httpx.AsyncClient, plane: DataPlane) -> InvocationCounts:
         if self._settings.prometheus_url:
             return PrometheusCounts(http, self._settings.prometheus_url)
         return OwnCounts(plane.table) if self._place is None else self._place.counts
@@ -209,7 +209,7 @@ class Gateway:
             client, settings.provider_url, clock=self._deps.clock, interval_s=settings.poll_interval_s
         )
 
-    async def _listen(self, stack: contextlib.AsyncExitStack, plane: Plane, listener: socket.socket) -> None:
+    async def _listen(self, stack: contextlib.AsyncExitStack, plane: DataPlane, listener: socket.socket) -> None:
         """Open the public port; once the functions are known, or the provider lets us wait in vain."""
         assert self._follower is not None
         known = asyncio.ensure_future(plane.table.first_snapshot.wait())
@@ -220,7 +220,7 @@ class Gateway:
             known.cancel()
         if self._follower.done():
             self._follower.result()  # it ends only by an error, such as credentials that are not the provider's
-        self._listener = await plane.loop.create_server(lambda: Caller(plane), sock=listener, backlog=BACKLOG)
+        self._listener = await plane.loop.create_server(lambda: ClientConnection(plane), sock=listener, backlog=BACKLOG)
         stack.push_async_callback(plane.drain, self._settings.grace_s)
         stack.callback(self._listener.close)
 

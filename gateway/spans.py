@@ -9,8 +9,8 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from springtide.gateway.call import CLIENT_LEFT
 from springtide.gateway.call_record import Attempt, CallRecord, Held, Trace, new_span_id
-from springtide.gateway.exchange import LEFT
 
 ROUTE = "/function/{name}"
 MAX_CALL_ID = 128
@@ -62,7 +62,7 @@ class _Call:
         if record.response_bytes >= 0:
             attributes["http.response.body.size"] = record.response_bytes
         failed = _UNSET
-        if status == LEFT:
+        if status == CLIENT_LEFT:
             attributes["error.type"] = "caller_left"
         else:
             attributes["http.response.status_code"] = status
@@ -85,7 +85,7 @@ class _Call:
     def waiting(self, stay: Held, status: int) -> Iterator[ReadableSpan]:
         assert stay.ended is not None
         own = self._context(new_span_id())
-        refused = not stay.served and status != LEFT
+        refused = not stay.served and status != CLIENT_LEFT
         failed = Status(StatusCode.ERROR, self._record.text or None) if refused else _UNSET
         if stay.cold:
             yield from self._wake(stay, own)
@@ -127,7 +127,7 @@ class _Call:
             return "replica_lost"
         if self._record.reason:
             return self._record.reason
-        return str(status) if status >= 400 and status != LEFT else ""
+        return str(status) if status >= 400 and status != CLIENT_LEFT else ""
 
     def _wake(self, stay: Held, waiting: SpanContext) -> Iterator[ReadableSpan]:
         assert stay.ended is not None

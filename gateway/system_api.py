@@ -16,9 +16,9 @@ from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse,
 from starlette.exceptions import HTTPException
 
 from springtide.gateway.endpoint_source import Readiness
-from springtide.gateway.endpoint_table import EndpointTable
-from springtide.gateway.forwarder import Forwarder, PassedOn, read_whole, target, told_of_its_page
 from springtide.gateway.invocation_counts import InvocationCounts
+from springtide.gateway.route_table import RouteTable
+from springtide.gateway.system_proxy import PassedOn, SystemProxy, read_whole, target, told_of_its_page
 from springtide.runtime import bounded_json
 from springtide.runtime.basic_auth import App, Credentials, RequireBasicAuth
 from springtide.runtime.errors import SpringtideError, Unavailable, status_of
@@ -64,12 +64,12 @@ class SystemDeps:
     streams: Places
     credentials: Credentials | None
     counts: InvocationCounts
-    table: EndpointTable
+    table: RouteTable
     readiness: Readiness
 
 
 @dataclass(frozen=True, slots=True)
-class Upstreams:
+class SystemTargets:
     """Where requests go and how long an answer may take; a stream may be silent for longer."""
 
     provider_url: str
@@ -79,36 +79,36 @@ class Upstreams:
     stream_timeout_s: float
 
 
-def build_app(upstreams: Upstreams, deps: SystemDeps) -> App:
+def build_app(targets: SystemTargets, deps: SystemDeps) -> App:
     """The application behind everything that is not an invocation; nothing below GUARDED without credentials."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.add_exception_handler(HTTPException, _plain_error)
     app.add_exception_handler(SpringtideError, _failed)
-    short = _timeout(upstreams.timeout_s)
-    provider = Forwarder(deps.http, what="the provider", credentials=deps.credentials, timeout=short)
-    streams = Forwarder(
+    short = _timeout(targets.timeout_s)
+    provider = SystemProxy(deps.http, what="the provider", credentials=deps.credentials, timeout=short)
+    streams = SystemProxy(
         deps.stream_http,
         what="the provider",
         credentials=deps.credentials,
-        timeout=_timeout(upstreams.stream_timeout_s),
+        timeout=_timeout(targets.stream_timeout_s),
     )
-    receiver = Forwarder(deps.http, what="the alert receiver", credentials=deps.credentials, timeout=short)
+    receiver = SystemProxy(deps.http, what="the alert receiver", credentials=deps.credentials, timeout=short)
     for path, methods in FORWARDED:
-        _add_forwarded(app, path, methods, provider, upstreams.provider_url)
+        _add_forwarded(app, path, methods, provider, targets.provider_url)
     for path in STREAMED:
-        _add_streamed(app, path, streams, upstreams.provider_url, deps.streams)
-    _add_functions(app, provider, upstreams.provider_url, deps.counts)
-    _add_deploy(app, provider, upstreams.provider_url, deps)
-    _add_logs(app, streams, upstreams.provider_url, deps)
-    _add_info(app, provider, upstreams.provider_url)
-    _add_alert(app, receiver, upstreams.alert_receiver_url)
-    console = Forwarder(
+        _add_streamed(app, path, streams, targets.provider_url, deps.streams)
+    _add_functions(app, provider, targets.provider_url, deps.counts)
+    _add_deploy(app, provider, targets.provider_url, deps)
+    _add_logs(app, streams, targets.provider_url, deps)
+    _add_info(app, provider, targets.provider_url)
+    _add_alert(app, receiver, targets.alert_receiver_url)
+    console = SystemProxy(
         deps.console_http,
         what="the console",
         credentials=deps.credentials,
-        timeout=_timeout(upstreams.stream_timeout_s),
+        timeout=_timeout(targets.stream_timeout_s),
     )
-    _add_console(app, console, upstreams.console_url)
+    _add_console(app, console, targets.console_url)
     return RequireBasicAuth(app, credentials=deps.credentials, guarded=GUARDED)
 
 
@@ -116,17 +116,17 @@ def _timeout(read_s: float) -> httpx.Timeout:
     return httpx.Timeout(read_s, connect=3.0, pool=3.0)
 
 
-def _add_forwarded(app: FastAPI, path: str, methods: list[str], forwarder: Forwarder, base_url: str) -> None:
+def _add_forwarded(app: FastAPI, path: str, methods: list[str], proxy: SystemProxy, base_url: str) -> None:
     @app.api_route(path, methods=methods)
     async def forwarded(request: Request) -> Response:
-        return await forwarder.forward(request, target(base_url, request))
+        return await proxy.forward(request, target(base_url, request))
 
 
-def _add_streamed(app: FastAPI, path: str, forwarder: Forwarder, base_url: str, places: Places) -> None:
+def _add_streamed(app: FastAPI, path: str, proxy: SystemProxy, base_url: str, places: Places) -> None:
     @app.get(path)
     async def streamed(request: Request) -> Response:
         with _place(request, places) as place:
-            return _held(await forwarder.forward(request, target(base_url, request)), place)
+            return _held(await proxy.forward(request, target(base_url, request)), place)
 
 
 @contextlib.contextmanager
@@ -145,7 +145,7 @@ def _held(response: Response, place: contextlib.ExitStack) -> Response:
     return response
 
 
-def _add_functions(app: FastAPI, provider: Forwarder, base_url: str, counts: InvocationCounts) -> None:
+def _add_functions(app: FastAPI, provider: SystemProxy, base_url: str, counts: InvocationCounts) -> None:
     @app.get("/system/functions")
     async def functions(request: Request) -> Response:
         """The provider's list, each with how often it was called; the list alone when that is not known."""
@@ -165,7 +165,7 @@ def _add_functions(app: FastAPI, provider: Forwarder, base_url: str, counts: Inv
         return JSONResponse(listed)
 
 
-def _add_deploy(app: FastAPI, provider: Forwarder, base_url: str, deps: SystemDeps) -> None:
+def _add_deploy(app: FastAPI, provider: SystemProxy, base_url: str, deps: SystemDeps) -> None:
     @app.post("/system/functions")
     async def deploy(request: Request) -> Response:
         """Answer once calls find the new function: the provider's push may be a moment behind its answer."""
@@ -213,7 +213,7 @@ def _add_counts(listed: list[Any], counts: Any) -> None:
             function["invocationCount"] = count
 
 
-def _add_logs(app: FastAPI, provider: Forwarder, base_url: str, deps: SystemDeps) -> None:
+def _add_logs(app: FastAPI, provider: SystemProxy, base_url: str, deps: SystemDeps) -> None:
     @app.get("/system/logs")
     async def logs(request: Request) -> Response:
         asked = request.query_params
@@ -231,7 +231,7 @@ def _add_logs(app: FastAPI, provider: Forwarder, base_url: str, deps: SystemDeps
         return _no_logs(response.status_code, why, ref, deps.table)
 
 
-def _no_logs(status: int, why: str, ref: FunctionRef, table: EndpointTable) -> Response:
+def _no_logs(status: int, why: str, ref: FunctionRef, table: RouteTable) -> Response:
     """What a provider says of logs that it does not give. Only one without logs is answered 501."""
     if status == 404 and table.lacks(ref):
         return PlainTextResponse(f"there is no function {ref.name} in namespace {ref.namespace}", 404)
@@ -244,7 +244,7 @@ def _no_logs(status: int, why: str, ref: FunctionRef, table: EndpointTable) -> R
     return PlainTextResponse(f"the provider answered {status} when asked for logs", 500)
 
 
-def _add_info(app: FastAPI, provider: Forwarder, base_url: str) -> None:
+def _add_info(app: FastAPI, provider: SystemProxy, base_url: str) -> None:
     @app.get("/system/info")
     async def info(request: Request) -> Response:
         """Always 200, and the provider's part never null: older clients fail on that."""
@@ -275,7 +275,7 @@ def _release() -> str:
         return "not installed"
 
 
-def _add_alert(app: FastAPI, receiver: Forwarder, url: str) -> None:
+def _add_alert(app: FastAPI, receiver: SystemProxy, url: str) -> None:
     @app.post("/system/alert")
     async def alert(request: Request) -> Response:
         if not url:
@@ -290,7 +290,7 @@ def _add_alert(app: FastAPI, receiver: Forwarder, url: str) -> None:
         return await _first_to_take(receiver, request, copies, body)
 
 
-async def _first_to_take(receiver: Forwarder, request: Request, copies: list[str], body: bytes) -> Response:
+async def _first_to_take(receiver: SystemProxy, request: Request, copies: list[str], body: bytes) -> Response:
     """One copy of the alert receiver leads; those on standby answer 503, and the next one is asked."""
     answer: Response = PlainTextResponse("there is no alert receiver", 502)
     for copy in copies:
@@ -305,7 +305,7 @@ async def _first_to_take(receiver: Forwarder, request: Request, copies: list[str
     return answer
 
 
-def _add_console(app: FastAPI, console: Forwarder, base_url: str) -> None:
+def _add_console(app: FastAPI, console: SystemProxy, base_url: str) -> None:
     @app.api_route("/", methods=["GET", "HEAD"])
     @app.api_route("/ui", methods=["GET", "HEAD"])
     async def root() -> Response:

@@ -46,13 +46,13 @@ log = structlog.get_logger(__name__)
 class SpanTracer:
     """A Tracer. Samples as the caller's trace is sampled, and ``ratio`` of the calls that come without one.
 
-    Of the latter it begins at most ``most_per_s`` traces a second: spans cost several times what a call does, and
+    Of the latter it begins at most ``max_per_s`` traces a second: spans cost several times what a call does, and
     under load a share of all calls would take the processor away from them.
     """
 
-    def __init__(self, endpoint: str, ratio: float, most_per_s: int) -> None:
+    def __init__(self, endpoint: str, ratio: float, max_per_s: int) -> None:
         self._ratio = ratio
-        self._allowance = _Allowance(most_per_s)
+        self._allowance = _Allowance(max_per_s)
         self._trouble = _Trouble(endpoint)
         exporter = OTLPSpanExporter(endpoint.rstrip("/") + "/v1/traces", timeout=EXPORT_DEADLINE_S)
         self._exporter = _Exporter(exporter, self._trouble)

@@ -6,32 +6,36 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from springtide.gateway.caller import Caller
+    from springtide.gateway.client_connection import ClientConnection
     from springtide.gateway.deadlines import DeadlineQueue
-    from springtide.gateway.upstream import Upstream
+    from springtide.gateway.replica_connection import ReplicaConnection
 
 
 class Tunnel:
-    """Takes the place of the exchange on both connections; ``finished`` is called once, at the end."""
+    """Takes the place of the call on both connections; ``finished`` is called once, at the end."""
 
     __slots__ = (
-        "_caller",
         "_caller_ended",
+        "_client",
+        "_connection",
         "_finished",
         "_idle",
         "_over",
-        "_upstream",
         "_upstream_ended",
         "request_open",
     )
 
     def __init__(
-        self, idle: DeadlineQueue[Tunnel], caller: Caller, upstream: Upstream, finished: Callable[[], None]
+        self,
+        idle: DeadlineQueue[Tunnel],
+        caller: ClientConnection,
+        connection: ReplicaConnection,
+        finished: Callable[[], None],
     ) -> None:
         self.request_open = True
         self._idle = idle
-        self._caller = caller
-        self._upstream = upstream
+        self._client = caller
+        self._connection = connection
         self._finished = finished
         self._caller_ended = False
         self._upstream_ended = False
@@ -42,15 +46,15 @@ class Tunnel:
 
     def open(self, data: bytes) -> None:
         """Begin, with what came behind the 101."""
-        self._caller.handle_with(self)
-        self._upstream.switch(self)
+        self._client.handle_with(self)
+        self._connection.switch(self)
         self._idle.start(self)
-        early = self._caller.take(-1)
-        self._caller.resume()
+        early = self._client.take(-1)
+        self._client.resume()
         if early:
-            self._upstream.write(early)
+            self._connection.write(early)
         if data:
-            self._caller.write(data)
+            self._client.write(data)
 
     def timed_out(self) -> None:
         self._end()
@@ -59,54 +63,54 @@ class Tunnel:
 
     def request_data(self, data: bytes) -> bytes:
         self._idle.start(self)
-        self._upstream.write(data)
+        self._connection.write(data)
         return b""
 
-    def caller_left(self) -> None:
+    def client_left(self) -> None:
         self._end()
 
-    def caller_ended(self) -> bool:
+    def client_ended(self) -> bool:
         self._caller_ended = True
-        self._upstream.end_writing()
+        self._connection.end_writing()
         if self._upstream_ended:
             self._end()
         return True
 
-    def caller_stopped(self) -> None:
+    def client_stopped(self) -> None:
         """What has not been read yet is passed on first."""
 
-    def caller_full(self) -> None:
-        self._upstream.pause()
+    def client_full(self) -> None:
+        self._connection.pause()
 
-    def caller_drained(self) -> None:
-        self._upstream.resume()
+    def client_drained(self) -> None:
+        self._connection.resume()
 
     # From the replica.
 
     def tunnelled(self, data: bytes) -> None:
         self._idle.start(self)
-        self._caller.write(data)
+        self._client.write(data)
 
     def tunnel_ended(self) -> None:
         self._upstream_ended = True
-        self._caller.end_writing()
+        self._client.end_writing()
         if self._caller_ended:
             self._end()
 
-    def upstream_lost(self, why: str) -> None:  # noqa: ARG002 - the caller sees the end, not the reason
+    def replica_lost(self, why: str) -> None:  # noqa: ARG002 - the caller sees the end, not the reason
         self._end()
 
-    def upstream_full(self) -> None:
-        self._caller.pause()
+    def replica_full(self) -> None:
+        self._client.pause()
 
-    def upstream_drained(self) -> None:
-        self._caller.resume()
+    def replica_drained(self) -> None:
+        self._client.resume()
 
     def _end(self) -> None:
         if self._over:
             return
         self._over = True
         self._idle.stop(self)
-        self._upstream.close()
+        self._connection.close()
         self.request_open = False
         self._finished()

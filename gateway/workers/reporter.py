@@ -8,7 +8,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from springtide.gateway.plane import Plane
+from springtide.gateway.data_plane import DataPlane
 from springtide.gateway.route import Route
 from springtide.gateway.workers.messages import Kind, Message, Row
 from springtide.runtime.loop_lag import LoopLag
@@ -21,7 +21,7 @@ ROWS_AT_ONCE = 100
 class Reporter:
     """Remembers what it has told. ``plane`` is None until there is one."""
 
-    def __init__(self, plane: Callable[[], Plane | None], registry: CollectorRegistry, lag: LoopLag) -> None:
+    def __init__(self, plane: Callable[[], DataPlane | None], registry: CollectorRegistry, lag: LoopLag) -> None:
         self._plane = plane
         self._registry = registry
         self._lag = lag

@@ -14,9 +14,9 @@ from typing import Any
 
 import h11
 
-from springtide.gateway.caller import Caller
+from springtide.gateway.client_connection import ClientConnection
+from springtide.gateway.data_plane import DataPlane, DataPlaneDeps
 from springtide.gateway.http1.request import RequestHead
-from springtide.gateway.plane import Plane, PlaneDeps
 from springtide.gateway.settings import GatewaySettings
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Endpoint, FunctionEndpoints, Snapshot
@@ -75,16 +75,16 @@ async def nowhere() -> socket.socket:
         return closed
 
 
-class RecordingPlane(Plane):
+class RecordingPlane(DataPlane):
     """Keeps the heads of all requests it began: the ones that answers are counted against."""
 
     def __init__(self, loop: Loop, settings: GatewaySettings) -> None:
-        deps = PlaneDeps(clock=loop.clock, target=Target(), recorder=Decisions(), connect_system=nowhere)
+        deps = DataPlaneDeps(clock=loop.clock, target=Target(), recorder=Decisions(), connect_system=nowhere)
         super().__init__(settings, deps)
-        self.begun: list[tuple[Caller, RequestHead]] = []
+        self.begun: list[tuple[ClientConnection, RequestHead]] = []
         self.table.apply(Snapshot((ECHO,)))
 
-    def begin(self, caller: Caller, head: RequestHead) -> None:
+    def begin(self, caller: ClientConnection, head: RequestHead) -> None:
         self.begun.append((caller, head))
         super().begin(caller, head)
 
@@ -96,7 +96,7 @@ class Conversation:
         self.loop = loop
         self.upstreams: list[Transport] = []
         self.plane = RecordingPlane(loop, settings)
-        self.caller = Transport(loop, Caller(self.plane))
+        self.caller = Transport(loop, ClientConnection(self.plane))
         loop.connected = self.upstreams.append
 
     async def turns(self, count: int = 4) -> None:
@@ -128,7 +128,7 @@ class Conversation:
         for transport in reading:
             if transport.stalled:
                 transport.stall()
-        other = Transport(self.loop, Caller(self.plane))
+        other = Transport(self.loop, ClientConnection(self.plane))
         other.receive(PROBE)
         await asyncio.sleep(PROBE_S)
         await self._check_flow()

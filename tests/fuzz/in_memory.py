@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from springtide.gateway.caller import Caller
+from springtide.gateway.client_connection import ClientConnection
 from springtide.runtime.virtual_time import VirtualTimeLoop
 
 HIGH_WATER_BYTES, LOW_WATER_BYTES = 256, 64
@@ -108,7 +108,7 @@ class Transport(asyncio.Transport):
             return
         self.left = self._unread_end = True
         self._read()
-        if self.reading_paused and isinstance(self.protocol, Caller):
+        if self.reading_paused and isinstance(self.protocol, ClientConnection):
             self.protocol.peer_stopped()
 
     def reset(self) -> None:
@@ -119,7 +119,7 @@ class Transport(asyncio.Transport):
             self._lose(ConnectionResetError("reset"))
             return
         self._read()
-        if self.reading_paused and isinstance(self.protocol, Caller):
+        if self.reading_paused and isinstance(self.protocol, ClientConnection):
             self.protocol.peer_gone()
 
     def _read(self) -> None:

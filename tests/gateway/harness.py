@@ -14,8 +14,8 @@ import h11
 import uvloop
 
 from springtide.gateway.call_record import Observer
-from springtide.gateway.caller import Caller
-from springtide.gateway.plane import Plane, PlaneDeps
+from springtide.gateway.client_connection import ClientConnection
+from springtide.gateway.data_plane import DataPlane, DataPlaneDeps
 from springtide.gateway.settings import GatewaySettings
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.errors import Conflict, NotFound, SpringtideError
@@ -234,10 +234,10 @@ async def no_system() -> socket.socket:
     raise ConnectionRefusedError("there is no system API")
 
 
-class DataPlane:
-    """A Plane behind a real listener, fed with endpoints by hand."""
+class ServedPlane:
+    """A DataPlane behind a real listener, fed with endpoints by hand."""
 
-    def __init__(self, plane: Plane, target: Target, decisions: Decisions, port: int) -> None:
+    def __init__(self, plane: DataPlane, target: Target, decisions: Decisions, port: int) -> None:
         self.plane, self.target, self.decisions, self.port = plane, target, decisions, port
         self.known: dict[FunctionRef, FunctionEndpoints] = {}
 
@@ -288,11 +288,11 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def data_plane(*, observer: Observer | None = None, **settings: Any) -> AsyncIterator[DataPlane]:
+async def data_plane(*, observer: Observer | None = None, **settings: Any) -> AsyncIterator[ServedPlane]:
     target, decisions = Target(), Decisions()
-    plane = Plane(
+    plane = DataPlane(
         replace(GatewaySettings(), **settings),
-        PlaneDeps(
+        DataPlaneDeps(
             clock=SystemClock(),
             target=target,
             recorder=decisions,
@@ -300,8 +300,8 @@ async def data_plane(*, observer: Observer | None = None, **settings: Any) -> As
             observer=observer,
         ),
     )
-    server = await plane.loop.create_server(lambda: Caller(plane), "127.0.0.1", 0, backlog=4096)
-    dp = DataPlane(plane, target, decisions, server.sockets[0].getsockname()[1])
+    server = await plane.loop.create_server(lambda: ClientConnection(plane), "127.0.0.1", 0, backlog=4096)
+    dp = ServedPlane(plane, target, decisions, server.sockets[0].getsockname()[1])
     dp.snapshot()
     try:
         yield dp

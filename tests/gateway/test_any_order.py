@@ -13,8 +13,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from springtide.gateway.caller import Caller
-from springtide.gateway.plane import Plane, PlaneDeps
+from springtide.gateway.client_connection import ClientConnection
+from springtide.gateway.data_plane import DataPlane, DataPlaneDeps
 from springtide.gateway.settings import GatewaySettings
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.virtual_time import VirtualTimeLoop
@@ -164,12 +164,13 @@ class AnyOrder(RuleBasedStateMachine):
         assert route is not None
         self.routes = [route]
 
-    async def make_plane(self) -> Plane:
+    async def make_plane(self) -> DataPlane:
         small = GatewaySettings(
             max_held_per_function=4, max_held=5, max_held_bytes=150_000, replay_bytes=1000, upstream_timeout_s=30
         )
-        return Plane(
-            small, PlaneDeps(clock=self.loop.clock, target=self.target, recorder=Decisions(), connect_system=no_system)
+        return DataPlane(
+            small,
+            DataPlaneDeps(clock=self.loop.clock, target=self.target, recorder=Decisions(), connect_system=no_system),
         )
 
     def turn(self, *actions: Callable[[], object], seconds: float = 0.0) -> None:
@@ -195,7 +196,7 @@ class AnyOrder(RuleBasedStateMachine):
     def caller(self, number: int) -> Transport:
         """One of four callers; who left is replaced by the next."""
         while len(alive := [one for one in self.callers if not one.lost]) < 4:
-            self.turn(lambda: self.callers.append(Transport(self.loop, Caller(self.plane))))
+            self.turn(lambda: self.callers.append(Transport(self.loop, ClientConnection(self.plane))))
         return alive[number % 4]
 
     @rule(number=st.integers(0, 3), data=st.sampled_from(GOOD))

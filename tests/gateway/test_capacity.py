@@ -12,7 +12,7 @@ from springtide.gateway.resend import MAX_REFUSALS
 from springtide.wire.endpoint_stream import Changed, Endpoint, FunctionEndpoints
 from tests.gateway.harness import (
     Conversation,
-    DataPlane,
+    ServedPlane,
     answering,
     data_plane,
     echo,
@@ -46,7 +46,7 @@ async def never(conversation: Conversation) -> None:
     await conversation.gone()
 
 
-async def call(gateway: DataPlane, body: bytes = b"") -> int:
+async def call(gateway: ServedPlane, body: bytes = b"") -> int:
     async with gateway.connect() as caller:
         await caller.send(post(body))
         return (await caller.answer()).status
@@ -332,7 +332,7 @@ def test_call_held_at_a_full_replica_that_once_refused_one_waits_for_an_end_and_
             calls.append(asyncio.create_task(call(gateway)))
             await gateway.until(lambda: gateway.route().metrics.held == 1)
 
-            assert gateway.route().next_chance() is None
+            assert gateway.route().next_retry() is None
             go_on.set()
             assert await asyncio.gather(*calls) == [200] * 3
 

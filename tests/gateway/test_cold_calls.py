@@ -163,7 +163,7 @@ def test_waiting_callers_spread_over_replicas_as_they_come() -> None:
     run(scenario())
 
 
-# Bounds.
+# QueueBounds.
 
 
 def test_callers_beyond_the_bound_of_one_function_are_refused_at_once() -> None:

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from springtide.gateway.endpoint_table import EndpointTable
-from springtide.gateway.replica import Replica
+from springtide.gateway.backend_replica import BackendReplica
 from springtide.gateway.route import Route
+from springtide.gateway.route_table import RouteTable
 from springtide.runtime import virtual_time
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.virtual_time import VirtualTimeLoop
@@ -32,12 +32,12 @@ def function(name: str, *ports: int, namespace: str = "openfaas-fn", replicas: i
     return FunctionEndpoints(FunctionRef(namespace, name), len(ports) if replicas is None else replicas, "1", endpoints)
 
 
-def in_table(events: list[Event], *, namespace: str = "openfaas-fn") -> tuple[EndpointTable, Listener]:
+def in_table(events: list[Event], *, namespace: str = "openfaas-fn") -> tuple[RouteTable, Listener]:
     """A table after some events. Its replicas are never connected to."""
     listener = Listener()
 
-    async def main() -> EndpointTable:
-        table = EndpointTable(clock=loop.clock, open_replica=unconnected, namespace=namespace)
+    async def main() -> RouteTable:
+        table = RouteTable(clock=loop.clock, open_replica=unconnected, namespace=namespace)
         table.listen(listener)
         for event in events:
             table.apply(event)
@@ -47,11 +47,11 @@ def in_table(events: list[Event], *, namespace: str = "openfaas-fn") -> tuple[En
     return virtual_time.run(main(), loop), listener
 
 
-def unconnected(endpoint: Endpoint) -> Replica:
-    async def never(replica: Replica) -> object:
+def unconnected(endpoint: Endpoint) -> BackendReplica:
+    async def never(replica: BackendReplica) -> object:
         raise AssertionError
 
-    return Replica(f"{endpoint.host}:{endpoint.port}", never, None)  # type: ignore[arg-type]
+    return BackendReplica(f"{endpoint.host}:{endpoint.port}", never, None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_last_known_replicas_stay_while_the_provider_is_away_and_it_is_asked_aga
             raise Unavailable("the provider is away")
 
     async def main() -> None:
-        table = EndpointTable(clock=loop.clock, open_replica=unconnected, namespace="openfaas-fn")
+        table = RouteTable(clock=loop.clock, open_replica=unconnected, namespace="openfaas-fn")
         following = asyncio.create_task(table.follow(Flaky()))
         await table.first_snapshot.wait()
         await asyncio.sleep(0.01)

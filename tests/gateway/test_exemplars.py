@@ -15,19 +15,19 @@ from springtide.gateway.metrics import GatewayCollector
 from springtide.gateway.tracing import SpanTracer
 from springtide.scaler.core import catalogue
 from tests.gateway.collector import collector
-from tests.gateway.harness import DataPlane, data_plane, echo, replica, run, until
+from tests.gateway.harness import ServedPlane, data_plane, echo, replica, run, until
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = f"traceparent: 00-{TRACE}-b7ad6b7169203331-01\r\n"
 
 
-def registered(gateway: DataPlane) -> CollectorRegistry:
+def registered(gateway: ServedPlane) -> CollectorRegistry:
     registry = CollectorRegistry()
     registry.register(GatewayCollector(lambda: gateway.plane))
     return registry
 
 
-def examples(gateway: DataPlane) -> Iterator[Sample]:
+def examples(gateway: ServedPlane) -> Iterator[Sample]:
     """The samples with an exemplar, as a scraper reads them."""
     text = generate_openmetrics(registered(gateway)).decode()
     for family in text_string_to_metric_families(text):

@@ -206,7 +206,7 @@ def test_caller_who_leaves_while_the_replica_does_not_read_its_body_takes_the_ca
             await server.heads.acquire()
             caller.writer.transport.set_write_buffer_limits(high=0)
             sending = asyncio.create_task(caller.send(b"x" * 100_000_000))
-            (connection,) = gateway.plane._callers
+            (connection,) = gateway.plane._clients
             await gateway.until(lambda: connection.paused)
 
             reset(caller)
@@ -229,9 +229,9 @@ def test_connections_that_came_and_went_are_not_watched() -> None:
                     await gateway.until(lambda: gateway.route().metrics.held == 1)
                     gateway.publish("echo", [server])
                     assert (await caller.answer()).status == 200
-            await gateway.until(lambda: not gateway.plane._callers)
+            await gateway.until(lambda: not gateway.plane._clients)
 
-            assert repr(gateway.plane.hang_ups) == "<HangUps of 0 connections>"
+            assert repr(gateway.plane.disconnects) == "<DisconnectWatcher of 0 connections>"
 
     run(scenario())
 
@@ -336,6 +336,6 @@ def test_nonsense_behind_the_last_request_of_a_caller_who_stops_sending_is_refus
             assert (await caller.answer()).status == 400
             assert await caller.rest() == b""
             assert len(gateway.plane.linger) == 0
-            await gateway.until(lambda: not gateway.plane._callers)
+            await gateway.until(lambda: not gateway.plane._clients)
 
     run(scenario())

@@ -12,18 +12,18 @@ from springtide.gateway.call_metrics import CallMetrics, Histogram
 from springtide.gateway.metrics import GatewayCollector
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.catalogue import Part
-from tests.gateway.harness import DataPlane, answering, data_plane, echo, get, replica, response, run
+from tests.gateway.harness import ServedPlane, answering, data_plane, echo, get, replica, response, run
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
-def exposed(gateway: DataPlane) -> str:
+def exposed(gateway: ServedPlane) -> str:
     registry = CollectorRegistry()
     registry.register(GatewayCollector(lambda: gateway.plane))
     return generate_latest(registry).decode()
 
 
-def samples(gateway: DataPlane) -> Samples:
+def samples(gateway: ServedPlane) -> Samples:
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(exposed(gateway))

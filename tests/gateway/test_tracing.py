@@ -17,7 +17,7 @@ from springtide.gateway.tracing import SpanTracer
 from tests.gateway.collector import ERROR, Collector, Got, collector
 from tests.gateway.harness import (
     Conversation,
-    DataPlane,
+    ServedPlane,
     answering,
     data_plane,
     echo,
@@ -36,7 +36,7 @@ WHOLE = "GET /function/{name}"
 
 
 class Traced:
-    def __init__(self, gateway: DataPlane, kept: Collector, tracer: SpanTracer) -> None:
+    def __init__(self, gateway: ServedPlane, kept: Collector, tracer: SpanTracer) -> None:
         self.gateway, self.kept, self._tracer = gateway, kept, tracer
 
     async def spans(self) -> list[Got]:
@@ -333,7 +333,8 @@ def test_every_worker_process_sends_its_own_spans() -> None:
 def test_gateway_without_the_extra_says_what_to_install() -> None:
     # Its API alone is often there: other libraries bring it.
     program = (
-        "import sys; sys.modules['opentelemetry.sdk'] = None\nfrom suite.command_line import run; sys.exit(run(%r, {}))"
+        "import sys; sys.modules['opentelemetry.sdk'] = None\n"
+        "from springtide.cli.command_line import run; sys.exit(run(%r, {}))"
     )
     words = ["gateway", "--workers", "1", "--port", "0", "--metrics-port", "0", "--no-basic-auth"]
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.gateway.harness import Client, Conversation, DataPlane, answering, data_plane, get, replica, response, run
+from tests.gateway.harness import Client, Conversation, ServedPlane, answering, data_plane, get, replica, response, run
 
 UPGRADE = "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n"
 AGREED = (
@@ -19,7 +19,7 @@ async def parrot(conversation: Conversation) -> None:
     await conversation.send(b"bye")
 
 
-async def open_tunnel(gateway: DataPlane, caller: Client, early: bytes = b"") -> bytes:
+async def open_tunnel(gateway: ServedPlane, caller: Client, early: bytes = b"") -> bytes:
     await caller.send(get("/function/echo/chat", UPGRADE) + early)
     return await caller.reader.readuntil(b"\r\n\r\n")
 

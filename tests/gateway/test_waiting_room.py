@@ -4,13 +4,13 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from springtide.gateway.waiting_room import Bounds, WaitingRoom
+from springtide.gateway.coldstart.queue import QueueBounds, WaitingQueue
 
-WIDE = Bounds(per_function=1000, total=1000, total_bytes=10**9)
+WIDE = QueueBounds(per_function=1000, total=1000, total_bytes=10**9)
 
 
-def room(bounds: Bounds = WIDE) -> WaitingRoom[str, int]:
-    return WaitingRoom(bounds)
+def room(bounds: QueueBounds = WIDE) -> WaitingQueue[str, int]:
+    return WaitingQueue(bounds)
 
 
 def test_first_come_is_first_released() -> None:
@@ -34,13 +34,13 @@ def test_lines_are_separate() -> None:
 @pytest.mark.parametrize(
     "bounds",
     [
-        pytest.param(Bounds(2, 100, 100), id="per function"),
-        pytest.param(Bounds(100, 2, 100), id="in total"),
-        pytest.param(Bounds(100, 100, 25), id="bytes"),
-        pytest.param(Bounds(2, 2, 20), id="all at once"),
+        pytest.param(QueueBounds(2, 100, 100), id="per function"),
+        pytest.param(QueueBounds(100, 2, 100), id="in total"),
+        pytest.param(QueueBounds(100, 100, 25), id="bytes"),
+        pytest.param(QueueBounds(2, 2, 20), id="all at once"),
     ],
 )
-def test_full_room_takes_nobody_until_somebody_leaves(bounds: Bounds) -> None:
+def test_full_room_takes_nobody_until_somebody_leaves(bounds: QueueBounds) -> None:
     waiting = room(bounds)
     assert waiting.enter("f", 1, deadline=10, size=10)
     assert waiting.enter("f", 2, deadline=10, size=10)
@@ -76,7 +76,7 @@ def test_evicted_line_is_empty_and_in_order() -> None:
 
 
 def test_those_who_left_are_not_remembered() -> None:
-    waiting = room(Bounds(10, 10, 10))
+    waiting = room(QueueBounds(10, 10, 10))
     for ticket in range(10_000):
         assert waiting.enter("f", ticket, deadline=60, size=1)
         assert waiting.leave(ticket)
@@ -89,8 +89,8 @@ class Model(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.bounds = Bounds(per_function=4, total=7, total_bytes=60)
-        self.room: WaitingRoom[str, int] = WaitingRoom(self.bounds)
+        self.bounds = QueueBounds(per_function=4, total=7, total_bytes=60)
+        self.room: WaitingQueue[str, int] = WaitingQueue(self.bounds)
         self.line: list[tuple[str, int, int, int]] = []
         self.next = 0
 

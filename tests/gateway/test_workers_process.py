@@ -58,7 +58,9 @@ def popen(
     words: list[str], folder: Path, *, terminal: int | None = None, nohup: bool = False
 ) -> subprocess.Popen[bytes]:
     """``springtide gateway`` in a session of its own, which ``terminal`` controls; it logs to ``folder``."""
-    program = "import os, runpy, sys; {}sys.argv[0] = 'suite'; runpy.run_module('suite', run_name='__main__')"
+    program = (
+        "import os, runpy, sys; {}sys.argv[0] = 'springtide'; runpy.run_module('springtide.cli', run_name='__main__')"
+    )
     # A session leader's first terminal becomes its controlling one.
     before = "os.close(os.open(os.ttyname(0), os.O_RDWR)); " if terminal is not None else ""
     before += "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); " if nohup else ""

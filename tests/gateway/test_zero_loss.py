@@ -7,7 +7,7 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
 
-from tests.gateway.harness import Conversation, DataPlane, Replica, data_plane, post, response, run
+from tests.gateway.harness import Conversation, Replica, ServedPlane, data_plane, post, response, run
 
 CALLERS = 20
 
@@ -21,7 +21,7 @@ async def busy_echo(conversation: Conversation) -> None:
 
 
 @contextlib.asynccontextmanager
-async def load(gateway: DataPlane) -> AsyncIterator[Counter[str]]:
+async def load(gateway: ServedPlane) -> AsyncIterator[Counter[str]]:
     """Callers that call again and again; what they saw, by status or by the error."""
     seen: Counter[str] = Counter()
     over = False

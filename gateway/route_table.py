@@ -12,8 +12,8 @@ from typing import Protocol
 
 import structlog
 
+from springtide.gateway.backend_replica import BackendReplica
 from springtide.gateway.call_metrics import CallMetrics
-from springtide.gateway.replica import Replica
 from springtide.gateway.route import Route
 from springtide.runtime.errors import Unavailable, Unsupported
 from springtide.scaler.core.ports import Clock
@@ -38,17 +38,17 @@ class Listener(Protocol):
     def removed(self, route: Route) -> None: ...
 
 
-class EndpointTable:
+class RouteTable:
     """Routes by function and by every name they may be called by."""
 
-    def __init__(self, *, clock: Clock, open_replica: Callable[[Endpoint], Replica], namespace: str) -> None:
+    def __init__(self, *, clock: Clock, open_replica: Callable[[Endpoint], BackendReplica], namespace: str) -> None:
         self._clock = clock
         self._open_replica = open_replica
         self.namespace = namespace
         self._routes: dict[FunctionRef, Route] = {}
         self._names: dict[bytes, Route] = {}
         """Spellings in use. Only of functions that exist, and each has at most three, so this stays small."""
-        self._replicas: dict[FunctionRef, dict[Endpoint, Replica]] = {}
+        self._replicas: dict[FunctionRef, dict[Endpoint, BackendReplica]] = {}
         self._waiters: dict[FunctionRef, asyncio.Event] = {}
         """Only of functions just deployed through us, so bounded by the requests under way."""
         self._listener: Listener | None = None
@@ -57,7 +57,7 @@ class EndpointTable:
 
     def __repr__(self) -> str:
         state = "following" if self.connected else "provider away"
-        return f"<EndpointTable {len(self._routes)} functions, {state}>"
+        return f"<RouteTable {len(self._routes)} functions, {state}>"
 
     def __iter__(self) -> Iterator[Route]:
         return iter(list(self._routes.values()))

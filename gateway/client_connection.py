@@ -6,11 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol, cast
 
 from springtide.gateway.http1.fields import Malformed
+from springtide.gateway.http1.reply import reply
 from springtide.gateway.http1.request import MAX_HEAD_BYTES, MAX_REQUEST_LINE_BYTES, check_incomplete, parse_request
-from springtide.gateway.replies import reply
 
 if TYPE_CHECKING:
-    from springtide.gateway.plane import Plane
+    from springtide.gateway.data_plane import DataPlane
 
 MAX_PIPELINED_BYTES = 64 * 1024
 """Requests read ahead while one is being answered; beyond it the caller is not read from."""
@@ -28,21 +28,21 @@ class Handler(Protocol):
     def request_data(self, data: bytes) -> bytes:
         """Take what belongs to the request; returns what comes behind it."""
 
-    def caller_left(self) -> None: ...
+    def client_left(self) -> None: ...
 
-    def caller_ended(self) -> bool:
+    def client_ended(self) -> bool:
         """The caller will send no more. Returns whether to go on."""
 
-    def caller_stopped(self) -> None:
+    def client_stopped(self) -> None:
         """The caller will send no more than what has not been read yet."""
 
-    def caller_full(self) -> None:
+    def client_full(self) -> None:
         """Write no more for now."""
 
-    def caller_drained(self) -> None: ...
+    def client_drained(self) -> None: ...
 
 
-class Caller(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     """Requests are answered in the order they came; the next is begun when the one before is answered and written."""
 
     __slots__ = (
@@ -63,7 +63,7 @@ class Caller(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, plane: Plane) -> None:
+    def __init__(self, plane: DataPlane) -> None:
         self._plane = plane
         self._handler: Handler | None = None
         # What was read and not yet used is _ahead from _at on; up to _seen it is known to hold no whole head.
@@ -78,9 +78,9 @@ class Caller(asyncio.Protocol):
         self.peer = b""
 
     def __repr__(self) -> str:
-        return f"<Caller {self.peer.decode()} {self._handler or 'idle'}>"
+        return f"<ClientConnection {self.peer.decode()} {self._handler or 'idle'}>"
 
-    # For the exchange.
+    # For the call.
 
     @property
     def busy(self) -> bool:
@@ -115,7 +115,7 @@ class Caller(asyncio.Protocol):
         if not self._paused and not self._ended and not self.transport.is_closing():
             self._paused = True
             self.transport.pause_reading()
-            self._watch_for_hang_up(stopped=False)
+            self._watch_for_disconnect(stopped=False)
 
     def resume(self) -> None:
         if self._paused:
@@ -232,17 +232,17 @@ class Caller(asyncio.Protocol):
             self.keep(data)
 
     def eof_received(self) -> bool:
-        if self._handler is None or not self._handler.caller_ended() or self.transport.is_closing():
+        if self._handler is None or not self._handler.client_ended() or self.transport.is_closing():
             self.close()
             return False
         self._ended = True
-        self._watch_for_hang_up(stopped=True)
+        self._watch_for_disconnect(stopped=True)
         return True
 
     def peer_stopped(self) -> None:
         if self._paused and self._handler is not None and not self.transport.is_closing():
-            self._handler.caller_stopped()
-            self._watch_for_hang_up(stopped=True)
+            self._handler.client_stopped()
+            self._watch_for_disconnect(stopped=True)
 
     def peer_gone(self) -> None:
         if self._paused or self._ended:
@@ -250,22 +250,22 @@ class Caller(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._plane.forget(self)
-        self._plane.hang_ups.forget(self, self._fd)
+        self._plane.disconnects.forget(self, self._fd)
         handler, self._handler = self._handler, None
         if handler is not None:
-            handler.caller_left()
+            handler.client_left()
 
     def pause_writing(self) -> None:
         self.full = True
         self._wait_for_reader()
         if self._handler is not None:
-            self._handler.caller_full()
+            self._handler.client_full()
 
     def resume_writing(self) -> None:
         self.full = False
         self._plane.stalled.stop(self)
         if self._handler is not None:
-            self._handler.caller_drained()
+            self._handler.client_drained()
         elif self._ahead:
             self._next()
 
@@ -273,13 +273,13 @@ class Caller(asyncio.Protocol):
         self._unsent = 0  # not known: more of it may be written at once
         self._plane.stalled.start(self)
 
-    def _watch_for_hang_up(self, *, stopped: bool) -> None:
+    def _watch_for_disconnect(self, *, stopped: bool) -> None:
         if self._fd < 0:
             socket = self.transport.get_extra_info("socket")
             if socket is None:
                 return
             self._fd = socket.fileno()
-        self._plane.hang_ups.watch(self, self._fd, stopped=stopped)
+        self._plane.disconnects.watch(self, self._fd, stopped=stopped)
 
     # Reading a request.
 

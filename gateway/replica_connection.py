@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol, cast
 
+from springtide.gateway.backend_replica import BackendReplica
 from springtide.gateway.http1.body import Body, BodyUntilClose, ChunkedBody, body_of
 from springtide.gateway.http1.fields import Malformed
 from springtide.gateway.http1.response import ResponseHead, check_incomplete, has_no_body, parse_response
-from springtide.gateway.replica import Replica
 
 
 class User(Protocol):
     """Whoever a connection works for at the moment."""
 
-    def upstream_lost(self, why: str) -> None:
+    def replica_lost(self, why: str) -> None:
         """The connection ended, or what came makes no sense; nothing more follows."""
 
-    def upstream_full(self) -> None:
+    def replica_full(self) -> None:
         """Send no more for now."""
 
-    def upstream_drained(self) -> None: ...
+    def replica_drained(self) -> None: ...
 
 
 class Call(User, Protocol):
@@ -53,7 +53,7 @@ class TunnelEnd(User, Protocol):
         """The replica will send no more."""
 
 
-class Upstream(asyncio.Protocol):
+class ReplicaConnection(asyncio.Protocol):
     """``heard`` tells whether any byte of an answer to the present call has come."""
 
     __slots__ = (
@@ -71,7 +71,7 @@ class Upstream(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: BackendReplica) -> None:
         self.replica = replica
         self.heard = False
         self._call: Call | None = None
@@ -83,7 +83,7 @@ class Upstream(asyncio.Protocol):
         self._tunnel: TunnelEnd | None = None
 
     def __repr__(self) -> str:
-        return f"<Upstream {self.replica.address} {'busy' if self._call else 'idle'}>"
+        return f"<ReplicaConnection {self.replica.address} {'busy' if self._call else 'idle'}>"
 
     # What the call asks for.
 
@@ -104,7 +104,7 @@ class Upstream(asyncio.Protocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
 
-    def let_go(self, *, reusable: bool) -> None:
+    def release(self, *, reusable: bool) -> None:
         """The call is over. The connection carries another one if both sides are in a state to do so."""
         self._call = None
         self.resume()
@@ -172,7 +172,7 @@ class Upstream(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self.replica.lost(self)
         if self._tunnel is not None:
-            self._tunnel.upstream_lost(str(error))
+            self._tunnel.replica_lost(str(error))
         elif self._call is None:
             return
         elif error is None:
@@ -184,13 +184,13 @@ class Upstream(asyncio.Protocol):
         self._full = True
         user = self._call or self._tunnel
         if user is not None:
-            user.upstream_full()
+            user.replica_full()
 
     def resume_writing(self) -> None:
         self._full = False
         user = self._call or self._tunnel
         if user is not None:
-            user.upstream_drained()
+            user.replica_drained()
 
     # Reading a response.
 
@@ -272,7 +272,7 @@ class Upstream(asyncio.Protocol):
         self._call = None
         self._keep = False
         self.transport.abort()
-        call.upstream_lost(why)
+        call.replica_lost(why)
 
 
 _NOTHING_LEFT = body_of(0)

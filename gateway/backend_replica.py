@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from springtide.gateway.deadlines import DeadlineQueue
 
 if TYPE_CHECKING:
-    from springtide.gateway.upstream import Upstream
+    from springtide.gateway.replica_connection import ReplicaConnection
 
 MAX_CONNECTING = 64
 """Connections to one replica being opened at once: a herd of released callers must not overrun its accept queue."""
@@ -20,22 +20,22 @@ MIN_PAUSE_S, MAX_PAUSE_S = 0.05, 1.0
 """How long a replica that refused a connection gets no calls: doubling from the first to the most."""
 
 
-class Passenger(Protocol):
+class ConnectionRequest(Protocol):
     """What wants a connection to this replica."""
 
-    def board(self, upstream: Upstream) -> None:
+    def connected(self, connection: ReplicaConnection) -> None:
         """Here is a connection."""
 
-    def turned_away(self, why: str) -> None:
+    def rejected(self, why: str) -> None:
         """None can be had."""
 
-    def still_wants(self, replica: Replica) -> bool: ...
+    def still_wants(self, replica: BackendReplica) -> bool: ...
 
 
 class Connections(Protocol):
     """How connections are opened and how long idle ones are kept; shared by all replicas."""
 
-    idle: DeadlineQueue[Upstream]
+    idle: DeadlineQueue[ReplicaConnection]
     max_idle: int
     connect_timeout_s: float
 
@@ -44,10 +44,10 @@ class Connections(Protocol):
     def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
 
 
-Open = Callable[["Replica"], Coroutine[Any, Any, "Upstream"]]
+Open = Callable[["BackendReplica"], Coroutine[Any, Any, "ReplicaConnection"]]
 
 
-class Replica:
+class BackendReplica:
     """Counts what it is given, at most ``limit`` calls at once (0: any number).
 
     A ``retired`` one finishes its calls and gets no new ones.
@@ -56,8 +56,8 @@ class Replica:
     __slots__ = (
         "_connecting",
         "_connections",
-        "_most",
         "_open",
+        "_own_limit",
         "_sharers",
         "_waiting",
         "address",
@@ -73,7 +73,7 @@ class Replica:
     def __init__(
         self,
         address: str,
-        open_: Callable[[Replica], Coroutine[Any, Any, Upstream]],
+        open_: Callable[[BackendReplica], Coroutine[Any, Any, ReplicaConnection]],
         connections: Connections,
         *,
         limit: int = 0,
@@ -86,21 +86,21 @@ class Replica:
         """
         self.address = address
         self._sharers = sharers
-        self.limit = self._most = self._part(limit)
+        self.limit = self._own_limit = self._part(limit)
         self.prefix = prefix
         self.in_flight = 0
-        self.idle: list[Upstream] = []
+        self.idle: list[ReplicaConnection] = []
         self.retired = False
         self.failures = 0
         self.paused_until = 0.0
         self._open = open_
         self._connections = connections
-        self._waiting: deque[Passenger] = deque()
+        self._waiting: deque[ConnectionRequest] = deque()
         self._connecting = 0
 
     def __repr__(self) -> str:
         state = "retired" if self.retired else "paused" if self.failures else "ready"
-        return f"<Replica {self.address} {state}, {self.in_flight} in flight, {len(self.idle)} idle>"
+        return f"<BackendReplica {self.address} {state}, {self.in_flight} in flight, {len(self.idle)} idle>"
 
     @property
     def full(self) -> bool:
@@ -112,63 +112,63 @@ class Replica:
         # A provider's proxy stands for all replicas of a function, and chooses among them itself.
         if not self.prefix:
             limit = self._part(limit)
-            self.limit = min(limit or self._most, self._most or limit)
+            self.limit = min(limit or self._own_limit, self._own_limit or limit)
 
     def has_room(self, now: float) -> bool:
         return (not self.limit or self.in_flight < self.limit) and (not self.failures or now >= self.paused_until)
 
-    def take(self, passenger: Passenger, *, fresh: bool = False) -> None:
+    def take(self, request: ConnectionRequest, *, fresh: bool = False) -> None:
         """Count a call in and give it a connection now or soon. ``fresh`` wants one that was never used."""
         self.in_flight += 1
         if self.idle and not fresh:
-            upstream = self.idle.pop()
-            self._connections.idle.stop(upstream)
-            passenger.board(upstream)
+            connection = self.idle.pop()
+            self._connections.idle.stop(connection)
+            request.connected(connection)
             return
-        self._waiting.append(passenger)
+        self._waiting.append(request)
         self._connect_more()
 
     def leave(self) -> None:
         """Count a call out."""
         self.in_flight -= 1
 
-    def put_back(self, upstream: Upstream) -> None:
+    def put_back(self, connection: ReplicaConnection) -> None:
         """A connection whose call is over and that may carry another."""
         while self._waiting:
-            passenger = self._waiting.popleft()
-            if passenger.still_wants(self):
-                passenger.board(upstream)
+            request = self._waiting.popleft()
+            if request.still_wants(self):
+                request.connected(connection)
                 return
         if self.retired or len(self.idle) >= self._connections.max_idle:
-            upstream.close()
+            connection.close()
             return
-        self.idle.append(upstream)
-        self._connections.idle.start(upstream)
+        self.idle.append(connection)
+        self._connections.idle.start(connection)
 
-    def lost(self, upstream: Upstream) -> None:
+    def lost(self, connection: ReplicaConnection) -> None:
         """An idle connection ended."""
         with contextlib.suppress(ValueError):
-            self.idle.remove(upstream)
-        self._connections.idle.stop(upstream)
+            self.idle.remove(connection)
+        self._connections.idle.stop(connection)
 
-    def end_later(self, upstream: Upstream) -> None:
+    def end_later(self, connection: ReplicaConnection) -> None:
         """A closed connection has something left to send: it gets as long for that as an idle one is kept."""
-        self._connections.idle.start(upstream)
+        self._connections.idle.start(connection)
 
     def retire(self) -> None:
         """Give it nothing new; what it is doing goes on. Who waits for a connection to it goes elsewhere."""
         self.retired = True
         idle, self.idle = self.idle, []
-        for upstream in idle:
-            self._connections.idle.stop(upstream)
-            upstream.close()
-        self._turn_away("it is being stopped")
+        for connection in idle:
+            self._connections.idle.stop(connection)
+            connection.close()
+        self._reject_waiting("it is being stopped")
 
-    def well(self) -> None:
+    def mark_healthy(self) -> None:
         """It answered."""
         self.failures = 0
 
-    def rest(self) -> None:
+    def pause(self) -> None:
         """It said that it can answer nothing just now. Said by many calls at once it is still the same thing."""
         if not self.failures or self._connections.now() >= self.paused_until:
             self._pause()
@@ -183,25 +183,25 @@ class Replica:
 
     async def _connect(self) -> None:
         try:
-            upstream = await asyncio.wait_for(self._open(self), self._connections.connect_timeout_s)
-            if upstream.transport.is_closing():
+            connection = await asyncio.wait_for(self._open(self), self._connections.connect_timeout_s)
+            if connection.transport.is_closing():
                 # It ended before we came to use it, and nobody would be told once more.
                 raise ConnectionResetError("it closed the connection at once")
         except (OSError, TimeoutError) as error:
             self._connecting -= 1
             self._pause()
-            self._turn_away(str(error) or "no connection in time")
+            self._reject_waiting(str(error) or "no connection in time")
             return
         self._connecting -= 1
-        self.put_back(upstream)
+        self.put_back(connection)
         self._connect_more()
 
-    def _turn_away(self, why: str) -> None:
+    def _reject_waiting(self, why: str) -> None:
         """Who waits for a connection cannot have one: what is true of one connection is true of the replica."""
         waiting, self._waiting = self._waiting, deque()
-        for passenger in waiting:
-            if passenger.still_wants(self):
-                passenger.turned_away(why)
+        for request in waiting:
+            if request.still_wants(self):
+                request.rejected(why)
 
     def _pause(self) -> None:
         pause_s = min(MIN_PAUSE_S * 2.0**self.failures, MAX_PAUSE_S)

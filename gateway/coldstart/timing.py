@@ -14,7 +14,7 @@ _SERVER_TIMING = b"\r\nServer-Timing: " + b", ".join(
 )
 
 
-class Wait:
+class WaitTiming:
     """``cold``: at some time of it no replica was ready. A call that loses its replica may wait once more."""
 
     __slots__ = ("_accepted", "_counted", "_decided", "_record", "_released", "_route", "began", "cold")
@@ -27,7 +27,7 @@ class Wait:
         self._counted = False
 
     def __repr__(self) -> str:
-        return f"<Wait {'cold' if self.cold else 'warm'}>"
+        return f"<WaitTiming {'cold' if self.cold else 'warm'}>"
 
     def release(self, now: float) -> None:
         """A replica takes the call."""

@@ -13,7 +13,7 @@ T = TypeVar("T", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class QueueBounds:
     """How many may wait for one function and altogether, and how many bytes of theirs may be kept meanwhile."""
 
     per_function: int
@@ -21,10 +21,10 @@ class Bounds:
     total_bytes: int
 
 
-class WaitingRoom(Generic[K, T]):
+class WaitingQueue(Generic[K, T]):
     """Tickets in line for a key, first come first served; each has a deadline. All operations are O(log n) or less."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: QueueBounds) -> None:
         self._bounds = bounds
         self._lines: dict[K, OrderedDict[T, int]] = {}
         self._keys: dict[T, K] = {}
@@ -33,7 +33,7 @@ class WaitingRoom(Generic[K, T]):
         self._bytes = 0
 
     def __repr__(self) -> str:
-        return f"<WaitingRoom {len(self._keys)} waiting for {len(self._lines)}, {self._bytes} bytes kept>"
+        return f"<WaitingQueue {len(self._keys)} waiting for {len(self._lines)}, {self._bytes} bytes kept>"
 
     def __len__(self) -> int:
         return len(self._keys)

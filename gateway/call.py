@@ -5,7 +5,7 @@
                 └─────────────────┴── lost before anything was answered
 
 Everything happens in callbacks of the event loop; a call has no task and no timer of its own. It takes part in three
-conversations: with its Caller, with the Upstream that carries it, and with the Plane, which knows everything shared.
+conversations: with its client, with the replica's connection that carries it, and with the data plane around it.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING
 from springtide.gateway import resend
 from springtide.gateway.http1.body import chunk, last_chunk
 from springtide.gateway.http1.fields import Malformed
+from springtide.gateway.http1.reply import reply
 from springtide.gateway.http1.response import ResponseHead
-from springtide.gateway.replies import reply
 from springtide.gateway.tunnel import Tunnel
 from springtide.gateway.upload import Upload
 
 if TYPE_CHECKING:
+    from springtide.gateway.backend_replica import BackendReplica
     from springtide.gateway.call_record import CallRecord
-    from springtide.gateway.caller import Caller
+    from springtide.gateway.client_connection import ClientConnection
+    from springtide.gateway.coldstart.timing import WaitTiming
+    from springtide.gateway.data_plane import DataPlane
     from springtide.gateway.http1.request import RequestHead
-    from springtide.gateway.plane import Plane
-    from springtide.gateway.replica import Replica
+    from springtide.gateway.replica_connection import ReplicaConnection
     from springtide.gateway.route import Route
-    from springtide.gateway.upstream import Upstream
-    from springtide.gateway.wait import Wait
 
-LEFT = 499
+CLIENT_LEFT = 499
 """The status counted for a caller that left before its answer; nobody is sent it."""
 
 _REFUSALS = (429, 503)
@@ -39,12 +39,13 @@ _STILL_THERE = b"HTTP/1.1 100 Continue\r\n\r\n"
 """Asks a caller that sends no more whether it still reads. RFC 9110, 15.2: every client must take it and go on."""
 
 
-class Exchange:
+class Call:
     """A call. ``request_open`` while more of the request is to come; ``status`` is 0 until an answer has begun."""
 
     __slots__ = (
         "_arrived",
-        "_caller",
+        "_client",
+        "_connection",
         "_encode",
         "_http11",
         "_keep",
@@ -56,7 +57,6 @@ class Exchange:
         "_timed",
         "_upgrade",
         "_upload",
-        "_upstream",
         "_why",
         "hold_limit",
         "method",
@@ -67,21 +67,23 @@ class Exchange:
         "wait",
     )
 
-    def __init__(self, plane: Plane, caller: Caller, route: Route, head: RequestHead, target: bytes) -> None:
+    def __init__(
+        self, plane: DataPlane, caller: ClientConnection, route: Route, head: RequestHead, target: bytes
+    ) -> None:
         self._plane = plane
-        self._caller = caller
+        self._client = caller
         self.route = route
         self.method = head.method
         self.status = 0
         self.request_open = False
-        self.wait: Wait | None = None
+        self.wait: WaitTiming | None = None
         self.hold_limit = head.timeout
         self._http11 = head.http11
         self._keep = head.keep_alive
         self._upgrade = head.upgrade
         self._upload: Upload | None = None
-        self._upstream: Upstream | None = None
-        self._replica: Replica | None = None
+        self._connection: ReplicaConnection | None = None
+        self._replica: BackendReplica | None = None
         self._encode = False
         self._timed = False
         self._resends = 0
@@ -109,7 +111,7 @@ class Exchange:
 
     def __repr__(self) -> str:
         state = f"status {self.status}" if self.status else "assigned" if self._replica is not None else "held"
-        return f"<Exchange {self.method.decode()} {self.route.label} {state}>"
+        return f"<Call {self.method.decode()} {self.route.label} {state}>"
 
     # From the plane.
 
@@ -117,11 +119,11 @@ class Exchange:
         """Take the part of the body that came with the head. Raises Malformed."""
         upload = self._upload = Upload(length)
         self.request_open = True
-        data = self._caller.take(length)
+        data = self._client.take(length)
         if data:
             rest = upload.feed(data)[1]
             if rest:
-                self._caller.keep(rest)
+                self._client.keep(rest)
         self.request_open = not upload.done
 
     def dispatch(self) -> None:
@@ -130,12 +132,12 @@ class Exchange:
         replica = self.route.pick(plane.now())
         if replica is None:
             if self._upload is not None and self._upload.kept_bytes > plane.replay_bytes:
-                self._caller.pause()
+                self._client.pause()
             plane.hold.hold(self)
         else:
             self.assign(replica)
 
-    def assign(self, replica: Replica) -> None:
+    def assign(self, replica: BackendReplica) -> None:
         self._replica = replica
         if not self._timed:
             self._timed = True
@@ -163,7 +165,7 @@ class Exchange:
         extra = self._own_headers
         if status in _REFUSALS:
             extra += b"\r\nRetry-After: 1"
-        self._caller.write(reply(status, text, extra=extra, close=not self._keep, head_only=self.method == b"HEAD"))
+        self._client.write(reply(status, text, extra=extra, close=not self._keep, head_only=self.method == b"HEAD"))
         self._finish()
 
     def timed_out(self) -> None:
@@ -175,7 +177,7 @@ class Exchange:
 
     def body_timed_out(self) -> None:
         """The caller sends its body too slowly; not its fault while we do not read."""
-        if self._caller.paused or self._upstream is None:
+        if self._client.paused or self._connection is None:
             self._plane.body_idle.start(self)
         elif self.status:
             self._cut("stalled_body")
@@ -197,90 +199,90 @@ class Exchange:
             plane.body_idle.stop(self)
         else:
             plane.body_idle.start(self)
-        upstream = self._upstream
-        if upstream is not None:
+        connection = self._connection
+        if connection is not None:
             if upload.kept_bytes > plane.replay_bytes:
                 upload.forget()
             if payload:
-                upstream.write(payload)
+                connection.write(payload)
         elif not plane.hold.grow(self, len(payload)) or upload.kept_bytes > plane.replay_bytes:
-            self._caller.pause()
+            self._client.pause()
         return rest
 
-    def caller_left(self) -> None:
-        self.status = self.status or LEFT
+    def client_left(self) -> None:
+        self.status = self.status or CLIENT_LEFT
         self._keep = False
         self._finish()
 
-    def caller_ended(self) -> bool:
+    def client_ended(self) -> bool:
         """It has left, or waits for its answer: then what it is sent is welcome, while a closed connection is reset.
 
         Who ends in the middle of its answer has left: between two events of a stream there is nothing to send.
         """
         if self.request_open or self.status or not self._http11:
             return False
-        self.caller_stopped()
+        self.client_stopped()
         return True
 
-    def caller_stopped(self) -> None:
+    def client_stopped(self) -> None:
         if self._http11 and not self.status:
-            self._caller.write(_STILL_THERE)
+            self._client.write(_STILL_THERE)
 
-    def caller_full(self) -> None:
-        if self._upstream is not None:
-            self._upstream.pause()
+    def client_full(self) -> None:
+        if self._connection is not None:
+            self._connection.pause()
 
-    def caller_drained(self) -> None:
-        if self._upstream is not None:
-            self._upstream.resume()
+    def client_drained(self) -> None:
+        if self._connection is not None:
+            self._connection.resume()
 
     # From the replica.
 
-    def still_wants(self, replica: Replica) -> bool:
-        return self._replica is replica and self._upstream is None
+    def still_wants(self, replica: BackendReplica) -> bool:
+        return self._replica is replica and self._connection is None
 
-    def board(self, upstream: Upstream) -> None:
-        self._upstream = upstream
+    def connected(self, connection: ReplicaConnection) -> None:
+        self._connection = connection
         upload = self._upload
         if upload is None:
-            upstream.begin(self, self._request)
+            connection.begin(self, self._request)
             return
-        upstream.begin(self, b"".join((self._request, *upload.kept)))
+        connection.begin(self, b"".join((self._request, *upload.kept)))
         if upload.kept_bytes > self._plane.replay_bytes:
             upload.forget()
         if self.request_open:
             self._plane.body_idle.start(self)
-            self._caller.resume()
+            self._client.resume()
 
-    def turned_away(self, why: str) -> None:
+    def rejected(self, why: str) -> None:
         self._leave_replica(why)
         self._why = why
         self.dispatch()
 
-    def upstream_lost(self, why: str) -> None:
-        upstream, self._upstream = self._upstream, None
+    def replica_lost(self, why: str) -> None:
+        connection, self._connection = self._connection, None
         self._leave_replica(why)
         self._why = why
         retry_posts = self._plane.retry_posts
-        if self.status or upstream is None:
+        if self.status or connection is None:
             self._cut("answer_cut")
-        elif self._whole and resend.after_loss(upstream, self.method, self._resends, retry_posts=retry_posts):
+        elif self._whole and resend.after_loss(connection, self.method, self._resends, retry_posts=retry_posts):
             self._resends += 1
             self.dispatch()
         else:
             self.refuse(502, f"{self.route.label} could not answer: {why}", "upstream_failed")
 
-    def upstream_full(self) -> None:
+    def replica_full(self) -> None:
         if self.request_open:
-            self._caller.pause()
+            self._client.pause()
 
-    def upstream_drained(self) -> None:
+    def replica_drained(self) -> None:
         if self.request_open:
-            self._caller.resume()
+            self._client.resume()
 
     def interim(self, head: ResponseHead) -> None:
         if self._http11:
-            self._caller.write(b"HTTP/1.1 %b%b\r\n\r\n" % (head.status_text, head.fields))
+            self._client.write(b"HTTP/1.1 %b%b\r\n\r\n" % (head.status_text, head.fields))
 
     def answer(self, head: ResponseHead, length: int, payload: bytes) -> None:
         replica = self._replica
@@ -312,34 +314,34 @@ class Exchange:
             extra += self.wait.answer(plane.now())
         if not (self._keep and self._http11):
             extra += b"\r\nConnection: keep-alive" if self._keep else b"\r\nConnection: close"
-        self._caller.write(
+        self._client.write(
             b"HTTP/1.1 %b%b%b%b\r\n\r\n%b" % (head.status_text, head.fields, self._own_headers, extra, payload)
         )
 
     def answer_more(self, payload: bytes) -> None:
-        self._caller.write(chunk(payload) if self._encode else payload)
+        self._client.write(chunk(payload) if self._encode else payload)
 
     def answered(self, trailers: bytes) -> None:
         if self._encode:
-            self._caller.write(last_chunk(trailers))
+            self._client.write(last_chunk(trailers))
         if self.request_open:
             self._keep = False
         self._finish(reusable=not self.request_open)
 
     def switched(self, head: ResponseHead, data: bytes) -> None:
-        upstream = self._upstream
-        if upstream is None or not self._upgrade or self.request_open:
+        connection = self._connection
+        if connection is None or not self._upgrade or self.request_open:
             self._drop_upstream()
             self.refuse(502, f"{self.route.label} switched protocols unasked", "upstream_failed")
             return
         self.status = 101
         if self.record is not None:
             self.record.answering(self._plane.now(), -1)
-        self._upstream = None
+        self._connection = None
         self._plane.stop_call(self)
         fields = b"%b%b\r\nConnection: Upgrade\r\nUpgrade: %b" % (head.fields, self._own_headers, head.upgrade)
-        self._caller.write(b"HTTP/1.1 %b%b\r\n\r\n" % (head.status_text, fields))
-        Tunnel(self._plane.tunnels, self._caller, upstream, self._tunnel_finished).open(data)
+        self._client.write(b"HTTP/1.1 %b%b\r\n\r\n" % (head.status_text, fields))
+        Tunnel(self._plane.tunnels, self._client, connection, self._tunnel_finished).open(data)
 
     # Inside.
 
@@ -348,14 +350,14 @@ class Exchange:
         """Everything that was read of the request is still here to be sent again."""
         return self._upload is None or self._upload.replayable
 
-    def _refused_unseen(self, replica: Replica, head: ResponseHead) -> bool:
+    def _refused_unseen(self, replica: BackendReplica, head: ResponseHead) -> bool:
         """Send the call again if ``head`` refuses it before the function saw it; otherwise its replica is well."""
         if not self._whole or not resend.after_refusal(replica, head, self._resends):
-            replica.well()
+            replica.mark_healthy()
             return False
         self._resends += 1
         self._drop_upstream()
-        replica.rest()
+        replica.pause()
         self._leave_replica(f"it answered {head.status}")
         self.dispatch()
         return True
@@ -371,8 +373,8 @@ class Exchange:
         """An answer has begun and cannot be finished: the caller must see that it is not whole."""
         self._note_refusal(reason, "")
         self._drop_upstream()
-        self._caller.abort()
-        # The connection's end comes back as caller_left, which finishes the call.
+        self._client.abort()
+        # The connection's end comes back as client_left, which finishes the call.
 
     def _note_refusal(self, reason: str, text: str) -> None:
         self.route.metrics.refuse(reason)
@@ -389,23 +391,23 @@ class Exchange:
             self._request = self.record.resent(self._request)
 
     def _drop_upstream(self) -> None:
-        upstream, self._upstream = self._upstream, None
-        if upstream is not None:
-            upstream.let_go(reusable=False)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.release(reusable=False)
 
     def _finish(self, *, reusable: bool = False) -> None:
         plane, route = self._plane, self.route
         plane.stop_call(self)
         if self._upload is not None:
             plane.body_idle.stop(self)
-        upstream, self._upstream = self._upstream, None
+        connection, self._connection = self._connection, None
         replica, self._replica = self._replica, None
         if replica is None:
             plane.hold.leave(self)
         else:
             replica.leave()
-        if upstream is not None:
-            upstream.let_go(reusable=reusable)
+        if connection is not None:
+            connection.release(reusable=reusable)
         now = plane.now()
         route.metrics.end(self.status, now - self._arrived, plane.wall())
         if self.record is not None and plane.observer is not None:
@@ -415,7 +417,7 @@ class Exchange:
                 route.metrics.exemplify(self.status, exemplar)
         if route.metrics.held:
             plane.hold.pump(route)
-        self._caller.done(keep=self._keep)
+        self._client.done(keep=self._keep)
 
     def _tunnel_finished(self) -> None:
         self._keep = False

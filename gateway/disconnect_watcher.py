@@ -24,7 +24,7 @@ class Connection(Protocol):
     def peer_gone(self) -> None: ...
 
 
-class HangUps:
+class DisconnectWatcher:
     """Each watched connection is told of one event, and must be watched again for another."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -34,7 +34,7 @@ class HangUps:
         loop.add_reader(self._epoll.fileno(), self._look)
 
     def __repr__(self) -> str:
-        return f"<HangUps of {len(self._watched)} connections>"
+        return f"<DisconnectWatcher of {len(self._watched)} connections>"
 
     def watch(self, connection: Connection, fd: int, *, stopped: bool) -> None:
         """Tell when the peer has gone and, unless it has ``stopped`` sending already, when it stops."""

@@ -23,7 +23,7 @@ _NOT_FORWARDED = frozenset((*HOP_BY_HOP, b"host", b"authorization", b"expect", *
 _NOT_RETURNED = frozenset((*HOP_BY_HOP, b"x-call-id", b"x-start-time", b"date", b"server"))
 
 
-class Forwarder:
+class SystemProxy:
     """Sends requests to one other part of the suite in our own name: the caller's credentials stop here."""
 
     def __init__(

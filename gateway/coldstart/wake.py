@@ -22,7 +22,7 @@ MAX_CONFLICTS = 5
 log = structlog.get_logger(__name__)
 
 
-class Sleepers(Protocol):
+class WakeListener(Protocol):
     """Who is told how a wake went."""
 
     def woken(self, route: Route) -> None: ...
@@ -30,11 +30,11 @@ class Sleepers(Protocol):
     def wake_failed(self, route: Route, status: int, why: str) -> None: ...
 
 
-class Waker:
+class FunctionWaker:
     """Runs at most one wake per function at a time. Replicas then come by the provider's push, not through here."""
 
     def __init__(
-        self, target: ScaleTarget, *, clock: Clock, recorder: Recorder, sleepers: Sleepers, patience_s: float
+        self, target: ScaleTarget, *, clock: Clock, recorder: Recorder, sleepers: WakeListener, patience_s: float
     ) -> None:
         """``patience_s``: how long a wake is tried again while the provider is away."""
         self._patience_s = patience_s
@@ -45,7 +45,7 @@ class Waker:
         self._tasks: dict[Route, asyncio.Task[None]] = {}
 
     def __repr__(self) -> str:
-        return f"<Waker {len(self._tasks)} under way>"
+        return f"<FunctionWaker {len(self._tasks)} under way>"
 
     def wake(self, route: Route) -> None:
         """Begin to wake a function, unless that is under way. Returns at once."""
