@@ -29,7 +29,8 @@ from springtide.console.streams import EventStream
 from springtide.console.view import Json
 from springtide.console.watch import Watch
 from springtide.runtime import bounded_json
-from springtide.runtime.basic_auth import App, Credentials, RequireBasicAuth
+from springtide.runtime.asgi import App
+from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
 from springtide.runtime.errors import AlreadyExists, BadInput, NotFound, SpringtideError, Unavailable, status_of
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
@@ -257,9 +258,9 @@ async def _json(request: Request) -> Any:
         raise BadInput("the request is not JSON") from error
 
 
-def _number(text: str | None, most: int) -> int:
+def _number(text: str | None, highest: int) -> int:
     """What a page has seen; a number from before a restart of ours counts for nothing."""
     if not text or not text.isdecimal() or len(text) > MAX_DIGITS:
         return 0
     number = int(text)
-    return number if number <= most else 0
+    return number if number <= highest else 0

@@ -12,10 +12,11 @@ from typing import Any
 import structlog
 
 from springtide.console.gateway_api import GatewayApi
+from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import NotFound, SpringtideError, Unsupported
 
 MAX_DECISIONS, MAX_PER_FUNCTION, MAX_FUNCTIONS = 2_000, 200, 2_000
-MIN_PAUSE_S, MAX_PAUSE_S = 0.5, 10.0
+RECONNECT = Backoff(min_s=0.5, max_s=10.0)
 OVERLAP_S = 60.0
 """Writers tell their holds a moment late, so after a break what is a little older is asked for, too."""
 
@@ -86,7 +87,7 @@ class Decisions:
 
     async def follow(self) -> None:
         """For ever."""
-        pause_s = MIN_PAUSE_S
+        failures = 0
         while True:
             heard = self._number
             try:
@@ -98,8 +99,8 @@ class Decisions:
                 self.problem = str(error)
             log.info("decisions do not come in", why=self.problem)
             self._changed()
-            pause_s = MIN_PAUSE_S if self._number > heard else min(2 * pause_s, MAX_PAUSE_S)
-            await asyncio.sleep(pause_s)
+            failures = 1 if self._number > heard else failures + 1
+            await asyncio.sleep(RECONNECT.delay_s(failures))
 
     async def _follow(self) -> None:
         since = self._all[-1].at - OVERLAP_S if self._all else 0.0

@@ -11,8 +11,8 @@ from springtide.runtime.places import Places
 class Feed:
     """A slow reader misses steps in between, not the newest: nothing is queued for anybody."""
 
-    def __init__(self, most: int, what: str) -> None:
-        self._places = Places(most, what)
+    def __init__(self, max_readers: int, what: str) -> None:
+        self._places = Places(max_readers, what)
         self._changed = asyncio.Event()
         self.version = 0
         """How often something became new."""
@@ -30,10 +30,10 @@ class Feed:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    async def news(self, most_s: float) -> bool:
+    async def news(self, timeout_s: float) -> bool:
         """Whether something became new since this was called, within that time."""
         try:
-            await asyncio.wait_for(self._changed.wait(), most_s)
+            await asyncio.wait_for(self._changed.wait(), timeout_s)
         except TimeoutError:
             return False
         return True

@@ -10,7 +10,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 
-from springtide.runtime.basic_auth import App, Credentials, Receive, Scope, Send
+from springtide.runtime.asgi import App, Receive, Scope, Send
+from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import SpringtideError
 
 COOKIE, TOKEN_HEADER = "springtide-console", "x-console-token"

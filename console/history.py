@@ -29,12 +29,12 @@ class History:
             value = getattr(measures, name)
             column[slot % self._slots] = math.nan if value is None else value
 
-    def last(self, most: int, until: int) -> dict[str, list[float | None]]:
-        """At most ``most`` slots up to ``until``, oldest first, none from before the first that was filled."""
+    def last(self, max_slots: int, until: int) -> dict[str, list[float | None]]:
+        """At most ``max_slots`` slots up to ``until``, oldest first, none from before the first that was filled."""
         if self._newest is None:
             return {name: [] for name in COLUMNS}
         # What is older than the ring itself is gone, however long nothing new came.
-        first = max(until - most + 1, self._newest - self._filled + 1)
+        first = max(until - max_slots + 1, self._newest - self._filled + 1)
         slots = range(first, until + 1)
         return {name: [self._at(column, slot) for slot in slots] for name, column in self._columns.items()}
 

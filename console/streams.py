@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import asdict
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from springtide.console import view
 from springtide.console.decisions import Decisions
@@ -17,6 +16,7 @@ from springtide.console.gateway_api import GatewayApi
 from springtide.console.health import Probes
 from springtide.console.view import Json
 from springtide.console.watch import Watch
+from springtide.runtime.asgi import Receive, Scope, Send, send_stream
 from springtide.runtime.errors import NotFound, SpringtideError, TooMany, Unsupported
 from springtide.scaler.core.vocabulary import FunctionRef
 
@@ -54,26 +54,13 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the framework's
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        ends = [asyncio.create_task(self._stopping.wait()), asyncio.create_task(_left(receive))]
-        item = asyncio.ensure_future(anext(self._source))
         try:
-            while True:
-                # One read stays under way across heartbeats: cancelling it would lose what it was about to return.
-                await asyncio.wait([item, *ends], timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED)
-                if any(task.done() for task in ends):
-                    break
-                body = item.result() if item.done() else HEARTBEAT
-                if item.done():
-                    item = asyncio.ensure_future(anext(self._source))
-                await send({"type": "http.response.body", "body": body, "more_body": True})
-        except (StopAsyncIteration, TooMany):
-            pass  # The last place was taken between the question and the first event; the browser asks again.
-        finally:
-            for task in (item, *ends):
-                task.cancel()
-            await asyncio.gather(item, *ends, return_exceptions=True)
-            await self._source.aclose()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+            await send_stream(
+                receive, send, self._source, stopping=self._stopping, idle_s=HEARTBEAT_S, idle_chunk=HEARTBEAT
+            )
+        except TooMany:
+            # The last place was taken between the question and the first event; the browser asks again.
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class Board:
@@ -216,8 +203,3 @@ async def _pause(feed: Feed, version: int) -> None:
     await asyncio.sleep(MIN_PAUSE_S)
     if feed.version == version:
         await feed.news(HEARTBEAT_S)
-
-
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from springtide.dashboards.panels import DATASOURCE
-from springtide.dashboards.queries import CHOSEN, SCALING_ALERT, grown_about, least, now
+from springtide.dashboards.queries import CHOSEN, SCALING_ALERT, grown_about, minimum, now
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.ownership import refusal
 from springtide.scaler.core.policy import CPU, ScalePolicy
@@ -44,7 +44,7 @@ class Annotation:
 
 _NOW = now("max", catalogue.DESIRED)
 _BEFORE = now("max", catalogue.DESIRED, offset="$__interval")
-_LEAST = least(catalogue.DESIRED, "$__interval")
+_MINIMUM = minimum(catalogue.DESIRED, "$__interval")
 """A sleep may be shorter than the time between two looks."""
 
 NOT_COUNTED = "not counted (an HPA, kubectl, or the provider was not scraped)"
@@ -91,13 +91,13 @@ def _about(alerts: str) -> str:
 
 WOKE = Annotation(
     name="Woke",
-    expr=_changed(f"{_NOW} > 0 and ({_BEFORE} == 0 or {_LEAST} == 0)", before=0, after=1),
+    expr=_changed(f"{_NOW} > 0 and ({_BEFORE} == 0 or {_MINIMUM} == 0)", before=0, after=1),
     text=_told("{{replicas}}"),
     colour="yellow",
 )
 FELL_ASLEEP = Annotation(
     name="Fell asleep",
-    expr=_changed(f"{_BEFORE} > 0 and ({_NOW} == 0 or {_LEAST} == 0)", before=1, after=0),
+    expr=_changed(f"{_BEFORE} > 0 and ({_NOW} == 0 or {_MINIMUM} == 0)", before=1, after=0),
     text=_told("0"),
     colour="blue",
 )

@@ -148,7 +148,7 @@ def _processes() -> Row:
 
 
 def _gateway() -> Row:
-    held, most = f"sum({catalogue.HELD.name})", f'max({catalogue.HELD_LIMIT.name}{{scope="all"}})'
+    held, held_limit = f"sum({catalogue.HELD.name})", f'max({catalogue.HELD_LIMIT.name}{{scope="all"}})'
     return Row(
         "Gateway",
         (
@@ -170,7 +170,7 @@ def _gateway() -> Row:
                 "Callers held, and how many there is room for; beyond it they are refused.",
                 "short",
                 query(held, "held"),
-                query(most, "room for"),
+                query(held_limit, "room for"),
             ).decimals(0),
             lines(
                 "Provider connected, by gateway",

@@ -42,7 +42,7 @@ def now(fold: str, metric: Metric, *, offset: str = "") -> str:
     return f"{fold} by (function_name) ({metric.name}{{{CHOSEN}}}{earlier})"
 
 
-def least(metric: Metric, window: str) -> str:
+def minimum(metric: Metric, window: str) -> str:
     """The lowest value since ``window`` ago, of what every gateway knows."""
     return f"max by (function_name) (min_over_time({metric.name}{{{CHOSEN}}}[{window}]))"
 

@@ -62,12 +62,12 @@ def _not_ready(timing: Timing, thresholds: Thresholds) -> AlertRule:
 
 
 def _stuck_at_max(timing: Timing, thresholds: Thresholds) -> AlertRule:
-    least = _of("max_over_time", catalogue.MIN_REPLICAS, timing)
-    most = _of("max_over_time", catalogue.MAX_REPLICAS, timing)
+    min_replicas = _of("max_over_time", catalogue.MIN_REPLICAS, timing)
+    max_replicas = _of("max_over_time", catalogue.MAX_REPLICAS, timing)
     wanted = _of("min_over_time", catalogue.DESIRED, timing)
     return AlertRule(
         alert="FunctionStuckAtMax",
-        expr=f"{wanted} >= {most} and {most} > {least}",
+        expr=f"{wanted} >= {max_replicas} and {max_replicas} > {min_replicas}",
         pending_s=thresholds.at_max_s,
         labels={"severity": "warning", "component": Part.ALERT_RECEIVER.value},
         summary="{{ $labels.function_name }} has been at its maximum for long",

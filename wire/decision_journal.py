@@ -20,9 +20,9 @@ SLACK = 2
 log = structlog.get_logger()
 
 
-def room(most: int) -> int:
-    """Lines that a log of ``most`` needs."""
-    return sum(decision_log.limits(most).values())
+def capacity(max_decisions: int) -> int:
+    """Lines that a log of ``max_decisions`` needs."""
+    return sum(decision_log.limits(max_decisions).values())
 
 
 class FileJournal:
@@ -34,15 +34,15 @@ class FileJournal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lines = 0
-        self._most = decision_log.MAX_DECISIONS
+        self._max_decisions = decision_log.MAX_DECISIONS
         self._failing = False
 
     def __repr__(self) -> str:
         return f"<FileJournal {self._path} {self._lines} lines{' failing' if self._failing else ''}>"
 
-    def read(self, most: int) -> Sequence[Decision]:
+    def read(self, max_decisions: int) -> Sequence[Decision]:
         """What is not a decision (a line cut by a crash, one of a newer version) is passed over, and said."""
-        self._most = most
+        self._max_decisions = max_decisions
         decisions: list[Decision] = []
         unread, line, self._lines = 0, b"\n", 0
         try:
@@ -53,8 +53,8 @@ class FileJournal:
                         decisions.append(decision_log.from_json(bounded_json.loads(line)))
                     except (BadInput, ValueError):
                         unread += 1
-                    if len(decisions) > SLACK * room(most):
-                        decisions = decision_log.newest(decisions, most)
+                    if len(decisions) > SLACK * capacity(max_decisions):
+                        decisions = decision_log.newest(decisions, max_decisions)
         except FileNotFoundError:
             return ()
         except OSError as error:
@@ -62,8 +62,8 @@ class FileJournal:
             return ()
         if unread:
             log.warning("some kept decisions cannot be read", file=str(self._path), lines=unread)
-        decisions = decision_log.newest(decisions, most)
-        if self._lines > SLACK * room(most) or not line.endswith(b"\n"):
+        decisions = decision_log.newest(decisions, max_decisions)
+        if self._lines > SLACK * capacity(max_decisions) or not line.endswith(b"\n"):
             self._rewrite(decisions)
         return decisions
 
@@ -78,8 +78,8 @@ class FileJournal:
             return
         self._failing = False
         self._lines += 1
-        if self._lines > SLACK * room(self._most):
-            self.read(self._most)
+        if self._lines > SLACK * capacity(self._max_decisions):
+            self.read(self._max_decisions)
 
     def _rewrite(self, decisions: Sequence[Decision]) -> None:
         text = "".join(json.dumps(decision_log.to_json(decision)) + "\n" for decision in decisions)

@@ -83,51 +83,51 @@ def _number(value: Any, what: str) -> float:
     return float(value)
 
 
-def limits(most: int) -> dict[bool, int]:
-    """How many changes (True) and holds (False) a log of ``most`` keeps."""
-    return {True: most, False: max(1, most // 2)}
+def limits(max_decisions: int) -> dict[bool, int]:
+    """How many changes (True) and holds (False) a log of ``max_decisions`` keeps."""
+    return {True: max_decisions, False: max(1, max_decisions // 2)}
 
 
-def newest(decisions: Sequence[Decision], most: int) -> list[Decision]:
-    """What a log of ``most`` keeps of these, in order: the newest of each function.
+def newest(decisions: Sequence[Decision], max_decisions: int) -> list[Decision]:
+    """What a log of ``max_decisions`` keeps of these, in order: the newest of each function.
 
     A function with many decisions makes room before one with few, so that one that flaps all night costs the others
     nothing of their story.
     """
-    room = limits(most)
+    capacity = limits(max_decisions)
     counts: dict[bool, Counter[FunctionRef]] = {True: Counter(), False: Counter()}
     for decision in decisions:
         counts[decision.changes][decision.ref] += 1
-    share = {changes: _share(counts[changes].values(), room[changes]) for changes in room}
+    share = {changes: _share(counts[changes].values(), capacity[changes]) for changes in capacity}
     taken: Counter[tuple[FunctionRef, bool]] = Counter()
     kept: list[Decision] = []
     for decision in reversed(decisions):
         key = (decision.ref, decision.changes)
-        if taken[key] < share[decision.changes] and room[decision.changes] > 0:
+        if taken[key] < share[decision.changes] and capacity[decision.changes] > 0:
             taken[key] += 1
-            room[decision.changes] -= 1
+            capacity[decision.changes] -= 1
             kept.append(decision)
     kept.reverse()
     return kept
 
 
-def _share(counts: Iterable[int], room: int) -> int:
+def _share(counts: Iterable[int], capacity: int) -> int:
     """The most each may have, so that all together fit: those with fewer leave the rest to the others."""
     ascending = sorted(counts)
     for place, count in enumerate(ascending):
-        share = room // (len(ascending) - place)
+        share = capacity // (len(ascending) - place)
         if count > share:
             return max(1, share)
-        room -= count
+        capacity -= count
     return ascending[-1] if ascending else 0
 
 
 class HoldMemory:
     """Knows which holds were told already: one that only repeats the last of its function and writer is no news."""
 
-    def __init__(self, most: int = MAX_HOLDS) -> None:
+    def __init__(self, max_holds: int = MAX_HOLDS) -> None:
         self._last: dict[tuple[FunctionRef, Writer], tuple[Reason, int]] = {}
-        self._most = most
+        self._max_holds = max_holds
 
     def is_news(self, decision: Decision) -> bool:
         """Whether to tell it; takes it as told. A hold at another count is news: the one before is out of date."""
@@ -139,7 +139,7 @@ class HoldMemory:
             return False
         self._last.pop(key, None)
         self._last[key] = word
-        if len(self._last) > self._most:
+        if len(self._last) > self._max_holds:
             del self._last[next(iter(self._last))]
         return True
 
@@ -151,7 +151,7 @@ class HoldMemory:
 class Journal(Protocol):
     """Where decisions outlive the process."""
 
-    def read(self, most: int) -> Sequence[Decision]:
+    def read(self, max_decisions: int) -> Sequence[Decision]:
         """What ``newest`` leaves of all that was written, oldest first."""
 
     def append(self, decision: Decision) -> None:
@@ -161,10 +161,10 @@ class Journal(Protocol):
 class DecisionLog:
     """The last decisions in memory (a Recorder). A hold that repeats the one before is kept once."""
 
-    def __init__(self, most: int = MAX_DECISIONS, *, journal: Journal | None = None) -> None:
+    def __init__(self, max_decisions: int = MAX_DECISIONS, *, journal: Journal | None = None) -> None:
         """With a ``journal``, the decisions it kept are here again from the start."""
-        self._most = most
-        self._decisions = list(journal.read(most)) if journal else []
+        self._max_decisions = max_decisions
+        self._decisions = list(journal.read(max_decisions)) if journal else []
         self._holds = HoldMemory()
         self._followers: set[asyncio.Queue[Decision]] = set()
         self._journal = journal
@@ -212,10 +212,10 @@ class DecisionLog:
     def _keep(self, decision: Decision) -> None:
         self._decisions.append(decision)
         self._counts[decision.changes] += 1
-        limit = limits(self._most)[decision.changes]
+        limit = limits(self._max_decisions)[decision.changes]
         # An eighth more, because looking through all of them for each that is one too many would cost too much.
         if self._counts[decision.changes] > limit + limit // 8:
-            self._decisions = newest(self._decisions, self._most)
+            self._decisions = newest(self._decisions, self._max_decisions)
             self._counts = Counter(kept.changes for kept in self._decisions)
 
 

@@ -10,17 +10,18 @@ from collections import deque
 
 import structlog
 
+from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import BadInput, NotFound, SpringtideError, Unsupported
 from springtide.scaler.core.vocabulary import Decision
 from springtide.wire.decision_log import HoldMemory
 from springtide.wire.provider_client import ProviderClient
 
 MAX_WAITING = 1_000
-PAUSE_S = 0.2
+GATHER_S = 0.2
 """Holds of one sweep travel together."""
 
-MAX_PAUSE_S = 10.0
-"""Between two tries while the provider is away: among what waits is why its replicas could not be written."""
+RETRY = Backoff(min_s=0.4, max_s=10.0)
+"""While the provider is away: among what waits is why its replicas could not be written."""
 
 log = structlog.get_logger()
 
@@ -61,10 +62,10 @@ class HoldReporter:
         await asyncio.shield(self._task)
 
     async def _report(self) -> None:
-        pause_s = PAUSE_S
+        failures = 0
         while True:
             await self._more.wait()
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(RETRY.delay_s(failures) or GATHER_S)
             self._more.clear()
             told, self._waiting = list(self._waiting), deque(maxlen=MAX_WAITING)
             try:
@@ -75,10 +76,10 @@ class HoldReporter:
             except BadInput as error:
                 log.warning("decisions were not told", count=len(told), error=str(error))
             except SpringtideError as error:
-                if pause_s == PAUSE_S:
+                if not failures:
                     log.warning("decisions wait to be told", count=len(told), error=str(error))
-                pause_s = min(2 * pause_s, MAX_PAUSE_S)
+                failures += 1
                 self._waiting = deque([*told, *self._waiting], maxlen=MAX_WAITING)
                 self._more.set()
             else:
-                pause_s = PAUSE_S
+                failures = 0

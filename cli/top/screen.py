@@ -41,7 +41,7 @@ class Order:
     """What is sorted by, and the functions there are room for; None shows all."""
 
     sort: str
-    most: int | None = None
+    max_rows: int | None = None
 
 
 def screen(look: Look, console: Console, order: Order, rows: Sequence[Row]) -> Group:
@@ -52,7 +52,7 @@ def screen(look: Look, console: Console, order: Order, rows: Sequence[Row]) -> G
         marked = f"{column.title}↓" if column.sort == order.sort and order.sort != "name" else column.title
         text = column.title in ("FUNCTION", "LAST DECISION")
         table.add_column(marked, justify="left" if text else "right", no_wrap=True, overflow="ellipsis")
-    shown = rows if order.most is None else rows[: order.most]
+    shown = rows if order.max_rows is None else rows[: order.max_rows]
     for row in shown:
         table.add_row(*(column.cell(row, look.at) for column in columns))
     lines = [_title(look), *(Text(note, style="yellow", no_wrap=True, overflow="ellipsis") for note in look.notes)]

@@ -18,20 +18,20 @@ MAX_LOG_LINE_BYTES = 256 * 1024
 async def split(chunks: AsyncIterable[bytes], what: str, *, cut: bool = False) -> AsyncGenerator[bytes, None]:
     """Each line without its end; an unfinished last one too. A line beyond the bound is an error, or with ``cut``
     loses its tail."""
-    most = MAX_LOG_LINE_BYTES if cut else MAX_LINE_BYTES
+    max_bytes = MAX_LOG_LINE_BYTES if cut else MAX_LINE_BYTES
     held = bytearray()
     async for chunk in chunks:
         *whole, rest = chunk.split(b"\n")
         for part in whole:
             held += part
             if held:
-                yield bytes(held[:most])
+                yield bytes(held[:max_bytes])
             held.clear()
         held += rest
-        if len(held) > most:
+        if len(held) > max_bytes:
             if not cut:
-                raise Unavailable(f"{what}: a line of more than {most} bytes")
-            del held[most:]
+                raise Unavailable(f"{what}: a line of more than {max_bytes} bytes")
+            del held[max_bytes:]
     if held:
         yield bytes(held)
 

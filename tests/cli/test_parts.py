@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from springtide.cli import ports
-from springtide.cli.parts.hold_reporter import PAUSE_S, HoldReporter
+from springtide.cli.parts.hold_reporter import GATHER_S, HoldReporter
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
 from springtide.idler.settings import IdlerSettings
 from springtide.provider.api import ProviderApiDeps, ProviderApiSettings, build
@@ -192,7 +192,7 @@ def test_holds_that_could_not_be_told_wait_for_the_provider_to_be_back() -> None
         port = ports.free("127.0.0.1")
         async with reporting(port) as holds:
             holds.record(decision(Reason.WRITE_FAILED))
-            await asyncio.sleep(2 * PAUSE_S)
+            await asyncio.sleep(2 * GATHER_S)
             holds.record(decision(Reason.IN_FLIGHT))
             async with provider(port) as url:
                 while not (reasons := await told(url)):  # noqa: ASYNC110 - told over HTTP

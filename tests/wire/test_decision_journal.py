@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
-from springtide.wire.decision_journal import SLACK, FileJournal, room
+from springtide.wire.decision_journal import SLACK, FileJournal, capacity
 from springtide.wire.decision_log import DecisionLog
 
 ECHO = FunctionRef("openfaas-fn", "echo")
@@ -49,7 +49,7 @@ def test_file_stays_bounded_and_keeps_the_newest(path: Path) -> None:
     for at in range(100):
         log.record(step(at))
 
-    assert path.read_bytes().count(b"\n") <= SLACK * room(3)
+    assert path.read_bytes().count(b"\n") <= SLACK * capacity(3)
     assert [decision.at for decision in DecisionLog(3, journal=FileJournal(path)).since(0)] == [97, 98, 99]
 
 
@@ -87,5 +87,5 @@ def test_file_keeps_the_changes_whatever_the_holds(path: Path) -> None:
     for at in range(1, 200):
         log.record(hold(at, Reason.AT_MAX if at % 2 else Reason.REDELIVERED))
 
-    assert path.read_bytes().count(b"\n") <= SLACK * room(4)
+    assert path.read_bytes().count(b"\n") <= SLACK * capacity(4)
     assert [decision.at for decision in DecisionLog(4, journal=FileJournal(path)).since(0)] == [0, 198, 199]

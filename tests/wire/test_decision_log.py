@@ -113,7 +113,7 @@ def test_detail_is_cut_to_a_bound() -> None:
 
 
 def test_log_keeps_the_newest() -> None:
-    log = DecisionLog(most=3)
+    log = DecisionLog(max_decisions=3)
     for at in range(5):
         log.record(step(at))
 
@@ -217,7 +217,7 @@ def test_hold_at_another_count_is_told() -> None:
 
 
 def test_holds_push_no_change_out() -> None:
-    log = DecisionLog(most=4)
+    log = DecisionLog(max_decisions=4)
     log.record(step(0))
     for at in range(1, 100):
         log.record(hold(at, Reason.AT_MAX if at % 2 else Reason.REDELIVERED))
@@ -226,7 +226,7 @@ def test_holds_push_no_change_out() -> None:
 
 
 def test_function_that_flaps_pushes_no_other_s_story_out() -> None:
-    log = DecisionLog(most=6)
+    log = DecisionLog(max_decisions=6)
     for at in range(2):
         log.record(step(at, ref=OTHER))
     for at in range(2, 100):
@@ -236,7 +236,7 @@ def test_function_that_flaps_pushes_no_other_s_story_out() -> None:
 
 
 def test_log_is_bounded_however_many_functions_there_are() -> None:
-    log = DecisionLog(most=5)
+    log = DecisionLog(max_decisions=5)
     for number in range(100):
         ref = FunctionRef("openfaas-fn", f"f{number}")
         log.record(step(number, ref=ref))
@@ -248,10 +248,10 @@ def test_log_is_bounded_however_many_functions_there_are() -> None:
 
 
 @given(st.lists(decisions, max_size=40), st.integers(1, 20))
-def test_what_is_kept_is_the_newest_of_each_function_in_order(given: list[Decision], most: int) -> None:
-    kept = decision_log.newest(given, most)
+def test_what_is_kept_is_the_newest_of_each_function_in_order(given: list[Decision], max_decisions: int) -> None:
+    kept = decision_log.newest(given, max_decisions)
 
-    for changes, limit in decision_log.limits(most).items():
+    for changes, limit in decision_log.limits(max_decisions).items():
         of_kind = [decision for decision in kept if decision.changes is changes]
         assert len(of_kind) <= limit
         for ref in (ECHO, OTHER):
