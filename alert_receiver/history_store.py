@@ -1,4 +1,4 @@
-"""What the alert path remembers of each function, and the file that keeps it over a restart."""
+"""The step histories of all functions, and the file that keeps them over a restart."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ log = structlog.get_logger()
 
 
 class HistoryStore:
-    """Histories by function. With a file, ``keep`` returns once all that was put before is safely in it."""
+    """Histories by function. With a file, ``save`` returns once all that was put before is safely in it."""
 
-    def __init__(self, file: Path | None = None, *, most: int = MAX_FUNCTIONS) -> None:
+    def __init__(self, file: Path | None = None, *, max_functions: int = MAX_FUNCTIONS) -> None:
         """Reads the file. Raises BadInput with one sentence when it, or its folder, is not usable."""
         self._file = file
-        self._most = most
+        self._max_functions = max_functions
         self._histories: dict[FunctionRef, StepHistory] = load(file) if file is not None else {}
         self._changes = 0
-        self._kept = 0
+        self._saved = 0
         self._writing = asyncio.Lock()
 
     def __repr__(self) -> str:
-        unsaved = self._changes - self._kept if self._file else 0
+        unsaved = self._changes - self._saved if self._file else 0
         return (
             f"<HistoryStore {len(self._histories)} functions, {len(self.descending())} descending, {unsaved} unsaved>"
         )
@@ -51,7 +51,7 @@ class HistoryStore:
             self._histories[ref] = history  # now the last in order: heard of most recently
         if known != (None if history.forgettable else history):
             self._changes += 1
-        if len(self._histories) > self._most:
+        if len(self._histories) > self._max_functions:
             oldest = next((ref for ref, old in self._histories.items() if not old.descending), None)
             del self._histories[oldest or next(iter(self._histories))]
 
@@ -66,16 +66,16 @@ class HistoryStore:
     def descending(self) -> list[FunctionRef]:
         return [ref for ref, history in self._histories.items() if history.descending]
 
-    async def keep(self) -> None:
+    async def save(self) -> None:
         """Write the file if anything changed; waiters share one write. A disk that refuses is told, not fatal:
 
         the replicas were written, and scaling without a memory over restarts beats no scaling.
         """
         wanted = self._changes
-        if self._file is None or self._kept >= wanted:
+        if self._file is None or self._saved >= wanted:
             return
         async with self._writing:
-            if self._kept >= wanted:
+            if self._saved >= wanted:
                 return
             changes, data = self._changes, dump(self._histories)
             try:
@@ -83,7 +83,7 @@ class HistoryStore:
             except OSError as error:
                 log.warning("alert state not saved", file=str(self._file), error=error.strerror)
             else:
-                self._kept = changes
+                self._saved = changes
 
 
 def dump(histories: Mapping[FunctionRef, StepHistory]) -> bytes:

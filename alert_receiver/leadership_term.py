@@ -1,7 +1,8 @@
-"""The time for which this copy is the one that acts on alerts, and what it cannot know at its beginning."""
+"""The time for which this copy is the one that acts on alerts, between two changes of the leader."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from springtide.scaler.core.ports import Clock, Leadership
@@ -10,11 +11,9 @@ from springtide.scaler.core.ports import Clock, Leadership
 class LeadershipTerm:
     """Between ``begun`` and ``over`` this copy leads; a copy on its own always does."""
 
-    def __init__(self, leadership: Leadership, clock: Clock, *, settle_s: float) -> None:
-        """``settle_s``: time within which every alert that still fires is delivered again."""
-        self._leadership = leadership
+    def __init__(self, leadership: Leadership, clock: Clock) -> None:
+        self.leadership = leadership
         self._clock = clock
-        self._settle_s = settle_s
         self._alone = not leadership.role
         self._term = leadership.hold() if self._alone else None
         self._since = clock.now()
@@ -29,24 +28,22 @@ class LeadershipTerm:
 
     def standby(self) -> str | None:
         """Why deliveries are not for this copy; None when they are."""
-        if self._term is not None and self._leadership.hold() == self._term:
+        if self._term is not None and self.leadership.hold() == self._term:
             return None
         return "standby: another copy acts on alerts"
 
-    def obstacle(self) -> str | None:
-        """Why a step down has to wait: an alert that fires may have been told to the leader before us only."""
-        if self._alone or self._clock.now() - self._since >= self._settle_s:
-            return None
-        return f"leading for less than {self._settle_s:g} s, so other alerts may fire that were not heard of yet"
+    def leading_for_s(self) -> float:
+        """An alert that fires may have been told to the leader before us only, so a new leader knows less."""
+        return math.inf if self._alone else self._clock.now() - self._since
 
     async def begun(self, *, by: Callable[[], None]) -> None:
         """Wait until this copy leads. ``by`` is what it does before it takes deliveries, as a successor only."""
-        term = await self._leadership.change(None)
+        term = await self.leadership.change(None)
         if not self._alone:
             by()
         self._term, self._since = term, self._clock.now()
 
     async def over(self) -> None:
         """Wait until this copy does not lead any more, or leads anew."""
-        await self._leadership.change(self._term)
+        await self.leadership.change(self._term)
         self._term = None

@@ -1,28 +1,24 @@
-"""Whether load can be seen at all. Alertmanager resolves the alerts of a Prometheus that went away, too."""
+"""Whether load can be seen at all, and since when. What that means for a step down is decided in ``scaler.core``."""
 
 from __future__ import annotations
 
+import math
+
+from springtide.scaler.core.deliveries import LoadView
 from springtide.scaler.core.ports import ActivitySource
-from springtide.scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
+from springtide.scaler.core.vocabulary import FunctionRef, Instant, NoData
 
 
 class LoadVisibility:
-    """Asked before a step down: a resolved alert says that load is gone only while load is being measured."""
+    """Looks at a function's calls in flight, and remembers when it last could not."""
 
-    def __init__(self, source: ActivitySource, *, settle_s: float) -> None:
-        """After an interruption the measurements must have been there for ``settle_s`` seconds: long enough for an
-        alert whose load never ended to fire again."""
+    def __init__(self, source: ActivitySource) -> None:
         self._source = source
-        self._settle_s = settle_s
-        self._blind_at: Instant | None = None
+        self._last_gap: Instant | None = None
 
-    async def look(self, ref: FunctionRef, now: Instant) -> Sample | NoData:
-        """The calls in flight on ``ref``, or why the load is not known."""
+    async def look(self, ref: FunctionRef, now: Instant) -> LoadView:
         measured = (await self._source.activity([ref], now)).get(ref)
         in_flight = measured.in_flight if measured is not None else NoData("not measured")
         if isinstance(in_flight, NoData):
-            self._blind_at = now
-            return NoData(f"load is not measured ({in_flight.why}), so the alert may have ended for that reason")
-        if self._blind_at is not None and now - self._blind_at < self._settle_s:
-            return NoData(f"load is measured again for less than {self._settle_s:g} s")
-        return in_flight
+            self._last_gap = now
+        return LoadView(in_flight, math.inf if self._last_gap is None else now - self._last_gap)

@@ -47,16 +47,16 @@ def build(settings: AlertReceiverSettings, deps: AlertReceiverDeps) -> ServedLoo
 
     Raises BadInput when the state file is not usable.
     """
-    term = LeadershipTerm(deps.leadership, deps.clock, settle_s=settings.settle_s)
+    term = LeadershipTerm(deps.leadership, deps.clock)
     stepper = Stepper(
         settings,
         target=deps.target,
         recorder=Recorders([DecisionCounter(deps.registry, Writer.ALERT), deps.recorder]),
         clock=deps.clock,
-        memory=HistoryStore(settings.state_file),
+        histories=HistoryStore(settings.state_file),
         term=term,
         past=deps.past,
-        visibility=LoadVisibility(deps.activity, settle_s=settings.settle_s) if deps.activity is not None else None,
+        visibility=LoadVisibility(deps.activity) if deps.activity is not None else None,
     )
     webhook = Webhook(stepper.deliver, default_namespace=settings.default_namespace, standby=term.standby)
     leadership.show(deps.leadership, deps.registry)

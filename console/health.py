@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 import httpx
 
 from springtide.console.gateway_api import GatewayApi, why
-from springtide.console.prometheus import PrometheusHistory
 from springtide.console.settings import ConsoleSettings
 from springtide.runtime import bounded_json
 from springtide.runtime.errors import SpringtideError
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.ports import Clock
+from springtide.wire.prometheus import PrometheusClient
 
 FRESH_FOR_S = 3.0
 _VERSION = re.compile(r'_build_info\{[^}]*\bversion="([^"]*)"')
@@ -56,7 +56,7 @@ class Probes:
         self,
         settings: ConsoleSettings,
         api: GatewayApi,
-        prometheus: PrometheusHistory,
+        prometheus: PrometheusClient | None,
         *,
         http: httpx.AsyncClient,
         clock: Clock,
@@ -140,14 +140,14 @@ class Probes:
 
     async def _prometheus_part(self) -> Part:
         part = _Draft("Prometheus", "keeps the history, fires alerts", self._settings.prometheus_url)
-        if not part.address:
+        if self._prometheus is None:
             return part.absent("not configured: charts show the last minutes only, and no alert scales a function")
         try:
-            info = await self._prometheus.ask("/api/v1/status/buildinfo")
-            targets = (await self._prometheus.ask("/api/v1/targets", {"state": "active"}))["data"]["activeTargets"]
+            info = await self._prometheus.data("status/buildinfo")
+            targets = (await self._prometheus.data("targets", {"state": "active"}))["activeTargets"]
             healthy = sum(target["health"] == "up" for target in targets)
             detail = f"{healthy} of {len(targets)} scrape targets are up"
-            return part.up(detail, str(info["data"]["version"]))
+            return part.up(detail, str(info["version"]))
         except SpringtideError as error:
             return part.down(f"{error}; nothing scales until it is back")
         except (KeyError, TypeError) as error:
@@ -166,10 +166,10 @@ class Probes:
             return part.down(f"does not answer ({why(error)}): no alert is delivered")
 
     async def _alerts(self) -> object:
-        if not self._prometheus.configured:
+        if self._prometheus is None:
             return None
         try:
-            return (await self._prometheus.ask("/api/v1/alerts"))["data"]["alerts"]
+            return (await self._prometheus.data("alerts"))["alerts"]
         except (SpringtideError, KeyError, TypeError):
             return None
 

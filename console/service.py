@@ -27,6 +27,7 @@ from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.exposition import exposition
 from springtide.scaler.core.ports import Clock
+from springtide.wire.prometheus import PrometheusClient
 
 GRACE_S = 2.0
 
@@ -109,7 +110,8 @@ class Console:
     def _parts(self, settings: ConsoleSettings, deps: ConsoleDeps) -> Parts:
         assets, guard = Assets(), Guard(deps.credentials)
         board = Board(self._watch, self._decisions, self._feed)
-        prometheus = PrometheusHistory(self._http, settings.prometheus_url, deadline_s=settings.deadline_s)
+        url, deadline_s = settings.prometheus_url, settings.deadline_s
+        prometheus = PrometheusClient(self._http, url, deadline_s=deadline_s) if url else None
         return Parts(
             api=self._api,
             watch=self._watch,
@@ -119,7 +121,7 @@ class Console:
             board=board,
             probes=Probes(settings, self._api, prometheus, http=self._http, clock=deps.clock),
             invoker=Invoker(self._api.http, self._api.url, clock=deps.clock, deadline_s=settings.invoke_deadline_s),
-            prometheus=prometheus,
+            prometheus=PrometheusHistory(prometheus),
             pages=Pages(assets, guard, board, self._watch, self._decisions),
             assets=assets,
             guard=guard,

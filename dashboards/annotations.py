@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from springtide.dashboards.panels import DATASOURCE
 from springtide.dashboards.queries import CHOSEN, SCALING_ALERT, grown_about, minimum, now
-from springtide.scaler.core import catalogue
+from springtide.scaler.core import catalogue, targets
 from springtide.scaler.core.ownership import refusal
-from springtide.scaler.core.policy import CPU, ScalePolicy
+from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.vocabulary import Writer
 
 STEP = "5s"
@@ -54,7 +54,7 @@ WHY = "Why: springtide explain, or its page in the console."
 """No metric has both the function and the reason as labels: those would be too many series."""
 
 _PEOPLE_ALERTS = 'ALERTS{alertstate="firing",service!="gateway"}'
-_POLICIES = (ScalePolicy(zero=True), ScalePolicy(zero=True, type=CPU))
+_POLICIES = (ScalePolicy(zero=True), ScalePolicy(zero=True, type=targets.CPU.name))
 
 
 def _changed(condition: str, *, before: int, after: int) -> str:

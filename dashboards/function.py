@@ -25,8 +25,7 @@ from springtide.dashboards.queries import (
 )
 from springtide.dashboards.selection import GATEWAY, IN_CONSOLE, NAMESPACES, ONE_FUNCTION
 from springtide.rules.alerts import CALLS_STARTED, Thresholds
-from springtide.scaler.core import catalogue
-from springtide.scaler.core.policy import CAPACITY
+from springtide.scaler.core import catalogue, targets
 
 RESTARTED: tuple[Step, ...] = ((None, "green"), (1, "orange"), (10, "red"))
 
@@ -143,8 +142,8 @@ def _load_against_target() -> Lines:
         "Calls per second of a ready replica, or calls in flight where the target is of capacity. "
         "Empty while it sleeps, and for a target of processor time, which a HorizontalPodAutoscaler measures.",
         "short",
-        query(where(rate(catalogue.STARTED.name, "function_name"), "rps"), "calls per second"),
-        query(where(in_flight, CAPACITY), "calls in flight"),
+        query(where(rate(catalogue.STARTED.name, "function_name"), targets.RPS.name), "calls per second"),
+        query(where(in_flight, targets.CAPACITY.name), "calls in flight"),
         query(target, "target ({{scaling_type}})"),
     )
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-import httpx
 import structlog
 
 from springtide.gateway.route_table import RouteTable
-from springtide.runtime import bounded_json
+from springtide.runtime.errors import Unavailable
 from springtide.scaler.core import catalogue
+from springtide.wire.prometheus import PrometheusClient
 
-DEADLINE_S = 2.0
+COUNTS_DEADLINE_S = 2.0
 QUERY = f"sum by (function_name) ({catalogue.INVOCATIONS.name})"
 
 log = structlog.get_logger(__name__)
@@ -36,16 +36,13 @@ class OwnCounts:
 class PrometheusCounts:
     """What Prometheus knows of all gateways."""
 
-    def __init__(self, http: httpx.AsyncClient, prometheus_url: str) -> None:
-        self._http = http
-        self._url = prometheus_url.rstrip("/") + "/api/v1/query"
+    def __init__(self, prometheus: PrometheusClient) -> None:
+        self._prometheus = prometheus
 
     async def counts(self) -> Mapping[str, float]:
         try:
-            response = await self._http.get(self._url, params={"query": QUERY}, timeout=DEADLINE_S)
-            response.raise_for_status()
-            rows = bounded_json.loads(response.content)["data"]["result"]
-            return {row["metric"]["function_name"]: float(row["value"][1]) for row in rows}
-        except (httpx.HTTPError, ValueError, KeyError, TypeError, IndexError) as error:
+            samples = await self._prometheus.vector(QUERY)
+        except Unavailable as error:
             log.warning("no invocation counts from Prometheus", why=str(error))
             return {}
+        return {sample.labels["function_name"]: sample.value for sample in samples if "function_name" in sample.labels}

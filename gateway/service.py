@@ -16,7 +16,7 @@ from springtide.gateway.call_record import Observer
 from springtide.gateway.client_connection import ClientConnection
 from springtide.gateway.data_plane import DataPlane, DataPlaneDeps
 from springtide.gateway.endpoint_source import EndpointSource
-from springtide.gateway.invocation_counts import InvocationCounts, OwnCounts, PrometheusCounts
+from springtide.gateway.invocation_counts import COUNTS_DEADLINE_S, InvocationCounts, OwnCounts, PrometheusCounts
 from springtide.gateway.limits import show_held_limits
 from springtide.gateway.metrics import GatewayCollector
 from springtide.gateway.open_files import raise_limit
@@ -31,6 +31,7 @@ from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import Writer
 from springtide.wire.instruments import DecisionCounter
 from springtide.wire.polled_endpoints import PolledEndpoints
+from springtide.wire.prometheus import PrometheusClient
 from springtide.wire.provider_client import ProviderClient
 
 MAX_SYSTEM_CONNECTIONS = 200
@@ -200,7 +201,7 @@ class Gateway:
 
     def _counts(self, http: httpx.AsyncClient, plane: DataPlane) -> InvocationCounts:
         if self._settings.prometheus_url:
-            return PrometheusCounts(http, self._settings.prometheus_url)
+            return PrometheusCounts(PrometheusClient(http, self._settings.prometheus_url, deadline_s=COUNTS_DEADLINE_S))
         return OwnCounts(plane.table) if self._place is None else self._place.counts
 
     def _polled(self, client: ProviderClient) -> PolledEndpoints:

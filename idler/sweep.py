@@ -19,6 +19,7 @@ from springtide.scaler.core.idle import Activity, IdleHistory
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.ports import ActivitySource, Clock, FunctionCatalog, Leadership, Recorder, ScaleTarget
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData, Sample, Writer
+from springtide.scaler.scale_writer import ScaleWriter
 from springtide.wire.decision_log import Recorders
 from springtide.wire.instruments import DecisionCounter
 from springtide.wire.leadership import Always
@@ -57,10 +58,23 @@ class Idler:
     def __init__(self, settings: IdlerSettings, deps: IdlerDeps) -> None:
         self._settings = settings
         self._deps = deps
-        self._meters = IdlerMetrics(deps.registry)
+        self._metrics = IdlerMetrics(deps.registry)
         self._recorder = Recorders([DecisionCounter(deps.registry, Writer.IDLER), deps.recorder])
+        writer = ScaleWriter(
+            deps.target,
+            clock=deps.clock,
+            recorder=self._recorder,
+            deadline_s=settings.deadline_s,
+            log_event="took to zero",
+            leadership=deps.leadership,
+        )
         self._zeroing = Zeroing(
-            settings, target=deps.target, recheck=deps.recheck, clock=deps.clock, meters=self._meters
+            settings,
+            target=deps.target,
+            writer=writer,
+            recheck=deps.recheck,
+            clock=deps.clock,
+            metrics=self._metrics,
         )
         self._histories: dict[FunctionRef, IdleHistory] = {}
         self._missing: set[str] = set()
@@ -99,9 +113,10 @@ class Idler:
         if self._deps.leadership.hold() is None:
             decisions = []
         else:
+            for hold in decisions:
+                self._recorder.record(hold)
             decisions += await self._zeroing.run(candidates)
-        self._tell(decisions)
-        self._meters.swept(at=Instant(self._deps.clock.wall()), took_s=self._deps.clock.now() - started)
+        self._metrics.swept(at=Instant(self._deps.clock.wall()), took_s=self._deps.clock.now() - started)
         return decisions
 
     def _decided(
@@ -132,7 +147,7 @@ class Idler:
         try:
             return await within(self._settings.deadline_s, "listing functions", listing)
         except SpringtideError:
-            self._meters.failed("functions")
+            self._metrics.failed("functions")
             # Nothing was seen this time, so nothing was measured without a gap any more.
             self._histories = {ref: replace(known, measured_since=None) for ref, known in self._histories.items()}
             raise
@@ -146,10 +161,10 @@ class Idler:
         except Unavailable as error:
             measured = dict.fromkeys(refs, Activity(NoData(str(error)), NoData(str(error))))
         answers = {ref: measured.get(ref, UNANSWERED) for ref in refs}
-        self._meter(list(answers.values()))
+        self._count(list(answers.values()))
         return answers
 
-    def _meter(self, answers: Sequence[Activity]) -> None:
+    def _count(self, answers: Sequence[Activity]) -> None:
         """How old each signal is. One that is there for no function at all is a failure of its source, told once."""
         signals = {
             "in_flight": [answer.in_flight for answer in answers],
@@ -158,28 +173,16 @@ class Idler:
         for signal, values in signals.items():
             newest = max((value.at for value in values if isinstance(value, Sample)), default=None)
             if newest is not None:
-                self._meters.measured(signal, at=newest)
+                self._metrics.measured(signal, at=newest)
             missing = [value.why for value in values if isinstance(value, NoData)]
             if len(missing) == len(values):
-                self._meters.failed(signal)
+                self._metrics.failed(signal)
                 if signal not in self._missing:
                     log.warning("nothing measured, functions are left as they are", signal=signal, why=missing[0])
                 self._missing.add(signal)
             elif signal in self._missing:
                 self._missing.discard(signal)
                 log.info("measured again", signal=signal)
-
-    def _tell(self, decisions: Sequence[Decision]) -> None:
-        for decision in decisions:
-            self._recorder.record(decision)
-            if decision.changes:
-                log.info(
-                    "took to zero",
-                    function=str(decision.ref),
-                    before=decision.before,
-                    reason=decision.reason.value,
-                    why=decision.detail,
-                )
 
 
 def pause_s(sweep_s: float, failures: int) -> float:

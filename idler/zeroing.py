@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from springtide.idler.metrics import IdlerMetrics
 from springtide.idler.settings import IdlerSettings
 from springtide.runtime.deadlines import within
-from springtide.runtime.errors import Conflict, NotFound, SpringtideError, Unavailable
-from springtide.scaler.core import idle, ownership
+from springtide.runtime.errors import NotFound, SpringtideError, Unavailable
+from springtide.scaler.core import idle
 from springtide.scaler.core.idle import Activity, IdleHistory
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.ports import ActivitySource, Clock, ScaleTarget
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData, Reason, Writer
+from springtide.scaler.scale_writer import ScaleWriter
 
 UNANSWERED = Activity(NoData("the source did not answer for it"), NoData("the source did not answer for it"))
 
@@ -40,18 +41,20 @@ class Zeroing:
         settings: IdlerSettings,
         *,
         target: ScaleTarget,
+        writer: ScaleWriter,
         recheck: ActivitySource | None,
         clock: Clock,
-        meters: IdlerMetrics,
+        metrics: IdlerMetrics,
     ) -> None:
         self._settings = settings
         self._target = target
+        self._writer = writer
         self._recheck = recheck
         self._clock = clock
-        self._meters = meters
+        self._metrics = metrics
 
     async def run(self, candidates: Sequence[Candidate]) -> list[Decision]:
-        """One decision for each candidate, in order: zero if that was written, else a hold and why."""
+        """One decision for each candidate, in order, and told: zero if it was written, else a hold and why."""
         decisions: list[Decision] = []
         size = self._settings.concurrency
         # In batches, so that one look at the gateways serves many functions and still is only moments old.
@@ -87,44 +90,25 @@ class Zeroing:
         except Unavailable as error:
             measured = dict.fromkeys(refs, Activity(NoData(str(error)), NoData(str(error))))
         if all(isinstance(measured.get(ref, UNANSWERED).in_flight, NoData) for ref in refs):
-            self._meters.failed("recheck")
+            self._metrics.failed("recheck")
         return {ref: measured.get(ref, UNANSWERED) for ref in refs}
 
     async def _finish(self, outcome: Candidate | Decision, measured: Mapping[FunctionRef, Activity]) -> Decision:
         if isinstance(outcome, Decision):
+            self._writer.tell(outcome)
             return outcome
-        function = outcome.function
+        function, limits = outcome.function, self._settings.limits
         policy, problems = ScalePolicy.from_labels(function.labels)
-        now = Instant(self._clock.wall())
-        decision, _ = idle.decide(
-            function,
-            policy,
-            problems,
-            measured.get(function.ref, outcome.activity),
-            outcome.history,
-            self._settings.limits,
-            now,
-        )
-        if not decision.changes:
-            return replace(decision, detail=f"on the second look: {decision.detail}")
-        refused = ownership.refusal(Writer.IDLER, policy, decision.before, decision.after)
-        if refused is not None:
-            return self._hold(outcome, refused, "not the idler's to take to zero")
-        if self._settings.dry_run:
-            return self._hold(outcome, Reason.DRY_RUN, f"would go from {decision.before} to 0: {decision.detail}")
-        return await self._write(outcome, decision)
-
-    async def _write(self, candidate: Candidate, decision: Decision) -> Decision:
-        ref, version = decision.ref, candidate.function.scale.version
-        try:
-            write = self._target.write(ref, decision.after, expect=version or None, decision=decision)
-            await within(self._settings.deadline_s, f"writing {ref}", write)
-        except Conflict as error:
-            return self._hold(candidate, Reason.LOST_RACE, f"changed between the second look and the write: {error}")
-        except NotFound:
-            return self._hold(candidate, Reason.UNKNOWN_FUNCTION, "deleted meanwhile")
-        except SpringtideError as error:
-            return self._hold(candidate, Reason.WRITE_FAILED, str(error))
+        activity, now = measured.get(function.ref, outcome.activity), Instant(self._clock.wall())
+        decision, _ = idle.decide(function, policy, problems, activity, outcome.history, limits, now)
+        if decision.changes and not self._settings.dry_run:
+            return (await self._writer.write(decision, policy, version=function.scale.version)).decision
+        if decision.changes:
+            detail = f"would go from {decision.before} to 0: {decision.detail}"
+            decision = self._hold(outcome, Reason.DRY_RUN, detail)
+        else:
+            decision = replace(decision, detail=f"on the second look: {decision.detail}")
+        self._writer.tell(decision)
         return decision
 
     def _hold(self, candidate: Candidate, reason: Reason, detail: str) -> Decision:

@@ -15,9 +15,8 @@ from __future__ import annotations
 from springtide.rules.model import AlertRule, Group, RecordingRule
 from springtide.rules.thresholds import Thresholds as Thresholds  # noqa: PLC0414 - dashboards draw the line where the rules do
 from springtide.rules.timing import Timing, prometheus_duration
-from springtide.scaler.core import catalogue
+from springtide.scaler.core import catalogue, targets
 from springtide.scaler.core.catalogue import Part
-from springtide.scaler.core.policy import CAPACITY
 
 SCALING_LABELS = {"service": "gateway", "severity": "major"}
 """What OpenFaaS gives its scaling alert. Alertmanager sends alerts about a function with these labels to the scaler,
@@ -65,13 +64,19 @@ def _calls_started(timing: Timing) -> RecordingRule:
 
 
 def _carried(timing: Timing, thresholds: Thresholds) -> RecordingRule:
-    """Per replica ``calls_in_flight``, or the function's own target of capacity: the gateway gives no replica more."""
+    """Per replica ``calls_in_flight``, or the function's own target where the gateway gives no replica more calls."""
     window = prometheus_duration(timing.window_s)
     least = f"max by (function_name) (max_over_time({catalogue.MIN_REPLICAS.name}[{window}]))"
-    target = f'{catalogue.TARGET_LOAD.name}{{scaling_type="{CAPACITY}"}}'
+    target = f"{catalogue.TARGET_LOAD.name}{{{_limited_types()}}}"
     own = f"max by (function_name) (max_over_time({target}[{window}]))"
     each = f"({own} or {thresholds.calls_in_flight:g} * ({least} >= bool 0))"
     return RecordingRule(CARRIED, f"clamp_min({least}, 1) * on (function_name) {each}", ("function_name",))
+
+
+def _limited_types() -> str:
+    """The scaling types whose target is also the most calls that a replica is given, as a matcher."""
+    names = targets.names_with_in_flight_limit()
+    return f'scaling_type="{names[0]}"' if len(names) == 1 else f'scaling_type=~"{"|".join(names)}"'
 
 
 def _high_rate(timing: Timing, thresholds: Thresholds) -> AlertRule:

@@ -14,12 +14,13 @@ from springtide.provider.kubernetes.manifests.checks import cpu_problems
 from springtide.provider.kubernetes.manifests.hpa import hpa_of
 from springtide.provider.spec import FunctionSpec, spec_from_json
 from springtide.runtime.errors import BadInput
-from springtide.scaler.core.policy import CPU, TYPE
+from springtide.scaler.core import targets
+from springtide.scaler.core.policy import TYPE
 
 HEADER = f"""\
 # For: kubectl apply -f -
 # The Kubernetes provider makes one like it by itself; it leaves this one alone where it was there first.
-# The function keeps its label {TYPE}={CPU}, so that alerts leave its replicas alone.
+# The function keeps its label {TYPE}={targets.CPU.name}, so that alerts leave its replicas alone.
 """
 
 
@@ -36,7 +37,7 @@ def hpa(*, target: Target, name: str, stack_file: Path | None, namespace: str | 
     spec = _of_stack(stack_file, target, name, namespace) if stack_file else _deployed(target, name, namespace)
     manifest = hpa_of(spec, by_hand=True)
     if manifest is None:
-        raise BadInput(f"{name} does not scale by processor time; give it the label {TYPE}={CPU}")
+        raise BadInput(f"{name} does not scale by processor time; give it the label {TYPE}={targets.CPU.name}")
     if problems := cpu_problems(spec):
         raise BadInput(f"{name}: {problems[0]}")
     click.echo(HEADER + yaml.safe_dump(manifest, sort_keys=False), nl=False)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import enum
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from springtide.runtime.durations import parse_duration_s
+from springtide.scaler.core import label_values as values
+from springtide.scaler.core import targets
+from springtide.scaler.core.targets import TargetType, Unit
+from springtide.scaler.core.vocabulary import Writer
 
 T = TypeVar("T")
 
@@ -22,12 +24,7 @@ STEP_INTERVAL = "com.springtide.scale.step-interval"
 
 DEFAULT_MIN, DEFAULT_MAX, DEFAULT_FACTOR = 1, 20, 20
 DEFAULT_TARGET = 50.0
-MAX_REPLICAS = 10_000
-"""A bound against slips of the finger (``max: 1000000``), not a limit of the product."""
-
-CAPACITY = "capacity"
-CPU = "cpu"
-KNOWN_TYPES = ("rps", CAPACITY, CPU, "queue")
+MAX_REPLICAS = values.MAX_REPLICAS
 
 
 class Down(enum.StrEnum):
@@ -35,17 +32,6 @@ class Down(enum.StrEnum):
 
     STEP = "step"
     MIN = "min"
-
-
-@dataclass(frozen=True, slots=True)
-class CpuTarget:
-    """The processor time a replica shall use: percent of what it requests, or milli-cores. One of them is set."""
-
-    percent: int | None = None
-    millicores: int | None = None
-
-
-DEFAULT_CPU_TARGET = CpuTarget(percent=round(DEFAULT_TARGET))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +43,34 @@ class ScalePolicy:
     factor: int = DEFAULT_FACTOR
     zero: bool = False
     zero_duration_s: float | None = None
-    type: str = "rps"
+    type: str = targets.DEFAULT.name
     target: float = DEFAULT_TARGET
+    target_unit: Unit | None = None
+    """Where the label names another unit than is usual for the type."""
     target_proportion: float = 0.9
     down_window_s: float | None = None
     down: Down = Down.STEP
     step_interval_s: float | None = None
-    cpu_target: CpuTarget = DEFAULT_CPU_TARGET
+
+    @property
+    def target_type(self) -> TargetType:
+        return targets.of(self.type)
+
+    @property
+    def unit(self) -> Unit:
+        """What ``target`` counts."""
+        return self.target_unit or self.target_type.unit
 
     @property
     def on_hpa(self) -> bool:
-        """Handed to a HorizontalPodAutoscaler: alerts and the control loop leave it alone."""
-        return self.type == CPU
+        """Handed to a HorizontalPodAutoscaler: alerts leave it alone."""
+        return self.target_type.owner is Writer.HPA
 
     @property
     def concurrency_limit(self) -> int:
-        """The most calls one replica is given at once; 0 for no limit.
-
-        Only a target of capacity counts calls in flight. Scaling aims for ``target_proportion`` of it, so that a
-        function with replicas to spare stays below; at its maximum of replicas further calls wait.
-        """
-        return max(1, math.floor(self.target)) if self.type == CAPACITY else 0
+        """The most calls one replica is given at once; 0 for no limit."""
+        limit = self.target_type.in_flight_limit
+        return limit(self.target) if limit is not None else 0
 
     @property
     def fixed_size(self) -> bool:
@@ -92,21 +85,22 @@ class ScalePolicy:
     def from_labels(cls, labels: Mapping[str, str] | None) -> tuple[ScalePolicy, tuple[str, ...]]:
         """The policy and what is wrong with the labels. A bad label counts as absent in the policy returned."""
         reader = _Reader(labels or {})
-        kind = reader.get(TYPE, _type, "rps")
-        cpu = reader.get(TARGET, _cpu_target, DEFAULT_CPU_TARGET) if kind == CPU else None
+        kind = reader.get(TYPE, targets.type_name, targets.DEFAULT.name)
+        parse = targets.of(kind).parse
+        target = reader.get(TARGET, parse, parse(f"{DEFAULT_TARGET:g}"))
         policy = cls(
-            min=reader.get(MIN, _count, DEFAULT_MIN),
-            max=reader.get(MAX, _count, DEFAULT_MAX),
-            factor=reader.get(FACTOR, _percent, DEFAULT_FACTOR),
-            zero=reader.get(ZERO, _boolean, False),
-            zero_duration_s=reader.get(ZERO_DURATION, _duration, None),
+            min=reader.get(MIN, values.count, DEFAULT_MIN),
+            max=reader.get(MAX, values.count, DEFAULT_MAX),
+            factor=reader.get(FACTOR, values.percent, DEFAULT_FACTOR),
+            zero=reader.get(ZERO, values.boolean, False),
+            zero_duration_s=reader.get(ZERO_DURATION, values.duration, None),
             type=kind,
-            target=reader.get(TARGET, _positive, DEFAULT_TARGET) if cpu is None else _amount(cpu),
-            target_proportion=reader.get(PROPORTION, _proportion, 0.9),
-            down_window_s=reader.get(DOWN_WINDOW, _window, None),
+            target=target.amount,
+            target_unit=target.unit,
+            target_proportion=reader.get(PROPORTION, values.proportion, 0.9),
+            down_window_s=reader.get(DOWN_WINDOW, values.down_window, None),
             down=reader.get(DOWN, _down, Down.STEP),
-            step_interval_s=reader.get(STEP_INTERVAL, _duration, None),
-            cpu_target=cpu or DEFAULT_CPU_TARGET,
+            step_interval_s=reader.get(STEP_INTERVAL, values.duration, None),
         )
         if policy.min > policy.max:
             reader.problems.append(
@@ -151,89 +145,6 @@ class _Reader:
         except ValueError as error:
             self.problems.append(f"{key}={value!r}: {error}")
             return default
-
-
-def _whole(text: str) -> int:
-    if not text.isascii() or not text.isdecimal():
-        raise ValueError("write a whole number, zero or more")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    value = _whole(text)
-    if value > MAX_REPLICAS:
-        raise ValueError(f"write at most {MAX_REPLICAS}")
-    return value
-
-
-def _percent(text: str) -> int:
-    value = _whole(text)
-    if value > 100:
-        raise ValueError("write a percentage of the maximum, 0 to 100; 0 switches alert scaling off")
-    return value
-
-
-def _boolean(text: str) -> bool:
-    known = {"true": True, "1": True, "false": False, "0": False, "": False}
-    if text.lower() not in known:
-        raise ValueError("write true or false")
-    return known[text.lower()]
-
-
-def _duration(text: str) -> float:
-    seconds = parse_duration_s(text)
-    if seconds <= 0:
-        raise ValueError("write a duration above zero, such as 30s or 15m")
-    return seconds
-
-
-def _window(text: str) -> float:
-    seconds = parse_duration_s(text)
-    if seconds > 300:
-        raise ValueError("write a duration of at most 5m")
-    return seconds
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise ValueError("write a number") from None
-    if not math.isfinite(value):
-        raise ValueError("write a finite number")
-    return value
-
-
-def _positive(text: str) -> float:
-    value = _number(text)
-    if value <= 0:
-        raise ValueError("write a number above zero")
-    return value
-
-
-def _cpu_target(text: str) -> CpuTarget:
-    """Percent up to 100, as an HPA has it; milli-cores above, as OpenFaaS has it, and always with an ``m``."""
-    value = _positive(text.removesuffix("m"))
-    if text.endswith("m") or value > 100:
-        return CpuTarget(millicores=math.ceil(value))
-    return CpuTarget(percent=math.ceil(value))
-
-
-def _amount(target: CpuTarget) -> float:
-    return float(target.percent or target.millicores or 0)
-
-
-def _proportion(text: str) -> float:
-    value = _number(text)
-    if not 0 < value <= 1:
-        raise ValueError("write a fraction above 0 and at most 1, such as 0.9")
-    return value
-
-
-def _type(text: str) -> str:
-    if not text or len(text) > 63 or not all(c.isalnum() or c in "-_." for c in text):
-        raise ValueError(f"write one of {', '.join(KNOWN_TYPES)} or the name of a custom scaling type")
-    return text
 
 
 def _down(text: str) -> Down:

@@ -160,27 +160,13 @@ def on_tick(context: StepContext, history: StepHistory, now: Instant) -> tuple[D
     return _descend(context, history, now, cause="descent continues after the alert resolved")
 
 
-def undone(before: StepHistory, after: StepHistory) -> StepHistory:
-    """The history to keep when the write of a step failed: what was heard stays heard, the step was not made.
-
-    A descent goes on even if the failed step was its last, unless it ended because an alert fires.
-    """
-    descending = (before.descending or after.descending) and not after.firing
-    return replace(after, stepped=before.stepped, last_step_down=before.last_step_down, descending=descending)
-
-
-def postponed(before: StepHistory, after: StepHistory) -> StepHistory:
-    """The history to keep when a step down has to wait for something other than its interval."""
-    return replace(undone(before, after), descending=True)
-
-
 def _not_ours(context: StepContext, now: Instant) -> Decision | None:
     """The hold for a function the alert path must not touch, or None."""
     policy = context.policy
     if context.problems:
         return context.hold(Reason.INVALID_LABELS, "; ".join(context.problems), now)
-    if policy.on_hpa:
-        return context.hold(Reason.NOT_OWNER, "type cpu: an HPA owns the replicas", now)
+    if policy.target_type.owner is not Writer.ALERT:
+        return context.hold(Reason.NOT_OWNER, f"type {policy.type}: {policy.target_type.owned}", now)
     if policy.factor == 0:
         return context.hold(Reason.FACTOR_ZERO, "factor 0: alert scaling is switched off", now)
     if context.scale.desired == 0:

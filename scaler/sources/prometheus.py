@@ -9,14 +9,9 @@ ours, and the others are evaluated at exactly that instant.
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Sequence
 
-import requests
-from prometheus_api_client import PrometheusConnect
-from prometheus_api_client.exceptions import PrometheusApiClientException
+import httpx
 
 from springtide.runtime.errors import Unavailable
 from springtide.scaler.core import catalogue
@@ -24,35 +19,30 @@ from springtide.scaler.core.catalogue import Metric
 from springtide.scaler.core.idle import Activity
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
 from springtide.scaler.sources import readings
+from springtide.wire.prometheus import PrometheusClient, quoted
 
 MAX_SKEW_S = 10.0
 """Clocks that differ by more make every age wrong; well above what NTP leaves, well below any idle duration."""
 
-_THREADS = 4
 _Vector = dict[str, tuple[float, float]]
 
 
 class PrometheusActivity:
-    """Implements ActivitySource. The client library blocks, so it runs in a few threads of its own."""
+    """Implements ActivitySource. A question that fails is not repeated: the next sweep is the retry."""
 
     def __init__(self, url: str, *, deadline_s: float = 5.0, gateway_job: str = "gateway") -> None:
-        session = requests.Session()
         # Proxies and .netrc of the environment are not ours to use; entry points alone read the environment.
-        session.trust_env = False
-        self._url = url.rstrip("/")
+        self._http = httpx.AsyncClient(trust_env=False, headers={"User-Agent": "springtide"})
+        self._prometheus = PrometheusClient(self._http, url, deadline_s=deadline_s)
         self._deadline_s = deadline_s
         self._gateway_job = gateway_job
-        # The library would retry three times with pauses behind our back; the next sweep is our retry.
-        self._client = PrometheusConnect(self._url, session=session, retry=0)
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="prometheus-query")
         self._gateways: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
-        return f"<PrometheusActivity {self._url} {len(self._gateways)} gateways>"
+        return f"<PrometheusActivity {self._prometheus.url} {len(self._gateways)} gateways>"
 
     async def aclose(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        self._client.close()
+        await self._http.aclose()
 
     async def activity(self, refs: Sequence[FunctionRef], now: Instant) -> dict[FunctionRef, Activity]:
         try:
@@ -66,7 +56,7 @@ class PrometheusActivity:
 
     async def _healthy_at(self, now: Instant) -> float:
         """Prometheus's own time, once it is sure that every gateway it knows, or knew last time, is measured."""
-        up = await self._query(f"min by (instance) (up{{job={_quoted(self._gateway_job)}}})", label="instance", at=None)
+        up = await self._query(f"min by (instance) (up{{job={quoted(self._gateway_job)}}})", label="instance", at=None)
         gateways = frozenset(up)
         gone, self._gateways = self._gateways - gateways, gateways
         if not up:
@@ -102,26 +92,5 @@ class PrometheusActivity:
 
     async def _query(self, query: str, *, label: str, at: float | None) -> _Vector:
         """Value and evaluation time by the value of ``label``."""
-        params = {} if at is None else {"time": f"{at:.3f}"}
-        ask = functools.partial(self._client.custom_query, query, params=params, timeout=self._deadline_s)
-        try:
-            result = await asyncio.get_running_loop().run_in_executor(self._threads, ask)
-            return dict(_vector(result, label))
-        except PrometheusApiClientException as error:
-            raise Unavailable(f"Prometheus refused a query: {error}") from error
-        except requests.RequestException as error:
-            raise Unavailable(f"Prometheus cannot be asked: {type(error).__name__}: {error}") from error
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-            raise Unavailable(f"Prometheus's answer makes no sense: {error!r}") from error
-
-
-def _vector(result: Any, label: str) -> Iterator[tuple[str, tuple[float, float]]]:
-    for series in result:
-        at, value = series["value"]
-        yield str(series["metric"].get(label, "")), (float(value), float(at))
-
-
-def _quoted(text: str) -> str:
-    """A PromQL string literal."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
+        samples = await self._prometheus.vector(query, at=at)
+        return {sample.labels.get(label, ""): (sample.value, sample.at) for sample in samples}

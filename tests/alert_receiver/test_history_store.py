@@ -24,7 +24,7 @@ def test_what_is_put_is_kept_over_a_restart(tmp_path: Path) -> None:
     first = HistoryStore(file)
     first.put(ECHO, DESCENDING)
     first.put(FunctionRef("team.a", "x"), FIRING)
-    asyncio.run(first.keep())
+    asyncio.run(first.save())
 
     second = HistoryStore(file)
 
@@ -37,7 +37,7 @@ def test_what_is_put_is_kept_over_a_restart(tmp_path: Path) -> None:
 def test_without_a_file_nothing_is_written(tmp_path: Path) -> None:
     kept = HistoryStore()
     kept.put(ECHO, DESCENDING)
-    asyncio.run(kept.keep())
+    asyncio.run(kept.save())
 
     assert list(tmp_path.iterdir()) == []
     assert kept.get(ECHO) == DESCENDING
@@ -55,10 +55,10 @@ def test_unchanged_memory_is_not_written_again(tmp_path: Path) -> None:
     file = tmp_path / "alerts.json"
     kept = HistoryStore(file)
     kept.put(ECHO, DESCENDING)
-    asyncio.run(kept.keep())
+    asyncio.run(kept.save())
     file.unlink()
     kept.put(ECHO, DESCENDING)
-    asyncio.run(kept.keep())
+    asyncio.run(kept.save())
 
     assert not file.exists()
 
@@ -70,7 +70,7 @@ def test_waiters_share_a_write_and_all_find_their_change_in_the_file(tmp_path: P
     async def change(number: int) -> None:
         ref = FunctionRef("ns", f"f{number}")
         kept.put(ref, DESCENDING)
-        await kept.keep()
+        await kept.save()
         assert ref in load(file)
 
     async def main() -> None:
@@ -85,17 +85,17 @@ def test_disk_that_refuses_costs_the_memory_not_the_scaling(tmp_path: Path) -> N
     kept = HistoryStore(folder / "alerts.json")
     kept.put(ECHO, DESCENDING)
     folder.rmdir()
-    asyncio.run(kept.keep())
+    asyncio.run(kept.save())
     assert repr(kept).endswith("1 unsaved>")
 
     folder.mkdir()
-    asyncio.run(kept.keep())
+    asyncio.run(kept.save())
 
     assert load(folder / "alerts.json") == {ECHO: DESCENDING}
 
 
 def test_the_function_heard_of_longest_ago_is_forgotten_first_a_descending_one_last() -> None:
-    kept = HistoryStore(most=2)
+    kept = HistoryStore(max_functions=2)
     one, two, three = (FunctionRef("ns", name) for name in ("one", "two", "three"))
     kept.put(one, DESCENDING)
     kept.put(two, FIRING)

@@ -41,7 +41,7 @@ class World:
     """One stepper and its cluster at second 0 of a virtual-time loop; ``times`` are seconds of each write."""
 
     settings: AlertReceiverSettings = field(default_factory=AlertReceiverSettings)
-    memory: HistoryStore = field(default_factory=HistoryStore)
+    histories: HistoryStore = field(default_factory=HistoryStore)
     loop: VirtualTimeLoop = field(default_factory=VirtualTimeLoop)
     decisions: Decisions = field(default_factory=Decisions)
     visibility: LoadVisibility | None = None
@@ -53,8 +53,8 @@ class World:
             target=self.cluster,
             recorder=self.decisions,
             clock=self.loop.clock,
-            memory=self.memory,
-            term=LeadershipTerm(Always(), self.loop.clock, settle_s=self.settings.settle_s),
+            histories=self.histories,
+            term=LeadershipTerm(Always(), self.loop.clock),
             visibility=self.visibility,
         )
 
@@ -421,7 +421,7 @@ def test_function_deleted_between_read_and_write_is_no_failure() -> None:
     world.play(story)
 
     assert world.decisions.reasons() == ["unknown_function"]
-    assert world.memory.descending() == []
+    assert world.histories.descending() == []
 
 
 def test_descent_goes_on_through_failures() -> None:
@@ -458,9 +458,9 @@ def test_first_step_down_that_failed_is_made_up_for_even_if_nobody_repeats_it() 
 
 
 def test_descent_under_way_survives_a_restart() -> None:
-    memory = HistoryStore()
-    memory.put(ECHO, StepHistory(descending=True, last_step_down=Instant(EPOCH - 2)))
-    world = World(memory=memory)
+    histories = HistoryStore()
+    histories.put(ECHO, StepHistory(descending=True, last_step_down=Instant(EPOCH - 2)))
+    world = World(histories=histories)
 
     async def story() -> None:
         await world.cluster.deploy(ECHO, replicas=12)
@@ -472,9 +472,9 @@ def test_descent_under_way_survives_a_restart() -> None:
 
 
 def test_firing_alert_from_before_a_restart_still_holds_the_descent_back() -> None:
-    memory = HistoryStore()
-    memory.put(ECHO, StepHistory(firing={AlertId("slow", "t0"): Instant(EPOCH - 10)}))
-    world = World(memory=memory)
+    histories = HistoryStore()
+    histories.put(ECHO, StepHistory(firing={AlertId("slow", "t0"): Instant(EPOCH - 10)}))
+    world = World(histories=histories)
 
     async def story() -> None:
         await world.cluster.deploy(ECHO, replicas=12)
@@ -488,9 +488,9 @@ def test_firing_alert_from_before_a_restart_still_holds_the_descent_back() -> No
 
 
 def test_clock_set_back_by_an_hour_holds_no_descent_up() -> None:
-    memory = HistoryStore()
-    memory.put(ECHO, StepHistory(descending=True, last_step_down=Instant(EPOCH + 3600)))
-    world = World(memory=memory)
+    histories = HistoryStore()
+    histories.put(ECHO, StepHistory(descending=True, last_step_down=Instant(EPOCH + 3600)))
+    world = World(histories=histories)
 
     async def story() -> None:
         await world.cluster.deploy(ECHO, replicas=5)
@@ -502,9 +502,9 @@ def test_clock_set_back_by_an_hour_holds_no_descent_up() -> None:
 
 
 def test_clock_set_back_by_an_hour_holds_no_climb_up() -> None:
-    memory, ahead = HistoryStore(), Instant(EPOCH + 3600)
-    memory.put(ECHO, StepHistory(firing={firing().id: ahead}, stepped={firing().id: ahead}))
-    world = World(memory=memory)
+    histories, ahead = HistoryStore(), Instant(EPOCH + 3600)
+    histories.put(ECHO, StepHistory(firing={firing().id: ahead}, stepped={firing().id: ahead}))
+    world = World(histories=histories)
 
     async def story() -> None:
         await world.cluster.deploy(ECHO)
@@ -619,7 +619,7 @@ def test_whatever_is_delivered_counts_stay_between_min_and_max_and_asleep_stays_
     assert all(1 <= count <= 20 for _, count in world.cluster.writes)
     if replicas == 0 or factor == "0":
         assert world.cluster.writes == []
-    assert world.memory.descending() == []
+    assert world.histories.descending() == []
 
 
 @pytest.mark.parametrize(("start", "steps"), [(20, [(20, 16), (16, 12), (12, 8), (8, 4), (4, 1)]), (5, [(5, 1)])])
@@ -628,7 +628,7 @@ def test_descent_waits_while_load_is_not_measured_and_goes_on_when_it_has_been_f
 ) -> None:
     """Alertmanager resolves the alerts of a Prometheus that is gone: ten minutes of that take nothing away."""
     source = ScriptedActivity(unknown("Prometheus cannot be asked"))
-    world = World(visibility=LoadVisibility(source, settle_s=30))
+    world = World(visibility=LoadVisibility(source))
 
     async def story() -> None:
         await world.cluster.deploy(ECHO, replicas=start)
@@ -649,7 +649,7 @@ def test_descent_waits_while_load_is_not_measured_and_goes_on_when_it_has_been_f
 
 def test_alert_that_fires_again_after_an_outage_finds_every_replica_there() -> None:
     source = ScriptedActivity(unknown("Prometheus cannot be asked"))
-    world = World(visibility=LoadVisibility(source, settle_s=30))
+    world = World(visibility=LoadVisibility(source))
 
     async def story() -> None:
         await world.cluster.deploy(ECHO, replicas=17)

@@ -77,18 +77,18 @@ def event(status: AlertStatus, ref: FunctionRef = ECHO) -> AlertEvent:
 class World:
     """One copy, elected or not, in virtual time; it settles for 30 s after a takeover."""
 
-    def __init__(self, *, past: Log | None = None, memory: HistoryStore | None = None) -> None:
+    def __init__(self, *, past: Log | None = None, histories: HistoryStore | None = None) -> None:
         self.loop = VirtualTimeLoop()
         self.election, self.decisions = Election(), Decisions()
-        self.memory = memory or HistoryStore()
+        self.histories = histories or HistoryStore()
         self.cluster = Cluster(self.loop.clock)
-        self.term = LeadershipTerm(self.election, self.loop.clock, settle_s=30)
+        self.term = LeadershipTerm(self.election, self.loop.clock)
         self.stepper = Stepper(
             AlertReceiverSettings(),
             target=self.cluster,
             recorder=self.decisions,
             clock=self.loop.clock,
-            memory=self.memory,
+            histories=self.histories,
             term=self.term,
             past=past,
         )
@@ -237,10 +237,10 @@ def test_leader_that_lost_stops_its_descents_and_remembers_nothing_later() -> No
 
 def test_state_file_of_an_earlier_time_is_not_believed(tmp_path: Path) -> None:
     file = tmp_path / "state.json"
-    memory = HistoryStore(file)
-    memory.put(ECHO, StepHistory(descending=True))
-    asyncio.run(memory.keep())
-    world = World(memory=HistoryStore(file))
+    histories = HistoryStore(file)
+    histories.put(ECHO, StepHistory(descending=True))
+    asyncio.run(histories.save())
+    world = World(histories=HistoryStore(file))
 
     async def story() -> None:
         await world.cluster.deploy(ECHO, replicas=13)

@@ -167,14 +167,6 @@ def test_descent_takes_one_step_an_interval() -> None:
     assert (early.reason, early.changes, due.after) == (Reason.STEP_PENDING, False, 12)
 
 
-def test_failed_write_may_be_tried_again_at_once() -> None:
-    decision, history = steps.on_alert(context(1), StepHistory(), firing(), Instant(0))
-    history = steps.undone(StepHistory(), history)
-    again, _ = steps.on_alert(context(1), history, firing(), Instant(0.1))
-
-    assert (decision.after, again.after) == (5, 5)
-
-
 policies = st.builds(
     ScalePolicy,
     min=st.integers(0, 50),

@@ -86,4 +86,6 @@ def cpu_problems(spec: FunctionSpec) -> list[str]:
     if not wanted.on_hpa or resources.has_cpu_request(spec):
         return []
     remedy = "set requests.cpu, such as 100m"
-    return [f"{policy.TYPE}=cpu: an autoscaler has to know how much processor time a replica asks for; {remedy}"]
+    return [
+        f"{policy.TYPE}={wanted.type}: an autoscaler has to know how much processor time a replica asks for; {remedy}"
+    ]

@@ -9,7 +9,8 @@ from typing import Any
 from springtide.provider.kubernetes.manifests import keys
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.kubernetes.api import Json
-from springtide.scaler.core.policy import CpuTarget, ScalePolicy, wake_replicas
+from springtide.scaler.core.policy import ScalePolicy, wake_replicas
+from springtide.scaler.core.targets import Unit
 
 DEFAULT_DOWN_WINDOW_S = 300
 """Kubernetes' own default, said aloud."""
@@ -42,7 +43,7 @@ def hpa_of(spec: FunctionSpec, owner: Json | None = None, *, by_hand: bool = Fal
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": spec.ref.name},
             "minReplicas": least,
             "maxReplicas": max(least, policy.max),
-            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": _target(policy.cpu_target)}}],
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": _target(policy)}}],
             "behavior": {
                 "scaleUp": {"stabilizationWindowSeconds": 0},
                 "scaleDown": {"stabilizationWindowSeconds": window_s},
@@ -57,7 +58,7 @@ def is_ours(autoscaler: Mapping[str, Any]) -> bool:
     return bool(labels.get(keys.MANAGED_BY) == keys.SPRINGTIDE)
 
 
-def _target(target: CpuTarget) -> Json:
-    if target.percent is not None:
-        return {"type": "Utilization", "averageUtilization": target.percent}
-    return {"type": "AverageValue", "averageValue": f"{target.millicores}m"}
+def _target(policy: ScalePolicy) -> Json:
+    if policy.unit is Unit.CPU_PERCENT:
+        return {"type": "Utilization", "averageUtilization": round(policy.target)}
+    return {"type": "AverageValue", "averageValue": f"{policy.target:.0f}m"}

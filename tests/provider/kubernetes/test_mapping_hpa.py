@@ -8,7 +8,8 @@ import pytest
 
 from springtide.provider.kubernetes.manifests.hpa import hpa_of, is_ours
 from springtide.scaler.core.ownership import refusal
-from springtide.scaler.core.policy import CpuTarget, ScalePolicy
+from springtide.scaler.core.policy import ScalePolicy
+from springtide.scaler.core.targets import Unit
 from springtide.scaler.core.vocabulary import Reason, Writer
 from tests.provider.kubernetes.published_schemas import all_problems
 from tests.provider.kubernetes.specs import spec
@@ -82,10 +83,10 @@ def test_only_what_we_made_is_ours() -> None:
 
 def test_cpu_target_is_parsed_in_the_policy_and_its_problems_are_told() -> None:
     policy, problems = ScalePolicy.from_labels(CPU | {"com.openfaas.scale.target": "250m"})
-    assert (policy.cpu_target, policy.target, problems) == (CpuTarget(millicores=250), 250.0, ())
+    assert (policy.target, policy.unit, problems) == (250.0, Unit.CPU_MILLICORES, ())
 
     policy, problems = ScalePolicy.from_labels(CPU | {"com.openfaas.scale.target": "m"})
-    assert policy.cpu_target == CpuTarget(percent=50)
+    assert (policy.target, policy.unit) == (50.0, Unit.CPU_PERCENT)
     assert problems == ("com.openfaas.scale.target='m': write a number",)
 
 

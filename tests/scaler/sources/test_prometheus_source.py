@@ -132,12 +132,12 @@ def body(result: str) -> tuple[int, bytes]:
 @pytest.mark.parametrize(
     ("broken", "why"),
     [
-        pytest.param((500, b"boom"), "refused a query: HTTP Status Code 500", id="500"),
-        pytest.param((400, b'{"status":"error","error":"bad"}'), "HTTP Status Code 400", id="400"),
-        pytest.param((503, b"starting"), "HTTP Status Code 503", id="503 while it starts"),
-        pytest.param((204, b""), "HTTP Status Code 204", id="success without content"),
-        pytest.param((200, b""), "cannot be asked: JSONDecodeError", id="an empty body"),
-        pytest.param((200, b"<html>"), "cannot be asked: JSONDecodeError", id="HTML"),
+        pytest.param((500, b"boom"), "Prometheus answered 500: boom", id="500"),
+        pytest.param((400, b'{"status":"error","error":"bad"}'), "answered 400: {", id="400"),
+        pytest.param((503, b"starting"), "answered 503: starting", id="503 while it starts"),
+        pytest.param((204, b""), "answered 204", id="success without content"),
+        pytest.param((200, b""), "makes no sense: JSONDecodeError", id="an empty body"),
+        pytest.param((200, b"<html>"), "makes no sense: JSONDecodeError", id="HTML"),
         pytest.param((200, b"[" * 100_000), "makes no sense", id="JSON without end"),
         pytest.param((200, b"[]"), "makes no sense", id="a list"),
         pytest.param((200, b"null"), "makes no sense", id="null"),
@@ -196,7 +196,7 @@ def test_nobody_listening_makes_everything_unknown() -> None:
         await source.aclose()
         listener.close()
 
-        assert "Prometheus cannot be asked: ConnectionError" in whys(answer[ECHO])[0]
+        assert "cannot be asked: All connection attempts failed" in whys(answer[ECHO])[0]
 
     asyncio.run(main())
 

@@ -161,6 +161,6 @@ def test_trouble_of_a_gateway_and_then_of_prometheus_makes_everything_unknown(
             answer = await source.activity([ECHO], Instant(time.time()))
             await source.aclose()
 
-            assert unknown_for("Prometheus cannot be asked: ConnectionError")(answer[ECHO])
+            assert unknown_for(f"Prometheus at {url} cannot be asked: All connection attempts failed")(answer[ECHO])
 
     asyncio.run(main())

@@ -1,0 +1,103 @@
+"""What a decision says to a person: every sentence about one, in one place. Pure: a decision to text.
+
+``springtide explain``, the console and the Kubernetes Events of a function take their words from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from springtide.scaler.core.vocabulary import Decision, Reason, Writer
+
+
+@dataclass(frozen=True, slots=True)
+class WriterWords:
+    """A writer in a sentence, and on a badge of a word."""
+
+    subject: str
+    badge: str
+
+
+WRITERS: Mapping[Writer, WriterWords] = {
+    Writer.ALERT: WriterWords("the alert path", "Alerts"),
+    Writer.HPA: WriterWords("the HPA", "HPA"),
+    Writer.IDLER: WriterWords("the idler", "Idler"),
+    Writer.WAKE: WriterWords("a waiting caller", "Gateway"),
+    Writer.PERSON: WriterWords("a person", "Person"),
+}
+
+REASONS: Mapping[Reason, str] = {
+    Reason.ALERT_FIRING: "An alert fires: the load is above its target",
+    Reason.ALERT_RESOLVED: "The alert is over: the load went down",
+    Reason.IDLE: "Nobody called for long enough",
+    Reason.WAKE: "A caller woke it",
+    Reason.MANUAL: "A person asked for it",
+    Reason.AT_MAX: "Already at its maximum",
+    Reason.AT_MIN: "Already at its minimum",
+    Reason.ASLEEP: "Asleep: only a caller wakes it",
+    Reason.REDELIVERED: "The same alert was acted on a moment ago",
+    Reason.STEP_PENDING: "The next step down is not due yet",
+    Reason.STILL_FIRING: "Another alert still fires",
+    Reason.FACTOR_ZERO: "Scaling by alerts is switched off for it",
+    Reason.FIXED_SIZE: "Its minimum is its maximum",
+    Reason.NOT_OWNER: "Another scaler owns its replicas",
+    Reason.NOT_OPTED_IN: "It is not allowed to sleep",
+    Reason.INVALID_LABELS: "Its scaling labels cannot be understood",
+    Reason.DRY_RUN: "Only watching: this is a dry run",
+    Reason.IN_FLIGHT: "Calls are in flight",
+    Reason.RECENTLY_ACTIVE: "It was called a short time ago",
+    Reason.TOO_YOUNG: "It was deployed or scaled a short time ago",
+    Reason.NO_DATA: "Its load is not known, so it is left alone",
+    Reason.STALE_DATA: "The data on its load is too old, so it is left alone",
+    Reason.SOURCE_RESTARTED: "The source of its load restarted, so it is left alone for now",
+    Reason.AGE_UNKNOWN: "Its age is not known, so it is left alone",
+    Reason.LOST_RACE: "Somebody else changed it first",
+    Reason.WRITE_FAILED: "The provider did not take the change",
+    Reason.UNKNOWN_FUNCTION: "The function is gone",
+}
+"""Each reason in a line."""
+
+
+def replicas(count: float) -> str:
+    return f"{count:g} replica" if count == 1 else f"{count:g} replicas"
+
+
+def change(before: int, after: int) -> str:
+    """What became of the count: ``1 → 3 replicas``, or that it stayed."""
+    return f"stays at {replicas(after)}" if before == after else f"{before} → {replicas(after)}"
+
+
+def ago(seconds: float) -> str:
+    """A length of time in the one unit that says enough."""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{max(seconds, 0):.0f} s ago"
+
+
+def scaled(decision: Decision) -> str:
+    """A change, to be read on its own."""
+    by = WRITERS[decision.writer].subject
+    return f"Scaled from {decision.before} to {decision.after} by {by}: {decision.detail}"
+
+
+def set_to(decision: Decision, now: float) -> str:
+    """A change, behind the count that it led to."""
+    return f"{_subject(decision)} set that {ago(now - decision.at)} ({decision.reason}): {decision.detail}."
+
+
+def held(decision: Decision, desired: int, now: float) -> str:
+    """A hold; ``desired`` is the count now. One that is repeated is told once, so the time is that of the first."""
+    where = f"at {decision.after}" if decision.after == desired else "alone"
+    since = ago(now - decision.at)
+    return f"{_subject(decision)} has left it {where} since {since} ({decision.reason}): {decision.detail}."
+
+
+def not_allowed(decision: Decision) -> str:
+    """Why a decision is not written that the ownership table refuses."""
+    return f"from {decision.before} to {decision.after} is not for {WRITERS[decision.writer].subject} to write"
+
+
+def _subject(decision: Decision) -> str:
+    return WRITERS[decision.writer].subject.capitalize()
