@@ -69,7 +69,7 @@ PERMISSIONS: tuple[Permission, ...] = (
         resource=FUNCTIONS,
         verbs=("patch",),
         when=When.OPERATOR,
-        reason="carry out spec.replicas once, and take it away",
+        reason="spec.replicas follows the Deployment, for kubectl scale and autoscalers",
     ),
     Permission(
         resource=FUNCTIONS, subresource="status", verbs=("patch",), when=When.OPERATOR, reason="tell each how it is"

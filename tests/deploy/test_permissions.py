@@ -173,7 +173,7 @@ def _scale_like_kubectl(emulator: ThreadedEmulator, folder: Path) -> None:
             await api.write_scale(FUNCTIONS, "echo", 2, namespace="openfaas-fn", version=None)
 
     asyncio.run(scale())
-    _until(lambda: "replicas" not in _function_object(emulator)["spec"])
+    _until(lambda: len(_pods(emulator, "echo")) == 2)
 
 
 def _remove(provider: Running) -> None:
@@ -199,10 +199,6 @@ def _status(provider: Running, name: str) -> dict[str, Any]:
 def _pods(emulator: ThreadedEmulator, name: str) -> list[Any]:
     pods = emulator.do(lambda inner: inner.objects("pods", "openfaas-fn"))
     return [pod for pod in pods if pod["metadata"]["labels"].get("faas_function") == name]
-
-
-def _function_object(emulator: ThreadedEmulator) -> Any:
-    return emulator.do(lambda inner: inner.object("functions", "openfaas-fn", "echo"))
 
 
 def _until(holds: Callable[[], bool], part: Running | None = None) -> None:

@@ -103,7 +103,7 @@
   verbs: [get, create, update, delete]
 {{- end }}
 {{- if .Values.operator.create }}
-# carry out spec.replicas once, and take it away
+# spec.replicas follows the Deployment, for kubectl scale and autoscalers
 - apiGroups: ["openfaas.com"]
   resources: [functions]
   verbs: [patch]

@@ -85,6 +85,27 @@ def rollout_of(value: Mapping[str, Any]) -> str:
     return str((metadata.get("annotations") or {}).get(keys.OBJECT_ROLLOUT) or metadata["uid"])
 
 
+def shared_count(value: Mapping[str, Any], current: int) -> int:
+    """How many replicas the object and its Deployment, which has ``current``, shall both say: whichever was changed
+    since they last agreed. A write to the object is a person's or an autoscaler's, and wins when both were."""
+    asked = value["spec"].get("replicas")
+    if asked is None or str(asked) == _agreed(value):
+        return current
+    return int(asked)
+
+
+def share_patch(value: Mapping[str, Any], replicas: int) -> Json | None:
+    """A merge patch (a compare-and-set) by which the object says so, and that both agreed; None when it does."""
+    if value["spec"].get("replicas") == replicas and _agreed(value) == str(replicas):
+        return None
+    head = {"resourceVersion": value["metadata"]["resourceVersion"], "annotations": {keys.AGREED: str(replicas)}}
+    return {"metadata": head, "spec": {"replicas": replicas}}
+
+
+def _agreed(value: Mapping[str, Any]) -> str:
+    return str((value["metadata"].get("annotations") or {}).get(keys.AGREED, ""))
+
+
 def _amounts(value: Mapping[str, Any], kind: str) -> Json:
     """``cpu: 1`` is a number in YAML, and as good as ``"1"``."""
     given = value.get(kind)

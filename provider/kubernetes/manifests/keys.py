@@ -10,6 +10,8 @@ SPEC = "com.openfaas.function.spec"
 """Annotation of the Deployment: what was asked for, verbatim, as the spec of a Function object."""
 OBJECT_ROLLOUT = "com.openfaas.uid"
 """Annotation of a Function object: the rollout mark of its last deployment through the REST API."""
+AGREED = "com.springtide.replicas"
+"""Annotation of a Function object: the count that it and its Deployment last agreed on."""
 CREATED = "com.springtide.created"
 """Annotation of the Deployment: when it was asked for; Kubernetes itself knows it to the second only."""
 

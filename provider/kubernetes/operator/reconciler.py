@@ -56,7 +56,7 @@ class Reconciler:
         try:
             if self._applied.get(ref) != self._trace(function):
                 self._applied[ref] = await self._apply(function, spec)
-            function = await self._scale_once(function)
+            function = await self._share_count(function)
         except (BadInput, AlreadyExists) as error:
             problem = Problem(REFUSED, str(error), stalled=True)
         except SpringtideError as error:
@@ -139,15 +139,24 @@ class Reconciler:
             )
         return found
 
-    async def _scale_once(self, function: Json) -> Json:
-        """Carry out ``spec.replicas``, a person's wish of once, and take it away; the object as it is then."""
-        replicas = function["spec"].get("replicas")
-        if replicas is None:
-            return function
+    async def _share_count(self, function: Json) -> Json:
+        """The object's ``spec.replicas`` and its Deployment's count made the same; the object as it is then.
+
+        ``kubectl scale`` and an autoscaler that is aimed at the object read and write there, wakes and alerts write to
+        the Deployment. Both are noted together once they agree, so that it is known later which of them was changed.
+        """
         metadata = function["metadata"]
         ref = FunctionRef(metadata["namespace"], metadata["name"])
-        await self._write_scale(ref, replicas)
-        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "spec": {"replicas": None}}
+        deployment = self._watched.deployments.get(ref.name, namespace=ref.namespace)
+        if deployment is None:
+            return function
+        current = int(deployment["spec"].get("replicas", 1))
+        replicas = function_object.shared_count(function, current)
+        if replicas != current:
+            await self._write_scale(ref, replicas)
+        patch = function_object.share_patch(function, replicas)
+        if patch is None:
+            return function
         changed = await self._api.merge_patch(FUNCTIONS, ref.name, patch, namespace=ref.namespace)
         self._watched.functions.observe(changed)
         return changed

@@ -103,6 +103,7 @@ def test_deployment_is_a_function_object_and_seen_at_once() -> None:
             "environment": {"A": "b"},
             "labels": {"com.openfaas.scale.min": "3"},
             "limits": {"memory": "1024Mi"},
+            "replicas": 3,
         }
         assert place.deployment()["metadata"]["ownerReferences"][0]["kind"] == "Function"
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import httpx
 import pytest
 
+from springtide.provider.kubernetes.manifests.kinds import FUNCTIONS
 from tests.kubernetes.emulator.store import Change
 from tests.provider.kubernetes.operating import (
     NAMESPACE,
@@ -47,7 +49,8 @@ def test_function_object_is_made_and_told_about() -> None:
         assert env(deployment)["A"] == "b"
         assert deployment["spec"]["replicas"] == 2
         status = told["status"]
-        assert (status["observedGeneration"], status["replicas"], status["availableReplicas"]) == (1, 2, 2)
+        assert (status["replicas"], status["availableReplicas"]) == (2, 2)
+        assert status["observedGeneration"] == told["metadata"]["generation"]
         assert status["labelSelector"] == "faas_function=echo"
         assert condition(told, "Stalled")["status"] == "False"
         assert condition(told, "Ready")["status"] == "True"
@@ -203,31 +206,96 @@ def test_repair_leaves_a_count_outside_the_limits_alone_and_a_change_moves_it_in
         assert repaired["spec"]["replicas"] == 1
 
         await place.person.edit("openfaas.com/v1/functions/echo", {"spec": {"environment": {"A": "b"}}})
-        await place.until("functions.openfaas.com", is_applied(generation=2))
-        changed = place.object("deployments")
-        assert changed is not None
-        assert changed["spec"]["replicas"] == 3
+        await place.until("deployments", lambda it: "A" in env(it) and it["spec"]["replicas"] == 3)
 
     play(story)
 
 
-def test_kubectl_scale_is_carried_out_once_and_again_when_asked_again() -> None:
+def test_kubectl_scale_is_carried_over_and_the_object_follows_what_others_scale() -> None:
     async def story(place: Place) -> None:
         place.cluster.create(function())
-        await place.until("functions.openfaas.com", is_applied())
+        await place.until("functions.openfaas.com", lambda it: it["spec"].get("replicas") == 1)
 
         for wanted in (3, 3):
             await place.person.edit("apps/v1/deployments/echo", {"spec": {"replicas": 2}}, subresource="scale")
+            await place.until("functions.openfaas.com", lambda it: it["spec"]["replicas"] == 2)
             await place.person.edit(
                 "openfaas.com/v1/functions/echo", {"spec": {"replicas": wanted}}, subresource="scale", manager="kubectl"
             )
             await place.until("deployments", lambda it: it["spec"]["replicas"] == 3)
-            await place.until("functions.openfaas.com", lambda it: "replicas" not in it["spec"])
 
         told = await place.until("functions.openfaas.com", lambda it: it["status"]["availableReplicas"] == 3)
         assert told["status"]["replicas"] == 3
 
     play(story)
+
+
+def test_scale_of_the_object_is_read_and_written_as_kubectl_does_with_the_current_count() -> None:
+    async def story(place: Place) -> None:
+        place.cluster.create(function(labels={"com.openfaas.scale.min": "2"}))
+        await place.until("functions.openfaas.com", is_true("Healthy"))
+
+        there = await place.api.read_scale(FUNCTIONS, "echo", namespace=NAMESPACE)
+        assert (there.replicas, there.running) == (2, 2)
+        await place.api.write_scale(FUNCTIONS, "echo", 4, namespace=NAMESPACE, version=there.version)
+        await place.until("deployments", lambda it: it["spec"]["replicas"] == 4)
+
+        # Asleep is a count, too.
+        await place.person.edit("apps/v1/deployments/echo", {"spec": {"replicas": 0}}, subresource="scale")
+        await place.until("functions.openfaas.com", lambda it: it["spec"]["replicas"] == 0)
+        assert (await place.api.read_scale(FUNCTIONS, "echo", namespace=NAMESPACE)).replicas == 0
+
+    play(story)
+
+
+def test_scale_of_an_object_that_says_no_count_fails_as_on_a_real_server() -> None:
+    async def story() -> None:
+        async with asyncio.timeout(30), a_cluster() as (cluster, _):
+            cluster.create(function())  # and no operator to fill it in
+            target = f"{cluster.url}/apis/openfaas.com/v1/namespaces/{NAMESPACE}/functions/echo/scale"
+            async with httpx.AsyncClient(trust_env=False) as http:
+                answer = await http.get(target)
+            assert answer.status_code == 500
+            why = 'the spec replicas field ".spec.replicas" does not exist'
+            assert answer.json()["message"] == f"Internal error occurred: {why}"
+
+    asyncio.run(story())
+
+
+def test_autoscaler_aimed_at_the_object_scales_the_deployment_and_goes_on_from_what_others_write() -> None:
+    aimed_at_function = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "echo", "namespace": NAMESPACE},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "openfaas.com/v1", "kind": "Function", "name": "echo"},
+            "minReplicas": 1,
+            "maxReplicas": 4,
+            "metrics": [
+                {
+                    "type": "Resource",
+                    "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 40}},
+                }
+            ],
+        },
+    }
+
+    async def story(place: Place) -> None:
+        place.cluster.create(aimed_at_function)
+        place.cluster.create(function(**CPU))
+        # However many there are, each uses 80 of the 100 milli-cores it asked for: 2, then 4, as far as it may.
+        await place.until("deployments", lambda it: it["spec"]["replicas"] == 4)
+        assert len(place.cluster.objects("horizontalpodautoscalers", NAMESPACE)) == 1
+
+        await place.person.edit("apps/v1/deployments/echo", {"spec": {"replicas": 0}}, subresource="scale")
+        await place.until("functions.openfaas.com", lambda it: it["spec"]["replicas"] == 0)
+        await place.until(
+            "horizontalpodautoscalers", lambda it: condition(it, "ScalingActive").get("reason") == "ScalingDisabled"
+        )
+        await place.person.edit("apps/v1/deployments/echo", {"spec": {"replicas": 1}}, subresource="scale")
+        await place.until("deployments", lambda it: it["spec"].get("replicas", 0) == 4)
+
+    play(story, cpu_millis=80.0, hpa_period_s=0.1)
 
 
 def test_bad_spec_is_told_in_the_status_and_others_go_on() -> None:
