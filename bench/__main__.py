@@ -8,18 +8,19 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import bench.soak
 from bench import programs, report, sections
 from bench.report import Row
+from bench.rest import rest
 from bench.soak.run import Account, SoakOptions, soak
 from bench.streaming import streaming
 from springtide.runtime.errors import SpringtideError
 
 HERE = Path(__file__).parent
-SECTIONS = ("proxying", "workers", "observing", "cold_start", "held", "streaming")
+SECTIONS = ("proxying", "workers", "observing", "cold_start", "held", "streaming", "rest")
 
 GIB = 1 << 30
 
@@ -49,17 +50,17 @@ def _measure(arguments: argparse.Namespace) -> int:
 
 
 def _section(title: str, found: programs.Programs, folder: Path, *, quick: bool) -> Iterator[Row]:
-    if title == "proxying":
-        return sections.proxying(found, folder, seconds=2 if quick else 6, rounds=1 if quick else 3)
-    if title == "workers":
-        return sections.workers(found, folder, seconds=2 if quick else 6, rounds=1 if quick else 5)
-    if title == "observing":
-        return sections.observing(found, folder, seconds=2 if quick else 4, rounds=1 if quick else 7)
-    if title == "cold_start":
-        return sections.cold_start(found, folder, rounds=1 if quick else 5)
-    if title == "streaming":
-        return streaming(folder, size=GIB // 4 if quick else 2 * GIB)
-    return sections.held(found, folder, callers=2_000 if quick else 10_000)
+    few = 1 if quick else 5
+    begin: dict[str, Callable[[], Iterator[Row]]] = {
+        "proxying": lambda: sections.proxying(found, folder, seconds=2 if quick else 6, rounds=1 if quick else 3),
+        "workers": lambda: sections.workers(found, folder, seconds=2 if quick else 6, rounds=few),
+        "observing": lambda: sections.observing(found, folder, seconds=2 if quick else 4, rounds=1 if quick else 7),
+        "cold_start": lambda: sections.cold_start(found, folder, rounds=few),
+        "held": lambda: sections.held(found, folder, callers=2_000 if quick else 10_000),
+        "streaming": lambda: streaming(folder, size=GIB // 4 if quick else 2 * GIB),
+        "rest": lambda: rest(folder, seconds=10 if quick else 60),
+    }
+    return begin[title]()
 
 
 def _soak(arguments: argparse.Namespace) -> int:

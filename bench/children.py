@@ -34,16 +34,24 @@ class Child:
 
     def cpu_s(self) -> float:
         """Processor seconds, user and system, of all threads of all its processes so far."""
-        fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.tree()]
-        return sum(int(one[11]) + int(one[12]) for one in fields) * TICK_S
+        return sum(Child(pid, self.name).own_cpu_s() for pid in self.tree())
+
+    def own_cpu_s(self) -> float:
+        """Of this process alone."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) * TICK_S
 
     def resident_bytes(self) -> int:
         return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.tree()) * PAGE_BYTES
 
     def proportional_bytes(self) -> dict[int, int]:
         """Memory of each process, what several share counted in equal parts (PSS)."""
-        rolled = {pid: Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self.tree()}
-        return {pid: int(text.partition("\nPss:")[2].split()[0]) * 1024 for pid, text in rolled.items()}
+        return {pid: Child(pid, self.name).own_proportional_bytes() for pid in self.tree()}
+
+    def own_proportional_bytes(self) -> int:
+        """Of this process alone."""
+        rolled = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
+        return int(rolled.partition("\nPss:")[2].split()[0]) * 1024
 
 
 @contextlib.contextmanager
