@@ -20,6 +20,7 @@ from springtide.runtime.errors import (
     Unavailable,
     error_for_status,
 )
+from springtide.runtime.tls import client_context
 from springtide.scaler.core.vocabulary import Decision
 from springtide.wire import decision_log
 
@@ -37,12 +38,14 @@ class GatewayClient:
         self.url = url.rstrip("/")
         self._authorization = {"Authorization": credentials.header} if credentials else {}
         with _translated(self.url):
+            own = httpx.URL(self.url).host in LOOPBACK
             self._http = httpx.Client(
                 base_url=self.url,
                 headers={"User-Agent": "springtide"},
                 timeout=httpx.Timeout(timeout_s, connect=5.0),
                 # As with faas-cli, a proxy that the environment names is not for this machine's own addresses.
-                trust_env=httpx.URL(self.url).host not in LOOPBACK,
+                trust_env=not own,
+                verify=client_context() if own else True,
             )
 
     def __repr__(self) -> str:

@@ -16,6 +16,7 @@ from springtide.console.functions import FunctionInfo
 from springtide.runtime import bounded_json
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import NotFound, SpringtideError, Unavailable, Unsupported, error_for_status
+from springtide.runtime.tls import client_context
 from springtide.scaler.core.vocabulary import FunctionRef
 
 SILENCE_S = 3600.0
@@ -37,6 +38,7 @@ class GatewayApi:
             headers={"User-Agent": "springtide-console"},
             timeout=deadline_s,
             trust_env=False,
+            verify=client_context(),
             # None are kept: what one function sets is no business of the next, nor of the system API.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             limits=httpx.Limits(max_connections=MAX_CONNECTIONS),

@@ -26,6 +26,7 @@ from springtide.runtime.asgi_server import AsgiServer
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.exposition import exposition
+from springtide.runtime.tls import client_context
 from springtide.scaler.core.ports import Clock
 from springtide.wire.prometheus import PrometheusClient
 
@@ -52,7 +53,9 @@ class Console:
         self._log_feed = Feed(settings.max_log_viewers, "pages that follow a log")
         self._clock = deps.clock
         self._api = GatewayApi(settings.gateway_url, deps.credentials, deadline_s=settings.deadline_s)
-        self._http = httpx.AsyncClient(trust_env=False, headers={"User-Agent": "springtide-console"})
+        self._http = httpx.AsyncClient(
+            trust_env=False, verify=client_context(), headers={"User-Agent": "springtide-console"}
+        )
         self._decisions = Decisions(self._api, self._feed.tell)
         self._watch = Watch(
             self._api,

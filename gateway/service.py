@@ -27,6 +27,7 @@ from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import Unsupported
 from springtide.runtime.exposition import exposition
 from springtide.runtime.places import Places
+from springtide.runtime.tls import client_context
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import Writer
 from springtide.wire.instruments import DecisionCounter
@@ -161,11 +162,10 @@ class Gateway:
         )
         if self._place is None:
             await self._start_server(stack, self._metrics)
-        limits = httpx.Limits(max_connections=MAX_SYSTEM_CONNECTIONS)
-        http = await stack.enter_async_context(httpx.AsyncClient(limits=limits, trust_env=False))
+        http = await stack.enter_async_context(_client(httpx.Limits(max_connections=MAX_SYSTEM_CONNECTIONS)))
         stream_limits = httpx.Limits(max_connections=settings.max_streams + MAX_STREAM_READS)
-        stream_http = await stack.enter_async_context(httpx.AsyncClient(limits=stream_limits, trust_env=False))
-        console_http = await stack.enter_async_context(httpx.AsyncClient(limits=CONSOLE_LIMITS, trust_env=False))
+        stream_http = await stack.enter_async_context(_client(stream_limits))
+        console_http = await stack.enter_async_context(_client(CONSOLE_LIMITS))
         app = build_app(
             SystemTargets(
                 provider_url=settings.provider_url,
@@ -249,6 +249,10 @@ async def _observer(settings: GatewaySettings, stack: contextlib.AsyncExitStack)
 async def _cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait([task])
+
+
+def _client(limits: httpx.Limits) -> httpx.AsyncClient:
+    return httpx.AsyncClient(limits=limits, trust_env=False, verify=client_context())
 
 
 def build(settings: GatewaySettings, deps: GatewayDeps, place: Place | None = None) -> Gateway:

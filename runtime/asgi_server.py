@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -12,6 +13,8 @@ import uvicorn
 from springtide.runtime.asgi import App
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.same_origin import RefuseForeignPages, SameOrigin
+
+DATE_EVERY_S = 1.0
 
 
 def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
@@ -34,6 +37,23 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
         ) from error
     listener.setblocking(False)  # noqa: FBT003 - the standard library's signature
     return listener
+
+
+class _Server(uvicorn.Server):
+    """Wakes up once a second, for the date in its answers, and not ten times to see whether it shall end."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._ends = asyncio.Event()
+
+    def end(self) -> None:
+        self.should_exit = True
+        self._ends.set()
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ends.wait(), DATE_EVERY_S)
 
 
 class AsgiServer:
@@ -71,7 +91,7 @@ class AsgiServer:
             server_header=False,
             timeout_graceful_shutdown=max(1, round(grace_s)),
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config)
 
     def __repr__(self) -> str:
         state = "stopped" if self._task is None or self._task.done() else "serving"
@@ -120,7 +140,7 @@ class AsgiServer:
     async def stop(self) -> None:
         if self._task is None:
             return
-        self._server.should_exit = True
+        self._server.end()
         await asyncio.wait([self._task])
         if self._listener is not None:
             self._listener.close()

@@ -20,6 +20,7 @@ import httpx
 from springtide.runtime import bounded_json
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import NotFound, SpringtideError, Unavailable, Unsupported, error_for_status
+from springtide.runtime.tls import client_context
 from springtide.scaler.core.ports import Leadership
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Scale
 from springtide.wire import decision_log, endpoint_stream
@@ -49,7 +50,7 @@ class ProviderClient:
         self._leadership: Leadership = leadership or Always()
         # Proxies from the environment are for the outside world, not for calls between our own parts.
         self._http = httpx.AsyncClient(
-            base_url=base_url.rstrip("/"), headers=headers, timeout=timeout_s, trust_env=False
+            base_url=base_url.rstrip("/"), headers=headers, timeout=timeout_s, trust_env=False, verify=client_context()
         )
 
     def __repr__(self) -> str:

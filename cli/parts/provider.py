@@ -14,8 +14,9 @@ from springtide.cli.parts.foreground import serve
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
 from springtide.provider.api import ProviderApiDeps, ProviderApiSettings
 from springtide.provider.api import build as build_api
-from springtide.provider.process import ProcessDeps, ProcessSettings
-from springtide.provider.process import build as build_process
+from springtide.provider.process.service import ProcessDeps
+from springtide.provider.process.service import build as build_process
+from springtide.provider.process.settings import ProcessSettings
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.service import Service
 from springtide.wire.decision_journal import FileJournal

@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from springtide.provider.api.endpoint_table import EndpointTable
 from springtide.runtime.basic_auth import Receive, Scope, Send
+from springtide.runtime.tls import client_context
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Endpoint
 
@@ -85,7 +86,7 @@ class InvokeProxy:
             max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_IDLE, keepalive_expiry=IDLE_S
         )
         # A transport and not a client: no redirects, no cookies, no proxies from the environment.
-        self._transport = httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
+        self._transport = httpx.AsyncHTTPTransport(limits=limits, trust_env=False, verify=client_context())
         self._timeout = httpx.Timeout(read_timeout_s, connect=CONNECT_S, pool=CONNECT_S).as_dict()
 
     async def aclose(self) -> None:

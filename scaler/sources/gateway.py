@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.every_address import every_address_of
+from springtide.runtime.tls import client_context
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.idle import Activity
 from springtide.scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
@@ -40,7 +41,9 @@ class GatewayActivity:
     def __init__(self, urls: Sequence[str], *, deadline_s: float = 2.0) -> None:
         self._urls = tuple(urls)
         self._deadline_s = deadline_s
-        self._http = httpx.AsyncClient(timeout=deadline_s, trust_env=False, headers={"User-Agent": "springtide"})
+        self._http = httpx.AsyncClient(
+            timeout=deadline_s, trust_env=False, verify=client_context(), headers={"User-Agent": "springtide"}
+        )
 
     def __repr__(self) -> str:
         return f"<GatewayActivity {' '.join(self._urls)}>"

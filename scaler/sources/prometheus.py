@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import httpx
 
 from springtide.runtime.errors import Unavailable
+from springtide.runtime.tls import client_context
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.catalogue import Metric
 from springtide.scaler.core.idle import Activity
@@ -32,7 +33,7 @@ class PrometheusActivity:
 
     def __init__(self, url: str, *, deadline_s: float = 5.0, gateway_job: str = "gateway") -> None:
         # Proxies and .netrc of the environment are not ours to use; entry points alone read the environment.
-        self._http = httpx.AsyncClient(trust_env=False, headers={"User-Agent": "springtide"})
+        self._http = httpx.AsyncClient(trust_env=False, verify=client_context(), headers={"User-Agent": "springtide"})
         self._prometheus = PrometheusClient(self._http, url, deadline_s=deadline_s)
         self._deadline_s = deadline_s
         self._gateway_job = gateway_job

@@ -14,7 +14,7 @@ from springtide.alert_receiver.settings import AlertReceiverSettings
 from springtide.cli.command_line import springtide
 from springtide.gateway.settings import GatewaySettings
 from springtide.idler.settings import IdlerSettings
-from springtide.provider.process import ProcessSettings
+from springtide.provider.process.settings import ProcessSettings
 from springtide.rules.alerts import scaling_group
 from springtide.rules.operators import OperatorRules
 from springtide.rules.promql import known_series, problems

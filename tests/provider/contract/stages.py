@@ -11,12 +11,14 @@ from pathlib import Path
 import httpx
 from prometheus_client import CollectorRegistry
 
-from springtide.provider import kubernetes, process
+from springtide.provider import kubernetes
 from springtide.provider.api import ProviderApiDeps, ProviderApiSettings, build
 from springtide.provider.kubernetes import KubernetesDeps, KubernetesProviderSettings, ManifestSettings
 from springtide.provider.memory import MemoryProvider, ready_after
 from springtide.provider.ports import Provider
-from springtide.provider.process import ProcessDeps, ProcessSettings
+from springtide.provider.process import service as process
+from springtide.provider.process.service import ProcessDeps
+from springtide.provider.process.settings import ProcessSettings
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.kubernetes.api import connected

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from springtide.provider.process import ProcessDeps, ProcessSettings, build
+from springtide.provider.process.service import ProcessDeps, build
+from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.spec import spec_from_json
 from springtide.runtime.clock import SystemClock
 from springtide.wire.endpoint_stream import merge

@@ -15,7 +15,9 @@ import httpx
 from prometheus_client import CollectorRegistry
 
 from springtide.provider.ports import LogQuery
-from springtide.provider.process import ProcessDeps, ProcessProvider, ProcessSettings, build
+from springtide.provider.process.provider import ProcessProvider
+from springtide.provider.process.service import ProcessDeps, build
+from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.clock import SystemClock
 from springtide.scaler.core.vocabulary import Decision, FunctionRef
