@@ -18,12 +18,12 @@ from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import NotFound, SpringtideError, Unavailable, Unsupported, error_for_status
 from springtide.runtime.tls import client_context
 from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire import metrics_endpoint
 
 SILENCE_S = 3600.0
 """How long a stream may say nothing before it is opened anew."""
 
 MAX_CONNECTIONS = 200
-MAX_METRICS_BYTES = 64 * 1024 * 1024
 MAX_LINE_CHARS = 64 * 1024
 
 
@@ -98,16 +98,7 @@ class GatewayApi:
 
     async def metrics(self, url: str) -> str:
         """A whole exposition."""
-        with _explained(url):
-            async with asyncio.timeout(self._deadline_s), self._http.stream("GET", url) as response:
-                if response.status_code != 200:
-                    raise Unavailable(f"{url} answered {response.status_code}")
-                body = bytearray()
-                async for part in response.aiter_bytes():
-                    body += part
-                    if len(body) > MAX_METRICS_BYTES:
-                        raise Unavailable(f"{url} answered more than {MAX_METRICS_BYTES} bytes")
-        return body.decode(errors="replace")
+        return (await metrics_endpoint.fetch(self._http, url, deadline_s=self._deadline_s)).text
 
     def decisions(self, since: float) -> AsyncGenerator[Any, None]:
         """None once it is open, then those since then and each new one, until the stream breaks.

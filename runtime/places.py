@@ -11,17 +11,17 @@ from springtide.runtime.errors import TooMany
 class Places:
     """``what`` is what those who have a place hold: "streams of logs and decisions"."""
 
-    def __init__(self, most: int, what: str) -> None:
-        self._most, self._what = most, what
+    def __init__(self, max_holders: int, what: str) -> None:
+        self._max_holders, self._what = max_holders, what
         self.taken = 0
 
     def __repr__(self) -> str:
-        return f"<Places {self.taken} of {self._most} {self._what}>"
+        return f"<Places {self.taken} of {self._max_holders} {self._what}>"
 
     def check(self) -> None:
         """Raises TooMany when none is free."""
-        if self.taken >= self._most:
-            raise TooMany(f"{self._most} {self._what} are open already; close one and try again")
+        if self.taken >= self._max_holders:
+            raise TooMany(f"{self._max_holders} {self._what} are open already; close one and try again")
 
     @contextlib.contextmanager
     def place(self) -> Iterator[None]:

@@ -17,9 +17,9 @@ from springtide.scaler.core import catalogue
 from springtide.scaler.core.idle import Activity
 from springtide.scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
 from springtide.scaler.sources import readings
+from springtide.wire import metrics_endpoint
 
 MAX_SKEW_S = 10.0
-MAX_BYTES = 64 * 1024 * 1024
 
 _WANTED = (catalogue.IN_FLIGHT.name.encode(), catalogue.LAST_ACTIVE.name.encode())
 
@@ -74,26 +74,21 @@ class GatewayActivity:
 
     async def _scrape(self, url: str, now: Instant) -> Scrape:
         try:
-            async with asyncio.timeout(self._deadline_s), self._http.stream("GET", url) as response:
-                if response.status_code != 200:
-                    raise Unavailable(f"gateway {url} answered {response.status_code}")
-                self._check_clock(url, response, now)
-                return parse(await _body(url, response))
-        except TimeoutError as error:
-            raise Unavailable(f"gateway {url} did not answer within {self._deadline_s:g} s") from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unavailable(f"gateway {url} cannot be asked: {type(error).__name__}: {error}") from error
+            exposition = await metrics_endpoint.fetch(self._http, url, deadline_s=self._deadline_s)
+            self._check_clock(url, exposition.date, now)
+            return parse(exposition.body)
+        except Unavailable as error:
+            raise Unavailable(f"gateway {error}") from error
         except ValueError as error:
             raise Unavailable(f"gateway {url}: not metrics: {error}") from error
 
-    def _check_clock(self, url: str, response: httpx.Response, now: Instant) -> None:
+    def _check_clock(self, url: str, date: str | None, now: Instant) -> None:
         """``last_active`` is an instant of the gateway's clock; compared with ours, it must be the same time."""
-        told = response.headers.get("date")
-        if told is None:
+        if date is None:
             return
-        skew_s = parsedate_to_datetime(told).timestamp() - now
+        skew_s = parsedate_to_datetime(date).timestamp() - now
         if abs(skew_s) > MAX_SKEW_S + self._deadline_s:
-            raise Unavailable(f"the clock of gateway {url} differs from ours by {skew_s:+.0f} s")
+            raise Unavailable(f"{url} has a clock that differs from ours by {skew_s:+.0f} s")
 
 
 def parse(text: bytes) -> Scrape:
@@ -106,15 +101,6 @@ def parse(text: bytes) -> Scrape:
         if values is not None:
             values.update((sample.labels.get("function_name", ""), sample.value) for sample in family.samples)
     return scrape
-
-
-async def _body(url: str, response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > MAX_BYTES:
-            raise Unavailable(f"gateway {url} answered more than {MAX_BYTES} bytes")
-    return bytes(body)
 
 
 def _in_flight(scrapes: Sequence[Scrape], name: str, now: Instant) -> Sample | NoData:

@@ -17,6 +17,7 @@ from springtide.scaler.core.idle import Activity
 from springtide.scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
 from springtide.scaler.sources import gateway
 from springtide.scaler.sources.gateway import GatewayActivity
+from springtide.wire import metrics_endpoint
 from tests.fakes.gateway import FakeGateway, lines
 from tests.fakes.prometheus import IN_FLIGHT, LAST_ACTIVE
 
@@ -132,7 +133,7 @@ def test_gateway_that_hangs_is_given_up() -> None:
 
 
 def test_gateway_that_sends_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "MAX_BYTES", 1000)
+    monkeypatch.setattr(metrics_endpoint, "MAX_BYTES", 1000)
 
     async def story(source: GatewayActivity, now: Instant) -> None:
         assert "more than 1000 bytes" in whys((await source.activity([ECHO], now))[ECHO])[0]
@@ -149,7 +150,7 @@ def test_nobody_at_the_address_makes_everything_unknown(url: str) -> None:
         await source.aclose()
         listener.close()
 
-        assert "cannot be asked" in told[0]
+        assert "cannot be" in told[0]  # reached, or resolved
 
     asyncio.run(main())
 

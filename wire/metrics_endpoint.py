@@ -1,0 +1,43 @@
+"""Reading a part's ``/metrics``: whole, or not at all, within bounds of time and size."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import httpx
+
+from springtide.runtime.errors import Unavailable
+
+MAX_BYTES = 64 * 1024 * 1024
+"""Ten thousand functions make a third of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exposition:
+    """``date`` is what the other side's clock said, as HTTP writes it; None when it did not."""
+
+    body: bytes
+    date: str | None
+
+    @property
+    def text(self) -> str:
+        return self.body.decode(errors="replace")
+
+
+async def fetch(http: httpx.AsyncClient, url: str, *, deadline_s: float) -> Exposition:
+    """Raises Unavailable, naming the address and what went wrong."""
+    try:
+        async with asyncio.timeout(deadline_s), http.stream("GET", url, timeout=deadline_s) as response:
+            if response.status_code != 200:
+                raise Unavailable(f"{url} answered {response.status_code}")
+            body = bytearray()
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > MAX_BYTES:
+                    raise Unavailable(f"{url} answered more than {MAX_BYTES} bytes")
+            return Exposition(bytes(body), response.headers.get("date"))
+    except (TimeoutError, httpx.TimeoutException) as error:
+        raise Unavailable(f"{url} did not answer within {deadline_s:g} s") from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise Unavailable(f"{url} cannot be reached: {str(error) or type(error).__name__}") from error
