@@ -18,7 +18,7 @@ from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
 from springtide.runtime.exposition import exposition
 from springtide.scaler.core.ports import ActivitySource, Clock, Leadership, Recorder, ScaleTarget
 from springtide.scaler.core.vocabulary import Writer
-from springtide.wire import leadership
+from springtide.wire import instruments, leadership
 from springtide.wire.decision_log import Recorders
 from springtide.wire.instruments import DecisionCounter
 from springtide.wire.leadership import Always
@@ -60,7 +60,8 @@ def build(settings: AlertReceiverSettings, deps: AlertReceiverDeps) -> ServedLoo
     )
     webhook = Webhook(stepper.deliver, default_namespace=settings.default_namespace, standby=term.standby)
     leadership.show(deps.leadership, deps.registry)
-    guarded = counted(RequireBasicAuth(webhook, credentials=deps.credentials), deps.registry)
+    wrong = instruments.wrong_credentials(deps.registry)
+    guarded = counted(RequireBasicAuth(webhook, credentials=deps.credentials, wrong=wrong), deps.registry)
     app = exposition(deps.registry, guarded, obstacle=term.standby)
     server = AsgiServer(
         app,

@@ -32,6 +32,7 @@ from springtide.runtime import bounded_json
 from springtide.runtime.asgi import App
 from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
 from springtide.runtime.errors import AlreadyExists, BadInput, NotFound, SpringtideError, Unavailable, status_of
+from springtide.runtime.wrong_credentials import WrongCredentials
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
 
@@ -65,7 +66,7 @@ class Parts:
     about: Callable[[], Json]
 
 
-def application(parts: Parts, credentials: Credentials | None) -> App:
+def application(parts: Parts, credentials: Credentials | None, wrong: WrongCredentials) -> App:
     """Everything behind the suite's credentials; every act behind the guard, too."""
     reads, acts = _Reads(parts), _Acts(parts)
     app = Starlette(
@@ -91,7 +92,7 @@ def application(parts: Parts, credentials: Credentials | None) -> App:
     app.router.redirect_slashes = False
     # Events are not compressed: the middleware leaves their media type alone.
     compressed = GZipMiddleware(app, minimum_size=1024, compresslevel=6)
-    return SafeHeaders(RequireBasicAuth(compressed, credentials=credentials, open_paths=OPEN_PATHS))
+    return SafeHeaders(RequireBasicAuth(compressed, credentials=credentials, open_paths=OPEN_PATHS, wrong=wrong))
 
 
 class _Reads:
@@ -251,7 +252,7 @@ async def _json(request: Request) -> Any:
             body += part
             if len(body) > MAX_REQUEST_BYTES:
                 raise BadInput(f"the request has more than {MAX_REQUEST_BYTES} bytes")
-        return bounded_json.loads(bytes(body))
+        return bounded_json.loads(bytes(body), halves=True)
     except ClientDisconnect as error:
         raise BadInput("the browser left before its request was whole") from error
     except ValueError as error:

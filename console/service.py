@@ -28,6 +28,7 @@ from springtide.runtime.clock import SystemClock
 from springtide.runtime.exposition import exposition
 from springtide.runtime.tls import client_context
 from springtide.scaler.core.ports import Clock
+from springtide.wire import instruments
 from springtide.wire.prometheus import PrometheusClient
 
 GRACE_S = 2.0
@@ -64,7 +65,7 @@ class Console:
             clock=deps.clock,
             changed=self._feed.tell,
         )
-        app = application(self._parts(settings, deps), deps.credentials)
+        app = application(self._parts(settings, deps), deps.credentials, instruments.wrong_credentials(deps.registry))
         self._server = AsgiServer(
             exposition(deps.registry, app),
             name=self.name,

@@ -143,6 +143,11 @@ def _processes() -> Row:
                 "short",
                 query(f"count by (job, version, python) ({BUILD})", "{{job}} {{version}}, Python {{python}}"),
             ).decimals(0),
+            bars(
+                "Wrong passwords",
+                "Requests that showed a user or a password that is not the suite's; the log names their addresses.",
+                query(_counted(catalogue.WRONG_CREDENTIALS, "job"), "{{job}}"),
+            ),
         ),
     )
 

@@ -22,6 +22,9 @@ from springtide.scaler.core.catalogue import Kind
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.vocabulary import FunctionRef
 
+WRONG_CREDENTIALS = "wrong_credentials"
+"""The reason of a refused request of the system API, which names no function."""
+
 
 class Function(Protocol):
     """What is told of one function."""
@@ -80,6 +83,7 @@ class GatewayCollector(Collector):
         yield from _calls(routes)
         yield _refused([*routes, counted.unknown])
         yield from _scales(routes)
+        yield _wrong_credentials(counted.unknown)
         yield _connected(counted.table)
 
 
@@ -99,6 +103,7 @@ _EMITTED = (
     catalogue.MAX_REPLICAS,
     catalogue.TARGET_LOAD,
     catalogue.PROVIDER_CONNECTED,
+    catalogue.WRONG_CREDENTIALS,
 )
 
 
@@ -181,6 +186,13 @@ def _refused(routes: list[Function]) -> Metric:
         label = route.label if route.ref.namespace else route.ref.name
         for reason, count in sorted(route.metrics.refused.items()):
             _add(family, catalogue.REFUSED, (label, reason), count)
+    return family
+
+
+def _wrong_credentials(unknown: Function) -> Metric:
+    """As every part tells it; workers add it up among the reasons for which calls are refused."""
+    family = _family(catalogue.WRONG_CREDENTIALS)
+    _add(family, catalogue.WRONG_CREDENTIALS, (), unknown.metrics.refused.get(WRONG_CREDENTIALS, 0))
     return family
 
 

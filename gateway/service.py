@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
@@ -18,7 +19,7 @@ from springtide.gateway.data_plane import DataPlane, DataPlaneDeps
 from springtide.gateway.endpoint_source import EndpointSource
 from springtide.gateway.invocation_counts import COUNTS_DEADLINE_S, InvocationCounts, OwnCounts, PrometheusCounts
 from springtide.gateway.limits import show_held_limits
-from springtide.gateway.metrics import GatewayCollector
+from springtide.gateway.metrics import WRONG_CREDENTIALS, GatewayCollector
 from springtide.gateway.open_files import raise_limit
 from springtide.gateway.settings import BACKLOG, GatewaySettings
 from springtide.gateway.system_api import ASYNC_CALLS, SystemDeps, SystemTargets, build_app
@@ -28,6 +29,7 @@ from springtide.runtime.errors import Unsupported
 from springtide.runtime.exposition import exposition
 from springtide.runtime.places import Places
 from springtide.runtime.tls import client_context
+from springtide.runtime.wrong_credentials import WrongCredentials
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import Writer
 from springtide.wire.instruments import DecisionCounter
@@ -183,6 +185,7 @@ class Gateway:
                 counts=self._counts(http, plane),
                 table=plane.table,
                 readiness=source,
+                wrong=WrongCredentials(partial(plane.count_refused, WRONG_CREDENTIALS)),
             ),
         )
         system = AsgiServer(

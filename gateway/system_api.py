@@ -24,6 +24,7 @@ from springtide.runtime.basic_auth import App, Credentials, RequireBasicAuth
 from springtide.runtime.errors import SpringtideError, Unavailable, status_of
 from springtide.runtime.every_address import every_address
 from springtide.runtime.places import Places
+from springtide.runtime.wrong_credentials import WrongCredentials
 from springtide.scaler.core.vocabulary import FunctionRef
 
 GUARDED = ("/system", "/ui")
@@ -66,6 +67,7 @@ class SystemDeps:
     counts: InvocationCounts
     table: RouteTable
     readiness: Readiness
+    wrong: WrongCredentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ def build_app(targets: SystemTargets, deps: SystemDeps) -> App:
         timeout=_timeout(targets.stream_timeout_s),
     )
     _add_console(app, console, targets.console_url)
-    return RequireBasicAuth(app, credentials=deps.credentials, guarded=GUARDED)
+    return RequireBasicAuth(app, credentials=deps.credentials, guarded=GUARDED, wrong=deps.wrong)
 
 
 def _timeout(read_s: float) -> httpx.Timeout:

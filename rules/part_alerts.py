@@ -62,6 +62,7 @@ def part_group(timing: Timing, thresholds: Thresholds) -> Group:
         _metrics_source_stale(thresholds),
         _event_loop_behind(thresholds),
         _waiting_room_filling(timing, thresholds),
+        _wrong_passwords(thresholds),
     )
     return Group("springtide-parts", max(timing.evaluation_s, timing.parts_scrape_s), rules)
 
@@ -188,5 +189,20 @@ def _waiting_room_filling(timing: Timing, thresholds: Thresholds) -> AlertRule:
         description=(
             "Beyond the bound the gateway refuses callers. The function does not wake, or has too few replicas; "
             "see its cold starts by part, then its log."
+        ),
+    )
+
+
+def _wrong_passwords(thresholds: Thresholds) -> AlertRule:
+    # Every part tells this counter from its start, so its first count is an increase.
+    guesses = f"increase({catalogue.WRONG_CREDENTIALS.name}[{prometheus_duration(RECENT_S)}])"
+    return AlertRule(
+        alert="WrongPasswords",
+        expr=f"sum by (job) ({guesses}) > {thresholds.wrong_passwords:g}",
+        pending_s=0,
+        labels={"severity": "warning"},
+        summary="The {{ $labels.job }} is shown wrong passwords",
+        description=(
+            "Somebody guesses, or a client was not told of a new password. The log names the addresses, once a minute."
         ),
     )

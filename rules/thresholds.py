@@ -41,6 +41,9 @@ class Thresholds:
         0.1, "", "share of the time by which an event loop may be behind: 0.1 is about 55 ms each half second", high=1
     )
     loop_behind_s: float = _number(120, "s", "an event loop is behind by more than that share")
+    wrong_passwords: float = _number(
+        20, "requests", "requests to one part in five minutes that showed a wrong password"
+    )
     held_ratio: float = _number(0.8, "", "share of the waiting room that may be taken", high=1)
     held_s: float = _number(10, "s", "the waiting room is fuller than that")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from springtide.runtime.asgi import App, Receive, Scope, Send, respond
 from springtide.runtime.errors import BadInput
+from springtide.runtime.wrong_credentials import WrongCredentials
 
 __all__ = ["PASSWORD_FILE", "USER_FILE", "App", "Credentials", "Receive", "RequireBasicAuth", "Scope", "Send"]
 
@@ -65,13 +66,16 @@ class RequireBasicAuth:
         credentials: Credentials | None,
         open_paths: Iterable[str] = (),
         guarded: Iterable[str] | None = None,
+        wrong: WrongCredentials | None = None,
     ) -> None:
         """``credentials`` None switches authentication off; an open path ending in ``/`` opens all below it.
 
         ``guarded`` folders, each with all below it, are what needs credentials: everything, unless said otherwise.
+        ``wrong`` is told of requests with others than these, and holds back their answer.
         """
         self._app = app
         self._credentials = credentials
+        self._wrong = wrong
         self._guarded = None if guarded is None else tuple(guarded)
         open_paths = tuple(open_paths)
         self._exact = frozenset(path for path in open_paths if not path.endswith("/") or path == "/")
@@ -84,6 +88,8 @@ class RequireBasicAuth:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return
+        if self._wrong is not None and any(name == b"authorization" for name, _ in scope["headers"]):
+            await self._wrong.seen(scope)
         challenge = (b"www-authenticate", b'Basic realm="Restricted"')
         await respond(send, 401, b"invalid credentials", more_headers=(challenge,))
 

@@ -21,8 +21,11 @@ _STEP = {"[": 1, "{": 1, "]": -1, "}": -1}
 _HALF = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
-def loads(text: str | bytes | bytearray) -> Any:
-    """The value written in ``text``. Raises ValueError for what is no JSON, or is not within bounds."""
+def loads(text: str | bytes | bytearray, *, halves: bool = False) -> Any:
+    """The value written in ``text``. Raises ValueError for what is no JSON, or is not within bounds.
+
+    With ``halves`` escaped halves of characters pass: for who tells better which field has one.
+    """
     if not isinstance(text, str):
         # Strictly: the standard library decodes halves of characters, too.
         text = bytes(text).decode(json.detect_encoding(text)).removeprefix("\ufeff")
@@ -32,7 +35,7 @@ def loads(text: str | bytes | bytearray) -> Any:
         value = json.loads(text, parse_constant=_no_number, parse_float=_finite)
     except RecursionError:  # counted wrongly, which is possible only in what is no JSON
         raise ValueError("it is nested too deep") from None
-    if _HALF.search(text):
+    if not halves and _HALF.search(text):
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError:

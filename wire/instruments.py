@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from springtide.runtime.wrong_credentials import WrongCredentials
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.catalogue import Metric
 from springtide.scaler.core.vocabulary import REASONS, Decision, Writer
@@ -21,6 +22,11 @@ def gauge(metric: Metric, registry: CollectorRegistry) -> Gauge:
 
 def histogram(metric: Metric, registry: CollectorRegistry) -> Histogram:
     return Histogram(metric.name, metric.help, metric.labels, registry=registry, buckets=metric.buckets)
+
+
+def wrong_credentials(registry: CollectorRegistry) -> WrongCredentials:
+    """What a part's ``RequireBasicAuth`` tells of wrong passwords."""
+    return WrongCredentials(counter(catalogue.WRONG_CREDENTIALS, registry).inc)
 
 
 class DecisionCounter:

@@ -23,6 +23,7 @@ from springtide.runtime.basic_auth import App, Credentials, RequireBasicAuth
 from springtide.runtime.errors import SpringtideError, status_of
 from springtide.runtime.places import Places
 from springtide.scaler.core.ports import Clock
+from springtide.wire import instruments
 from springtide.wire.decision_log import DecisionLog
 from springtide.wire.leadership import Terms
 
@@ -73,7 +74,8 @@ def application(parts: Parts, *, credentials: Credentials | None, body_deadline_
     api.add_exception_handler(HTTPException, _refuse)
     led = OneLeader(api, parts.terms, open_paths=OPEN_PATHS)
     bounded = BoundBody(led, most_bytes=MAX_BODY_BYTES, deadline_s=body_deadline_s)
-    guarded = RequireBasicAuth(bounded, credentials=credentials, open_paths=OPEN_PATHS)
+    wrong = instruments.wrong_credentials(parts.registry)
+    guarded = RequireBasicAuth(bounded, credentials=credentials, open_paths=OPEN_PATHS, wrong=wrong)
     return Measured(guarded, paths=[route.path for route in known], registry=parts.registry, clock=parts.clock)
 
 

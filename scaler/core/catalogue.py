@@ -128,6 +128,13 @@ PROVIDER_CONNECTED = Metric(
 DECISIONS = Metric(
     "springtide_decisions_total", Kind.COUNTER, "Decisions, holds included, by reason", ("writer", "reason"), _DECIDERS
 )
+WRONG_CREDENTIALS = Metric(
+    "springtide_wrong_credentials_total",
+    Kind.COUNTER,
+    "Requests refused because they showed a wrong user or password",
+    (),
+    (Part.GATEWAY, Part.PROVIDER, Part.ALERT_RECEIVER, Part.CONSOLE),
+)
 WEBHOOKS = Metric(
     "springtide_alert_webhooks_total",
     Kind.COUNTER,

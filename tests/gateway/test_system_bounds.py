@@ -76,3 +76,17 @@ def test_logs_of_no_function_are_not_found_and_of_no_name_a_slip() -> None:
             assert (absent.status_code, absent.text) == (404, "there is no function absent in namespace openfaas-fn")
 
     run(scenario())
+
+
+def test_wrong_passwords_are_counted_and_the_right_one_is_answered_meanwhile() -> None:
+    async def scenario() -> None:
+        async with whole() as suite:
+            for _ in range(3):
+                assert (await suite.http.get("/system/info", auth=("admin", "guess"))).status_code == 401
+            async with httpx.AsyncClient(base_url=suite.url) as anyone:
+                assert (await anyone.get("/system/info")).status_code == 401
+            assert (await suite.http.get("/system/info")).status_code == 200
+            metrics = await suite.http.get(f"http://127.0.0.1:{suite.gateway.metrics_port}/metrics")
+            assert "springtide_wrong_credentials_total 3.0" in metrics.text
+
+    run(scenario())
