@@ -9,10 +9,11 @@ import click
 
 from springtide.cli import surroundings
 from springtide.cli.commands.options import json_option, namespace_option, print_json, with_target
-from springtide.cli.explanation import Explanation, Standing, ago, explain
+from springtide.cli.explanation import Explanation, Standing, explain
 from springtide.cli.gateway_client import GatewayClient, Json
 from springtide.cli.target import Target
 from springtide.runtime.errors import NotFound
+from springtide.scaler.core.explain import ago
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, FunctionRef
 from springtide.wire import decision_log

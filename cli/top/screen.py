@@ -10,8 +10,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from springtide.cli.explanation import ago
 from springtide.cli.top.rows import Look, Row
+from springtide.scaler.core.explain import ago
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 
 UNKNOWN = "–"

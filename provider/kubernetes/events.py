@@ -19,6 +19,7 @@ import structlog
 from springtide.runtime.errors import SpringtideError
 from springtide.runtime.kubernetes.api import KubernetesApi
 from springtide.runtime.kubernetes.resources import DEPLOYMENTS, EVENTS
+from springtide.scaler.core import explain
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Reason
 
 CONTROLLER = "springtide/provider"
@@ -103,7 +104,7 @@ class ScalingEvents:
 def event(decision: Decision, deployment_uid: str, instance: str, *, left_out: int) -> dict[str, Any]:
     """The Event object of one decision."""
     ref = decision.ref
-    note = f"Scaled from {decision.before} to {decision.after} by {decision.writer}: {decision.detail}"
+    note = explain.scaled(decision)
     if left_out:
         note = f"{note} ({left_out} more decisions in between are not shown)"
     return {

@@ -32,7 +32,7 @@ def test_scaling_decision_is_an_event_on_the_deployment() -> None:
             by_reason = {event["reason"]: event for event in events}
             assert set(by_reason) == {"Manual", "AlertFiring"}
             fired = by_reason["AlertFiring"]
-            assert (fired.get("note") or fired.get("message")) == "Scaled from 1 to 3 by alert: 9 calls/s"
+            assert (fired.get("note") or fired.get("message")) == "Scaled from 1 to 3 by the alert path: 9 calls/s"
             regarding = fired.get("regarding") or fired.get("involvedObject")
             assert regarding["uid"] == on.deployment()["metadata"]["uid"]
 

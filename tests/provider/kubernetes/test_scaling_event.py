@@ -15,7 +15,7 @@ def test_event_names_reason_writer_and_counts() -> None:
     made = event(decision(), "uid-1", "host", left_out=0)
 
     assert made["reason"] == "Wake"
-    assert made["note"] == "Scaled from 0 to 1 by wake: 1 caller waits"
+    assert made["note"] == "Scaled from 0 to 1 by a waiting caller: 1 caller waits"
     assert made["eventTime"] == "2023-11-14T22:13:20.250000Z"
     assert made["metadata"]["namespace"] == made["regarding"]["namespace"] == ECHO.namespace
     assert made["regarding"]["uid"] == "uid-1"
