@@ -7,17 +7,11 @@ from dataclasses import dataclass
 
 from springtide.rules.alerts import HIGH_RATE, PILING_UP
 from springtide.runtime.durations import format_duration
+from springtide.scaler.core import label_names
+from springtide.scaler.core.explain import ago, held, replicas, set_to
 from springtide.scaler.core.policy import ZERO, Down, ScalePolicy, wake_replicas
 from springtide.scaler.core.steps import climbed, descended, step_size
 from springtide.scaler.core.vocabulary import Decision, Reason, Writer
-
-AUTHORS: Mapping[Writer, str] = {
-    Writer.ALERT: "the alert path",
-    Writer.HPA: "the HPA",
-    Writer.IDLER: "the idler",
-    Writer.WAKE: "a waiting caller",
-    Writer.PERSON: "a person",
-}
 
 NOT_FOR_NOW = (
     Reason.NO_DATA,
@@ -94,26 +88,15 @@ def explain(standing: Standing | None, decisions: Sequence[Decision], now: float
     )
 
 
-def ago(seconds: float) -> str:
-    """A length of time in the one unit that says enough."""
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit} ago"
-    return f"{max(seconds, 0):.0f} s ago"
-
-
 def _now(
     standing: Standing, policy: ScalePolicy, problems: Sequence[str], changes: Sequence[Decision], now: float
 ) -> list[str]:
     if standing.desired == 0:
         lines = ["It is asleep: no replica is wanted."]
     else:
-        lines = [f"{_replicas(standing.desired)} wanted, {standing.ready} ready."]
+        lines = [f"{replicas(standing.desired)} wanted, {standing.ready} ready."]
     if changes and changes[-1].after == standing.desired:
-        last = changes[-1]
-        lines.append(
-            f"{AUTHORS[last.writer].capitalize()} set that {ago(now - last.at)} ({last.reason}): {last.detail}."
-        )
+        lines.append(set_to(changes[-1], now))
     elif changes:
         lines.append(
             f"The last decision told, {ago(now - changes[-1].at)}, led to {changes[-1].after}; "
@@ -122,6 +105,8 @@ def _now(
     lines += _calls(standing.calls, now)
     lines.append(f"Its labels allow {_range(policy)} while awake{_outside(standing, policy)}.")
     lines += [f"A label is wrong and counts as absent: {problem}." for problem in problems]
+    lines += [f"A label is misspelt and ignored: {told}" for told in label_names.problems_of(standing.labels)]
+    lines += [f"A label has no effect: {told}." for told in label_names.without_effect(standing.labels)]
     if standing.problem:
         lines.append(f"Replicas do not start: {standing.problem}.")
     return lines
@@ -140,7 +125,7 @@ def _calls(calls: Calls | None, now: float) -> list[str]:
 
 def _range(policy: ScalePolicy) -> str:
     least, most = (round(policy.limits[limit]) for limit in ("min", "max"))
-    return _replicas(most) if least == most else f"{least} to {_replicas(most)}"
+    return replicas(most) if least == most else f"{least} to {replicas(most)}"
 
 
 def _outside(standing: Standing, policy: ScalePolicy) -> str:
@@ -154,7 +139,7 @@ def _next(
 ) -> list[str]:
     if standing.desired == 0:
         return [
-            f"Up: the next call wakes it, to {_replicas(wake_replicas(policy))}.",
+            f"Up: the next call wakes it, to {replicas(wake_replicas(policy))}.",
             "Nothing else does, but a person.",
         ]
     if problems:
@@ -164,7 +149,8 @@ def _next(
 
 def _up(standing: Standing, policy: ScalePolicy) -> str:
     if policy.on_hpa and not standing.has_hpa:
-        return "Up and down: nothing; type cpu leaves it to a HorizontalPodAutoscaler, and there are none here."
+        leaves = f"type {policy.type} leaves it to a HorizontalPodAutoscaler"
+        return f"Up and down: nothing; {leaves}, and there are none here."
     if policy.on_hpa:
         return f"Up and down: its HorizontalPodAutoscaler, by processor load (target {policy.target:g})."
     if policy.factor == 0:
@@ -227,10 +213,7 @@ def _last(decisions: Sequence[Decision], writer: Writer, *, changes: bool = Fals
 
 
 def _held(standing: Standing, decisions: Sequence[Decision], now: float) -> list[str]:
-    """The last word of each writer, where it was to leave the count alone and that is not out of date.
-
-    A hold that is repeated is told once, so the time is that of the first.
-    """
+    """The last word of each writer, where it was to leave the count alone and that is not out of date."""
     last: dict[Writer, Decision] = {}
     for decision in decisions:
         if decision.changes:
@@ -238,13 +221,4 @@ def _held(standing: Standing, decisions: Sequence[Decision], now: float) -> list
             last.pop(decision.writer, None)
         else:
             last[decision.writer] = decision
-    return [_hold(standing, hold, ago(now - hold.at)) for hold in last.values()]
-
-
-def _hold(standing: Standing, hold: Decision, since: str) -> str:
-    where = f"at {hold.after}" if hold.after == standing.desired else "alone"
-    return f"{AUTHORS[hold.writer].capitalize()} has left it {where} since {since} ({hold.reason}): {hold.detail}."
-
-
-def _replicas(count: int) -> str:
-    return f"{count} replica" if count == 1 else f"{count} replicas"
+    return [held(hold, standing.desired, now) for hold in last.values()]

@@ -157,7 +157,7 @@ class _Reader:
             read_only_root_filesystem=self.flag(entry, "readonly_root_filesystem", where),
         )
         try:
-            spec_from_json(spec_to_json(spec) | {"image": image or "said already"})
+            spec_from_json(spec_to_json(spec) | {"image": image or "said already"}, deploying=True)
         except BadInput as error:
             self.problems += [f"{where[:-1]}: {problem}" for problem in str(error).splitlines()]
         return spec if len(self.problems) == before else None

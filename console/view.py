@@ -8,6 +8,7 @@ from springtide.console import words
 from springtide.console.decisions import Decisions, Told
 from springtide.console.functions import FunctionInfo, State, state_of
 from springtide.console.watch import Watch
+from springtide.scaler.core import label_names
 from springtide.scaler.core.catalogue import COLD_START_PARTS
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.wire.function_rates import ColdStarts, FunctionRates
@@ -110,7 +111,8 @@ def limits(info: FunctionInfo) -> Json:
         "type": policy.type,
         "target": policy.target,
         "factor": policy.factor,
-        "problems": list(problems),
+        "problems": [*problems, *label_names.problems_of(info.labels)],
+        "notes": list(label_names.without_effect(info.labels)),
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from springtide.provider.json_fields import flag_of, list_of, strings_of, text_of
 from springtide.runtime.errors import BadInput
+from springtide.scaler.core import label_names
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Function, FunctionRef
 
@@ -67,9 +68,10 @@ def check_namespace(name: str, labels: Mapping[str, str], annotations: Mapping[s
         raise BadInput(f"namespace {name}: not marked for functions; add the label or annotation openfaas=1")
 
 
-def spec_from_json(value: Any, *, default_namespace: str = DEFAULT_NAMESPACE) -> FunctionSpec:
+def spec_from_json(value: Any, *, default_namespace: str = DEFAULT_NAMESPACE, deploying: bool = False) -> FunctionSpec:
     """Parse a FunctionDeployment. Raises BadInput listing everything wrong, one problem a line.
 
+    ``deploying``: misspelt labels are refused, too. One that is deployed already keeps running with them.
     Null and missing objects are the same; 2020's ``network`` and ``registryAuth`` and unknown keys are ignored.
     """
     if not isinstance(value, dict):
@@ -96,6 +98,7 @@ def spec_from_json(value: Any, *, default_namespace: str = DEFAULT_NAMESPACE) ->
         problems.append("envProcess, envVars: a NUL character cannot be passed to a process; remove it")
     labels = strings_of(value, "labels", problems)
     problems += ScalePolicy.from_labels(labels)[1]
+    problems += label_names.problems_of(labels) if deploying else ()
     spec = FunctionSpec(
         ref=FunctionRef(namespace, name),
         image=image,

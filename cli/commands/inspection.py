@@ -14,6 +14,7 @@ from springtide.cli.target import Target
 from springtide.provider.spec import rfc3339
 from springtide.runtime.durations import parse_duration_s
 from springtide.runtime.errors import BadInput
+from springtide.scaler.core import label_names
 
 
 @click.command("list")
@@ -102,6 +103,9 @@ def _description(function: Json, url: str) -> list[tuple[str, object]]:
             (title if number == 0 else "", f"{key}={value}")
             for number, (key, value) in enumerate(sorted((function.get(title) or {}).items()))
         ]
+    labels = function.get("labels") or {}
+    shown += [("Misspelt label", told) for told in label_names.problems_of(labels)]
+    shown += [("No effect", told) for told in label_names.without_effect(labels)]
     shown += [(title, ", ".join(function.get(title) or [])) for title in ("secrets", "constraints")]
     return [(title, value) for title, value in shown if value not in (None, "")]
 

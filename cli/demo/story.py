@@ -21,13 +21,13 @@ from springtide.provider.spec import FunctionSpec, spec_to_json
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.durations import format_duration
 from springtide.runtime.errors import SpringtideError, Unavailable
-from springtide.scaler.core import policy, steps
+from springtide.scaler.core import label_names, policy, steps
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef, Reason
 from springtide.wire.provider_client import ProviderClient
 
 FOLDER = Path(__file__).parents[1] / "samples" / "hello"
-MARK = "com.springtide.demo"
+MARK = label_names.DEMO
 """Label by which functions of a demo that was killed are found and removed."""
 CALLS_PER_S = 60.0
 COLD_CALL_DEADLINE_S = 30.0

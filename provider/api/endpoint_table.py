@@ -6,6 +6,7 @@ import asyncio
 
 import structlog
 
+from springtide.provider.api.misspelt_labels import MisspeltLabels
 from springtide.provider.ports import EndpointSource
 from springtide.runtime.errors import SpringtideError
 from springtide.scaler.core.vocabulary import FunctionRef
@@ -22,6 +23,7 @@ class EndpointTable:
     def __init__(self, source: EndpointSource) -> None:
         self._source = source
         self._known: dict[FunctionRef, FunctionEndpoints] = {}
+        self._misspelt = MisspeltLabels()
         self._tried = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -56,6 +58,7 @@ class EndpointTable:
             try:
                 async for event in self._source.watch_endpoints():
                     self._known = merge(self._known, [event])
+                    self._misspelt.look(event)
                     self._tried.set()
             except SpringtideError as error:
                 log.warning("endpoint watch broke", error=str(error), retry_s=RETRY_S)

@@ -52,7 +52,7 @@ def router(provider: Provider, ledger: Ledger, namespaces: NamespaceRule) -> API
 
 async def _spec(request: Request, namespaces: NamespaceRule) -> FunctionSpec:
     body = await read_json(request)
-    spec = spec_from_json(body, default_namespace=namespaces.of_query(request))
+    spec = spec_from_json(body, default_namespace=namespaces.of_query(request), deploying=True)
     allowed_namespace(spec.ref.namespace)
     return spec
 

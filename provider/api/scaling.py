@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -15,6 +16,7 @@ from springtide.provider.api.ledger import Ledger
 from springtide.provider.ports import Provider
 from springtide.runtime import bounded_json
 from springtide.runtime.errors import BadInput, Conflict
+from springtide.scaler.core import explain, ownership
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Reason, Writer
@@ -38,6 +40,7 @@ def router(provider: Provider, ledger: Ledger, clock: Clock, *, namespaces: Name
         try:
             # Not before: a writer that was stopped halfway through its request may have been replaced since it began.
             terms.check(request.headers.get(LEADER_HEADER))
+            _check_owner(given, before, replicas)
             after = await provider.write(ref, replicas, expect=_expected(request), decision=given)
         except Conflict:
             ledger.conflict(ref, given.writer if given is not None else Writer.PERSON)
@@ -85,6 +88,15 @@ def _decision(request: Request, ref: FunctionRef, replicas: int) -> Decision | N
             f"{WRITER_HEADER}: says {decision.ref} to {decision.after} replicas, the request says {ref} to {replicas}"
         )
     return decision
+
+
+def _check_owner(decision: Decision | None, before: Function, replicas: int) -> None:
+    """Raises Conflict for a writer that may not make this change: it decided on a count or labels of before."""
+    if decision is None:
+        return
+    policy, count = ScalePolicy.from_labels(before.labels)[0], before.scale.desired
+    if ownership.refusal(decision.writer, policy, count, replicas) is not None:
+        raise Conflict(explain.not_allowed(replace(decision, before=count)))
 
 
 def _by_a_person(before: Function, replicas: int, now: Instant) -> Decision:

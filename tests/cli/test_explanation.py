@@ -216,3 +216,10 @@ def test_explain_takes_the_name_as_decisions_write_it(springtide: Any, name: str
 
     assert (outcome.status, outcome.err) == (0, "")
     assert "1 replica wanted" in outcome.out
+
+
+def test_explanation_names_labels_that_are_misspelt_or_have_no_effect() -> None:
+    now = told(1, {"zeroduration": "5m", "type": "queue"}).now
+
+    assert now[-2].startswith("A label is misspelt and ignored: com.openfaas.scale.zeroduration='5m': no such label")
+    assert now[-1].startswith("A label has no effect: com.openfaas.scale.type=queue: messages waiting are not measured")

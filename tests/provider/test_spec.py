@@ -209,3 +209,11 @@ def test_namespace_must_be_marked(labels: dict[str, str], annotations: dict[str,
     else:
         with pytest.raises(BadInput, match="openfaas=1"):
             check_namespace("dev", labels, annotations)
+
+
+def test_misspelt_labels_are_refused_of_what_is_deployed_and_kept_of_what_is_read_back() -> None:
+    value = MINIMAL | {"labels": {"com.openfaas.scale.zeroduration": "5m"}}
+
+    assert spec_from_json(value).labels == {"com.openfaas.scale.zeroduration": "5m"}
+    with pytest.raises(BadInput, match=r"is it com\.openfaas\.scale\.zero-duration\?"):
+        spec_from_json(value, deploying=True)

@@ -245,3 +245,31 @@ def test_list_of_an_unknown_namespace_is_404_and_of_a_bad_one_400(play: Play) ->
         assert (await served.http.get("/system/functions?namespace=No!")).status_code == 400
 
     play(story)
+
+
+MISSPELT = {
+    "com.openfaas.scale.zeroduration": "5m",
+    "com.openfaas.scale.scale-max": "1",
+    "com.openfaas.scale.type ": "",
+    "com.openfaas.scale.mode": "capacity",
+    "com.openfaas.health.http.path": "/ready",
+}
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_misspelt_labels_are_refused_all_at_once_with_the_nearest_known_names(play: Play, method: str) -> None:
+    async def story(served: Served) -> None:
+        await served.deploy()
+        body = {"service": "echo", "image": "x", "labels": MISSPELT}
+
+        answer = await served.http.request(method, "/system/functions", json=body)
+
+        assert answer.status_code == 400
+        for key, value in MISSPELT.items():
+            assert f"{key}={value!r}: " in answer.text
+        for near in ("zero-duration", "max", "type"):
+            assert f"com.openfaas.scale.{near}" in answer.text
+        (listed,) = (await served.http.get("/system/functions")).json()
+        assert listed["labels"] == {"faas_function": "echo"}
+
+    play(story)

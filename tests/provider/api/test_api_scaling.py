@@ -247,3 +247,28 @@ def test_decision_that_does_not_fit_is_400_and_changes_nothing(play: Play, text:
         assert served.decisions.since(0) == []
 
     play(story)
+
+
+@pytest.mark.parametrize(
+    ("writer", "before", "after"),
+    [
+        pytest.param(Writer.WAKE, 2, 1, id="a wake of a function that is awake"),
+        pytest.param(Writer.ALERT, 0, 4, id="a step of a function that sleeps"),
+        pytest.param(Writer.IDLER, 2, 0, id="a zero that the labels do not allow"),
+    ],
+)
+def test_writer_that_may_not_make_the_change_is_refused_as_one_that_came_late(
+    play: Play, writer: Writer, before: int, after: int
+) -> None:
+    async def story(served: Served) -> None:
+        await served.deploy()
+        await served.http.post(SCALE, json={"replicas": before})
+        reason = {Writer.WAKE: Reason.WAKE, Writer.IDLER: Reason.IDLE}.get(writer, Reason.ALERT_FIRING)
+        decision = Decision(ECHO, writer, before, after, reason, "", Instant(1.0))
+
+        answer = await served.http.post(SCALE, json={"replicas": after}, headers=header(decision))
+
+        assert answer.status_code == 412
+        assert await desired(served) == before
+
+    play(story)

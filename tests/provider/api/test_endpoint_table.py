@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
+import structlog
 
 from springtide.provider.api.endpoint_table import RETRY_S, EndpointTable
 from springtide.runtime.errors import Unavailable
@@ -85,5 +87,22 @@ def test_failure_that_trying_again_does_not_mend_is_raised() -> None:
         await table.start()
         with pytest.raises(ZeroDivisionError):
             await table.wait()
+
+    run(story(), VirtualTimeLoop())
+
+
+def test_misspelt_labels_of_a_deployed_function_are_told_once() -> None:
+    misspelt = replace(ECHO, labels={"com.openfaas.scale.zeroduration": "5m"})
+
+    async def story() -> None:
+        table = EndpointTable(Script([Snapshot((misspelt, OTHER)), Changed(replace(misspelt, replicas=7))]))
+        with structlog.testing.capture_logs() as lines:
+            await table.start()
+            await asyncio.sleep(1)
+        await table.stop()
+
+        (line,) = lines
+        assert (line["log_level"], line["function"]) == ("warning", str(ECHO.ref))
+        assert "zero-duration" in line["problems"][0]
 
     run(story(), VirtualTimeLoop())

@@ -1,0 +1,139 @@
+"""Names of the labels that Springtide reads: which are misspelt, and which are legal and have no effect.
+
+What ``problems_of`` finds is refused when a function is deployed, never of one that is there already: it keeps running
+as it did, with the label ignored. Prefixes that are not ours are nobody's business here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+
+from springtide.scaler.core import policy, targets
+from springtide.scaler.core.policy import ScalePolicy
+
+OUR_PREFIXES = (policy.PREFIX, "com.springtide.")
+DEMO = "com.springtide.demo"
+"""The mark of functions that the demo deployed."""
+
+KNOWN = (
+    policy.MIN,
+    policy.MAX,
+    policy.FACTOR,
+    policy.ZERO,
+    policy.ZERO_DURATION,
+    policy.TYPE,
+    policy.TARGET,
+    policy.PROPORTION,
+    policy.DOWN_WINDOW,
+    policy.DOWN,
+    policy.STEP_INTERVAL,
+)
+MEANT = {policy.PREFIX + "mode": policy.TYPE}
+"""Names seen in the wild that are near to none, and what is meant."""
+
+ANNOTATIONS = (
+    "com.openfaas.health.http.",
+    "com.openfaas.ready.http.",
+    "com.openfaas.retry.",
+    "com.openfaas.http.path",
+    "com.openfaas.profile",
+    "com.openfaas.queue",
+    "com.openfaas.serviceaccount",
+    "com.springtide.handler",
+)
+"""Names, and beginnings of names, that are read from annotations only."""
+
+MAX_SLIPS = 2
+"""Characters that may differ in a name that is taken for a slip of a known one."""
+
+MAX_SHORT_NAME = 4
+"""Names of types up to this long are near only with one character too many, too few, or in the other's place:
+``gpu`` is no slip of ``cpu``, and ``rpm`` none of ``rps``."""
+
+
+def problems_of(labels: Mapping[str, str]) -> tuple[str, ...]:
+    """What is wrong with the names: each with key, value and the nearest that is known."""
+    problems = [f"{key}={value!r}: {remedy}" for key, value in labels.items() if (remedy := _key_remedy(key))]
+    kind = labels.get(policy.TYPE, "").strip()
+    if (near := _near_type(kind)) is not None:
+        remedy = f"is it {near}? A type of your own needs a name that differs more from it"
+        problems.append(f"{policy.TYPE}={labels[policy.TYPE]!r}: {remedy}")
+    return tuple(problems)
+
+
+def without_effect(labels: Mapping[str, str]) -> tuple[str, ...]:
+    """Labels that are legal, and why they change nothing here; the scaling type first, if nobody measures it."""
+    asked = ScalePolicy.from_labels(labels)[0]
+    row, notes = asked.target_type, []
+    if row.measured_by is None:
+        load = "its load is" if row is targets.CUSTOM else f"{row.unit} are"
+        notes.append(f"{policy.TYPE}={asked.type}: {load} not measured yet; alerts about its calls scale it")
+    if policy.TARGET in labels and not row.target_used:
+        why = "its load is not measured yet" if row.measured_by is None else "one alert rule serves all functions"
+        notes.append(f"{policy.TARGET}: not used; {why}")
+    if policy.PROPORTION in labels:
+        notes.append(f"{policy.PROPORTION}: not used; replicas come and go by alerts or an HPA")
+    if policy.DOWN_WINDOW in labels and not asked.on_hpa:
+        notes.append(f"{policy.DOWN_WINDOW}: used by type cpu only; here {policy.DOWN} says how it comes down")
+    return tuple(notes)
+
+
+def edit_distance(one: str, other: str) -> int:
+    """Characters to add, drop, change or swap with their neighbour to get from one to the other (optimal string
+    alignment; Damerau, CACM 7(3), 1964)."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, char in enumerate(one, 1):
+        before, last, row = row, before, [i]
+        for j, against in enumerate(other, 1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (char != against))
+            if i > 1 and j > 1 and (char, one[i - 2]) == (other[j - 2], against):
+                cost = min(cost, last[j - 2] + 1)
+            row.append(cost)
+    return row[-1]
+
+
+def _key_remedy(key: str) -> str | None:
+    """What to write instead of a name; None where it may stay."""
+    if key in KNOWN or key == DEMO:
+        return None
+    if any(key == name or (name.endswith(".") and key.startswith(name)) for name in ANNOTATIONS):
+        return "read from annotations only; write it there"
+    if key in MEANT:
+        return f"no such label; write {MEANT[key]}"
+    near = _near_key(key)
+    if near is not None or key.startswith(OUR_PREFIXES):
+        return f"no such label; is it {near or _nearest(key)}?"
+    return None
+
+
+def _near_key(key: str) -> str | None:
+    """The known label that differs by a slip or two, or in the order of its words."""
+    plain = key.strip().lower()
+    for name in KNOWN:
+        if sorted(plain.split(".")) == sorted(name.split(".")):
+            return name
+        if abs(len(plain) - len(name)) <= MAX_SLIPS and edit_distance(plain, name) <= MAX_SLIPS:
+            return name
+    return None
+
+
+def _near_type(kind: str) -> str | None:
+    """The known type that this one seems to be a slip of; None for one of the user's own."""
+    names = [row.name for row in targets.KNOWN]
+    if kind in names or not kind:
+        return None
+    return next((name for name in names if _is_slip(kind.lower(), name)), None)
+
+
+def _is_slip(kind: str, name: str) -> bool:
+    if len(name) > MAX_SHORT_NAME:
+        return edit_distance(kind, name) <= MAX_SLIPS
+    changed = len(kind) == len(name) and sorted(kind) != sorted(name)
+    return edit_distance(kind, name) <= 1 and not changed
+
+
+def _nearest(key: str) -> str:
+    """The most alike of all, however little that is."""
+    return max(KNOWN, key=lambda name: difflib.SequenceMatcher(a=key, b=name).ratio())

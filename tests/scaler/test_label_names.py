@@ -1,0 +1,122 @@
+"""Which label names are refused at deploy time, and which legal ones are told to have no effect."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from springtide.scaler.core import label_names
+from springtide.scaler.core.label_names import edit_distance
+
+SCALE = "com.openfaas.scale."
+
+
+@pytest.mark.parametrize(
+    ("key", "near"),
+    [
+        pytest.param(f"{SCALE}zeroduration", f"{SCALE}zero-duration", id="a hyphen left out"),
+        pytest.param(f"{SCALE}scale-max", f"{SCALE}max", id="a word too many"),
+        pytest.param(f"{SCALE}type ", f"{SCALE}type", id="a blank behind it"),
+        pytest.param(f"{SCALE}Min", f"{SCALE}min", id="a capital letter"),
+        pytest.param(f"{SCALE}down-window", f"{SCALE}down.window", id="a hyphen for a dot"),
+        pytest.param(f"{SCALE}mode", f"{SCALE}type", id="mode for type, seen in the wild"),
+        pytest.param("com.openfaas.min.scale", f"{SCALE}min", id="words in another order, as in OpenFaaS's docs"),
+        pytest.param("com.openfaaas.scale.max", f"{SCALE}max", id="a slip in the prefix, as in OpenFaaS's docs"),
+        pytest.param(f"{SCALE}fact", f"{SCALE}factor", id="unknown, and not very near to anything"),
+        pytest.param("com.springtide.scale.step", "com.springtide.scale.step-interval", id="one of Springtide's own"),
+    ],
+)
+def test_misspelt_name_is_told_with_its_value_and_the_nearest_known(key: str, near: str) -> None:
+    (problem,) = label_names.problems_of({key: "5m"})
+
+    assert problem.startswith(f"{key}='5m': no such label")
+    assert near in problem
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pytest.param(
+            dict.fromkeys((f"{SCALE}{name}" for name in ("min", "max", "factor", "zero", "zero-duration")), "1"),
+            id="of the free edition and of the idler",
+        ),
+        pytest.param(
+            dict.fromkeys((f"{SCALE}{name}" for name in ("target", "target-proportion", "down.window")), "1"),
+            id="of the paid edition",
+        ),
+        pytest.param(
+            dict.fromkeys(("com.springtide.scale.down", "com.springtide.scale.step-interval"), "x"),
+            id="of Springtide",
+        ),
+        pytest.param({"com.springtide.demo": "true"}, id="of the demo"),
+        pytest.param({"app": "x", "com.openfaas.scale": "1", "com.example.scale.min": "2"}, id="of nobody we know"),
+        *(
+            pytest.param({f"{SCALE}type": kind}, id=f"type {kind}")
+            for kind in ("rps", "capacity", "cpu", "queue", "gpu", "rpm", "qps", "my_queue", "concurrency")
+        ),
+    ],
+)
+def test_legal_name_is_accepted(labels: dict[str, str]) -> None:
+    assert label_names.problems_of(labels) == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "near"),
+    [("rsp", "rps"), ("RPS", "rps"), ("cpus", "cpu"), ("queues", "queue"), ("capasity", "capacity"), ("que", "queue")],
+)
+def test_type_that_is_nearly_a_known_one_is_told_with_it(kind: str, near: str) -> None:
+    (problem,) = label_names.problems_of({f"{SCALE}type": kind})
+
+    assert problem.startswith(f"{SCALE}type={kind!r}: is it {near}?")
+
+
+@pytest.mark.parametrize("key", ["com.openfaas.health.http.path", "com.openfaas.profile", "com.springtide.handler"])
+def test_annotation_written_as_a_label_is_told(key: str) -> None:
+    assert label_names.problems_of({key: "/ready"}) == (f"{key}='/ready': read from annotations only; write it there",)
+
+
+def test_every_problem_is_told_at_once() -> None:
+    labels = {f"{SCALE}zeroduration": "5m", f"{SCALE}scale-max": "1", f"{SCALE}type": "rsp", f"{SCALE}min": "1"}
+
+    assert len(label_names.problems_of(labels)) == 3
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        pytest.param(
+            {"type": "queue", "target": "5"}, ["messages waiting are not measured yet", "target: not"], id="queue"
+        ),
+        pytest.param({"type": "mine"}, ["type=mine: its load is not measured yet"], id="a type of the user's own"),
+        pytest.param({"target": "5"}, ["one alert rule serves all functions"], id="a target of calls a second"),
+        pytest.param({"type": "capacity", "target": "5"}, [], id="a target of capacity is used"),
+        pytest.param({"type": "cpu", "target": "5", "down.window": "1m"}, [], id="a target of processor time, too"),
+        pytest.param({"target-proportion": "0.7"}, ["target-proportion: not used"], id="a proportion"),
+        pytest.param({"down.window": "1m"}, ["down.window: used by type cpu only"], id="a window"),
+    ],
+)
+def test_legal_label_without_effect_is_told(labels: dict[str, str], words: list[str]) -> None:
+    notes = label_names.without_effect({f"{SCALE}{key}": value for key, value in labels.items()})
+
+    assert len(notes) == len(words)
+    assert all(word in note for word, note in zip(words, notes, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "distance"), [("rps", "rps", 0), ("rps", "rsp", 1), ("", "cpu", 3), ("queue", "que", 2)]
+)
+def test_edit_distance(one: str, other: str, distance: int) -> None:
+    assert edit_distance(one, other) == distance
+
+
+words = st.text("abc", max_size=6)
+
+
+@given(words, words)
+def test_edit_distance_is_symmetric_and_bounded(one: str, other: str) -> None:
+    distance = edit_distance(one, other)
+
+    assert distance == edit_distance(other, one)
+    assert abs(len(one) - len(other)) <= distance <= max(len(one), len(other))
+    assert (distance == 0) == (one == other)
