@@ -8,9 +8,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from springtide.alert_receiver import payload
-from springtide.runtime.basic_auth import App, Receive, Scope, Send
-from springtide.runtime.errors import BadInput
-from springtide.runtime.exposition import respond
+from springtide.runtime.asgi import App, ClientDisconnected, Receive, RequestBody, Scope, Send, bounded, respond
+from springtide.runtime.errors import BadInput, BodyTooLarge
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.steps import AlertEvent
 from springtide.wire import instruments
@@ -71,12 +70,11 @@ class Webhook:
                 self._under_way -= 1
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _body(scope, receive)
-        if body is None:
+        try:
+            events = payload.parse(await _body(scope, receive), self._default_namespace)
+        except BodyTooLarge:
             await respond(send, 413, f"at most {payload.MAX_BYTES} bytes; group alerts by function_name".encode())
             return
-        try:
-            events = payload.parse(body, self._default_namespace)
         except BadInput as error:
             await respond(send, 400, str(error).encode())
             return
@@ -84,19 +82,12 @@ class Webhook:
         await respond(send, 500 if failures else 200, "\n".join(failures).encode())
 
 
-async def _body(scope: Scope, receive: Receive) -> bytes | None:
-    """The whole body, None as soon as it is known to be too long, nothing from a sender who left."""
-    told = dict(scope["headers"]).get(b"content-length", b"0")
-    if told.isdigit() and int(told) > payload.MAX_BYTES:
-        return None
-    body = bytearray()
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return b""
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > payload.MAX_BYTES:
-            return None
-    return bytes(body)
+async def _body(scope: Scope, receive: Receive) -> bytes:
+    """Raises BodyTooLarge, unread where the sender says so itself, and BadInput for a sender who left."""
+    declared = dict(scope["headers"]).get(b"content-length", b"0")
+    if declared.isdigit() and int(declared) > payload.MAX_BYTES:
+        raise BodyTooLarge
+    try:
+        return await RequestBody(bounded(receive, max_bytes=payload.MAX_BYTES)).read()
+    except ClientDisconnected as error:
+        raise BadInput("the sender left before its body was complete") from error

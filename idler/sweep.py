@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from springtide.idler.metrics import IdlerMetrics
 from springtide.idler.settings import IdlerSettings
 from springtide.idler.zeroing import UNANSWERED, Candidate, Zeroing
+from springtide.runtime.backoff import Backoff
 from springtide.runtime.deadlines import within
 from springtide.runtime.errors import SpringtideError, Unavailable
 from springtide.scaler.core import idle
@@ -187,4 +188,4 @@ class Idler:
 
 def pause_s(sweep_s: float, failures: int) -> float:
     """From the start of a sweep to the next: doubled with each failure in a row."""
-    return min(sweep_s * 2.0 ** min(failures, 16), max(sweep_s, MAX_PAUSE_S))
+    return Backoff(sweep_s, max(sweep_s, MAX_PAUSE_S)).delay_s(failures + 1)
