@@ -18,6 +18,7 @@ class Route:
     __slots__ = (
         "accepted_at",
         "decided_at",
+        "delay",
         "desired",
         "label",
         "labels",
@@ -40,6 +41,8 @@ class Route:
         self.labels: Mapping[str, str] = {}
         self.policy = ScalePolicy()
         self.problem: str | None = None
+        self.delay: str | None = None
+        """Why no replica comes, where waiting is of no use, and where it may be."""
         self.removed = False
         self.decided_at = 0.0
         self.accepted_at = 0.0
@@ -53,6 +56,7 @@ class Route:
         self.desired = function.replicas
         self.version = function.version
         self.problem = function.problem
+        self.delay = function.delay
         if function.labels != self.labels:
             self.labels = function.labels
             self.policy = ScalePolicy.from_labels(function.labels)[0]

@@ -200,6 +200,7 @@ class Admission:
             elif route.at_capacity:
                 call.refuse(429, f"{_BUSY.format(route.label)} and none took the call in time", catalogue.AT_CAPACITY)
             else:
-                why = f": {route.problem}" if route.problem else ""
+                known = route.problem or route.delay
+                why = f": {known}" if known else ""
                 call.refuse(503, f"no replica of {route.label} took the call in time{why}", catalogue.HOLD_TIMEOUT)
         self._set_deadline()

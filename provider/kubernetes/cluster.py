@@ -41,7 +41,7 @@ class Cluster:
         for name in [name for name in self._inventories if name not in wanted]:
             self._leave(self._inventories.pop(name))
         for name in sorted(wanted - self._inventories.keys()):
-            inventory = Inventory(self._api, name, services=self._services, changed=self._changed)
+            inventory = Inventory(self._api, name, services=self._services, changed=self.tell)
             self._inventories[name] = inventory
             inventory.start()
             inventory.task.add_done_callback(self.ended)
@@ -98,7 +98,8 @@ class Cluster:
 
     # Inside.
 
-    def _changed(self, ref: FunctionRef) -> None:
+    def tell(self, ref: FunctionRef) -> None:
+        """Something about the function changed."""
         for event in self._waiting.pop(ref, ()):
             event.set()
         if self.listener is not None:
@@ -110,7 +111,7 @@ class Cluster:
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
         for ref in refs:
-            self._changed(ref)
+            self.tell(ref)
 
     def ended(self, task: asyncio.Task[None]) -> None:
         """A task that should go on for ever is over."""

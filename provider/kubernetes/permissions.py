@@ -6,6 +6,7 @@ from springtide.provider.kubernetes.manifests.kinds import FUNCTIONS, PROFILES
 from springtide.runtime.kubernetes.permissions import Permission, When, Where
 from springtide.runtime.kubernetes.resources import (
     AUTOSCALERS,
+    CORE_EVENTS,
     DEPLOYMENTS,
     ENDPOINT_SLICES,
     EVENTS,
@@ -54,6 +55,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission(
         resource=AUTOSCALERS, verbs=("list", "watch"), when=When.OPERATOR, reason="see autoscalers that were changed"
     ),
+    Permission(resource=CORE_EVENTS, verbs=("list",), reason="why the kubelet restarted a container, once a restart"),
     Permission(resource=EVENTS, verbs=("create",), reason="tell each scaling decision where kubectl describe shows it"),
     Permission(resource=PROFILES, verbs=("get",), where=Where.PROFILES, reason="profiles that functions name"),
     Permission(

@@ -18,8 +18,19 @@ _STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LastRun:
+    """How the run before this one of its container ended."""
+
+    exit_code: int
+    out_of_memory: bool
+    began_at: float
+    ended_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
-    """``problem`` is why it does not start; ``unschedulable`` why no node takes it, which another node may end."""
+    """``problem`` is why it does not start; ``unschedulable`` why no node takes it, which another node may end.
+    ``crashing``: it waits longer and longer before each start, which ``last_run`` is the reason of."""
 
     name: str
     ref: FunctionRef
@@ -33,6 +44,9 @@ class Pod:
     deletion_cost: int = 0
     """How dear it is to the ReplicaSet; the cheapest go first."""
     problem: str | None = None
+    crashing: bool = False
+    restarts: int = 0
+    last_run: LastRun | None = None
     unschedulable: str | None = None
 
 
@@ -52,6 +66,9 @@ def pod_of(value: Mapping[str, Any]) -> Pod:
         deletion_cost=_whole((metadata.get("annotations") or {}).get(DELETION_COST)),
         created_at=instant_of(metadata.get("creationTimestamp")) or 0.0,
         problem=_problem(container),
+        crashing=_waiting(container).get("reason") == "CrashLoopBackOff",
+        restarts=int(container.get("restartCount") or 0),
+        last_run=_last_run(container),
         unschedulable=_unschedulable(conditions.get("PodScheduled", {})),
     )
 
@@ -74,17 +91,38 @@ def _container(status: Mapping[str, Any], function: str) -> Mapping[str, Any]:
     return next((item for item in found if item.get("name") == function), found[0] if found else {})
 
 
+def how_it_ended(pod: Pod, stopped: str | None) -> str | None:
+    """The last run of its container in words; ``stopped``: what the kubelet did to it, if it did."""
+    if pod.last_run is None:
+        return None
+    crashed = "ran out of memory" if pod.last_run.out_of_memory else f"exited with {pod.last_run.exit_code}"
+    kind = " (CrashLoopBackOff)" if pod.crashing else ""
+    return f"its container {stopped or crashed}, {pod.restarts} restarts{kind}"
+
+
+def _waiting(container: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = (container.get("state") or {}).get("waiting") or {}
+    return found
+
+
 def _problem(container: Mapping[str, Any]) -> str | None:
-    waiting = (container.get("state") or {}).get("waiting") or {}
-    reason = waiting.get("reason") or ""
+    waiting = _waiting(container)
+    reason, message = waiting.get("reason") or "", waiting.get("message") or ""
     if reason in _STARTING:
         return None
-    ended = (container.get("lastState") or {}).get("terminated") or {}
-    if reason == "CrashLoopBackOff" and ended:
-        why = "ran out of memory" if ended.get("reason") == "OOMKilled" else f"exited with {ended.get('exitCode')}"
-        return f"its container {why}, {container.get('restartCount', 0)} restarts (CrashLoopBackOff)"
-    message = waiting.get("message") or ""
     return f"{reason}: {message}"[:MAX_PROBLEM_CHARS] if message else reason
+
+
+def _last_run(container: Mapping[str, Any]) -> LastRun | None:
+    ended = (container.get("lastState") or {}).get("terminated")
+    if not ended:
+        return None
+    return LastRun(
+        exit_code=int(ended.get("exitCode", 0)),
+        out_of_memory=ended.get("reason") == "OOMKilled",
+        began_at=instant_of(ended.get("startedAt")) or 0.0,
+        ended_at=instant_of(ended.get("finishedAt")) or 0.0,
+    )
 
 
 def _unschedulable(scheduled: Mapping[str, Any]) -> str | None:

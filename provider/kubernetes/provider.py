@@ -20,10 +20,11 @@ from springtide.provider.kubernetes.namespaces import MarkedNamespaces, OneNames
 from springtide.provider.kubernetes.operator.function_writer import FunctionWriter
 from springtide.provider.kubernetes.readiness import Asking
 from springtide.provider.kubernetes.references import References
+from springtide.provider.kubernetes.restarts import Restarts
 from springtide.provider.kubernetes.scaling import Scaling
 from springtide.provider.kubernetes.secrets import Secrets
 from springtide.provider.kubernetes.settings import SERVICE, KubernetesProviderSettings
-from springtide.provider.kubernetes.table import Table
+from springtide.provider.kubernetes.table import Patience, Table
 from springtide.provider.kubernetes.usage import usage_of
 from springtide.provider.ports import LogLine, LogQuery, Namespace, ProviderInfo
 from springtide.provider.spec import FunctionSpec, FunctionStatus, check_name, check_namespace
@@ -57,7 +58,15 @@ class KubernetesProvider:
         self._asking = Asking(clock=clock, pause_s=settings.ready_ask_interval_s, most_s=settings.ready_ask_most_s)
         # A Service passes nothing on to a pod that Kubernetes does not call ready.
         asking = self._asking if settings.ready_ask_most_s and not through_service else None
-        self._table = Table(self._cluster, self._feed, asking=asking, early_most_s=settings.ready_early_most_s)
+        self._restarts = Restarts(api, changed=self._cluster.tell)
+        self._table = Table(
+            self._cluster,
+            self._feed,
+            asking=asking,
+            stopped=self._restarts.why,
+            clock=clock,
+            patience=Patience(early_s=settings.ready_early_most_s, unschedulable_s=settings.unschedulable_most_s),
+        )
         self._cluster.listener = self._table.changed
         self._scaling = Scaling(api, self._table, linger_s=settings.function_linger_s)
         references = References(api, profiles_namespace=settings.profiles_namespace or settings.default_namespace)
@@ -104,6 +113,7 @@ class KubernetesProvider:
             await self._events.stop()
         await self._cluster.stop()
         await self._asking.aclose()
+        await self._restarts.aclose()
         self._table.close()
 
     async def wait(self) -> None:
@@ -220,7 +230,7 @@ class KubernetesProvider:
     def _status(self, deployed: Deployed) -> FunctionStatus:
         ref, problem = deployed.ref, None
         if deployed.desired:
-            problem = self._table.problem(ref) or self._table.unschedulable(ref, self._clock.wall())
+            problem = self._table.problem(ref) or self._table.delay(ref)
         return FunctionStatus(spec=deployed.spec, function=self._function(deployed), problem=problem)
 
     def _record(self, spec: FunctionSpec, counts: tuple[int, int], detail: str) -> None:

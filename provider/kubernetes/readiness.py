@@ -41,6 +41,8 @@ class Asking:
         self._pause_s, self._most_s = pause_s, most_s
         self._tasks: dict[FunctionRef, dict[str, asyncio.Task[None]]] = {}
         """By the pod's uid; done ones stay, so that a pod which never answers is not asked for ever."""
+        self._refusals: dict[str, str] = {}
+        """What a pod that takes no calls answered last, by its uid."""
         self._under_way = 0
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
 
@@ -53,11 +55,16 @@ class Asking:
         tasks = self._tasks.pop(ref, {})
         for uid in tasks.keys() - open_questions.keys():
             tasks.pop(uid).cancel()
+            self._refusals.pop(uid, None)
         for uid, question in open_questions.items():
             if uid not in tasks:
                 tasks[uid] = asyncio.create_task(self._ask(question, answered), name=f"ask {question.pod.name}")
         if tasks:
             self._tasks[ref] = tasks
+
+    def refusal(self, pod: Pod) -> str | None:
+        """What it answered last, when that was that it takes no calls."""
+        return self._refusals.get(pod.uid)
 
     async def aclose(self) -> None:
         tasks = [task for asked in self._tasks.values() for task in asked.values()]
@@ -79,6 +86,8 @@ class Asking:
                 if answer is not None and answer.status == 404:
                     paths.pop(0)
                 else:
+                    if answer is not None:
+                        self._refusals[pod.uid] = f"it answers {paths[0]} with {answer.status}"
                     await asyncio.sleep(max(self._pause_s, self._under_way / MAX_PER_S))
         finally:
             self._under_way -= 1

@@ -65,6 +65,13 @@ class KubernetesProviderSettings:
         low=1,
         help="how long a pod that answered us may lack Kubernetes' own readiness before it is given up",
     )
+    unschedulable_most_s: float = setting(
+        10.0,
+        env="unschedulable_most",
+        kind=duration,
+        low=0,
+        help="how long a pod may wait for a node before callers are told why none takes it; more where nodes are added",
+    )
     function_linger_s: float = setting(
         0.1,
         env="function_linger",

@@ -7,7 +7,7 @@ about to go (``withdrawn``). Both are beliefs with an end: Kubernetes' word repl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,8 +17,9 @@ from springtide.provider.endpoint_feed import EndpointFeed
 from springtide.provider.kubernetes.deployed import Deployed
 from springtide.provider.kubernetes.endpoints import Slice, taking_calls
 from springtide.provider.kubernetes.manifests.keys import PORT
-from springtide.provider.kubernetes.pods import Pod
+from springtide.provider.kubernetes.pods import Pod, how_it_ended
 from springtide.provider.kubernetes.readiness import Asking, Question
+from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Endpoint, FunctionEndpoints
 
@@ -27,8 +28,17 @@ log = structlog.get_logger(__name__)
 WITHDRAWN_MOST_S = 30.0
 """A pod that still is not going then stays, and takes calls again."""
 
-PATIENCE_S = 10.0
-"""For that long a pod may wait for a node without anybody being told."""
+STARTING_S = 10.0
+"""For that long a pod may run without being ready before that is worth a word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """``early_s``: how long a pod that answers us may lack Kubernetes' own readiness. ``unschedulable_s``: how long one
+    may wait for a node before callers are sent away."""
+
+    early_s: float
+    unschedulable_s: float
 
 
 class Known(Protocol):
@@ -63,17 +73,27 @@ class _Beliefs:
 class Table:
     """Publishes each function anew whenever something about it changed."""
 
-    def __init__(self, known: Known, feed: EndpointFeed, *, asking: Asking | None, early_most_s: float) -> None:
-        """``asking`` None: only Kubernetes' readiness counts."""
-        self._known, self._feed, self._asking = known, feed, asking
-        self._early_most_s = early_most_s
+    def __init__(
+        self,
+        known: Known,
+        feed: EndpointFeed,
+        *,
+        asking: Asking | None,
+        stopped: Callable[[Pod], str | None],
+        clock: Clock,
+        patience: Patience,
+    ) -> None:
+        """``asking`` None: only Kubernetes' readiness counts. ``stopped``: what the kubelet did to a pod's last run."""
+        self._known, self._feed, self._asking, self._stopped = known, feed, asking, stopped
+        self._clock, self._patience = clock, patience
+        self._late: dict[FunctionRef, asyncio.TimerHandle] = {}
         self._beliefs: dict[FunctionRef, _Beliefs] = {}
 
     def __repr__(self) -> str:
         return f"<Table {self._feed!r}, beliefs about {len(self._beliefs)} functions>"
 
     def close(self) -> None:
-        for ref in list(self._beliefs):
+        for ref in {*self._beliefs, *self._late}:
             self._forget(ref)
 
     def endpoints(self, ref: FunctionRef) -> tuple[Endpoint, ...]:
@@ -92,8 +112,10 @@ class Table:
             self._forget(ref)
             self._feed.remove(ref)
             return
+        self._look_again(ref)
         self._settle(ref)
         endpoints = self.endpoints(ref)
+        lacking = deployed.desired and not endpoints
         self._feed.publish(
             FunctionEndpoints(
                 ref=ref,
@@ -101,30 +123,46 @@ class Table:
                 version=deployed.version,
                 endpoints=self._sent_to(ref, endpoints),
                 labels=deployed.labels,
-                problem=None if endpoints or not deployed.desired else self.problem(ref),
+                problem=self.problem(ref) if lacking else None,
+                delay=self.delay(ref) if lacking else None,
                 annotations=deployed.spec.annotations,
             )
         )
         self._ask(deployed, nobody_answers=not endpoints)
 
     def problem(self, ref: FunctionRef) -> str | None:
-        """Why no pod of it starts."""
-        deployed = self._known.function(ref)
-        staying = [pod for pod in self._known.pods(ref).values() if not pod.terminating]
-        told = next((pod.problem for pod in staying if pod.problem), None)
-        return told or (deployed.problem if deployed is not None else None)
+        """Why no pod of it starts, where waiting is of no use."""
+        deployed, now = self._known.function(ref), self._clock.wall()
+        staying = self._staying(ref)
+        for pod in staying:
+            if pod.crashing and (ended := how_it_ended(pod, self._stopped(pod))):
+                return ended
+            if pod.problem:
+                return pod.problem
+        if deployed is not None and deployed.problem:
+            return deployed.problem
+        due = self._patience.unschedulable_s
+        return next((pod.unschedulable for pod in staying if pod.unschedulable and now - pod.created_at >= due), None)
 
-    def unschedulable(self, ref: FunctionRef, now: float) -> str | None:
-        """Why no node takes a pod of it. Another node may end that, so it is no reason to send callers away."""
-        waiting = [pod for pod in self._known.pods(ref).values() if pod.unschedulable]
-        return next((pod.unschedulable for pod in waiting if now - pod.created_at > PATIENCE_S), None)
+    def delay(self, ref: FunctionRef) -> str | None:
+        """Why its pods take long, where they may come yet."""
+        now = self._clock.wall()
+        for pod in self._staying(ref):
+            if pod.unschedulable:
+                return pod.unschedulable
+            if pod.ready or not pod.running or now - pod.created_at < STARTING_S:
+                continue
+            refusal = self._asking.refusal(pod) if self._asking is not None else None
+            ended = how_it_ended(pod, self._stopped(pod))
+            return "; ".join(filter(None, (refusal or "it runs, but its readiness probe does not succeed", ended)))
+        return None
 
     def answered(self, pod: Pod) -> None:
         """It takes calls, whatever Kubernetes says as yet."""
         early = self._beliefs.setdefault(pod.ref, _Beliefs()).early
         if pod.name not in early:
             loop = asyncio.get_running_loop()
-            early[pod.name] = loop.call_later(self._early_most_s, self._end_early, pod.ref, pod.name)
+            early[pod.name] = loop.call_later(self._patience.early_s, self._end_early, pod.ref, pod.name)
             self.changed(pod.ref)
 
     def withdraw(self, ref: FunctionRef, names: Iterable[str]) -> None:
@@ -144,6 +182,23 @@ class Table:
             self.changed(ref)
 
     # Inside.
+
+    def _staying(self, ref: FunctionRef) -> list[Pod]:
+        return [pod for pod in self._known.pods(ref).values() if not pod.terminating]
+
+    def _look_again(self, ref: FunctionRef) -> None:
+        """When a pod that is not ready becomes late: nobody tells that."""
+        timer, now = self._late.pop(ref, None), self._clock.wall()
+        if timer is not None:
+            timer.cancel()
+        waits = [
+            pod.created_at + wait_s - now
+            for pod in self._staying(ref)
+            if not pod.ready
+            for wait_s in (STARTING_S, self._patience.unschedulable_s)
+        ]
+        if coming := [wait_s for wait_s in waits if wait_s > 0]:
+            self._late[ref] = asyncio.get_running_loop().call_later(min(coming) + 0.01, self.changed, ref)
 
     def _sent_to(self, ref: FunctionRef, endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
         """The pods themselves, or their Service, once at least one takes calls."""
@@ -192,6 +247,9 @@ class Table:
         self.changed(ref)
 
     def _forget(self, ref: FunctionRef) -> None:
+        timer = self._late.pop(ref, None)
+        if timer is not None:
+            timer.cancel()
         beliefs = self._beliefs.pop(ref, None)
         if beliefs is not None:
             beliefs.drop(beliefs.early, beliefs.early)

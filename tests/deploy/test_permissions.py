@@ -24,8 +24,9 @@ from tests.kubernetes.emulator import EmulatorSettings, Image, ThreadedEmulator,
 SETTINGS = EmulatorSettings(namespaces=("openfaas", "openfaas-fn"), default_image=Image(process=False, cpu_millis=20))
 PATIENCE_S = 30.0
 CPU = {"com.openfaas.scale.type": "cpu", "com.openfaas.scale.min": "1", "com.openfaas.scale.max": "3"}
-NOT_DONE_HERE = {Permission("get", "coordination.k8s.io", "leases")}
-"""Asked only after a lost race for a lease, which test_leadership has."""
+NOT_DONE_HERE = {Permission("get", "coordination.k8s.io", "leases"), Permission("list", "", "events")}
+"""Asked only after a lost race for a lease, which test_leadership has, and about containers that were restarted, which
+test_provider_problems has."""
 
 
 @pytest.fixture

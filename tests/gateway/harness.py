@@ -249,6 +249,7 @@ class ServedPlane:
         desired: int | None = None,
         labels: Mapping[str, str] | None = None,
         problem: str | None = None,
+        delay: str | None = None,
     ) -> None:
         """Push how a function is now."""
         function = FunctionEndpoints(
@@ -258,6 +259,7 @@ class ServedPlane:
             endpoints=tuple(one.endpoint for one in replicas),
             labels=dict(labels or {}),
             problem=problem,
+            delay=delay,
         )
         self.known[function.ref] = function
         self.plane.table.apply(Changed(function))

@@ -394,6 +394,18 @@ def test_function_that_cannot_start_is_503_with_the_problem() -> None:
     run(scenario())
 
 
+def test_function_that_takes_too_long_is_503_with_what_delays_it() -> None:
+    async def scenario() -> None:
+        async with data_plane(hold_timeout_s=0.2, problem_grace_s=0.0) as gateway, gateway.connect() as caller:
+            gateway.publish("echo", [], desired=1, delay="it answers /_/ready with 503")
+            answer = await caller.get()
+
+            assert answer.status == 503
+            assert b"in time: it answers /_/ready with 503" in answer.body
+
+    run(scenario())
+
+
 def test_problem_that_passes_costs_no_caller_its_answer() -> None:
     async def scenario() -> None:
         async with data_plane(problem_grace_s=0.2) as gateway, replica(echo) as server, gateway.connect() as caller:

@@ -50,6 +50,7 @@ functions = st.builds(
     st.dictionaries(texts, texts, max_size=2),
     st.none() | texts.filter(bool),
     st.dictionaries(texts, texts, max_size=2),
+    st.none() | texts.filter(bool),
 )
 events = st.one_of(
     st.builds(Snapshot, st.lists(functions, max_size=4, unique_by=lambda function: function.ref).map(tuple)),

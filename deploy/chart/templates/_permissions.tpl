@@ -86,6 +86,10 @@
   resources: [horizontalpodautoscalers]
   verbs: [list, watch]
 {{- end }}
+# why the kubelet restarted a container, once a restart
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list]
 # tell each scaling decision where kubectl describe shows it
 - apiGroups: ["events.k8s.io"]
   resources: [events]

@@ -11,18 +11,18 @@ from springtide.provider.endpoint_feed import EndpointFeed
 from springtide.provider.kubernetes.deployed import Deployed
 from springtide.provider.kubernetes.endpoints import Slice, slice_of
 from springtide.provider.kubernetes.pods import Pod, pod_of
-from springtide.provider.kubernetes.table import PATIENCE_S, WITHDRAWN_MOST_S, Table
+from springtide.provider.kubernetes.table import STARTING_S, WITHDRAWN_MOST_S, Patience, Table
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime import virtual_time
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import FunctionEndpoints, Snapshot
-from tests.provider.kubernetes.cluster_objects import endpoint, endpoint_slice, pod
+from tests.provider.kubernetes.cluster_objects import CREATED, endpoint, endpoint_slice, pod
 
 ECHO = FunctionRef("openfaas-fn", "echo")
 DEPLOYED = Deployed(
     spec=FunctionSpec(ref=ECHO, image="echo"), labels={}, desired=2, uid="u", generation=7, created_at=None
 )
-EARLY_S = 30.0
+EARLY_S, UNSCHEDULABLE_S = 30.0, 20.0
 
 
 @dataclass
@@ -72,10 +72,25 @@ class Stage:
         return [each.instance for each in function.endpoints] if function is not None else []
 
 
-def stage(**ready: bool) -> Stage:
+class LoopClock:
+    """The test's loop, as if it had begun when the pods were made."""
+
+    def __init__(self) -> None:
+        self._created = pod_of(pod("any")).created_at - self.now()
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def wall(self) -> float:
+        return self._created + self.now()
+
+
+def stage(*, stopped: str | None = None, **ready: bool) -> Stage:
+    """``stopped``: what the kubelet is known to have done to each pod's last run."""
     caches, feed = Caches(), EndpointFeed()
     caches.has(**ready)
-    table = Table(caches, feed, asking=None, early_most_s=EARLY_S)
+    patience = Patience(early_s=EARLY_S, unschedulable_s=UNSCHEDULABLE_S)
+    table = Table(caches, feed, asking=None, stopped=lambda _: stopped, clock=LoopClock(), patience=patience)
     table.changed(ECHO)
     return Stage(caches, table, feed)
 
@@ -211,14 +226,69 @@ def test_service_stands_for_its_pods_while_one_takes_calls() -> None:
     play(story)
 
 
-def test_pod_without_a_node_is_told_only_when_it_lasts() -> None:
+def test_pod_without_a_node_delays_at_first_and_is_a_problem_when_it_lasts() -> None:
     async def story() -> None:
         on = stage()
         condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
-        waiting = pod_of(pod("a", ready=False, ip="", statuses=[], conditions=[condition]))
-        on.caches.pods_there = {"a": waiting}
+        on.caches.pods_there = {"a": pod_of(pod("a", ready=False, ip="", statuses=[], conditions=[condition]))}
+        on.table.changed(ECHO)
+        why = "no node takes it: 0/3 nodes"
 
-        assert on.table.unschedulable(ECHO, waiting.created_at + PATIENCE_S) is None
-        assert on.table.unschedulable(ECHO, waiting.created_at + PATIENCE_S + 1) == "no node takes it: 0/3 nodes"
+        first = await on.published()
+        # Nothing more is heard of it from the API server.
+        await asyncio.sleep(UNSCHEDULABLE_S - 0.1)
+        still = await on.published()
+        await asyncio.sleep(0.2)
+        lasting = await on.published()
+
+        assert first is not None
+        assert still is not None
+        assert lasting is not None
+        assert [(it.problem, it.delay) for it in (first, still, lasting)] == [(None, why), (None, why), (why, why)]
+
+        on.caches.has(a=True)
+        on.table.changed(ECHO)
+        cured = await on.published()
+        assert cured is not None
+        assert (cured.problem, cured.delay) == (None, None)
+
+    play(story)
+
+
+def test_pod_that_runs_and_does_not_become_ready_is_told_without_sending_callers_away() -> None:
+    async def story() -> None:
+        on = stage(a=False)
+
+        early = await on.published()
+        await asyncio.sleep(STARTING_S + 0.1)
+        late = await on.published()
+
+        assert early is not None
+        assert late is not None
+        assert (early.problem, early.delay) == (None, None)
+        assert (late.problem, late.delay) == (None, "it runs, but its readiness probe does not succeed")
+
+    play(story)
+
+
+def test_container_that_the_kubelet_stopped_is_not_told_as_having_ended_by_itself() -> None:
+    async def story() -> None:
+        ended = {"terminated": {"exitCode": 0, "startedAt": CREATED, "finishedAt": CREATED}}
+        back_off = [
+            {
+                "name": "echo",
+                "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                "restartCount": 3,
+                "lastState": ended,
+            }
+        ]
+        by_itself, stopped = stage(), stage(stopped="was stopped because its liveness probe failed")
+        for on in (by_itself, stopped):
+            on.caches.pods_there = {"a": pod_of(pod("a", ready=False, statuses=back_off))}
+
+        assert by_itself.table.problem(ECHO) == "its container exited with 0, 3 restarts (CrashLoopBackOff)"
+        assert stopped.table.problem(ECHO) == (
+            "its container was stopped because its liveness probe failed, 3 restarts (CrashLoopBackOff)"
+        )
 
     play(story)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from springtide.provider.kubernetes.pods import pod_of
+from springtide.provider.kubernetes.pods import how_it_ended, pod_of
 from tests.provider.kubernetes.cluster_objects import pod
 
 
@@ -17,16 +17,6 @@ def waiting(reason: str, message: str = "", **more: Any) -> list[dict[str, Any]]
     [
         pytest.param(waiting("ContainerCreating"), None, id="an ordinary start"),
         pytest.param(waiting("ImagePullBackOff", "no such image"), "ImagePullBackOff: no such image", id="no image"),
-        pytest.param(
-            waiting("CrashLoopBackOff", "back-off 10s", restartCount=3, lastState={"terminated": {"exitCode": 2}}),
-            "its container exited with 2, 3 restarts (CrashLoopBackOff)",
-            id="a crash",
-        ),
-        pytest.param(
-            waiting("CrashLoopBackOff", restartCount=1, lastState={"terminated": {"reason": "OOMKilled"}}),
-            "its container ran out of memory, 1 restarts (CrashLoopBackOff)",
-            id="too little memory",
-        ),
         pytest.param([], None, id="not on a node yet"),
         pytest.param(
             [{"name": "sidecar", "state": {"waiting": {"reason": "ErrImagePull"}}}, *waiting("")],
@@ -37,6 +27,26 @@ def waiting(reason: str, message: str = "", **more: Any) -> list[dict[str, Any]]
 )
 def test_pod_says_why_it_does_not_start(statuses: list[dict[str, Any]], problem: str | None) -> None:
     assert pod_of(pod("a", ready=False, statuses=statuses)).problem == problem
+
+
+@pytest.mark.parametrize(
+    ("statuses", "words"),
+    [
+        pytest.param(
+            waiting("CrashLoopBackOff", "back-off 10s", restartCount=3, lastState={"terminated": {"exitCode": 2}}),
+            "its container exited with 2, 3 restarts (CrashLoopBackOff)",
+            id="a crash",
+        ),
+        pytest.param(
+            waiting("CrashLoopBackOff", restartCount=1, lastState={"terminated": {"reason": "OOMKilled"}}),
+            "its container ran out of memory, 1 restarts (CrashLoopBackOff)",
+            id="too little memory",
+        ),
+        pytest.param(waiting("ContainerCreating"), None, id="nothing ended yet"),
+    ],
+)
+def test_pod_says_how_its_last_run_ended(statuses: list[dict[str, Any]], words: str | None) -> None:
+    assert how_it_ended(pod_of(pod("a", ready=False, statuses=statuses)), None) == words
 
 
 def test_pod_without_a_node_is_unschedulable_which_is_no_problem_of_its_own() -> None:
