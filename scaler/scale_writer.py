@@ -6,6 +6,7 @@ version it was decided on, and ends as a decision that is told: the one that was
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
@@ -49,8 +50,9 @@ class ScaleWriter:
         leadership: Leadership | None = None,
         retried: Collection[Reason] = (),
     ) -> None:
-        """``log_event`` is what the log calls a written decision. Holds of reasons in ``retried`` are not told: the
-        part tries again, and tells by ``tell`` when it gives up."""
+        """``deadline_s`` may be infinite where the target has one of its own. ``log_event`` is what the log calls a
+        written decision. Holds of reasons in ``retried`` are not told: the part tries again, and tells by ``tell`` when
+        it gives up."""
         self._target = target
         self._clock = clock
         self._recorder = recorder
@@ -91,7 +93,7 @@ class ScaleWriter:
             raise Standby("not written: this copy does not lead")
         ref, deadline_s = decision.ref, min(self._deadline_s, self._leadership.left_s())
         write = self._target.write(ref, decision.after, expect=version or None, decision=decision)
-        return await within(deadline_s, "writing", write)
+        return await (within(deadline_s, "writing", write) if math.isfinite(deadline_s) else write)
 
     def _held(
         self, decision: Decision, reason: Reason, detail: str, *, error: SpringtideError | None = None

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Protocol
 
 import structlog
 
 from springtide.gateway.route import Route
 from springtide.runtime.errors import Conflict, NotFound, SpringtideError, Unavailable
-from springtide.scaler.core.ownership import refusal
 from springtide.scaler.core.policy import ScalePolicy, wake_replicas
 from springtide.scaler.core.ports import Clock, Recorder, ScaleTarget
 from springtide.scaler.core.vocabulary import Decision, Instant, Reason, Scale, Writer
+from springtide.scaler.scale_writer import ScaleWriter
 
 MIN_PAUSE_S, MAX_PAUSE_S = 0.05, 0.5
 """Between attempts while the provider is away."""
@@ -40,7 +41,14 @@ class FunctionWaker:
         self._patience_s = patience_s
         self._target = target
         self._clock = clock
-        self._recorder = recorder
+        self._writer = ScaleWriter(
+            target,
+            clock=clock,
+            recorder=recorder,
+            deadline_s=math.inf,
+            log_event="woken",
+            retried=(Reason.LOST_RACE, Reason.WRITE_FAILED, Reason.UNKNOWN_FUNCTION),
+        )
         self._sleepers = sleepers
         self._tasks: dict[Route, asyncio.Task[None]] = {}
 
@@ -78,7 +86,7 @@ class FunctionWaker:
         gone = isinstance(error, NotFound)
         log.warning("a wake failed", function=route.label, why=str(error))
         reason = Reason.UNKNOWN_FUNCTION if gone else Reason.WRITE_FAILED
-        self._recorder.record(self._decision(route, 0, 0, reason, str(error)))
+        self._writer.tell(self._decision(route, 0, 0, reason, str(error)))
         self._sleepers.wake_failed(route, 404 if gone else 503, f"{route.label} cannot be woken: {error}")
 
     async def _wake_patiently(self, route: Route) -> None:
@@ -104,24 +112,20 @@ class FunctionWaker:
             policy, before, version = await self._fresh(route)
         for _ in range(MAX_CONFLICTS):
             after = wake_replicas(policy)
-            if before > 0 or refusal(Writer.WAKE, policy, before, after) is not None:
+            if before > 0:
                 self._note(route, Scale(before, 0, version), known)
                 return
             waiting = route.metrics.held
             detail = f"{waiting} {'caller waits' if waiting == 1 else 'callers wait'}"
             decision = self._decision(route, before, after, Reason.WAKE, detail)
-            try:
-                scale = await self._target.write(route.ref, after, expect=version or None, decision=decision)
-            except Conflict:
-                known = route.version
-                policy, before, version = await self._fresh(route)
-            else:
-                self._recorder.record(decision)
-                self._note(route, scale, known)
-                log.info(
-                    "woken", function=route.label, before=before, after=after, reason=Reason.WAKE.value, why=detail
-                )
+            write = await self._writer.write(decision, policy, version=version)
+            if write.scale is not None:
+                self._note(route, write.scale, known)
                 return
+            if not isinstance(write.error, Conflict):
+                raise write.error or Unavailable(write.decision.detail)
+            known = route.version
+            policy, before, version = await self._fresh(route)
         raise Unavailable("its scale changes faster than it can be written")
 
     async def _fresh(self, route: Route) -> tuple[ScalePolicy, int, str]:
