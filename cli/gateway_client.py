@@ -19,6 +19,7 @@ from springtide.runtime.errors import (
     Unauthenticated,
     Unavailable,
     error_for_status,
+    reason_of,
 )
 from springtide.runtime.tls import client_context
 from springtide.scaler.core.vocabulary import Decision
@@ -62,7 +63,7 @@ class GatewayClient:
 
     def function(self, name: str, namespace: str | None) -> Json:
         params = {"usage": "1", **_namespace(namespace)}
-        with _missing(f"no function {name}{_of(namespace)} at {self.url}"):
+        with self._missing(f"function {name}", namespace):
             return dict(self._json("GET", f"/system/function/{quote(name)}", params=params))
 
     def orchestration(self) -> str | None:
@@ -96,12 +97,12 @@ class GatewayClient:
 
     def remove(self, name: str, namespace: str | None) -> None:
         body = {"functionName": name, **_namespace(namespace)}
-        with _missing(f"no function {name}{_of(namespace)} at {self.url}"):
+        with self._missing(f"function {name}", namespace):
             self._call("DELETE", "/system/functions", json=body, params=_namespace(namespace))
 
     def scale(self, name: str, namespace: str | None, replicas: int) -> None:
         body = {"serviceName": name, "replicas": replicas, **_namespace(namespace)}
-        with _missing(f"no function {name}{_of(namespace)} at {self.url}"):
+        with self._missing(f"function {name}", namespace):
             self._call("POST", f"/system/scale-function/{quote(name)}", json=body, params=_namespace(namespace))
 
     def secrets(self, namespace: str | None) -> list[Json]:
@@ -117,13 +118,16 @@ class GatewayClient:
         try:
             self._call("PUT" if replace else "POST", "/system/secrets", json=body)
         except NotFound as error:
+            # A secret that is to be made cannot be missing itself, so its namespace is.
+            if not replace or _lacks_namespace(error, namespace):
+                raise NotFound(_no_namespace(namespace, self.url)) from error
             raise NotFound(f"no secret {name}{_of(namespace)}; make it with: springtide secret create") from error
         except AlreadyExists as error:
             message = f"secret {name}{_of(namespace)} is there already; change it with: springtide secret update"
             raise AlreadyExists(message) from error
 
     def remove_secret(self, name: str, namespace: str | None) -> None:
-        with _missing(f"no secret {name}{_of(namespace)} at {self.url}"):
+        with self._missing(f"secret {name}", namespace):
             self._call("DELETE", "/system/secrets", json={"name": name, **_namespace(namespace)})
 
     def logs(self, name: str, namespace: str | None, query: Mapping[str, str]) -> Iterator[Json]:
@@ -154,6 +158,16 @@ class GatewayClient:
             ) as response,
         ):
             yield response
+
+    @contextlib.contextmanager
+    def _missing(self, what: str, namespace: str | None) -> Iterator[None]:
+        """Say which of the two is not there."""
+        try:
+            yield
+        except NotFound as error:
+            if _lacks_namespace(error, namespace):
+                raise NotFound(_no_namespace(namespace, self.url)) from error
+            raise NotFound(f"no {what}{_of(namespace)} at {self.url}") from error
 
     def check(self) -> None:
         """Raises Unauthenticated when the gateway does not take the credentials."""
@@ -196,7 +210,7 @@ def _translated(url: str) -> Iterator[None]:
     except httpx.TimeoutException as error:
         raise Unavailable(f"{url} did not answer in time") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise Unavailable(f"{url}: {error or type(error).__name__}") from error
+        raise Unavailable(f"{url}: {reason_of(error)}") from error
 
 
 @contextlib.contextmanager
@@ -216,6 +230,15 @@ def _parsed(text: str) -> Any:
 
 def _namespace(namespace: str | None) -> dict[str, str]:
     return {"namespace": namespace} if namespace else {}
+
+
+def _lacks_namespace(error: NotFound, namespace: str | None) -> bool:
+    return namespace is not None and f"no namespace {namespace}" in str(error)
+
+
+def _no_namespace(namespace: str | None, url: str) -> str:
+    named = f" {namespace}" if namespace else ""
+    return f"no namespace{named} for functions at {url}; make it first, with: faas-cli namespace create NAME"
 
 
 def _of(namespace: str | None) -> str:

@@ -15,7 +15,7 @@ from springtide.console import functions
 from springtide.console.functions import FunctionInfo
 from springtide.runtime import bounded_json
 from springtide.runtime.basic_auth import Credentials
-from springtide.runtime.errors import NotFound, SpringtideError, Unavailable, Unsupported, error_for_status
+from springtide.runtime.errors import NotFound, SpringtideError, Unavailable, Unsupported, error_for_status, reason_of
 from springtide.runtime.tls import client_context
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire import metrics_endpoint
@@ -168,7 +168,7 @@ def why(error: Exception) -> str:
     """What went wrong with a request, in words: time-outs and broken connections bring none of their own."""
     if isinstance(error, TimeoutError | httpx.TimeoutException):
         return "not in time"
-    return str(error) or type(error).__name__
+    return reason_of(error)
 
 
 def _items(value: Any) -> list[Any]:

@@ -9,6 +9,7 @@ from springtide.gateway.backend_replica import BackendReplica
 from springtide.gateway.http1.body import Body, BodyUntilClose, ChunkedBody, body_of
 from springtide.gateway.http1.fields import Malformed
 from springtide.gateway.http1.response import ResponseHead, check_incomplete, has_no_body, parse_response
+from springtide.runtime.errors import reason_of
 
 
 class User(Protocol):
@@ -172,13 +173,13 @@ class ReplicaConnection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self.replica.lost(self)
         if self._tunnel is not None:
-            self._tunnel.replica_lost(str(error))
+            self._tunnel.replica_lost("it closed the connection" if error is None else reason_of(error))
         elif self._call is None:
             return
         elif error is None:
             self._ended(self._call)
         else:
-            self._fail(self._call, f"the connection to the replica broke: {error}")
+            self._fail(self._call, f"the connection to the replica broke: {reason_of(error)}")
 
     def pause_writing(self) -> None:
         self._full = True

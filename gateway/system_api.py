@@ -21,7 +21,7 @@ from springtide.gateway.route_table import RouteTable
 from springtide.gateway.system_proxy import PassedOn, SystemProxy, read_whole, target, told_of_its_page
 from springtide.runtime import bounded_json
 from springtide.runtime.basic_auth import App, Credentials, RequireBasicAuth
-from springtide.runtime.errors import SpringtideError, Unavailable, status_of
+from springtide.runtime.errors import SpringtideError, Unavailable, reason_of, status_of
 from springtide.runtime.every_address import every_address
 from springtide.runtime.places import Places
 from springtide.runtime.wrong_credentials import WrongCredentials
@@ -32,6 +32,9 @@ GUARDED = ("/system", "/ui")
 
 ASYNC_CALLS = ("/async-function/",)
 """What pages of any site may call, as they may ``/function/``, which does not come through here."""
+
+MAX_CONNECT_S = 30.0
+"""Longest wait for a connection to another part, in seconds."""
 
 MAX_PUSH_DELAY_S = 1.0
 """How long a deployment's answer waits until calls find the function."""
@@ -115,7 +118,9 @@ def build_app(targets: SystemTargets, deps: SystemDeps) -> App:
 
 
 def _timeout(read_s: float) -> httpx.Timeout:
-    return httpx.Timeout(read_s, connect=3.0, pool=3.0)
+    """On a machine that is busy a connection takes its time, and who waits gets an answer."""
+    connect_s = min(read_s, MAX_CONNECT_S)
+    return httpx.Timeout(read_s, connect=connect_s, pool=connect_s)
 
 
 def _add_forwarded(app: FastAPI, path: str, methods: list[str], proxy: SystemProxy, base_url: str) -> None:
@@ -228,7 +233,7 @@ def _add_logs(app: FastAPI, provider: SystemProxy, base_url: str, deps: SystemDe
                     return _held(PassedOn(response), place)
                 why = (await read_whole(response)).decode(errors="replace").strip()
             except httpx.HTTPError as error:
-                return PlainTextResponse(f"the logs cannot be read: {error or type(error).__name__}", 500)
+                return PlainTextResponse(f"the logs cannot be read: {reason_of(error)}", 500)
         ref = FunctionRef(asked.get("namespace") or deps.table.namespace, asked["name"])
         return _no_logs(response.status_code, why, ref, deps.table)
 

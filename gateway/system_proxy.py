@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from springtide.gateway.http1.fields import HOP_BY_HOP
 from springtide.runtime.basic_auth import Credentials
+from springtide.runtime.errors import reason_of
 
 Headers = list[tuple[bytes, bytes]]
 _NONE = Headers()
@@ -67,7 +68,7 @@ class SystemProxy:
     def failed(self, error: httpx.HTTPError) -> Response:
         if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
             return PlainTextResponse(f"{self._what} did not answer in time", 504)
-        return PlainTextResponse(f"{self._what} cannot be reached: {error or type(error).__name__}", 502)
+        return PlainTextResponse(f"{self._what} cannot be reached: {reason_of(error)}", 502)
 
 
 class PassedOn(StreamingResponse):

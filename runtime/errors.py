@@ -83,6 +83,12 @@ HTTP_STATUS: dict[type[SpringtideError], int] = {
 }
 
 
+def reason_of(error: BaseException) -> str:
+    """What it says, or its kind where it says nothing, as time-outs do. An exception is never false, so ``error or
+    …`` chooses the empty text."""
+    return str(error) or type(error).__name__
+
+
 def status_of(error: SpringtideError) -> int:
     """HTTP status for an error; 500 for one the table does not name."""
     for kind in type(error).__mro__:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from springtide.runtime.errors import Unavailable
+from springtide.runtime.errors import Unavailable, reason_of
 
 MAX_BYTES = 64 * 1024 * 1024
 """Ten thousand functions make a third of it."""
@@ -40,4 +40,4 @@ async def fetch(http: httpx.AsyncClient, url: str, *, deadline_s: float) -> Expo
     except (TimeoutError, httpx.TimeoutException) as error:
         raise Unavailable(f"{url} did not answer within {deadline_s:g} s") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise Unavailable(f"{url} cannot be reached: {str(error) or type(error).__name__}") from error
+        raise Unavailable(f"{url} cannot be reached: {reason_of(error)}") from error

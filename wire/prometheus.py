@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from springtide.runtime import bounded_json
-from springtide.runtime.errors import Unavailable
+from springtide.runtime.errors import Unavailable, reason_of
 
 NONSENSE = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 """What reading an answer of another shape raises."""
@@ -66,7 +66,7 @@ class PrometheusClient:
         except (TimeoutError, httpx.TimeoutException) as error:
             raise Unavailable(f"Prometheus at {self.url} did not answer within {self._deadline_s:g} s") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            why = str(error) or type(error).__name__
+            why = reason_of(error)
             raise Unavailable(f"Prometheus at {self.url} cannot be asked: {why}") from error
         if response.status_code != 200:
             raise Unavailable(f"Prometheus answered {response.status_code}: {response.text[:200]}")

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import structlog
 
 from springtide.gateway.workers.launch import Launch
-from springtide.runtime.errors import Unavailable
+from springtide.runtime.errors import Unavailable, reason_of
 from springtide.runtime.supervision import how_ended
 
 FORK_DEADLINE_S = 20.0
@@ -117,8 +117,8 @@ class ForkServer:
                 self._lose("did not fork in time")
                 raise Unavailable(f"the fork server did not fork within {FORK_DEADLINE_S:g} s") from error
             except OSError as error:
-                self._lose(str(error))
-                raise Unavailable(f"the fork server is gone: {error}") from error
+                self._lose(reason_of(error))
+                raise Unavailable(f"the fork server is gone: {reason_of(error)}") from error
             finally:
                 self._forked = None
 
@@ -137,7 +137,7 @@ class ForkServer:
         except BlockingIOError:
             return
         except OSError as error:
-            self._lose(str(error))
+            self._lose(reason_of(error))
             return
         if not data:
             self._lose("ended")

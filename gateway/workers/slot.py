@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from springtide.gateway.workers.member import Member
-from springtide.runtime.errors import Unavailable
+from springtide.runtime.errors import Unavailable, reason_of
 from springtide.runtime.supervision import STEADY_AFTER_S, restart_delay_s
 
 log = structlog.get_logger(__name__)
@@ -86,7 +86,7 @@ class Slot:
         try:
             member = await self._hire(self.number, self._listener)
         except Unavailable as error:
-            return str(error)
+            return reason_of(error)
         why = await member.ready()
         if why:
             await member.stop()

@@ -19,7 +19,7 @@ from springtide.gateway.workers.messages import Channel, Kind, Message
 from springtide.gateway.workers.reporter import Reporter
 from springtide.runtime import logs
 from springtide.runtime.clock import SystemClock
-from springtide.runtime.errors import SpringtideError
+from springtide.runtime.errors import SpringtideError, reason_of
 from springtide.runtime.service import run as run_services
 from springtide.runtime.service import stop_signals
 from springtide.wire import vitals
@@ -51,7 +51,7 @@ async def _serve(launch: Launch, listener: socket.socket, connection: socket.soc
         try:
             await run_services([lag, desk, gateway, _Ready(channel)], until=until)
         except (SpringtideError, OSError) as error:
-            channel.send(Message(Kind.FAILED, content={"why": str(error)}))
+            channel.send(Message(Kind.FAILED, content={"why": reason_of(error)}))
             return 1
         finally:
             await channel.close()

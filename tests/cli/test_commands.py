@@ -236,6 +236,16 @@ FAILURES: list[tuple[str, str, str | None]] = [
         "secret update none --from-literal x",
         "no secret none; make it with: springtide secret create",
     ),
+    (
+        "secret in a missing namespace",
+        "secret create x -n nosuch --from-literal x",
+        "no namespace nosuch for functions at {url}; make it first, with: faas-cli namespace create NAME",
+    ),
+    (
+        "secret remove in a missing namespace",
+        "secret remove x -n nosuch",
+        "no namespace nosuch for functions at {url}; make it first, with: faas-cli namespace create NAME",
+    ),
     ("empty secret", "secret create x", "the value is empty; a secret holds at least one byte"),
     (
         "deploy with a missing secret",

@@ -102,5 +102,5 @@ def _sandbox_problem(state_dir: Path) -> str:
     try:
         sandbox.enter(secrets=stage, stage=stage, read_only=False)
     except OSError as error:
-        return str(error)
+        return str(error) or type(error).__name__  # empty would mean that there is none
     return ""
