@@ -20,7 +20,8 @@ from springtide.gateway.invocation_counts import InvocationCounts
 from springtide.gateway.route_table import RouteTable
 from springtide.gateway.system_proxy import PassedOn, SystemProxy, read_whole, target, told_of_its_page
 from springtide.runtime import bounded_json
-from springtide.runtime.basic_auth import App, Credentials, RequireBasicAuth
+from springtide.runtime.asgi import App
+from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
 from springtide.runtime.errors import SpringtideError, Unavailable, reason_of, status_of
 from springtide.runtime.every_address import every_address
 from springtide.runtime.places import Places

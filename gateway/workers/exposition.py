@@ -10,9 +10,9 @@ from prometheus_client.registry import Collector
 
 from springtide.gateway.metrics import GatewayCollector
 from springtide.gateway.workers.totals import Merged
-from springtide.runtime.basic_auth import App, Receive, Scope, Send
+from springtide.runtime.asgi import App, Receive, Scope, Send, respond
 from springtide.runtime.errors import Unavailable
-from springtide.runtime.exposition import asked_for, exposition, respond, tell
+from springtide.runtime.exposition import asked_for, exposition, tell
 from springtide.scaler.core import catalogue
 from springtide.wire import vitals
 

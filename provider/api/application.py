@@ -19,7 +19,8 @@ from springtide.provider.api.ledger import Ledger, ScaleWrites
 from springtide.provider.api.measured import Measured
 from springtide.provider.api.one_leader import OneLeader
 from springtide.provider.ports import Provider
-from springtide.runtime.basic_auth import App, Credentials, RequireBasicAuth
+from springtide.runtime.asgi import App
+from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
 from springtide.runtime.errors import SpringtideError, status_of
 from springtide.runtime.places import Places
 from springtide.scaler.core.ports import Clock
@@ -73,7 +74,7 @@ def application(parts: Parts, *, credentials: Credentials | None, body_deadline_
     api.add_exception_handler(SpringtideError, _explain)
     api.add_exception_handler(HTTPException, _refuse)
     led = OneLeader(api, parts.terms, open_paths=OPEN_PATHS)
-    bounded = BoundBody(led, most_bytes=MAX_BODY_BYTES, deadline_s=body_deadline_s)
+    bounded = BoundBody(led, max_bytes=MAX_BODY_BYTES, deadline_s=body_deadline_s)
     wrong = instruments.wrong_credentials(parts.registry)
     guarded = RequireBasicAuth(bounded, credentials=credentials, open_paths=OPEN_PATHS, wrong=wrong)
     return Measured(guarded, paths=[route.path for route in known], registry=parts.registry, clock=parts.clock)
@@ -85,7 +86,7 @@ async def _explain(_request: Request, error: Exception) -> Response:
 
 
 async def _refuse(_request: Request, error: Exception) -> Response:
-    """The framework's own refusals: no such path, no such verb, a body out of bounds."""
+    """The framework's own refusals: no such path, no such verb."""
     assert isinstance(error, HTTPException)
     text = {404: "404 page not found", 405: ""}.get(error.status_code, error.detail)
     return PlainTextResponse(text, error.status_code, headers=error.headers)

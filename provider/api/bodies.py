@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from springtide.provider.json_fields import text_of
 from springtide.provider.spec import check_name
 from springtide.runtime import bounded_json
-from springtide.runtime.basic_auth import App, Receive, Scope, Send
+from springtide.runtime.asgi import App, Receive, Scope, Send, bounded
 from springtide.runtime.errors import BadInput, Unauthenticated
 
 MAX_BODY_BYTES = 1 << 20
@@ -23,31 +21,14 @@ RESERVED_NAMESPACE = "kube-system"
 class BoundBody:
     """Refuses bodies that are too large (413) or too slow (408), whatever handler reads them."""
 
-    def __init__(self, app: App, *, most_bytes: int, deadline_s: float) -> None:
+    def __init__(self, app: App, *, max_bytes: int, deadline_s: float) -> None:
         self._app = app
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._deadline_s = deadline_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        deadline = asyncio.get_running_loop().time() + self._deadline_s
-        taken, complete = 0, False
-
-        async def bounded() -> MutableMapping[str, Any]:
-            nonlocal taken, complete
-            if complete:
-                return await receive()
-            try:
-                async with asyncio.timeout_at(deadline):
-                    message = await receive()
-            except TimeoutError:
-                raise HTTPException(408, f"the body did not arrive within {self._deadline_s:g} s") from None
-            taken += len(message.get("body", b""))
-            complete = not message.get("more_body", False)
-            if taken > self._most_bytes:
-                raise HTTPException(413, f"the body is larger than {self._most_bytes} bytes")
-            return message
-
-        await self._app(scope, bounded, send)
+        receive = bounded(receive, max_bytes=self._max_bytes, deadline_s=self._deadline_s)
+        await self._app(scope, receive, send)
 
 
 async def read_json(request: Request) -> Any:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import Coroutine
 from urllib.parse import unquote
 
 import httpx
-from starlette.requests import ClientDisconnect
 
 from springtide.provider.api.endpoint_table import EndpointTable
-from springtide.runtime.basic_auth import Receive, Scope, Send
+from springtide.runtime.asgi import ClientDisconnected, Receive, RequestBody, Scope, Send, respond
+from springtide.runtime.http_headers import RawHeaders, end_to_end
 from springtide.runtime.tls import client_context
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Endpoint
@@ -25,54 +25,8 @@ VERBS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 CONNECT_S = 5.0
 MAX_CONNECTIONS, MAX_IDLE, IDLE_S = 4096, 1024, 5.0
 
-Headers = list[tuple[bytes, bytes]]
-
-HOP_BY_HOP = frozenset(
-    {
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    }
-)
-NOT_TO_REPLICA = HOP_BY_HOP | {b"host", b"expect"}
-NOT_TO_CALLER = HOP_BY_HOP | {b"date"}  # Our server writes its own date.
-
-
-class _Upload:
-    """The request's body as the caller sends it; afterwards, word of the caller's leaving."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._over = asyncio.Event()
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._chunks()
-
-    async def _chunks(self) -> AsyncIterator[bytes]:
-        more = True
-        while more:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            more = message.get("more_body", False)
-            if message.get("body"):
-                yield message["body"]
-        self.give_up()
-
-    def give_up(self) -> None:
-        """Nobody reads the body any more."""
-        self._over.set()
-
-    async def caller_left(self) -> None:
-        await self._over.wait()
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+NOT_TO_REPLICA = frozenset((b"host", b"expect"))
+NOT_TO_CALLER = frozenset((b"date",))  # Our server writes its own date.
 
 
 class InvokeProxy:
@@ -106,34 +60,34 @@ class InvokeProxy:
         elif not function.endpoints:
             await _answer(send, 503, f"No endpoints available for: {name}.", internal=True)
         else:
-            upload = _Upload(receive)
+            upload = RequestBody(receive)
             request = self._request(scope, random.choice(function.endpoints), b"/" + rest, upload)
             await _until_caller_leaves(self._forward(request, upload, name, send), upload)
 
-    def _request(self, scope: Scope, endpoint: Endpoint, path: bytes, upload: _Upload) -> httpx.Request:
+    def _request(self, scope: Scope, endpoint: Endpoint, path: bytes, upload: RequestBody) -> httpx.Request:
         names = {key for key, _ in scope["headers"]}
         with_body = b"content-length" in names or b"transfer-encoding" in names
         if not with_body:
-            upload.give_up()
+            upload.ignore()
         query: bytes = scope["query_string"]
         return httpx.Request(
             scope["method"],
             httpx.URL(scheme="http", host=endpoint.host, port=endpoint.port, path="/"),
-            headers=_end_to_end(scope["headers"], NOT_TO_REPLICA),
+            headers=end_to_end(scope["headers"], without=NOT_TO_REPLICA),
             content=upload if with_body else None,
             # The caller's own bytes: parsing them into the URL would lose escapes and dots.
             extensions={"target": path + b"?" + query if query else path, "timeout": self._timeout},
         )
 
-    async def _forward(self, request: httpx.Request, upload: _Upload, name: str, send: Send) -> None:
+    async def _forward(self, request: httpx.Request, upload: RequestBody, name: str, send: Send) -> None:
         try:
             response = await self._transport.handle_async_request(request)
-        except ClientDisconnect:
+        except ClientDisconnected:
             return
         except httpx.HTTPError:
             await _answer(send, 500, f"Can't reach service for: {name}.", internal=True)
             return
-        upload.give_up()
+        upload.ignore()
         try:
             headers = _answered_headers(request, response)
             await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
@@ -146,9 +100,9 @@ class InvokeProxy:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _until_caller_leaves(forwarding: Coroutine[None, None, None], upload: _Upload) -> None:
+async def _until_caller_leaves(forwarding: Coroutine[None, None, None], upload: RequestBody) -> None:
     """A caller who left ends the call at the replica, too."""
-    call, left = asyncio.create_task(forwarding), asyncio.create_task(upload.caller_left())
+    call, left = asyncio.create_task(forwarding), asyncio.create_task(upload.disconnected())
     try:
         await asyncio.wait([call, left], return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -159,16 +113,9 @@ async def _until_caller_leaves(forwarding: Coroutine[None, None, None], upload: 
         call.result()
 
 
-def _end_to_end(headers: Iterable[tuple[bytes, bytes]], dropped: frozenset[bytes]) -> Headers:
-    """Without the headers that concern one connection only, by rule or because ``Connection`` names them."""
-    headers = [(name.lower(), value) for name, value in headers]
-    named = {word.strip().lower() for name, value in headers if name == b"connection" for word in value.split(b",")}
-    return [(name, value) for name, value in headers if name not in dropped and name not in named]
-
-
-def _answered_headers(request: httpx.Request, response: httpx.Response) -> Headers:
+def _answered_headers(request: httpx.Request, response: httpx.Response) -> RawHeaders:
     """The answer's headers; without a type, the request's, as OpenFaaS has it."""
-    headers = _end_to_end(response.headers.raw, NOT_TO_CALLER)
+    headers = end_to_end(response.headers.raw, without=NOT_TO_CALLER)
     if not any(name == b"content-type" for name, _ in headers):
         asked = (value for name, value in request.headers.raw if name.lower() == b"content-type")
         headers.append((b"content-type", next(asked, b"text/plain")))
@@ -176,9 +123,5 @@ def _answered_headers(request: httpx.Request, response: httpx.Response) -> Heade
 
 
 async def _answer(send: Send, status: int, text: str = "", *, internal: bool = False) -> None:
-    body = text.encode()
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    if internal:
-        headers.append((b"x-openfaas-internal", b"proxy"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    marks = [(b"x-openfaas-internal", b"proxy")] if internal else []
+    await respond(send, status, text.encode(), more_headers=marks)

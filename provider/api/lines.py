@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Generic, TypeVar
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+
+from springtide.runtime.asgi import Receive, Scope, Send, send_stream
 
 T = TypeVar("T")
 
@@ -51,38 +52,15 @@ class LineStream(Response, Generic[T]):
 
     async def _stream(self, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        ends = [asyncio.create_task(self._stopping.wait()), asyncio.create_task(_client_left(receive))]
         try:
-            await self._send_lines(send, ends)
+            await send_stream(
+                receive,
+                send,
+                (self._encode(item) async for item in self._items),
+                stopping=self._stopping,
+                idle_s=self._idle_s,
+                idle_chunk=self._idle_line,
+            )
         finally:
-            for task in ends:
-                task.cancel()
-            await asyncio.gather(*ends, return_exceptions=True)
             if isinstance(self._items, AsyncGenerator):
                 await self._items.aclose()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _send_lines(self, send: Send, ends: list[asyncio.Task[object]]) -> None:
-        # One read stays under way across idle lines: cancelling it would lose the item it was about to return.
-        item = asyncio.ensure_future(anext(self._items))
-        try:
-            while True:
-                await asyncio.wait([item, *ends], timeout=self._idle_s, return_when=asyncio.FIRST_COMPLETED)
-                if any(task.done() for task in ends):
-                    return
-                line = self._encode(item.result()) if item.done() else self._idle_line
-                if item.done():
-                    item = asyncio.ensure_future(anext(self._items))
-                if line:
-                    await send({"type": "http.response.body", "body": line, "more_body": True})
-        except StopAsyncIteration:
-            return
-        finally:
-            item.cancel()
-            await asyncio.gather(item, return_exceptions=True)
-
-
-async def _client_left(receive: Receive) -> object:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    return None

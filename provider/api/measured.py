@@ -7,7 +7,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from springtide.runtime.basic_auth import App, Receive, Scope, Send
+from springtide.runtime.asgi import App, Receive, Scope, Send
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.ports import Clock
 from springtide.wire import instruments

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from springtide.runtime.basic_auth import App, Receive, Scope, Send
+from springtide.runtime.asgi import App, Receive, Scope, Send, respond
 from springtide.runtime.errors import SpringtideError, status_of
-from springtide.runtime.exposition import respond
 from springtide.wire.leadership import LEADER_HEADER, Terms
 
 _NAME = LEADER_HEADER.lower().encode()

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 
+from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import SpringtideError
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Endpoint
@@ -16,7 +17,7 @@ StartReplica = Callable[[FunctionRef, str], Awaitable[Endpoint]]
 StopReplica = Callable[[FunctionRef, str], Awaitable[None]]
 """Called once for every replica that was asked to start, also for one whose start was cancelled."""
 
-MIN_RETRY_S, MAX_RETRY_S = 0.5, 30.0
+RETRY = Backoff(min_s=0.5, max_s=30.0)
 """Pause after a failed start; doubled each time up to the last."""
 
 
@@ -121,7 +122,7 @@ class ReplicaSet:
         return replica
 
     async def _bring_up(self, replica: _Replica, start: StartReplica) -> None:
-        pause_s = MIN_RETRY_S
+        failures = 0
         while replica.endpoint is None:
             replica.asked = True
             try:
@@ -129,8 +130,8 @@ class ReplicaSet:
             except SpringtideError as error:
                 self.problem = str(error)
                 self._changed()
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, MAX_RETRY_S)
+                failures += 1
+                await asyncio.sleep(RETRY.delay_s(failures))
         self._reconcile()
 
     def _retire(self, replica: _Replica) -> None:
