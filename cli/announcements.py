@@ -9,6 +9,7 @@ from dataclasses import asdict
 import click
 
 from springtide.cli.state import USER, Running, StateFolder
+from springtide.cli.terminal_text import lines
 from springtide.runtime.basic_auth import PASSWORD_FILE
 from springtide.runtime.supervision import Event, Happening
 
@@ -27,7 +28,7 @@ class Announcer:
 
     def notice(self, text: str) -> None:
         """One sentence about what is missing or went wrong; goes to standard error."""
-        click.secho(f"springtide: {text}", fg="yellow", err=True)
+        click.secho(f"springtide: {lines(text)}", fg="yellow", err=True)
 
     def starting(self) -> None:
         if not self._as_json:
@@ -49,7 +50,7 @@ class Announcer:
         if self._as_json:
             click.echo(json.dumps({"event": event.what, "part": event.child, "detail": event.detail}))
         else:
-            click.secho(f"springtide: {event.child} {event.detail}", fg=_COLOURS.get(event.what, "green"))
+            click.secho(f"springtide: {event.child} {lines(event.detail)}", fg=_COLOURS.get(event.what, "green"))
 
     def stopping(self) -> None:
         if self._steady and not self._as_json:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import click
 
+from springtide.cli.terminal_text import lines
 from springtide.runtime.errors import SpringtideError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -103,7 +104,11 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         return 130
     except BrokenPipeError:
         return 141
+    except UnicodeEncodeError as error:
+        # An argument, a variable or a file's text: what Python reads from bytes that are no UTF-8.
+        click.secho(f"springtide: {lines(error.object[:200])!r} is not text that can be sent", fg="red", err=True)
+        return 1
     except SpringtideError as error:
-        click.secho(f"springtide: {error}", fg="red", err=True)
+        click.secho(f"springtide: {lines(error)}", fg="red", err=True)
         return 1
     return result if isinstance(result, int) else 0

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from springtide.cli import yaml_text
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import BadInput
 from springtide.runtime.files import write_atomic
@@ -51,10 +52,12 @@ class LoginFile:
 
     def _read(self) -> dict[str, Any]:
         try:
-            root = yaml.safe_load(self.path.read_text())
+            text = self.path.read_text()
+            yaml_text.check_bounds(text)
+            root = yaml.safe_load(text)
         except FileNotFoundError:
             return {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        except (OSError, ValueError, yaml.YAMLError) as error:
             raise BadInput(f"{self.path}: not readable ({_short(error)}); repair it or move it away") from error
         if root is not None and not isinstance(root, dict):
             raise BadInput(f"{self.path}: not a faas-cli configuration; repair it or move it away")

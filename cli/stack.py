@@ -251,7 +251,8 @@ class _Reader:
 
 def _text_of(path: Path) -> str:
     try:
-        return path.read_text()
+        with path.open() as file:
+            return file.read(yaml_text.MAX_CHARS + 1)  # too long, and refused as such; a device has no end
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from http import HTTPStatus
 from typing import NamedTuple
 
 from springtide.scaler.core import catalogue
@@ -10,6 +11,12 @@ from springtide.scaler.core import catalogue
 _BUCKETS = catalogue.SECONDS.buckets
 _COLD_BUCKETS = catalogue.COLD_START.buckets
 _PART_BUCKETS = catalogue.COLD_START_PART.buckets
+
+MAX_CODES = 20
+"""Series of one function's statuses, besides the nine for hundreds."""
+
+OWN_SERIES = frozenset({*map(int, HTTPStatus), 499})
+"""Statuses that mean something; 499 is the caller's leaving."""
 
 _SUMS = ("started", "in_flight", "held")
 """Attributes of CallMetrics that are one number and add up."""
@@ -84,7 +91,11 @@ class Histogram:
 
 
 class CallMetrics:
-    """The counters of one function. A status is at most three digits, so a function has at most 900 of them."""
+    """The counters of one function.
+
+    Its statuses have a series each while they are standard ones and not too many; the rest is counted by its hundreds,
+    so that a function that answers nonsense, or every status there is, does not fill Prometheus.
+    """
 
     __slots__ = ("cold_parts", "cold_start", "held", "in_flight", "last_active", "refused", "seconds", "started")
 
@@ -119,7 +130,7 @@ class CallMetrics:
 
     def exemplify(self, status: int, exemplar: Exemplar) -> None:
         """``exemplar`` is a call that has just ended with this status."""
-        self.seconds[status].exemplify(exemplar)
+        self._seconds_of(status).exemplify(exemplar)
 
     def refuse(self, reason: str) -> None:
         self.refused[reason] = self.refused.get(reason, 0) + 1
@@ -154,7 +165,15 @@ class CallMetrics:
             self.refused[reason] = self.refused.get(reason, 0) + int(counted[0])
 
     def _seconds_of(self, status: int) -> Histogram:
-        histogram = self.seconds.get(status)
+        key = status
+        if status not in self.seconds and (status not in OWN_SERIES or len(self.seconds) >= MAX_CODES):
+            key = status // 100 or status
+        histogram = self.seconds.get(key)
         if histogram is None:
-            histogram = self.seconds[status] = Histogram(_BUCKETS)
+            histogram = self.seconds[key] = Histogram(_BUCKETS)
         return histogram
+
+
+def code(status: int) -> str:
+    """The label ``code`` of a key of ``CallMetrics.seconds``: ``404``, or ``4xx`` for those counted together."""
+    return str(status) if status > 9 else f"{status}xx"

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar
 
 from springtide.gateway import trace_context
-from springtide.gateway.call_metrics import CallMetrics, Histogram
+from springtide.gateway.call_metrics import CallMetrics, Histogram, code
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.catalogue import Kind
 from springtide.scaler.core.policy import ScalePolicy
@@ -138,7 +138,7 @@ def _calls(routes: list[Function]) -> Iterator[Metric]:
     cold, part = _family(catalogue.COLD_START), _family(catalogue.COLD_START_PART)
     for route in routes:
         for status, histogram in sorted(route.metrics.seconds.items()):
-            labels = (route.label, str(status))
+            labels = (route.label, code(status))
             _add(invocations, catalogue.INVOCATIONS, labels, histogram.count)
             _add_histogram(seconds, catalogue.SECONDS, labels, histogram)
         if not _starts_cold(route):

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterable
 
 import httpx
+import structlog
 from fastapi import Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -13,6 +14,8 @@ from starlette.types import Receive, Scope, Send
 from springtide.gateway.http1.fields import HOP_BY_HOP
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import reason_of
+
+log = structlog.get_logger(__name__)
 
 Headers = list[tuple[bytes, bytes]]
 _NONE = Headers()
@@ -86,7 +89,11 @@ class PassedOn(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._held:
-            await super().__call__(scope, receive, send)
+            try:
+                await super().__call__(scope, receive, send)
+            except httpx.HTTPError as error:
+                # Left unfinished, the answer makes the server break the connection: the caller must notice.
+                log.info("an answer broke off", path=scope["path"], why=str(error) or type(error).__name__)
 
     async def aclose(self) -> None:
         """For who does not pass it on after all."""

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from springtide.runtime.asgi import App
+from springtide.runtime.asgi import App, Receive, Scope, Send, respond
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.same_origin import RefuseForeignPages, SameOrigin
 
@@ -56,6 +57,30 @@ class _Server(uvicorn.Server):
                 await asyncio.wait_for(self._ends.wait(), DATE_EVERY_S)
 
 
+class _Http1(HttpToolsProtocol):
+    """uvicorn's protocol for who offers to switch to another, which is never taken up here.
+
+    Its parser takes such a request for the last thing said in HTTP and drops the body: so one with a body is refused.
+    """
+
+    def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade() and self._has_body():
+            self.app = _speaks_http1_only
+        super().on_headers_complete()
+
+    def _has_body(self) -> bool:
+        named = dict(self.headers)
+        return b"transfer-encoding" in named or named.get(b"content-length", b"0") != b"0"
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Anybody may offer anything: nothing to log."""
+
+
+async def _speaks_http1_only(_scope: Scope, _receive: Receive, send: Send) -> None:
+    why = b"only HTTP/1.1 is spoken here; send the request without Upgrade"
+    await respond(send, 505, why, more_headers=[(b"connection", b"close")])
+
+
 class AsgiServer:
     """Serves one application until stopped; stopping finishes open requests within ``grace_s``.
 
@@ -87,6 +112,8 @@ class AsgiServer:
             log_config=None,
             access_log=False,
             lifespan="off",
+            http=_Http1,
+            ws="none",
             interface="asgi3",  # its guess takes a bound method for ASGI 2
             server_header=False,
             timeout_graceful_shutdown=max(1, round(grace_s)),

@@ -11,6 +11,7 @@ import click
 from springtide.cli import stack
 from springtide.cli.commands.options import json_option, namespace_option, pairs, print_json, stack_option, with_target
 from springtide.cli.target import Target
+from springtide.cli.terminal_text import lines
 from springtide.provider.spec import FunctionSpec, spec_to_json
 from springtide.runtime.errors import BadInput
 
@@ -114,7 +115,7 @@ def _of_stack(options: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[s
     overrides = stack.Overrides(environment=pairs(options["env"], "--env"), namespace=options["namespace"])
     read = stack.read(path, environ, overrides)
     for warning in read.warnings:
-        click.echo(f"springtide: {warning}", err=True)
+        click.echo(f"springtide: {lines(warning)}", err=True)
     if only := options.get("only"):
         return read.gateway, (read.named(only),)
     return read.gateway, read.matching(wildcard=options["wildcard"], regex=options["regex"])

@@ -12,6 +12,7 @@ from springtide.cli.commands.options import json_option, namespace_option, print
 from springtide.cli.explanation import Explanation, Standing, explain
 from springtide.cli.gateway_client import GatewayClient, Json
 from springtide.cli.target import Target
+from springtide.cli.terminal_text import one_line
 from springtide.runtime.errors import NotFound
 from springtide.scaler.core.explain import ago
 from springtide.scaler.core.policy import ScalePolicy
@@ -49,10 +50,10 @@ def explain_(*, target: Target, name: str, namespace: str | None, last: int, as_
     if as_json:
         print_json(_json(name, standing, told))
         return
-    click.secho(name, bold=True)
+    click.secho(one_line(name), bold=True)
     _print(told, now, last)
     if note:
-        click.echo(f"  {note}.")
+        click.echo(f"  {one_line(note)}.")
 
 
 def _json(name: str, standing: Standing | None, told: Explanation) -> Json:
@@ -90,7 +91,7 @@ def _print(told: Explanation, now: float, last: int) -> None:
         if lines:
             click.secho(f"\n{title}", bold=True)
             for line in lines:
-                click.echo(f"  {line}")
+                click.echo(f"  {one_line(line)}")
     click.secho("\nWhat happened", bold=True)
     if not told.story:
         click.echo("  No change of its replicas is on record.")
@@ -110,4 +111,4 @@ def _line(decision: Decision, now: float) -> str:
         fg="green" if decision.after > decision.before else "cyan",
         bold=True,
     )
-    return f"  {at} {ago(now - decision.at).rjust(9)} {count}  {decision.reason.ljust(14)} {decision.detail}"
+    return f"  {at} {ago(now - decision.at).rjust(9)} {count}  {decision.reason.ljust(14)} {one_line(decision.detail)}"

@@ -10,6 +10,7 @@ import yaml
 from springtide.cli import stack
 from springtide.cli.commands.options import namespace_option, stack_option, with_target
 from springtide.cli.target import Target
+from springtide.cli.terminal_text import one_line
 from springtide.provider.kubernetes.manifests.checks import cpu_problems
 from springtide.provider.kubernetes.manifests.hpa import hpa_of
 from springtide.provider.spec import FunctionSpec, spec_from_json
@@ -46,7 +47,7 @@ def hpa(*, target: Target, name: str, stack_file: Path | None, namespace: str | 
 def _of_stack(file: Path, target: Target, name: str, namespace: str | None) -> FunctionSpec:
     read = stack.read(file, target.environ, stack.Overrides(environment={}, namespace=namespace))
     for warning in read.warnings:
-        click.echo(f"springtide: {warning}", err=True)
+        click.echo(f"springtide: {one_line(warning)}", err=True)
     return read.named(name)
 
 

@@ -11,6 +11,7 @@ import click
 from springtide.cli.commands.options import json_option, namespace_option, print_json, print_table, with_target
 from springtide.cli.gateway_client import Json
 from springtide.cli.target import Target
+from springtide.cli.terminal_text import lines, one_line
 from springtide.provider.spec import rfc3339
 from springtide.runtime.durations import parse_duration_s
 from springtide.runtime.errors import BadInput
@@ -52,7 +53,7 @@ def describe(*, target: Target, name: str, namespace: str | None, as_json: bool)
         return
     url = f"{client.url}/function/{name}" + (f".{function['namespace']}" if function.get("namespace") else "")
     for key, value in _description(function, url):
-        click.echo(f"{click.style(key.ljust(18), bold=True)} {value}")
+        click.echo(f"{click.style(one_line(key).ljust(18), bold=True)} {one_line(value)}")
 
 
 @click.command()
@@ -100,7 +101,7 @@ def _description(function: Json, url: str) -> list[tuple[str, object]]:
     ]
     for title in ("envVars", "labels", "annotations", "limits", "requests"):
         shown += [
-            (title if number == 0 else "", f"{key}={value}")
+            (title if number == 0 else "", f"{key}={one_line(value)}")
             for number, (key, value) in enumerate(sorted((function.get(title) or {}).items()))
         ]
     labels = function.get("labels") or {}
@@ -130,4 +131,5 @@ def _instant(text: str) -> str:
 def _log_line(message: Json, *, as_json: bool) -> str:
     if as_json:
         return json.dumps(message)
-    return f"{message.get('timestamp', '')} {message.get('instance', '')} {str(message.get('text', '')).rstrip()}"
+    where = one_line(f"{message.get('timestamp', '')} {message.get('instance', '')}")
+    return f"{where} {lines(str(message.get('text', '')).rstrip())}"

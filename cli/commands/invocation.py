@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
+import httpx
 
 from springtide.cli.commands.options import namespace_option, pairs, with_target
 from springtide.cli.target import Target
+from springtide.cli.terminal_text import lines, one_line
 from springtide.runtime.durations import parse_duration_s
 from springtide.runtime.errors import BadInput
 
@@ -38,13 +41,20 @@ def invoke(*, target: Target, name: str, data: str | None, namespace: str | None
             body=body,
         ) as response,
     ):
-        output = sys.stdout.buffer
-        for chunk in response.iter_bytes():
-            output.write(chunk)
-            output.flush()
+        _print(response, sys.stdout.buffer)
     if not response.is_success:
-        click.echo(f"springtide: {name} answered {response.status_code} {response.reason_phrase}", err=True)
+        click.echo(f"springtide: {name} answered {response.status_code} {one_line(response.reason_phrase)}", err=True)
         raise click.exceptions.Exit(1)
+
+
+def _print(response: httpx.Response, output: BinaryIO) -> None:
+    """The answer as it comes: byte for byte into a file or another program, as text onto a terminal."""
+    decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace") if sys.stdout.isatty() else None
+    for chunk in response.iter_bytes():
+        output.write(lines(decoder.decode(chunk)).encode() if decoder else chunk)
+        output.flush()
+    if decoder:
+        output.write(decoder.decode(b"", final=True).encode())
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -12,6 +12,7 @@ import click
 
 from springtide.cli.state import StateFolder
 from springtide.cli.target import DEFAULT_GATEWAY, Target
+from springtide.cli.terminal_text import one_line
 from springtide.runtime.errors import BadInput
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -70,7 +71,7 @@ def print_json(value: object) -> None:
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Columns as wide as their widest cell; no trailing blanks."""
-    lines = [tuple(map(str, row)) for row in (head, *rows)]
+    lines = [tuple(map(one_line, row)) for row in (head, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     for number, line in enumerate(lines):
         cells = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

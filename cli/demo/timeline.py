@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 import click
 
+from springtide.cli.terminal_text import one_line
 from springtide.scaler.core.vocabulary import Decision
 
 
@@ -68,4 +69,4 @@ class Timeline:
         count = f"{event.before} → {event.after}" if changed else f"{event.after}"
         colour = None if not changed else "green" if event.after > event.before else "cyan"
         head = f"{event.t:7.1f} s  {click.style(count.rjust(8), fg=colour, bold=changed)}  "
-        click.echo(f"{head}{click.style(event.reason.ljust(15), bold=True)} {event.detail}")
+        click.echo(f"{head}{click.style(event.reason.ljust(15), bold=True)} {one_line(event.detail)}")

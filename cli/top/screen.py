@@ -10,6 +10,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from springtide.cli.terminal_text import one_line
 from springtide.cli.top.rows import Look, Row
 from springtide.scaler.core.explain import ago
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
@@ -55,7 +56,10 @@ def screen(look: Look, console: Console, order: Order, rows: Sequence[Row]) -> G
     shown = rows if order.max_rows is None else rows[: order.max_rows]
     for row in shown:
         table.add_row(*(column.cell(row, look.at) for column in columns))
-    lines = [_title(look), *(Text(note, style="yellow", no_wrap=True, overflow="ellipsis") for note in look.notes)]
+    lines = [
+        _title(look),
+        *(Text(one_line(note), style="yellow", no_wrap=True, overflow="ellipsis") for note in look.notes),
+    ]
     below = [] if len(shown) == len(rows) else [Text(f"… and {len(rows) - len(shown)} more", style="dim")]
     body: list[Table | Text] = [table] if rows else [Text("No functions.")]
     return Group(*lines, *body, *below)
@@ -72,7 +76,9 @@ def _title(look: Look) -> Text:
     rate = f"{sum(rates):.1f} calls/s" if rates else "calls/s not known"
     at = time.strftime("%H:%M:%S", time.localtime(look.at))
     return Text(
-        f"{look.gateway}  {at}  {len(look.rows)} functions, {awake} awake, {rate}", no_wrap=True, overflow="ellipsis"
+        f"{one_line(look.gateway)}  {at}  {len(look.rows)} functions, {awake} awake, {rate}",
+        no_wrap=True,
+        overflow="ellipsis",
     )
 
 
@@ -84,7 +90,7 @@ def _fitting(width: int) -> list[Column]:
 
 
 def _function(row: Row, _: float) -> Text:
-    return Text(str(row.ref) if row.ref.namespace != DEFAULT_NAMESPACE else row.ref.name)
+    return Text(one_line(row.ref) if row.ref.namespace != DEFAULT_NAMESPACE else one_line(row.ref.name))
 
 
 def _replicas(row: Row, _: float) -> Text:

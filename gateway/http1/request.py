@@ -139,7 +139,7 @@ def _parse_named(
     host = _host(values, http11=http11)
     connection = tokens(values.get(b"connection", ()))
     length = _length(values, http11=http11)
-    upgrade = http11 and b"upgrade" in connection and b"upgrade" in values
+    upgrade = _upgrade(values) if http11 and b"upgrade" in connection else b""
     expects_continue = _expects_continue(values) and http11 and length != 0
     kept = _DROPPED.sub(b"", fields)
     kept = drop_named(kept, connection)
@@ -151,7 +151,7 @@ def _parse_named(
     if expects_continue:
         kept += b"\r\nExpect: 100-continue"
     if upgrade:
-        kept += b"\r\nConnection: Upgrade\r\nUpgrade: " + b", ".join(values[b"upgrade"])
+        kept += b"\r\nConnection: Upgrade\r\nUpgrade: " + upgrade
     return RequestHead(
         method,
         _origin_form(target, host),
@@ -163,9 +163,18 @@ def _parse_named(
         call_id,
         b", ".join(values.get(b"x-forwarded-for", ())),
         values.get(b"x-timeout", (b"",))[0],
-        upgrade,
+        bool(upgrade),
         expects_continue,
     )
+
+
+def _upgrade(values: dict[bytes, list[bytes]]) -> bytes:
+    """The protocols that whoever answers may switch to. Ignoring an offer is always right (RFC 9110, 7.8).
+
+    HTTP/2 is not among them: what comes after such a switch would pass by everything that is checked and counted here.
+    """
+    offered = [protocol.strip() for value in values.get(b"upgrade", ()) for protocol in value.split(b",")]
+    return b", ".join(protocol for protocol in offered if protocol and protocol.lower() not in (b"h2c", b"h2"))
 
 
 def _forwarded(fields: bytes, host: bytes, values: dict[bytes, list[bytes]]) -> bytes:

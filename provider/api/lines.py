@@ -7,9 +7,13 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Generic, TypeVar
 
+import structlog
 from starlette.responses import Response
 
 from springtide.runtime.asgi import Receive, Scope, Send, send_stream
+from springtide.runtime.errors import SpringtideError
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -61,6 +65,10 @@ class LineStream(Response, Generic[T]):
                 idle_s=self._idle_s,
                 idle_chunk=self._idle_line,
             )
+        except SpringtideError as error:
+            # Left unfinished, the answer makes the server break the connection: whoever follows must notice.
+            log.info("a stream broke off", why=str(error))
+            return
         finally:
             if isinstance(self._items, AsyncGenerator):
                 await self._items.aclose()

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from springtide.gateway.call_metrics import CallMetrics, Histogram
+from springtide.gateway.call_metrics import MAX_CODES, CallMetrics, Histogram, code
 from springtide.gateway.metrics import GatewayCollector
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.catalogue import Part
@@ -303,3 +303,25 @@ def test_numbers_added_to_none_are_the_same_numbers() -> None:
 
     assert copy.as_numbers() == numbers
     assert set(numbers) == set(CallMetrics.__slots__)
+
+
+def test_statuses_that_are_many_or_mean_nothing_are_counted_by_their_hundreds() -> None:
+    metrics = CallMetrics(last_active=1.0)
+    for status in (*range(480, 600), 200, 404, 999):
+        for _ in range(2):
+            metrics.begin(2.0)
+            metrics.end(status, 0.1, 3.0)
+
+    codes = {code(status): each.count for status, each in metrics.seconds.items()}
+    assert metrics.answered == 2 * 123
+    assert len(codes) <= MAX_CODES + 4
+    assert {"499", "500", "511", "200", "404", "4xx", "5xx", "9xx"} <= codes.keys()
+    assert sum(count for label, count in codes.items() if label.startswith("5")) == 200
+
+    other = CallMetrics(last_active=1.0)
+    for status in range(100, 600):
+        other.begin(2.0)
+        other.end(status, 0.1, 3.0)
+    other.add(metrics.as_numbers())
+    assert other.answered == 500 + metrics.answered
+    assert len(other.seconds) <= MAX_CODES + 9

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
 from springtide.gateway import service
+from springtide.provider.ports import LogLine
+from springtide.runtime.errors import Unavailable
+from springtide.scaler.core.vocabulary import FunctionRef, Instant
 from tests.gateway.harness import run
 from tests.gateway.test_system_api import AUTH, Whole, whole
 
@@ -90,3 +94,65 @@ def test_wrong_passwords_are_counted_and_the_right_one_is_answered_meanwhile() -
             assert "springtide_wrong_credentials_total 3.0" in metrics.text
 
     run(scenario())
+
+
+UPGRADES = ("websocket", "h2c", "WebSocket, h2c", "TLS/1.0")
+
+
+@pytest.mark.parametrize("protocol", UPGRADES)
+def test_offer_of_another_protocol_is_ignored_without_a_word_in_the_log(
+    protocol: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        headers = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": protocol, "HTTP2-Settings": "AAMAAABkAAQAAP__"}
+        async with whole() as suite:
+            for base in (
+                suite.url,
+                f"http://127.0.0.1:{suite.api.port}",
+                f"http://127.0.0.1:{suite.gateway.metrics_port}",
+            ):
+                answer = await suite.http.get(f"{base}/healthz", headers=headers)
+                assert answer.status_code == 200
+            body = {"service": "echo", "image": "any"}
+            if protocol == "h2c":
+                assert (await suite.http.post("/system/functions", json=body, headers=headers)).status_code == 202
+            direct = f"http://127.0.0.1:{suite.api.port}/system/functions"
+            refused = await suite.http.post(direct, json=body, headers=headers)
+            assert (refused.status_code, "without Upgrade" in refused.text) == (505, True)
+
+    with caplog.at_level("WARNING"):
+        run(scenario())
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("uvicorn")] == []
+
+
+def test_h2c_is_not_offered_to_a_function_and_its_body_arrives() -> None:
+    async def scenario() -> None:
+        headers = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAAP__"}
+        async with whole() as suite:
+            await suite.deploy()
+            answer = await suite.http.post("/function/echo", content=b"all of it", headers=headers)
+            assert (answer.status_code, answer.content) == (200, b"all of it")
+            received = suite.server.received[-1]
+            assert received.values("upgrade") + received.values("http2-settings") == []
+
+    run(scenario())
+
+
+def test_stream_that_breaks_behind_us_breaks_for_who_follows_it_without_a_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario() -> None:
+        async def broken(_ref: object) -> AsyncIterator[LogLine]:
+            yield LogLine(FunctionRef("openfaas-fn", "echo"), "echo-1", Instant(0.0), "first")
+            raise Unavailable("the log is away")
+
+        async with whole() as suite:
+            await suite.deploy()
+            suite.provider.logs = broken  # type: ignore[method-assign,assignment]  # a provider whose logs break off
+            for base in (suite.url, f"http://127.0.0.1:{suite.api.port}"):
+                with pytest.raises(httpx.RemoteProtocolError):
+                    await suite.http.get(f"{base}/system/logs?name=echo")
+
+    run(scenario())
+    assert "Traceback" not in caplog.text
+    assert not [record for record in caplog.records if record.exc_info]
