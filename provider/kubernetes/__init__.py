@@ -1,9 +1,9 @@
 """Functions on a Kubernetes cluster: each a Deployment and a Service, read from list+watch caches.
 
-    API server ── watches ──► inventory ──► table ──► endpoint feed ──► gateways
+    API server ── watches ──► inventory ──► endpoint publisher ──► endpoint feed ──► gateways
          ▲                    (views)         ▲
-         │                                    └── readiness: starting pods are asked directly
-         └── deploying, scaling, secrets, namespaces, events
+         │                                    └── readiness: starting pods are probed directly
+         └── deployer, scaling, secrets, namespaces, events
 
 ``manifests`` says how a function looks as Kubernetes objects. Replica counts are never decided here, and a list or a
 status never asks the API server anything.

@@ -6,10 +6,8 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from springtide.provider.kubernetes.deployed import Deployed
-from springtide.provider.kubernetes.endpoints import Slice
 from springtide.provider.kubernetes.inventory import Inventory
-from springtide.provider.kubernetes.pods import Pod
+from springtide.provider.kubernetes.views import DeploymentView, PodView, SliceView
 from springtide.runtime.errors import NotFound
 from springtide.runtime.kubernetes.api import KubernetesApi
 from springtide.scaler.core.vocabulary import FunctionRef
@@ -70,15 +68,15 @@ class Cluster:
         except KeyError:
             raise NotFound(f"no namespace {namespace}") from None
 
-    def function(self, ref: FunctionRef) -> Deployed | None:
+    def function(self, ref: FunctionRef) -> DeploymentView | None:
         inventory = self._inventories.get(ref.namespace)
         return None if inventory is None else inventory.function(ref.name)
 
-    def pods(self, ref: FunctionRef) -> Mapping[str, Pod]:
+    def pods(self, ref: FunctionRef) -> Mapping[str, PodView]:
         inventory = self._inventories.get(ref.namespace)
         return {} if inventory is None else inventory.pods(ref.name)
 
-    def slices(self, ref: FunctionRef) -> Iterable[Slice]:
+    def slices(self, ref: FunctionRef) -> Iterable[SliceView]:
         inventory = self._inventories.get(ref.namespace)
         return () if inventory is None else inventory.slices(ref.name)
 
@@ -106,7 +104,7 @@ class Cluster:
             self.listener(ref)
 
     def _leave(self, inventory: Inventory) -> None:
-        refs = [deployed.ref for deployed in inventory.functions()]
+        refs = [function.ref for function in inventory.functions()]
         task = asyncio.create_task(inventory.stop(), name=f"leave {inventory.namespace}")
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)

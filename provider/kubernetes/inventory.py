@@ -9,10 +9,15 @@ import asyncio
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from springtide.provider.kubernetes.deployed import Deployed, deployed_of
-from springtide.provider.kubernetes.endpoints import Slice, slice_of
 from springtide.provider.kubernetes.manifests import keys
-from springtide.provider.kubernetes.pods import Pod, pod_of
+from springtide.provider.kubernetes.views import (
+    DeploymentView,
+    PodView,
+    SliceView,
+    deployment_view,
+    pod_view,
+    slice_view,
+)
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.kubernetes.api import Json, KubernetesApi, Where
 from springtide.runtime.kubernetes.resources import DEPLOYMENTS, ENDPOINT_SLICES, PODS, SERVICES, Resource
@@ -49,10 +54,10 @@ class Inventory:
             made.subscribe(lambda old, new: self._tell(name, old, new))
             return made
 
-        self._deployments = cache(DEPLOYMENTS, deployed_of, lambda it: it.ref.name, OF_FUNCTIONS)
-        self._pods = cache(PODS, pod_of, lambda it: it.ref.name, OF_FUNCTIONS)
+        self._deployments = cache(DEPLOYMENTS, deployment_view, lambda it: it.ref.name, OF_FUNCTIONS)
+        self._pods = cache(PODS, pod_view, lambda it: it.ref.name, OF_FUNCTIONS)
         # Services that OpenFaaS made have no label, and so neither have their slices.
-        self._slices = cache(ENDPOINT_SLICES, slice_of, lambda it: it.service, Where())
+        self._slices = cache(ENDPOINT_SLICES, slice_view, lambda it: it.service, Where())
         self._services = cache(SERVICES, _cluster_address, lambda it: it[0], Where()) if services else None
         self._task: asyncio.Task[None] | None = None
 
@@ -91,10 +96,10 @@ class Inventory:
 
     # Reading.
 
-    def functions(self) -> Iterable[Deployed]:
+    def functions(self) -> Iterable[DeploymentView]:
         return (value[VIEW] for value in self._deployments if not value[VIEW].going)
 
-    def function(self, name: str) -> Deployed | None:
+    def function(self, name: str) -> DeploymentView | None:
         value = self._deployments.get(name, namespace=self.namespace)
         return None if value is None or value[VIEW].going else value[VIEW]
 
@@ -106,15 +111,15 @@ class Inventory:
         value = self._deployments.get(name, namespace=self.namespace)
         return "" if value is None else str(value["metadata"].get("resourceVersion", ""))
 
-    def pods(self, name: str) -> Mapping[str, Pod]:
-        found: Iterable[Pod] = (value[VIEW] for value in self._pods.by(FUNCTION_INDEX, name))
+    def pods(self, name: str) -> Mapping[str, PodView]:
+        found: Iterable[PodView] = (value[VIEW] for value in self._pods.by(FUNCTION_INDEX, name))
         return {pod.name: pod for pod in found}
 
-    def slices(self, name: str) -> Iterable[Slice]:
+    def slices(self, name: str) -> Iterable[SliceView]:
         return [value[VIEW] for value in self._slices.by(FUNCTION_INDEX, name)]
 
     def cluster_address(self, name: str) -> str:
-        """Of the function's Service; empty when it has none, or they are not watched."""
+        """Of the function's Service; empty when it has none, or Services are not watched."""
         value = self._services.get(name, namespace=self.namespace) if self._services is not None else None
         return "" if value is None else value[VIEW][1]
 
@@ -123,17 +128,17 @@ class Inventory:
     def observe(self, deployment: Json) -> None:
         self._deployments.observe(deployment)
 
-    def gone(self, deployed: Deployed) -> None:
+    def gone(self, function: DeploymentView) -> None:
         """It was deleted, and its pods with it: another function of that name has nothing to do with them."""
-        for value in self._pods.by(FUNCTION_INDEX, deployed.ref.name):
+        for value in self._pods.by(FUNCTION_INDEX, function.ref.name):
             self._pods.gone(value)
-        self._deployments.gone(_head(deployed.ref, deployed.uid))
+        self._deployments.gone(_head(function.ref, function.uid))
 
-    def scaled(self, deployed: Deployed, version: str) -> None:
+    def scaled(self, function: DeploymentView, version: str) -> None:
         """As the API server will tell it: a new count, the next generation."""
-        head = _head(deployed.ref, deployed.uid)
+        head = _head(function.ref, function.uid)
         head["metadata"]["resourceVersion"] = version
-        self._deployments.store.observe({**head, VIEW: deployed})
+        self._deployments.store.observe({**head, VIEW: function})
 
     # Inside.
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import structlog
 
-from springtide.provider.kubernetes.pods import Pod
+from springtide.provider.kubernetes.views import PodView
 from springtide.provider.ports import LogLine, LogQuery
 from springtide.runtime.errors import BadInput, NotFound, SpringtideError, Unavailable
 from springtide.runtime.kubernetes.api import KubernetesApi, LogWish
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 class PodSource(Protocol):
     """Which pods a function has, and word of every change."""
 
-    def pods(self, ref: FunctionRef) -> Mapping[str, Pod]: ...
+    def pods(self, ref: FunctionRef) -> Mapping[str, PodView]: ...
 
     def function(self, ref: FunctionRef) -> object | None: ...
 
@@ -63,7 +63,7 @@ class PodLogs:
         lines = list(heapq.merge(*read, key=lambda line: line.at))
         return lines[-query.tail :] if query.tail is not None else lines
 
-    async def _past_of(self, pod: Pod, query: LogQuery) -> list[LogLine] | Unavailable:
+    async def _past_of(self, pod: PodView, query: LogQuery) -> list[LogLine] | Unavailable:
         """Or why it cannot be read: a node that does not answer must not hide what the pods of others say."""
         wish = _wish(query, follow=False, since=query.since)
         lines: deque[LogLine] = deque(maxlen=MAX_LINES)
@@ -110,7 +110,7 @@ class PodLogs:
                 task.cancel()
             await asyncio.gather(*streams.values(), return_exceptions=True)
 
-    async def _stream(self, pod: Pod, query: LogQuery, unread: asyncio.Queue[LogLine], seen: _Seen) -> None:
+    async def _stream(self, pod: PodView, query: LogQuery, unread: asyncio.Queue[LogLine], seen: _Seen) -> None:
         """Until the pod is gone; a stream that breaks, or a container that starts anew, is read on where it was."""
         while any(known.uid == pod.uid for known in self._source.pods(query.ref).values()):
             with contextlib.suppress(SpringtideError):
@@ -121,7 +121,7 @@ class PodLogs:
                             await unread.put(line)
             await asyncio.sleep(RETRY_S)
 
-    async def _read(self, pod: Pod, query: LogQuery, wish: LogWish) -> AsyncGenerator[LogLine, None]:
+    async def _read(self, pod: PodView, query: LogQuery, wish: LogWish) -> AsyncGenerator[LogLine, None]:
         async with self._api.logs(pod.name, namespace=query.ref.namespace, wish=wish) as lines:
             async for line in lines:
                 read = _line(query.ref, pod.name, line)
@@ -129,7 +129,7 @@ class PodLogs:
                 if read is not None and (query.since is None or read.at >= query.since):
                     yield read
 
-    def _pods(self, query: LogQuery) -> Iterable[Pod]:
+    def _pods(self, query: LogQuery) -> Iterable[PodView]:
         """The newest ones, where there are more than may be read at once."""
         pods = [pod for pod in self._source.pods(query.ref).values() if query.instance in (None, pod.name)]
         return sorted(pods, key=lambda pod: pod.created_at)[-self._most_pods :]

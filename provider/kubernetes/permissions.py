@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from springtide.provider.kubernetes.manifests.kinds import FUNCTIONS, PROFILES
+from springtide.provider.kubernetes.manifests.keys import FUNCTIONS, PROFILES
 from springtide.runtime.kubernetes.permissions import Permission, When, Where
 from springtide.runtime.kubernetes.resources import (
     AUTOSCALERS,

@@ -8,27 +8,27 @@ from contextlib import aclosing
 from dataclasses import replace as changed
 
 from springtide.provider.endpoint_feed import EndpointFeed
-from springtide.provider.keyed_locks import KeyedLocks
 from springtide.provider.kubernetes.cluster import Cluster
-from springtide.provider.kubernetes.deployed import Deployed
-from springtide.provider.kubernetes.deploying import Deploying
+from springtide.provider.kubernetes.deployer import FunctionDeployer
+from springtide.provider.kubernetes.endpoint_publisher import EndpointPublisher, Patience
 from springtide.provider.kubernetes.events import ScalingEvents
 from springtide.provider.kubernetes.inventory import Inventory
 from springtide.provider.kubernetes.logs import PodLogs
 from springtide.provider.kubernetes.manifests.settings import ManifestSettings
 from springtide.provider.kubernetes.namespaces import MarkedNamespaces, OneNamespace
 from springtide.provider.kubernetes.operator.function_writer import FunctionWriter
-from springtide.provider.kubernetes.readiness import Asking
-from springtide.provider.kubernetes.references import References
+from springtide.provider.kubernetes.pod_load import usage_of
+from springtide.provider.kubernetes.readiness import ReadinessProber
 from springtide.provider.kubernetes.restarts import Restarts
-from springtide.provider.kubernetes.scaling import Scaling
+from springtide.provider.kubernetes.scaling import ReplicaScaler
 from springtide.provider.kubernetes.secrets import Secrets
+from springtide.provider.kubernetes.server_side_apply import ReferenceReader
 from springtide.provider.kubernetes.settings import SERVICE, KubernetesProviderSettings
-from springtide.provider.kubernetes.table import Patience, Table
-from springtide.provider.kubernetes.usage import usage_of
+from springtide.provider.kubernetes.views import DeploymentView
 from springtide.provider.ports import LogLine, LogQuery, Namespace, ProviderInfo
 from springtide.provider.spec import FunctionSpec, FunctionStatus, check_name, check_namespace
 from springtide.runtime.errors import NotFound
+from springtide.runtime.keyed_locks import KeyedLocks
 from springtide.runtime.kubernetes.api import KubernetesApi
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.ports import Clock, Recorder
@@ -53,27 +53,29 @@ class KubernetesProvider:
         through_service = settings.function_addresses == SERVICE
         self._settings, self._api = settings, api
         self._clock, self._recorder = clock, recorder
-        self._feed, self._locks = EndpointFeed(), KeyedLocks()
+        self._feed, self._locks = EndpointFeed(), KeyedLocks[FunctionRef | str]()
         self._cluster = Cluster(api, services=through_service)
-        self._asking = Asking(clock=clock, pause_s=settings.ready_ask_interval_s, most_s=settings.ready_ask_most_s)
+        self._prober = ReadinessProber(
+            clock=clock, pause_s=settings.ready_ask_interval_s, most_s=settings.ready_ask_most_s
+        )
         # A Service passes nothing on to a pod that Kubernetes does not call ready.
-        asking = self._asking if settings.ready_ask_most_s and not through_service else None
+        prober = self._prober if settings.ready_ask_most_s and not through_service else None
         self._restarts = Restarts(api, changed=self._cluster.tell)
-        self._table = Table(
+        self._publisher = EndpointPublisher(
             self._cluster,
             self._feed,
-            asking=asking,
+            prober=prober,
             stopped=self._restarts.why,
             clock=clock,
             patience=Patience(early_s=settings.ready_early_most_s, unschedulable_s=settings.unschedulable_most_s),
         )
-        self._cluster.listener = self._table.changed
-        self._scaling = Scaling(api, self._table, linger_s=settings.function_linger_s)
-        references = References(api, profiles_namespace=settings.profiles_namespace or settings.default_namespace)
-        self._deploying = Deploying(api, self._scaling, references=references, manifests=manifests, clock=clock)
-        self._deployer: Deploying | FunctionWriter = self._deploying
+        self._cluster.listener = self._publisher.changed
+        self._scaler = ReplicaScaler(api, self._publisher, linger_s=settings.function_linger_s)
+        references = ReferenceReader(api, profiles_namespace=settings.profiles_namespace or settings.default_namespace)
+        self._objects = FunctionDeployer(api, self._scaler, references=references, manifests=manifests, clock=clock)
+        self._deployer: FunctionDeployer | FunctionWriter = self._objects
         if settings.operator:
-            self._deployer = FunctionWriter(api, references, self._deploying)
+            self._deployer = FunctionWriter(api, references, self._objects)
         self._secrets = Secrets(api)
         self._logs = PodLogs(api, self._cluster, most_pods=settings.log_pods)
         self._events = ScalingEvents(api) if settings.scaling_events else None
@@ -84,7 +86,7 @@ class KubernetesProvider:
         self._watching: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"<KubernetesProvider {self._feed!r} {self._asking!r} {self._cluster!r}>"
+        return f"<KubernetesProvider {self._feed!r} {self._prober!r} {self._cluster!r}>"
 
     @property
     def info(self) -> ProviderInfo:
@@ -101,7 +103,7 @@ class KubernetesProvider:
             await self._marked.wait_synced(deadline_s)
         self._follow_namespaces()
         await self._cluster.wait_synced(deadline_s)
-        await self._deploying.learn_version()
+        await self._objects.learn_version()
         if self._events is not None:
             self._events.start()
 
@@ -112,9 +114,9 @@ class KubernetesProvider:
         if self._events is not None:
             await self._events.stop()
         await self._cluster.stop()
-        await self._asking.aclose()
+        await self._prober.aclose()
         await self._restarts.aclose()
-        self._table.close()
+        self._publisher.close()
 
     async def wait(self) -> None:
         """Raises what ended a cache, which should go on for ever."""
@@ -123,19 +125,19 @@ class KubernetesProvider:
     # Catalog and scale.
 
     async def list_functions(self) -> Sequence[Function]:
-        found = sorted((deployed for each in self._cluster for deployed in each.functions()), key=lambda it: it.ref)
-        return [self._function(deployed) for deployed in found]
+        found = sorted((function for each in self._cluster for function in each.functions()), key=lambda it: it.ref)
+        return [self._function(function) for function in found]
 
     async def read(self, ref: FunctionRef) -> Function:
-        return self._function(self._deployed(ref))
+        return self._function(self._existing(ref))
 
     async def write(self, ref: FunctionRef, replicas: int, *, expect: str | None, decision: Decision | None) -> Scale:
         async with self._locks.of(ref):
             before = self._cluster.function(ref)
-            deployed = await self._scaling.write(self._inventory(ref.namespace), ref.name, replicas, expect=expect)
+            function = await self._scaler.write(self._inventory(ref.namespace), ref.name, replicas, expect=expect)
             if before is not None:
-                self._tell(decision or self._by_a_person(ref, before.desired, replicas, "asked for"), deployed)
-            return self._scaling.scale(deployed)
+                self._tell(decision or self._by_a_person(ref, before.desired, replicas, "asked for"), function)
+            return self._scaler.scale(function)
 
     # Functions come and go.
 
@@ -155,14 +157,14 @@ class KubernetesProvider:
             await self._deployer.delete(inventory, ref)
 
     async def status(self, ref: FunctionRef, *, usage: bool = False) -> FunctionStatus:
-        status = self._status(self._deployed(ref))
+        status = self._status(self._existing(ref))
         if not usage:
             return status
         return changed(status, usage=await usage_of(self._api, ref))
 
     async def statuses(self, namespace: str) -> Sequence[FunctionStatus]:
-        found = sorted(self._inventory(namespace).functions(), key=lambda deployed: deployed.ref)
-        return [self._status(deployed) for deployed in found]
+        found = sorted(self._inventory(namespace).functions(), key=lambda function: function.ref)
+        return [self._status(function) for function in found]
 
     # Secrets.
 
@@ -201,7 +203,7 @@ class KubernetesProvider:
     # Logs and endpoints.
 
     async def logs(self, query: LogQuery) -> AsyncGenerator[LogLine, None]:
-        self._deployed(query.ref)
+        self._existing(query.ref)
         async with aclosing(self._logs.lines(query)) as lines:
             async for line in lines:
                 yield line
@@ -217,35 +219,35 @@ class KubernetesProvider:
     def _inventory(self, namespace: str) -> Inventory:
         return self._cluster.of(namespace)
 
-    def _deployed(self, ref: FunctionRef) -> Deployed:
-        deployed = self._inventory(ref.namespace).function(ref.name)
-        if deployed is None:
+    def _existing(self, ref: FunctionRef) -> DeploymentView:
+        function = self._inventory(ref.namespace).function(ref.name)
+        if function is None:
             raise NotFound(f"no function {ref.name} in {ref.namespace}")
-        return deployed
+        return function
 
-    def _function(self, deployed: Deployed) -> Function:
-        scale = self._scaling.scale(deployed)
-        return Function(deployed.ref, scale, deployed.labels, deployed.spec.annotations, deployed.created_at)
+    def _function(self, function: DeploymentView) -> Function:
+        scale = self._scaler.scale(function)
+        return Function(function.ref, scale, function.labels, function.spec.annotations, function.created_at)
 
-    def _status(self, deployed: Deployed) -> FunctionStatus:
-        ref, problem = deployed.ref, None
-        if deployed.desired:
-            problem = self._table.problem(ref) or self._table.delay(ref)
-        return FunctionStatus(spec=deployed.spec, function=self._function(deployed), problem=problem)
+    def _status(self, function: DeploymentView) -> FunctionStatus:
+        ref, problem = function.ref, None
+        if function.desired:
+            problem = self._publisher.problem(ref) or self._publisher.delay(ref)
+        return FunctionStatus(spec=function.spec, function=self._function(function), problem=problem)
 
     def _record(self, spec: FunctionSpec, counts: tuple[int, int], detail: str) -> None:
         """A count that a deployment changed; those that are written are recorded by whoever asks for them."""
         limits = ScalePolicy.from_labels(spec.labels)[0].limits
         decision = changed(self._by_a_person(spec.ref, *counts, detail), inputs=limits)
-        deployed = self._cluster.function(spec.ref)
+        function = self._cluster.function(spec.ref)
         if decision.changes and self._recorder is not None:
             self._recorder.record(decision)
-        if deployed is not None:
-            self._tell(decision, deployed)
+        if function is not None:
+            self._tell(decision, function)
 
-    def _tell(self, decision: Decision, deployed: Deployed) -> None:
+    def _tell(self, decision: Decision, function: DeploymentView) -> None:
         if self._events is not None and decision.changes:
-            self._events.tell(decision, deployed.uid)
+            self._events.tell(decision, function.uid)
 
     def _by_a_person(self, ref: FunctionRef, before: int, after: int, detail: str) -> Decision:
         return Decision(ref, Writer.PERSON, before, after, Reason.MANUAL, detail, Instant(self._clock.wall()))

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from springtide.provider.kubernetes.pods import LastRun, Pod, instant_of
+from springtide.provider.kubernetes.views import LastRun, PodView, instant_of
 from springtide.runtime.errors import SpringtideError
 from springtide.runtime.kubernetes.api import KubernetesApi, Where
 from springtide.runtime.kubernetes.resources import CORE_EVENTS
@@ -42,7 +42,7 @@ class Restarts:
     def __repr__(self) -> str:
         return f"<Restarts {len(self._known)} known, {len(self._tasks)} asked about>"
 
-    def why(self, pod: Pod) -> str | None:
+    def why(self, pod: PodView) -> str | None:
         """What the kubelet did to its last run; None when it ended by itself, or that is not known yet."""
         if pod.last_run is None or pod.last_run.out_of_memory:
             return None
@@ -61,7 +61,7 @@ class Restarts:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _ask(self, pod: Pod, run: LastRun) -> None:
+    async def _ask(self, pod: PodView, run: LastRun) -> None:
         where = Where(pod.ref.namespace, fields=f"involvedObject.uid={pod.uid},reason=Killing")
         try:
             async with self._slots:

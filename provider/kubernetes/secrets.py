@@ -6,11 +6,10 @@ They are neither watched nor kept: values have no business in this process.
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Sequence
 
 from springtide.provider.kubernetes.manifests.keys import MANAGED_BY, OPENFAAS
-from springtide.provider.kubernetes.manifests.secrets import is_pull_secret
+from springtide.provider.kubernetes.manifests.secrets import is_listed, is_pull_secret, secret_of
 from springtide.provider.spec import check_name
 from springtide.runtime.errors import BadInput, NotFound
 from springtide.runtime.kubernetes.api import Json, KubernetesApi, Where
@@ -62,16 +61,3 @@ class Secrets:
         if secret is None or not is_listed(secret):
             raise NotFound(f"no secret {name} with label {MANAGED_BY}={OPENFAAS} in {namespace}")
         return secret
-
-
-def secret_of(namespace: str, name: str, value: bytes) -> Json:
-    """A secret with one file in it, called like the secret itself."""
-    return {
-        "metadata": {"name": name, "namespace": namespace, "labels": {MANAGED_BY: OPENFAAS}},
-        "type": "Opaque",
-        "data": {name: base64.b64encode(value).decode()},
-    }
-
-
-def is_listed(secret: Json) -> bool:
-    return bool((secret["metadata"].get("labels") or {}).get(MANAGED_BY) == OPENFAAS)

@@ -49,7 +49,7 @@ class KubernetesProviderSettings:
         kind=duration,
         low=0.001,
         high=1,
-        help="pause between questions to a starting pod whether it answers, while nobody else serves its function",
+        help="pause between targets to a starting pod whether it answers, while nobody else serves its function",
     )
     ready_ask_most_s: float = setting(
         60.0,

@@ -10,14 +10,14 @@ from collections.abc import Callable
 import structlog
 
 from springtide.provider.process import launches
-from springtide.provider.process.backoff import Backoff
-from springtide.provider.process.ground import Ground
-from springtide.provider.process.launches import Program
-from springtide.provider.process.plan import Plan, State, View, choice_matters, plan
-from springtide.provider.process.probe import Health, probe
+from springtide.provider.process.deployment_context import DeploymentContext
+from springtide.provider.process.host_protocol import OUT_OF_MEMORY, Exited, Hello, Running
+from springtide.provider.process.launches import FunctionProgram
+from springtide.provider.process.plan import Plan, ReplicaState, ReplicaView, choice_matters, plan
 from springtide.provider.process.records import FunctionRecord
-from springtide.provider.process.replica import Replica
-from springtide.provider.process.wire import OUT_OF_MEMORY, Exited, Hello, Running
+from springtide.provider.process.replica_process import ReplicaHealth, ReplicaProcess, probe_health
+from springtide.provider.process.start_limits import RestartPause
+from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import BadInput, SpringtideError
 from springtide.scaler.core.vocabulary import Scale
 from springtide.watchdog import config
@@ -37,8 +37,8 @@ class Deployment:
     def __init__(
         self,
         record: FunctionRecord,
-        program: Program | BadInput,
-        ground: Ground,
+        program: FunctionProgram | BadInput,
+        context: DeploymentContext,
         *,
         publish: Callable[[Deployment], None],
     ) -> None:
@@ -47,19 +47,19 @@ class Deployment:
         ``publish`` is called whenever what gateways should know of it may have changed.
         """
         self.record = record
-        self.program = program if isinstance(program, Program) else None
+        self.program = program if isinstance(program, FunctionProgram) else None
         self.problem = str(program) if isinstance(program, BadInput) else None
         self._last_line = ""
-        self.replicas: dict[str, Replica] = {}
+        self.replicas: dict[str, ReplicaProcess] = {}
         self.retired = False
-        self._ground, self._publish = ground, publish
+        self._context, self._publish = context, publish
         self._host: Hello | None = None
         self._news = asyncio.Event()
         self._numbers = itertools.count()
         self._mounts = {record.generation}
         self._noted = 0
-        settings = ground.settings
-        self._backoff = Backoff(settings.restart_first_s, settings.restart_most_s, settings.stable_s)
+        settings = context.settings
+        self._restart = RestartPause(Backoff(settings.restart_first_s, settings.restart_most_s), settings.stable_s)
 
     def __repr__(self) -> str:
         states = ", ".join(f"{replica.instance} {replica.state.value}" for replica in self.replicas.values())
@@ -74,8 +74,8 @@ class Deployment:
         return {**self.record.spec.labels, "faas_function": self.record.ref.name}
 
     @property
-    def ready(self) -> list[Replica]:
-        return [replica for replica in self.replicas.values() if replica.state is State.READY]
+    def ready(self) -> list[ReplicaProcess]:
+        return [replica for replica in self.replicas.values() if replica.state is ReplicaState.READY]
 
     @property
     def scale(self) -> Scale:
@@ -92,7 +92,7 @@ class Deployment:
             ref=self.record.ref,
             replicas=self.record.replicas,
             version=self.record.version,
-            endpoints=tuple(replica.endpoint(self._ground.settings.host) for replica in self.ready),
+            endpoints=tuple(replica.endpoint(self._context.settings.host) for replica in self.ready),
             labels=self.labels,
             problem=self.problem,
             annotations=dict(self.record.spec.annotations),
@@ -100,11 +100,11 @@ class Deployment:
 
     # What is asked for.
 
-    def change(self, record: FunctionRecord, program: Program | None) -> None:
+    def change(self, record: FunctionRecord, program: FunctionProgram | None) -> None:
         """This is what is wanted now."""
         self._mounts.add(record.generation)
         if record.generation != self.record.generation or not record.replicas:
-            self._backoff.reset()  # What failed is not wanted any more: the next try is a first one.
+            self._restart.reset()  # What failed is not wanted any more: the next try is a first one.
             self.problem = None
         self.record, self.program = record, program
         self._changed()
@@ -124,9 +124,9 @@ class Deployment:
     def host_went(self) -> None:
         """The host died, and every replica with it. That says nothing about the function: no back-off."""
         self._host = None
-        lost = [replica for replica in self.replicas.values() if replica.state is not State.STOPPING]
+        lost = [replica for replica in self.replicas.values() if replica.state is not ReplicaState.STOPPING]
         if lost:
-            self._ground.restarts.labels(str(self.record.ref)).inc(len(lost))
+            self._context.restarts.labels(str(self.record.ref)).inc(len(lost))
             self.problem, self._last_line = "the function host ended unexpectedly; replicas are started again", ""
         for replica in self.replicas.values():
             replica.settle()
@@ -145,11 +145,11 @@ class Deployment:
     def became_ready(self, instance: str) -> None:
         replica = self.replicas[instance]
         replica.settle()
-        if replica.state is not State.STARTING:
+        if replica.state is not ReplicaState.STARTING:
             return
-        replica.state, replica.ready_at = State.READY, self._ground.clock.now()
-        self._ground.starts.labels(str(self.record.ref)).observe(replica.ready_at - replica.requested_at)
-        if self._backoff.failed_at is None or replica.requested_at >= self._backoff.failed_at:
+        replica.state, replica.ready_at = ReplicaState.READY, self._context.clock.now()
+        self._context.starts.labels(str(self.record.ref)).observe(replica.ready_at - replica.requested_at)
+        if self._restart.failed_at is None or replica.requested_at >= self._restart.failed_at:
             self.problem = None
         self._changed()
 
@@ -157,47 +157,47 @@ class Deployment:
         replica = self.replicas.pop(event.instance)
         replica.settle()
         if event.reason == OUT_OF_MEMORY:
-            self._ground.out_of_memory.labels(str(self.record.ref)).inc()
-        if replica.state is not State.STOPPING:
+            self._context.out_of_memory.labels(str(self.record.ref)).inc()
+        if replica.state is not ReplicaState.STOPPING:
             limit = self.record.spec.limits.get("memory")
             reason = f"memory limit {limit} exceeded" if event.reason == OUT_OF_MEMORY else event.reason
             pause_s = self._failed(replica, f"replica {event.instance} {reason}", last_line=event.last_line)
-            self._ground.note(self.record, event.instance, f"replica {reason}; next start in {pause_s:.1f} s")
+            self._context.note(self.record, event.instance, f"replica {reason}; next start in {pause_s:.1f} s")
         elif event.reason == KILLED:
-            self._ground.note(
+            self._context.note(
                 self.record, event.instance, "calls still in flight at the end of the grace period were broken off"
             )
         self._changed()
 
-    def checked(self, replica: Replica, health: Health) -> None:
+    def checked(self, replica: ReplicaProcess, health: ReplicaHealth) -> None:
         """A health check came back."""
-        if replica.state not in (State.READY, State.UNREADY):
+        if replica.state not in (ReplicaState.READY, ReplicaState.UNREADY):
             return
         if health.ready is None:
             replica.failed_checks += 1
-            if replica.failed_checks >= self._ground.settings.health_failures:
+            if replica.failed_checks >= self._context.settings.health_failures:
                 what = f"did not answer {replica.failed_checks} health checks in a row"
                 self._failed(replica, f"replica {replica.instance} {what}")
-                self._ground.note(self.record, replica.instance, f"replica {what}; it is replaced")
+                self._context.note(self.record, replica.instance, f"replica {what}; it is replaced")
                 self._stop([replica])
                 self.poke()
             return
         replica.failed_checks, replica.in_flight = 0, health.in_flight
-        state = State.READY if health.ready else State.UNREADY
+        state = ReplicaState.READY if health.ready else ReplicaState.UNREADY
         if state is not replica.state:
             replica.state = state
             self._changed()
 
-    def kill(self, replica: Replica, why: str) -> None:
+    def kill(self, replica: ReplicaProcess, why: str) -> None:
         """End a replica at once; its exit is told with this reason."""
-        self._ground.kill(replica.instance, why)
+        self._context.kill(replica.instance, why)
 
-    def _failed(self, replica: Replica, problem: str, *, last_line: str = "") -> float:
+    def _failed(self, replica: ReplicaProcess, problem: str, *, last_line: str = "") -> float:
         """A replica is lost; returns the pause before the next start."""
         self.problem, self._last_line = problem, last_line
-        self._ground.restarts.labels(str(self.record.ref)).inc()
-        now = self._ground.clock.now()
-        return self._backoff.failed(started_at=replica.requested_at, ready_at=replica.ready_at, now=now)
+        self._context.restarts.labels(str(self.record.ref)).inc()
+        now = self._context.clock.now()
+        return self._restart.failed(started_at=replica.requested_at, ready_at=replica.ready_at, now=now)
 
     def _changed(self) -> None:
         self._publish(self)
@@ -209,7 +209,7 @@ class Deployment:
         """Until the function is retired and its last replica is gone."""
         while not self.retired or self.replicas:
             self._news.clear()
-            now = self._ground.clock.now()
+            now = self._context.clock.now()
             try:
                 await self._reconcile(now)
                 await self._tidy()
@@ -223,7 +223,7 @@ class Deployment:
         By the time at which the look was taken: a timer may fire a little early, and a pause that was not over then but
         is now would be nobody's.
         """
-        pause_s = self._backoff.retry_at - since
+        pause_s = self._restart.retry_at - since
         try:
             async with asyncio.timeout(pause_s if pause_s > 0 else None):
                 await self._news.wait()
@@ -238,66 +238,67 @@ class Deployment:
             await self._ask_load()
             chosen = self._plan()
         self._stop([self.replicas[instance] for instance in chosen.stop])
-        if self.program is not None and self._backoff.retry_at <= now:
+        if self.program is not None and self._restart.retry_at <= now:
             for _ in range(chosen.start):
                 if not self._start():
                     break
 
-    def _views(self) -> list[View]:
+    def _views(self) -> list[ReplicaView]:
         return [replica.view(self.record.generation) for replica in self.replicas.values()]
 
     def _plan(self) -> Plan:
         return plan(self.wanted, self._views(), surge=not (self.program and self.program.config.one_at_a_time))
 
     async def _ask_load(self) -> None:
-        async def ask(replica: Replica) -> None:
-            health = await probe(self._ground.settings.host, replica.port, deadline_s=LOAD_DEADLINE_S)
+        async def ask(replica: ReplicaProcess) -> None:
+            health = await probe_health(self._context.settings.host, replica.port, deadline_s=LOAD_DEADLINE_S)
             replica.in_flight = 1_000_000 if health.ready is None else health.in_flight
 
         await asyncio.gather(*(ask(replica) for replica in self.ready))
 
-    def _stop(self, replicas: list[Replica]) -> None:
+    def _stop(self, replicas: list[ReplicaProcess]) -> None:
         """Gateways hear of it before the replicas do, which take calls a moment longer."""
         for replica in replicas:
             replica.settle()
-            replica.state = State.STOPPING
+            replica.state = ReplicaState.STOPPING
         if replicas:
             self._publish(self)
         for replica in replicas:
-            self._ground.stop(replica.instance)
+            self._context.stop(replica.instance)
 
     def _start(self) -> bool:
         """Ask for one more replica; False when too many are starting already."""
-        program, slot = self.program, self._ground.slots.take(self.poke)
+        program, slot = self.program, self._context.slots.take(self.poke)
         if program is None or slot is None:
             return False
         instance = f"{self.record.ref.name}-{self.record.generation}-{secrets.token_hex(3)}"
-        replica = Replica(instance, self.record.generation, self._ground.clock.now(), next(self._numbers))
+        replica = ReplicaProcess(instance, self.record.generation, self._context.clock.now(), next(self._numbers))
         replica.max_inflight, replica.slot = program.config.max_inflight, slot
         self.replicas[instance] = replica
         self._expect(replica)
-        self._ground.spawn(self.record, program, instance)
+        self._context.spawn(self.record, program, instance)
         if self._noted != self.record.generation and self._host is not None:
             self._noted = self.record.generation
             for remark in launches.not_enforced(self.record.spec, self._host):
-                self._ground.note(self.record, instance, remark)
+                self._context.note(self.record, instance, remark)
         return True
 
     def _adopt(self, known: Running) -> None:
         """A replica that was started by a provider before us."""
         launch = known.launch
-        replica = Replica(launch.instance, launch.generation, self._ground.clock.now(), next(self._numbers))
+        replica = ReplicaProcess(launch.instance, launch.generation, self._context.clock.now(), next(self._numbers))
         replica.pid, replica.port = known.pid, known.port
         replica.max_inflight = config.read(launch.env, launch.handler)[0].max_inflight
-        replica.state = State.STOPPING if known.stopping else State.READY if known.ready else State.STARTING
-        if replica.state is State.STARTING:
+        if known.stopping or known.ready:
+            replica.state = ReplicaState.STOPPING if known.stopping else ReplicaState.READY
+        if replica.state is ReplicaState.STARTING:
             self._expect(replica)
         self._mounts.add(launch.generation)
         self._noted = max(self._noted, launch.generation)
         self.replicas[launch.instance] = replica
 
-    def _expect(self, replica: Replica) -> None:
-        timeout_s = self._ground.settings.start_timeout_s
+    def _expect(self, replica: ReplicaProcess) -> None:
+        timeout_s = self._context.settings.start_timeout_s
         why = f"was not ready within {timeout_s:g} s"
         replica.give_up = asyncio.get_running_loop().call_later(timeout_s, self.kill, replica, why)
 
@@ -306,4 +307,4 @@ class Deployment:
         used = {replica.generation for replica in self.replicas.values()} | {self.record.generation}
         for generation in self._mounts - used:
             self._mounts.discard(generation)
-            await self._ground.files.remove_mount(self.record, generation)
+            await self._context.files.remove_mount(self.record, generation)

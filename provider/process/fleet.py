@@ -11,18 +11,18 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from springtide.provider.endpoint_feed import EndpointFeed
-from springtide.provider.process import launches, watch
+from springtide.provider.process import launches, replica_watch
 from springtide.provider.process.deployment import Deployment
-from springtide.provider.process.ground import Ground
+from springtide.provider.process.deployment_context import DeploymentContext
 from springtide.provider.process.host_link import HostLink
-from springtide.provider.process.launches import Program
-from springtide.provider.process.plan import State
+from springtide.provider.process.host_protocol import Exited, Hello, Message, Ready, Running, Spawned, Stop
+from springtide.provider.process.launches import FunctionProgram
+from springtide.provider.process.plan import ReplicaState
 from springtide.provider.process.records import FunctionRecord
+from springtide.provider.process.replica_watch import UsageCollector, UsageWatch
 from springtide.provider.process.settings import ProcessSettings
-from springtide.provider.process.start_slots import StartSlots
+from springtide.provider.process.start_limits import StartSlots
 from springtide.provider.process.state_files import StateFiles
-from springtide.provider.process.watch import UsageCollector, UsageWatch
-from springtide.provider.process.wire import Exited, Hello, Message, Ready, Running, Spawned, Stop
 from springtide.runtime.errors import BadInput, Unavailable
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.ports import Clock
@@ -54,7 +54,7 @@ class Fleet:
         self._restarts = instruments.counter(catalogue.REPLICA_RESTARTS, registry)
         self._out_of_memory = instruments.counter(catalogue.REPLICA_OUT_OF_MEMORY, registry)
         self._starts = instruments.histogram(catalogue.REPLICA_START, registry)
-        self._ground = Ground(
+        self._context = DeploymentContext(
             settings=settings,
             clock=clock,
             files=files,
@@ -74,8 +74,8 @@ class Fleet:
 
     # Functions.
 
-    def add(self, record: FunctionRecord, program: Program | BadInput) -> None:
-        deployment = Deployment(record, program, self._ground, publish=self._publish)
+    def add(self, record: FunctionRecord, program: FunctionProgram | BadInput) -> None:
+        deployment = Deployment(record, program, self._context, publish=self._publish)
         for metric in (self._restarts, self._out_of_memory):
             metric.labels(str(record.ref))  # at 0 from the start: the first one is to show as an increase
         self.deployments[record.ref] = deployment
@@ -117,7 +117,7 @@ class Fleet:
         self._files.sweep_strangers(running | {record.uid for record in records})
         self._host_came(hello)
         self._spawn(self._keep_host(), "function host")
-        self._spawn(watch.check_health(self.all, self._settings), "health checks")
+        self._spawn(replica_watch.check_health(self.all, self._settings), "health checks")
         self._spawn(self.usage.run(), "usage")
 
     async def stop(self) -> None:
@@ -130,7 +130,7 @@ class Fleet:
         for deployment in self.all():
             for replica in deployment.replicas.values():
                 replica.settle()
-                replica.state = State.STOPPING
+                replica.state = ReplicaState.STOPPING
             self._publish(deployment)
         await self._link.shut_down(listening, self._settings.grace_s)
 
@@ -209,7 +209,7 @@ class Fleet:
             self.feed.publish(deployment.endpoints)
 
 
-def _program(record: FunctionRecord) -> Program | BadInput:
+def _program(record: FunctionRecord) -> FunctionProgram | BadInput:
     """What it needs, such as its handler's folder, may have gone since it was deployed: that is its problem alone."""
     try:
         return launches.program(record.spec)

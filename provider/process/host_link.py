@@ -16,11 +16,11 @@ from pathlib import Path
 
 import structlog
 
-from springtide.provider.process import unix_socket, wire
+from springtide.provider.process import host_protocol
+from springtide.provider.process.host_protocol import IDENTITY_VARIABLE, SOCKET, VERSION, Hello, Message, Shutdown
 from springtide.provider.process.settings import ProcessSettings
-from springtide.provider.process.wire import IDENTITY_VARIABLE, SOCKET, VERSION, Hello, Message, Shutdown
 from springtide.runtime.errors import Unavailable
-from springtide.watchdog.processes import ProcessHandle
+from springtide.runtime.processes import ProcessHandle
 
 START_TIMEOUT_S = 20.0
 HELLO_TIMEOUT_S = 5.0
@@ -65,7 +65,7 @@ class HostLink:
         """Without a connection it is dropped: the host is gone, and its replicas with it."""
         if self._writer is None:
             return
-        self._writer.write(wire.encode(command))
+        self._writer.write(host_protocol.encode(command))
         if self._writer.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             self._writer.transport.abort()
 
@@ -74,7 +74,7 @@ class HostLink:
         assert self._reader is not None
         try:
             while line := await self._reader.readline():
-                self._on_event(wire.decode(line))
+                self._on_event(host_protocol.decode(line))
         except (OSError, ValueError, Unavailable) as error:
             _log.warning("connection to the function host broke", error=str(error))
         finally:
@@ -100,13 +100,13 @@ class HostLink:
     async def _greet(self) -> Hello | None:
         """Connect; None when nobody is there. One that speaks another version, or does not speak, is ended."""
         try:
-            with unix_socket.address(self._folder / SOCKET) as path:
-                reader, writer = await asyncio.open_unix_connection(path, limit=wire.MAX_LINE_BYTES)
+            with host_protocol.short_address(self._folder / SOCKET) as path:
+                reader, writer = await asyncio.open_unix_connection(path, limit=host_protocol.MAX_LINE_BYTES)
         except OSError:
             return None
         try:
             async with asyncio.timeout(HELLO_TIMEOUT_S):
-                hello = wire.decode(await reader.readline())
+                hello = host_protocol.decode(await reader.readline())
         except (OSError, ValueError, TimeoutError, Unavailable) as error:
             _log.warning("ending a function host that does not answer", error=str(error) or "no answer")
             _end_peer(writer, signal.SIGKILL)
@@ -189,11 +189,10 @@ async def _end(process: ProcessHandle, patience_s: float) -> None:
     """Wait for its end, and bring it about if it does not come."""
     try:
         async with asyncio.timeout(patience_s):
-            await process.ended()
+            await process.wait()
     except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGKILL)
-        await process.ended()
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
 
 
 def _end_peer(writer: asyncio.StreamWriter, number: signal.Signals) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 _LINUX = sys.platform == "linux"
 _libc = ctypes.CDLL(None, use_errno=True)
 
-_PR_SET_DUMPABLE, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 4, 15, 36
 _SYS_MOUNT_SETATTR = 442  # The same number on every architecture.
 _AT_FDCWD, _AT_RECURSIVE, _MOUNT_ATTR_RDONLY = -100, 0x8000, 1
 
@@ -25,24 +24,6 @@ class _MountAttributes(ctypes.Structure):
         ("propagation", ctypes.c_uint64),
         ("user_namespace", ctypes.c_uint64),
     )
-
-
-def adopt_orphans() -> None:
-    """Descendants whose parent ended become children of this process instead of init's."""
-    if _LINUX:
-        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def stay_readable() -> None:
-    """Undo what a new user namespace does to /proc/self: it would belong to root, and be unreadable to us."""
-    if _LINUX:
-        _libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
-
-
-def call_oneself(name: str) -> None:
-    """What ps and top show as the command; the kernel keeps 15 bytes."""
-    if _LINUX:
-        _libc.prctl(_PR_SET_NAME, name.encode()[:15], 0, 0, 0)
 
 
 def unshare(flags: int) -> None:

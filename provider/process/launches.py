@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from springtide.provider import quantities
-from springtide.provider.process import images
+from springtide.provider.process.host_protocol import Hello, Launch
 from springtide.provider.process.records import FunctionRecord
 from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.process.state_files import StateFiles
-from springtide.provider.process.wire import Hello, Launch
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.errors import BadInput
 from springtide.watchdog import config
@@ -24,7 +23,7 @@ SECRETS_VARIABLE, SECRETS_VARIABLE_OPENFAAS = "SPRINGTIDE_SECRETS", "secret_moun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
+class FunctionProgram:
     """What every replica of one generation has in common."""
 
     config: WatchdogConfig
@@ -34,7 +33,7 @@ class Program:
     cpu_millis: int | None
 
 
-def program(spec: FunctionSpec) -> Program:
+def program(spec: FunctionSpec) -> FunctionProgram:
     """Raises BadInput listing everything wrong, one problem a line."""
     problems: list[str] = []
     handler = _handler(spec, problems)
@@ -47,7 +46,7 @@ def program(spec: FunctionSpec) -> Program:
     _quantities("requests", spec.requests, problems)
     if problems:
         raise BadInput("\n".join(problems))
-    return Program(
+    return FunctionProgram(
         config=settings,
         env={name: value for name, value in env.items() if value or name != "fprocess"},
         handler=handler,
@@ -57,7 +56,7 @@ def program(spec: FunctionSpec) -> Program:
 
 
 def launch(
-    record: FunctionRecord, wanted: Program, instance: str, *, settings: ProcessSettings, files: StateFiles
+    record: FunctionRecord, wanted: FunctionProgram, instance: str, *, settings: ProcessSettings, files: StateFiles
 ) -> Launch:
     """One replica of the record's generation."""
     secrets = files.mount(record)
@@ -123,7 +122,7 @@ def _environment(spec: FunctionSpec, settings: ProcessSettings, *, instance: str
 
 def _handler(spec: FunctionSpec, problems: list[str]) -> str | None:
     """The folder of a Python handler: the annotation's, or that of an image we stand in for."""
-    image = images.known(spec.image)
+    image = known_image(spec.image)
     if image is not None and image.handler is not None:
         return str(image.handler)
     folder = spec.annotations.get(HANDLER)
@@ -137,7 +136,7 @@ def _handler(spec: FunctionSpec, problems: list[str]) -> str | None:
 
 
 def _nothing_to_run(spec: FunctionSpec) -> str:
-    image = images.known(spec.image)
+    image = known_image(spec.image)
     if image is not None:
         return f"image {spec.image} {image.does}: name the command as envProcess or in the variable fprocess"
     return (
@@ -157,3 +156,31 @@ def _quantities(what: str, given: Mapping[str, str], problems: list[str]) -> dic
         except ValueError as error:
             problems.append(f"{what}.{name}: {error}")
     return values
+
+
+BUILTIN = Path(__file__).parent / "builtin"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownImage:
+    """``handler``: a Python handler of ours that does what the image does; else the image runs ``fprocess``."""
+
+    does: str
+    handler: Path | None = None
+
+
+_IMAGES = {
+    "functions/alpine": KnownImage("runs any command"),
+    "openfaas/alpine": KnownImage("runs any command"),
+    "theaxer/redirector": KnownImage("redirects to the environment variable destination", BUILTIN / "redirector"),
+}
+
+
+def known_image(image: str) -> KnownImage | None:
+    """The image by its repository: registry, tag and digest do not matter."""
+    repository = image.partition("@")[0]
+    head, slash, last = repository.rpartition("/")
+    repository = head + slash + last.partition(":")[0]
+    for registry in ("docker.io/", "ghcr.io/"):
+        repository = repository.removeprefix(registry)
+    return _IMAGES.get(repository)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 
-class State(enum.Enum):
+class ReplicaState(enum.Enum):
     STARTING = "starting"
     READY = "ready"
     UNREADY = "unready"
@@ -20,11 +20,11 @@ class State(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class ReplicaView:
     """One replica as a plan sees it. ``age`` orders by start: a larger number started later."""
 
     instance: str
-    state: State
+    state: ReplicaState
     current: bool
     """Of the generation that is wanted now."""
     age: int
@@ -37,20 +37,20 @@ class Plan:
     stop: tuple[str, ...]
 
 
-def plan(wanted: int, replicas: Iterable[View], *, surge: bool = True) -> Plan:
+def plan(wanted: int, replicas: Iterable[ReplicaView], *, surge: bool = True) -> Plan:
     """``surge`` False: two generations cannot run side by side (they would want the same port)."""
     all_replicas = list(replicas)
-    alive = [replica for replica in all_replicas if replica.state is not State.STOPPING]
+    alive = [replica for replica in all_replicas if replica.state is not ReplicaState.STOPPING]
     current = [replica for replica in alive if replica.current]
     old = [replica for replica in alive if not replica.current]
     if not surge and old:
         return Plan(0, tuple(replica.instance for replica in old))
     if not surge and len(all_replicas) > len(alive):
         return Plan(0, ())
-    spare = sum(replica.state is State.READY for replica in alive) - wanted
-    stop: list[View] = []
+    spare = sum(replica.state is ReplicaState.READY for replica in alive) - wanted
+    stop: list[ReplicaView] = []
     for replica in [*_first_to_go(old), *_first_to_go(current)[: max(0, len(current) - wanted)]]:
-        if replica.state is State.READY:
+        if replica.state is ReplicaState.READY:
             if spare <= 0:
                 continue
             spare -= 1
@@ -61,11 +61,11 @@ def plan(wanted: int, replicas: Iterable[View], *, surge: bool = True) -> Plan:
     return Plan(max(0, start), tuple(replica.instance for replica in stop))
 
 
-def choice_matters(plan: Plan, replicas: Iterable[View]) -> bool:
+def choice_matters(plan: Plan, replicas: Iterable[ReplicaView]) -> bool:
     """Whether some, but not all, that answer are stopped: then it is worth asking how busy they are."""
-    ready = {replica.instance for replica in replicas if replica.state is State.READY}
+    ready = {replica.instance for replica in replicas if replica.state is ReplicaState.READY}
     return bool(ready & set(plan.stop)) and not ready <= set(plan.stop)
 
 
-def _first_to_go(replicas: list[View]) -> list[View]:
-    return sorted(replicas, key=lambda replica: (replica.state is State.READY, replica.in_flight, -replica.age))
+def _first_to_go(replicas: list[ReplicaView]) -> list[ReplicaView]:
+    return sorted(replicas, key=lambda replica: (replica.state is ReplicaState.READY, replica.in_flight, -replica.age))

@@ -6,18 +6,18 @@ from collections.abc import AsyncGenerator, Sequence
 
 from prometheus_client import CollectorRegistry
 
-from springtide.provider.keyed_locks import KeyedLocks
 from springtide.provider.ports import LogLine, LogQuery, Namespace, ProviderInfo
 from springtide.provider.process import launches, log_stream
 from springtide.provider.process.deployment import Deployment
 from springtide.provider.process.fleet import Fleet
-from springtide.provider.process.launches import Program
+from springtide.provider.process.launches import FunctionProgram
 from springtide.provider.process.records import FunctionRecord
 from springtide.provider.process.secret_files import SecretFiles
 from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.process.state_files import StateFiles
 from springtide.provider.spec import FunctionSpec, FunctionStatus, check_name, check_namespace
 from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, Unavailable
+from springtide.runtime.keyed_locks import KeyedLocks
 from springtide.scaler.core.policy import MAX_REPLICAS, ScalePolicy, initial_replicas, updated_replicas
 from springtide.scaler.core.ports import Clock, Recorder
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Reason, Scale, Writer
@@ -37,7 +37,7 @@ class ProcessProvider:
         self._fleet = Fleet(settings, clock=clock, files=self._files, registry=registry)
         self._secrets = SecretFiles(self._files, self._fleet.all, self._check_namespace)
         self._namespaces: dict[str, Namespace] = {}
-        self._locks = KeyedLocks()
+        self._locks: KeyedLocks[FunctionRef | str] = KeyedLocks()
         self._started = False
 
     def __repr__(self) -> str:
@@ -186,14 +186,14 @@ class ProcessProvider:
 
     # Below: one write after the other.
 
-    async def _update(self, deployment: Deployment, spec: FunctionSpec, program: Program) -> None:
+    async def _update(self, deployment: Deployment, spec: FunctionSpec, program: FunctionProgram) -> None:
         before = deployment.record.replicas
         record = deployment.record.updated(spec, updated_replicas(_policy(spec), before))
         await self._secrets.mount(record)
         await self._change(deployment, record, program)
         self._record(spec, before, record.replicas, "updated")
 
-    async def _change(self, deployment: Deployment, record: FunctionRecord, program: Program | None) -> None:
+    async def _change(self, deployment: Deployment, record: FunctionRecord, program: FunctionProgram | None) -> None:
         """The wish goes to the replicas and to the disk side by side: a cold start does not wait for the disk."""
         before = deployment.record, deployment.program
         deployment.change(record, program)
@@ -203,7 +203,7 @@ class ProcessProvider:
             deployment.change(*before)
             raise
 
-    def _checked(self, spec: FunctionSpec) -> Program:
+    def _checked(self, spec: FunctionSpec) -> FunctionProgram:
         """Raises NotFound for the namespace, BadInput for anything that cannot run."""
         check_name("service", spec.ref.name)
         self._check_namespace(spec.ref.namespace)

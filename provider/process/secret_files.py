@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from springtide.provider.keyed_locks import KeyedLocks
 from springtide.provider.process.deployment import Deployment
 from springtide.provider.process.records import FunctionRecord
 from springtide.provider.process.state_files import StateFiles
 from springtide.provider.spec import check_name
 from springtide.runtime.errors import AlreadyExists, BadInput, NotFound
+from springtide.runtime.keyed_locks import KeyedLocks
 
 
 class SecretFiles:
@@ -23,7 +23,7 @@ class SecretFiles:
         self, files: StateFiles, deployments: Callable[[], Iterable[Deployment]], check: Callable[[str], None]
     ) -> None:
         self._files, self._deployments, self._check = files, deployments, check
-        self._locks = KeyedLocks()
+        self._locks: KeyedLocks[str] = KeyedLocks()
 
     def names(self, namespace: str) -> Sequence[str]:
         self._check(namespace)

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from deploy.permissions import PARTS
-from springtide.provider.kubernetes.manifests.kinds import FUNCTIONS
+from springtide.provider.kubernetes.manifests.keys import FUNCTIONS
 from springtide.runtime.kubernetes.api import connected
 from springtide.runtime.kubernetes.settings import KubernetesSettings
 from tests.deploy.installations import INSTALLATIONS, of_kind, rendered
@@ -89,7 +89,7 @@ def test_copies_have_just_the_permissions_to_elect_a_leader(
 
 
 def test_less_is_refused(emulator: ThreadedEmulator, tmp_path: Path) -> None:
-    """The emulator does enforce: with the permissions of one namespace, all namespaces cannot be watched."""
+    """The emulator does enforce: with the permissions of one namespace, all namespaces cannot be caches."""
     told = {"cluster_role": "true", "kube_sync": "2s"}
 
     with (

@@ -43,7 +43,7 @@ def test_pod_given_up_since_kubernetes_never_called_it_ready_takes_no_calls() ->
             await on.when_ready(0)
 
             assert ready_pods(on) == [False]
-            assert "<Asking 0 pods>" in repr(on.provider)  # Or it would come and go for ever.
+            assert "<ReadinessProber 0 pods>" in repr(on.provider)  # Or it would come and go for ever.
 
     play(story())
 

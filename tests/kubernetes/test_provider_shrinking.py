@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from springtide.provider.kubernetes import KubernetesProviderSettings, ManifestSettings
-from springtide.provider.kubernetes.pods import DELETION_COST
+from springtide.provider.kubernetes.views import DELETION_COST
 from springtide.runtime.errors import Unavailable
 from springtide.scaler.core.policy import MIN
 from tests.kubernetes.provider_stage import ECHO, NAMESPACE, OnCluster, eventually, on_cluster, play, spec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from springtide.provider.kubernetes.manifests import keys, lifecycle, names, probes, profiles, resources
+from springtide.provider.kubernetes.manifests import container, keys, probes, profiles, resources
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core import policy
@@ -24,7 +24,7 @@ def check(spec: FunctionSpec) -> None:
 def problems_of(spec: FunctionSpec) -> list[str]:
     return [
         *_name_problems(spec),
-        *lifecycle.problems_of(spec.env_vars),
+        *container.timeout_problems(spec.env_vars),
         *_label_problems(spec),
         *_annotation_problems(spec.annotations),
         *probes.problems_of(spec.annotations),
@@ -36,14 +36,14 @@ def problems_of(spec: FunctionSpec) -> list[str]:
 
 def _name_problems(spec: FunctionSpec) -> list[str]:
     named = [
-        ("service", spec.ref.name, names.service_problem(spec.ref.name)),
-        *(("secrets", name, names.subdomain_problem(name)) for name in spec.secrets),
-        *((keys.PROFILE, name, names.subdomain_problem(name)) for name in profiles.names_of(spec.annotations)),
-        *(("envVars", name, names.variable_problem(name)) for name in spec.env_vars),
+        ("service", spec.ref.name, keys.service_problem(spec.ref.name)),
+        *(("secrets", name, keys.subdomain_problem(name)) for name in spec.secrets),
+        *((keys.PROFILE, name, keys.subdomain_problem(name)) for name in profiles.names_of(spec.annotations)),
+        *(("envVars", name, keys.variable_problem(name)) for name in spec.env_vars),
     ]
     account = spec.annotations.get(keys.SERVICE_ACCOUNT, "").strip()
     if account:
-        named.append((keys.SERVICE_ACCOUNT, account, names.subdomain_problem(account)))
+        named.append((keys.SERVICE_ACCOUNT, account, keys.subdomain_problem(account)))
     if not spec.image or spec.image.split() != [spec.image]:
         named.append(("image", spec.image, "write the image's name, without blanks"))
     return [f"{what}: {name!r}: {problem}" for what, name, problem in named if problem]
@@ -53,7 +53,7 @@ def _label_problems(spec: FunctionSpec) -> list[str]:
     problems = [
         f"labels: {key}={value!r}: {problem}"
         for key, value in spec.labels.items()
-        if (problem := names.key_problem(key) or names.value_problem(value))
+        if (problem := keys.key_problem(key) or keys.value_problem(value))
     ]
     reserved = spec.labels.get(keys.FUNCTION, spec.ref.name)
     if reserved != spec.ref.name:
@@ -66,7 +66,7 @@ def _annotation_problems(annotations: Mapping[str, str]) -> list[str]:
         # Annotation keys are compared without regard to case, but must be keys.
         f"annotations: {key!r}: {problem}"
         for key in annotations
-        if (problem := names.key_problem(key.lower()))
+        if (problem := keys.key_problem(key.lower()))
     ]
     problems += [
         f"annotations: {key!r}: reserved for the provider; remove it"

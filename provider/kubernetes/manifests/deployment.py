@@ -1,61 +1,112 @@
-"""A function's Deployment and its Service."""
+"""A function's Deployment and its Service, from what is desired and what is there."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from springtide.provider.kubernetes.manifests import function_object, keys
-from springtide.provider.kubernetes.manifests.container import container_of
-from springtide.provider.kubernetes.manifests.lifecycle import grace_s
+from springtide.provider.kubernetes.manifests.container import container_of, grace_s
+from springtide.provider.kubernetes.manifests.profiles import Profile
 from springtide.provider.kubernetes.manifests.resources import node_selector
 from springtide.provider.kubernetes.manifests.secrets import projected_volume
 from springtide.provider.kubernetes.manifests.settings import ManifestSettings
-from springtide.provider.kubernetes.manifests.wanted import Wanted, head
 from springtide.provider.spec import FunctionSpec, rfc3339
 from springtide.runtime.kubernetes.api import Json
+from springtide.scaler.core.vocabulary import Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DesiredFunction:
+    """One function as it shall be."""
+
+    spec: FunctionSpec
+    rollout: str
+    """Pods roll when it differs from theirs: something new for each deployment, the same for a mere repair."""
+    created: Instant | None = None
+    """Now, for a function that is not there yet."""
+    pull_secrets: Collection[str] = ()
+    """Those of the spec's secrets that are registry credentials."""
+    profiles: tuple[Profile, ...] = ()
+    existing: Mapping[str, Any] | None = None
+    """The Deployment that is there: whoever made it, its selector cannot change."""
+    owner: Json | None = None
+    """An owner reference (``owner_of``): what is made goes with it."""
+
+
+def owner_of(value: Mapping[str, Any]) -> Json:
+    """A reference to an object that controls others.
+
+    It does not block the owner's deletion: that would take a permission on the owner's finalizers, and gain nothing.
+    """
+    metadata = value["metadata"]
+    return {
+        "apiVersion": value["apiVersion"],
+        "kind": value["kind"],
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": True,
+    }
+
+
+def head(desired: DesiredFunction, *, annotations: Mapping[str, str], labels: Mapping[str, str]) -> Json:
+    """The metadata that a function's objects have in common."""
+    metadata: Json = {
+        "name": desired.spec.ref.name,
+        "namespace": desired.spec.ref.namespace,
+        "labels": dict(labels),
+    }
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    if desired.owner is not None:
+        metadata["ownerReferences"] = [desired.owner]
+    return metadata
+
 
 TEMP_VOLUME = "temp"
 REVISIONS_KEPT = 10
 
 
-def deployment_of(wanted: Wanted, settings: ManifestSettings) -> Json:
+def deployment_of(desired: DesiredFunction, settings: ManifestSettings) -> Json:
     """For server-side apply with our field manager. Says nothing about ``spec.replicas``: see the package."""
     template: Json = {
-        "metadata": {"labels": pod_labels(wanted), "annotations": annotations_of(wanted.spec)},
-        "spec": _pod(wanted, settings),
+        "metadata": {"labels": pod_labels(desired), "annotations": annotations_of(desired.spec)},
+        "spec": _pod(desired, settings),
     }
     spec: Json = {
-        "selector": _selector(wanted),
+        "selector": _selector(desired),
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
         "revisionHistoryLimit": REVISIONS_KEPT,
         "template": template,
     }
-    for profile in wanted.profiles:
+    for profile in desired.profiles:
         profile.merge_into(spec)
-    own = {keys.SPEC: json.dumps(function_object.spec_of(wanted.spec), sort_keys=True), **_created(wanted)}
+    own = {keys.SPEC: json.dumps(function_object.spec_of(desired.spec), sort_keys=True), **_created(desired)}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": head(
-            wanted,
-            annotations={**annotations_of(wanted.spec), **own},
-            labels={keys.FUNCTION: wanted.spec.ref.name},
+            desired,
+            annotations={**annotations_of(desired.spec), **own},
+            labels={keys.FUNCTION: desired.spec.ref.name},
         ),
         "spec": spec,
     }
 
 
-def service_of(wanted: Wanted) -> Json:
+def service_of(desired: DesiredFunction) -> Json:
     """Its labels end up on the EndpointSlices, which can be watched by them then."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": head(wanted, annotations=annotations_of(wanted.spec), labels={keys.FUNCTION: wanted.spec.ref.name}),
+        "metadata": head(
+            desired, annotations=annotations_of(desired.spec), labels={keys.FUNCTION: desired.spec.ref.name}
+        ),
         "spec": {
             "type": "ClusterIP",
-            "selector": _match_labels(wanted),
+            "selector": _match_labels(desired),
             "ports": [
                 {"name": keys.PORT_NAME, "protocol": "TCP", "port": keys.PORT, "targetPort": keys.PORT},
             ],
@@ -72,25 +123,25 @@ def user_labels(spec: FunctionSpec) -> dict[str, str]:
     return {key: value for key, value in spec.labels.items() if key not in (keys.FUNCTION, keys.ROLLOUT)}
 
 
-def pod_labels(wanted: Wanted) -> dict[str, str]:
-    own = {keys.ROLLOUT: wanted.rollout, keys.FUNCTION: wanted.spec.ref.name}
-    return {**user_labels(wanted.spec), **own, **_kept_labels(wanted.existing)}
+def pod_labels(desired: DesiredFunction) -> dict[str, str]:
+    own = {keys.ROLLOUT: desired.rollout, keys.FUNCTION: desired.spec.ref.name}
+    return {**user_labels(desired.spec), **own, **_kept_labels(desired.existing)}
 
 
-def _selector(wanted: Wanted) -> Json:
+def _selector(desired: DesiredFunction) -> Json:
     """Immutable: what is there stays."""
-    if wanted.existing is not None:
-        selector: Json = wanted.existing["spec"]["selector"]
+    if desired.existing is not None:
+        selector: Json = desired.existing["spec"]["selector"]
         return selector
-    return {"matchLabels": {keys.FUNCTION: wanted.spec.ref.name}}
+    return {"matchLabels": {keys.FUNCTION: desired.spec.ref.name}}
 
 
-def _match_labels(wanted: Wanted) -> dict[str, str]:
-    return dict(_selector(wanted).get("matchLabels") or {}) or {keys.FUNCTION: wanted.spec.ref.name}
+def _match_labels(desired: DesiredFunction) -> dict[str, str]:
+    return dict(_selector(desired).get("matchLabels") or {}) or {keys.FUNCTION: desired.spec.ref.name}
 
 
 def _kept_labels(existing: Mapping[str, Any] | None) -> dict[str, str]:
-    """Pod labels that the selector of the Deployment that is there asks for."""
+    """PodView labels that the selector of the Deployment that is there asks for."""
     if existing is None:
         return {}
     selector = existing["spec"]["selector"]
@@ -107,18 +158,18 @@ def _no_account(existing: Mapping[str, Any] | None) -> str:
     return "default" if template.get("serviceAccount") or template.get("serviceAccountName") else ""
 
 
-def _created(wanted: Wanted) -> dict[str, str]:
+def _created(desired: DesiredFunction) -> dict[str, str]:
     """Once said, it is said again: an apply that left it out would remove it."""
-    if wanted.existing is not None:
-        before = (wanted.existing["metadata"].get("annotations") or {}).get(keys.CREATED)
+    if desired.existing is not None:
+        before = (desired.existing["metadata"].get("annotations") or {}).get(keys.CREATED)
         return {keys.CREATED: before} if before else {}
-    return {} if wanted.created is None else {keys.CREATED: rfc3339(wanted.created)}
+    return {} if desired.created is None else {keys.CREATED: rfc3339(desired.created)}
 
 
-def _pod(wanted: Wanted, settings: ManifestSettings) -> Json:
-    spec = wanted.spec
-    secrets = [name for name in dict.fromkeys(spec.secrets) if name not in wanted.pull_secrets]
-    pulls = [name for name in dict.fromkeys(spec.secrets) if name in wanted.pull_secrets]
+def _pod(desired: DesiredFunction, settings: ManifestSettings) -> Json:
+    spec = desired.spec
+    secrets = [name for name in dict.fromkeys(spec.secrets) if name not in desired.pull_secrets]
+    pulls = [name for name in dict.fromkeys(spec.secrets) if name in desired.pull_secrets]
     volumes: list[Json] = [projected_volume(spec.ref.name, secrets)] if secrets else []
     if spec.read_only_root_filesystem:
         volumes.append({"name": TEMP_VOLUME, "emptyDir": {}})
@@ -127,7 +178,7 @@ def _pod(wanted: Wanted, settings: ManifestSettings) -> Json:
         "volumes": volumes,
         "imagePullSecrets": [{"name": name} for name in pulls],
         "nodeSelector": node_selector(spec.constraints),
-        "serviceAccountName": spec.annotations.get(keys.SERVICE_ACCOUNT, "").strip() or _no_account(wanted.existing),
+        "serviceAccountName": spec.annotations.get(keys.SERVICE_ACCOUNT, "").strip() or _no_account(desired.existing),
     }
     return {
         **{key: value for key, value in pod.items() if value},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from springtide.provider.kubernetes.manifests import names
+from springtide.provider.kubernetes.manifests import keys
 from springtide.provider.quantities import parse
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.kubernetes.api import Json
@@ -38,7 +38,7 @@ def constraint_problems(constraints: Sequence[str]) -> list[str]:
     problems = []
     for constraint in constraints:
         key, equals, value = constraint.partition("=")
-        wrong = names.key_problem(key.strip()) or names.value_problem(value.strip())
+        wrong = keys.key_problem(key.strip()) or keys.value_problem(value.strip())
         if not equals or wrong:
             reason = f"; {wrong}" if equals else ""
             problems.append(f"constraints: {constraint!r}: write key=value with a label that nodes have{reason}")
@@ -61,7 +61,7 @@ def amount_problems(spec: FunctionSpec) -> list[str]:
 
 
 def _problems(where: str, name: str, amount: str) -> list[str]:
-    if name not in PLAIN and ("/" not in name or names.key_problem(name)):
+    if name not in PLAIN and ("/" not in name or keys.key_problem(name)):
         return [f"{where}: no such resource; known are {', '.join(PLAIN)} and those of devices, as nvidia.com/gpu"]
     try:
         value = parse(amount)

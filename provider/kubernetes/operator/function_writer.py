@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 from springtide.provider.kubernetes.inventory import Inventory
 from springtide.provider.kubernetes.manifests import checks, function_object
-from springtide.provider.kubernetes.manifests.kinds import FUNCTIONS
+from springtide.provider.kubernetes.manifests.keys import FUNCTIONS
 from springtide.provider.kubernetes.operator.status import RETRYING, STUCK
-from springtide.provider.kubernetes.references import References
+from springtide.provider.kubernetes.server_side_apply import ReferenceReader
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, Unavailable
 from springtide.runtime.kubernetes.api import Json, KubernetesApi, Where
@@ -34,10 +34,15 @@ class DeploymentRemover(Protocol):
 
 
 class FunctionWriter:
-    """One deed to a function at a time: the caller sees to that, and that the namespace is there."""
+    """One change to a function at a time: the caller ensures that, and that the namespace exists."""
 
     def __init__(
-        self, api: KubernetesApi, references: References, remover: DeploymentRemover, *, acted_on_s: float = ACTED_ON_S
+        self,
+        api: KubernetesApi,
+        references: ReferenceReader,
+        remover: DeploymentRemover,
+        *,
+        acted_on_s: float = ACTED_ON_S,
     ) -> None:
         """``acted_on_s``: how long a deployment waits for the operator."""
         self._api, self._references, self._remover = api, references, remover

@@ -7,14 +7,12 @@ from typing import Any
 
 import structlog
 
-from springtide.provider.kubernetes.applying import Applying
-from springtide.provider.kubernetes.manifests import function_object, hpa, keys, profiles, reading
-from springtide.provider.kubernetes.manifests.kinds import FUNCTIONS
-from springtide.provider.kubernetes.manifests.wanted import Wanted, owner_of
-from springtide.provider.kubernetes.operator.footprint import DIGEST, digest_of, footprint_of, trace_of
+from springtide.provider.kubernetes.manifests import deployment_reader, function_object, hpa, keys, profiles
+from springtide.provider.kubernetes.manifests.deployment import DesiredFunction, owner_of
+from springtide.provider.kubernetes.manifests.keys import FUNCTIONS
+from springtide.provider.kubernetes.operator.caches import DIGEST, OperatorCaches, digest_of, footprint_of, trace_of
 from springtide.provider.kubernetes.operator.status import INVALID, REFUSED, RETRYING, Problem, is_applied, status_of
-from springtide.provider.kubernetes.operator.watched import Watched
-from springtide.provider.kubernetes.references import References
+from springtide.provider.kubernetes.server_side_apply import ObjectApplier, ReferenceReader
 from springtide.provider.spec import FunctionSpec, rfc3339
 from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, SpringtideError, Unavailable
 from springtide.runtime.kubernetes.api import Json, KubernetesApi
@@ -32,10 +30,16 @@ class Reconciler:
     """Stateless but for what it applied last, which saves the API server work and may be lost."""
 
     def __init__(
-        self, api: KubernetesApi, watched: Watched, *, applying: Applying, references: References, clock: Clock
+        self,
+        api: KubernetesApi,
+        caches: OperatorCaches,
+        *,
+        applier: ObjectApplier,
+        references: ReferenceReader,
+        clock: Clock,
     ) -> None:
-        self._api, self._watched = api, watched
-        self._applying, self._references, self._clock = applying, references, clock
+        self._api, self._caches = api, caches
+        self._applier, self._references, self._clock = applier, references, clock
         self._applied: dict[FunctionRef, str] = {}
 
     def __repr__(self) -> str:
@@ -43,7 +47,7 @@ class Reconciler:
 
     async def reconcile(self, ref: FunctionRef) -> bool:
         """Whether that was all. Otherwise it is worth another try later, though the object's status says why."""
-        function = self._watched.functions.get(ref.name, namespace=ref.namespace)
+        function = self._caches.functions.get(ref.name, namespace=ref.namespace)
         if function is None or "deletionTimestamp" in function["metadata"]:
             self._applied.pop(ref, None)  # What it owned goes with it.
             return True
@@ -70,7 +74,7 @@ class Reconciler:
     def _trace(self, function: Json) -> str:
         """The same as long as neither the wish nor anything made of it changed."""
         name, namespace = function["metadata"]["name"], function["metadata"]["namespace"]
-        caches = (self._watched.deployments, self._watched.services, self._watched.autoscalers)
+        caches = (self._caches.deployments, self._caches.services, self._caches.autoscalers)
         return _trace(function, *(cache.get(name, namespace=namespace) for cache in caches))
 
     # What is there becomes what is wanted.
@@ -79,7 +83,7 @@ class Reconciler:
         """The trace of what our own writes answered. What the caches have afterwards may be another's already."""
         pull_secrets, used = await self._references.found(spec)
         existing = await self._existing(function, spec.ref)
-        wanted = Wanted(
+        desired = DesiredFunction(
             spec=spec,
             rollout=function_object.rollout_of(function),
             created=Instant(self._clock.wall()) if existing is None else None,
@@ -88,32 +92,33 @@ class Reconciler:
             existing=existing,
             owner=owner_of(function),
         )
-        made = await self._applying.deployment(wanted)
-        service = await self._applying.service(wanted)
+        made = await self._applier.deployment(desired)
+        service = await self._applier.service(desired)
         policy, _ = ScalePolicy.from_labels(spec.labels)
         there = await self._autoscaler(spec.ref, may_be_strange=policy.on_hpa)
-        autoscaler = await self._applying.autoscaler(wanted, made, there)
+        autoscaler = await self._applier.autoscaler(desired, made, there)
         current = int(made["spec"].get("replicas", 1))
         replicas = current
         if existing is None:
             replicas = initial_replicas(policy)
-        elif not is_applied(function, wanted.rollout):  # Otherwise it is a repair, and replicas are not ours to repair.
+        elif not is_applied(function, desired.rollout):
+            # Otherwise it is a repair, and replicas are not ours to repair.
             replicas = updated_replicas(policy, current)
-        self._watched.deployments.observe(made)
+        self._caches.deployments.observe(made)
         if replicas != current:
             await self._write_scale(spec.ref, replicas)
-        self._watched.services.observe(service)
+        self._caches.services.observe(service)
         if autoscaler is not None:
-            self._watched.autoscalers.observe(autoscaler)
+            self._caches.autoscalers.observe(autoscaler)
         elif there is not None and hpa.is_ours(there):
-            self._watched.autoscalers.gone(there)
+            self._caches.autoscalers.gone(there)
             there = None
         return _trace(function, *map(_footprint, (made, service, autoscaler or there)))
 
     async def _autoscaler(self, ref: FunctionRef, *, may_be_strange: bool) -> Json | None:
         """The cache has those with our label; one that a person made is found only by asking."""
         if not may_be_strange:
-            return self._watched.autoscalers.get(ref.name, namespace=ref.namespace)
+            return self._caches.autoscalers.get(ref.name, namespace=ref.namespace)
         try:
             return await self._api.get(AUTOSCALERS, ref.name, namespace=ref.namespace)
         except NotFound:
@@ -127,7 +132,7 @@ class Reconciler:
             return None
         owners = found["metadata"].get("ownerReferences") or ()
         is_ours = function["metadata"]["uid"] in [owner["uid"] for owner in owners]
-        if not is_ours and not reading.is_function(found):
+        if not is_ours and not deployment_reader.is_function(found):
             raise AlreadyExists(f"there is a Deployment {ref.name} that is no function; give the function another name")
         if "deletionTimestamp" in found["metadata"]:
             raise Unavailable(f"a former function {ref.name} is still going")
@@ -147,7 +152,7 @@ class Reconciler:
         """
         metadata = function["metadata"]
         ref = FunctionRef(metadata["namespace"], metadata["name"])
-        deployment = self._watched.deployments.get(ref.name, namespace=ref.namespace)
+        deployment = self._caches.deployments.get(ref.name, namespace=ref.namespace)
         if deployment is None:
             return function
         current = int(deployment["spec"].get("replicas", 1))
@@ -158,7 +163,7 @@ class Reconciler:
         if patch is None:
             return function
         changed = await self._api.merge_patch(FUNCTIONS, ref.name, patch, namespace=ref.namespace)
-        self._watched.functions.observe(changed)
+        self._caches.functions.observe(changed)
         return changed
 
     async def _write_scale(self, ref: FunctionRef, replicas: int) -> None:
@@ -172,7 +177,7 @@ class Reconciler:
                 continue
             # Seen before the object is told how it is, or it would be told of the old count.
             scaled = await self._api.get(DEPLOYMENTS, ref.name, namespace=ref.namespace)
-            self._watched.deployments.observe(scaled)
+            self._caches.deployments.observe(scaled)
             return
         raise Unavailable(f"{ref}: its Deployment changes faster than it can be scaled")
 
@@ -183,7 +188,7 @@ class Reconciler:
         name, namespace = metadata["name"], metadata["namespace"]
         status = status_of(
             function,
-            self._watched.deployments.get(name, namespace=namespace),
+            self._caches.deployments.get(name, namespace=namespace),
             problem,
             profiles=profiles.names_of(spec.annotations) if spec is not None else (),
             rollout=function_object.rollout_of(function),
@@ -197,7 +202,7 @@ class Reconciler:
             )
         except NotFound:
             return  # Deleted meanwhile.
-        self._watched.functions.observe(told)
+        self._caches.functions.observe(told)
 
 
 def _trace(function: Json, *footprints: Json | None) -> str:

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 import structlog
 from prometheus_client import CollectorRegistry
 
-from springtide.provider.kubernetes.applying import Applying
 from springtide.provider.kubernetes.manifests.settings import ManifestSettings
+from springtide.provider.kubernetes.operator.caches import OperatorCaches
 from springtide.provider.kubernetes.operator.reconciler import Reconciler
-from springtide.provider.kubernetes.operator.watched import Watched
 from springtide.provider.kubernetes.operator.work_queue import WorkQueue
-from springtide.provider.kubernetes.references import References
+from springtide.provider.kubernetes.server_side_apply import ObjectApplier, ReferenceReader
 from springtide.runtime.errors import SpringtideError
 from springtide.runtime.kubernetes.api import KubernetesApi
 from springtide.runtime.settings import duration, integer, setting
@@ -63,17 +62,17 @@ class Operator:
     def __init__(self, settings: OperatorSettings, deps: OperatorDeps) -> None:
         self._settings, self._deps = settings, deps
         self._queue: WorkQueue[FunctionRef] | None = None
-        self._watched = Watched(deps.api, deps.namespaces, changed=self._changed)
+        self._caches = OperatorCaches(deps.api, deps.namespaces, changed=self._changed)
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"<Operator {self._queue or 'standby'!r} {self._watched!r}>"
+        return f"<Operator {self._queue or 'standby'!r} {self._caches!r}>"
 
     async def start(self) -> None:
         """Returns once everything there is has been seen. Raises Unavailable when the API server does not list it."""
         manifests = self._deps.manifests.on(await self._deps.api.version())
         self._task = asyncio.create_task(self._run(manifests), name="operator")
-        await self._watched.wait_synced(self._settings.kube_sync_s)
+        await self._caches.wait_synced(self._settings.kube_sync_s)
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -90,8 +89,8 @@ class Operator:
 
     async def _run(self, manifests: ManifestSettings) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watched.run(), name="operator's caches")
-            for cache in self._watched.caches:
+            group.create_task(self._caches.run(), name="operator's caches")
+            for cache in self._caches.caches:
                 await cache.synced.wait()  # Half a picture would look like things to be made.
             while True:
                 term = await self._deps.leadership.change(None)
@@ -100,8 +99,8 @@ class Operator:
 
     async def _lead(self, term: int, manifests: ManifestSettings) -> None:
         """Work until the term is over; nothing of a former one is remembered, as others worked meanwhile."""
-        queue = self._queue = WorkQueue[FunctionRef](most_pause_s=self._settings.operator_retry_most_s)
-        for function in self._watched.functions:
+        queue = self._queue = WorkQueue[FunctionRef](max_pause_s=self._settings.operator_retry_most_s)
+        for function in self._caches.functions:
             queue.add(FunctionRef(function["metadata"]["namespace"], function["metadata"]["name"]))
         reconciler = self._reconciler(term, manifests)
         workers = [
@@ -128,9 +127,9 @@ class Operator:
         api = self._deps.api.guarded(still_leading)
         return Reconciler(
             api,
-            self._watched,
-            applying=Applying(api, manifests),
-            references=References(api, profiles_namespace=self._deps.profiles_namespace),
+            self._caches,
+            applier=ObjectApplier(api, manifests),
+            references=ReferenceReader(api, profiles_namespace=self._deps.profiles_namespace),
             clock=self._deps.clock,
         )
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from springtide.provider.kubernetes.manifests import reading
+from springtide.provider.kubernetes.manifests import deployment_reader
 from springtide.runtime.kubernetes.api import Json
 
 MAX_MESSAGE_CHARS = 2000
@@ -95,7 +95,7 @@ def _ready(deployment: Mapping[str, Any] | None, problem: Problem | None, desire
         return _Verdict(holds=True, reason="Asleep", message="scaled to zero; a call wakes it")
     if available:
         return _Verdict(holds=True, reason="Available", message=f"{available} of {desired} replicas are available")
-    why = reading.problem_of(deployment) or "no replica is available yet"
+    why = deployment_reader.problem_of(deployment) or "no replica is available yet"
     return _Verdict(holds=False, reason="Unavailable", message=why)
 
 
@@ -125,7 +125,7 @@ def _reconciling(deployment: Mapping[str, Any] | None, problem: Problem | None, 
 def _stalled(deployment: Mapping[str, Any] | None, problem: Problem | None) -> _Verdict:
     if problem is not None and problem.stalled:
         return _Verdict(holds=True, reason=problem.reason, message=problem.message)
-    stuck = reading.problem_of(deployment) if deployment is not None else None
+    stuck = deployment_reader.problem_of(deployment) if deployment is not None else None
     if problem is None and stuck is not None:
         return _Verdict(holds=True, reason=STUCK, message=stuck)
     return _Verdict(holds=False, reason="Progressing", message="nothing is in the way")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Hashable
 from typing import Generic, TypeVar
+
+from springtide.runtime.backoff import Backoff
 
 K = TypeVar("K", bound=Hashable)
 
@@ -15,8 +16,9 @@ MIN_PAUSE_S, MAX_PAUSE_S = 0.2, 60.0
 class WorkQueue(Generic[K]):
     """Never longer than there are keys. Everything but ``take`` is synchronous."""
 
-    def __init__(self, *, first_pause_s: float = MIN_PAUSE_S, most_pause_s: float = MAX_PAUSE_S) -> None:
-        self._first_pause_s, self._most_pause_s = first_pause_s, most_pause_s
+    def __init__(self, *, min_pause_s: float = MIN_PAUSE_S, max_pause_s: float = MAX_PAUSE_S) -> None:
+        # With jitter, so that keys that failed together do not come back together.
+        self._backoff = Backoff(min_pause_s, max_pause_s, jitter=0.5)
         self._waiting: dict[K, None] = {}
         self._busy: set[K] = set()
         self._again: set[K] = set()
@@ -63,9 +65,7 @@ class WorkQueue(Generic[K]):
             self.add(key)
             return 0.0
         self._failures[key] = failures
-        pause_s = min(self._first_pause_s * 2.0 ** min(failures - 1, 30), self._most_pause_s)
-        # Spread, so that keys that failed together do not come back together.
-        pause_s *= random.uniform(0.5, 1.0)
+        pause_s = self._backoff.delay_s(failures)
         self._paused[key] = asyncio.get_running_loop().call_later(pause_s, self.add, key)
         return pause_s
 

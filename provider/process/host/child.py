@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from springtide.provider.process import kernel
 from springtide.provider.process.host import sandbox
 from springtide.provider.process.host.cgroup import Cgroups
-from springtide.provider.process.wire import IDENTITY_VARIABLE, Launch
+from springtide.provider.process.host_protocol import IDENTITY_VARIABLE, Launch
+from springtide.runtime.processes import adopt_orphans, die_with_parent, set_process_name
 from springtide.watchdog import serve
 from springtide.watchdog.log import log
-from springtide.watchdog.processes import die_with_parent
 from springtide.watchdog.serve import ReplicaSpec
 
 DATA_HEADROOM_BYTES = 512 << 20
@@ -71,7 +70,7 @@ def run(launch: Launch, inherited: Inherited, around: Surroundings) -> NoReturn:
         around.environ.update(replica.env)
         time.tzset()
         faulthandler.enable()
-        kernel.call_oneself(launch.instance)
+        set_process_name(launch.instance)
         os.chdir(launch.folder)
         status = serve.run(replica, listener=inherited.listener, ready=inherited.ready)
     except BaseException:  # noqa: BLE001 - the last frame of this process: whatever it is, it goes to the log
@@ -94,7 +93,7 @@ def _detach(inherited: Inherited, around: Surroundings) -> None:
     os.dup2(inherited.output, 2)
     _close_all_but(inherited.listener, inherited.ready)
     resource.setrlimit(resource.RLIMIT_NOFILE, (around.open_files, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    kernel.adopt_orphans()
+    adopt_orphans()
     die_with_parent()
     if os.getppid() != around.host:
         os._exit(1)  # It ended before the line above.

@@ -15,8 +15,8 @@ from pathlib import Path
 from springtide.provider.process import kernel
 from springtide.provider.process.host import child
 from springtide.provider.process.host.child import Inherited, Surroundings
+from springtide.provider.process.host_protocol import OUT_OF_MEMORY, Exited, Launch, Note, Running
 from springtide.provider.process.log_files import LineSplitter, LogWriter
-from springtide.provider.process.wire import OUT_OF_MEMORY, Exited, Launch, Note, Running
 
 READ_BYTES = 65_536
 MAX_LAST_READS = 64
@@ -24,7 +24,7 @@ MAX_LAST_READS = 64
 
 
 @dataclass(slots=True, eq=False)
-class Replica:
+class ForkedReplica:
     """One replica and the host's ends of its pipes."""
 
     launch: Launch
@@ -70,7 +70,7 @@ class ReplicaTable:
 
     def __init__(self, selector: selectors.BaseSelector, around: Surroundings, bind_host: str) -> None:
         self._selector, self._around, self._bind_host = selector, around, bind_host
-        self._by_pid: dict[int, Replica] = {}
+        self._by_pid: dict[int, ForkedReplica] = {}
         self._logs: dict[str, LogWriter] = {}
 
     def __repr__(self) -> str:
@@ -79,13 +79,13 @@ class ReplicaTable:
     def __len__(self) -> int:
         return len(self._by_pid)
 
-    def all(self) -> list[Replica]:
+    def all(self) -> list[ForkedReplica]:
         return list(self._by_pid.values())
 
-    def get(self, instance: str) -> Replica | None:
+    def get(self, instance: str) -> ForkedReplica | None:
         return next((replica for replica in self._by_pid.values() if replica.launch.instance == instance), None)
 
-    def spawn(self, launch: Launch) -> Replica:
+    def spawn(self, launch: Launch) -> ForkedReplica:
         """Fork a replica. Raises OSError when the system gives no process, port or descriptor."""
         with contextlib.ExitStack() as undo:
             listener = undo.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
@@ -105,7 +105,7 @@ class ReplicaTable:
         listener.close()
         os.close(ready_write)
         os.close(output_write)
-        replica = Replica(launch, pid, port, ready_read, output_read, log)
+        replica = ForkedReplica(launch, pid, port, ready_read, output_read, log)
         for fd in (ready_read, output_read):
             os.set_blocking(fd, False)
             self._selector.register(fd, selectors.EVENT_READ, replica)
@@ -121,14 +121,14 @@ class ReplicaTable:
         if note.log_folder not in self._logs:
             log.close()
 
-    def became_ready(self, replica: Replica) -> bool:
+    def became_ready(self, replica: ForkedReplica) -> bool:
         """Its ready pipe has something: a byte says it answers; the pipe's end without one that it died first."""
         replica.ready = replica.ready or bool(os.read(replica.ready_fd, 1))
         self._forget_fd(replica.ready_fd)
         replica.ready_fd = -1
         return replica.ready
 
-    def output_ended(self, replica: Replica) -> None:
+    def output_ended(self, replica: ForkedReplica) -> None:
         self._forget_fd(replica.output_fd)
         replica.output_fd = -1
 
@@ -149,7 +149,7 @@ class ReplicaTable:
                     os.kill(orphan, signal.SIGKILL)
         return exits
 
-    def _buried(self, replica: Replica, code: int) -> Exited:
+    def _buried(self, replica: ForkedReplica, code: int) -> Exited:
         for _ in range(MAX_LAST_READS):
             if replica.output_fd < 0 or not _readable(replica.output_fd) or not replica.read_output():
                 break

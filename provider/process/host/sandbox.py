@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 from springtide.provider.process import kernel
+from springtide.runtime.processes import stay_readable
 
 SECRETS = Path("/var/openfaas/secrets")
 
@@ -38,7 +39,7 @@ def _own_mounts() -> None:
         kernel.unshare(kernel.CLONE_NEWNS)
     except PermissionError:
         kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWNS)
-        kernel.stay_readable()
+        stay_readable()
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
         Path("/proc/self/gid_map").write_text(f"{group} {group} 1")

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from springtide.provider.process import kernel
 from springtide.provider.process.host.child import Surroundings
-from springtide.provider.process.host.connection import Connection
-from springtide.provider.process.host.replicas import Replica, ReplicaTable
-from springtide.provider.process.wire import (
+from springtide.provider.process.host.provider_connection import ProviderConnection
+from springtide.provider.process.host.replicas import ForkedReplica, ReplicaTable
+from springtide.provider.process.host_protocol import (
     VERSION,
     Exited,
     Hello,
@@ -52,7 +52,7 @@ class Host:
         self._options, self._around, self._listener = options, around, listener
         self._selector = selectors.DefaultSelector()
         self._replicas = ReplicaTable(self._selector, around, options.bind_host)
-        self._provider: Connection | None = None
+        self._provider: ProviderConnection | None = None
         self._alone_since: float | None = time.monotonic()
         self._ending = False
         self._signalled: set[int] = set()
@@ -78,12 +78,12 @@ class Host:
             self._on_signals()
         elif key.data == _LISTEN:
             self._accept()
-        elif isinstance(key.data, Connection):
+        elif isinstance(key.data, ProviderConnection):
             self._talk(key.data, events)
-        elif isinstance(key.data, Replica):
+        elif isinstance(key.data, ForkedReplica):
             self._on_pipe(key.data, key.fd)
 
-    def _on_pipe(self, replica: Replica, fd: int) -> None:
+    def _on_pipe(self, replica: ForkedReplica, fd: int) -> None:
         # The replica may have been buried by an event before this one.
         if fd == replica.output_fd and not replica.read_output():
             self._replicas.output_ended(replica)
@@ -119,7 +119,7 @@ class Host:
             accepted, _ = self._listener.accept()
             if self._provider is not None:
                 self._provider.close()  # Only one provider has the state folder's lock: the other one is gone.
-            self._provider = Connection(accepted, self._selector)
+            self._provider = ProviderConnection(accepted, self._selector)
             # A provider that comes while we end for want of one goes on with us; what was told to stop still does.
             self._alone_since, self._ending = None, False
             self._tell(
@@ -133,7 +133,7 @@ class Host:
                 )
             )
 
-    def _talk(self, provider: Connection, events: int) -> None:
+    def _talk(self, provider: ProviderConnection, events: int) -> None:
         if provider is not self._provider:
             return
         for command in provider.exchange(events):
@@ -170,7 +170,7 @@ class Host:
 
     # Ends.
 
-    def _stop(self, replica: Replica | None, grace_s: float) -> None:
+    def _stop(self, replica: ForkedReplica | None, grace_s: float) -> None:
         if replica is None:
             return
         if not replica.stopping:

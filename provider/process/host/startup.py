@@ -13,12 +13,13 @@ import time
 from collections.abc import MutableMapping
 from pathlib import Path
 
-from springtide.provider.process import kernel, unix_socket
+from springtide.provider.process import host_protocol
 from springtide.provider.process.host import sandbox
 from springtide.provider.process.host.cgroup import Cgroups
 from springtide.provider.process.host.child import Surroundings
 from springtide.provider.process.host.server import Host, HostOptions
-from springtide.provider.process.wire import IDENTITY_VARIABLE, SOCKET
+from springtide.provider.process.host_protocol import IDENTITY_VARIABLE, SOCKET
+from springtide.runtime.processes import adopt_orphans
 
 LOCK, STAGE = "host.lock", "stage"
 LOCK_WAIT_S = 10.0
@@ -28,11 +29,11 @@ LOCK_WAIT_S = 10.0
 def run(options: HostOptions, environ: MutableMapping[str, str]) -> None:
     """Take the state folder's lock, clear up after a host that crashed, and serve. Prints ``ready`` when it listens."""
     lock = _lock(options.state_dir / LOCK)
-    kernel.adopt_orphans()
+    adopt_orphans()
     _end_left_behind(options.identity)
     cgroups = Cgroups.find(options.identity)
     around = Surroundings(environ, os.getpid(), cgroups, _try_sandbox(options.state_dir), _more_open_files())
-    with unix_socket.listen(options.state_dir / SOCKET) as listener:
+    with host_protocol.listen_at(options.state_dir / SOCKET) as listener:
         print("ready", flush=True)  # noqa: T201 - the provider waits for this word
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, 1)

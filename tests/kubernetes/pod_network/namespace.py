@@ -12,6 +12,7 @@ import struct
 from pathlib import Path
 
 from springtide.provider.process import kernel
+from springtide.runtime.processes import stay_readable
 
 CLONE_NEWNET = 0x4000_0000
 PODS, SERVICES = "10.244.0.0/16", "10.96.0.0/12"
@@ -38,7 +39,7 @@ def enter() -> None:
         kernel.unshare(CLONE_NEWNET)
     except PermissionError:
         kernel.unshare(kernel.CLONE_NEWUSER | CLONE_NEWNET)
-        kernel.stay_readable()
+        stay_readable()
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
         Path("/proc/self/gid_map").write_text(f"{group} {group} 1")

@@ -10,7 +10,7 @@ import yaml
 from jsonschema.validators import Draft202012Validator
 
 from springtide.provider.kubernetes.manifests import function_object
-from springtide.provider.kubernetes.manifests.kinds import FUNCTIONS, PROFILES
+from springtide.provider.kubernetes.manifests.keys import FUNCTIONS, PROFILES
 from springtide.provider.kubernetes.manifests.profiles import REPLACED
 from tests.kubernetes.emulator.custom import definitions, structural
 from tests.provider.kubernetes.published_schemas import all_problems

@@ -19,7 +19,7 @@ from springtide.provider.kubernetes import (
 )
 from springtide.provider.kubernetes.inventory import Inventory
 from springtide.provider.kubernetes.operator import FunctionWriter, Operator
-from springtide.provider.kubernetes.references import References
+from springtide.provider.kubernetes.server_side_apply import ReferenceReader
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.errors import BadInput, NotFound, Unavailable
 from springtide.runtime.kubernetes.api import KubernetesApi
@@ -228,7 +228,7 @@ def test_absent_operator_is_told() -> None:
             inventory = Inventory(api, NAMESPACE, services=False, changed=lambda _ref: None)
             inventory.start()
             await inventory.wait_synced(DEADLINE_S)
-            writer = FunctionWriter(api, References(api, profiles_namespace=""), Untouched(), acted_on_s=0.2)
+            writer = FunctionWriter(api, ReferenceReader(api, profiles_namespace=""), Untouched(), acted_on_s=0.2)
             try:
                 with pytest.raises(Unavailable, match=r"no operator acted on it within 0\.2 s"):
                     await writer.deploy(inventory, spec())

@@ -9,10 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kubernetes_validate import validate
 
-from springtide.provider.kubernetes.manifests.deployment import deployment_of, service_of
+from springtide.provider.kubernetes.manifests.deployment import DesiredFunction, deployment_of, owner_of, service_of
 from springtide.provider.kubernetes.manifests.hpa import hpa_of
 from springtide.provider.kubernetes.manifests.settings import ManifestSettings
-from springtide.provider.kubernetes.manifests.wanted import Wanted, owner_of
 from springtide.scaler.core.vocabulary import Instant
 from tests.provider.kubernetes.published_schemas import VERSIONS, all_problems
 from tests.provider.kubernetes.specs import FULL, spec, specs
@@ -21,7 +20,7 @@ PLAIN = ManifestSettings()
 
 
 def deployed(asked: Any, *, how: ManifestSettings = PLAIN, **changes: Any) -> dict[str, Any]:
-    return deployment_of(Wanted(spec=asked, rollout="1", **changes), how)
+    return deployment_of(DesiredFunction(spec=asked, rollout="1", **changes), how)
 
 
 def pod(deployment: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +94,7 @@ def test_full_function_is_mapped_whole() -> None:
 
 
 def test_service_selects_the_pods_of_its_function() -> None:
-    service = service_of(Wanted(spec=FULL, rollout="1"))
+    service = service_of(DesiredFunction(spec=FULL, rollout="1"))
 
     assert service["metadata"]["labels"] == {"faas_function": "echo"}
     assert service["spec"] == {
@@ -109,7 +108,7 @@ def test_service_selects_the_pods_of_its_function() -> None:
 @settings(max_examples=150, deadline=None)
 def test_every_manifest_is_valid_on_every_version(asked: Any, http: bool, nonroot: bool) -> None:
     how = ManifestSettings(http_probe=http, set_nonroot_user=nonroot)
-    wanted = Wanted(spec=asked, rollout="1", pull_secrets=asked.secrets[:1], created=Instant(1.5))
+    wanted = DesiredFunction(spec=asked, rollout="1", pull_secrets=asked.secrets[:1], created=Instant(1.5))
     made = [deployment_of(wanted, how.on((1, 29))), service_of(wanted)]
     made += [hpa] if (hpa := hpa_of(asked)) else []
 
@@ -120,7 +119,7 @@ def test_every_manifest_is_valid_on_every_version(asked: Any, http: bool, nonroo
 def test_handpicked_manifests_pass_the_library_itself(version: str) -> None:
     how = ManifestSettings(set_nonroot_user=True).on(version)
     asked = spec(labels={"com.openfaas.scale.type": "cpu"}, requests={"cpu": "1"}, secrets=("a",))
-    wanted = Wanted(spec=asked, rollout="1")
+    wanted = DesiredFunction(spec=asked, rollout="1")
 
     for manifest in (deployment_of(wanted, how), service_of(wanted), hpa_of(asked)):
         assert manifest is not None
@@ -264,7 +263,7 @@ def test_selector_that_is_there_is_kept_and_its_labels_with_it() -> None:
     }
     existing["spec"]["template"]["metadata"]["labels"] |= {"tier": "1", "old": "2"}
 
-    wanted = Wanted(spec=spec(labels={"app": "mine"}), rollout="2", existing=existing)
+    wanted = DesiredFunction(spec=spec(labels={"app": "mine"}), rollout="2", existing=existing)
     deployment = deployment_of(wanted, PLAIN)
 
     assert deployment["spec"]["selector"] == existing["spec"]["selector"]
@@ -288,7 +287,7 @@ def test_birthday_is_kept_by_later_deployments() -> None:
 
 def test_owner_takes_both_objects_with_it_and_needs_no_finalizer_permission() -> None:
     function = {"apiVersion": "openfaas.com/v1", "kind": "Function", "metadata": {"name": "echo", "uid": "u"}}
-    wanted = Wanted(spec=spec(), rollout="1", owner=owner_of(function))
+    wanted = DesiredFunction(spec=spec(), rollout="1", owner=owner_of(function))
 
     for manifest in (deployment_of(wanted, PLAIN), service_of(wanted)):
         assert manifest["metadata"]["ownerReferences"] == [

@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
-from springtide.provider.kubernetes.manifests.deployment import deployment_of
+from springtide.provider.kubernetes.manifests.deployment import DesiredFunction, deployment_of
 from springtide.provider.kubernetes.manifests.profiles import Profile, missing, names_of, profile_of
 from springtide.provider.kubernetes.manifests.settings import ManifestSettings
-from springtide.provider.kubernetes.manifests.wanted import Wanted
 from tests.provider.kubernetes.published_schemas import all_problems
 from tests.provider.kubernetes.specs import spec
 
@@ -32,7 +31,7 @@ WHOLE = Profile(
 
 
 def deployed(*profiles: Profile, **changes: Any) -> dict[str, Any]:
-    return deployment_of(Wanted(spec=spec(**changes), rollout="1", profiles=profiles), ManifestSettings())
+    return deployment_of(DesiredFunction(spec=spec(**changes), rollout="1", profiles=profiles), ManifestSettings())
 
 
 def test_profile_is_merged_into_the_pod() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from springtide.provider.kubernetes.manifests.kinds import FUNCTIONS
+from springtide.provider.kubernetes.manifests.keys import FUNCTIONS
 from tests.kubernetes.emulator.store import Change
 from tests.provider.kubernetes.operating import (
     NAMESPACE,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from springtide.provider.kubernetes.logs import PodLogs
-from springtide.provider.kubernetes.pods import Pod, pod_of
+from springtide.provider.kubernetes.views import PodView, pod_view
 from springtide.provider.ports import LogQuery
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.kubernetes.api import connected
@@ -24,8 +24,8 @@ ECHO = FunctionRef("openfaas-fn", "echo")
 class TwoPods:
     """A function that stays as it is."""
 
-    def pods(self, ref: FunctionRef) -> Mapping[str, Pod]:
-        return {name: pod_of(pod(name)) for name in ("a", "b") if ref == ECHO}
+    def pods(self, ref: FunctionRef) -> Mapping[str, PodView]:
+        return {name: pod_view(pod(name)) for name in ("a", "b") if ref == ECHO}
 
     def function(self, ref: FunctionRef) -> object | None:
         return ref

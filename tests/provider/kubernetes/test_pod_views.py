@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from springtide.provider.kubernetes.pods import how_it_ended, pod_of
+from springtide.provider.kubernetes.views import how_it_ended, pod_view
 from tests.provider.kubernetes.cluster_objects import pod
 
 
@@ -26,7 +26,7 @@ def waiting(reason: str, message: str = "", **more: Any) -> list[dict[str, Any]]
     ],
 )
 def test_pod_says_why_it_does_not_start(statuses: list[dict[str, Any]], problem: str | None) -> None:
-    assert pod_of(pod("a", ready=False, statuses=statuses)).problem == problem
+    assert pod_view(pod("a", ready=False, statuses=statuses)).problem == problem
 
 
 @pytest.mark.parametrize(
@@ -46,13 +46,13 @@ def test_pod_says_why_it_does_not_start(statuses: list[dict[str, Any]], problem:
     ],
 )
 def test_pod_says_how_its_last_run_ended(statuses: list[dict[str, Any]], words: str | None) -> None:
-    assert how_it_ended(pod_of(pod("a", ready=False, statuses=statuses)), None) == words
+    assert how_it_ended(pod_view(pod("a", ready=False, statuses=statuses)), None) == words
 
 
 def test_pod_without_a_node_is_unschedulable_which_is_no_problem_of_its_own() -> None:
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
 
-    seen = pod_of(pod("a", ready=False, ip="", statuses=[], conditions=[condition]))
+    seen = pod_view(pod("a", ready=False, ip="", statuses=[], conditions=[condition]))
 
     assert (seen.problem, seen.unschedulable) == (None, "no node takes it: 0/3 nodes")
 
@@ -67,8 +67,8 @@ def test_pod_without_a_node_is_unschedulable_which_is_no_problem_of_its_own() ->
     ],
 )
 def test_pod_is_terminating_when(changes: dict[str, Any], terminating: bool) -> None:
-    assert pod_of(pod("a", **changes)).terminating is terminating
+    assert pod_view(pod("a", **changes)).terminating is terminating
 
 
 def test_pod_with_a_nonsense_deletion_cost_costs_nothing() -> None:
-    assert pod_of(pod("a", cost="dear")).deletion_cost == 0
+    assert pod_view(pod("a", cost="dear")).deletion_cost == 0

@@ -51,7 +51,7 @@ def test_taker_waits_for_the_first_key() -> None:
 
 def test_pause_after_a_failure_doubles_up_to_its_bound() -> None:
     async def story() -> list[float]:
-        queue: WorkQueue[str] = WorkQueue(first_pause_s=1.0, most_pause_s=8.0)
+        queue: WorkQueue[str] = WorkQueue(min_pause_s=1.0, max_pause_s=8.0)
         queue.add("a")
         pauses = []
         for _ in range(6):
@@ -68,7 +68,7 @@ def test_pause_after_a_failure_doubles_up_to_its_bound() -> None:
 def test_key_comes_back_when_its_pause_ends() -> None:
     async def story() -> float:
         loop = asyncio.get_running_loop()
-        queue: WorkQueue[str] = WorkQueue(first_pause_s=10.0)
+        queue: WorkQueue[str] = WorkQueue(min_pause_s=10.0)
         queue.add("a")
         started = loop.time()
         pause_s = queue.retry(await queue.take())
@@ -83,7 +83,7 @@ def test_key_comes_back_when_its_pause_ends() -> None:
 def test_news_ends_a_pause_but_not_the_memory_of_failures() -> None:
     async def story() -> tuple[float, float]:
         loop = asyncio.get_running_loop()
-        queue: WorkQueue[str] = WorkQueue(first_pause_s=10.0)
+        queue: WorkQueue[str] = WorkQueue(min_pause_s=10.0)
         queue.add("a")
         queue.retry(await queue.take())
         before = loop.time()
@@ -105,7 +105,7 @@ def test_news_ends_a_pause_but_not_the_memory_of_failures() -> None:
 
 def test_success_forgets_failures() -> None:
     async def story() -> float:
-        queue: WorkQueue[str] = WorkQueue(first_pause_s=1.0)
+        queue: WorkQueue[str] = WorkQueue(min_pause_s=1.0)
         queue.add("a")
         for _ in range(3):
             queue.retry(await queue.take())

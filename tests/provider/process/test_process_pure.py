@@ -9,24 +9,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from springtide.provider import quantities
-from springtide.provider.process import images, log_files, wire
-from springtide.provider.process.backoff import Backoff
+from springtide.provider.process import host_protocol, launches, log_files
 from springtide.provider.process.host.cgroup import Cgroups
+from springtide.provider.process.host_protocol import Exited, Hello, Launch, Running, Spawn, Stop
 from springtide.provider.process.log_files import LineSplitter, LogReader, LogWriter
-from springtide.provider.process.plan import Plan, State, View, choice_matters, plan
-from springtide.provider.process.wire import Exited, Hello, Launch, Running, Spawn, Stop
+from springtide.provider.process.plan import Plan, ReplicaState, ReplicaView, choice_matters, plan
+from springtide.provider.process.start_limits import RestartPause
+from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import Unavailable
 
-READY, STARTING, UNREADY, STOPPING = State.READY, State.STARTING, State.UNREADY, State.STOPPING
+STARTING, READY, UNREADY, STOPPING = ReplicaState
 
 
-def views(*states: State, current: bool = True, loads: tuple[int, ...] = ()) -> list[View]:
+def views(*states: ReplicaState, current: bool = True, loads: tuple[int, ...] = ()) -> list[ReplicaView]:
     kind = "new" if current else "old"
     loads = loads or (0,) * len(states)
-    return [View(f"{kind}{n}", state, current, n, loads[n]) for n, state in enumerate(states)]
+    return [ReplicaView(f"{kind}{n}", state, current, n, loads[n]) for n, state in enumerate(states)]
 
 
-def old(*states: State) -> list[View]:
+def old(*states: ReplicaState) -> list[ReplicaView]:
     return views(*states, current=False)
 
 
@@ -54,7 +55,7 @@ def old(*states: State) -> list[View]:
         pytest.param(2, old(READY, READY, READY, READY), Plan(0, ("old3", "old2")), id="fewer wanted while updating"),
     ],
 )  # fmt: skip
-def test_plan(wanted: int, replicas: list[View], expected: Plan) -> None:
+def test_plan(wanted: int, replicas: list[ReplicaView], expected: Plan) -> None:
     result = plan(wanted, replicas)
 
     assert (result.start, set(result.stop)) == (expected.start, set(expected.stop))
@@ -72,13 +73,13 @@ def test_choice_matters_only_between_replicas_that_answer() -> None:
     assert not choice_matters(Plan(0, ("new1",)), views(READY, STARTING))
 
 
-replicas_of_any_kind = st.lists(st.tuples(st.sampled_from(State), st.booleans(), st.integers(0, 3)), max_size=30).map(
-    lambda items: [View(str(n), state, new, n, load) for n, (state, new, load) in enumerate(items)]
-)
+replicas_of_any_kind = st.lists(
+    st.tuples(st.sampled_from(ReplicaState), st.booleans(), st.integers(0, 3)), max_size=30
+).map(lambda items: [ReplicaView(str(n), state, new, n, load) for n, (state, new, load) in enumerate(items)])
 
 
 @given(st.integers(0, 20), replicas_of_any_kind)
-def test_plan_never_takes_away_what_is_needed(wanted: int, replicas: list[View]) -> None:
+def test_plan_never_takes_away_what_is_needed(wanted: int, replicas: list[ReplicaView]) -> None:
     result = plan(wanted, replicas)
 
     stopped = set(result.stop)
@@ -91,16 +92,16 @@ def test_plan_never_takes_away_what_is_needed(wanted: int, replicas: list[View])
 
 
 @given(st.integers(0, 20), replicas_of_any_kind)
-def test_plans_arrive_at_the_wish(wanted: int, replicas: list[View]) -> None:
+def test_plans_arrive_at_the_wish(wanted: int, replicas: list[ReplicaView]) -> None:
     """If everything started becomes ready and everything stopped is gone, the wish is reached in a few rounds."""
     serial = 1000
     for _ in range(60):
         step, settled = plan(wanted, replicas), all(view.state is READY for view in replicas)
         replicas = [view for view in replicas if view.instance not in step.stop and view.state is not STOPPING]
-        replicas = [View(view.instance, READY, view.current, view.age, view.in_flight) for view in replicas]
+        replicas = [ReplicaView(view.instance, READY, view.current, view.age, view.in_flight) for view in replicas]
         for _ in range(step.start):
             serial += 1
-            replicas.append(View(str(serial), READY, True, serial))
+            replicas.append(ReplicaView(str(serial), READY, True, serial))
         if step == Plan(0, ()) and settled:
             break
 
@@ -108,23 +109,23 @@ def test_plans_arrive_at_the_wish(wanted: int, replicas: list[View]) -> None:
 
 
 def test_backoff_doubles_up_to_its_limit_and_starts_over_after_a_stable_time() -> None:
-    backoff, now, pauses = Backoff(0.1, 1.0, stable_s=10.0), 0.0, []
+    restart, now, pauses = RestartPause(Backoff(0.1, 1.0), stable_s=10.0), 0.0, []
     for _ in range(6):
-        pauses.append(backoff.failed(started_at=now, ready_at=None, now=now))
+        pauses.append(restart.failed(started_at=now, ready_at=None, now=now))
         now += pauses[-1]
-    stable = backoff.failed(started_at=now, ready_at=now, now=now + 10)
+    stable = restart.failed(started_at=now, ready_at=now, now=now + 10)
 
     assert pauses == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.0, 1.0])
     assert stable == pytest.approx(0.1)
 
 
 def test_replicas_that_die_together_are_one_failure() -> None:
-    backoff = Backoff(0.1, 30.0, stable_s=10.0)
+    restart = RestartPause(Backoff(0.1, 30.0), stable_s=10.0)
 
     for number in range(20):
-        backoff.failed(started_at=0.0, ready_at=1.0, now=2.0 + number / 100)
+        restart.failed(started_at=0.0, ready_at=1.0, now=2.0 + number / 100)
 
-    assert backoff.failures == 1
+    assert restart.failures == 1
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,7 @@ def test_not_a_memory_quantity(text: str) -> None:
     ],
 )
 def test_image_is_known(image: str, known: bool) -> None:
-    assert (images.known(image) is not None) == known
+    assert (launches.known_image(image) is not None) == known
 
 
 def test_lines_are_cut_from_any_pieces_and_long_ones_in_parts() -> None:
@@ -232,11 +233,11 @@ LAUNCH = Launch(
     ],
     ids=lambda message: type(message).__name__,
 )
-def test_message_survives_the_wire(message: wire.Message) -> None:
-    line = wire.encode(message)
+def test_message_survives_the_wire(message: host_protocol.Message) -> None:
+    line = host_protocol.encode(message)
 
     assert line.count(b"\n") == 1
-    assert wire.decode(line) == message
+    assert host_protocol.decode(line) == message
 
 
 @pytest.mark.parametrize(
@@ -244,7 +245,7 @@ def test_message_survives_the_wire(message: wire.Message) -> None:
 )
 def test_nonsense_on_the_wire(line: bytes) -> None:
     with pytest.raises(Unavailable):
-        wire.decode(line)
+        host_protocol.decode(line)
 
 
 def fake_cgroups(root: Path, *, delegated: bool) -> Path:

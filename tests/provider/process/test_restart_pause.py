@@ -11,12 +11,12 @@ from prometheus_client import CollectorRegistry
 
 from springtide.provider.process import launches
 from springtide.provider.process.deployment import Deployment
-from springtide.provider.process.ground import Ground
+from springtide.provider.process.deployment_context import DeploymentContext
+from springtide.provider.process.host_protocol import VERSION, Exited, Hello, Message, Spawn
 from springtide.provider.process.records import FunctionRecord
 from springtide.provider.process.settings import ProcessSettings
-from springtide.provider.process.start_slots import StartSlots
+from springtide.provider.process.start_limits import StartSlots
 from springtide.provider.process.state_files import StateFiles
-from springtide.provider.process.wire import VERSION, Exited, Hello, Message, Spawn
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.virtual_time import VirtualTimeLoop, run
 from springtide.scaler.core import catalogue
@@ -54,9 +54,9 @@ class Host:
         return [message.launch.instance for message in self.told if isinstance(message, Spawn)]
 
 
-def ground(folder: Path, clock: ScriptedClock, host: Host) -> Ground:
+def context(folder: Path, clock: ScriptedClock, host: Host) -> DeploymentContext:
     registry = CollectorRegistry()
-    return Ground(
+    return DeploymentContext(
         settings=ProcessSettings(state_dir=folder),
         clock=clock,
         files=StateFiles(folder),
@@ -75,7 +75,7 @@ def test_timer_that_fires_early_does_not_leave_a_function_without_replicas(tmp_p
 
     async def story() -> None:
         record = FunctionRecord.new(SPEC, 1, Instant(0.0))
-        deployment = Deployment(record, launches.program(SPEC), ground(tmp_path, clock, host), publish=lambda _: None)
+        deployment = Deployment(record, launches.program(SPEC), context(tmp_path, clock, host), publish=lambda _: None)
         deployment.host_came(HELLO, [])
         task = asyncio.create_task(deployment.run())
         await asyncio.sleep(1)

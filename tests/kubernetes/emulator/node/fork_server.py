@@ -13,11 +13,10 @@ import signal
 import socket
 from typing import Any, NoReturn
 
-from springtide.provider.process import kernel
 from springtide.provider.process.host import child
 from springtide.provider.process.host.child import Inherited, Surroundings
-from springtide.provider.process.wire import IDENTITY_VARIABLE, Launch
-from springtide.watchdog.processes import die_with_parent
+from springtide.provider.process.host_protocol import IDENTITY_VARIABLE, Launch
+from springtide.runtime.processes import adopt_orphans, die_with_parent
 
 MAX_MESSAGE_BYTES = 1 << 20
 OPEN_FILES = 1024
@@ -128,7 +127,7 @@ def _execute(request: dict[str, Any], output: int) -> NoReturn:
 
 def main() -> None:
     die_with_parent()
-    kernel.adopt_orphans()
+    adopt_orphans()
     with socket.socket(fileno=os.dup(0)) as control:
         ForkServer(control).serve()
 

@@ -6,10 +6,14 @@ change here, and a host of another version is stopped and replaced.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Mapping
+import os
+import socket
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from springtide.runtime.errors import Unavailable
@@ -176,3 +180,32 @@ def decode(line: bytes) -> Message:
 
 def _running(value: dict[str, Any]) -> Running:
     return Running(**{**value, "launch": Launch(**value["launch"])})
+
+
+MAX_PATH_BYTES = 100
+
+
+@contextlib.contextmanager
+def short_address(path: Path) -> Iterator[str]:
+    """An address for ``path`` that is short enough, valid inside the block."""
+    direct = str(path)
+    if len(os.fsencode(direct)) <= MAX_PATH_BYTES:
+        yield direct
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+def listen_at(path: Path) -> socket.socket:
+    """Listen at ``path``, in place of whatever was there."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with short_address(path) as bound:
+        listener.bind(bound)
+    path.chmod(0o600)
+    listener.listen()
+    listener.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    return listener

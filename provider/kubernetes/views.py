@@ -1,14 +1,69 @@
-"""What we keep of a pod: where it answers, how far it is, and what keeps it from starting."""
+"""What is kept of each watched object: views of Deployments, pods and EndpointSlices, a tenth of their size."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from springtide.provider.kubernetes.manifests import keys
+from springtide.provider.http_probe import HEALTH_PATH, READY_PATH
+from springtide.provider.kubernetes.manifests import deployment_reader, keys
+from springtide.provider.kubernetes.manifests.keys import PORT
+from springtide.provider.spec import FunctionSpec
+from springtide.runtime.kubernetes.api import Json
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentView:
+    spec: FunctionSpec
+    labels: Mapping[str, str]
+    desired: int
+    uid: str
+    generation: int
+    created_at: Instant | None
+    going: bool = False
+    """Deleted; what is left of it ends its calls."""
+    problem: str | None = None
+
+    @property
+    def ref(self) -> FunctionRef:
+        return self.spec.ref
+
+    @property
+    def version(self) -> str:
+        """For a compare-and-set. It moves with the wish (replicas, pods) and not with the status, as a
+        resourceVersion would: a pod that becomes ready must not make a person's write fail. The uid keeps versions of
+        a former function of that name out."""
+        return f"{self.generation}-{self.uid}"
+
+    @property
+    def ready_paths(self) -> tuple[str, ...]:
+        """Where its pods are asked whether they answer, the next one when they do not know the one before."""
+        annotations = self.spec.annotations
+        health = annotations.get(keys.HEALTH + "path", HEALTH_PATH)
+        return annotations.get(keys.READY + "path", READY_PATH), health
+
+    def scaled(self, replicas: int) -> DeploymentView:
+        """As it is after the count was written; the API server counts a generation for each change of the wish."""
+        return self if replicas == self.desired else replace(self, desired=replicas, generation=self.generation + 1)
+
+
+def deployment_view(deployment: Json) -> DeploymentView:
+    status = deployment_reader.status_of(deployment)
+    metadata = deployment["metadata"]
+    return DeploymentView(
+        spec=status.spec,
+        labels=status.function.labels,
+        desired=status.function.scale.desired,
+        uid=metadata["uid"],
+        generation=int(metadata.get("generation", 0)),
+        created_at=status.function.created_at,
+        going="deletionTimestamp" in metadata,
+        problem=status.problem,
+    )
+
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 MAX_PROBLEM_CHARS = 300
@@ -28,7 +83,7 @@ class LastRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pod:
+class PodView:
     """``problem`` is why it does not start; ``unschedulable`` why no node takes it, which another node may end.
     ``crashing``: it waits longer and longer before each start, which ``last_run`` is the reason of."""
 
@@ -42,7 +97,7 @@ class Pod:
     terminating: bool
     created_at: float
     deletion_cost: int = 0
-    """How dear it is to the ReplicaSet; the cheapest go first."""
+    """Its ReplicaSet removes the pods with the lowest first."""
     problem: str | None = None
     crashing: bool = False
     restarts: int = 0
@@ -50,12 +105,12 @@ class Pod:
     unschedulable: str | None = None
 
 
-def pod_of(value: Mapping[str, Any]) -> Pod:
+def pod_view(value: Mapping[str, Any]) -> PodView:
     metadata, status = value["metadata"], value.get("status") or {}
     function = (metadata.get("labels") or {}).get(keys.FUNCTION, "")
     conditions = {item["type"]: item for item in status.get("conditions") or ()}
     container = _container(status, function)
-    return Pod(
+    return PodView(
         name=metadata["name"],
         ref=FunctionRef(metadata["namespace"], function),
         uid=metadata.get("uid", ""),
@@ -91,7 +146,7 @@ def _container(status: Mapping[str, Any], function: str) -> Mapping[str, Any]:
     return next((item for item in found if item.get("name") == function), found[0] if found else {})
 
 
-def how_it_ended(pod: Pod, stopped: str | None) -> str | None:
+def how_it_ended(pod: PodView, stopped: str | None) -> str | None:
     """The last run of its container in words; ``stopped``: what the kubelet did to it, if it did."""
     if pod.last_run is None:
         return None
@@ -129,3 +184,48 @@ def _unschedulable(scheduled: Mapping[str, Any]) -> str | None:
     if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
         return None
     return f"no node takes it: {scheduled.get('message', '')}"[:MAX_PROBLEM_CHARS]
+
+
+SERVICE_NAME = "kubernetes.io/service-name"
+"""The label by which a slice says whose it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One pod behind a Service, as its EndpointSlice has it."""
+
+    pod: str
+    host: str
+    port: int
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SliceView:
+    """What we keep of an EndpointSlice."""
+
+    service: str
+    addresses: tuple[Address, ...]
+
+
+def slice_view(value: Mapping[str, Any]) -> SliceView:
+    labels = value["metadata"].get("labels") or {}
+    port = _port(value.get("ports") or ())
+    found = [] if value.get("addressType") == "FQDN" else value.get("endpoints") or ()
+    return SliceView(
+        labels.get(SERVICE_NAME, ""), tuple(_address(item, port) for item in found if item.get("addresses"))
+    )
+
+
+def _address(item: Mapping[str, Any], port: int) -> Address:
+    conditions = item.get("conditions") or {}
+    # Not said means ready, as the API has it. A terminating one may still serve, but is sent nothing new.
+    ready = conditions.get("ready", True) is not False and not conditions.get("terminating")
+    host = item["addresses"][0]
+    return Address((item.get("targetRef") or {}).get("name") or host, host, port, ready)
+
+
+def _port(ports: Iterable[Mapping[str, Any]]) -> int:
+    """The one called ``http``, else the only one there is, else the one that every function listens on."""
+    numbers = {item.get("name") or "": item.get("port") or PORT for item in ports}
+    return int(numbers.get("http") or next(iter(numbers.values()), PORT))

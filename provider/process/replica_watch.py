@@ -11,12 +11,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from springtide.provider.process.deployment import Deployment
-from springtide.provider.process.plan import State
-from springtide.provider.process.probe import probe
-from springtide.provider.process.replica import Replica
+from springtide.provider.process.host_protocol import OUT_OF_MEMORY
+from springtide.provider.process.plan import ReplicaState
+from springtide.provider.process.replica_process import ReplicaProcess, probe_health
 from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.process.usage import Measured, Meter
-from springtide.provider.process.wire import OUT_OF_MEMORY
 from springtide.provider.spec import Usage
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.ports import Clock
@@ -31,9 +30,9 @@ async def check_health(deployments: Deployments, settings: ProcessSettings) -> N
     """Ask every replica that is in service, round after round."""
     places = asyncio.Semaphore(MAX_PROBES)
 
-    async def check(deployment: Deployment, replica: Replica) -> None:
+    async def check(deployment: Deployment, replica: ReplicaProcess) -> None:
         async with places:
-            health = await probe(settings.host, replica.port, deadline_s=settings.health_timeout_s)
+            health = await probe_health(settings.host, replica.port, deadline_s=settings.health_timeout_s)
         deployment.checked(replica, health)
 
     while True:
@@ -43,7 +42,7 @@ async def check_health(deployments: Deployments, settings: ProcessSettings) -> N
                 check(deployment, replica)
                 for deployment in deployments()
                 for replica in list(deployment.replicas.values())
-                if replica.state in (State.READY, State.UNREADY)
+                if replica.state in (ReplicaState.READY, ReplicaState.UNREADY)
             )
         )
 
@@ -51,7 +50,7 @@ async def check_health(deployments: Deployments, settings: ProcessSettings) -> N
 @dataclass(frozen=True, slots=True)
 class _Reading:
     deployment: Deployment
-    replica: Replica
+    replica: ReplicaProcess
     measured: Measured
     cpu_millicores: float
 
@@ -118,6 +117,8 @@ class UsageWatch:
         seconds = CounterMetricFamily(cpu.name, cpu.help, labels=cpu.labels)
         size = GaugeMetricFamily(memory.name, memory.help, labels=memory.labels)
         for instance, reading in list(self._readings.items()):
+            if instance not in reading.deployment.replicas:
+                continue  # It has ended since the last round.
             ref = reading.deployment.record.ref
             labels = (str(ref), ref.namespace, instance)
             seconds.add_metric(labels, reading.measured.cpu_s)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from springtide.provider.kubernetes import shrink
-from springtide.provider.kubernetes.pods import pod_of
+from springtide.provider.kubernetes import pod_load, scaling
+from springtide.provider.kubernetes.views import pod_view
 from tests.provider.kubernetes.cluster_objects import pod
 
 LATER = "2026-01-31T13:00:00Z"
@@ -27,7 +27,7 @@ LATER = "2026-01-31T13:00:00Z"
     ],
 )
 def test_pods_to_go_are(pods: list[dict[str, Any]], calls: Mapping[str, float], keep: int, going: list[str]) -> None:
-    assert [each.name for each in shrink.leaving(map(pod_of, pods), keep, calls)] == going
+    assert [each.name for each in scaling.pods_to_remove(map(pod_view, pods), keep, calls)] == going
 
 
 Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -68,10 +68,10 @@ def test_calls_in_flight_are_told_by(
     async def story() -> None:
         first, second = [await asyncio.start_server(serve, "127.0.0.1", 0) for serve in (own, metrics)]
         async with first, second:
-            monkeypatch.setattr(shrink, "PORT", first.sockets[0].getsockname()[1])
-            monkeypatch.setattr(shrink, "METRICS_PORT", second.sockets[0].getsockname()[1])
-            views = [pod_of(pod("a", ip="127.0.0.1")), pod_of(pod("b", ip="127.0.0.1", ready=False))]
+            monkeypatch.setattr(pod_load, "PORT", first.sockets[0].getsockname()[1])
+            monkeypatch.setattr(pod_load, "METRICS_PORT", second.sockets[0].getsockname()[1])
+            views = [pod_view(pod("a", ip="127.0.0.1")), pod_view(pod("b", ip="127.0.0.1", ready=False))]
 
-            assert await shrink.calls_in_flight(views) == calls
+            assert await pod_load.calls_in_flight(views) == calls
 
     asyncio.run(story())

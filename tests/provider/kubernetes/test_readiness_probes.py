@@ -6,16 +6,16 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from springtide.provider.kubernetes.asked import ask
-from springtide.provider.kubernetes.pods import Pod, pod_of
-from springtide.provider.kubernetes.readiness import HEALTH_PATH, READY_PATH, Asking, Question
+from springtide.provider.http_probe import HEALTH_PATH, READY_PATH, probe
+from springtide.provider.kubernetes.readiness import ProbeTarget, ReadinessProber
+from springtide.provider.kubernetes.views import PodView, pod_view
 from springtide.runtime.clock import SystemClock
 from springtide.scaler.core.vocabulary import FunctionRef
 from tests.provider.kubernetes.cluster_objects import pod
 
 DEADLINE_S = 20.0
 ECHO = FunctionRef("openfaas-fn", "echo")
-STARTING = pod_of(pod("a", ip="127.0.0.1", ready=False))
+STARTING = pod_view(pod("a", ip="127.0.0.1", ready=False))
 
 
 class Answers:
@@ -40,17 +40,17 @@ class Answers:
 
 class Heard:
     def __init__(self) -> None:
-        self.pods: list[Pod] = []
+        self.pods: list[PodView] = []
         self.first = asyncio.Event()
 
-    def __call__(self, told: Pod) -> None:
+    def __call__(self, told: PodView) -> None:
         self.pods.append(told)
         self.first.set()
 
 
 @asynccontextmanager
-async def asking() -> AsyncIterator[Asking]:
-    made = Asking(clock=SystemClock(), pause_s=0.001, most_s=DEADLINE_S)
+async def prober() -> AsyncIterator[ReadinessProber]:
+    made = ReadinessProber(clock=SystemClock(), pause_s=0.001, most_s=DEADLINE_S)
     try:
         yield made
     finally:
@@ -68,8 +68,8 @@ async def asking() -> AsyncIterator[Asking]:
 def test_pod_that_answers_is_told(answers: dict[str, Sequence[int]], last: str) -> None:
     async def story() -> None:
         heard, server = Heard(), Answers(**answers)
-        async with await asyncio.start_server(server, "127.0.0.1", 0) as listening, asking() as asks:
-            asks.about(ECHO, [Question(STARTING, listening.sockets[0].getsockname()[1])], heard)
+        async with await asyncio.start_server(server, "127.0.0.1", 0) as listening, prober() as asks:
+            asks.probe(ECHO, [ProbeTarget(STARTING, listening.sockets[0].getsockname()[1])], heard)
             async with asyncio.timeout(DEADLINE_S):
                 await heard.first.wait()
 
@@ -92,7 +92,7 @@ def test_pod_is_told_the_address_it_is_asked_at(host: str, shown: str) -> None:
 
         async with await asyncio.start_server(server, host, 0) as listening:
             port: int = listening.sockets[0].getsockname()[1]
-            await ask(host, port, READY_PATH, connect_s=DEADLINE_S, answer_s=DEADLINE_S)
+            await probe(host, port, READY_PATH, connect_s=DEADLINE_S, answer_s=DEADLINE_S)
         return heads[0], port
 
     head, port = asyncio.run(story())
@@ -104,8 +104,8 @@ def test_pod_that_does_not_listen_yet_is_asked_until_it_does() -> None:
         heard, server = Heard(), Answers(ready=[200])
         async with await asyncio.start_server(server, "127.0.0.1", 0) as placeholder:
             port = placeholder.sockets[0].getsockname()[1]
-        async with asking() as asks:
-            asks.about(ECHO, [Question(STARTING, port)], heard)
+        async with prober() as asks:
+            asks.probe(ECHO, [ProbeTarget(STARTING, port)], heard)
             await asyncio.sleep(0)
             async with await asyncio.start_server(server, "127.0.0.1", port), asyncio.timeout(DEADLINE_S):
                 await heard.first.wait()
@@ -118,14 +118,14 @@ def test_pod_that_does_not_listen_yet_is_asked_until_it_does() -> None:
 def test_pod_that_knows_neither_path_is_left_to_kubernetes() -> None:
     async def story() -> None:
         heard, server = Heard(), Answers()
-        async with await asyncio.start_server(server, "127.0.0.1", 0) as listening, asking() as asks:
-            question = Question(STARTING, listening.sockets[0].getsockname()[1])
-            asks.about(ECHO, [question], heard)
+        async with await asyncio.start_server(server, "127.0.0.1", 0) as listening, prober() as asks:
+            target = ProbeTarget(STARTING, listening.sockets[0].getsockname()[1])
+            asks.probe(ECHO, [target], heard)
             async with asyncio.timeout(DEADLINE_S):
                 while len(server.asked) < 2:
                     server.more.clear()
                     await server.more.wait()
-            asks.about(ECHO, [question], heard)  # Once is enough.
+            asks.probe(ECHO, [target], heard)  # Once is enough.
             await asyncio.sleep(0)
 
         assert server.asked == [READY_PATH, HEALTH_PATH]
@@ -137,17 +137,17 @@ def test_pod_that_knows_neither_path_is_left_to_kubernetes() -> None:
 def test_pod_out_of_question_is_not_asked_any_more_and_may_be_asked_again() -> None:
     async def story() -> None:
         heard, server = Heard(), Answers(ready=[503])
-        async with await asyncio.start_server(server, "127.0.0.1", 0) as listening, asking() as asks:
+        async with await asyncio.start_server(server, "127.0.0.1", 0) as listening, prober() as asks:
             port = listening.sockets[0].getsockname()[1]
-            asks.about(ECHO, [Question(STARTING, port)], heard)
+            asks.probe(ECHO, [ProbeTarget(STARTING, port)], heard)
             async with asyncio.timeout(DEADLINE_S):
                 await server.more.wait()
-            asks.about(ECHO, [], heard)
-            assert repr(asks) == "<Asking 1 pods>"
+            asks.probe(ECHO, [], heard)
+            assert repr(asks) == "<ReadinessProber 1 pods>"
             await asyncio.sleep(0)
-            assert repr(asks) == "<Asking 0 pods>"
+            assert repr(asks) == "<ReadinessProber 0 pods>"
             server.more.clear()
-            asks.about(ECHO, [Question(STARTING, port)], heard)
+            asks.probe(ECHO, [ProbeTarget(STARTING, port)], heard)
             async with asyncio.timeout(DEADLINE_S):
                 await server.more.wait()
 

@@ -1,4 +1,4 @@
-"""What all deployments of one provider stand on: its settings, its state folder and its host."""
+"""What all deployments of one provider have in common: its settings, its state folder, its host and its metrics."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from prometheus_client import Counter, Histogram
 
 from springtide.provider.process import launches
 from springtide.provider.process.host_link import HostLink
-from springtide.provider.process.launches import Program
+from springtide.provider.process.host_protocol import Kill, Note, Spawn, Stop
+from springtide.provider.process.launches import FunctionProgram
 from springtide.provider.process.records import FunctionRecord
 from springtide.provider.process.settings import ProcessSettings
-from springtide.provider.process.start_slots import StartSlots
+from springtide.provider.process.start_limits import StartSlots
 from springtide.provider.process.state_files import StateFiles
-from springtide.provider.process.wire import Kill, Note, Spawn, Stop
 from springtide.scaler.core.ports import Clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
+class DeploymentContext:
     """The verbs are commands to the host; none of them waits, and what comes of them comes as events."""
 
     settings: ProcessSettings
@@ -30,7 +30,7 @@ class Ground:
     restarts: Counter
     out_of_memory: Counter
 
-    def spawn(self, record: FunctionRecord, program: Program, instance: str) -> None:
+    def spawn(self, record: FunctionRecord, program: FunctionProgram, instance: str) -> None:
         launch = launches.launch(record, program, instance, settings=self.settings, files=self.files)
         self.link.send(Spawn(launch))
 

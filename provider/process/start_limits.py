@@ -1,4 +1,7 @@
-"""A bound on replicas that start at the same time: more than the processors can use only makes the first one late."""
+"""When a replica may be started: how many at the same time, and how soon after one that failed.
+
+More at the same time than the processors can use only makes the first one late.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from springtide.runtime.backoff import Backoff
 
 HELD_S = 1.0
 """A slot is given back after this time even if its replica is not ready: it may be waiting for something else."""
@@ -52,3 +57,32 @@ class StartSlots:
         waiting, self._waiting = self._waiting, {}
         for owner in waiting:
             owner()
+
+
+@dataclass(slots=True)
+class RestartPause:
+    """How long until a function's replicas are started again. Pure: ``now`` is an argument.
+
+    It grows with each failed try. Replicas that were started together and die together are one failure.
+    """
+
+    backoff: Backoff
+    stable_s: float
+    """A replica that was ready for so long makes the next failure a first one."""
+    failures: int = 0
+    failed_at: float | None = None
+    retry_at: float = 0.0
+
+    def failed(self, *, started_at: float, ready_at: float | None, now: float) -> float:
+        """A replica died; returns the pause before the next start, in seconds."""
+        if ready_at is not None and now - ready_at >= self.stable_s:
+            self.failures = 0
+        if self.failed_at is None or self.failures == 0 or started_at >= self.failed_at:
+            self.failures += 1
+            self.failed_at = now
+            self.retry_at = now + self.backoff.delay_s(self.failures)
+        return max(0.0, self.retry_at - now)
+
+    def reset(self) -> None:
+        """Something else runs from now on."""
+        self.failures, self.failed_at, self.retry_at = 0, None, 0.0

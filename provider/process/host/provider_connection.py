@@ -5,15 +5,15 @@ from __future__ import annotations
 import selectors
 import socket
 
-from springtide.provider.process import wire
-from springtide.provider.process.wire import Message
+from springtide.provider.process import host_protocol
+from springtide.provider.process.host_protocol import Message
 
 READ_BYTES = 262_144
 MAX_UNSENT_BYTES = 16 << 20
 """A provider that does not read so much is not alive; it gets a new connection, and the whole state with it."""
 
 
-class Connection:
+class ProviderConnection:
     def __init__(self, connection: socket.socket, selector: selectors.BaseSelector) -> None:
         self._socket, self._selector = connection, selector
         self._socket.setblocking(False)  # noqa: FBT003 - the standard library's signature
@@ -22,12 +22,12 @@ class Connection:
         selector.register(connection, selectors.EVENT_READ, self)
 
     def __repr__(self) -> str:
-        return f"<Connection {'closed' if self.closed else 'open'} unsent {len(self._unsent)}>"
+        return f"<ProviderConnection {'closed' if self.closed else 'open'} unsent {len(self._unsent)}>"
 
     def send(self, message: Message) -> None:
         if self.closed:
             return
-        self._unsent += wire.encode(message)
+        self._unsent += host_protocol.encode(message)
         self._flush()
 
     def exchange(self, events: int) -> list[Message]:
@@ -43,9 +43,9 @@ class Connection:
         except OSError:
             data = b""
         *lines, self._unread = (self._unread + data).split(b"\n")
-        if not data or len(self._unread) > wire.MAX_LINE_BYTES:
+        if not data or len(self._unread) > host_protocol.MAX_LINE_BYTES:
             self.close()
-        return [wire.decode(line) for line in lines]
+        return [host_protocol.decode(line) for line in lines]
 
     def close(self) -> None:
         if not self.closed:

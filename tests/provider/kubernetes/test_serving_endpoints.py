@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from springtide.provider.kubernetes.endpoints import slice_of, taking_calls
-from springtide.provider.kubernetes.pods import pod_of
+from springtide.provider.kubernetes.endpoint_publisher import serving_endpoints
+from springtide.provider.kubernetes.views import pod_view, slice_view
 from springtide.wire.endpoint_stream import Endpoint
 from tests.provider.kubernetes.cluster_objects import endpoint, endpoint_slice, pod
 
 
 def taken(*slices: dict[str, Any], pods: list[dict[str, Any]], early: set[str], withdrawn: set[str]) -> list[Endpoint]:
-    views = {view.name: view for view in map(pod_of, pods)}
-    return list(taking_calls(map(slice_of, slices), views, early=early, withdrawn=withdrawn))
+    views = {view.name: view for view in map(pod_view, pods)}
+    return list(serving_endpoints(map(slice_view, slices), views, early=early, withdrawn=withdrawn))
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,13 @@ import secrets as randomness
 
 import structlog
 
-from springtide.provider.kubernetes.applying import Applying
-from springtide.provider.kubernetes.deployed import Deployed, deployed_of
 from springtide.provider.kubernetes.inventory import Inventory
-from springtide.provider.kubernetes.manifests import checks, reading
+from springtide.provider.kubernetes.manifests import checks, deployment_reader
+from springtide.provider.kubernetes.manifests.deployment import DesiredFunction
 from springtide.provider.kubernetes.manifests.settings import ManifestSettings
-from springtide.provider.kubernetes.manifests.wanted import Wanted
-from springtide.provider.kubernetes.references import References
-from springtide.provider.kubernetes.scaling import Scaling
+from springtide.provider.kubernetes.scaling import ReplicaScaler
+from springtide.provider.kubernetes.server_side_apply import ObjectApplier, ReferenceReader
+from springtide.provider.kubernetes.views import DeploymentView, deployment_view
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, SpringtideError, Unavailable
 from springtide.runtime.kubernetes.api import Json, KubernetesApi, delete_options
@@ -30,36 +29,42 @@ GONE_S, GONE_PAUSE_S = 10.0, 0.1
 log = structlog.get_logger(__name__)
 
 
-class Deploying:
-    """One deed to a function at a time: the caller sees to that, and that the namespace is there."""
+class FunctionDeployer:
+    """One change to a function at a time: the caller ensures that, and that the namespace exists."""
 
     def __init__(
-        self, api: KubernetesApi, scaling: Scaling, *, references: References, manifests: ManifestSettings, clock: Clock
+        self,
+        api: KubernetesApi,
+        scaler: ReplicaScaler,
+        *,
+        references: ReferenceReader,
+        manifests: ManifestSettings,
+        clock: Clock,
     ) -> None:
-        self._api, self._scaling, self._references, self._clock = api, scaling, references, clock
+        self._api, self._scaler, self._references, self._clock = api, scaler, references, clock
         self._manifests = manifests
-        self._applying = Applying(api, manifests)
+        self._applier = ObjectApplier(api, manifests)
 
     async def learn_version(self) -> None:
         """An older cluster than we would like refuses what it does not know."""
-        self._applying = Applying(self._api, self._manifests.on(await self._api.version()))
+        self._applier = ObjectApplier(self._api, self._manifests.on(await self._api.version()))
 
     async def deploy(self, inventory: Inventory, spec: FunctionSpec) -> tuple[int, int]:
         """Create or replace; the number of replicas before and after."""
         checks.check(spec)
         existing = await self._find(spec.ref)
         if existing is not None and _is_going(existing):
-            await self._see_off(spec.ref, existing)
+            await self._remove_former(spec.ref, existing)
             existing = None
         if existing is not None:
             return await self._update(inventory, spec, existing)
-        wanted = await self._wanted(spec, None)
+        desired = await self._desired(spec, None)
         before, after = 0, initial_replicas(_policy(spec))
-        made = await self._applying.deployment(wanted)
+        made = await self._applier.deployment(desired)
         inventory.observe(made)
         try:
-            await self._applying.service(wanted)
-            await self._applying.autoscaler(wanted, made, await self._autoscaler(spec, spec))
+            await self._applier.service(desired)
+            await self._applier.autoscaler(desired, made, await self._autoscaler(spec, spec))
             await self._scale(inventory, made, after)
         except SpringtideError:
             await self._undo(inventory, made)
@@ -76,11 +81,11 @@ class Deploying:
 
     async def delete(self, inventory: Inventory, ref: FunctionRef) -> None:
         """Its pods end their calls first. Raises NotFound, or BadInput for a Deployment that is no function."""
-        deployed = inventory.function(ref.name) or await self._unknown(ref)
-        options = delete_options(uid=deployed.uid, propagation="Foreground")
+        function = inventory.function(ref.name) or await self._unknown(ref)
+        options = delete_options(uid=function.uid, propagation="Foreground")
         with contextlib.suppress(NotFound):
             await self._api.delete(DEPLOYMENTS, ref.name, namespace=ref.namespace, options=options)
-        inventory.gone(deployed)
+        inventory.gone(function)
         await self._delete_service(ref)
 
     # What is there.
@@ -90,21 +95,21 @@ class Deploying:
             found = await self._api.get(DEPLOYMENTS, ref.name, namespace=ref.namespace)
         except NotFound:
             return None
-        if not reading.is_function(found):
+        if not deployment_reader.is_function(found):
             raise AlreadyExists(f"{ref}: there is a Deployment of that name that is no function; choose another name")
         return found
 
-    async def _unknown(self, ref: FunctionRef) -> Deployed:
+    async def _unknown(self, ref: FunctionRef) -> DeploymentView:
         """One that the caches do not have: not a function, or too new."""
         found = await self._api.get(DEPLOYMENTS, ref.name, namespace=ref.namespace)
-        if not reading.is_function(found):
+        if not deployment_reader.is_function(found):
             raise BadInput(f"Not a function: {ref.name}")
         if _is_going(found):
             raise NotFound(f"no function {ref.name} in {ref.namespace}")
-        return deployed_of(found)
+        return deployment_view(found)
 
-    async def _see_off(self, ref: FunctionRef, former: Json) -> None:
-        """A function deleted just now: its pods end their calls without their Deployment, which makes room."""
+    async def _remove_former(self, ref: FunctionRef, former: Json) -> None:
+        """A function deleted just now: release its name at once, while its pods still end their calls."""
         options = delete_options(uid=former["metadata"]["uid"], propagation="Background")
         with contextlib.suppress(NotFound, Conflict):
             await self._api.delete(DEPLOYMENTS, ref.name, namespace=ref.namespace, options=options)
@@ -118,9 +123,9 @@ class Deploying:
 
     # Writing.
 
-    async def _wanted(self, spec: FunctionSpec, existing: Json | None) -> Wanted:
+    async def _desired(self, spec: FunctionSpec, existing: Json | None) -> DesiredFunction:
         pull_secrets, profiles = await self._references.found(spec)
-        return Wanted(
+        return DesiredFunction(
             spec=spec,
             rollout=randomness.token_hex(8),
             created=None if existing is not None else Instant(self._clock.wall()),
@@ -130,11 +135,11 @@ class Deploying:
         )
 
     async def _update(self, inventory: Inventory, spec: FunctionSpec, existing: Json) -> tuple[int, int]:
-        wanted = await self._wanted(spec, existing)
-        made = await self._applying.deployment(wanted)
+        desired = await self._desired(spec, existing)
+        made = await self._applier.deployment(desired)
         inventory.observe(made)
-        await self._applying.service(wanted)
-        await self._applying.autoscaler(wanted, made, await self._autoscaler(reading.spec_of(existing), spec))
+        await self._applier.service(desired)
+        await self._applier.autoscaler(desired, made, await self._autoscaler(deployment_reader.spec_of(existing), spec))
         before = int(made["spec"].get("replicas", 1))
         after = updated_replicas(_policy(spec), before)
         await self._scale(inventory, made, after)
@@ -152,7 +157,7 @@ class Deploying:
 
     async def _scale(self, inventory: Inventory, made: Json, replicas: int) -> None:
         if made["spec"].get("replicas", 1) != replicas:
-            await self._scaling.write(inventory, made["metadata"]["name"], replicas, expect=None)
+            await self._scaler.write(inventory, made["metadata"]["name"], replicas, expect=None)
 
     async def _undo(self, inventory: Inventory, made: Json) -> None:
         """Half a function is none."""
@@ -160,7 +165,7 @@ class Deploying:
         options = delete_options(uid=metadata["uid"])
         with contextlib.suppress(SpringtideError):
             await self._api.delete(DEPLOYMENTS, metadata["name"], namespace=metadata["namespace"], options=options)
-            inventory.gone(deployed_of(made))
+            inventory.gone(deployment_view(made))
 
     async def _delete_service(self, ref: FunctionRef) -> None:
         """One that is left over does no harm, and the next function of that name takes it."""

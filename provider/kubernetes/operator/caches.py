@@ -1,13 +1,15 @@
-"""The caches the operator works from, and which function a change is about."""
+"""The caches the operator works from: which function a change is about, and what is kept of each object."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from springtide.provider.kubernetes.manifests import keys
-from springtide.provider.kubernetes.manifests.kinds import FUNCTIONS
-from springtide.provider.kubernetes.operator.footprint import footprint_of
+from springtide.provider.kubernetes.manifests.keys import FUNCTIONS
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.kubernetes.api import Json, KubernetesApi, Where
 from springtide.runtime.kubernetes.resources import AUTOSCALERS, DEPLOYMENTS, SERVICES, Resource
@@ -18,7 +20,7 @@ OF_FUNCTIONS = Where(labels=keys.FUNCTION)
 Changed = Callable[[FunctionRef], None]
 
 
-class Watched:
+class OperatorCaches:
     """``changed`` hears, synchronously, of every function whose object or whose Deployment, Service or autoscaler
     changed; our own notes in an object's status do not count."""
 
@@ -37,7 +39,7 @@ class Watched:
         self.autoscalers = owned(AUTOSCALERS)
 
     def __repr__(self) -> str:
-        return f"<Watched {len(self.functions)} functions, {len(self.deployments)} deployments>"
+        return f"<OperatorCaches {len(self.functions)} functions, {len(self.deployments)} deployments>"
 
     @property
     def caches(self) -> tuple[Cache, ...]:
@@ -72,3 +74,37 @@ def _asks_anew(old: Json | None, new: Json | None) -> bool:
         return True
     parts = ("uid", "generation", "annotations", "deletionTimestamp")
     return any(old["metadata"].get(part) != new["metadata"].get(part) for part in parts)
+
+
+FIELDS = ("name", "namespace", "uid", "resourceVersion", "generation", "deletionTimestamp", "labels", "ownerReferences")
+DIGEST = "digest"
+
+
+def footprint_of(value: Json) -> Json:
+    """Of a Deployment, a Service or an autoscaler."""
+    metadata = {field: value["metadata"][field] for field in FIELDS if field in value["metadata"]}
+    spec = value.get("spec") or {}
+    return {
+        "apiVersion": value.get("apiVersion", ""),
+        "kind": value.get("kind", ""),
+        "metadata": metadata,
+        "spec": {field: spec[field] for field in ("replicas", "selector") if field in spec},
+        "status": value.get("status") or {},
+        DIGEST: digest_of(spec),
+    }
+
+
+def digest_of(spec: Mapping[str, Any]) -> str:
+    """Of a spec without its replicas, which whoever scales may change."""
+    rest = {key: item for key, item in spec.items() if key != "replicas"}
+    return hashlib.blake2b(json.dumps(rest, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def trace_of(footprint: Json | None) -> str:
+    """Another one whenever an object was changed, deleted, made anew, or taken from its owner."""
+    if footprint is None:
+        return ""
+    metadata = footprint["metadata"]
+    owners = ",".join(sorted(owner["uid"] for owner in metadata.get("ownerReferences") or ()))
+    labelled = (metadata.get("labels") or {}).get(keys.FUNCTION, "")
+    return f"{metadata.get('uid')} {footprint[DIGEST]} {owners} {labelled}"

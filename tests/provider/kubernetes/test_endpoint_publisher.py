@@ -1,4 +1,4 @@
-"""The table's beliefs: what it says before Kubernetes does, and when it takes that back."""
+"""The table's overrides: what it says before Kubernetes does, and when it takes that back."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from springtide.provider.endpoint_feed import EndpointFeed
-from springtide.provider.kubernetes.deployed import Deployed
-from springtide.provider.kubernetes.endpoints import Slice, slice_of
-from springtide.provider.kubernetes.pods import Pod, pod_of
-from springtide.provider.kubernetes.table import STARTING_S, WITHDRAWN_MOST_S, Patience, Table
+from springtide.provider.kubernetes.endpoint_publisher import MAX_WITHDRAWN_S, STARTING_S, EndpointPublisher, Patience
+from springtide.provider.kubernetes.views import DeploymentView, PodView, SliceView, pod_view, slice_view
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime import virtual_time
 from springtide.scaler.core.vocabulary import FunctionRef
@@ -19,7 +17,7 @@ from springtide.wire.endpoint_stream import FunctionEndpoints, Snapshot
 from tests.provider.kubernetes.cluster_objects import CREATED, endpoint, endpoint_slice, pod
 
 ECHO = FunctionRef("openfaas-fn", "echo")
-DEPLOYED = Deployed(
+DEPLOYED = DeploymentView(
     spec=FunctionSpec(ref=ECHO, image="echo"), labels={}, desired=2, uid="u", generation=7, created_at=None
 )
 EARLY_S, UNSCHEDULABLE_S = 30.0, 20.0
@@ -29,26 +27,26 @@ EARLY_S, UNSCHEDULABLE_S = 30.0, 20.0
 class Caches:
     """What the caches would have; ``ready`` and ``unready`` pods by name, with their slice in step."""
 
-    deployed: Deployed | None = DEPLOYED
-    pods_there: dict[str, Pod] = field(default_factory=dict)
-    slices_there: list[Slice] = field(default_factory=list)
+    deployed: DeploymentView | None = DEPLOYED
+    pods_there: dict[str, PodView] = field(default_factory=dict)
+    slices_there: list[SliceView] = field(default_factory=list)
     service: str = ""
 
     def has(self, **ready: bool) -> None:
         self.pods_there = {
-            name: pod_of(pod(name, ip=f"10.1.0.{n}", ready=is_ready))
+            name: pod_view(pod(name, ip=f"10.1.0.{n}", ready=is_ready))
             for n, (name, is_ready) in enumerate(ready.items())
         }
         entries = [endpoint(name, each.ip, ready=each.ready) for name, each in self.pods_there.items()]
-        self.slices_there = [slice_of(endpoint_slice(*entries))]
+        self.slices_there = [slice_view(endpoint_slice(*entries))]
 
-    def function(self, ref: FunctionRef) -> Deployed | None:
+    def function(self, ref: FunctionRef) -> DeploymentView | None:
         return self.deployed if ref == ECHO else None
 
-    def pods(self, ref: FunctionRef) -> Mapping[str, Pod]:
+    def pods(self, ref: FunctionRef) -> Mapping[str, PodView]:
         return self.pods_there if ref == ECHO else {}
 
-    def slices(self, ref: FunctionRef) -> Iterable[Slice]:
+    def slices(self, ref: FunctionRef) -> Iterable[SliceView]:
         return self.slices_there if ref == ECHO else []
 
     def cluster_address(self, ref: FunctionRef) -> str:
@@ -58,7 +56,7 @@ class Caches:
 @dataclass
 class Stage:
     caches: Caches
-    table: Table
+    table: EndpointPublisher
     feed: EndpointFeed
 
     async def published(self) -> FunctionEndpoints | None:
@@ -76,7 +74,7 @@ class LoopClock:
     """The test's loop, as if it had begun when the pods were made."""
 
     def __init__(self) -> None:
-        self._created = pod_of(pod("any")).created_at - self.now()
+        self._created = pod_view(pod("any")).created_at - self.now()
 
     def now(self) -> float:
         return asyncio.get_running_loop().time()
@@ -90,7 +88,9 @@ def stage(*, stopped: str | None = None, **ready: bool) -> Stage:
     caches, feed = Caches(), EndpointFeed()
     caches.has(**ready)
     patience = Patience(early_s=EARLY_S, unschedulable_s=UNSCHEDULABLE_S)
-    table = Table(caches, feed, asking=None, stopped=lambda _: stopped, clock=LoopClock(), patience=patience)
+    table = EndpointPublisher(
+        caches, feed, prober=None, stopped=lambda _: stopped, clock=LoopClock(), patience=patience
+    )
     table.changed(ECHO)
     return Stage(caches, table, feed)
 
@@ -175,7 +175,7 @@ def test_withdrawn_pod_that_is_not_taken_comes_back() -> None:
         on.table.withdraw(ECHO, ["b"])
         assert await on.taking() == ["a"]
 
-        await asyncio.sleep(WITHDRAWN_MOST_S)
+        await asyncio.sleep(MAX_WITHDRAWN_S)
 
         assert await on.taking() == ["a", "b"]
 
@@ -194,7 +194,7 @@ def test_withdrawn_pods_are_restored_at_once_when_they_stay() -> None:
     play(story)
 
 
-def test_deleted_function_is_removed_with_all_beliefs() -> None:
+def test_deleted_function_is_removed_with_all_overrides() -> None:
     async def story() -> None:
         on = stage(a=False)
         on.table.answered(on.caches.pods_there["a"])
@@ -202,7 +202,7 @@ def test_deleted_function_is_removed_with_all_beliefs() -> None:
         on.table.changed(ECHO)
 
         assert await on.published() is None
-        assert repr(on.table).endswith("beliefs about 0 functions>")
+        assert repr(on.table).endswith("overrides for 0 functions>")
 
     play(story)
 
@@ -230,7 +230,7 @@ def test_pod_without_a_node_delays_at_first_and_is_a_problem_when_it_lasts() -> 
     async def story() -> None:
         on = stage()
         condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
-        on.caches.pods_there = {"a": pod_of(pod("a", ready=False, ip="", statuses=[], conditions=[condition]))}
+        on.caches.pods_there = {"a": pod_view(pod("a", ready=False, ip="", statuses=[], conditions=[condition]))}
         on.table.changed(ECHO)
         why = "no node takes it: 0/3 nodes"
 
@@ -284,7 +284,7 @@ def test_container_that_the_kubelet_stopped_is_not_told_as_having_ended_by_itsel
         ]
         by_itself, stopped = stage(), stage(stopped="was stopped because its liveness probe failed")
         for on in (by_itself, stopped):
-            on.caches.pods_there = {"a": pod_of(pod("a", ready=False, statuses=back_off))}
+            on.caches.pods_there = {"a": pod_view(pod("a", ready=False, statuses=back_off))}
 
         assert by_itself.table.problem(ECHO) == "its container exited with 0, 3 restarts (CrashLoopBackOff)"
         assert stopped.table.problem(ECHO) == (

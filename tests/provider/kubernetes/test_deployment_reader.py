@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from springtide.provider.kubernetes.manifests.deployment import deployment_of
-from springtide.provider.kubernetes.manifests.reading import (
+from springtide.provider.kubernetes.manifests.deployment import DesiredFunction, deployment_of
+from springtide.provider.kubernetes.manifests.deployment_reader import (
     function_of,
     is_function,
     problem_of,
@@ -19,7 +19,6 @@ from springtide.provider.kubernetes.manifests.reading import (
     status_of,
 )
 from springtide.provider.kubernetes.manifests.settings import ManifestSettings
-from springtide.provider.kubernetes.manifests.wanted import Wanted
 from springtide.provider.spec import FunctionSpec
 from springtide.scaler.core.vocabulary import FunctionRef, Instant, Scale
 from tests.provider.kubernetes.specs import FULL, spec, specs
@@ -81,7 +80,7 @@ FAAS_NETES: dict[str, Any] = {
 
 
 def deployed(asked: FunctionSpec, **changes: Any) -> dict[str, Any]:
-    made = deployment_of(Wanted(spec=asked, rollout="1", **changes), ManifestSettings())
+    made = deployment_of(DesiredFunction(spec=asked, rollout="1", **changes), ManifestSettings())
     return copy.deepcopy(made)
 
 
