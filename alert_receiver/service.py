@@ -13,9 +13,9 @@ from springtide.alert_receiver.settings import AlertReceiverSettings
 from springtide.alert_receiver.stepper import PastDecisions, Stepper
 from springtide.alert_receiver.webhook import PATHS, Webhook, counted
 from springtide.runtime.asgi_server import AsgiServer
-from springtide.runtime.background import ServedLoop
 from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
 from springtide.runtime.exposition import exposition
+from springtide.runtime.served_loop import ServedLoop
 from springtide.scaler.core.ports import ActivitySource, Clock, Leadership, Recorder, ScaleTarget
 from springtide.scaler.core.vocabulary import Writer
 from springtide.wire import instruments, leadership

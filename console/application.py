@@ -20,6 +20,7 @@ from springtide.console.decisions import Decisions
 from springtide.console.feed import Feed
 from springtide.console.functions import FunctionInfo
 from springtide.console.gateway_api import GatewayApi
+from springtide.console.gateway_poller import GatewayPoller
 from springtide.console.guard import Forbidden, Guard, SafeHeaders
 from springtide.console.health import Probes
 from springtide.console.invocation import Call, Invoker
@@ -27,7 +28,6 @@ from springtide.console.pages import Pages, live_slots
 from springtide.console.prometheus import PrometheusHistory
 from springtide.console.streams import EventStream
 from springtide.console.view import Json
-from springtide.console.watch import Watch
 from springtide.runtime import bounded_json
 from springtide.runtime.asgi import App
 from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
@@ -50,7 +50,7 @@ class Parts:
     """What the routes work with. ``stopping`` ends every stream."""
 
     api: GatewayApi
-    watch: Watch
+    watch: GatewayPoller
     decisions: Decisions
     feed: Feed
     log_feed: Feed

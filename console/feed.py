@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from springtide.runtime.places import Places
+from springtide.runtime.concurrency_limit import ConcurrencyLimit
 
 
 class Feed:
     """A slow reader misses steps in between, not the newest: nothing is queued for anybody."""
 
     def __init__(self, max_readers: int, what: str) -> None:
-        self._places = Places(max_readers, what)
+        self._places = ConcurrencyLimit(max_readers, what)
         self._changed = asyncio.Event()
         self.version = 0
         """How often something became new."""

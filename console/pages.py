@@ -13,13 +13,13 @@ from springtide.console import deployments, view
 from springtide.console.assets import CHARTS, Assets
 from springtide.console.decisions import Decisions
 from springtide.console.functions import FunctionInfo
+from springtide.console.gateway_poller import GatewayPoller
 from springtide.console.guard import Guard
 from springtide.console.health import Probes
 from springtide.console.history import SLOTS
 from springtide.console.invocation import METHODS
 from springtide.console.prometheus import RANGES
 from springtide.console.streams import Board
-from springtide.console.watch import Watch
 from springtide.scaler.core.vocabulary import FunctionRef
 
 NO_CHARTS = "Charts need the Python package litecharts; install it and restart the console. All numbers are here."
@@ -29,7 +29,7 @@ EMPTY = FunctionInfo(ref=FunctionRef("", ""))
 
 
 class Pages:
-    def __init__(self, assets: Assets, guard: Guard, board: Board, watch: Watch, decisions: Decisions) -> None:
+    def __init__(self, assets: Assets, guard: Guard, board: Board, watch: GatewayPoller, decisions: Decisions) -> None:
         self._assets = assets
         self._guard = guard
         self._board = board
@@ -106,7 +106,7 @@ class Pages:
 LIVE_S = 900.0
 
 
-def live_slots(watch: Watch) -> int:
+def live_slots(watch: GatewayPoller) -> int:
     """How many slots the live charts show: a quarter of an hour, or what is kept."""
     return min(SLOTS, round(LIVE_S / watch.step_s))
 

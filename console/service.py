@@ -13,6 +13,7 @@ from springtide.console.assets import Assets
 from springtide.console.decisions import Decisions
 from springtide.console.feed import Feed
 from springtide.console.gateway_api import GatewayApi
+from springtide.console.gateway_poller import GatewayPoller
 from springtide.console.guard import Guard
 from springtide.console.health import Probes
 from springtide.console.invocation import Invoker
@@ -21,7 +22,6 @@ from springtide.console.prometheus import PrometheusHistory
 from springtide.console.settings import ConsoleSettings
 from springtide.console.streams import Board
 from springtide.console.view import Json
-from springtide.console.watch import Watch
 from springtide.runtime.asgi_server import AsgiServer
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
@@ -58,7 +58,7 @@ class Console:
             trust_env=False, verify=client_context(), headers={"User-Agent": "springtide-console"}
         )
         self._decisions = Decisions(self._api, self._feed.tell)
-        self._watch = Watch(
+        self._watch = GatewayPoller(
             self._api,
             settings.gateway_metrics_urls,
             step_s=settings.step_s,

@@ -13,9 +13,9 @@ from springtide.console import view
 from springtide.console.decisions import Decisions
 from springtide.console.feed import Feed
 from springtide.console.gateway_api import GatewayApi
+from springtide.console.gateway_poller import GatewayPoller
 from springtide.console.health import Probes
 from springtide.console.view import Json
-from springtide.console.watch import Watch
 from springtide.runtime.asgi import Receive, Scope, Send, send_stream
 from springtide.runtime.errors import NotFound, SpringtideError, TooMany, Unsupported
 from springtide.scaler.core.vocabulary import FunctionRef
@@ -66,7 +66,7 @@ class EventStream(Response):
 class Board:
     """The rows of all functions, made once for all pages that are told of them."""
 
-    def __init__(self, watch: Watch, decisions: Decisions, feed: Feed) -> None:
+    def __init__(self, watch: GatewayPoller, decisions: Decisions, feed: Feed) -> None:
         self._watch = watch
         self._decisions = decisions
         self._feed = feed
@@ -109,7 +109,7 @@ async def board_events(board: Board, feed: Feed) -> AsyncGenerator[bytes, None]:
 
 
 async def function_events(
-    board: Board, feed: Feed, decisions: Decisions, watch: Watch, *, key: str, after: int
+    board: Board, feed: Feed, decisions: Decisions, watch: GatewayPoller, *, key: str, after: int
 ) -> AsyncGenerator[bytes, None]:
     """For one function's page: its numbers, its decisions after that number, its cold starts."""
     with feed.reader():
@@ -194,7 +194,7 @@ def _log_line(line: Mapping[str, object]) -> bytes:
     return message("line", {"at": line.get("timestamp"), "instance": line.get("instance"), "text": text})
 
 
-def _cold(watch: Watch, key: str, after: int) -> list[Json]:
+def _cold(watch: GatewayPoller, key: str, after: int) -> list[Json]:
     seen = watch.seen.get(key)
     return [view.cold_start(number, cold) for number, cold in seen.cold if number > after] if seen is not None else []
 

@@ -7,7 +7,7 @@ from typing import Any
 from springtide.console import words
 from springtide.console.decisions import Decisions, Told
 from springtide.console.functions import FunctionInfo, State, state_of
-from springtide.console.watch import Watch
+from springtide.console.gateway_poller import GatewayPoller
 from springtide.scaler.core import label_names
 from springtide.scaler.core.catalogue import COLD_START_PARTS
 from springtide.scaler.core.policy import ScalePolicy
@@ -28,7 +28,7 @@ PART_WORDS = {
 }
 
 
-def row(info: FunctionInfo, watch: Watch, decisions: Decisions) -> Json:
+def row(info: FunctionInfo, watch: GatewayPoller, decisions: Decisions) -> Json:
     """One function as the list shows it. Numbers that are not known are null."""
     now = watch.measures(info.key)
     state = state_of(now.desired, now.ready, info.problem)
@@ -88,14 +88,14 @@ def cold_start(number: int, cold: ColdStarts) -> Json:
     }
 
 
-def spark(key: str, watch: Watch) -> Json:
+def spark(key: str, watch: GatewayPoller) -> Json:
     """The last two minutes of a function, for the small charts."""
     seen = watch.seen.get(key)
     columns = seen.history.last(SPARK_SLOTS, watch.slot) if seen is not None else {}
     return {"until": watch.slot * watch.step_s, "step": watch.step_s, "columns": _short(columns)}
 
 
-def history(key: str, watch: Watch, slots: int) -> Json:
+def history(key: str, watch: GatewayPoller, slots: int) -> Json:
     seen = watch.seen.get(key)
     columns = seen.history.last(slots, watch.slot) if seen is not None else {}
     return {"until": watch.slot * watch.step_s, "step": watch.step_s, "columns": _short(columns)}
@@ -116,7 +116,7 @@ def limits(info: FunctionInfo) -> Json:
     }
 
 
-def freshness(watch: Watch, decisions: Decisions) -> Json:
+def freshness(watch: GatewayPoller, decisions: Decisions) -> Json:
     """What to warn of; ``warning`` is null when all is well."""
     fresh = watch.freshness()
     warning = None

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from springtide.dashboards.boards import written
+from springtide.dashboards.all_dashboards import written
 from springtide.dashboards.committed import FOLDER
 from springtide.rules.generated_files import drift, write
 

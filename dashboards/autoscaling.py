@@ -6,8 +6,8 @@ from grafana_foundation_sdk.builders.stat import Panel as Number
 from grafana_foundation_sdk.models.common import GraphDrawStyle, VisibilityMode
 
 from springtide.dashboards.annotations import SCALING
-from springtide.dashboards.board import Board, Row
 from springtide.dashboards.colours import WORTH_A_LOOK
+from springtide.dashboards.dashboard import Dashboard, Row
 from springtide.dashboards.panels import (
     at_end,
     bars,
@@ -236,7 +236,7 @@ def _cost() -> Row:
 
 _HOLDS = f'reason!~"{CHANGES}|{UNDONE}"'
 
-AUTOSCALING = Board(
+AUTOSCALING = Dashboard(
     uid="springtide-autoscaling",
     title="Springtide autoscaling",
     description="Why replicas came and went, how fast, and what scale to zero saved.",

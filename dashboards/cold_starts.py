@@ -5,8 +5,8 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.stat import Panel as Number
 
 from springtide.dashboards.annotations import FELL_ASLEEP, WOKE
-from springtide.dashboards.board import Board, Row
 from springtide.dashboards.colours import BAD
+from springtide.dashboards.dashboard import Dashboard, Row
 from springtide.dashboards.panels import (
     Step,
     at_end,
@@ -183,7 +183,7 @@ def _only(part: str) -> str:
     return f'sum by (function_name, part) ({PART.name}_count{{{CHOSEN},part="{part}"}})'
 
 
-COLD_STARTS = Board(
+COLD_STARTS = Dashboard(
     uid="springtide-cold-starts",
     title="Springtide cold starts",
     description="How often callers wait for a function to wake, how long, and for what.",

@@ -6,8 +6,8 @@ from grafana_foundation_sdk.builders.stat import Panel as Number
 from grafana_foundation_sdk.builders.timeseries import Panel as Lines
 
 from springtide.dashboards.annotations import SCALING, SCALING_ALERT_FIRES
-from springtide.dashboards.board import Board, Row
 from springtide.dashboards.colours import FAILED, WORTH_A_LOOK
+from springtide.dashboards.dashboard import Dashboard, Row
 from springtide.dashboards.panels import Step, at_end, bars, dashed, limit, lines, number, query, stacked, steps, traced
 from springtide.dashboards.queries import (
     CHOSEN,
@@ -222,7 +222,7 @@ def _resources() -> Row:
     )
 
 
-FUNCTION = Board(
+FUNCTION = Dashboard(
     uid="springtide-function",
     title="Springtide function",
     description="One function: calls, replicas and who changed them, load against target, cold starts, resources. "

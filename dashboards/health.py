@@ -5,8 +5,8 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.stat import Panel as Number
 
 from springtide.dashboards.annotations import PEOPLE_ALERT_FIRES
-from springtide.dashboards.board import Board, Row
 from springtide.dashboards.colours import BAD, WORTH_A_LOOK
+from springtide.dashboards.dashboard import Dashboard, Row
 from springtide.dashboards.panels import Step, at_end, bars, lines, number, query, stacked, timeline
 from springtide.dashboards.queries import grown
 from springtide.scaler.core import catalogue
@@ -254,7 +254,7 @@ def _provider() -> Row:
     )  # fmt: skip
 
 
-HEALTH = Board(
+HEALTH = Dashboard(
     uid="springtide-health",
     title="Springtide health",
     description="Gateway, provider, alert receiver, idler and Prometheus: whether what scales functions is well.",

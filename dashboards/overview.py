@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.stat import Panel as Number
 
-from springtide.dashboards.board import Board, Row
 from springtide.dashboards.colours import BAD, FAILED, WORTH_A_LOOK
+from springtide.dashboards.dashboard import Dashboard, Row
 from springtide.dashboards.panels import (
     bars,
     column,
@@ -177,7 +177,7 @@ def _replicas() -> Row:
     )
 
 
-OVERVIEW = Board(
+OVERVIEW = Dashboard(
     uid="springtide-overview",
     title="Springtide overview",
     description="Load, replicas and scaling decisions of all OpenFaaS-compatible functions.",

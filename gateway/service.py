@@ -25,9 +25,9 @@ from springtide.gateway.settings import BACKLOG, GatewaySettings
 from springtide.gateway.system_api import ASYNC_CALLS, SystemDeps, SystemTargets, build_app
 from springtide.runtime.asgi_server import AsgiServer, bind
 from springtide.runtime.basic_auth import Credentials
+from springtide.runtime.concurrency_limit import ConcurrencyLimit
 from springtide.runtime.errors import Unsupported
 from springtide.runtime.exposition import exposition
-from springtide.runtime.places import Places
 from springtide.runtime.tls import client_context
 from springtide.runtime.wrong_credentials import WrongCredentials
 from springtide.scaler.core.ports import Clock
@@ -180,7 +180,7 @@ class Gateway:
                 http=http,
                 stream_http=stream_http,
                 console_http=console_http,
-                streams=Places(settings.max_streams, "streams of logs, decisions and endpoints"),
+                streams=ConcurrencyLimit(settings.max_streams, "streams of logs, decisions and endpoints"),
                 credentials=deps.credentials,
                 counts=self._counts(http, plane),
                 table=plane.table,

@@ -22,9 +22,9 @@ from springtide.gateway.system_proxy import PassedOn, SystemProxy, read_whole, t
 from springtide.runtime import bounded_json
 from springtide.runtime.asgi import App
 from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
+from springtide.runtime.concurrency_limit import ConcurrencyLimit
+from springtide.runtime.dns import resolved_urls
 from springtide.runtime.errors import SpringtideError, Unavailable, reason_of, status_of
-from springtide.runtime.every_address import every_address
-from springtide.runtime.places import Places
 from springtide.runtime.wrong_credentials import WrongCredentials
 from springtide.scaler.core.vocabulary import FunctionRef
 
@@ -66,7 +66,7 @@ class SystemDeps:
     http: httpx.AsyncClient
     stream_http: httpx.AsyncClient
     console_http: httpx.AsyncClient
-    streams: Places
+    streams: ConcurrencyLimit
     credentials: Credentials | None
     counts: InvocationCounts
     table: RouteTable
@@ -130,7 +130,7 @@ def _add_forwarded(app: FastAPI, path: str, methods: list[str], proxy: SystemPro
         return await proxy.forward(request, target(base_url, request))
 
 
-def _add_streamed(app: FastAPI, path: str, proxy: SystemProxy, base_url: str, places: Places) -> None:
+def _add_streamed(app: FastAPI, path: str, proxy: SystemProxy, base_url: str, places: ConcurrencyLimit) -> None:
     @app.get(path)
     async def streamed(request: Request) -> Response:
         with _place(request, places) as place:
@@ -138,7 +138,7 @@ def _add_streamed(app: FastAPI, path: str, proxy: SystemProxy, base_url: str, pl
 
 
 @contextlib.contextmanager
-def _place(request: Request, places: Places) -> Iterator[contextlib.ExitStack]:
+def _place(request: Request, places: ConcurrencyLimit) -> Iterator[contextlib.ExitStack]:
     """A place for an answer that goes on for ever, kept until the answer is closed. Raises TooMany."""
     asked = request.query_params.get("follow") or request.query_params.get("watch") or ""
     with contextlib.ExitStack() as place:
@@ -292,7 +292,7 @@ def _add_alert(app: FastAPI, receiver: SystemProxy, url: str) -> None:
         if body is None:
             return PlainTextResponse(f"a delivery has at most {MAX_DEPLOYMENT_BYTES} bytes", 413)
         try:
-            copies = await every_address(url)
+            copies = await resolved_urls(url)
         except Unavailable as error:
             return PlainTextResponse(f"the alert receiver cannot be reached: {error}", 502)
         return await _first_to_take(receiver, request, copies, body)

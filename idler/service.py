@@ -5,8 +5,8 @@ from __future__ import annotations
 from springtide.idler.settings import IdlerSettings
 from springtide.idler.sweep import Idler, IdlerDeps
 from springtide.runtime.asgi_server import AsgiServer
-from springtide.runtime.background import ServedLoop
 from springtide.runtime.exposition import exposition
+from springtide.runtime.served_loop import ServedLoop
 from springtide.wire import leadership
 
 __all__ = ["IdlerDeps", "build"]

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import click
 
-from springtide.cli import surroundings
+from springtide.cli import live_status
 from springtide.cli.commands.options import json_option, namespace_option, print_json, with_target
 from springtide.cli.explanation import Explanation, Standing, explain
 from springtide.cli.gateway_client import GatewayClient, Json
@@ -72,9 +72,9 @@ def _standing(target: Target, client: GatewayClient, function: Json) -> Standing
         ready=int(function.get("availableReplicas") or 0),
         labels=labels,
         problem=function.get("problem"),
-        calls=surroundings.calls([f"{local.metrics}/metrics"], ref) if local else None,
+        calls=live_status.calls([f"{local.metrics}/metrics"], ref) if local else None,
         has_hpa=not ScalePolicy.from_labels(labels)[0].on_hpa or client.orchestration() != PROCESS,
-        away=surroundings.away(local) if local else frozenset(),
+        away=live_status.away(local) if local else frozenset(),
     )
 
 

@@ -15,9 +15,9 @@ from rich.live import Live
 from springtide.cli.commands.options import namespace_option, with_target
 from springtide.cli.ports import url as address
 from springtide.cli.target import Target
+from springtide.cli.top.gateway_poller import GatewayPoller
 from springtide.cli.top.keyboard import Keyboard
-from springtide.cli.top.looking import Looking
-from springtide.cli.top.rows import SORTS, Look, ordered, to_json
+from springtide.cli.top.rows import SORTS, Snapshot, ordered, to_json
 from springtide.cli.top.screen import Order, room, screen
 from springtide.runtime.errors import SpringtideError
 
@@ -65,13 +65,13 @@ def top(
     Keys: r rate, n name, c replicas (copies), f in flight, h held, p p95, e errors, d last decision; q quits.
     """
     manner = Manner(sort, every, as_json)
-    with Looking(target.client(timeout_s=10.0), metrics_urls or (_metrics_url(target),), namespace) as looking:
+    with GatewayPoller(target.client(timeout_s=10.0), metrics_urls or (_metrics_url(target),), namespace) as poller:
         if once:
-            _once(looking, manner)
+            _once(poller, manner)
         elif as_json or not (sys.stdout.isatty() and sys.stdin.isatty()):
-            _lines(looking, manner)
+            _lines(poller, manner)
         else:
-            _live(looking, manner)
+            _live(poller, manner)
 
 
 def _metrics_url(target: Target) -> str:
@@ -81,25 +81,25 @@ def _metrics_url(target: Target) -> str:
     return f"{base}/metrics"
 
 
-def _once(looking: Looking, manner: Manner) -> None:
-    _look(looking)
+def _once(poller: GatewayPoller, manner: Manner) -> None:
+    _look(poller)
     time.sleep(manner.every_s)
-    _print(_look(looking), manner)
+    _print(_look(poller), manner)
 
 
-def _lines(looking: Looking, manner: Manner) -> None:
+def _lines(poller: GatewayPoller, manner: Manner) -> None:
     """For a script or a file: look after look, none drawn over the one before."""
-    look = _look(looking)
+    look = _look(poller)
     while True:
         _print(look, manner)
         sys.stdout.flush()
         time.sleep(manner.every_s)
-        look = _look_again(looking, look)
+        look = _look_again(poller, look)
 
 
-def _live(looking: Looking, manner: Manner) -> None:
+def _live(poller: GatewayPoller, manner: Manner) -> None:
     console = Console(highlight=False)
-    look = _look(looking)
+    look = _look(poller)
     with Keyboard() as keyboard, Live(console=console, screen=True, auto_refresh=False) as live:
         due = time.monotonic() + manner.every_s
         while True:
@@ -111,23 +111,23 @@ def _live(looking: Looking, manner: Manner) -> None:
             if key in KEYS:
                 manner = replace(manner, sort=KEYS[key])
             if time.monotonic() >= due:
-                look = _look_again(looking, look)
+                look = _look_again(poller, look)
                 due = time.monotonic() + manner.every_s
 
 
-def _look(looking: Looking) -> Look:
-    return looking.look(now=time.monotonic(), wall=time.time())
+def _look(poller: GatewayPoller) -> Snapshot:
+    return poller.look(now=time.monotonic(), wall=time.time())
 
 
-def _look_again(looking: Looking, before: Look) -> Look:
+def _look_again(poller: GatewayPoller, before: Snapshot) -> Snapshot:
     """What was seen last stays on the screen while the gateway is away."""
     try:
-        return _look(looking)
+        return _look(poller)
     except SpringtideError as error:
         return replace(before, notes=(f"not up to date: {error}",))
 
 
-def _print(look: Look, manner: Manner) -> None:
+def _print(look: Snapshot, manner: Manner) -> None:
     rows = ordered(look.rows, manner.sort)
     if manner.as_json:
         click.echo(json.dumps(to_json(replace(look, rows=rows))))

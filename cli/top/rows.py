@@ -24,7 +24,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Snapshot:
     """``at`` is seconds since the epoch; ``notes`` say what could not be had, a line each."""
 
     at: float
@@ -70,7 +70,7 @@ def latest(known: Mapping[FunctionRef, Decision], told: Iterable[Decision]) -> d
     return last
 
 
-def to_json(look: Look) -> dict[str, Any]:
+def to_json(look: Snapshot) -> dict[str, Any]:
     """Numbers that are not known are null."""
     return {
         "t": round(look.at, 3),

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from springtide.cli.terminal_text import one_line
-from springtide.cli.top.rows import Look, Row
+from springtide.cli.top.rows import Row, Snapshot
 from springtide.scaler.core.explain import ago
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 
@@ -45,7 +45,7 @@ class Order:
     max_rows: int | None = None
 
 
-def screen(look: Look, console: Console, order: Order, rows: Sequence[Row]) -> Group:
+def screen(look: Snapshot, console: Console, order: Order, rows: Sequence[Row]) -> Group:
     """``rows`` are the look's, ordered."""
     columns = _fitting(console.width)
     table = Table(box=None, pad_edge=False, expand=False, header_style="bold")
@@ -65,12 +65,12 @@ def screen(look: Look, console: Console, order: Order, rows: Sequence[Row]) -> G
     return Group(*lines, *body, *below)
 
 
-def room(console: Console, look: Look) -> int:
+def room(console: Console, look: Snapshot) -> int:
     """Functions that fit on the screen."""
     return max(1, console.height - AROUND - len(look.notes))
 
 
-def _title(look: Look) -> Text:
+def _title(look: Snapshot) -> Text:
     awake = sum(1 for row in look.rows if row.desired)
     rates = [row.measures.rate for row in look.rows if row.measures.rate is not None]
     rate = f"{sum(rates):.1f} calls/s" if rates else "calls/s not known"

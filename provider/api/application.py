@@ -21,8 +21,8 @@ from springtide.provider.api.one_leader import OneLeader
 from springtide.provider.ports import Provider
 from springtide.runtime.asgi import App
 from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
+from springtide.runtime.concurrency_limit import ConcurrencyLimit
 from springtide.runtime.errors import SpringtideError, status_of
-from springtide.runtime.places import Places
 from springtide.scaler.core.ports import Clock
 from springtide.wire import instruments
 from springtide.wire.decision_log import DecisionLog
@@ -52,7 +52,7 @@ class Parts:
 
 def routes(parts: Parts) -> list[APIRoute]:
     """Every route but invocation."""
-    followers = Places(parts.max_followers, "logs and decisions that are followed")
+    followers = ConcurrencyLimit(parts.max_followers, "logs and decisions that are followed")
     ledger = Ledger(parts.decisions, ScaleWrites(parts.registry))
     routers = (
         functions.router(parts.provider, ledger, parts.namespaces),

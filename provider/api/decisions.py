@@ -13,8 +13,8 @@ from starlette.responses import Response
 from springtide.provider.api import queries
 from springtide.provider.api.bodies import NamespaceRule, read_json
 from springtide.provider.api.lines import LineStream
+from springtide.runtime.concurrency_limit import ConcurrencyLimit
 from springtide.runtime.errors import BadInput, Unprocessable
-from springtide.runtime.places import Places
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason
 from springtide.wire import decision_log
 from springtide.wire.decision_log import DecisionLog
@@ -23,7 +23,9 @@ MAX_REPORTED = 1_000
 """Decisions in one report."""
 
 
-def router(log: DecisionLog, stopping: asyncio.Event, namespaces: NamespaceRule, *, followers: Places) -> APIRouter:
+def router(
+    log: DecisionLog, stopping: asyncio.Event, namespaces: NamespaceRule, *, followers: ConcurrencyLimit
+) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/system/scaling/decisions")

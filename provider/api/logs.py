@@ -14,12 +14,14 @@ from springtide.provider.api.bodies import NamespaceRule
 from springtide.provider.api.lines import LineStream
 from springtide.provider.ports import LogLine, LogQuery, Provider
 from springtide.provider.spec import rfc3339
+from springtide.runtime.concurrency_limit import ConcurrencyLimit
 from springtide.runtime.errors import BadInput
-from springtide.runtime.places import Places
 from springtide.scaler.core.vocabulary import FunctionRef
 
 
-def router(provider: Provider, stopping: asyncio.Event, namespaces: NamespaceRule, *, followers: Places) -> APIRouter:
+def router(
+    provider: Provider, stopping: asyncio.Event, namespaces: NamespaceRule, *, followers: ConcurrencyLimit
+) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/system/logs")

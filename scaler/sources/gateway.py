@@ -10,8 +10,8 @@ from email.utils import parsedate_to_datetime
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from springtide.runtime.dns import all_resolved_urls
 from springtide.runtime.errors import Unavailable
-from springtide.runtime.every_address import every_address_of
 from springtide.runtime.tls import client_context
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.idle import Activity
@@ -55,7 +55,7 @@ class GatewayActivity:
         if not self._urls:
             return readings.unknown_all(refs, "no gateway is configured")
         try:
-            urls = await every_address_of(self._urls, deadline_s=self._deadline_s)
+            urls = await all_resolved_urls(self._urls, deadline_s=self._deadline_s)
         except Unavailable as error:
             return readings.unknown_all(refs, f"a gateway cannot be asked: {error}")
         answers = await asyncio.gather(*(self._scrape(url, now) for url in urls), return_exceptions=True)

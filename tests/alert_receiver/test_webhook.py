@@ -17,10 +17,10 @@ from springtide.alert_receiver.service import AlertReceiverDeps, build
 from springtide.alert_receiver.settings import AlertReceiverSettings
 from springtide.alert_receiver.webhook import MAX_DELIVERIES, Webhook
 from springtide.runtime.asgi_server import bind
-from springtide.runtime.background import ServedLoop
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.errors import BadInput, Unavailable
+from springtide.runtime.served_loop import ServedLoop
 from springtide.scaler.core.vocabulary import FunctionRef
 from tests.fakes.alertmanager import alert, body
 from tests.fakes.cluster import Cluster, Decisions

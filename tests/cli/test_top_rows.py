@@ -7,7 +7,7 @@ import re
 import pytest
 from rich.console import Console
 
-from springtide.cli.top.rows import SORTS, Look, Row, latest, ordered, to_json
+from springtide.cli.top.rows import SORTS, Row, Snapshot, latest, ordered, to_json
 from springtide.cli.top.screen import Order, room, screen
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
 from springtide.wire.function_rates import FunctionRates
@@ -83,7 +83,7 @@ def test_last_decision_is_the_last_change_or_else_the_last_hold(
 def drawn(width: int, *, rows: tuple[Row, ...] = ROWS, order: Order | None = None, height: int = 24) -> list[str]:
     out = io.StringIO()
     console = Console(file=out, width=width, height=height)
-    look = Look(NOW, "http://gw", rows, ("no rates: they cannot be reached",))
+    look = Snapshot(NOW, "http://gw", rows, ("no rates: they cannot be reached",))
     console.print(screen(look, console, order or Order("rate"), ordered(rows, "rate")))
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
@@ -125,7 +125,7 @@ def test_narrow_screen_shows_what_matters_most(width: int, columns: str) -> None
 def test_small_screen_shows_those_there_is_room_for_and_says_so() -> None:
     rows = tuple(Row(ref=ref(f"f-{number:02}"), desired=0, ready=0) for number in range(30))
     console = Console(file=io.StringIO(), width=80, height=12)
-    most = room(console, Look(NOW, "http://gw", rows, ("a note",)))
+    most = room(console, Snapshot(NOW, "http://gw", rows, ("a note",)))
 
     lines = drawn(80, rows=rows, order=Order("rate", most), height=12)
 
@@ -138,7 +138,7 @@ def test_gateway_without_functions_says_so() -> None:
 
 
 def test_json_says_null_for_what_is_not_known() -> None:
-    value = json.loads(json.dumps(to_json(Look(NOW, "http://gw", (BROKEN, BUSY)))))
+    value = json.loads(json.dumps(to_json(Snapshot(NOW, "http://gw", (BROKEN, BUSY)))))
 
     broken, busy = value["functions"]
     assert (value["t"], value["gateway"], value["notes"]) == (NOW, "http://gw", [])

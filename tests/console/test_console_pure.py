@@ -11,9 +11,9 @@ from springtide.console import deployments, words
 from springtide.console.decisions import Told
 from springtide.console.functions import State, from_json, state_of
 from springtide.console.gateway_api import GatewayApi
+from springtide.console.gateway_poller import GatewayPoller
 from springtide.console.history import History
 from springtide.console.invocation import cold_parts
-from springtide.console.watch import Watch
 from springtide.runtime.errors import BadInput, Unavailable
 from springtide.runtime.virtual_time import EPOCH, VirtualTimeLoop
 from springtide.runtime.virtual_time import run as run_virtual
@@ -156,7 +156,7 @@ def test_gateway_whose_numbers_take_long_is_asked_more_rarely(takes_s: float, lo
 
     async def story() -> None:
         api = cast("GatewayApi", Gateway())
-        watch = Watch(api, ["http://127.0.0.1:1/metrics"], step_s=2.0, clock=loop.clock, changed=lambda: None)
+        watch = GatewayPoller(api, ["http://127.0.0.1:1/metrics"], step_s=2.0, clock=loop.clock, changed=lambda: None)
         looking = asyncio.create_task(watch.run())
         await asyncio.sleep(looks_at[-1] + 1.0)
         looking.cancel()
@@ -184,7 +184,7 @@ def test_list_that_does_not_come_holds_up_no_numbers() -> None:
 
     async def story() -> None:
         api = cast("GatewayApi", Gateway())
-        watch = Watch(api, ["http://127.0.0.1:1/metrics"], step_s=2.0, clock=loop.clock, changed=lambda: None)
+        watch = GatewayPoller(api, ["http://127.0.0.1:1/metrics"], step_s=2.0, clock=loop.clock, changed=lambda: None)
         looking = asyncio.create_task(watch.run())
         await asyncio.sleep(9.0)
         looking.cancel()
@@ -213,7 +213,7 @@ def test_slot_is_told_only_with_its_own_numbers() -> None:
             told.append((loop.time(), watch.slot))
 
         api = cast("GatewayApi", Gateway())
-        watch = Watch(api, ["http://127.0.0.1:1/metrics"], step_s=2.0, clock=loop.clock, changed=changed)
+        watch = GatewayPoller(api, ["http://127.0.0.1:1/metrics"], step_s=2.0, clock=loop.clock, changed=changed)
         looking = asyncio.create_task(watch.run())
         await asyncio.sleep(2.1)
         watch.look_soon()

@@ -14,9 +14,9 @@ from springtide.idler.service import IdlerDeps, build
 from springtide.idler.settings import IdlerSettings
 from springtide.runtime import settings as declared_settings
 from springtide.runtime.asgi_server import bind
-from springtide.runtime.background import ServedLoop
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.errors import Unavailable
+from springtide.runtime.served_loop import ServedLoop
 from springtide.runtime.settings import SettingsError, read
 from springtide.scaler.core.idle import IdleLimits
 from springtide.scaler.core.vocabulary import FunctionRef, Reason

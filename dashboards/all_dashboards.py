@@ -10,9 +10,9 @@ from springtide.dashboards.function import FUNCTION
 from springtide.dashboards.health import HEALTH
 from springtide.dashboards.overview import OVERVIEW
 
-BOARDS = (OVERVIEW, FUNCTION, AUTOSCALING, COLD_STARTS, HEALTH)
+DASHBOARDS = (OVERVIEW, FUNCTION, AUTOSCALING, COLD_STARTS, HEALTH)
 
 
 def written() -> Mapping[str, str]:
     """File name → content."""
-    return {f"{board.uid}.json": board.as_json() for board in BOARDS}
+    return {f"{board.uid}.json": board.as_json() for board in DASHBOARDS}

@@ -18,7 +18,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from springtide.cli.tools import Tools
 from springtide.dashboards import __main__ as dashboards_command
-from springtide.dashboards.boards import BOARDS
+from springtide.dashboards.all_dashboards import DASHBOARDS
 from springtide.dashboards.committed import committed
 from springtide.rules.alerts import CALLS_STARTED
 from springtide.rules.function_alerts import DIRECTION
@@ -72,7 +72,7 @@ def panels() -> Iterator[Any]:
                 yield pytest.param(panel, id=f"{document['uid']}: {panel['title']}")
 
 
-boards = pytest.mark.parametrize("document", [pytest.param(one, id=one["uid"]) for one in DOCUMENTS])
+all_dashboards = pytest.mark.parametrize("document", [pytest.param(one, id=one["uid"]) for one in DOCUMENTS])
 
 
 def test_committed_dashboards_are_what_the_source_gives() -> None:
@@ -80,8 +80,8 @@ def test_committed_dashboards_are_what_the_source_gives() -> None:
 
     assert result.output == ""
     assert result.exit_code == 0
-    assert [f"{board.uid}.json" for board in BOARDS] != []
-    assert sorted(committed()) == sorted(f"{board.uid}.json" for board in BOARDS)
+    assert [f"{board.uid}.json" for board in DASHBOARDS] != []
+    assert sorted(committed()) == sorted(f"{board.uid}.json" for board in DASHBOARDS)
 
 
 @pytest.mark.parametrize("query", [pytest.param(query, id=str(query)) for query in every_query()])
@@ -97,7 +97,7 @@ def test_every_metric_of_the_catalogue_is_shown_somewhere() -> None:
     assert sorted(metric.name for metric in hidden) == sorted(metric.name for metric in NOT_SHOWN)
 
 
-@boards
+@all_dashboards
 def test_variable_lists_values_of_a_label_that_exists(document: Any) -> None:
     for variable in variables_of(document):
         found = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"])
@@ -126,7 +126,7 @@ def test_promtool_parses_every_query(tools: Tools, tmp_path: Path) -> None:
     assert f"{len(queries)} rules found" in done.stdout
 
 
-@boards
+@all_dashboards
 def test_grafanas_own_schema_reads_the_file_and_loses_nothing(document: Any) -> None:
     register_default_plugins()
 
@@ -152,7 +152,7 @@ def test_panel_says_what_it_shows_and_in_which_unit(panel: Any) -> None:
     assert set(filter(None, [*shown, axis])) <= {value for value in vars(units).values() if isinstance(value, str)}
 
 
-@boards
+@all_dashboards
 def test_panels_have_their_own_names_and_ids_and_do_not_overlap(document: Any) -> None:
     everything = document["panels"]
     titles = [panel["title"] for panel in everything if panel["type"] != "row"]
@@ -166,7 +166,7 @@ def test_panels_have_their_own_names_and_ids_and_do_not_overlap(document: Any) -
     assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in everything)
 
 
-@boards
+@all_dashboards
 def test_everything_asks_the_chosen_data_source(document: Any) -> None:
     datasource, *_ = document["templating"]["list"]
     shown = [panel for panel in document["panels"] if panel["type"] != "row"]
@@ -181,7 +181,7 @@ def test_everything_asks_the_chosen_data_source(document: Any) -> None:
     assert all(one["datasource"] == {"type": "prometheus", "uid": "${datasource}"} for one in asking)
 
 
-@boards
+@all_dashboards
 def test_quantiles_of_traced_durations_over_time_ask_for_exemplars_and_nothing_else_does(document: Any) -> None:
     buckets = {f"{metric.name}_bucket" for metric in TRACED}
     targets = [(panel, target) for panel in document["panels"] for target in panel.get("targets", ())]
@@ -194,7 +194,7 @@ def test_quantiles_of_traced_durations_over_time_ask_for_exemplars_and_nothing_e
     assert bool(asking) == (document["uid"] in WITH_DURATIONS)
 
 
-@boards
+@all_dashboards
 def test_dashboards_link_to_each_other_with_variables_and_time(document: Any) -> None:
     link, *_ = document["links"]
     addresses = re.findall(r'"url": "/d/([\w-]+)\?', json.dumps(document))

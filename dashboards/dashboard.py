@@ -25,7 +25,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Board:
+class Dashboard:
     """``uid`` is the file's name and the end of the dashboard's address; others link to it."""
 
     uid: str

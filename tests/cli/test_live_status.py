@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from springtide.cli import ports, surroundings
+from springtide.cli import live_status, ports
 from springtide.cli.explanation import Calls
 from springtide.cli.state import Running
 from springtide.scaler.core.vocabulary import FunctionRef
@@ -61,23 +61,23 @@ def running(**parts: Any) -> Running:
 def test_parts_that_answer_are_not_away(part: str, nobody: str) -> None:
     here = running(alert_receiver=part, idler=nobody, prometheus=part, alertmanager=part)
 
-    assert surroundings.away(here) == {"idler"}
+    assert live_status.away(here) == {"idler"}
 
 
 def test_parts_that_a_suite_runs_without_are_away(part: str) -> None:
-    assert surroundings.away(running(alert_receiver=part)) == {"prometheus", "alertmanager", "idler"}
+    assert live_status.away(running(alert_receiver=part)) == {"prometheus", "alertmanager", "idler"}
 
 
 def test_calls_of_all_gateways_are_one_number(part: str) -> None:
     urls = [f"{part}/metrics", f"{part}/metrics"]
 
-    assert surroundings.calls(urls, BUSY) == Calls(6.0, 2.0, 1.7e9)
+    assert live_status.calls(urls, BUSY) == Calls(6.0, 2.0, 1.7e9)
 
 
 def test_calls_are_not_known_while_one_gateway_does_not_tell(part: str, nobody: str) -> None:
-    assert surroundings.calls([f"{part}/metrics", f"{nobody}/metrics"], BUSY) is None
-    assert surroundings.calls([f"{part}/elsewhere"], BUSY) is None
+    assert live_status.calls([f"{part}/metrics", f"{nobody}/metrics"], BUSY) is None
+    assert live_status.calls([f"{part}/elsewhere"], BUSY) is None
 
 
 def test_calls_of_a_function_that_the_gateway_does_not_know_are_not_nothing(part: str) -> None:
-    assert surroundings.calls([f"{part}/metrics"], FunctionRef("openfaas-fn", "nobody")) is None
+    assert live_status.calls([f"{part}/metrics"], FunctionRef("openfaas-fn", "nobody")) is None

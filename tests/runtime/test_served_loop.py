@@ -7,11 +7,11 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from springtide.runtime.asgi_server import AsgiServer
-from springtide.runtime.background import Loop, ServedLoop
 from springtide.runtime.basic_auth import Receive, Scope, Send
 from springtide.runtime.deadlines import within
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.exposition import exposition, respond
+from springtide.runtime.served_loop import Loop, ServedLoop
 from springtide.runtime.virtual_time import VirtualTimeLoop, run
 
 

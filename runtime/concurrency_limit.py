@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from springtide.runtime.errors import TooMany
 
 
-class Places:
+class ConcurrencyLimit:
     """``what`` is what those who have a place hold: "streams of logs and decisions"."""
 
     def __init__(self, max_holders: int, what: str) -> None:
@@ -16,7 +16,7 @@ class Places:
         self.taken = 0
 
     def __repr__(self) -> str:
-        return f"<Places {self.taken} of {self._max_holders} {self._what}>"
+        return f"<ConcurrencyLimit {self.taken} of {self._max_holders} {self._what}>"
 
     def check(self) -> None:
         """Raises TooMany when none is free."""

@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
+from springtide.runtime.dns import all_resolved_urls, resolved_urls
 from springtide.runtime.errors import Unavailable
-from springtide.runtime.every_address import every_address, every_address_of
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from springtide.runtime.every_address import every_address, every_address_of
     ],
 )
 def test_every_address_of_what_is_one_is_itself(url: str) -> None:
-    assert asyncio.run(every_address(url)) == [url]
+    assert asyncio.run(resolved_urls(url)) == [url]
 
 
 def test_every_address_of_a_name_is_each_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,7 +29,7 @@ def test_every_address_of_a_name_is_each_that_it_has(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(socket, "getaddrinfo", answer)
 
     found = asyncio.run(
-        every_address_of(["http://gateways.openfaas:8082/metrics?a=1", "http://10.244.1.7:8082/metrics?a=1"])
+        all_resolved_urls(["http://gateways.openfaas:8082/metrics?a=1", "http://10.244.1.7:8082/metrics?a=1"])
     )
 
     assert found == ["http://10.244.1.7:8082/metrics?a=1", "http://[fd00::7]:8082/metrics?a=1"]
@@ -37,4 +37,4 @@ def test_every_address_of_a_name_is_each_that_it_has(monkeypatch: pytest.MonkeyP
 
 def test_every_address_of_a_name_without_any_says_so() -> None:
     with pytest.raises(Unavailable, match="cannot be resolved"):
-        asyncio.run(every_address("http://no-such-name.invalid:8082/metrics", deadline_s=10))
+        asyncio.run(resolved_urls("http://no-such-name.invalid:8082/metrics", deadline_s=10))

@@ -8,7 +8,7 @@ from types import TracebackType
 import httpx
 
 from springtide.cli.gateway_client import LOOPBACK, GatewayClient, Json
-from springtide.cli.top.rows import Look, Row, latest
+from springtide.cli.top.rows import Row, Snapshot, latest
 from springtide.runtime.errors import NotFound, SpringtideError, Unavailable
 from springtide.scaler.core.vocabulary import Decision, FunctionRef
 from springtide.wire.function_rates import FunctionRates, RateWindow
@@ -17,7 +17,7 @@ from springtide.wire.gateway_metrics import GatewayMetrics, GatewayMetricsReader
 METRICS_DEADLINE_S = 3.0
 
 
-class Looking:
+class GatewayPoller:
     """``client`` is closed with it. Use as a context manager."""
 
     def __init__(self, client: GatewayClient, metrics_urls: Sequence[str], namespace: str | None) -> None:
@@ -31,14 +31,14 @@ class Looking:
         self._last: dict[FunctionRef, Decision] = {}
         self._since = 0.0
 
-    def __enter__(self) -> Looking:
+    def __enter__(self) -> GatewayPoller:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._http.close()
         self._client.__exit__()
 
-    def look(self, *, now: float, wall: float) -> Look:
+    def look(self, *, now: float, wall: float) -> Snapshot:
         """``now`` is on the monotonic clock. Raises SpringtideError when the gateway does not list its functions."""
         functions = self._client.functions(self._namespace)
         notes: list[str] = []
@@ -50,7 +50,7 @@ class Looking:
             _row(function, ref, measures.get(str(ref)), self._last.get(ref))
             for ref, function in zip(refs, functions, strict=True)
         )
-        return Look(wall, self._client.url, rows, tuple(notes))
+        return Snapshot(wall, self._client.url, rows, tuple(notes))
 
     def _measures(self, now: float, notes: list[str]) -> Mapping[str, FunctionRates]:
         try:

@@ -12,8 +12,8 @@ import structlog
 from springtide.console.functions import FunctionInfo
 from springtide.console.gateway_api import GatewayApi
 from springtide.console.history import History
+from springtide.runtime.dns import all_resolved_urls
 from springtide.runtime.errors import SpringtideError, Unavailable
-from springtide.runtime.every_address import every_address_of
 from springtide.scaler.core.ports import Clock
 from springtide.wire.function_rates import ColdStarts, FunctionRates, RateWindow
 from springtide.wire.gateway_metrics import FunctionCounters, GatewayMetrics, GatewayMetricsReader
@@ -59,7 +59,7 @@ class Freshness:
     """Whether the numbers are too old to be shown as the present."""
 
 
-class Watch:
+class GatewayPoller:
     """``functions`` and ``seen`` are by ``name.namespace``; both hold only functions that there are."""
 
     def __init__(
@@ -83,7 +83,7 @@ class Watch:
         self.slot = 0
 
     def __repr__(self) -> str:
-        return f"<Watch {len(self.functions)} functions, {self._numbers_problem or 'fresh'}>"
+        return f"<GatewayPoller {len(self.functions)} functions, {self._numbers_problem or 'fresh'}>"
 
     def freshness(self) -> Freshness:
         now = self._clock.now()
@@ -143,7 +143,7 @@ class Watch:
     async def _numbers(self) -> GatewayMetrics | None:
         """None when they do not come."""
         try:
-            texts = await asyncio.gather(*(self._api.metrics(url) for url in await every_address_of(self._urls)))
+            texts = await asyncio.gather(*(self._api.metrics(url) for url in await all_resolved_urls(self._urls)))
             # Of thousands of functions it takes seconds, in which pages want to be answered.
             scrape = await asyncio.to_thread(self._reader.read, texts)
         except SpringtideError as error:

@@ -13,7 +13,7 @@ from springtide.runtime.errors import Unavailable
 MAX_ADDRESSES = 1000
 
 
-async def every_address(url: str, *, deadline_s: float = 2.0) -> list[str]:
+async def resolved_urls(url: str, *, deadline_s: float = 2.0) -> list[str]:
     """The URL once for each address that its host has; as it is when the host is one. Raises Unavailable."""
     try:
         parts = urlsplit(url)
@@ -34,9 +34,9 @@ async def every_address(url: str, *, deadline_s: float = 2.0) -> list[str]:
     return [urlunsplit(parts._replace(netloc=_netloc(address, port))) for address in addresses]
 
 
-async def every_address_of(urls: Iterable[str], *, deadline_s: float = 2.0) -> list[str]:
+async def all_resolved_urls(urls: Iterable[str], *, deadline_s: float = 2.0) -> list[str]:
     """The same for several, without repetitions. Raises Unavailable when one has none."""
-    found = await asyncio.gather(*(every_address(url, deadline_s=deadline_s) for url in urls))
+    found = await asyncio.gather(*(resolved_urls(url, deadline_s=deadline_s) for url in urls))
     return list(dict.fromkeys(one for some in found for one in some))
 
 
