@@ -6,18 +6,15 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from springtide.gateway.deadlines import DeadlineQueue
-
-if TYPE_CHECKING:
-    from springtide.gateway.replica_connection import ReplicaConnection
+from springtide.gateway.replica_connection import ReplicaConnection
 
 MAX_CONNECTING = 64
 """Connections to one replica being opened at once: a herd of released callers must not overrun its accept queue."""
 
 MIN_PAUSE_S, MAX_PAUSE_S = 0.05, 1.0
-"""How long a replica that refused a connection gets no calls: doubling from the first to the most."""
+"""How long a replica that refused a connection gets no calls: doubling from the first to the second."""
 
 
 class ConnectionRequest(Protocol):
@@ -32,19 +29,29 @@ class ConnectionRequest(Protocol):
     def still_wants(self, replica: BackendReplica) -> bool: ...
 
 
+class IdleTimeout(Protocol):
+    """Closes connections that were idle for too long."""
+
+    def start(self, item: ReplicaConnection, /) -> None: ...
+
+    def stop(self, item: ReplicaConnection, /) -> None: ...
+
+
 class Connections(Protocol):
     """How connections are opened and how long idle ones are kept; shared by all replicas."""
 
-    idle: DeadlineQueue[ReplicaConnection]
-    max_idle: int
-    connect_timeout_s: float
+    @property
+    def idle(self) -> IdleTimeout: ...
+
+    @property
+    def max_idle(self) -> int: ...
+
+    @property
+    def connect_timeout_s(self) -> float: ...
 
     def now(self) -> float: ...
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
-
-
-Open = Callable[["BackendReplica"], Coroutine[Any, Any, "ReplicaConnection"]]
 
 
 class BackendReplica:

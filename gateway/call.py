@@ -1,42 +1,96 @@
 """One call of a function, from its head to the end of its answer: sent, sent again where allowed, streamed both ways.
 
-    begun ──► held ──► assigned to a replica ──► sent ──► answering ──► finished
-                ▲                 │                │
-                └─────────────────┴── lost before anything was answered
-
-Everything happens in callbacks of the event loop; a call has no task and no timer of its own. It takes part in three
-conversations: with its client, with the replica's connection that carries it, and with the data plane around it.
+Its states, and what moves it from one to the next, are the table in ``call_state``. Everything happens in callbacks of
+the event loop; a call has no task and no timer of its own. It speaks with its client's connection, with the replica's
+connection that carries it, and, through the four ports below, with what all calls share.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Protocol
 
 from springtide.gateway import resend
+from springtide.gateway.backend_replica import BackendReplica
+from springtide.gateway.call_record import CLIENT_LEFT, CallRecord, Observer
+from springtide.gateway.call_state import TRANSITIONS, CallEvent, CallState
+from springtide.gateway.client_connection import ClientConnection
+from springtide.gateway.coldstart.admission import WaitingCall
+from springtide.gateway.coldstart.timing import WaitTiming
+from springtide.gateway.deadlines import DeadlineQueue
 from springtide.gateway.http1.body import chunk, last_chunk
 from springtide.gateway.http1.fields import Malformed
+from springtide.gateway.http1.forwarding import interim_head, response_head, switching_head
 from springtide.gateway.http1.reply import reply
+from springtide.gateway.http1.request import RequestHead
 from springtide.gateway.http1.response import ResponseHead
+from springtide.gateway.replica_connection import ReplicaConnection
+from springtide.gateway.resend import ResendRules
+from springtide.gateway.route import Route
+from springtide.gateway.timeouts import TimedCall, TimedTunnel
 from springtide.gateway.tunnel import Tunnel
 from springtide.gateway.upload import Upload
+from springtide.scaler.core.ports import Clock
 
-if TYPE_CHECKING:
-    from springtide.gateway.backend_replica import BackendReplica
-    from springtide.gateway.call_record import CallRecord
-    from springtide.gateway.client_connection import ClientConnection
-    from springtide.gateway.coldstart.timing import WaitTiming
-    from springtide.gateway.data_plane import DataPlane
-    from springtide.gateway.http1.request import RequestHead
-    from springtide.gateway.replica_connection import ReplicaConnection
-    from springtide.gateway.route import Route
-
-CLIENT_LEFT = 499
-"""The status counted for a caller that left before its answer; nobody is sent it."""
-
-_REFUSALS = (429, 503)
+_RETRY_LATER = (429, 503)
 
 _STILL_THERE = b"HTTP/1.1 100 Continue\r\n\r\n"
-"""Asks a caller that sends no more whether it still reads. RFC 9110, 15.2: every client must take it and go on."""
+"""Asks a client that sends no more whether it still reads. RFC 9110, 15.2: every client must take it and go on."""
+
+_HOLD, _ASSIGN, _SEND, _LOSE, _ANSWER, _SWITCH, _FINISH = (TRANSITIONS[event] for event in CallEvent)
+
+
+class CallAdmission(Protocol):
+    """Where a call waits that finds no replica with room."""
+
+    def hold(self, call: WaitingCall) -> None: ...
+
+    def grow(self, call: WaitingCall, size: int) -> bool:
+        """More of its body is kept; False when no more of it should be read while it waits."""
+
+    def leave(self, call: WaitingCall) -> None: ...
+
+    def release(self, route: Route) -> None:
+        """A call has ended: others may be let in."""
+
+
+class CallTimeouts(Protocol):
+    """The time-outs of a call, and of the tunnel that it may become."""
+
+    @property
+    def body(self) -> DeadlineQueue[TimedCall]: ...
+
+    @property
+    def first_byte(self) -> DeadlineQueue[TimedCall]: ...
+
+    @property
+    def first_byte_timed(self) -> bool: ...
+
+    @property
+    def tunnel(self) -> DeadlineQueue[TimedTunnel]: ...
+
+    def start_call(self, call: TimedCall) -> None: ...
+
+    def stop_call(self, call: TimedCall) -> None: ...
+
+
+class Stopping(Protocol):
+    """Whether the gateway stops, so that each answer is its connection's last."""
+
+    @property
+    def stopping(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallPorts:
+    """What all calls share: four ports, who is told of each call (where anybody is), and when a call is sent again."""
+
+    clock: Clock
+    admission: CallAdmission
+    timeouts: CallTimeouts
+    draining: Stopping
+    observer: Observer | None
+    resend: ResendRules
 
 
 class Call:
@@ -50,70 +104,69 @@ class Call:
         "_http11",
         "_keep",
         "_own_headers",
-        "_plane",
+        "_ports",
         "_replica",
         "_request",
         "_resends",
         "_timed",
         "_upgrade",
         "_upload",
-        "_why",
-        "hold_limit",
+        "last_loss",
         "method",
         "record",
         "request_open",
+        "requested_timeout",
         "route",
+        "state",
         "status",
-        "wait",
+        "timing",
     )
 
     def __init__(
-        self, plane: DataPlane, caller: ClientConnection, route: Route, head: RequestHead, target: bytes
+        self,
+        ports: CallPorts,
+        client: ClientConnection,
+        *,
+        route: Route,
+        head: RequestHead,
+        request: bytes,
+        own_headers: bytes,
+        arrived: float,
+        record: CallRecord | None,
     ) -> None:
-        self._plane = plane
-        self._client = caller
+        """``request`` is the head as a replica is sent it; ``own_headers`` are the lines that each answer carries.
+
+        ``arrived`` is the instant from which the call's time is measured.
+        """
+        self._ports = ports
+        self._client = client
         self.route = route
+        self.state = CallState.ROUTING
         self.method = head.method
         self.status = 0
         self.request_open = False
-        self.wait: WaitTiming | None = None
-        self.hold_limit = head.timeout
+        self.timing: WaitTiming | None = None
+        self.requested_timeout = head.timeout
+        self.last_loss = ""
+        self.record = record
         self._http11 = head.http11
         self._keep = head.keep_alive
-        self._upgrade = head.upgrade
+        self._upgrade = bool(head.upgrade)
         self._upload: Upload | None = None
         self._connection: ReplicaConnection | None = None
         self._replica: BackendReplica | None = None
         self._encode = False
-        self._timed = False
+        self._timed = route.is_system
         self._resends = 0
-        self._why = ""
-        self._arrived = plane.now()
-        wall = plane.wall()
-        route.metrics.begin(wall)
-        started = b"\r\nX-Start-Time: %d" % (wall * 1e9)
-        call_id = head.call_id or plane.new_call_id()
-        self._own_headers = b"\r\nX-Call-Id: %b%b" % (call_id, started)
-        peer = caller.peer
-        fields = head.fields
-        self.record: CallRecord | None = None
-        if plane.observer is not None and route is not plane.system:
-            self.record, fields = plane.observer.begin(route, head, call_id, now=self._arrived, wall=wall)
-        if not head.host:
-            fields += b"\r\nHost: " + route.label.encode()
-        self._request = b"%b %b HTTP/1.1%b%b\r\nX-Forwarded-For: %b\r\n\r\n" % (
-            head.method,
-            target,
-            fields,
-            started if head.call_id else self._own_headers,
-            b"%b, %b" % (head.forwarded_for, peer) if head.forwarded_for else peer,
-        )
+        self._request = request
+        self._own_headers = own_headers
+        self._arrived = arrived
 
     def __repr__(self) -> str:
-        state = f"status {self.status}" if self.status else "assigned" if self._replica is not None else "held"
-        return f"<Call {self.method.decode()} {self.route.label} {state}>"
+        status = f" {self.status}" if self.status else ""
+        return f"<Call {self.method.decode()} {self.route.label} {self.state.name.lower()}{status}>"
 
-    # From the plane.
+    # From the dispatcher and the queue of waiting calls.
 
     def expect_body(self, length: int) -> None:
         """Take the part of the body that came with the head. Raises Malformed."""
@@ -127,23 +180,25 @@ class Call:
         self.request_open = not upload.done
 
     def dispatch(self) -> None:
-        """Go to a replica with room, or be held until there is one."""
-        plane = self._plane
-        replica = self.route.pick(plane.now())
-        if replica is None:
-            if self._upload is not None and self._upload.kept_bytes > plane.replay_bytes:
-                self._client.pause()
-            plane.hold.hold(self)
-        else:
+        """Go to a replica with room, or wait until there is one."""
+        ports = self._ports
+        replica = self.route.pick(ports.clock.now())
+        if replica is not None:
             self.assign(replica)
+            return
+        self.state = _HOLD[self.state]
+        if self._upload is not None and self._upload.kept_bytes > ports.resend.max_kept_bytes:
+            self._client.pause()
+        ports.admission.hold(self)
 
     def assign(self, replica: BackendReplica) -> None:
+        self.state = _ASSIGN[self.state]
         self._replica = replica
         if not self._timed:
             self._timed = True
-            self._plane.start_call(self)
+            self._ports.timeouts.start_call(self)
         if self.record is not None:
-            self.record.assigned(self._plane.now(), replica.address, self.wait)
+            self.record.assigned(self._ports.clock.now(), replica.address)
         replica.take(self, fresh=self._resends > 0)
 
     @property
@@ -151,19 +206,14 @@ class Call:
         """Bytes of the request that are kept for (another) sending."""
         return len(self._request) + (self._upload.kept_bytes if self._upload is not None else 0)
 
-    @property
-    def why(self) -> str:
-        """Why the last replica could not be used; empty when none was tried."""
-        return self._why
-
     def refuse(self, status: int, text: str, reason: str) -> None:
         """Answer in place of the function; only before an answer has begun."""
         self.status = status
         self._note_refusal(reason, text)
-        if self.request_open or self._plane.stopping:
+        if self.request_open or self._ports.draining.stopping:
             self._keep = False
         extra = self._own_headers
-        if status in _REFUSALS:
+        if status in _RETRY_LATER:
             extra += b"\r\nRetry-After: 1"
         self._client.write(reply(status, text, extra=extra, close=not self._keep, head_only=self.method == b"HEAD"))
         self._finish()
@@ -176,36 +226,36 @@ class Call:
             self._cut("upstream_timeout")
 
     def body_timed_out(self) -> None:
-        """The caller sends its body too slowly; not its fault while we do not read."""
+        """The client sends its body too slowly; not its fault while we do not read."""
         if self._client.paused or self._connection is None:
-            self._plane.body_idle.start(self)
+            self._ports.timeouts.body.start(self)
         elif self.status:
             self._cut("stalled_body")
         else:
             self.refuse(408, "the request's body did not arrive in time", "stalled_body")
 
-    # From the caller.
+    # From the client.
 
     def request_data(self, data: bytes) -> bytes:
-        plane, upload = self._plane, self._upload
+        ports, upload = self._ports, self._upload
         assert upload is not None
         try:
             payload, rest = upload.feed(data)
         except Malformed as error:
-            self._spoilt(error)
+            self._malformed_body(error)
             return b""
         if upload.done:
             self.request_open = False
-            plane.body_idle.stop(self)
+            ports.timeouts.body.stop(self)
         else:
-            plane.body_idle.start(self)
+            ports.timeouts.body.start(self)
         connection = self._connection
         if connection is not None:
-            if upload.kept_bytes > plane.replay_bytes:
+            if upload.kept_bytes > ports.resend.max_kept_bytes:
                 upload.forget()
             if payload:
                 connection.write(payload)
-        elif not plane.hold.grow(self, len(payload)) or upload.kept_bytes > plane.replay_bytes:
+        elif not ports.admission.grow(self, len(payload)) or upload.kept_bytes > ports.resend.max_kept_bytes:
             self._client.pause()
         return rest
 
@@ -242,31 +292,35 @@ class Call:
         return self._replica is replica and self._connection is None
 
     def connected(self, connection: ReplicaConnection) -> None:
+        self.state = _SEND[self.state]
         self._connection = connection
         upload = self._upload
         if upload is None:
             connection.begin(self, self._request)
             return
         connection.begin(self, b"".join((self._request, *upload.kept)))
-        if upload.kept_bytes > self._plane.replay_bytes:
+        if upload.kept_bytes > self._ports.resend.max_kept_bytes:
             upload.forget()
         if self.request_open:
-            self._plane.body_idle.start(self)
+            self._ports.timeouts.body.start(self)
             self._client.resume()
 
     def rejected(self, why: str) -> None:
         self._leave_replica(why)
-        self._why = why
+        self.last_loss = why
+        self.state = _LOSE[self.state]
         self.dispatch()
 
     def replica_lost(self, why: str) -> None:
         connection, self._connection = self._connection, None
         self._leave_replica(why)
-        self._why = why
-        retry_posts = self._plane.retry_posts
         if self.status or connection is None:
             self._cut("answer_cut")
-        elif self._whole and resend.after_loss(connection, self.method, self._resends, retry_posts=retry_posts):
+            return
+        self.last_loss = why
+        self.state = _LOSE[self.state]
+        heard, retry_posts = connection.heard, self._ports.resend.retry_posts
+        if self._whole and resend.after_loss(self.method, self._resends, heard=heard, retry_posts=retry_posts):
             self._resends += 1
             self.dispatch()
         else:
@@ -282,41 +336,42 @@ class Call:
 
     def interim(self, head: ResponseHead) -> None:
         if self._http11:
-            self._client.write(b"HTTP/1.1 %b%b\r\n\r\n" % (head.status_text, head.fields))
+            self._client.write(interim_head(head))
 
     def answer(self, head: ResponseHead, length: int, payload: bytes) -> None:
         replica = self._replica
         if (
             replica is not None
-            and (replica.failures or head.status in _REFUSALS)
+            and (replica.failures or head.status in _RETRY_LATER)
             and self._refused_unseen(replica, head)
         ):
             return
+        self.state = _ANSWER[self.state]
         self.status = head.status
         if self._upload is not None:
             self._upload.forget()
-        plane = self._plane
-        if plane.first_byte_timed:
-            plane.first_byte.stop(self)
+        ports = self._ports
+        if ports.timeouts.first_byte_timed:
+            ports.timeouts.first_byte.stop(self)
         if self.record is not None:
-            self.record.answering(plane.now(), length)
-        if plane.stopping or (self.request_open and length == len(payload)):
+            self.record.answering(ports.clock.now(), length)
+        if ports.draining.stopping or (self.request_open and length == len(payload)):
             self._keep = False  # with the whole answer here, nobody waits for the rest of the request
-        extra = b""
         if length < 0:
             if self._http11:
                 self._encode = True
-                extra = b"\r\nTransfer-Encoding: chunked"
                 payload = chunk(payload)
             else:
-                self._keep = False  # the end of the connection is the only end an HTTP/1.0 caller understands
-        if self.wait is not None:
-            extra += self.wait.answer(plane.now())
-        if not (self._keep and self._http11):
-            extra += b"\r\nConnection: keep-alive" if self._keep else b"\r\nConnection: close"
-        self._client.write(
-            b"HTTP/1.1 %b%b%b%b\r\n\r\n%b" % (head.status_text, head.fields, self._own_headers, extra, payload)
+                self._keep = False  # the end of the connection is the only end an HTTP/1.0 client understands
+        answer = response_head(
+            head,
+            self._own_headers,
+            chunked=self._encode,
+            timing=self.timing.answer(ports.clock.now()) if self.timing is not None else b"",
+            http11=self._http11,
+            keep_alive=self._keep,
         )
+        self._client.write(answer + payload)
 
     def answer_more(self, payload: bytes) -> None:
         self._client.write(chunk(payload) if self._encode else payload)
@@ -331,17 +386,18 @@ class Call:
     def switched(self, head: ResponseHead, data: bytes) -> None:
         connection = self._connection
         if connection is None or not self._upgrade or self.request_open:
-            self._drop_upstream()
+            self._drop_connection()
             self.refuse(502, f"{self.route.label} switched protocols unasked", "upstream_failed")
             return
+        self.state = _SWITCH[self.state]
         self.status = 101
+        ports = self._ports
         if self.record is not None:
-            self.record.answering(self._plane.now(), -1)
+            self.record.answering(ports.clock.now(), -1)
         self._connection = None
-        self._plane.stop_call(self)
-        fields = b"%b%b\r\nConnection: Upgrade\r\nUpgrade: %b" % (head.fields, self._own_headers, head.upgrade)
-        self._client.write(b"HTTP/1.1 %b%b\r\n\r\n" % (head.status_text, fields))
-        Tunnel(self._plane.tunnels, self._client, connection, self._tunnel_finished).open(data)
+        ports.timeouts.stop_call(self)
+        self._client.write(switching_head(head, self._own_headers))
+        Tunnel(ports.timeouts.tunnel, self._client, connection, self._tunnel_finished).open(data)
 
     # Inside.
 
@@ -351,19 +407,20 @@ class Call:
         return self._upload is None or self._upload.replayable
 
     def _refused_unseen(self, replica: BackendReplica, head: ResponseHead) -> bool:
-        """Send the call again if ``head`` refuses it before the function saw it; otherwise its replica is well."""
-        if not self._whole or not resend.after_refusal(replica, head, self._resends):
+        """Send the call again if ``head`` refuses it before the function saw it; otherwise its replica is healthy."""
+        if not self._whole or not resend.after_refusal(head, self._resends, by_proxy=bool(replica.prefix)):
             replica.mark_healthy()
             return False
         self._resends += 1
-        self._drop_upstream()
+        self._drop_connection()
         replica.pause()
         self._leave_replica(f"it answered {head.status}")
+        self.state = _LOSE[self.state]
         self.dispatch()
         return True
 
-    def _spoilt(self, error: Malformed) -> None:
-        """The body is no body: whatever the replica has seen of it stays unfinished."""
+    def _malformed_body(self, error: Malformed) -> None:
+        """The body breaks the rules: whatever the replica has seen of it stays unfinished."""
         if self.status:
             self._cut("malformed")
         else:
@@ -372,7 +429,7 @@ class Call:
     def _cut(self, reason: str) -> None:
         """An answer has begun and cannot be finished: the caller must see that it is not whole."""
         self._note_refusal(reason, "")
-        self._drop_upstream()
+        self._drop_connection()
         self._client.abort()
         # The connection's end comes back as client_left, which finishes the call.
 
@@ -387,36 +444,38 @@ class Call:
         if replica is not None:
             replica.leave()
         if self.record is not None:
-            self.record.lost(self._plane.now(), why)
+            self.record.lost(self._ports.clock.now(), why)
             self._request = self.record.resent(self._request)
 
-    def _drop_upstream(self) -> None:
+    def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.release(reusable=False)
 
     def _finish(self, *, reusable: bool = False) -> None:
-        plane, route = self._plane, self.route
-        plane.stop_call(self)
+        self.state = _FINISH[self.state]
+        ports, route = self._ports, self.route
+        clock = ports.clock
+        ports.timeouts.stop_call(self)
         if self._upload is not None:
-            plane.body_idle.stop(self)
+            ports.timeouts.body.stop(self)
         connection, self._connection = self._connection, None
         replica, self._replica = self._replica, None
         if replica is None:
-            plane.hold.leave(self)
+            ports.admission.leave(self)
         else:
             replica.leave()
         if connection is not None:
             connection.release(reusable=reusable)
-        now = plane.now()
-        route.metrics.end(self.status, now - self._arrived, plane.wall())
-        if self.record is not None and plane.observer is not None:
-            plane.observer.finished(self.record, self.status, now)
+        now = clock.now()
+        route.metrics.end(self.status, now - self._arrived, clock.wall())
+        if self.record is not None and ports.observer is not None:
+            ports.observer.finished(self.record, self.status, now)
             exemplar = self.record.exemplar(now - self._arrived, now)
             if exemplar is not None:
                 route.metrics.exemplify(self.status, exemplar)
         if route.metrics.held:
-            plane.hold.pump(route)
+            ports.admission.release(route)
         self._client.done(keep=self._keep)
 
     def _tunnel_finished(self) -> None:

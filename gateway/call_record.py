@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import getrandbits
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from springtide.gateway import trace_context
 from springtide.gateway.call_metrics import Exemplar
+from springtide.gateway.http1.request import RequestHead
 
-if TYPE_CHECKING:
-    from springtide.gateway.coldstart.timing import WaitTiming
-    from springtide.gateway.http1.request import RequestHead
-    from springtide.gateway.route import Route
+CLIENT_LEFT = 499
+"""The status counted for a client that left before its answer; nobody is sent it."""
 
 
 def new_span_id() -> int:
@@ -21,8 +21,8 @@ def new_span_id() -> int:
 
 
 @dataclass(slots=True)
-class Held:
-    """A stay in the waiting room. ``parts`` of a cold one: when the wake was decided, and when it was accepted."""
+class Stay:
+    """A stay in the queue. ``parts`` of a cold one: when the wake was decided, and when it was accepted."""
 
     began: float
     ended: float | None = None
@@ -76,18 +76,22 @@ class CallRecord:
     reason: str = ""
     text: str = ""
     """Why we answered in place of the function, or broke its answer off."""
-    stays: list[Held] = field(default_factory=list)
+    stays: list[Stay] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
 
     def held(self, now: float) -> None:
-        self.stays.append(Held(now))
+        self.stays.append(Stay(now))
 
-    def assigned(self, now: float, address: str, wait: WaitTiming | None) -> None:
-        """A replica takes the call, perhaps out of the waiting room."""
-        if wait is not None and self.stays and self.stays[-1].ended is None:
-            stay = self.stays[-1]
-            stay.ended, stay.served = now, True
-            stay.cold, stay.parts = wait.cold, wait.wake_within(stay.began, now)
+    def taken_from_queue(
+        self, now: float, *, cold: bool, wake_within: Callable[[float, float], tuple[float, float]]
+    ) -> None:
+        """A replica takes the call; ``wake_within`` tells the parts of the wake that lie between two instants."""
+        stay = self.stays[-1]
+        stay.ended, stay.served = now, True
+        stay.cold, stay.parts = cold, wake_within(stay.began, now)
+
+    def assigned(self, now: float, address: str) -> None:
+        """A replica has the call."""
         self.attempts.append(Attempt(self.trace.next_id if self.trace else 0, address, now))
 
     def lost(self, now: float, why: str) -> None:
@@ -145,16 +149,19 @@ class Observer:
         self._access_log = access_log
 
     def begin(
-        self, route: Route, head: RequestHead, call_id: bytes, *, now: float, wall: float
+        self, function: str, head: RequestHead, call_id: bytes, fields: bytes, *, now: float, wall: float
     ) -> tuple[CallRecord | None, bytes]:
-        """The record to keep of a call, if one is wanted, and the header lines that go to the function."""
-        trace = self._tracer.begin(head.fields, now) if self._tracer is not None else None
+        """The record to keep of a call, if one is wanted, and ``fields``, its header lines, as the function gets them.
+
+        ``now`` and ``wall`` are when it came, by both clocks.
+        """
+        trace = self._tracer.begin(fields, now) if self._tracer is not None else None
         if trace is None and self._access_log is None:
-            return None, head.fields
-        record = CallRecord(route.label, head.method, call_id, now, wall, head.length, trace)
+            return None, fields
+        record = CallRecord(function, head.method, call_id, now, wall, head.length, trace)
         if trace is None or not trace.announced:
-            return record, head.fields
-        return record, trace_context.replaced(head.fields, trace.traceparent())
+            return record, fields
+        return record, trace_context.replaced(fields, trace.traceparent())
 
     def finished(self, record: CallRecord, status: int, now: float) -> None:
         if record.stays and record.stays[-1].ended is None:

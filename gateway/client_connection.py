@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol, cast
+from dataclasses import dataclass
+from typing import Protocol, cast
 
+from springtide.gateway.disconnect_watcher import DisconnectWatcher
 from springtide.gateway.http1.fields import Malformed
 from springtide.gateway.http1.reply import reply
-from springtide.gateway.http1.request import MAX_HEAD_BYTES, MAX_REQUEST_LINE_BYTES, check_incomplete, parse_request
-
-if TYPE_CHECKING:
-    from springtide.gateway.data_plane import DataPlane
+from springtide.gateway.http1.request import (
+    MAX_HEAD_BYTES,
+    MAX_REQUEST_LINE_BYTES,
+    RequestHead,
+    check_incomplete,
+    parse_request,
+)
+from springtide.gateway.timeouts import Timeouts
 
 MAX_PIPELINED_BYTES = 64 * 1024
 """Requests read ahead while one is being answered; beyond it the caller is not read from."""
@@ -42,6 +48,38 @@ class Handler(Protocol):
     def client_drained(self) -> None: ...
 
 
+class Requests(Protocol):
+    """Where requests go."""
+
+    def begin(self, client: ClientConnection, head: RequestHead) -> None:
+        """A request has come; its handler is set on return, unless it has been answered already."""
+
+    def own_headers(self) -> bytes:
+        """The lines that every response carries, for a request that could not be read."""
+
+    def count_refused(self, reason: str) -> None: ...
+
+
+class OpenConnections(Protocol):
+    """Who counts connections."""
+
+    def admit(self, client: ClientConnection) -> bool:
+        """Count a connection in; False when there are too many."""
+
+    def forget(self, client: ClientConnection) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ClientPorts:
+    """What all connections of clients share."""
+
+    loop: asyncio.AbstractEventLoop
+    requests: Requests
+    connections: OpenConnections
+    timeouts: Timeouts
+    disconnects: DisconnectWatcher
+
+
 class ClientConnection(asyncio.Protocol):
     """Requests are answered in the order they came; the next is begun when the one before is answered and written."""
 
@@ -53,8 +91,9 @@ class ClientConnection(asyncio.Protocol):
         "_handler",
         "_lingering",
         "_paused",
-        "_plane",
+        "_ports",
         "_seen",
+        "_timeouts",
         "_unsent",
         "full",
         "peer",
@@ -63,8 +102,9 @@ class ClientConnection(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, plane: DataPlane) -> None:
-        self._plane = plane
+    def __init__(self, ports: ClientPorts) -> None:
+        self._ports = ports
+        self._timeouts = ports.timeouts
         self._handler: Handler | None = None
         # What was read and not yet used is _ahead from _at on; up to _seen it is known to hold no whole head.
         self._ahead = b""
@@ -80,7 +120,7 @@ class ClientConnection(asyncio.Protocol):
     def __repr__(self) -> str:
         return f"<ClientConnection {self.peer.decode()} {self._handler or 'idle'}>"
 
-    # For the call.
+    # For the call that is being handled.
 
     @property
     def busy(self) -> bool:
@@ -140,12 +180,12 @@ class ClientConnection(asyncio.Protocol):
             self.close(unread=handler is not None and handler.request_open)
         elif self._ahead:
             # Not called here: a thousand pipelined requests must not become a thousand nested calls.
-            self._plane.loop.call_soon(self._next)
+            self._ports.loop.call_soon(self._next)
         elif self._ended:
             self.close()
         else:
             self.resume()
-            self._plane.keep_alive.start(self)
+            self._timeouts.keep_alive.start(self)
 
     def close(self, *, unread: bool = False) -> None:
         """Close after what is written has been sent.
@@ -162,7 +202,7 @@ class ClientConnection(asyncio.Protocol):
         self._ahead = b""
         self.resume()
         self.end_writing()
-        self._plane.linger.start(self)
+        self._timeouts.linger.start(self)
 
     def abort(self) -> None:
         """Close at once, so that the caller sees its answer is not whole."""
@@ -174,7 +214,7 @@ class ClientConnection(asyncio.Protocol):
         if not self._ahead:  # a connection opened and not used, as browsers do
             self.close()
             return
-        extra = self._plane.own_headers()
+        extra = self._ports.requests.own_headers()
         self.write(reply(408, "the request's headers did not arrive in time", extra=extra, close=True))
         self.close(unread=True)
 
@@ -183,18 +223,18 @@ class ClientConnection(asyncio.Protocol):
 
     def linger_timed_out(self) -> None:
         if self.full:
-            self._plane.linger.start(self)  # it is still reading our last words
+            self._timeouts.linger.start(self)  # it is still reading our last words
         else:
             self.transport.abort()
 
-    def stalled(self) -> None:
+    def write_timed_out(self) -> None:
         """For so long not everything could be sent. Who reads slowly is waited for, who reads nothing is not."""
         unsent = self.transport.get_write_buffer_size()
         if not self._unsent or unsent < self._unsent:
             self._unsent = unsent
-            self._plane.stalled.start(self)
+            self._timeouts.write.start(self)
             return
-        self._plane.count_refused("stalled_reader")
+        self._ports.requests.count_refused("stalled_reader")
         self.transport.abort()
 
     # What the event loop tells.
@@ -203,10 +243,10 @@ class ClientConnection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         self.peer = peer[0].encode() if isinstance(peer, tuple) else b"unknown"
-        if self._plane.admit(self):
-            self._plane.head_timeout.start(self)
+        if self._ports.connections.admit(self):
+            self._timeouts.head.start(self)
         else:
-            extra = self._plane.own_headers() + b"\r\nRetry-After: 1"
+            extra = self._ports.requests.own_headers() + b"\r\nRetry-After: 1"
             self.write(reply(503, "too many connections", extra=extra, close=True))
             self.close(unread=True)
 
@@ -249,8 +289,10 @@ class ClientConnection(asyncio.Protocol):
             self.transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self._plane.forget(self)
-        self._plane.disconnects.forget(self, self._fd)
+        ports = self._ports
+        self._timeouts.stop_client(self)
+        ports.disconnects.forget(self, self._fd)
+        ports.connections.forget(self)
         handler, self._handler = self._handler, None
         if handler is not None:
             handler.client_left()
@@ -263,7 +305,7 @@ class ClientConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.full = False
-        self._plane.stalled.stop(self)
+        self._timeouts.write.stop(self)
         if self._handler is not None:
             self._handler.client_drained()
         elif self._ahead:
@@ -271,7 +313,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _wait_for_reader(self) -> None:
         self._unsent = 0  # not known: more of it may be written at once
-        self._plane.stalled.start(self)
+        self._timeouts.write.start(self)
 
     def _watch_for_disconnect(self, *, stopped: bool) -> None:
         if self._fd < 0:
@@ -279,7 +321,7 @@ class ClientConnection(asyncio.Protocol):
             if socket is None:
                 return
             self._fd = socket.fileno()
-        self._plane.disconnects.watch(self, self._fd, stopped=stopped)
+        self._ports.disconnects.watch(self, self._fd, stopped=stopped)
 
     # Reading a request.
 
@@ -295,7 +337,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _read_head(self) -> None:
         """Begin the next request, or wait for the rest of its head."""
-        data, at, plane = self._ahead, self._at, self._plane
+        data, at, timeouts = self._ahead, self._at, self._timeouts
         while data.startswith(b"\r\n", at):  # RFC 9112, 2.2: an empty line before a request is to be ignored
             at += 2
         end = data.find(b"\r\n\r\n", max(at, self._seen - 3))
@@ -314,9 +356,9 @@ class ClientConnection(asyncio.Protocol):
             self._at = end + 4
         else:
             self._ahead, self._at = b"", 0
-        plane.keep_alive.stop(self)
-        plane.head_timeout.stop(self)
-        plane.begin(self, head)
+        timeouts.keep_alive.stop(self)
+        timeouts.head.stop(self)
+        self._ports.requests.begin(self, head)
         if self._ended and self._handler is not None and self._handler.request_open:
             self.close()  # the rest of this request will not come
 
@@ -326,21 +368,21 @@ class ClientConnection(asyncio.Protocol):
             self.close()
             return
         self._ahead, self._at, self._seen = data, 0, len(data)
-        plane = self._plane
+        timeouts = self._timeouts
         if data:
-            plane.keep_alive.stop(self)
-            if not plane.head_timeout.running(self):
-                plane.head_timeout.start(self)
-        elif not plane.head_timeout.running(self) and not plane.keep_alive.running(self):
-            plane.keep_alive.start(self)  # nothing but empty lines behind the last request
+            timeouts.keep_alive.stop(self)
+            if not timeouts.head.running(self):
+                timeouts.head.start(self)
+        elif not timeouts.head.running(self) and not timeouts.keep_alive.running(self):
+            timeouts.keep_alive.start(self)  # nothing but empty lines behind the last request
 
     def _refuse(self, error: Malformed) -> None:
         """Say what is wrong and read nothing more: where the next request begins is not to be known."""
-        plane = self._plane
-        plane.keep_alive.stop(self)
-        plane.head_timeout.stop(self)
-        plane.count_refused("malformed")
-        self.write(reply(error.status, str(error), extra=plane.own_headers(), close=True))
+        requests, timeouts = self._ports.requests, self._timeouts
+        timeouts.keep_alive.stop(self)
+        timeouts.head.stop(self)
+        requests.count_refused("malformed")
+        self.write(reply(error.status, str(error), extra=requests.own_headers(), close=True))
         self.close(unread=True)
 
 

@@ -17,7 +17,7 @@ _GONE_ONLY = select.EPOLLONESHOT
 """The kernel tells of a connection that is gone whether it was asked to or not."""
 
 
-class Connection(Protocol):
+class WatchedConnection(Protocol):
     def peer_stopped(self) -> None:
         """The peer has sent all it will: it has closed, or waits for an answer; the two look the same."""
 
@@ -30,13 +30,13 @@ class DisconnectWatcher:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._epoll = select.epoll()
-        self._watched: dict[int, Connection] = {}
+        self._watched: dict[int, WatchedConnection] = {}
         loop.add_reader(self._epoll.fileno(), self._look)
 
     def __repr__(self) -> str:
         return f"<DisconnectWatcher of {len(self._watched)} connections>"
 
-    def watch(self, connection: Connection, fd: int, *, stopped: bool) -> None:
+    def watch(self, connection: WatchedConnection, fd: int, *, stopped: bool) -> None:
         """Tell when the peer has gone and, unless it has ``stopped`` sending already, when it stops."""
         events = _GONE_ONLY if stopped else _ENDS
         if self._watched.get(fd) is connection:
@@ -46,7 +46,7 @@ class DisconnectWatcher:
             self._watched[fd] = connection
             self._epoll.register(fd, events)
 
-    def forget(self, connection: Connection, fd: int) -> None:
+    def forget(self, connection: WatchedConnection, fd: int) -> None:
         """The connection is closed."""
         if self._watched.get(fd) is connection:
             del self._watched[fd]

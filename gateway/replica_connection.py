@@ -5,14 +5,30 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol, cast
 
-from springtide.gateway.backend_replica import BackendReplica
 from springtide.gateway.http1.body import Body, BodyUntilClose, ChunkedBody, body_of
 from springtide.gateway.http1.fields import Malformed
 from springtide.gateway.http1.response import ResponseHead, check_incomplete, has_no_body, parse_response
 from springtide.runtime.errors import reason_of
 
 
-class User(Protocol):
+class ConnectionOwner(Protocol):
+    """The replica that a connection leads to."""
+
+    address: str
+    prefix: bytes
+    """Goes in front of the path of each request."""
+
+    def put_back(self, connection: ReplicaConnection) -> None:
+        """Its call is over, and it may carry another."""
+
+    def lost(self, connection: ReplicaConnection) -> None:
+        """It ended, or will carry no more calls."""
+
+    def end_later(self, connection: ReplicaConnection) -> None:
+        """It is closed, and has something left to send."""
+
+
+class ConnectionUser(Protocol):
     """Whoever a connection works for at the moment."""
 
     def replica_lost(self, why: str) -> None:
@@ -24,7 +40,7 @@ class User(Protocol):
     def replica_drained(self) -> None: ...
 
 
-class Call(User, Protocol):
+class ResponseReceiver(ConnectionUser, Protocol):
     """A request that waits for its response."""
 
     @property
@@ -45,7 +61,7 @@ class Call(User, Protocol):
         """The response is complete; the connection is to be let go."""
 
 
-class TunnelEnd(User, Protocol):
+class TunnelEnd(ConnectionUser, Protocol):
     """Who bytes go to after a 101."""
 
     def tunnelled(self, data: bytes) -> None: ...
@@ -72,10 +88,10 @@ class ReplicaConnection(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, replica: BackendReplica) -> None:
+    def __init__(self, replica: ConnectionOwner) -> None:
         self.replica = replica
         self.heard = False
-        self._call: Call | None = None
+        self._call: ResponseReceiver | None = None
         self._buffer = b""
         self._body: Body | None = None
         self._keep = True
@@ -88,7 +104,7 @@ class ReplicaConnection(asyncio.Protocol):
 
     # What the call asks for.
 
-    def begin(self, call: Call, data: bytes) -> None:
+    def begin(self, call: ResponseReceiver, data: bytes) -> None:
         """Send the first part of a request; from now on everything that comes is for ``call``."""
         self._call = call
         self.heard = False
@@ -203,7 +219,7 @@ class ReplicaConnection(asyncio.Protocol):
         self.replica.lost(self)
         self.transport.abort()
 
-    def _read_head(self, call: Call, data: bytes) -> None:
+    def _read_head(self, call: ResponseReceiver, data: bytes) -> None:
         while True:
             end = data.find(b"\r\n\r\n")
             try:
@@ -227,7 +243,7 @@ class ReplicaConnection(asyncio.Protocol):
                 return
         self._begin_answer(call, head, data)
 
-    def _begin_answer(self, call: Call, head: ResponseHead, data: bytes) -> None:
+    def _begin_answer(self, call: ResponseReceiver, head: ResponseHead, data: bytes) -> None:
         self._keep = head.keep_alive
         length = 0 if has_no_body(call.method, head.status) else head.length
         if length == len(data):
@@ -245,7 +261,7 @@ class ReplicaConnection(asyncio.Protocol):
         call.answer(head, length, payload)
         self._proceed(call, body, rest)
 
-    def _read_body(self, call: Call, body: Body, data: bytes) -> None:
+    def _read_body(self, call: ResponseReceiver, body: Body, data: bytes) -> None:
         try:
             payload, rest = body.feed(data)
         except Malformed as error:
@@ -255,21 +271,21 @@ class ReplicaConnection(asyncio.Protocol):
             call.answer_more(payload)
         self._proceed(call, body, rest)
 
-    def _proceed(self, call: Call, body: Body, rest: bytes) -> None:
+    def _proceed(self, call: ResponseReceiver, body: Body, rest: bytes) -> None:
         if not body.done or self._call is not call:
             return
         if rest:
             self._keep = False  # more than one answer to one question
         call.answered(body.trailers if isinstance(body, ChunkedBody) else b"")
 
-    def _ended(self, call: Call) -> None:
+    def _ended(self, call: ResponseReceiver) -> None:
         self._keep = False
         if isinstance(self._body, BodyUntilClose):
             call.answered(b"")
         else:
             self._fail(call, "the replica closed the connection")
 
-    def _fail(self, call: Call, why: str) -> None:
+    def _fail(self, call: ResponseReceiver, why: str) -> None:
         self._call = None
         self._keep = False
         self.transport.abort()

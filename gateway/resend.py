@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-if TYPE_CHECKING:
-    from springtide.gateway.backend_replica import BackendReplica
-    from springtide.gateway.http1.response import ResponseHead
-    from springtide.gateway.replica_connection import ReplicaConnection
+from springtide.gateway.http1.response import ResponseHead
 
 MAX_RESENDS = 2
 """A connection that was used before and one that was not may break under a call; then the call is at fault."""
@@ -24,27 +21,35 @@ FULL = b"\r\nx-openfaas-internal: faas-middleware"
 _SAFE_TO_REPEAT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 
 
-def after_loss(connection: ReplicaConnection, method: bytes, resends: int, *, retry_posts: bool) -> bool:
-    """Whether to send a call again whose connection broke.
+@dataclass(frozen=True, slots=True)
+class ResendRules:
+    """``max_kept_bytes`` of a body are kept for sending it again; ``retry_posts``: also what may not be done twice."""
+
+    max_kept_bytes: int
+    retry_posts: bool
+
+
+def after_loss(method: bytes, resends: int, *, heard: bool, retry_posts: bool) -> bool:
+    """Whether to send a call again whose connection broke. ``heard``: some byte of an answer had come.
 
     Most often the replica closed an idle connection just as the call came, and nobody has seen it; but it may also
-    have died with the call in its hands, and the two look the same from here. So a method that must not be executed
+    have died while it worked on the call, and the two look the same from here. So a method that must not be executed
     twice is repeated only where the operator allows that.
     """
-    if connection.heard or resends >= MAX_RESENDS:
+    if heard or resends >= MAX_RESENDS:
         return False
     return retry_posts or method in _SAFE_TO_REPEAT
 
 
-def after_refusal(replica: BackendReplica, head: ResponseHead, resends: int) -> bool:
+def after_refusal(head: ResponseHead, resends: int, *, by_proxy: bool) -> bool:
     """Whether to send a call again that was refused before the function saw it.
 
-    A provider's proxy may learn of a replica later than the status does, and the last one may have gone since it was
-    asked. A replica is full although we know its limit where others give it calls as well: another gateway, or a
-    worker beside us.
+    A provider's proxy (``by_proxy``) may learn of a replica later than the status does, and the last one may have gone
+    since it was asked. A replica is full although we know its limit where others give it calls as well: another
+    gateway, or a worker beside us.
     """
     if resends >= MAX_REFUSALS:
         return False
-    if replica.prefix:
+    if by_proxy:
         return head.status == 503 and PROXY_REFUSED in head.fields.lower()
     return head.status == 429 and FULL in head.fields.lower()

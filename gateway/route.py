@@ -20,6 +20,7 @@ class Route:
         "decided_at",
         "delay",
         "desired",
+        "is_system",
         "label",
         "labels",
         "metrics",
@@ -31,7 +32,9 @@ class Route:
         "version",
     )
 
-    def __init__(self, ref: FunctionRef, metrics: CallMetrics) -> None:
+    def __init__(self, ref: FunctionRef, metrics: CallMetrics, *, is_system: bool = False) -> None:
+        """``is_system``: the gateway's own API, whose calls have deadlines of their own and are not observed."""
+        self.is_system = is_system
         self.ref = ref
         self.label = str(ref)
         self.metrics = metrics

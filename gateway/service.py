@@ -14,7 +14,6 @@ from prometheus_client import CollectorRegistry
 
 from springtide.gateway.access_log import AccessLines
 from springtide.gateway.call_record import Observer
-from springtide.gateway.client_connection import ClientConnection
 from springtide.gateway.data_plane import DataPlane, DataPlaneDeps
 from springtide.gateway.endpoint_source import EndpointSource
 from springtide.gateway.invocation_counts import COUNTS_DEADLINE_S, InvocationCounts, OwnCounts, PrometheusCounts
@@ -133,7 +132,7 @@ class Gateway:
         """Another gateway has taken over the socket: finish with the callers we have, before ``stop``."""
         assert self._listener is not None
         self._listener.close()
-        await self.plane.leave(self._settings.grace_s)
+        await self.plane.draining.leave(self._settings.grace_s)
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         """Stopped in reverse: the public listener closes, calls in flight finish, then the rest."""
@@ -185,7 +184,7 @@ class Gateway:
                 counts=self._counts(http, plane),
                 table=plane.table,
                 readiness=source,
-                wrong=WrongCredentials(partial(plane.count_refused, WRONG_CREDENTIALS)),
+                wrong=WrongCredentials(partial(plane.unknown.metrics.refuse, WRONG_CREDENTIALS)),
             ),
         )
         system = AsgiServer(
@@ -224,8 +223,8 @@ class Gateway:
             known.cancel()
         if self._follower.done():
             self._follower.result()  # it ends only by an error, such as credentials that are not the provider's
-        self._listener = await plane.loop.create_server(lambda: ClientConnection(plane), sock=listener, backlog=BACKLOG)
-        stack.push_async_callback(plane.drain, self._settings.grace_s)
+        self._listener = await asyncio.get_running_loop().create_server(plane.accept, sock=listener, backlog=BACKLOG)
+        stack.push_async_callback(plane.draining.drain, self._settings.grace_s)
         stack.callback(self._listener.close)
 
     async def _start_server(self, stack: contextlib.AsyncExitStack, server: AsgiServer) -> None:

@@ -9,8 +9,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from springtide.gateway.call import CLIENT_LEFT
-from springtide.gateway.call_record import Attempt, CallRecord, Held, Trace, new_span_id
+from springtide.gateway.call_record import CLIENT_LEFT, Attempt, CallRecord, Stay, Trace, new_span_id
 
 ROUTE = "/function/{name}"
 MAX_CALL_ID = 128
@@ -82,7 +81,7 @@ class _Call:
             status=failed,
         )
 
-    def waiting(self, stay: Held, status: int) -> Iterator[ReadableSpan]:
+    def waiting(self, stay: Stay, status: int) -> Iterator[ReadableSpan]:
         assert stay.ended is not None
         own = self._context(new_span_id())
         refused = not stay.served and status != CLIENT_LEFT
@@ -129,7 +128,7 @@ class _Call:
             return self._record.reason
         return str(status) if status >= 400 and status != CLIENT_LEFT else ""
 
-    def _wake(self, stay: Held, waiting: SpanContext) -> Iterator[ReadableSpan]:
+    def _wake(self, stay: Stay, waiting: SpanContext) -> Iterator[ReadableSpan]:
         assert stay.ended is not None
         own = self._context(new_span_id())
         decided, accepted = stay.parts

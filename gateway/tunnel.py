@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from springtide.gateway.client_connection import ClientConnection
-    from springtide.gateway.deadlines import DeadlineQueue
-    from springtide.gateway.replica_connection import ReplicaConnection
+from springtide.gateway.client_connection import ClientConnection
+from springtide.gateway.deadlines import DeadlineQueue
+from springtide.gateway.replica_connection import ReplicaConnection
+from springtide.gateway.timeouts import TimedTunnel
 
 
 class Tunnel:
-    """Takes the place of the call on both connections; ``finished`` is called once, at the end."""
+    """Takes the call's place on both connections; ``finished`` is called once, at the end."""
 
     __slots__ = (
-        "_caller_ended",
         "_client",
+        "_client_ended",
         "_connection",
         "_finished",
         "_idle",
         "_over",
-        "_upstream_ended",
+        "_replica_ended",
         "request_open",
     )
 
     def __init__(
         self,
-        idle: DeadlineQueue[Tunnel],
+        idle: DeadlineQueue[TimedTunnel],
         caller: ClientConnection,
         connection: ReplicaConnection,
         finished: Callable[[], None],
@@ -37,8 +36,8 @@ class Tunnel:
         self._client = caller
         self._connection = connection
         self._finished = finished
-        self._caller_ended = False
-        self._upstream_ended = False
+        self._client_ended = False
+        self._replica_ended = False
         self._over = False
 
     def __repr__(self) -> str:
@@ -70,9 +69,9 @@ class Tunnel:
         self._end()
 
     def client_ended(self) -> bool:
-        self._caller_ended = True
+        self._client_ended = True
         self._connection.end_writing()
-        if self._upstream_ended:
+        if self._replica_ended:
             self._end()
         return True
 
@@ -92,9 +91,9 @@ class Tunnel:
         self._client.write(data)
 
     def tunnel_ended(self) -> None:
-        self._upstream_ended = True
+        self._replica_ended = True
         self._client.end_writing()
-        if self._caller_ended:
+        if self._client_ended:
             self._end()
 
     def replica_lost(self, why: str) -> None:  # noqa: ARG002 - the caller sees the end, not the reason

@@ -1,23 +1,28 @@
-"""Callers held until their function can take them: who is let in when, who is sent away, and why."""
+"""Which calls wait for a replica and for how long, when each is let in, and who is refused.
+
+Told by the route table, by the waker and by every call that ends. It decides nothing about replicas: it asks for a wake
+and for what the provider knows, and gives a call to a replica that has room.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from springtide.gateway.backend_replica import BackendReplica
+from springtide.gateway.call_record import CallRecord
+from springtide.gateway.coldstart import refusals
 from springtide.gateway.coldstart.queue import QueueBounds, WaitingQueue
+from springtide.gateway.coldstart.refusals import Refusal
 from springtide.gateway.coldstart.timing import WaitTiming
+from springtide.gateway.endpoint_source import Readiness
+from springtide.gateway.route import Route
 from springtide.runtime.durations import parse_duration_s
 from springtide.scaler.core import catalogue
-
-if TYPE_CHECKING:
-    from springtide.gateway.call import Call
-    from springtide.gateway.data_plane import DataPlane
-    from springtide.gateway.route import Route
-
-_BUSY = "all replicas of {} are busy"
+from springtide.scaler.core.ports import Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,104 +33,150 @@ class WaitLimits:
     reroute_s: float
     problem_s: float
 
+    def seconds(self, *, rerouted: bool, problem: bool, requested: bytes) -> float:
+        """For one call: ``rerouted`` has lost a replica while others run; ``requested`` is its own X-Timeout."""
+        seconds = self.reroute_s if rerouted else self.hold_s
+        if problem:
+            seconds = min(seconds, self.problem_s)
+        if requested:
+            # What cannot be read is not ours to refuse: the function may read the header in its own way.
+            with contextlib.suppress(ValueError):
+                seconds = min(seconds, parse_duration_s(requested.decode("latin-1")))
+        return seconds
+
+
+class WaitingCall(Hashable, Protocol):
+    """A call as the queue needs it."""
+
+    route: Route
+    record: CallRecord | None
+    timing: WaitTiming | None
+    requested_timeout: bytes
+    last_loss: str
+    """Why the last replica could not be used; empty when none was tried."""
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of its request that are kept meanwhile."""
+
+    def assign(self, replica: BackendReplica) -> None:
+        """A replica has room for it."""
+
+    def refuse(self, status: int, text: str, reason: str) -> None:
+        """No replica will take it."""
+
+
+class Wakes(Protocol):
+    def wake(self, route: Route) -> None:
+        """Begin to wake a function, unless that is under way."""
+
 
 class Admission:
-    """Holds calls that found no replica with room; told by the table and by every call that ends."""
+    """Holds calls that found no replica with room, in the order in which they came."""
 
-    def __init__(self, plane: DataPlane, bounds: QueueBounds, patience: WaitLimits) -> None:
-        self._plane = plane
-        self._room: WaitingQueue[Route, Call] = WaitingQueue(bounds)
-        self._patience = patience
+    def __init__(
+        self,
+        bounds: QueueBounds,
+        limits: WaitLimits,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
+        wakes: Wakes,
+        readiness: Readiness,
+    ) -> None:
+        self._queue: WaitingQueue[Route, WaitingCall] = WaitingQueue(bounds)
+        self._limits = limits
+        self._loop = loop
+        self._clock = clock
+        self._wakes = wakes
+        self._readiness = readiness
         self._deadline: asyncio.TimerHandle | None = None
         self._deadline_at = 0.0
         self._retries: dict[Route, asyncio.TimerHandle] = {}
         self._problems: dict[Route, asyncio.TimerHandle] = {}
 
     def __repr__(self) -> str:
-        return f"<Admission {self._room!r}>"
+        return f"<Admission {self._queue!r}>"
 
     def __len__(self) -> int:
-        return len(self._room)
+        return len(self._queue)
 
     @property
     def kept_bytes(self) -> int:
-        """Bytes of held callers' requests."""
-        return self._room.kept_bytes
+        """Bytes of waiting calls' requests."""
+        return self._queue.kept_bytes
 
     # From a call.
 
-    def hold(self, call: Call) -> None:
-        """Admission a call, wake its function if it sleeps; or refuse it at once when too many are held.
-
-        Refused for want of a replica is 503. At running replicas that have all they may be given it is 429: more of
-        them, or fewer calls at a time, would help.
-        """
-        route, now = call.route, self._plane.now()
+    def hold(self, call: WaitingCall) -> None:
+        """Put a call in the queue and wake its function if it sleeps; or refuse it at once when too many wait."""
+        route, now = call.route, self._clock.now()
         if route.removed:
-            call.refuse(404, f"there is no function {route.label}", "unknown_function")
+            call.refuse(*refusals.no_such_function(route.label))
             return
-        deadline = now + self._patience_s(call)
-        if not self._room.enter(route, call, deadline=deadline, size=call.kept_bytes):
-            if route.at_capacity:
-                call.refuse(429, f"{_BUSY.format(route.label)}, and too many callers wait", catalogue.AT_CAPACITY)
-            else:
-                call.refuse(503, f"too many callers wait for {route.label}", catalogue.OVERLOADED)
+        seconds = self._limits.seconds(
+            rerouted=bool(call.last_loss and route.ready),
+            problem=bool(route.problem),
+            requested=call.requested_timeout,
+        )
+        if not self._queue.enter(route, call, deadline=now + seconds, size=call.kept_bytes):
+            call.refuse(*refusals.queue_full(route.label, at_capacity=route.at_capacity))
             return
         route.metrics.held += 1
         if call.record is not None:
             call.record.held(now)
-        wait = call.wait = call.wait or WaitTiming(route, now, call.record)
-        wait.cold = wait.cold or not route.ready
+        timing = call.timing = call.timing or WaitTiming(route, now, call.record)
+        timing.cold = timing.cold or not route.ready
         self._set_deadline()
-        self._ensure_replica(route)
+        self._expect_replica(route)
 
-    def grow(self, call: Call, size: int) -> bool:
+    def grow(self, call: WaitingCall, size: int) -> bool:
         """More of a call's body is kept; False when no more of it should be read while it waits."""
-        return call not in self._room or self._room.grow(call, size)
+        return call not in self._queue or self._queue.grow(call, size)
 
-    def leave(self, call: Call) -> None:
+    def leave(self, call: WaitingCall) -> None:
         """The call is over, for whatever reason."""
-        if self._room.leave(call):
+        if self._queue.leave(call):
             call.route.metrics.held -= 1
 
-    def pump(self, route: Route) -> None:
+    def release(self, route: Route) -> None:
         """Let in as many as there is room for, first come first served."""
-        now = self._plane.now()
-        while self._room.waiting(route):
+        now = self._clock.now()
+        while self._queue.waiting(route):
             replica = route.pick(now)
             if replica is None:
                 break
-            call = self._room.release(route)
+            call = self._queue.release(route)
             assert call is not None
             route.metrics.held -= 1
-            assert call.wait is not None
-            call.wait.release(now)
+            assert call.timing is not None
+            call.timing.release(now)
             call.assign(replica)
-        self._ensure_replica(route)
+        self._expect_replica(route)
 
-    # From the table and the waker.
+    # From the route table and the waker.
 
     def changed(self, route: Route) -> None:
         if not route.metrics.held:
             return
-        self.pump(route)
+        self.release(route)
         if route.problem and route not in self._problems:
-            self._problems[route] = self._plane.loop.call_later(self._patience.problem_s, self._problem_stays, route)
+            self._problems[route] = self._loop.call_later(self._limits.problem_s, self._problem_stays, route)
 
     def removed(self, route: Route) -> None:
-        self._refuse_all(route, 404, f"the function {route.label} was deleted", "unknown_function")
+        self._refuse_all(route, refusals.function_deleted(route.label))
 
     def woken(self, route: Route) -> None:
-        self._ensure_replica(route)
+        self._expect_replica(route)
 
     def wake_failed(self, route: Route, status: int, why: str) -> None:
-        self._refuse_all(route, status, why, catalogue.WAKE_FAILED)
+        self._refuse_all(route, Refusal(status, why, catalogue.WAKE_FAILED))
 
-    def refuse_all_waiting(self) -> None:
-        """The gateway ends: who called may call again, and find the next one."""
-        for route in self._room.awaited():
-            why = f"no replica of {route.label} took the call before the gateway had to stop"
-            self._refuse_all(route, 503, why, catalogue.HOLD_TIMEOUT)
+    # From the gateway that stops.
+
+    def refuse_all(self) -> None:
+        for route in self._queue.awaited():
+            self._refuse_all(route, refusals.gateway_stops(route.label))
 
     def close(self) -> None:
         for timer in (*self._retries.values(), *self._problems.values()):
@@ -135,50 +186,39 @@ class Admission:
 
     # Inside.
 
-    def _patience_s(self, call: Call) -> float:
-        route = call.route
-        seconds = self._patience.reroute_s if call.why and route.ready else self._patience.hold_s
-        if route.problem:
-            seconds = min(seconds, self._patience.problem_s)
-        if call.hold_limit:
-            # What cannot be read is not ours to refuse: the function may read the header in its own way.
-            with contextlib.suppress(ValueError):
-                seconds = min(seconds, parse_duration_s(call.hold_limit.decode("latin-1")))
-        return seconds
-
-    def _ensure_replica(self, route: Route) -> None:
-        """Those who still wait need a replica to come, or one that was away to be tried again."""
+    def _expect_replica(self, route: Route) -> None:
+        """Calls still wait: a replica must come, or one that could not be reached must be tried again."""
         if not route.metrics.held:
             return
         if route.desired == 0:
-            self._plane.waker.wake(route)
+            self._wakes.wake(route)
             return
-        chance = route.next_retry()
-        if chance is not None or not route.ready:
-            self._plane.readiness.expect(route.ref, route.desired, route.waited_for)
-        if chance is not None and route not in self._retries:
-            delay_s = max(0.001, chance - self._plane.now())
-            self._retries[route] = self._plane.loop.call_later(delay_s, self._try_again, route)
+        retry_at = route.next_retry()
+        if retry_at is not None or not route.ready:
+            self._readiness.expect(route.ref, route.desired, route.waited_for)
+        if retry_at is not None and route not in self._retries:
+            delay_s = max(0.001, retry_at - self._clock.now())
+            self._retries[route] = self._loop.call_later(delay_s, self._try_again, route)
 
     def _try_again(self, route: Route) -> None:
         del self._retries[route]
-        self.pump(route)
+        self.release(route)
 
     def _problem_stays(self, route: Route) -> None:
         del self._problems[route]
         if route.problem and not route.ready:
-            self._refuse_all(route, 503, f"{route.label} does not start: {route.problem}", catalogue.WAKE_FAILED)
+            self._refuse_all(route, refusals.does_not_start(route.label, route.problem))
 
-    def _refuse_all(self, route: Route, status: int, why: str, reason: str) -> None:
+    def _refuse_all(self, route: Route, refusal: Refusal) -> None:
         # All are counted out before the first is answered: its end lets in others, and they must not count it as held.
-        evicted = self._room.evict(route)
+        evicted = self._queue.evict(route)
         route.metrics.held -= len(evicted)
         for call in evicted:
-            call.refuse(status, why, reason)
+            call.refuse(*refusal)
 
     def _set_deadline(self) -> None:
-        """One timer, for the earliest deadline of all who wait."""
-        due = self._room.next_deadline()
+        """One timer, for the earliest deadline of all that wait."""
+        due = self._queue.next_deadline()
         if due is None:
             return
         if self._deadline is not None:
@@ -186,21 +226,18 @@ class Admission:
                 return
             self._deadline.cancel()
         self._deadline_at = due
-        self._deadline = self._plane.loop.call_later(max(0.0, due - self._plane.now()), self._expire)
+        self._deadline = self._loop.call_later(max(0.0, due - self._clock.now()), self._expire)
 
     def _expire(self) -> None:
         self._deadline = None
-        expired = self._room.expire(self._plane.now())
+        expired = self._queue.expire(self._clock.now())
         for call in expired:
             call.route.metrics.held -= 1
         for call in expired:
             route = call.route
-            if call.why:
-                call.refuse(502, f"{route.label} could not be reached: {call.why}", "upstream_failed")
-            elif route.at_capacity:
-                call.refuse(429, f"{_BUSY.format(route.label)} and none took the call in time", catalogue.AT_CAPACITY)
-            else:
-                known = route.problem or route.delay
-                why = f": {known}" if known else ""
-                call.refuse(503, f"no replica of {route.label} took the call in time{why}", catalogue.HOLD_TIMEOUT)
+            call.refuse(
+                *refusals.waited_too_long(
+                    route.label, last_loss=call.last_loss, at_capacity=route.at_capacity, problem=route.problem or route.delay
+                )
+            )
         self._set_deadline()

@@ -1,13 +1,10 @@
-"""One call's time in the waiting room, and what it was spent on."""
+"""How long one call waited for a replica, and what that time was spent on."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from springtide.gateway.call_metrics import Histogram
-    from springtide.gateway.call_record import CallRecord
-    from springtide.gateway.route import Route
+from springtide.gateway.call_metrics import Histogram
+from springtide.gateway.call_record import CallRecord
+from springtide.gateway.route import Route
 
 _SERVER_TIMING = b"\r\nServer-Timing: " + b", ".join(
     name + b";dur=%.2f" for name in (b"hold", b"decided", b"accepted", b"ready", b"first-byte")
@@ -37,6 +34,8 @@ class WaitTiming:
         if self.cold and not self._counted:
             self._counted = True
             self._observe(route.metrics.cold_start, now - self.began, now)
+        if self._record is not None:
+            self._record.taken_from_queue(now, cold=self.cold, wake_within=self.wake_within)
 
     def wake_within(self, began: float, now: float) -> tuple[float, float]:
         """When the function's last wake was decided and when it was accepted, as far as that was in this time."""

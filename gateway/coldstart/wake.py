@@ -34,11 +34,9 @@ class WakeListener(Protocol):
 class FunctionWaker:
     """Runs at most one wake per function at a time. Replicas then come by the provider's push, not through here."""
 
-    def __init__(
-        self, target: ScaleTarget, *, clock: Clock, recorder: Recorder, sleepers: WakeListener, patience_s: float
-    ) -> None:
-        """``patience_s``: how long a wake is tried again while the provider is away."""
-        self._patience_s = patience_s
+    def __init__(self, target: ScaleTarget, *, clock: Clock, recorder: Recorder, max_retry_s: float) -> None:
+        """``max_retry_s``: how long a wake is tried again while the provider is away."""
+        self._max_retry_s = max_retry_s
         self._target = target
         self._clock = clock
         self._writer = ScaleWriter(
@@ -49,11 +47,14 @@ class FunctionWaker:
             log_event="woken",
             retried=(Reason.LOST_RACE, Reason.WRITE_FAILED, Reason.UNKNOWN_FUNCTION),
         )
-        self._sleepers = sleepers
+        self._listener: WakeListener | None = None
         self._tasks: dict[Route, asyncio.Task[None]] = {}
 
     def __repr__(self) -> str:
         return f"<FunctionWaker {len(self._tasks)} under way>"
+
+    def listen(self, listener: WakeListener) -> None:
+        self._listener = listener
 
     def wake(self, route: Route) -> None:
         """Begin to wake a function, unless that is under way. Returns at once."""
@@ -71,27 +72,28 @@ class FunctionWaker:
     async def _run(self, route: Route) -> None:
         failure: SpringtideError | None = None
         try:
-            await self._wake_patiently(route)
+            await self._wake_with_retries(route)
             route.accepted_at = self._clock.now()
         except SpringtideError as error:
             failure = error
         finally:
             del self._tasks[route]
-        if failure is None:
-            self._sleepers.woken(route)
-        else:
+        if failure is not None:
             self._fail(route, failure)
+        elif self._listener is not None:
+            self._listener.woken(route)
 
     def _fail(self, route: Route, error: SpringtideError) -> None:
         gone = isinstance(error, NotFound)
         log.warning("a wake failed", function=route.label, why=str(error))
         reason = Reason.UNKNOWN_FUNCTION if gone else Reason.WRITE_FAILED
         self._writer.tell(self._decision(route, 0, 0, reason, str(error)))
-        self._sleepers.wake_failed(route, 404 if gone else 503, f"{route.label} cannot be woken: {error}")
+        if self._listener is not None:
+            self._listener.wake_failed(route, 404 if gone else 503, f"{route.label} cannot be woken: {error}")
 
-    async def _wake_patiently(self, route: Route) -> None:
-        """A restart of the provider must not fail those who wait."""
-        give_up, pause_s = self._clock.now() + self._patience_s, MIN_PAUSE_S
+    async def _wake_with_retries(self, route: Route) -> None:
+        """A restart of the provider must not fail the calls that wait."""
+        give_up, pause_s = self._clock.now() + self._max_retry_s, MIN_PAUSE_S
         while True:
             try:
                 await self._write(route)

@@ -54,7 +54,7 @@ _VERSION = re.compile(rb" HTTP/(\d)\.(\d)$")
 
 
 class RequestHead(NamedTuple):
-    """A checked request head. ``fields`` are the lines to forward, complete but for the per-call ones."""
+    """A checked request head. ``fields`` are the client's lines, without those that are meant for one hop only."""
 
     method: bytes
     target: bytes
@@ -66,9 +66,13 @@ class RequestHead(NamedTuple):
     """Bytes of body, or CHUNKED."""
     call_id: bytes = b""
     forwarded_for: bytes = b""
+    forwarded_host: bool = False
+    forwarded_proto: bool = False
+    """A proxy before us has said which host and which protocol its client used."""
     timeout: bytes = b""
     """The caller's X-Timeout as written."""
-    upgrade: bool = False
+    upgrade: bytes = b""
+    """The protocols the client would rather speak."""
     expects_continue: bool = False
 
 
@@ -114,7 +118,6 @@ def _parse_plain(method: bytes, target: bytes, fields: bytes, found: list[tuple[
             return None
     if not host or not _HOST.fullmatch(host):
         return None
-    fields = b"%b\r\nX-Forwarded-Host: %b\r\nX-Forwarded-Proto: http" % (fields, host)
     return RequestHead(method, target, fields, host, length=length)
 
 
@@ -146,24 +149,20 @@ def _parse_named(
     call_id = next(filter(None, values.get(b"x-call-id", ())), b"")
     if not call_id or not host:
         kept = _EMPTY.sub(b"", kept)
-    if length == CHUNKED:
-        kept += b"\r\nTransfer-Encoding: chunked"
-    if expects_continue:
-        kept += b"\r\nExpect: 100-continue"
-    if upgrade:
-        kept += b"\r\nConnection: Upgrade\r\nUpgrade: " + upgrade
     return RequestHead(
         method,
         _origin_form(target, host),
-        _forwarded(kept, host, values),
+        kept,
         host,
         http11,
         b"close" not in connection and (http11 or b"keep-alive" in connection),
         length,
         call_id,
         b", ".join(values.get(b"x-forwarded-for", ())),
+        b"x-forwarded-host" in values,
+        b"x-forwarded-proto" in values,
         values.get(b"x-timeout", (b"",))[0],
-        bool(upgrade),
+        upgrade,
         expects_continue,
     )
 
@@ -175,15 +174,6 @@ def _upgrade(values: dict[bytes, list[bytes]]) -> bytes:
     """
     offered = [protocol.strip() for value in values.get(b"upgrade", ()) for protocol in value.split(b",")]
     return b", ".join(protocol for protocol in offered if protocol and protocol.lower() not in (b"h2c", b"h2"))
-
-
-def _forwarded(fields: bytes, host: bytes, values: dict[bytes, list[bytes]]) -> bytes:
-    """``fields`` with the host and the protocol the caller used, unless a proxy before us has said so."""
-    if host and b"x-forwarded-host" not in values:
-        fields += b"\r\nX-Forwarded-Host: " + host
-    if b"x-forwarded-proto" not in values:
-        fields += b"\r\nX-Forwarded-Proto: http"
-    return fields
 
 
 def _host(values: dict[bytes, list[bytes]], *, http11: bool) -> bytes:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import h11
 
-from springtide.gateway.client_connection import ClientConnection
+from springtide.gateway.client_connection import ClientConnection, Requests
 from springtide.gateway.data_plane import DataPlane, DataPlaneDeps
 from springtide.gateway.http1.request import RequestHead
 from springtide.gateway.settings import GatewaySettings
@@ -82,11 +82,20 @@ class RecordingPlane(DataPlane):
         deps = DataPlaneDeps(clock=loop.clock, target=Target(), recorder=Decisions(), connect_system=nowhere)
         super().__init__(settings, deps)
         self.begun: list[tuple[ClientConnection, RequestHead]] = []
+        self.clients = replace(self.clients, requests=Recording(self.clients.requests, self.begun))
         self.table.apply(Snapshot((ECHO,)))
 
-    def begin(self, caller: ClientConnection, head: RequestHead) -> None:
-        self.begun.append((caller, head))
-        super().begin(caller, head)
+
+class Recording:
+    """Requests that are written down and passed on."""
+
+    def __init__(self, inner: Requests, begun: list[tuple[ClientConnection, RequestHead]]) -> None:
+        self._inner, self._begun = inner, begun
+        self.own_headers, self.count_refused = inner.own_headers, inner.count_refused
+
+    def begin(self, client: ClientConnection, head: RequestHead) -> None:
+        self._begun.append((client, head))
+        self._inner.begin(client, head)
 
 
 class Conversation:
@@ -96,7 +105,7 @@ class Conversation:
         self.loop = loop
         self.upstreams: list[Transport] = []
         self.plane = RecordingPlane(loop, settings)
-        self.caller = Transport(loop, ClientConnection(self.plane))
+        self.caller = Transport(loop, self.plane.accept())
         loop.connected = self.upstreams.append
 
     async def turns(self, count: int = 4) -> None:
@@ -128,7 +137,7 @@ class Conversation:
         for transport in reading:
             if transport.stalled:
                 transport.stall()
-        other = Transport(self.loop, ClientConnection(self.plane))
+        other = Transport(self.loop, self.plane.accept())
         other.receive(PROBE)
         await asyncio.sleep(PROBE_S)
         await self._check_flow()
@@ -159,9 +168,16 @@ class Conversation:
             assert metrics.in_flight == metrics.held == 0, route
             assert metrics.started == metrics.answered, route
             assert all(replica.in_flight == 0 and not replica.idle for replica in route.ready), route
-        assert len(plane.hold) == plane.hold.kept_bytes == 0
-        queues = (plane.head_timeout, plane.keep_alive, plane.linger, plane.stalled, plane.body_idle, plane.calls)
-        for queue in (*queues, plane.first_byte, plane.tunnels, plane.idle):
+        assert len(plane.admission) == plane.admission.kept_bytes == 0
+        queues = (
+            plane.timeouts.head,
+            plane.timeouts.keep_alive,
+            plane.timeouts.linger,
+            plane.timeouts.write,
+            plane.timeouts.body,
+            plane.timeouts.call,
+        )
+        for queue in (*queues, plane.timeouts.first_byte, plane.timeouts.tunnel, plane.timeouts.replica_idle):
             assert len(queue) == 0, queue
         await plane.close()
 

@@ -14,7 +14,6 @@ import h11
 import uvloop
 
 from springtide.gateway.call_record import Observer
-from springtide.gateway.client_connection import ClientConnection
 from springtide.gateway.data_plane import DataPlane, DataPlaneDeps
 from springtide.gateway.settings import GatewaySettings
 from springtide.runtime.clock import SystemClock
@@ -302,14 +301,14 @@ async def data_plane(*, observer: Observer | None = None, **settings: Any) -> As
             observer=observer,
         ),
     )
-    server = await plane.loop.create_server(lambda: ClientConnection(plane), "127.0.0.1", 0, backlog=4096)
+    server = await asyncio.get_running_loop().create_server(plane.accept, "127.0.0.1", 0, backlog=4096)
     dp = ServedPlane(plane, target, decisions, server.sockets[0].getsockname()[1])
     dp.snapshot()
     try:
         yield dp
     finally:
         server.close()
-        await plane.drain(0.0)
+        await plane.draining.drain(0.0)
         await plane.close()
 
 

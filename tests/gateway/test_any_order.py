@@ -13,7 +13,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from springtide.gateway.client_connection import ClientConnection
 from springtide.gateway.data_plane import DataPlane, DataPlaneDeps
 from springtide.gateway.settings import GatewaySettings
 from springtide.runtime.errors import Unavailable
@@ -196,7 +195,7 @@ class AnyOrder(RuleBasedStateMachine):
     def caller(self, number: int) -> Transport:
         """One of four callers; who left is replaced by the next."""
         while len(alive := [one for one in self.callers if not one.lost]) < 4:
-            self.turn(lambda: self.callers.append(Transport(self.loop, ClientConnection(self.plane))))
+            self.turn(lambda: self.callers.append(Transport(self.loop, self.plane.accept())))
         return alive[number % 4]
 
     @rule(number=st.integers(0, 3), data=st.sampled_from(GOOD))
@@ -309,7 +308,7 @@ class AnyOrder(RuleBasedStateMachine):
             assert metrics.started == metrics.answered + metrics.in_flight
             for replica in route.ready:
                 assert 0 <= replica.in_flight <= (replica.limit or 99)
-        assert len(self.plane.hold) == sum(route.metrics.held for route in self.routes)
+        assert len(self.plane.admission) == sum(route.metrics.held for route in self.routes)
 
     def teardown(self) -> None:
         self.turn(*[lambda caller=caller: caller.lose(None) for caller in self.callers], seconds=0.1)
@@ -317,8 +316,13 @@ class AnyOrder(RuleBasedStateMachine):
             assert route.metrics.in_flight == route.metrics.held == 0, route
             for replica in route.ready:
                 assert replica.in_flight == 0
-        assert len(self.plane.hold) == self.plane.hold.kept_bytes == 0
-        for queue in (self.plane.calls, self.plane.body_idle, self.plane.tunnels, self.plane.stalled):
+        assert len(self.plane.admission) == self.plane.admission.kept_bytes == 0
+        for queue in (
+            self.plane.timeouts.call,
+            self.plane.timeouts.body,
+            self.plane.timeouts.tunnel,
+            self.plane.timeouts.write,
+        ):
             assert len(queue) == 0
         assert not [one for one in self.loop.upstreams if not one.lost and one.protocol not in self.idle()]
         self.loop.run_until_complete(self.plane.close())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -43,7 +44,7 @@ def test_warm_call_with_a_trace_is_the_example_of_its_bucket() -> None:
                 async with gateway.connect() as caller:
                     await caller.get()
                     untraced = list(examples(gateway))
-                    before = gateway.plane.wall()
+                    before = time.time()
                     await caller.get(headers=PARENT)
 
                 (sample,) = examples(gateway)
@@ -52,7 +53,7 @@ def test_warm_call_with_a_trace_is_the_example_of_its_bucket() -> None:
                 assert sample.exemplar is not None
                 assert sample.exemplar.labels == {"trace_id": TRACE}
                 assert 0 < sample.exemplar.value <= float(sample.labels["le"])
-                assert before <= float(sample.exemplar.timestamp or 0) <= gateway.plane.wall()
+                assert before <= float(sample.exemplar.timestamp or 0) <= time.time()
                 assert TRACE not in generate_latest(registered(gateway)).decode()
             await tracer.aclose()
 

@@ -166,7 +166,7 @@ def test_held_caller_whose_body_is_not_read_is_forgotten_when_it_leaves(leave: C
 
             await gateway.until(lambda: gateway.route().metrics.held == 0)
             assert gateway.route().metrics.seconds[499].count == 1
-            assert gateway.plane.hold.kept_bytes == 0
+            assert gateway.plane.admission.kept_bytes == 0
 
     run(scenario())
 
@@ -206,7 +206,7 @@ def test_caller_who_leaves_while_the_replica_does_not_read_its_body_takes_the_ca
             await server.heads.acquire()
             caller.writer.transport.set_write_buffer_limits(high=0)
             sending = asyncio.create_task(caller.send(b"x" * 100_000_000))
-            (connection,) = gateway.plane._clients
+            (connection,) = gateway.plane.draining.open
             await gateway.until(lambda: connection.paused)
 
             reset(caller)
@@ -229,7 +229,7 @@ def test_connections_that_came_and_went_are_not_watched() -> None:
                     await gateway.until(lambda: gateway.route().metrics.held == 1)
                     gateway.publish("echo", [server])
                     assert (await caller.answer()).status == 200
-            await gateway.until(lambda: not gateway.plane._clients)
+            await gateway.until(lambda: not gateway.plane.draining.open)
 
             assert repr(gateway.plane.disconnects) == "<DisconnectWatcher of 0 connections>"
 
@@ -278,7 +278,7 @@ def test_caller_who_leaves_the_waiting_room_is_forgotten() -> None:
 
                 assert (await stays.answer()).body == b"stays"
                 assert [received.body for received in server.received] == [b"stays"]
-                assert gateway.plane.hold.kept_bytes == 0
+                assert gateway.plane.admission.kept_bytes == 0
 
     run(scenario())
 
@@ -335,7 +335,7 @@ def test_nonsense_behind_the_last_request_of_a_caller_who_stops_sending_is_refus
             assert (await caller.answer()).body == b"whole"
             assert (await caller.answer()).status == 400
             assert await caller.rest() == b""
-            assert len(gateway.plane.linger) == 0
-            await gateway.until(lambda: not gateway.plane._clients)
+            assert len(gateway.plane.timeouts.linger) == 0
+            await gateway.until(lambda: not gateway.plane.draining.open)
 
     run(scenario())

@@ -16,8 +16,8 @@ def test_request_on_its_way_over_a_kept_connection_is_answered_and_told_to_close
             first = await caller.get()
             assert "connection" not in first.headers
 
-            stopping = asyncio.create_task(gateway.plane.drain(GRACE_S))
-            await gateway.until(lambda: gateway.plane.stopping)
+            stopping = asyncio.create_task(gateway.plane.draining.drain(GRACE_S))
+            await gateway.until(lambda: gateway.plane.draining.stopping)
             last = await caller.get()
 
             assert (last.status, last["connection"]) == (200, "close")
@@ -33,7 +33,7 @@ def test_kept_connection_that_carries_nothing_is_closed() -> None:
             gateway.publish("echo", [server])
             await caller.get()
 
-            await gateway.plane.drain(GRACE_S)
+            await gateway.plane.draining.drain(GRACE_S)
 
             assert await caller.rest() == b""
 
@@ -51,8 +51,8 @@ def test_connections_that_carry_nothing_are_left_open_when_another_takes_over_un
             gateway.publish("echo", [server])
             await used.get()
 
-            leaving = asyncio.create_task(gateway.plane.leave(GRACE_S))
-            await gateway.until(lambda: gateway.plane.stopping)
+            leaving = asyncio.create_task(gateway.plane.draining.leave(GRACE_S))
+            await gateway.until(lambda: gateway.plane.draining.stopping)
             for caller in (used, unused):
                 assert not leaving.done()
                 last = await caller.get()
@@ -70,8 +70,8 @@ def test_connection_that_carries_nothing_to_the_end_is_no_longer_waited_for_when
             gateway.publish("echo", [server])
             await caller.get()
 
-            await gateway.plane.leave(0.01)
-            await gateway.plane.drain(GRACE_S)
+            await gateway.plane.draining.leave(0.01)
+            await gateway.plane.draining.drain(GRACE_S)
 
             assert await caller.rest() == b""
 
@@ -96,8 +96,8 @@ def test_held_call_and_call_under_way_are_answered_and_told_to_close() -> None:
                 await two.send(get())
                 await gateway.until(lambda: gateway.route().metrics.held == 1)
 
-                stopping = asyncio.create_task(gateway.plane.drain(GRACE_S))
-                await gateway.until(lambda: gateway.plane.stopping)
+                stopping = asyncio.create_task(gateway.plane.draining.drain(GRACE_S))
+                await gateway.until(lambda: gateway.plane.draining.stopping)
                 go_on.set()
 
                 for caller in (one, two):
@@ -116,7 +116,7 @@ def test_call_that_is_held_to_the_end_is_told_to_come_again() -> None:
             await sender.send(b"POST /function/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhal")
             await gateway.until(lambda: gateway.route().metrics.held == 2)
 
-            await gateway.plane.drain(0.3)
+            await gateway.plane.draining.drain(0.3)
 
             for one in (caller, sender):
                 answer = await one.answer()

@@ -138,7 +138,7 @@ def test_slow_caller_stops_the_replica() -> None:
             raw.setblocking(False)
             reader, writer = await asyncio.open_connection(sock=raw, limit=65536)
             writer.write(get())
-            await gateway.until(lambda: len(gateway.plane.stalled) == 1)
+            await gateway.until(lambda: len(gateway.plane.timeouts.write) == 1)
             before = -1
             while before != sent:  # until nothing moves any more
                 before = sent
@@ -255,7 +255,7 @@ def test_held_caller_with_a_large_body_is_not_read_from_until_its_function_is_re
                 await asyncio.sleep(0.001)
 
             assert not sending.done()
-            assert gateway.plane.hold.kept_bytes < BOUND
+            assert gateway.plane.admission.kept_bytes < BOUND
 
             gateway.publish("echo", [server])
             assert (await caller.answer()).body == b"%d" % total

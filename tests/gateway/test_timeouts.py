@@ -209,11 +209,11 @@ def test_caller_that_never_reads_the_end_of_its_answers_is_cut_off() -> None:
                     caller.sendall(get())
                     calls += 1
                     await gateway.until(lambda calls=calls: gateway.route().metrics.answered == calls)
-                    (connection,) = gateway.plane._clients
+                    (connection,) = gateway.plane.draining.open
                     unsent = connection.transport.get_write_buffer_size()
 
                 assert not connection.full
-                await gateway.until(lambda: not gateway.plane._clients)
+                await gateway.until(lambda: not gateway.plane.draining.open)
 
     run(scenario())
 

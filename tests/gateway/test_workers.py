@@ -244,7 +244,7 @@ def test_renewal_under_load_loses_no_call() -> None:
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that stop close idle connections at once, so that nobody has to wait to see that these did not stop."""
     last = "from springtide.gateway.workers.forker import main\n"
-    change = "from springtide.gateway import data_plane\ndata_plane.ON_THE_WAY_S = 0.0\n"
+    change = "from springtide.gateway import draining\ndraining.ON_THE_WAY_S = 0.0\n"
     assert last in fork_server._PROGRAM
     monkeypatch.setattr(fork_server, "_PROGRAM", fork_server._PROGRAM.replace(last, change + last))
 

@@ -1,0 +1,113 @@
+"""From a request's head to its call: which function it names, what its replica will be sent, and where it goes."""
+
+from __future__ import annotations
+
+import re
+from random import getrandbits
+from typing import Protocol
+from urllib.parse import unquote_to_bytes
+
+from springtide.gateway.call import Call, CallPorts
+from springtide.gateway.call_record import CallRecord
+from springtide.gateway.client_connection import ClientConnection
+from springtide.gateway.http1.fields import Malformed
+from springtide.gateway.http1.forwarding import forwarded_fields, own_headers, request_head, start_time
+from springtide.gateway.http1.request import RequestHead
+from springtide.gateway.route import Route
+
+_INVOCATION = re.compile(rb"/function/([^/?]*)(/[^?]*)?(\?.*)?", re.DOTALL)
+
+
+class Routes(Protocol):
+    """Where the functions are."""
+
+    connected: bool
+    """The provider is there, so that a function which is not known does not exist."""
+
+    def by_name(self, name: bytes) -> Route | None: ...
+
+
+class Dispatcher:
+    """The ``Requests`` of every client connection. ``system`` takes everything that is no invocation.
+
+    ``unknown`` counts the calls that name no function there is.
+    """
+
+    def __init__(self, routes: Routes, ports: CallPorts, *, system: Route, unknown: Route) -> None:
+        self._routes = routes
+        self._ports = ports
+        self._clock = ports.clock
+        self._observer = ports.observer
+        self._system = system
+        self._unknown = unknown
+
+    def __repr__(self) -> str:
+        return f"<Dispatcher to {self._routes!r}>"
+
+    def begin(self, client: ClientConnection, head: RequestHead) -> None:
+        target = head.target
+        route: Route | None = self._system
+        if target.startswith(b"/function/"):
+            match = _INVOCATION.fullmatch(target)
+            assert match is not None
+            name, path, query = match.groups()
+            target = (path or b"/") + (query or b"")
+            route = self._routes.by_name(name)
+            if route is None and b"%" in name:
+                route = self._routes.by_name(unquote_to_bytes(name))
+        call = self._call(client, route or self._unknown, head, target)
+        client.handle_with(call)
+        if head.length:
+            try:
+                call.expect_body(head.length)
+            except Malformed as error:
+                call.refuse(error.status, str(error), "malformed")
+                return
+        if route is None:
+            self._refuse_unknown(call, name)
+        else:
+            call.dispatch()
+
+    def own_headers(self) -> bytes:
+        return own_headers(new_call_id(), start_time(self._clock.wall()))
+
+    def count_refused(self, reason: str) -> None:
+        self._unknown.metrics.refuse(reason)
+
+    def _call(self, client: ClientConnection, route: Route, head: RequestHead, target: bytes) -> Call:
+        clock = self._clock
+        arrived, wall = clock.now(), clock.wall()
+        route.metrics.begin(wall)
+        call_id = head.call_id or new_call_id()
+        started = start_time(wall)
+        own = own_headers(call_id, started)
+        fields = forwarded_fields(head)
+        record: CallRecord | None = None
+        if self._observer is not None and not route.is_system:
+            record, fields = self._observer.begin(route.label, head, call_id, fields, now=arrived, wall=wall)
+        if not head.host:
+            fields += b"\r\nHost: " + route.label.encode()
+        request = request_head(head, fields, target=target, own=started if head.call_id else own, peer=client.peer)
+        return Call(
+            self._ports,
+            client,
+            route=route,
+            head=head,
+            request=request,
+            own_headers=own,
+            arrived=arrived,
+            record=record,
+        )
+
+    def _refuse_unknown(self, call: Call, name: bytes) -> None:
+        text = name.decode("latin-1")[:100]
+        if not name or self._routes.connected:
+            call.refuse(404, f"there is no function {text!r}", "unknown_function")
+        else:
+            call.refuse(503, "which functions there are is not known: the provider is away", "provider_away")
+
+
+def new_call_id() -> bytes:
+    """A random (version 4) UUID as text."""
+    text = f"{getrandbits(128):032x}"
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}".encode()
