@@ -13,6 +13,7 @@ from pathlib import Path
 
 import bench.soak
 from bench import programs, report, sections
+from bench.pairs import pairs
 from bench.report import Row
 from bench.rest import rest
 from bench.soak.run import Account, SoakOptions, soak
@@ -39,7 +40,13 @@ def _measure(arguments: argparse.Namespace) -> int:
     quick: bool = arguments.quick
     measured: dict[str, list[Row]] = {}
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        for title in arguments.only or SECTIONS:
+        if arguments.pairs:
+            rounds = 5 if quick else 7
+            measured["pairs"] = list(
+                pairs(found, Path(name), arguments.pairs.absolute(), seconds=2 if quick else 4, rounds=rounds)
+            )
+            print(report.table(measured["pairs"]))
+        for title in () if arguments.pairs else arguments.only or SECTIONS:
             folder = Path(name) / title
             folder.mkdir()
             print(f"\n{title.replace('_', ' ')}")
@@ -87,6 +94,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a minute instead of ten; the figures are rougher")
     parser.add_argument("--only", action="append", choices=SECTIONS)
+    parser.add_argument("--pairs", type=Path, metavar="TREE", help="only compare with another checkout's gateway")
     parser.add_argument("--tools-dir", type=Path, default=HERE.parent / ".tools")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     long = parser.add_subparsers(dest="command").add_parser("soak", help=bench.soak.__doc__.partition("\n")[0])

@@ -56,7 +56,13 @@ class Child:
 
 @contextlib.contextmanager
 def child(
-    name: str, command: Sequence[str], *, port: int, log: Path, environment: Mapping[str, str] | None = None
+    name: str,
+    command: Sequence[str],
+    *,
+    port: int,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> Iterator[Child]:
     """A process that listens on ``port``, from then until the block ends. Raises RuntimeError with its log's end."""
     with log.open("wb") as output:
@@ -66,6 +72,7 @@ def child(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            cwd=cwd,
             env={**os.environ, **(environment or {})},
         )
     try:
@@ -81,8 +88,9 @@ def child(
             process.wait()
 
 
-def python(module: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", module, *arguments]
+def python(module: str, *arguments: str, tree: Path | None = None) -> list[str]:
+    """``tree`` is another checkout, which has a ``.venv`` of its own; it must be the working directory, too."""
+    return [str(tree / ".venv/bin/python") if tree else sys.executable, "-m", module, *arguments]
 
 
 def free_port() -> int:

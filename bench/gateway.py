@@ -73,7 +73,10 @@ class Measured:
 
 
 @contextlib.contextmanager
-def gateway(folder: Path, replica_port: int, *, ready_after_s: float = 0.0, **settings: Any) -> Iterator[Measured]:
+def gateway(
+    folder: Path, replica_port: int, *, ready_after_s: float = 0.0, tree: Path | None = None, **settings: Any
+) -> Iterator[Measured]:
+    """``tree``: another checkout, whose gateway it is; the provider is ours in any case."""
     folder.mkdir()
     provider_port, port, metrics_port = free_port(), free_port(), free_port()
     provider = python("bench.provider_child", str(provider_port), str(replica_port), str(ready_after_s))
@@ -87,7 +90,11 @@ def gateway(folder: Path, replica_port: int, *, ready_after_s: float = 0.0, **se
     with (
         child("provider", provider, port=provider_port, log=folder / "provider.log"),
         child(
-            "gateway", python("bench.gateway_child", json.dumps(given)), port=port, log=folder / "gateway.log"
+            "gateway",
+            python("bench.gateway_child", json.dumps(given), tree=tree),
+            port=port,
+            log=folder / "gateway.log",
+            cwd=tree,
         ) as process,
     ):
         measured = Measured(process, port, provider_port, metrics_port)

@@ -237,7 +237,10 @@ class Admission:
             route = call.route
             call.refuse(
                 *refusals.waited_too_long(
-                    route.label, last_loss=call.last_loss, at_capacity=route.at_capacity, problem=route.problem or route.delay
+                    route.label,
+                    last_loss=call.last_loss,
+                    at_capacity=route.at_capacity,
+                    problem=route.problem or route.delay,
                 )
             )
         self._set_deadline()

@@ -151,13 +151,47 @@ def test_circles_are_found() -> None:
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [["b", "c"]]
 
 
-@pytest.mark.xfail(strict=True, reason="the data plane's modules are being taken apart")
 def test_no_module_imports_itself_by_way_of_others() -> None:
     """Imports for the type checker count, too: who needs the other's type needs the other."""
     names = {dotted(file) for file in FILES}
     graph = {dotted(file): {name for name, _ in imports(file) if name in names} - {dotted(file)} for file in FILES}
 
     assert circles(graph) == []
+
+
+GATEWAY_LAYERS = (
+    {
+        *("http1", "settings", "deadlines", "disconnect_watcher", "trace_context", "call_metrics", "call_state"),
+        *("endpoint_source", "open_files"),
+    },
+    {"timeouts", "resend", "upload", "call_record", "system_proxy", "limits", "metrics"},
+    {"client_connection", "replica_connection", "access_log", "spans"},
+    {"backend_replica", "tunnel", "draining", "tracing"},
+    {"connector", "route"},
+    {"route_table", "coldstart"},
+    {"call", "invocation_counts"},
+    {"dispatcher", "system_api"},
+    {"data_plane"},
+    {"service"},
+    {"workers"},
+)
+"""The modules and folders of ``gateway/``, lowest first: each imports what is below it, never what stands beside it."""
+
+
+def test_layers_inside_the_gateway_point_down() -> None:
+    level = {name: number for number, names in enumerate(GATEWAY_LAYERS) for name in names}
+    files = [file for file in modules("gateway") if dotted(file) != "gateway"]
+    wrong = [
+        f"{file.relative_to(ROOT)}:{line} imports {name}"
+        for file in files
+        for name, line in imports(file)
+        if name.startswith("gateway.")
+        and (own := dotted(file).split(".")[1]) != (other := name.split(".")[1])
+        and level[own] <= level[other]
+    ]
+
+    assert set(level) == {dotted(file).split(".")[1] for file in files}
+    assert wrong == []
 
 
 def test_core_is_standard_library_only_and_pure() -> None:
