@@ -30,6 +30,7 @@ class Route:
         "ref",
         "removed",
         "version",
+        "wake_obstacle",
     )
 
     def __init__(self, ref: FunctionRef, metrics: CallMetrics, *, is_system: bool = False) -> None:
@@ -45,6 +46,8 @@ class Route:
         self.policy = ScalePolicy()
         self.problem: str | None = None
         self.delay: str | None = None
+        self.wake_obstacle: str | None = None
+        """Why a wake under way has not come through yet."""
         """Why no replica comes, where waiting is of no use, and where it may be."""
         self.removed = False
         self.decided_at = 0.0

@@ -128,7 +128,10 @@ class GatewaySettings:
         60.0, env="hold_timeout", kind=duration, low=0.01, help="how long a caller is held while its function wakes"
     )
     wake_patience_s: float = setting(
-        3.0, env="wake_patience", kind=duration, help="how long a wake is tried again while the provider is away"
+        3.0,
+        env="wake_patience",
+        kind=duration,
+        help="how long a wake is tried again that the provider answers with an error; one that is away is waited for",
     )
     problem_grace_s: float = setting(
         5.0, env="problem_grace", kind=duration, help="how long a caller is held once the provider says why none comes"

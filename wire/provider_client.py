@@ -31,6 +31,10 @@ WRITER_HEADER = "X-Springtide-Decision"
 """Carries the decision behind a scale request as JSON; a request without it was a person's."""
 
 
+class Unreachable(Unavailable):
+    """The provider gave no answer at all: it is away, or about to be back."""
+
+
 class ProviderClient:
     """Implements FunctionCatalog and ScaleTarget over HTTP."""
 
@@ -150,9 +154,9 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except httpx.HTTPError as error:
-        raise Unavailable(f"provider: {type(error).__name__}: {error}") from error
+        raise Unreachable(f"provider: {type(error).__name__}: {error}") from error
     except TimeoutError as error:
-        raise Unavailable("provider: no whole answer in time") from error
+        raise Unreachable("provider: no whole answer in time") from error
 
 
 def _failure(response: httpx.Response) -> SpringtideError:

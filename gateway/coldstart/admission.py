@@ -240,7 +240,7 @@ class Admission:
                     route.label,
                     last_loss=call.last_loss,
                     at_capacity=route.at_capacity,
-                    problem=route.problem or route.delay,
+                    problem=route.problem or route.wake_obstacle or route.delay,
                 )
             )
         self._set_deadline()

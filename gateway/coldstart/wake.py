@@ -14,6 +14,7 @@ from springtide.scaler.core.policy import ScalePolicy, wake_replicas
 from springtide.scaler.core.ports import Clock, Recorder, ScaleTarget
 from springtide.scaler.core.vocabulary import Decision, Instant, Reason, Scale, Writer
 from springtide.scaler.scale_writer import ScaleWriter
+from springtide.wire.provider_client import Unreachable
 
 MIN_PAUSE_S, MAX_PAUSE_S = 0.05, 0.5
 """Between attempts while the provider is away."""
@@ -35,7 +36,7 @@ class FunctionWaker:
     """Runs at most one wake per function at a time. Replicas then come by the provider's push, not through here."""
 
     def __init__(self, target: ScaleTarget, *, clock: Clock, recorder: Recorder, max_retry_s: float) -> None:
-        """``max_retry_s``: how long a wake is tried again while the provider is away."""
+        """``max_retry_s``: how long a wake is tried again that the provider answers with an error."""
         self._max_retry_s = max_retry_s
         self._target = target
         self._clock = clock
@@ -78,6 +79,7 @@ class FunctionWaker:
             failure = error
         finally:
             del self._tasks[route]
+            route.wake_obstacle = None
         if failure is not None:
             self._fail(route, failure)
         elif self._listener is not None:
@@ -92,18 +94,27 @@ class FunctionWaker:
             self._listener.wake_failed(route, 404 if gone else 503, f"{route.label} cannot be woken: {error}")
 
     async def _wake_with_retries(self, route: Route) -> None:
-        """A restart of the provider must not fail the calls that wait."""
+        """A restart of the provider must not fail the calls that wait: it is tried again while there are any.
+
+        A provider that answers, if only that it cannot, may have a reason that stays: it is asked for less long.
+        """
         give_up, pause_s = self._clock.now() + self._max_retry_s, MIN_PAUSE_S
         while True:
             try:
                 await self._write(route)
+            except Unreachable as error:
+                route.wake_obstacle = str(error)
+                await asyncio.sleep(pause_s)
+                if not route.metrics.held:
+                    raise
+                give_up = self._clock.now() + self._max_retry_s
             except Unavailable:
                 if self._clock.now() + pause_s > give_up:
                     raise
                 await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, MAX_PAUSE_S)
             else:
                 return
+            pause_s = min(2 * pause_s, MAX_PAUSE_S)
 
     async def _write(self, route: Route) -> None:
         """Write the count a wake asks for; whoever else has done so meanwhile is as good."""
@@ -125,7 +136,7 @@ class FunctionWaker:
                 self._note(route, write.scale, known)
                 return
             if not isinstance(write.error, Conflict):
-                raise write.error or Unavailable(write.decision.detail)
+                raise Unavailable(write.decision.detail) if write.error is None else write.error
             known = route.version
             policy, before, version = await self._fresh(route)
         raise Unavailable("its scale changes faster than it can be written")

@@ -9,6 +9,7 @@ import structlog
 
 from springtide.runtime.errors import Conflict, NotFound, Unavailable
 from springtide.scaler.core.vocabulary import Reason, Scale, Writer
+from springtide.wire.provider_client import Unreachable
 from tests.gateway.harness import Conversation, data_plane, echo, get, post, ref, replica, response, run
 
 ZERO = {"com.openfaas.scale.zero": "true"}
@@ -297,6 +298,42 @@ def test_wake_waits_for_a_provider_that_is_away_for_a_moment() -> None:
             gateway.publish("echo", [server])
 
             assert (await caller.answer()).status == 200
+
+    run(scenario())
+
+
+def test_provider_that_is_away_is_waited_for_as_long_as_a_caller_may_be_held() -> None:
+    async def scenario() -> None:
+        async with data_plane(wake_patience_s=0.0, hold_timeout_s=5.0) as gateway, replica(echo) as server:
+            gateway.target.failures += [Unreachable("provider: connection refused")] * 5
+            gateway.publish("echo", [], desired=0)
+            async with gateway.connect() as hurried, gateway.connect() as caller:
+                await hurried.send(get(headers="X-Timeout: 200ms\r\n"))
+                await caller.send(get())
+
+                left = await hurried.answer()
+                assert (left.status, b"provider: connection refused" in left.body) == (503, True)
+                await gateway.until(lambda: len(gateway.target.writes) == 6)
+                gateway.publish("echo", [server])
+
+                assert (await caller.answer()).status == 200
+                assert gateway.route().metrics.refused == {"hold_timeout": 1}
+                assert gateway.route().wake_obstacle is None
+
+    run(scenario())
+
+
+def test_wake_ends_with_the_last_caller_that_waited_for_the_provider() -> None:
+    async def scenario() -> None:
+        async with data_plane(hold_timeout_s=0.3) as gateway, gateway.connect() as caller:
+            gateway.target.failures += [Unreachable("provider: connection refused")] * 1000
+            gateway.publish("echo", [], desired=0)
+
+            assert (await caller.get()).status == 503
+            await gateway.until(lambda: bool(gateway.decisions.recorded))
+
+            failed = gateway.decisions.recorded[-1]
+            assert (failed.reason, failed.inputs["held"]) == (Reason.WRITE_FAILED, 0)
 
     run(scenario())
 
