@@ -8,10 +8,10 @@ from collections.abc import Collection
 from springtide.runtime.asgi_server import bind
 from springtide.runtime.errors import BadInput, Unavailable
 
-LOWEST, HIGHEST = 20_000, 32_767
+MIN_PORT, MAX_PORT = 20_000, 32_767
 """Free ports are taken from below Linux's range for outgoing connections (32768 and up): a port from inside it
 could be lent out while the part that owns it restarts."""
-TRIES = 200
+MAX_TRIES = 200
 
 
 def literal(host: str, port: int, flag: str, *, taken: Collection[int] = ()) -> int:
@@ -36,11 +36,11 @@ def preferred(host: str, port: int, *, taken: Collection[int] = ()) -> int:
 
 def free(host: str, *, taken: Collection[int] = ()) -> int:
     """A port nobody listens on now."""
-    for _ in range(TRIES):
-        port = random.randint(LOWEST, HIGHEST)
+    for _ in range(MAX_TRIES):
+        port = random.randint(MIN_PORT, MAX_PORT)
         if port not in taken and _bindable(host, port):
             return port
-    raise Unavailable(f"no free port on {host} between {LOWEST} and {HIGHEST}; stop something that listens there")
+    raise Unavailable(f"no free port on {host} between {MIN_PORT} and {MAX_PORT}; stop something that listens there")
 
 
 def _bindable(host: str, port: int) -> bool:

@@ -9,12 +9,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from springtide.gateway.replica_connection import ReplicaConnection
+from springtide.runtime.backoff import Backoff
 
 MAX_CONNECTING = 64
 """Connections to one replica being opened at once: a herd of released callers must not overrun its accept queue."""
 
-MIN_PAUSE_S, MAX_PAUSE_S = 0.05, 1.0
-"""How long a replica that refused a connection gets no calls: doubling from the first to the second."""
+PAUSE = Backoff(min_s=0.05, max_s=1.0)
+"""How long a replica that refused a connection gets no calls."""
 
 
 class ConnectionRequest(Protocol):
@@ -211,6 +212,5 @@ class BackendReplica:
                 request.rejected(why)
 
     def _pause(self) -> None:
-        pause_s = min(MIN_PAUSE_S * 2.0**self.failures, MAX_PAUSE_S)
-        self.failures = min(self.failures + 1, 16)
-        self.paused_until = self._connections.now() + pause_s
+        self.failures += 1
+        self.paused_until = self._connections.now() + PAUSE.delay_s(self.failures)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from random import random
 from typing import Protocol
 
 import structlog
@@ -15,12 +14,13 @@ import structlog
 from springtide.gateway.backend_replica import BackendReplica
 from springtide.gateway.call_metrics import CallMetrics
 from springtide.gateway.route import Route
+from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import Unavailable, Unsupported
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Changed, Endpoint, Event, FunctionEndpoints, Heartbeat, Removed, Snapshot
 
-MIN_RETRY_S, MAX_RETRY_S = 0.05, 1.0
+RECONNECT = Backoff(min_s=0.05, max_s=1.0, jitter=0.5)
 QUIET_RETRIES = 4
 
 log = structlog.get_logger(__name__)
@@ -114,9 +114,8 @@ class RouteTable:
                 if self.connected or failures == QUIET_RETRIES:
                     log.warning("no endpoint stream; the last known replicas stay in use", why=str(error))
             self.connected = False
-            delay_s = min(MIN_RETRY_S * 2.0**failures, MAX_RETRY_S)
-            failures = min(failures + 1, 10)
-            await asyncio.sleep(delay_s * (0.75 + random() / 2))
+            failures += 1
+            await asyncio.sleep(RECONNECT.delay_s(failures))
 
     def _change(self, function: FunctionEndpoints) -> None:
         route = self._routes.get(function.ref) or self._add(function.ref)

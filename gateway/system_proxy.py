@@ -11,9 +11,9 @@ from fastapi import Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from springtide.gateway.http1.fields import HOP_BY_HOP
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import reason_of
+from springtide.runtime.http_headers import HOP_BY_HOP
 
 log = structlog.get_logger(__name__)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 from typing import Protocol
 
 import structlog
 
 from springtide.gateway.route import Route
+from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import Conflict, NotFound, SpringtideError, Unavailable
 from springtide.scaler.core.policy import ScalePolicy, wake_replicas
 from springtide.scaler.core.ports import Clock, Recorder, ScaleTarget
@@ -16,7 +18,7 @@ from springtide.scaler.core.vocabulary import Decision, Instant, Reason, Scale, 
 from springtide.scaler.scale_writer import ScaleWriter
 from springtide.wire.provider_client import Unreachable
 
-MIN_PAUSE_S, MAX_PAUSE_S = 0.05, 0.5
+RETRY = Backoff(min_s=0.05, max_s=0.5)
 """Between attempts while the provider is away."""
 
 MAX_CONFLICTS = 5
@@ -98,8 +100,9 @@ class FunctionWaker:
 
         A provider that answers, if only that it cannot, may have a reason that stays: it is asked for less long.
         """
-        give_up, pause_s = self._clock.now() + self._max_retry_s, MIN_PAUSE_S
-        while True:
+        give_up = self._clock.now() + self._max_retry_s
+        for failures in itertools.count(1):
+            pause_s = RETRY.delay_s(failures)
             try:
                 await self._write(route)
             except Unreachable as error:
@@ -114,7 +117,6 @@ class FunctionWaker:
                 await asyncio.sleep(pause_s)
             else:
                 return
-            pause_s = min(2 * pause_s, MAX_PAUSE_S)
 
     async def _write(self, route: Route) -> None:
         """Write the count a wake asks for; whoever else has done so meanwhile is as good."""

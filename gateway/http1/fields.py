@@ -6,24 +6,12 @@ import re
 from collections.abc import Iterable
 
 from springtide.runtime.errors import BadInput
+from springtide.runtime.http_headers import HOP_BY_HOP
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 VALUE = rb"[\t\x20-\x7e\x80-\xff]"
 LINES = rb"(?:\r\n" + TOKEN + rb"++:" + VALUE + rb"*+)*+"
 """Field lines, each with the CRLF *before* it, so that lines can be added behind and cut out without a seam."""
-
-HOP_BY_HOP = (
-    b"connection",
-    b"keep-alive",
-    b"proxy-connection",
-    b"proxy-authenticate",
-    b"proxy-authorization",
-    b"te",
-    b"trailer",
-    b"transfer-encoding",
-    b"upgrade",
-)
-"""Meant for the next hop only; each hop writes its own."""
 
 NEVER_DROPPED = frozenset((b"host", b"content-length", b"content-type", b"date", b"x-call-id"))
 """A ``Connection`` header that names one of these is ignored for it: a caller must not take the message apart."""

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from springtide.gateway.http1.fields import (
     CHUNKED,
-    HOP_BY_HOP,
     LINES,
     STRAY,
     TOKEN,
@@ -21,6 +20,7 @@ from springtide.gateway.http1.fields import (
     tokens,
     without_keep_alive,
 )
+from springtide.runtime.http_headers import HOP_BY_HOP
 
 MAX_REQUEST_LINE_BYTES = 16 * 1024
 MAX_HEAD_BYTES = 64 * 1024

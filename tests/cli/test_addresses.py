@@ -53,7 +53,7 @@ def test_all_ports_differ_and_free_ones_lie_below_those_of_outgoing_connections(
     picked = [chosen.gateway, chosen.metrics, chosen.prometheus, chosen.alertmanager]
     others = [chosen.provider, chosen.alert_receiver, chosen.idler, chosen.console]
     assert len({*picked, *others}) == 8
-    assert all(ports.LOWEST <= port <= ports.HIGHEST for port in picked)
+    assert all(ports.MIN_PORT <= port <= ports.MAX_PORT for port in picked)
 
 
 def test_known_port_is_preferred_and_gives_way_to_whoever_has_it(taken: int) -> None:
