@@ -62,7 +62,7 @@ def build(settings: AlertReceiverSettings, deps: AlertReceiverDeps) -> ServedLoo
     leadership.show(deps.leadership, deps.registry)
     wrong = instruments.wrong_credentials(deps.registry)
     guarded = counted(RequireBasicAuth(webhook, credentials=deps.credentials, wrong=wrong), deps.registry)
-    app = exposition(deps.registry, guarded, obstacle=term.standby)
+    app = exposition(deps.registry, guarded, unready_reason=term.standby)
     server = AsgiServer(
         app,
         name="alert-receiver",

@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class DecisionRecord:
     """One decision as it came; ``number`` counts them in the order in which they came here."""
 
     number: int
@@ -42,7 +42,7 @@ class Told:
         return self.before != self.after
 
     @property
-    def same_as(self) -> tuple[object, ...]:
+    def identity(self) -> tuple[object, ...]:
         """Equal for the same decision told twice."""
         return (self.at, self.function, self.writer, self.reason, self.before, self.after)
 
@@ -53,8 +53,8 @@ class Decisions:
     def __init__(self, api: GatewayApi, changed: Callable[[], None]) -> None:
         self._api = api
         self._changed = changed
-        self._all: deque[Told] = deque(maxlen=MAX_DECISIONS)
-        self._by_function: dict[str, deque[Told]] = {}
+        self._all: deque[DecisionRecord] = deque(maxlen=MAX_DECISIONS)
+        self._by_function: dict[str, deque[DecisionRecord]] = {}
         self._number = 0
         self._known: set[tuple[object, ...]] = set()
         self.problem: str | None = "not connected yet"
@@ -68,18 +68,18 @@ class Decisions:
         """That of the newest."""
         return self._number
 
-    def of(self, function: str) -> list[Told]:
+    def of(self, function: str) -> list[DecisionRecord]:
         """Oldest first."""
         return list(self._by_function.get(function, ()))
 
-    def last(self, function: str) -> Told | None:
+    def last(self, function: str) -> DecisionRecord | None:
         """The newest that changed the number of replicas, else the newest."""
         told = self._by_function.get(function)
         if not told:
             return None
         return next((decision for decision in reversed(told) if decision.changes), told[-1])
 
-    def after(self, number: int) -> list[Told]:
+    def after(self, number: int) -> list[DecisionRecord]:
         """What came after that one, as far as it is kept; oldest first."""
         if number >= self._number:
             return []
@@ -118,17 +118,17 @@ class Decisions:
     def _take(self, value: Any) -> None:
         told = _read(value, self._number + 1)
         # What came shortly before a break is told once more after it.
-        if told is None or told.same_as in self._known:
+        if told is None or told.identity in self._known:
             return
         if len(self._all) == self._all.maxlen:
-            self._known.discard(self._all[0].same_as)
-        self._known.add(told.same_as)
+            self._known.discard(self._all[0].identity)
+        self._known.add(told.identity)
         self._number = told.number
         self._all.append(told)
         self._keep(told)
         self._changed()
 
-    def _keep(self, told: Told) -> None:
+    def _keep(self, told: DecisionRecord) -> None:
         kept = self._by_function.pop(told.function, None) or deque(maxlen=MAX_PER_FUNCTION)
         kept.append(told)
         self._by_function[told.function] = kept  # The one heard of last is the last.
@@ -136,10 +136,10 @@ class Decisions:
             del self._by_function[next(iter(self._by_function))]
 
 
-def _read(value: Any, number: int) -> Told | None:
+def _read(value: Any, number: int) -> DecisionRecord | None:
     """None for what is not a decision: a newer provider may tell other things, too."""
     try:
-        return Told(
+        return DecisionRecord(
             number=number,
             at=float(value["t"]),
             function=str(value["function"]),

@@ -24,13 +24,13 @@ class Feed:
     def readers(self) -> int:
         return self._places.taken
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Something is new."""
         self.version += 1
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    async def news(self, timeout_s: float) -> bool:
+    async def wait_for_change(self, timeout_s: float) -> bool:
         """Whether something became new since this was called, within that time."""
         try:
             await asyncio.wait_for(self._changed.wait(), timeout_s)

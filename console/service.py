@@ -57,13 +57,13 @@ class Console:
         self._http = httpx.AsyncClient(
             trust_env=False, verify=client_context(), headers={"User-Agent": "springtide-console"}
         )
-        self._decisions = Decisions(self._api, self._feed.tell)
+        self._decisions = Decisions(self._api, self._feed.notify)
         self._watch = GatewayPoller(
             self._api,
             settings.gateway_metrics_urls,
             step_s=settings.step_s,
             clock=deps.clock,
-            changed=self._feed.tell,
+            changed=self._feed.notify,
         )
         app = application(self._parts(settings, deps), deps.credentials, instruments.wrong_credentials(deps.registry))
         self._server = AsgiServer(

@@ -202,4 +202,4 @@ def _cold(watch: GatewayPoller, key: str, after: int) -> list[Json]:
 async def _pause(feed: Feed, version: int) -> None:
     await asyncio.sleep(MIN_PAUSE_S)
     if feed.version == version:
-        await feed.news(HEARTBEAT_S)
+        await feed.wait_for_change(HEARTBEAT_S)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from springtide.console import words
-from springtide.console.decisions import Decisions, Told
+from springtide.console.decisions import DecisionRecord, Decisions
 from springtide.console.functions import FunctionInfo, State, state_of
 from springtide.console.gateway_poller import GatewayPoller
 from springtide.scaler.core import label_names
@@ -58,7 +58,7 @@ def _numbers(now: FunctionRates) -> Json:
     }
 
 
-def decision(told: Told) -> Json:
+def decision(told: DecisionRecord) -> Json:
     return {
         "number": told.number,
         "at": told.at,

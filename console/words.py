@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from springtide.console.decisions import Told
+from springtide.console.decisions import DecisionRecord
 from springtide.console.functions import State
 from springtide.scaler.core import explain
 
@@ -19,12 +19,12 @@ _STATES = {
 _UNITS = {"s": "s", "percent": "%"}
 
 
-def reason(told: Told) -> str:
+def reason(told: DecisionRecord) -> str:
     """One line on why; a reason that is newer than this console is shown by its name."""
     return _REASONS.get(told.reason, told.reason.replace("_", " "))
 
 
-def writer(told: Told) -> str:
+def writer(told: DecisionRecord) -> str:
     return _WRITERS.get(told.writer, told.writer.replace("_", " "))
 
 
@@ -32,11 +32,11 @@ def state(of: State) -> str:
     return _STATES[of]
 
 
-def change(told: Told) -> str:
+def change(told: DecisionRecord) -> str:
     return explain.change(told.before, told.after)
 
 
-def inputs(told: Told) -> list[tuple[str, str]]:
+def inputs(told: DecisionRecord) -> list[tuple[str, str]]:
     """The numbers a decision was made from: ``data_age_s`` becomes ``data age`` with its unit."""
     return [_input(name, value) for name, value in told.inputs.items()]
 

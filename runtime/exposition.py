@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from springtide.runtime.asgi import App, Receive, Scope, Send, respond
 
-__all__ = ["OPEN_PATHS", "asked_for", "exposition", "respond", "tell"]
+__all__ = ["OPEN_PATHS", "exposition", "respond", "selected_metrics", "send_metrics"]
 
 OPEN_PATHS = ("/metrics", "/healthz", "/readyz")
 """What ``RequireBasicAuth`` lets through without credentials."""
@@ -28,13 +28,13 @@ class _Collected(Collector):
         return self._families
 
 
-def asked_for(scope: Scope, registry: CollectorRegistry) -> Collector:
+def selected_metrics(scope: Scope, registry: CollectorRegistry) -> Collector:
     """The registry, or the part of it that ``name[]`` names."""
     names = parse_qs(scope["query_string"].decode("latin-1")).get("name[]")
     return registry.restricted_registry(names) if names else registry
 
 
-async def tell(scope: Scope, send: Send, collector: Collector) -> None:
+async def send_metrics(scope: Scope, send: Send, collector: Collector) -> None:
     """Answer a scrape. The text is made in a thread: that of thousands of functions takes seconds."""
     accepted = ",".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"accept")
     encode, content_type = choose_encoder(accepted)
@@ -43,11 +43,11 @@ async def tell(scope: Scope, send: Send, collector: Collector) -> None:
 
 
 def exposition(
-    registry: CollectorRegistry, inner: App | None = None, *, obstacle: Callable[[], str | None] = lambda: None
+    registry: CollectorRegistry, inner: App | None = None, *, unready_reason: Callable[[], str | None] = lambda: None
 ) -> App:
     """``/metrics`` of ``registry``, ``/healthz`` and ``/readyz``; every other path goes to ``inner``, or is a 404.
 
-    ``obstacle`` says why no work should be sent here, though all is well; None when there is no reason not to.
+    ``unready_reason`` says why no work should be sent here, though all is well; None when there is no reason not to.
     """
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,8 +60,8 @@ def exposition(
             await respond(send, 405, b"use GET")
         elif scope["path"] == "/metrics":
             # Collected here, because the loop's own code changes the numbers.
-            await tell(scope, send, _Collected(list(asked_for(scope, registry).collect())))
-        elif scope["path"] == "/readyz" and (why := obstacle()) is not None:
+            await send_metrics(scope, send, _Collected(list(selected_metrics(scope, registry).collect())))
+        elif scope["path"] == "/readyz" and (why := unready_reason()) is not None:
             await respond(send, 503, why.encode())
         else:
             await respond(send, 200, b"OK")

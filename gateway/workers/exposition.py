@@ -12,7 +12,7 @@ from springtide.gateway.metrics import GatewayCollector
 from springtide.gateway.workers.totals import Merged
 from springtide.runtime.asgi import App, Receive, Scope, Send, respond
 from springtide.runtime.errors import Unavailable
-from springtide.runtime.exposition import asked_for, exposition, tell
+from springtide.runtime.exposition import exposition, selected_metrics, send_metrics
 from springtide.scaler.core import catalogue
 from springtide.wire import vitals
 
@@ -34,15 +34,15 @@ class MergedCollector(Collector):
 
 
 def merged_exposition(
-    registry: CollectorRegistry, ask: Callable[[], Awaitable[Merged]], obstacle: Callable[[], str | None]
+    registry: CollectorRegistry, ask: Callable[[], Awaitable[Merged]], unready_reason: Callable[[], str | None]
 ) -> App:
     """``ask`` raises Unavailable when a worker does not answer: then a scrape fails, for a part is not the whole.
 
-    ``obstacle`` as in ``runtime.exposition.exposition``.
+    ``unready_reason`` as in ``runtime.exposition.exposition``.
     """
     collector = MergedCollector()
     registry.register(collector)
-    rest = exposition(registry, obstacle=obstacle)
+    rest = exposition(registry, unready_reason=unready_reason)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] != "/metrics" or scope["method"] not in ("GET", "HEAD"):
@@ -53,7 +53,7 @@ def merged_exposition(
         except Unavailable as error:
             await respond(send, 503, str(error).encode())
             return
-        await tell(scope, send, asked_for(scope, registry))
+        await send_metrics(scope, send, selected_metrics(scope, registry))
 
     return app
 

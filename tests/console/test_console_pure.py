@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from springtide.console import deployments, words
-from springtide.console.decisions import Told
+from springtide.console.decisions import DecisionRecord
 from springtide.console.functions import State, from_json, state_of
 from springtide.console.gateway_api import GatewayApi
 from springtide.console.gateway_poller import GatewayPoller
@@ -21,8 +21,8 @@ from springtide.scaler.core.vocabulary import Reason, Writer
 from springtide.wire.function_rates import FunctionRates
 
 
-def told(reason: str = "wake", writer: str = "wake", **inputs: float) -> Told:
-    return Told(1, 0.0, "f.ns", 0, 1, reason, writer, "", inputs)
+def told(reason: str = "wake", writer: str = "wake", **inputs: float) -> DecisionRecord:
+    return DecisionRecord(1, 0.0, "f.ns", 0, 1, reason, writer, "", inputs)
 
 
 @pytest.mark.parametrize("reason", list(Reason))
