@@ -11,7 +11,7 @@ import click
 from springtide.cli.state import USER, Running, StateFolder
 from springtide.cli.terminal_text import lines
 from springtide.runtime.basic_auth import PASSWORD_FILE
-from springtide.runtime.supervision import Event, Happening
+from springtide.runtime.part_reports import Event, Happening
 
 _COLOURS = {Happening.DIED: "yellow", Happening.FAILED: "red", Happening.KILLED: "yellow"}
 

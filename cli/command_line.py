@@ -43,6 +43,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "idler": ("springtide.cli.parts.idler:idler", "Run only the idler, in the foreground."),
     "console": ("springtide.cli.parts.console:console", "Run only the console, in the foreground."),
+    "control": (
+        "springtide.cli.parts.control:control",
+        "Run several of alert receiver, idler and console in one process, in the foreground.",
+    ),
     "cluster-credentials": (
         "springtide.cli.parts.cluster_credentials:cluster_credentials",
         "Make the credentials of an installation on Kubernetes, unless there are some.",

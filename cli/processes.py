@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 
 from springtide.cli.addresses import Addresses
+from springtide.cli.parts.control import AND
 from springtide.cli.parts.settings_flags import Section
 from springtide.cli.state import USER, StateFolder
 from springtide.cli.tools import Tools
@@ -18,11 +19,14 @@ from springtide.provider.process.settings import ProcessSettings
 from springtide.rules.alertmanager import BasicAuth, Webhook
 from springtide.rules.local import Targets, alertmanager_arguments, local_configuration, prometheus_arguments
 from springtide.rules.timing import DEFAULT, FAST, Timing
+from springtide.runtime.child_process import Child, Member, Probe
 from springtide.runtime.durations import format_duration
 from springtide.runtime.files import write_atomic
-from springtide.runtime.supervision import Child, Probe
 
 GATEWAY, PROCESS = Section(GatewaySettings), Section(ProcessSettings)
+SPRINGTIDE = (sys.executable, "-P", "-m", "springtide.cli")
+"""-P: the folder the user stands in may well hold a package called springtide."""
+
 PROBE_DEADLINE_S = 2.0
 GRACE_S, MARGIN_S = 10.0, 10.0
 """A part that has a grace period of its own gets that, and some time to spare, before it is killed."""
@@ -46,6 +50,8 @@ class Plan:
     kubernetes: bool = False
     """Functions run on the cluster that ``kubeconfig``, or else the environment, leads to."""
     kubeconfig: str = ""
+    separate: bool = False
+    """Each control part is a process of its own."""
 
     @property
     def timing(self) -> Timing:
@@ -58,10 +64,12 @@ def stages(plan: Plan, probes: httpx.AsyncClient) -> list[list[Child]]:
     First what answers calls, and both at once, for a gateway waits for its provider; then what scales.
     """
     build = _Builder(plan, probes)
-    answering, scaling = [build.provider(), build.gateway()], [build.alert_receiver(), build.console()]
+    answering, control = [build.provider(), build.gateway()], [build.alert_receiver(), build.console()]
+    alerting: list[Child] = []
     if plan.tools is not None:
-        scaling += [build.alertmanager(plan.tools), build.idler(), build.prometheus(plan.tools)]
-    return [answering, scaling]
+        control.append(build.idler())
+        alerting += [build.alertmanager(plan.tools), build.prometheus(plan.tools)]
+    return [answering, [*(control if plan.separate else [build.shared(control)]), *alerting]]
 
 
 def write_configuration(plan: Plan) -> None:
@@ -157,6 +165,8 @@ class _Builder:
                 *(("--alertmanager-url", at.url(at.alertmanager)) if self._plan.tools else ()),
             ),
             ready=at.url(at.console) + "/healthz",
+            # It reads a stream through the gateway, which would wait for that as for any call.
+            stops_first=True,
         )
 
     def idler(self) -> Child:
@@ -189,11 +199,25 @@ class _Builder:
             ready=self._at.url(self._at.alertmanager) + "/-/ready",
         )
 
+    def shared(self, parts: Sequence[Child]) -> Child:
+        """These in one process; each writes its own log, and the process what none of them does."""
+        words = [word for part in parts for word in (AND, *part.forked)][1:]
+        command = ("control", "--log-dir", str(self._plan.state.log("any").parent), "--supervised", *words)
+        return replace(
+            parts[0],
+            name="control",
+            command=(*SPRINGTIDE, *command),
+            forked=command,
+            log=self._plan.state.log("control"),
+            ready=None,
+            stops_first=any(part.stops_first for part in parts),
+            members=tuple(Member(part.name, part.log) for part in parts),
+        )
+
     def _ours(self, part: str, flags: Sequence[str], *, ready: str, command: str = "", **more: Any) -> Child:
         secrets = ("--basic-auth", "--secret-mount-path", str(self._plan.state.secrets))
-        # -P: the folder the user stands in may well hold a package called gateway.
-        words = (sys.executable, "-P", "-m", "springtide.cli", command or part, *flags, *secrets)
-        return self._child(part, words, ready=ready, **more)
+        words = (command or part, *flags, *secrets)
+        return replace(self._child(part, (*SPRINGTIDE, *words), ready=ready, **more), forked=words)
 
     def _child(
         self, name: str, command: Sequence[str], *, ready: str, grace_s: float = GRACE_S, stops_first: bool = False

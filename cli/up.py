@@ -8,12 +8,13 @@ import os
 import signal
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from springtide.cli import addresses, processes, stack
+from springtide.cli import addresses, command_line, processes, stack, warm_imports
 from springtide.cli.addresses import WishedPorts
 from springtide.cli.announcements import Announcer
 from springtide.cli.gateway_client import GatewayClient
@@ -23,8 +24,11 @@ from springtide.cli.tools import Missing, find
 from springtide.provider.spec import FunctionSpec, spec_to_json
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import SpringtideError, Unavailable
+from springtide.runtime.part_reports import Event, Happening
 from springtide.runtime.service import stop_signals
-from springtide.runtime.supervision import Event, Happening, Supervisor
+from springtide.runtime.supervision import Supervisor
+from springtide.runtime.tls import client_context
+from springtide.runtime.zygote import Zygote
 
 DEPLOY_DEADLINE_S = 10.0
 SAMPLES = Path(__file__).parent / "samples" / "stack.yaml"
@@ -42,6 +46,7 @@ class UpOptions:
     dry_run: bool = False
     kubernetes: bool = False
     kubeconfig: str = ""
+    separate: bool = False
 
 
 def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) -> None:
@@ -64,18 +69,22 @@ def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) ->
             dry_run=options.dry_run,
             kubernetes=options.kubernetes,
             kubeconfig=options.kubeconfig,
+            separate=options.separate,
         )
         if plan.tools is not None:
             processes.write_configuration(plan)
         samples = () if not options.samples or options.state.samples_deployed else stack.read(SAMPLES, {}).functions
-        asyncio.run(_Suite(plan, announcer).run(samples=samples, wished=wished))
+        warm_imports.import_all()
+        zygote = Zygote.make(partial(command_line.run, environ=environ))
+        asyncio.run(_Suite(plan, announcer, zygote).run(samples=samples, wished=wished))
 
 
 class _Suite:
     """The running suite: supervised parts, and the file that says where they are."""
 
-    def __init__(self, plan: Plan, announcer: Announcer) -> None:
+    def __init__(self, plan: Plan, announcer: Announcer, zygote: Zygote | None) -> None:
         self._plan = plan
+        self._zygote = zygote
         self._announcer = announcer
         self._running: Running | None = None
         self._supervisor: Supervisor | None = None
@@ -85,8 +94,9 @@ class _Suite:
         with stop_signals(until), _hangup(until):
             # A kept connection would be answered by the process that was there before, while it finishes its calls.
             fresh = httpx.Limits(max_keepalive_connections=0)
-            async with httpx.AsyncClient(trust_env=False, limits=fresh) as probes:
-                self._supervisor = Supervisor(processes.stages(self._plan, probes), report=self._report)
+            async with httpx.AsyncClient(trust_env=False, verify=client_context(), limits=fresh) as probes:
+                stages = processes.stages(self._plan, probes)
+                self._supervisor = Supervisor(stages, report=self._report, zygote=self._zygote)
                 self._announcer.starting()
                 try:
                     if await _unless(until, self._start(samples, wished)):
@@ -94,6 +104,8 @@ class _Suite:
                 finally:
                     self._announcer.stopping()
                     await self._supervisor.stop()
+                    if self._zygote is not None:
+                        await self._zygote.close()
                     self._plan.state.withdraw()
         self._announcer.stopped()
 

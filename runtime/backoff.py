@@ -27,3 +27,10 @@ class Backoff:
             return 0.0
         pause_s = min(self.min_s * 2.0 ** min(failures - 1, _MAX_DOUBLINGS), self.max_s)
         return pause_s * random.uniform(1.0 - self.jitter, 1.0) if self.jitter else pause_s
+
+
+RESTART = Backoff(0.1, 15.0)
+"""Of whatever died: a process, a part of one, a worker."""
+
+STEADY_AFTER_S = 30.0
+"""What ran this long starts again at the first delay."""

@@ -4,102 +4,25 @@ Each child has its own session, so Ctrl-C on a terminal reaches only the supervi
 order. On Linux the kernel kills a child whose supervisor died in whatever way; elsewhere only an orderly stop ends
 them. What a child writes goes straight to a file, not through a pipe, so nothing it (or a process it leaves for its
 successor) writes can block or break when the supervisor is gone.
+
+A child may be several parts in one process. Then it tells of each by name, restarts a part that fails by itself, and
+beats as long as its event loop turns; one that does not is killed and started again (``kept_parts``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import enum
-import os
-import signal
-import sys
-from asyncio.subprocess import DEVNULL, STDOUT, Process
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
+from springtide.runtime.backoff import RESTART, STEADY_AFTER_S
+from springtide.runtime.child_process import Child, Probe, Process, how_ended, spawn, tail, trim
 from springtide.runtime.errors import Unavailable
+from springtide.runtime.part_reports import Event, Happening, Report, Reports
+from springtide.runtime.zygote import Zygote
 
-Probe = Callable[[], Awaitable[bool]]
-"""Whether a child does its work now. Must have a deadline of its own."""
-
-MIN_DELAY_S, MAX_DELAY_S = 0.1, 15.0
-STEADY_AFTER_S = 30.0
-"""A child that ran this long starts again at the first delay."""
 PROBE_EVERY_S = 0.02
-MAX_LOG_BYTES = 4 * 1024 * 1024
-KEPT_LOG_BYTES = 1024 * 1024
-TRIM_EVERY_S = 5.0
-TAIL_LINES = 15
-_PR_SET_PDEATHSIG = 1
-
-
-class Happening(enum.StrEnum):
-    READY = "ready"
-    DIED = "died"
-    FAILED = "failed"
-    STOPPED = "stopped"
-    KILLED = "killed"
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What happened to a child. ``detail`` is a sentence for a person, without the child's name."""
-
-    child: str
-    what: Happening
-    detail: str
-
-
-Report = Callable[[Event], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Child:
-    """One process to keep running, the probe that says it works, and how long it may take to start and to stop."""
-
-    name: str
-    command: tuple[str, ...]
-    log: Path
-    ready: Probe
-    environment: Mapping[str, str] = field(default_factory=dict)
-    ready_within_s: float = 30.0
-    grace_s: float = 10.0
-    stops_first: bool = False
-    """Stopped before all others, whatever its stage: the public listener."""
-
-
-def restart_delay_s(failures: int) -> float:
-    """The pause before the next start after so many deaths in a row: 0.1 s, doubling, at most 15 s."""
-    return min(MIN_DELAY_S * 2.0 ** min(failures - 1, 30), MAX_DELAY_S)
-
-
-def tail(log: Path, *, since: int = 0, lines: int = TAIL_LINES) -> str:
-    """The last lines of a log, from byte ``since`` on; empty when there is none."""
-    try:
-        with log.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(since if since <= size else 0, size - 64 * 1024))
-            text = file.read().decode(errors="replace")
-    except OSError:
-        return ""
-    return "\n".join(text.splitlines()[-lines:])
-
-
-def trim(log: Path) -> None:
-    """Bound a log that is being appended to: past the limit its last part moves to ``<name>.1`` and it starts empty.
-
-    Copied and truncated in place, because the writers hold it open; a line written in between may be lost.
-    """
-    with contextlib.suppress(FileNotFoundError):
-        if log.stat().st_size <= MAX_LOG_BYTES:
-            return
-        with log.open("r+b") as file:
-            file.seek(-KEPT_LOG_BYTES, os.SEEK_END)
-            log.with_name(log.name + ".1").write_bytes(file.read())
-            file.truncate(0)
+TIDY_EVERY_S = 5.0
 
 
 class Supervisor:
@@ -107,16 +30,17 @@ class Supervisor:
 
     name = "supervisor"
 
-    def __init__(self, stages: Sequence[Sequence[Child]], *, report: Report) -> None:
-        self._stages = [[_Kept(child, report) for child in stage] for stage in stages]
+    def __init__(self, stages: Sequence[Sequence[Child]], *, report: Report, zygote: Zygote | None = None) -> None:
+        self._zygote = zygote
+        self._stages = [[_Kept(child, report, zygote) for child in stage] for stage in stages]
         self._tasks: list[asyncio.Task[None]] = []
 
     def __repr__(self) -> str:
         return f"<Supervisor {self.pids()}>"
 
     def pids(self) -> dict[str, int]:
-        """The process of each child that runs now."""
-        return {kept.child.name: pid for kept in self._all() if (pid := kept.pid) is not None}
+        """The process of each child, or of each of its members, that runs now."""
+        return {name: pid for kept in self._all() if (pid := kept.pid) is not None for name in kept.child.names}
 
     async def start(self) -> None:
         """Raises Unavailable with the end of the child's log when one does not come up."""
@@ -127,7 +51,7 @@ class Supervisor:
             finally:
                 await _cancelled(starts)
             self._tasks += [asyncio.create_task(kept.keep(), name=kept.child.name) for kept in stage]
-        self._tasks.append(asyncio.create_task(self._trim_logs(), name="trim logs"))
+        self._tasks.append(asyncio.create_task(self._tidy(), name="tidy"))
 
     async def stop(self) -> None:
         await _cancelled(self._tasks)
@@ -145,20 +69,24 @@ class Supervisor:
     def _all(self) -> Iterable[_Kept]:
         return (kept for stage in self._stages for kept in stage)
 
-    async def _trim_logs(self) -> None:
+    async def _tidy(self) -> None:
         while True:
-            for kept in self._all():
-                trim(kept.child.log)
-            await asyncio.sleep(TRIM_EVERY_S)
+            for log in {log for kept in self._all() for log in kept.child.logs}:
+                trim(log)
+            if self._zygote is not None:
+                self._zygote.reap_strays()
+            await asyncio.sleep(TIDY_EVERY_S)
 
 
 class _Kept:
     """One child and the process it is at the moment."""
 
-    def __init__(self, child: Child, report: Report) -> None:
+    def __init__(self, child: Child, report: Report, zygote: Zygote | None) -> None:
         self.child = child
         self._report = report
+        self._zygote = zygote
         self._process: Process | None = None
+        self._reports: Reports | None = None
         self._ready_at: float | None = None
 
     @property
@@ -167,11 +95,15 @@ class _Kept:
         return process.pid if process is not None and process.returncode is None else None
 
     async def start(self) -> None:
-        """Start it once; raises Unavailable when it does not become ready."""
+        """Start it once; raises Unavailable when it, or one of its members, does not become ready."""
         since = self.child.log.stat().st_size if self.child.log.exists() else 0
         problem = await self._start()
-        if problem is not None:
+        failed = await self._reports.first() if problem is None and self._reports is not None else None
+        if problem is not None or failed is not None:
             await self.stop(quietly=True)
+        if failed is not None:
+            raise Unavailable(f"{failed.child} {failed.why}")
+        if problem is not None:
             shown = tail(self.child.log, since=since)
             said = f":\n{shown}" if "\n" in shown else f": {shown}" if shown else f"; see {self.child.log}"
             raise Unavailable(f"{self.child.name} {problem}{said}")
@@ -181,13 +113,12 @@ class _Kept:
         failures = 0
         while True:
             assert self._process is not None
-            ended = f"ended ({how_ended(await self._process.wait())})"
+            problem: str | None = await self._end(self._process)
             failures = 1 if self._steady() else failures + 1
-            problem: str | None = ended
             what = Happening.DIED
             while problem is not None:
-                delay_s = restart_delay_s(failures)
-                self._say(what, f"{problem}; starting again in {delay_s:g} s")
+                delay_s = RESTART.delay_s(failures)
+                self._say(what, problem, delay_s)
                 await asyncio.sleep(delay_s)
                 problem, what = await self._start(), Happening.FAILED
                 if problem is not None:
@@ -197,37 +128,42 @@ class _Kept:
     async def stop(self, *, quietly: bool = False) -> None:
         """SIGTERM, and SIGKILL once its grace is over. Idempotent."""
         process, self._process = self._process, None
-        if process is None or process.returncode is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        what, detail = Happening.STOPPED, "stopped"
-        try:
-            await asyncio.wait_for(process.wait(), self.child.grace_s)
-        except TimeoutError:
-            what, detail = Happening.KILLED, f"did not stop within {self.child.grace_s:g} s and was killed"
+        if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-        if not quietly:
-            self._say(what, detail)
+                process.terminate()
+            what, detail = Happening.STOPPED, "stopped"
+            try:
+                await asyncio.wait_for(process.wait(), self.child.grace_s)
+            except TimeoutError:
+                what, detail = Happening.KILLED, f"did not stop within {self.child.grace_s:g} s and was killed"
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+            if not quietly:
+                self._say(what, detail)
+        self._hear_no_more()
 
     async def _start(self) -> str | None:
         """Start the process and wait until it is ready; why it is not, or None."""
         self._ready_at = None
+        self._hear_no_more()
+        if self.child.members:
+            self._reports = Reports(self.child.names, self._relay)
         try:
-            self._process = await _spawn(self.child)
+            theirs = self._reports.theirs if self._reports is not None else None
+            self._process = await spawn(self.child, self._zygote, theirs)
         except OSError as error:
             return f"cannot be started ({error.strerror}: {self.child.command[0]})"
         problem = await self._until_ready(self._process)
         if problem is None:
             self._ready_at = asyncio.get_running_loop().time()
-            self._say(Happening.READY, f"ready (process {self._process.pid})")
+            if not self.child.members:
+                self._say(Happening.READY, f"ready (process {self._process.pid})")
         return problem
 
     async def _until_ready(self, process: Process) -> str | None:
         died = asyncio.create_task(process.wait())
-        probed = asyncio.create_task(_answers(self.child.ready))
+        probed = asyncio.create_task(self._ready())
         try:
             done, _ = await asyncio.wait(
                 {died, probed}, timeout=self.child.ready_within_s, return_when=asyncio.FIRST_COMPLETED
@@ -241,42 +177,46 @@ class _Kept:
         finally:
             await _cancelled([died, probed])
 
+    async def _ready(self) -> None:
+        if self._reports is not None:
+            await self._reports.first()
+        elif self.child.ready is not None:
+            await _answers(self.child.ready)
+
+    async def _end(self, process: Process) -> str:
+        """Wait for it, and bring it about when the process hangs; how it came."""
+        if self._reports is None:
+            return f"ended ({how_ended(await process.wait())})"
+        ended = asyncio.create_task(process.wait())
+        silent = asyncio.create_task(self._reports.silence(self.child.hung_after_s))
+        try:
+            await asyncio.wait({ended, silent}, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                return f"ended ({how_ended(ended.result())})"
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await ended
+            return f"hung for {self.child.hung_after_s:g} s and was killed"
+        finally:
+            await _cancelled([ended, silent])
+
+    def _hear_no_more(self) -> None:
+        if self._reports is not None:
+            self._reports.close()
+            self._reports = None
+
     def _steady(self) -> bool:
         return self._ready_at is not None and asyncio.get_running_loop().time() - self._ready_at >= STEADY_AFTER_S
 
-    def _say(self, what: Happening, detail: str) -> None:
-        self._report(Event(self.child.name, what, detail))
+    def _say(self, what: Happening, why: str, again_in_s: float | None = None) -> None:
+        for name in self.child.names:
+            self._report(Event(name, what, why, again_in_s))
 
-
-async def _spawn(child: Child) -> Process:
-    with child.log.open("ab") as log:
-        return await asyncio.create_subprocess_exec(
-            *child.command,
-            env=dict(child.environment),
-            stdin=DEVNULL,
-            stdout=log,
-            stderr=STDOUT,
-            start_new_session=True,
-            preexec_fn=_dies_with_parent(),
-        )
-
-
-def _dies_with_parent() -> Callable[[], None] | None:
-    """What a new process does before it becomes the program: ask to be killed with its parent.
-
-    Everything is looked up before the fork, so that only two system calls are made between fork and exec.
-    """
-    if sys.platform != "linux":
-        return None
-    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
-    option, number = ctypes.c_int(_PR_SET_PDEATHSIG), ctypes.c_ulong(signal.SIGKILL)
-
-    def before_exec() -> None:
-        prctl(option, number)
-        if os.getppid() != parent:  # died before we asked
-            os._exit(1)
-
-    return before_exec
+    def _relay(self, event: Event) -> None:
+        """What a member says of itself; it does not know its process as we do."""
+        if event.what is Happening.READY and self._process is not None:
+            event = Event(event.child, event.what, f"ready (process {self._process.pid})")
+        self._report(event)
 
 
 async def _answers(probe: Probe) -> None:
@@ -288,13 +228,3 @@ async def _cancelled(tasks: Sequence[asyncio.Task[None]] | Sequence[asyncio.Task
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def how_ended(code: int) -> str:
-    """A process's end in two words, from its return code as ``subprocess`` gives it."""
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"

@@ -41,6 +41,7 @@ PORT = click.IntRange(0, 65535)
 @click.option(
     "--kubeconfig", default="", help="With --provider kubernetes: the cluster.  [default: as kubectl finds it]"
 )
+@click.option("--separate", is_flag=True, help="A process each for alert receiver, idler and console.")
 @tools_dir_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line: when ready, and what happens.")
 @click.pass_obj
@@ -60,6 +61,7 @@ def up(  # noqa: PLR0913 - one parameter for each option
     dry_run_idler: bool,
     provider: str,
     kubeconfig: str,
+    separate: bool,
     tools_dir: Path | None,
     as_json: bool,
 ) -> None:
@@ -84,6 +86,7 @@ def up(  # noqa: PLR0913 - one parameter for each option
         dry_run=dry_run_idler,
         kubernetes=provider == "kubernetes",
         kubeconfig=kubeconfig,
+        separate=separate,
     )
     announcer = Announcer(
         state, as_json=as_json, default_state=state == StateFolder.default(environ), command=_command(environ)

@@ -16,6 +16,7 @@ from springtide.cli.parts.hold_reporter import HoldReporter
 from springtide.cli.parts.leadership import Led, led
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
 from springtide.runtime.clock import SystemClock
+from springtide.runtime.kept_parts import Assembled
 from springtide.runtime.kubernetes.settings import KubernetesSettings, LeaseSettings
 from springtide.runtime.service import Service
 from springtide.scaler.sources.prometheus import PrometheusActivity
@@ -31,9 +32,14 @@ LEASE, KUBERNETES = Section(LeaseSettings), Section(KubernetesSettings)
 @click.pass_obj
 def alert_receiver(environ: Mapping[str, str], /, **given: object) -> None:
     """Run the alert receiver: turns Alertmanager's deliveries into steps."""
+    serve(assembled(environ, given))
+
+
+def assembled(environ: Mapping[str, str], given: Mapping[str, object]) -> Assembled:
+    """``given`` are the command's flags. Raises SettingsError."""
     refuse(*(section.problems(environ, given) for section in (SETTINGS, AUTH, LEASE, KUBERNETES)))
     leading = led("alert-receiver", LEASE.read(environ, given), KUBERNETES.read(environ, given))
-    serve(_assembled(SETTINGS.read(environ, given), AUTH.read(environ, given), leading))
+    return _assembled(SETTINGS.read(environ, given), AUTH.read(environ, given), leading)
 
 
 @asynccontextmanager

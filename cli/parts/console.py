@@ -12,6 +12,7 @@ from springtide.cli.parts.foreground import serve
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
 from springtide.console.service import ConsoleDeps, build
 from springtide.console.settings import ConsoleSettings
+from springtide.runtime.kept_parts import Assembled
 from springtide.runtime.service import Service
 from springtide.wire.vitals import vitals
 
@@ -23,8 +24,13 @@ SETTINGS, AUTH = Section(ConsoleSettings), Section(AuthSettings)
 @click.pass_obj
 def console(environ: Mapping[str, str], /, **given: object) -> None:
     """Run the console: the pages behind the gateway's /ui/."""
+    serve(assembled(environ, given))
+
+
+def assembled(environ: Mapping[str, str], given: Mapping[str, object]) -> Assembled:
+    """``given`` are the command's flags. Raises SettingsError."""
     refuse(SETTINGS.problems(environ, given), AUTH.problems(environ, given))
-    serve(_assembled(SETTINGS.read(environ, given), AUTH.read(environ, given)))
+    return _assembled(SETTINGS.read(environ, given), AUTH.read(environ, given))
 
 
 @asynccontextmanager

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 
 import uvloop
 
 from springtide.runtime import logs
-from springtide.runtime.service import Service, run, stop_signals
-
-Assembled = AbstractAsyncContextManager[Sequence[Service]]
-"""Services in the order in which they start; leaving the context releases what they share."""
+from springtide.runtime.kept_parts import Assembled
+from springtide.runtime.service import run, stop_signals
 
 
 def serve(assembled: Assembled) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -16,9 +17,12 @@ from prometheus_client import CollectorRegistry
 from springtide.cli.parts.authentication import AuthSettings
 from springtide.cli.parts.foreground import serve
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
+from springtide.gateway import service
 from springtide.gateway.settings import GatewaySettings
 from springtide.gateway.workers import processors
+from springtide.gateway.workers.fork_server import ForkServer
 from springtide.gateway.workers.pool import PoolDeps, build
+from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.service import Service
 from springtide.wire.vitals import vitals
@@ -34,27 +38,28 @@ SETTINGS, AUTH = Section(GatewaySettings), Section(AuthSettings)
 def gateway(environ: Mapping[str, str], /, **given: object) -> None:
     """Run the gateway: the public door to functions and to the system API."""
     refuse(SETTINGS.problems(environ, given), AUTH.problems(environ, given))
-    serve(_assembled(SETTINGS.read(environ, given), AUTH.read(environ, given)))
+    settings, credentials = SETTINGS.read(environ, given), AUTH.read(environ, given).credentials()
+    workers = settings.workers or processors.usable()
+    if workers == 1:
+        serve(_alone(settings, credentials))
+    else:
+        forks = ForkServer.forked() if sys.platform == "linux" else ForkServer()
+        serve(_several(settings, PoolDeps(credentials, CollectorRegistry(), forks=forks), workers))
 
 
 @asynccontextmanager
-async def _assembled(settings: GatewaySettings, auth: AuthSettings) -> AsyncIterator[Sequence[Service]]:
-    workers = settings.workers or processors.usable()
-    if workers == 1:
-        registry = CollectorRegistry()
-        with _on_hang_up(_nothing_to_renew):
-            yield [vitals(registry), _alone(settings, auth, registry)]
-    else:
-        pool = build(settings, PoolDeps(auth.credentials(), CollectorRegistry()), workers)
-        with _on_hang_up(pool.renew):
-            yield [pool]
+async def _alone(settings: GatewaySettings, credentials: Credentials | None) -> AsyncIterator[Sequence[Service]]:
+    registry = CollectorRegistry()
+    deps = service.GatewayDeps(credentials=credentials, registry=registry, clock=SystemClock())
+    with _on_hang_up(_nothing_to_renew):
+        yield [vitals(registry), service.build(settings, deps)]
 
 
-def _alone(settings: GatewaySettings, auth: AuthSettings, registry: CollectorRegistry) -> Service:
-    from springtide.gateway import service  # noqa: PLC0415 - the master of several workers has no use for the whole gateway
-
-    deps = service.GatewayDeps(credentials=auth.credentials(), registry=registry, clock=SystemClock())
-    return service.build(settings, deps)
+@asynccontextmanager
+async def _several(settings: GatewaySettings, deps: PoolDeps, workers: int) -> AsyncIterator[Sequence[Service]]:
+    pool = build(settings, deps, workers)
+    with _on_hang_up(pool.renew):
+        yield [pool]
 
 
 def _nothing_to_renew() -> None:

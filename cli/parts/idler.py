@@ -16,6 +16,7 @@ from springtide.cli.parts.settings_flags import Section, refuse, settings_option
 from springtide.idler.service import IdlerDeps, build
 from springtide.idler.settings import IdlerSettings
 from springtide.runtime.clock import SystemClock
+from springtide.runtime.kept_parts import Assembled
 from springtide.runtime.kubernetes.settings import KubernetesSettings, LeaseSettings
 from springtide.runtime.service import Service
 from springtide.scaler.sources.gateway import GatewayActivity
@@ -32,9 +33,14 @@ LEASE, KUBERNETES = Section(LeaseSettings), Section(KubernetesSettings)
 @click.pass_obj
 def idler(environ: Mapping[str, str], /, **given: object) -> None:
     """Run the idler: takes functions that nobody calls to zero."""
+    serve(assembled(environ, given))
+
+
+def assembled(environ: Mapping[str, str], given: Mapping[str, object]) -> Assembled:
+    """``given`` are the command's flags. Raises SettingsError."""
     refuse(*(section.problems(environ, given) for section in (SETTINGS, AUTH, LEASE, KUBERNETES)))
     leading = led("idler", LEASE.read(environ, given), KUBERNETES.read(environ, given))
-    serve(_assembled(SETTINGS.read(environ, given), AUTH.read(environ, given), leading))
+    return _assembled(SETTINGS.read(environ, given), AUTH.read(environ, given), leading)
 
 
 @asynccontextmanager

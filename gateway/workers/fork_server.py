@@ -11,12 +11,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
+from springtide.gateway.workers import forker
 from springtide.gateway.workers.launch import Launch
+from springtide.runtime.child_process import how_ended
 from springtide.runtime.errors import Unavailable, reason_of
-from springtide.runtime.supervision import how_ended
 
 FORK_DEADLINE_S = 20.0
 """The first fork waits for the server's imports; half a second on an idle machine."""
@@ -70,11 +73,33 @@ class Process:
             loop.add_reader(self._held, ended)
 
 
+class _ServerProcess(Protocol):
+    @property
+    def pid(self) -> int: ...
+
+    def kill(self) -> None: ...
+
+    def wait(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _ForkOfUs:
+    """As ``subprocess.Popen``, for a child that was forked. ``wait`` is called once, and ``kill`` before it only."""
+
+    pid: int
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self) -> int:
+        return os.waitpid(self.pid, 0)[1]
+
+
 class ForkServer:
     """One at a time; started with the first worker, and again when it is gone."""
 
     def __init__(self) -> None:
-        self._server: subprocess.Popen[bytes] | None = None
+        self._server: _ServerProcess | None = None
         self._control: socket.socket | None = None
         self._forks = asyncio.Lock()
         self._forked: asyncio.Future[Process] | None = None
@@ -83,9 +108,33 @@ class ForkServer:
     def __repr__(self) -> str:
         return f"<ForkServer {self._server.pid if self._server else 'not started'}, {len(self._processes)} workers>"
 
+    @classmethod
+    def forked(cls) -> ForkServer:
+        """The first one as a fork of this process, so that both share what is imported; before any event loop.
+
+        Later ones are started anew. Raises Unavailable when there can be no process.
+        """
+        made = cls()
+        forker.import_late()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            pid = os.fork()
+        except OSError as error:
+            raise Unavailable(f"the gateway's fork server cannot be started: {reason_of(error)}") from error
+        if pid == 0:
+            ours.close()
+            forker.run(theirs)
+        theirs.close()
+        made._server, made._control = _ForkOfUs(pid), ours
+        return made
+
     def start(self) -> None:
         """Begin its imports. Returns at once. Raises Unavailable when there can be no process."""
         loop = asyncio.get_running_loop()
+        if self._control is not None:
+            self._control.setblocking(False)  # noqa: FBT003 - the standard library's signature
+            loop.add_reader(self._control, self._told)
+            return
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             try:

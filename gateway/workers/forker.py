@@ -32,6 +32,7 @@ LATE = (
     "certifi",
     "encodings.idna",
     "httpcore",
+    "pydantic.v1",
     "uvicorn.lifespan.off",
     "uvicorn.protocols.http.auto",
     "uvicorn.protocols.websockets.auto",
@@ -45,17 +46,35 @@ _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 _prctl = ctypes.CDLL(None).prctl
 
 
+def run(master: socket.socket) -> NoReturn:
+    """``main`` in a fork of the master."""
+    status = 1
+    try:
+        os.setsid()
+        main(master)
+        status = 0
+    except BaseException:  # noqa: BLE001 - the last frame of this process: whatever it is, it goes to the log
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
 def main(master: socket.socket) -> None:
     """Serve until the master is gone and every worker has ended."""
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
-    for name in LATE:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
+    import_late()
     gc.collect()
     gc.freeze()  # so that a worker's first collection does not copy every page that it shares with us
     _call_oneself("gateway forks")
     _Forker(master).serve()
+
+
+def import_late() -> None:
+    for name in LATE:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 def _call_oneself(name: str) -> None:

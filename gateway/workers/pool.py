@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -44,6 +44,7 @@ class PoolDeps:
     registry: CollectorRegistry
     hung_after_s: float = 10.0
     """How long a worker may leave the master without an answer before it is killed."""
+    forks: ForkServer = field(default_factory=ForkServer)
 
 
 class WorkerPool:
@@ -59,7 +60,7 @@ class WorkerPool:
         self.hung_after_s = deps.hung_after_s
         self._port = settings.port
         self._renew = asyncio.Event()
-        self._forks = ForkServer()
+        self._forks = deps.forks
         self._totals = Totals()
         self._living: list[Member] = []
         self._folds: set[asyncio.Task[None]] = set()

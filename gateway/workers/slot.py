@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from springtide.gateway.workers.member import Member
+from springtide.runtime.backoff import RESTART, STEADY_AFTER_S
 from springtide.runtime.errors import Unavailable, reason_of
-from springtide.runtime.supervision import STEADY_AFTER_S, restart_delay_s
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +48,7 @@ class Slot:
         while True:
             member = self._member
             if member is None:
-                await asyncio.sleep(restart_delay_s(failures) if failures else 0.0)
+                await asyncio.sleep(RESTART.delay_s(failures))
                 failures += 1
                 await self._refill()
                 continue

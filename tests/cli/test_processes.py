@@ -14,8 +14,8 @@ from springtide.cli.addresses import Addresses
 from springtide.cli.processes import Plan
 from springtide.cli.state import StateFolder
 from springtide.cli.tools import Tools
+from springtide.runtime.child_process import Child
 from springtide.runtime.settings import SettingsError
-from springtide.runtime.supervision import Child
 
 AT = Addresses(
     host="0.0.0.0",
@@ -50,7 +50,7 @@ def child(tmp_path: Path, name: str, **options: object) -> Child:
     [
         pytest.param(
             TOOLS,
-            [["provider", "gateway"], ["alert-receiver", "console", "alertmanager", "idler", "prometheus"]],
+            [["provider", "gateway"], ["alert-receiver", "console", "idler", "alertmanager", "prometheus"]],
             id="everything",
         ),
         pytest.param(None, [["provider", "gateway"], ["alert-receiver", "console"]], id="without the alert path"),
@@ -59,17 +59,41 @@ def child(tmp_path: Path, name: str, **options: object) -> Child:
 def test_what_answers_calls_starts_before_what_scales(
     tmp_path: Path, tools: Tools | None, names: list[list[str]]
 ) -> None:
-    assert [[child.name for child in stage] for stage in stages(tmp_path, tools)] == names
+    assert [[child.name for child in stage] for stage in stages(tmp_path, tools, separate=True)] == names
+    assert [[name for child in stage for name in child.names] for stage in stages(tmp_path, tools)] == names
 
 
-def test_only_the_public_listener_stops_first(tmp_path: Path) -> None:
-    assert [child.name for stage in stages(tmp_path) for child in stage if child.stops_first] == ["gateway"]
+def test_control_parts_share_a_process_and_keep_their_words_and_logs(tmp_path: Path) -> None:
+    apart = {part.name: part for stage in stages(tmp_path, separate=True) for part in stage}
+    shared = child(tmp_path, "control")
+
+    for name in ("alert-receiver", "console", "idler"):
+        assert " ".join(apart[name].forked) in " ".join(shared.command)
+        assert apart[name].log in shared.logs
+        with pytest.raises(StopIteration):
+            child(tmp_path, name)
+
+
+def test_fork_runs_the_same_words_as_the_program(tmp_path: Path) -> None:
+    ours = [part for stage in stages(tmp_path) for part in stage if part.forked]
+
+    assert {part.name for part in ours} == {"provider", "gateway", "control"}
+    for part in ours:
+        assert part.command == (*processes.SPRINGTIDE, *part.forked)
+
+
+def test_public_listener_stops_first_and_with_it_who_reads_a_stream_through_it(tmp_path: Path) -> None:
+    def first(**options: object) -> list[str]:
+        return [child.name for stage in stages(tmp_path, **options) for child in stage if child.stops_first]
+
+    assert first() == ["gateway", "control"]
+    assert first(separate=True) == ["gateway", "console"]
 
 
 def test_gateway_alone_listens_where_the_user_said(tmp_path: Path) -> None:
     hosts = {
         child.name: child.command[child.command.index("--host") + 1]
-        for stage in stages(tmp_path)
+        for stage in stages(tmp_path, separate=True)
         for child in stage
         if "--host" in child.command
     }
@@ -97,7 +121,7 @@ def test_secrets_are_named_by_folder_and_never_on_a_command_line(tmp_path: Path)
     ],
 )
 def test_idler_gets_the_options_of_the_suite(tmp_path: Path, options: dict[str, bool], flags: set[str]) -> None:
-    given = {word for word in child(tmp_path, "idler", **options).command if word.startswith("--")}
+    given = {word for word in child(tmp_path, "idler", separate=True, **options).command if word.startswith("--")}
 
     always = {"--host", "--port", "--provider-url", "--prometheus-url", "--gateway-metrics-urls"}
     assert given - always - {"--basic-auth", "--secret-mount-path"} == flags
@@ -107,7 +131,7 @@ def test_idler_gets_the_options_of_the_suite(tmp_path: Path, options: dict[str, 
     ("fast", "interval"), [pytest.param(False, "5s", id="as usual"), pytest.param(True, "1s", id="fast")]
 )
 def test_alert_receiver_steps_at_the_pace_of_the_deliveries(tmp_path: Path, fast: bool, interval: str) -> None:
-    command = child(tmp_path, "alert-receiver", fast=fast).command
+    command = child(tmp_path, "alert-receiver", separate=True, fast=fast).command
 
     assert command[command.index("--step-interval") + 1] == interval
 

@@ -150,6 +150,43 @@ def test_killed_part_is_started_again_and_said_so(tmp_path: Path) -> None:
         assert names(up) == []
 
 
+def test_control_parts_share_a_process_that_is_started_again_with_all_of_them(tmp_path: Path) -> None:
+    with started(tmp_path / "state", "--no-samples") as up:
+        first = up.run["parts"]
+        assert first["console"] == first["alert-receiver"]
+        os.kill(first["console"], signal.SIGKILL)
+
+        for part in ("alert-receiver", "console"):
+            assert up.until("died", part=part)["detail"] == "ended (SIGKILL); starting again in 0.1 s"
+        ready = {up.until("ready")["part"], up.until("ready")["part"]}
+
+        assert ready == {"alert-receiver", "console"}
+        assert up.run["parts"]["console"] == up.run["parts"]["alert-receiver"] != first["console"]
+        assert up.run["parts"]["gateway"] == first["gateway"]
+        with up.client() as client:
+            assert client.get("/ui/").status_code == 200
+
+
+def test_separate_parts_are_a_process_each(tmp_path: Path) -> None:
+    with started(tmp_path / "state", "--no-samples", "--separate") as up:
+        first = up.run["parts"]
+        assert len(set(first.values())) == len(first) == 4
+        os.kill(first["console"], signal.SIGKILL)
+
+        up.until("died", part="console")
+        up.until("ready", part="console")
+
+        assert {name for name, pid in up.run["parts"].items() if pid != first[name]} == {"console"}
+
+
+def test_part_of_the_shared_process_that_cannot_start_is_said_by_name(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "alert-receiver.json").mkdir()
+
+    assert refused(state).startswith("springtide: alert-receiver failed")
+
+
 def test_killed_suite_leaves_no_part_behind(tmp_path: Path) -> None:
     with started(tmp_path / "state", "--no-samples") as up:
         handles = [os.pidfd_open(pid) for pid in up.run["parts"].values()]

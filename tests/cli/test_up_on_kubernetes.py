@@ -11,7 +11,7 @@ from springtide.cli.addresses import WishedPorts
 from springtide.cli.command_line import run
 from springtide.cli.processes import Plan
 from springtide.cli.state import StateFolder
-from springtide.runtime.supervision import Child
+from springtide.runtime.child_process import Child
 
 
 def provider(tmp_path: Path, kubeconfig: str) -> Child:

@@ -9,13 +9,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from springtide.runtime import supervision
+from springtide.runtime import child_process
+from springtide.runtime.backoff import RESTART
+from springtide.runtime.child_process import Child, Member
 from springtide.runtime.errors import Unavailable
-from springtide.runtime.supervision import Child, Event, Happening, Supervisor
+from springtide.runtime.part_reports import Event, Happening
+from springtide.runtime.supervision import Supervisor
 
 DEADLINE_S = 20.0
 
@@ -151,11 +155,10 @@ def test_child_that_keeps_dying_is_started_at_growing_intervals(tmp_path: Path) 
         pytest.param(2, 0.2, id="doubles"),
         pytest.param(8, 12.8, id="still doubling"),
         pytest.param(9, 15.0, id="capped"),
-        pytest.param(10_000, 15.0, id="capped without overflow"),
     ],
 )
 def test_restart_delay_doubles_up_to_its_cap(failures: int, delay_s: float) -> None:
-    assert supervision.restart_delay_s(failures) == pytest.approx(delay_s)
+    assert RESTART.delay_s(failures) == pytest.approx(delay_s)
 
 
 def test_child_that_fails_at_start_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
@@ -207,6 +210,83 @@ def test_child_that_ignores_the_request_to_stop_is_killed(tmp_path: Path) -> Non
     assert asyncio.run(story()) == [Happening.READY, Happening.KILLED]
 
 
+MEMBERS = """
+import asyncio, pathlib, socket, sys, time
+from springtide.runtime.part_reports import Event, Happening, Reporter
+reporter = Reporter(socket.socket(fileno=0))
+folder = pathlib.Path(sys.argv[2])
+async def main():
+    beats = asyncio.create_task(reporter.beat())
+    for name in ("one", "two"):
+        refused = (folder / f"{name} refuses").exists()
+        reporter.tell(Event(name, Happening.FAILED if refused else Happening.READY, "no port" if refused else "ready"))
+    await asyncio.sleep(0)
+    if (folder / "blocks").exists():
+        (folder / "blocks").unlink()
+        time.sleep(60)
+    await asyncio.Event().wait()
+asyncio.run(main())
+"""
+
+
+def of_members(folder: Path, **options: object) -> Child:
+    members = tuple(Member(name, folder / f"{name}.log") for name in ("one", "two"))
+    command = (sys.executable, "-c", MEMBERS, "process", str(folder))
+    return replace(child(folder, "process", members=members, ready=None, **options), command=command)
+
+
+def test_members_of_a_child_are_told_of_one_by_one(tmp_path: Path) -> None:
+    async def story() -> tuple[list[Event], dict[str, int], dict[str, int]]:
+        heard = Events()
+        supervisor = Supervisor([[of_members(tmp_path)]], report=heard)
+        await supervisor.start()
+        first = supervisor.pids()
+        os.kill(first["one"], signal.SIGKILL)
+        await heard.until(Happening.READY, count=4)
+        second = supervisor.pids()
+        await supervisor.stop()
+        return heard.all, first, second
+
+    events, first, second = asyncio.run(story())
+
+    assert set(first) == set(second) == {"one", "two"}
+    assert set(first.values()).isdisjoint(second.values())
+    assert [(event.child, event.detail) for event in events if event.what is Happening.READY][:2] == [
+        ("one", f"ready (process {first['one']})"),
+        ("two", f"ready (process {first['two']})"),
+    ]
+    assert [(event.child, event.detail) for event in events if event.what is Happening.DIED] == [
+        ("one", "ended (SIGKILL); starting again in 0.1 s"),
+        ("two", "ended (SIGKILL); starting again in 0.1 s"),
+    ]
+
+
+def test_member_that_fails_at_the_first_start_is_said_by_name(tmp_path: Path) -> None:
+    (tmp_path / "two refuses").touch()
+
+    async def story() -> dict[str, int]:
+        supervisor = Supervisor([[of_members(tmp_path)]], report=Events())
+        with pytest.raises(Unavailable, match=r"^two no port$"):
+            await supervisor.start()
+        return supervisor.pids()
+
+    assert asyncio.run(story()) == {}
+
+
+def test_child_whose_event_loop_is_blocked_is_killed_and_started_again(tmp_path: Path) -> None:
+    (tmp_path / "blocks").touch()
+
+    async def story() -> list[str]:
+        heard = Events()
+        supervisor = Supervisor([[of_members(tmp_path, hung_after_s=0.5)]], report=heard)
+        await supervisor.start()
+        await heard.until(Happening.READY, count=4)
+        await supervisor.stop()
+        return [event.detail for event in heard.all if event.what is Happening.DIED]
+
+    assert asyncio.run(story())[:2] == ["hung for 0.5 s and was killed; starting again in 0.1 s"] * 2
+
+
 def test_child_has_its_own_session(tmp_path: Path) -> None:
     async def story() -> tuple[int, int]:
         supervisor = Supervisor([[child(tmp_path, "part")]], report=Events())
@@ -223,7 +303,8 @@ def test_child_has_its_own_session(tmp_path: Path) -> None:
 
 SUPERVISES = """
 import asyncio, sys, pathlib
-from springtide.runtime.supervision import Child, Supervisor
+from springtide.runtime.child_process import Child
+from springtide.runtime.supervision import Supervisor
 folder = pathlib.Path(sys.argv[1])
 def child(name):
     async def ready():
@@ -260,15 +341,15 @@ def test_killed_supervisor_leaves_no_child_behind(tmp_path: Path) -> None:
 def test_log_is_bounded_and_its_end_is_kept(tmp_path: Path) -> None:
     log = tmp_path / "part.log"
     with log.open("ab") as writer:
-        writer.write(b"x" * supervision.MAX_LOG_BYTES + b"last words\n")
+        writer.write(b"x" * child_process.MAX_LOG_BYTES + b"last words\n")
         writer.flush()
 
-        supervision.trim(log)
+        child_process.trim(log)
         writer.write(b"first words\n")
 
     kept = (tmp_path / "part.log.1").read_bytes()
     assert log.read_bytes() == b"first words\n"
-    assert len(kept) == supervision.KEPT_LOG_BYTES
+    assert len(kept) == child_process.KEPT_LOG_BYTES
     assert kept.endswith(b"last words\n")
 
 
@@ -276,7 +357,7 @@ def test_small_log_is_left_alone(tmp_path: Path) -> None:
     log = tmp_path / "part.log"
     log.write_bytes(b"few words\n")
 
-    supervision.trim(log)
+    child_process.trim(log)
 
     assert log.read_bytes() == b"few words\n"
     assert not (tmp_path / "part.log.1").exists()
@@ -286,6 +367,6 @@ def test_tail_gives_the_last_lines_since_a_place(tmp_path: Path) -> None:
     log = tmp_path / "part.log"
     log.write_text("old\none\ntwo\nthree\n")
 
-    assert supervision.tail(log, since=4, lines=2) == "two\nthree"
-    assert supervision.tail(log, since=4) == "one\ntwo\nthree"
-    assert supervision.tail(tmp_path / "none.log") == ""
+    assert child_process.tail(log, since=4, lines=2) == "two\nthree"
+    assert child_process.tail(log, since=4) == "one\ntwo\nthree"
+    assert child_process.tail(tmp_path / "none.log") == ""
