@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.metadata
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from springtide.gateway.system_proxy import PassedOn, SystemProxy, read_whole, t
 from springtide.runtime import bounded_json
 from springtide.runtime.asgi import App
 from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
+from springtide.runtime.build_version import Version
 from springtide.runtime.concurrency_limit import ConcurrencyLimit
 from springtide.runtime.dns import resolved_urls
 from springtide.runtime.errors import SpringtideError, Unavailable, reason_of, status_of
@@ -253,13 +253,15 @@ def _no_logs(status: int, why: str, ref: FunctionRef, table: RouteTable) -> Resp
 
 
 def _add_info(app: FastAPI, provider: SystemProxy, base_url: str) -> None:
+    own = Version.installed()
+
     @app.get("/system/info")
     async def info(request: Request) -> Response:
         """Always 200, and the provider's part never null: older clients fail on that."""
         known: dict[str, Any] = {
             "provider": "unknown",
             "orchestration": "unknown",
-            "version": {"sha": "", "release": "unknown"},
+            "version": {"sha": "unknown", "release": "unknown"},
         }
         try:
             response = await provider.send(request, target(base_url, request))
@@ -270,17 +272,10 @@ def _add_info(app: FastAPI, provider: SystemProxy, base_url: str) -> None:
         return JSONResponse(
             {
                 "provider": answer if isinstance(answer, dict) and answer else known,
-                "version": {"sha": "", "release": _release()},
+                "version": {"sha": own.sha, "release": own.release},
                 "arch": platform.machine(),
             }
         )
-
-
-def _release() -> str:
-    try:
-        return importlib.metadata.version("springtide")
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _add_alert(app: FastAPI, receiver: SystemProxy, url: str) -> None:

@@ -21,6 +21,10 @@ INTERNAL = b"x-openfaas-internal"
 """Marks an answer as the watchdog's own, not the function's."""
 
 
+INTERIM = "springtide.interim"
+"""The ASGI extension by which an application sends a head before its answer: its ``send`` takes a Head."""
+
+
 class CallerLeftError(Exception):
     """The caller closed the connection before the answer was complete."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -30,6 +30,14 @@ class Head:
     headers: Sequence[tuple[bytes, bytes]]
 
 
+Interim = Callable[[Head], None]
+"""Who is given the heads before the answer, such as early hints."""
+
+
+def _dropped(_: Head) -> None:
+    pass
+
+
 class Connection(asyncio.Protocol):
     """One request and its answer at a time."""
 
@@ -43,6 +51,7 @@ class Connection(asyncio.Protocol):
     def reset(self) -> None:
         """Ready for the next request."""
         self._parser = httptools.HttpResponseParser(self)
+        self.interim: Interim = _dropped
         self._bodiless = False
         self._headers: list[tuple[bytes, bytes]] = []
         self._head: Head | None = None
@@ -141,7 +150,9 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        if status >= 200:
+        if status < 200:
+            self.interim(Head(status, self._headers))
+        else:
             self._head = Head(status, self._headers)
             self._reusable = self._parser.should_keep_alive() and not self._bodiless
             self._news.set()

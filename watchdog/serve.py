@@ -11,18 +11,21 @@ import time
 from collections.abc import Awaitable, Coroutine, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 import uvicorn
 import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from springtide.watchdog import config, function
 from springtide.watchdog.app import Watchdog
-from springtide.watchdog.calls import Receive, Scope, Send
+from springtide.watchdog.calls import INTERIM, Receive, Scope, Send
+from springtide.watchdog.http_client import Head
 from springtide.watchdog.log import log
-from springtide.watchdog.upstream import UpstreamError
+from springtide.watchdog.upstream import HOP_BY_HOP, UpstreamError
 
 KEEP_ALIVE_S = 300
 """Longer than any gateway keeps an idle connection, so that it is never our end that closes under a new call."""
@@ -81,6 +84,29 @@ async def _first(told: Coroutine[Any, Any, object], ends: Awaitable[None]) -> bo
     return not tasks[0].done()
 
 
+class _Http1(HttpToolsProtocol):
+    """uvicorn's protocol, with a way to send early hints, for which ASGI has none."""
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        send = partial(self._send_interim, self.cycle, self.scope["http_version"])
+        self.scope["extensions"] = {INTERIM: {"send": send}}
+
+    def _send_interim(self, cycle: RequestResponseCycle, version: str, head: Head) -> None:
+        """Those of one request, while it is the one being answered; 100 is this server's own to send."""
+        answering = cycle is self.cycle and not cycle.response_started and not cycle.disconnected
+        if answering and version == "1.1" and head.status not in (100, 101):
+            fields = b"".join(b"%b: %b\r\n" % field for field in head.headers if field[0] not in HOP_BY_HOP)
+            self.transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, _phrase(head.status), fields))
+
+
+def _phrase(status: int) -> bytes:
+    try:
+        return HTTPStatus(status).phrase.encode()
+    except ValueError:
+        return b""
+
+
 class Server:
     """uvicorn's HTTP protocol without its server, whose ticks would wake every idle replica ten times a second."""
 
@@ -105,7 +131,7 @@ class Server:
         loop = asyncio.get_running_loop()
         self._state.default_headers = [(b"date", b"")]
         self._server = await loop.create_server(
-            lambda: HttpToolsProtocol(self._config, self._state, {}, loop), sock=self._listener, backlog=BACKLOG
+            lambda: _Http1(self._config, self._state, {}, loop), sock=self._listener, backlog=BACKLOG
         )
 
     async def drain(self, linger_s: float, grace_s: float) -> None:

@@ -13,6 +13,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from springtide.watchdog.calls import (
+    INTERIM,
     INTERNAL,
     Caller,
     CallerLeftError,
@@ -28,6 +29,7 @@ from springtide.watchdog.config import WatchdogConfig
 from springtide.watchdog.http_client import (
     CONNECT_TIMEOUT_S,
     Connection,
+    Interim,
     Pool,
     UpstreamGoneError,
     request_head,
@@ -111,7 +113,7 @@ class Upstream:
         self._pool.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        proxied = _Proxied(self._pool, send)
+        proxied = _Proxied(self._pool, send, scope["extensions"][INTERIM]["send"])
         caller = Caller(receive, self._config.read_timeout_s)
         try:
             async with asyncio.timeout(exec_timeout_s(scope["headers"], self._config.exec_timeout_s)):
@@ -178,8 +180,8 @@ class Upstream:
 class _Proxied:
     """One answer on its way from the program to the caller."""
 
-    def __init__(self, pool: Pool, send: Send) -> None:
-        self._pool, self._send = pool, send
+    def __init__(self, pool: Pool, send: Send, interim: Interim) -> None:
+        self._pool, self._send, self._interim = pool, send, interim
         self._started = False
 
     async def exchange(
@@ -188,6 +190,7 @@ class _Proxied:
         """Request and answer side by side; ends with the answer."""
         connection = await self._pool.take()
         try:
+            connection.interim = self._interim
             await connection.send(request)
             await guarded(self._relay(connection, bodiless=bodiless), _upload(connection, body, caller))
         finally:

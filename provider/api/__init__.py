@@ -5,7 +5,7 @@ JSON; errors become statuses in one place (``application``). Must not keep state
 and the table of endpoints that the invoke proxy picks from.
 """
 
-from springtide.provider.api.info import Version
 from springtide.provider.api.service import ProviderApi, ProviderApiDeps, ProviderApiSettings, build
+from springtide.runtime.build_version import Version
 
 __all__ = ["ProviderApi", "ProviderApiDeps", "ProviderApiSettings", "Version", "build"]

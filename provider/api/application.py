@@ -14,13 +14,13 @@ from starlette.responses import PlainTextResponse, Response
 
 from springtide.provider.api import decisions, endpoints, functions, info, logs, namespaces, scaling, secrets
 from springtide.provider.api.bodies import MAX_BODY_BYTES, BoundBody, NamespaceRule
-from springtide.provider.api.info import Version
 from springtide.provider.api.ledger import Ledger, ScaleWrites
 from springtide.provider.api.measured import Measured
 from springtide.provider.api.one_leader import OneLeader
 from springtide.provider.ports import Provider
 from springtide.runtime.asgi import App
 from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
+from springtide.runtime.build_version import Version
 from springtide.runtime.concurrency_limit import ConcurrencyLimit
 from springtide.runtime.errors import SpringtideError, status_of
 from springtide.scaler.core.ports import Clock

@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from importlib import metadata
-
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.responses import JSONResponse, Response
 
 from springtide.provider.ports import Provider
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """Which build this is. ``sha`` and ``commit_message`` are empty where nobody recorded them."""
-
-    release: str
-    sha: str = ""
-    commit_message: str = ""
-
-    @classmethod
-    def installed(cls) -> Version:
-        """The version of the installed distribution; ``dev`` when run from a tree that was not installed."""
-        try:
-            return cls(metadata.version("springtide"))
-        except metadata.PackageNotFoundError:
-            return cls("dev")
+from springtide.runtime.build_version import Version
 
 
 def router(provider: Provider, version: Version, registry: CollectorRegistry) -> APIRouter:

@@ -10,12 +10,12 @@ from prometheus_client import CollectorRegistry
 from springtide.provider.api.application import Parts, application
 from springtide.provider.api.bodies import NamespaceRule
 from springtide.provider.api.endpoint_table import EndpointTable
-from springtide.provider.api.info import Version
 from springtide.provider.api.invoke import PREFIX, InvokeProxy
 from springtide.provider.ports import Provider
 from springtide.runtime.asgi import App, Receive, Scope, Send
 from springtide.runtime.asgi_server import AsgiServer
 from springtide.runtime.basic_auth import Credentials
+from springtide.runtime.build_version import Version
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.same_origin import origins
 from springtide.runtime.settings import duration, integer, setting

@@ -318,3 +318,36 @@ def test_interrupt_while_starting_stops_what_has_started(tmp_path: Path) -> None
     out, _ = process.communicate(timeout=DEADLINE_S)
     assert (process.returncode, out) == (0, '{"event": "stopped"}\n')
     assert not (state / "run.json").exists()
+
+
+def test_sample_that_is_not_there_is_not_advised_to_be_called(tmp_path: Path) -> None:
+    """The user removed it after the first start, or never wanted it."""
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "samples-deployed").touch()
+    words = [word for word in command(state, "--tools-dir", "/nonexistent", "--no-samples") if word != "--json"]
+    process = subprocess.Popen(words, cwd=ROOT, env=clean_environment(), stdout=subprocess.PIPE, text=True)
+    timer = threading.Timer(DEADLINE_S, process.kill)
+    timer.start()
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line == "Try:\n":
+                hint = next(process.stdout)
+                break
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+    finally:
+        timer.cancel()
+        process.wait(DEADLINE_S)
+
+    assert " list" in hint
+    assert "/function/" not in hint + rest
+
+
+def test_info_names_a_build(tmp_path: Path) -> None:
+    with started(tmp_path / "state", "--no-samples") as up, up.client() as client:
+        info = client.get("/system/info").json()
+
+    assert info["version"]["sha"]
+    assert info["provider"]["version"]["sha"]

@@ -18,10 +18,10 @@ from prometheus_client import CollectorRegistry
 
 from springtide.provider.api.application import Parts, application
 from springtide.provider.api.bodies import NamespaceRule
-from springtide.provider.api.info import Version
 from springtide.provider.memory.provider import MemoryProvider
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.asgi_server import AsgiServer
+from springtide.runtime.build_version import Version
 from springtide.runtime.clock import SystemClock
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Scale
 from springtide.wire.decision_log import DecisionLog

@@ -182,7 +182,7 @@ def test_image_of_the_redirector_redirects(shared: Shared) -> None:
 
     response = shared.run(story(shared.world))
 
-    assert (response.status_code, response.headers["location"]) == (307, "http://example.com/")
+    assert (response.status_code, response.headers["location"]) == (302, "http://example.com/")
 
 
 def test_static_mode_serves_a_folder_and_nothing_else(shared: Shared) -> None:
@@ -212,6 +212,9 @@ async def serve(reader, writer):
         os._exit(7)
     if path == "/slow":
         await asyncio.sleep(30)
+    if path == "/hints":
+        writer.write(b"HTTP/1.1 103 Early Hints\\r\\nLink: </a.css>\\r\\nConnection: x\\r\\n\\r\\n"
+                     b"HTTP/1.1 100 Continue\\r\\n\\r\\nHTTP/1.1 102 Processing\\r\\n\\r\\n")
     if path == "/ready":
         ready = os.path.exists(sys.argv[1])
         writer.write(b"HTTP/1.1 %d x\\r\\nContent-Length: 0\\r\\n\\r\\n" % (200 if ready else 503))
@@ -255,6 +258,25 @@ def test_http_mode_forwards_both_ways(shared: Shared) -> None:
 
     assert (response.status_code, response.text) == (202, "one two")
     assert (response.headers["x-path"], response.headers["x-verb"]) == ("/echo/%7Ea?b=c", "PUT")
+
+
+def test_http_mode_passes_early_hints_on(shared: Shared) -> None:
+    async def story(world: World) -> list[bytes]:
+        address = await upstream(world, "hints")
+        host, port = address.removeprefix("http://").split(":")
+        heads = []
+        for version in (b"1.1", b"1.0"):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"GET /hints HTTP/%b\r\nHost: a\r\nConnection: close\r\n\r\n" % version)
+            heads.append((await reader.read()).lower())
+            writer.close()
+        return heads
+
+    new, old = shared.run(story(shared.world))
+
+    hints = b"http/1.1 103 early hints\r\nlink: </a.css>\r\n\r\nhttp/1.1 102 processing\r\n\r\nhttp/1.1 200 ok\r\n"
+    assert new.startswith(hints)
+    assert old.startswith(b"http/1.1 200 ok\r\n")
 
 
 def test_http_mode_streams_in_both_directions_at_once(shared: Shared) -> None:

@@ -6,4 +6,4 @@ from os import environ  # Function code, run in a replica: its environment is it
 
 
 def handle(event: object, context: object) -> dict[str, object]:  # noqa: ARG001 - the handler convention
-    return {"statusCode": 307, "headers": {"Location": environ["destination"]}}
+    return {"statusCode": 302, "headers": {"Location": environ["destination"]}}
