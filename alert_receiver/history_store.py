@@ -11,8 +11,9 @@ from typing import Any
 
 import structlog
 
-from springtide.runtime.errors import BadInput
+from springtide.runtime.errors import BadInput, reason_of
 from springtide.runtime.files import read_json, write_atomic
+from springtide.runtime.outage import Outage
 from springtide.scaler.core.steps import AlertId, StepHistory
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
 
@@ -30,6 +31,7 @@ class HistoryStore:
     def __init__(self, file: Path | None = None, *, max_functions: int = MAX_FUNCTIONS) -> None:
         """Reads the file. Raises BadInput with one sentence when it, or its folder, is not usable."""
         self._file = file
+        self._outage = Outage("alert state not saved", file=str(file))
         self._max_functions = max_functions
         self._histories: dict[FunctionRef, StepHistory] = load(file) if file is not None else {}
         self._changes = 0
@@ -81,8 +83,9 @@ class HistoryStore:
             try:
                 await asyncio.to_thread(write_atomic, self._file, data, mode=0o600)
             except OSError as error:
-                log.warning("alert state not saved", file=str(self._file), error=error.strerror)
+                self._outage.failed(error.strerror or reason_of(error))
             else:
+                self._outage.over()
                 self._saved = changes
 
 

@@ -19,6 +19,7 @@ from springtide.alert_receiver.settings import AlertReceiverSettings
 from springtide.runtime.deadlines import within
 from springtide.runtime.errors import BadInput, Conflict, NotFound, SpringtideError
 from springtide.runtime.keyed_locks import KeyedLocks
+from springtide.runtime.outage import Outage
 from springtide.scaler.core import deliveries
 from springtide.scaler.core.deliveries import LoadView, StepOutcome
 from springtide.scaler.core.policy import ScalePolicy
@@ -84,6 +85,8 @@ class Stepper:
         self._locks: KeyedLocks[FunctionRef] = KeyedLocks()
         self._intervals: dict[FunctionRef, float] = {}
         self._group: asyncio.TaskGroup | None = None
+        self._deliveries = Outage("a delivery failed, Alertmanager tries it again")
+        self._steps_down = Outage("step down failed, tried again")
 
     def __repr__(self) -> str:
         return f"<Stepper {len(self._locks)} functions in hand, {len(self._intervals)} descents, {self._histories!r}>"
@@ -95,7 +98,9 @@ class Stepper:
         await self._histories.save()
         failed = [failure for failure in failures if failure is not None]
         if failed:
-            log.warning("a delivery failed, Alertmanager tries it again", functions=len(failed), why=failed[0])
+            self._deliveries.failed(failed[0], functions=len(failed))
+        elif grouped:
+            self._deliveries.over()
         return failed
 
     async def run(self) -> None:
@@ -216,7 +221,9 @@ class Stepper:
             pause_s = self._until_due_s(ref)
             if failure is not None:
                 pause_s = max(pause_s, self._intervals[ref])
-                log.warning("step down failed, tried again", function=str(ref), pause_s=pause_s, why=failure)
+                self._steps_down.failed(failure, function=str(ref), pause_s=pause_s)
+            else:
+                self._steps_down.over()
         del self._intervals[ref]
 
     def _until_due_s(self, ref: FunctionRef) -> float:

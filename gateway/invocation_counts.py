@@ -9,6 +9,7 @@ import structlog
 
 from springtide.gateway.route_table import RouteTable
 from springtide.runtime.errors import Unavailable
+from springtide.runtime.outage import Outage
 from springtide.scaler.core import catalogue
 from springtide.wire.prometheus import PrometheusClient
 
@@ -38,11 +39,13 @@ class PrometheusCounts:
 
     def __init__(self, prometheus: PrometheusClient) -> None:
         self._prometheus = prometheus
+        self._outage = Outage("no invocation counts from Prometheus")
 
     async def counts(self) -> Mapping[str, float]:
         try:
             samples = await self._prometheus.vector(QUERY)
         except Unavailable as error:
-            log.warning("no invocation counts from Prometheus", why=str(error))
+            self._outage.failed(str(error))
             return {}
+        self._outage.over()
         return {sample.labels["function_name"]: sample.value for sample in samples if "function_name" in sample.labels}

@@ -16,6 +16,7 @@ from springtide.gateway.call_metrics import CallMetrics
 from springtide.gateway.route import Route
 from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import Unavailable, Unsupported
+from springtide.runtime.outage import Outage
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Changed, Endpoint, Event, FunctionEndpoints, Heartbeat, Removed, Snapshot
@@ -103,16 +104,17 @@ class RouteTable:
 
     async def follow(self, stream: EndpointStream) -> None:
         """Apply the provider's stream for ever, connecting again whenever it breaks."""
-        failures = 0
+        failures, outage = 0, Outage("no endpoint stream; the last known replicas stay in use")
         while True:
             try:
                 async for event in stream.watch_endpoints():
                     self.apply(event)
+                    outage.over()
                     failures = 0
             except (Unavailable, Unsupported) as error:
                 # Started together, a gateway is often there before its provider: that is no news yet.
-                if self.connected or failures == QUIET_RETRIES:
-                    log.warning("no endpoint stream; the last known replicas stay in use", why=str(error))
+                if self.connected or failures >= QUIET_RETRIES:
+                    outage.failed(str(error))
             self.connected = False
             failures += 1
             await asyncio.sleep(RECONNECT.delay_s(failures))

@@ -15,6 +15,7 @@ from springtide.idler.zeroing import UNANSWERED, Candidate, Zeroing
 from springtide.runtime.backoff import Backoff
 from springtide.runtime.deadlines import within
 from springtide.runtime.errors import SpringtideError, Unavailable
+from springtide.runtime.outage import Outage
 from springtide.scaler.core import idle
 from springtide.scaler.core.idle import Activity, IdleHistory
 from springtide.scaler.core.policy import ScalePolicy
@@ -88,15 +89,16 @@ class Idler:
         """Sweep for ever. A sweep that fails is told and tried again later; any other error ends the loop."""
         if self._deps.recheck is None:
             log.warning("no gateway to ask before a write: a call since the last scrape will not be seen")
-        failures = 0
+        failures, outage = 0, Outage("sweep failed, every function is left as it is")
         while True:
             started = self._deps.clock.now()
             try:
                 await self.sweep(Instant(self._deps.clock.wall()))
                 failures = 0
+                outage.over()
             except SpringtideError as error:
                 failures += 1
-                log.warning("sweep failed, every function is left as it is", failures=failures, error=str(error))
+                outage.failed(str(error))
             due = started + pause_s(self._settings.sweep_s, failures)
             await asyncio.sleep(max(0.0, due - self._deps.clock.now()))
 

@@ -12,6 +12,7 @@ import structlog
 
 from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import BadInput, NotFound, SpringtideError, Unsupported
+from springtide.runtime.outage import Outage
 from springtide.scaler.core.vocabulary import Decision
 from springtide.wire.decision_log import HoldMemory
 from springtide.wire.provider_client import ProviderClient
@@ -62,7 +63,7 @@ class HoldReporter:
         await asyncio.shield(self._task)
 
     async def _report(self) -> None:
-        failures = 0
+        failures, outage = 0, Outage("decisions wait to be told")
         while True:
             await self._more.wait()
             await asyncio.sleep(RETRY.delay_s(failures) or GATHER_S)
@@ -76,10 +77,10 @@ class HoldReporter:
             except BadInput as error:
                 log.warning("decisions were not told", count=len(told), error=str(error))
             except SpringtideError as error:
-                if not failures:
-                    log.warning("decisions wait to be told", count=len(told), error=str(error))
+                outage.failed(str(error), count=len(told))
                 failures += 1
                 self._waiting = deque([*told, *self._waiting], maxlen=MAX_WAITING)
                 self._more.set()
             else:
                 failures = 0
+                outage.over()

@@ -9,6 +9,7 @@ import structlog
 from springtide.provider.api.misspelt_labels import MisspeltLabels
 from springtide.provider.ports import EndpointSource
 from springtide.runtime.errors import SpringtideError
+from springtide.runtime.outage import Outage
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import FunctionEndpoints, merge
 
@@ -54,13 +55,15 @@ class EndpointTable:
         await asyncio.shield(self._task)
 
     async def _follow(self) -> None:
+        outage = Outage("endpoint watch broke")
         while True:
             try:
                 async for event in self._source.watch_endpoints():
+                    outage.over()
                     self._known = merge(self._known, [event])
                     self._misspelt.look(event)
                     self._tried.set()
             except SpringtideError as error:
-                log.warning("endpoint watch broke", error=str(error), retry_s=RETRY_S)
+                outage.failed(str(error), retry_s=RETRY_S)
                 self._tried.set()
             await asyncio.sleep(RETRY_S)

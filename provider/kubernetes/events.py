@@ -19,6 +19,7 @@ import structlog
 from springtide.runtime.errors import SpringtideError
 from springtide.runtime.kubernetes.api import KubernetesApi
 from springtide.runtime.kubernetes.resources import DEPLOYMENTS, EVENTS
+from springtide.runtime.outage import Outage
 from springtide.scaler.core import explain
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Reason
 
@@ -90,6 +91,7 @@ class ScalingEvents:
             self._more.set()
 
     async def _write(self) -> None:
+        outage = Outage("scaling events are not written")
         while True:
             await self._more.wait()
             self._more.clear()
@@ -98,7 +100,9 @@ class ScalingEvents:
                 try:
                     await self._api.create(EVENTS, body)
                 except SpringtideError as error:
-                    log.warning("a scaling event was not written", why=str(error), note=body["note"])
+                    outage.failed(str(error), note=body["note"])
+                else:
+                    outage.over()
 
 
 def event(decision: Decision, deployment_uid: str, instance: str, *, left_out: int) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from springtide.runtime.kubernetes.lease_record import LeaseName, LeaseRecord
 from springtide.runtime.kubernetes.resources import LEASES
 from springtide.runtime.kubernetes.settings import LeaseSettings
 from springtide.runtime.kubernetes.watching import Cache
+from springtide.runtime.outage import Outage
 
 log = structlog.get_logger()
 
@@ -66,6 +67,7 @@ class Lease:
         self._valid_until = self._seen_at
         self._news = asyncio.Event()
         self._changed = asyncio.Event()
+        self._outage = Outage("lease not written", lease=str(lease))
         self._tasks: list[asyncio.Task[None]] = []
 
     def __repr__(self) -> str:
@@ -138,6 +140,7 @@ class Lease:
         owed_to = seen or self._seen
         self._owed_s = owed_to.duration_s if owed_to is not None else 0.0
         self._seen, self._seen_at = seen, self._now()
+        self._outage.over()  # who hears news from the API server has nothing more to complain of
         if self._term is not None and (seen is None or seen.holder != self._identity):
             self._step_down(f"the lease is {seen.holder or 'nobody'}'s" if seen is not None else "the lease is deleted")
         self._news.set()
@@ -178,10 +181,12 @@ class Lease:
         try:
             answer = await within(self._attempt_s, f"writing lease {self._lease}", write)
         except (Conflict, AlreadyExists, NotFound) as error:
+            self._outage.over()
             await self._look(str(error))
         except SpringtideError as error:
-            log.warning("lease not written", lease=str(self._lease), leading=self.hold() is not None, why=str(error))
+            self._outage.failed(str(error), leading=self.hold() is not None)
         else:
+            self._outage.over()
             self._cache.observe(answer)
             self._lead(answer, since)
         if self._term is not None and self.left_s() == 0:
@@ -207,7 +212,7 @@ class Lease:
         except NotFound:
             self._observe(None, None)
         except SpringtideError as error:
-            log.warning("lease not read", lease=str(self._lease), why=str(error))
+            self._outage.failed(str(error), leading=self.hold() is not None)
 
     def _step_down(self, why: str) -> None:
         log.info("not leading any more", lease=str(self._lease), identity=self._identity, term=self._term, why=why)

@@ -24,6 +24,7 @@ from springtide.runtime.kubernetes.api import KubernetesApi, WatchEvent, Where
 from springtide.runtime.kubernetes.faults import Expired
 from springtide.runtime.kubernetes.resources import Resource
 from springtide.runtime.kubernetes.store import IndexBy, Json, Key, Store, Subscriber, key_of, slim
+from springtide.runtime.outage import Outage
 
 WATCH_S = 300.0
 BACKOFF = Backoff(min_s=0.1, max_s=2.0, jitter=0.5)
@@ -43,6 +44,7 @@ class Reflector:
         self._version: str | None = None
         self._heard_at: float | None = None
         self._opened_at: float | None = None
+        self._outage = Outage("not watching", resource=str(resource), namespace=where.namespace or "*")
         self.synced = asyncio.Event()
         self.connected = False
         self.lists = 0
@@ -71,7 +73,7 @@ class Reflector:
                 log.info("watch too old, listing again", resource=str(self._resource), why=str(error))
                 self._version = None
             except SpringtideError as error:
-                log.warning("not watching", resource=str(self._resource), failures=failures + 1, why=str(error))
+                self._outage.failed(str(error))
             finally:
                 self.connected = False
             # A watch that brought news, or lasted, was a good one; one that ends at once must not make us spin.
@@ -103,6 +105,7 @@ class Reflector:
         async with watching as events:
             self.connected = True
             self._opened_at = asyncio.get_running_loop().time()
+            self._outage.over()
             self._hear()
             async for event in events:
                 self._hear()

@@ -127,7 +127,11 @@ class Wire:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        upstream, downstream = await asyncio.open_connection("127.0.0.1", self._target)
+        try:
+            upstream, downstream = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            writer.close()  # nobody is there
+            return
         back = asyncio.create_task(self._back(upstream, writer))
         try:
             while data := await reader.read(65536):
@@ -150,6 +154,8 @@ class Wire:
                 if writer is self._holding:
                     self.answers.append(data)
                 await self._pass(writer, data)
+        if not self.cut:
+            writer.close()  # the server has gone
 
     async def _pass(self, to: asyncio.StreamWriter, data: bytes) -> None:
         if not self.cut:

@@ -164,4 +164,12 @@ def test_api_server_away_stops_the_writes_and_they_go_on_after_it_is_back(tmp_pa
         await field.cluster.come_back()
         await field.until_writing(term)
 
+        # Told at its start and at its end, with its duration, however many attempts there were.
+        for words in ("over: lease not written", "over: not watching"):
+            await field.until(lambda words=words: words in leader.said, "the end is told")
+        for idler in (leader, follower):
+            assert idler.said.count("not watching") == 2
+            assert idler.said.count("lease not written") in (0, 2)  # a standby need not have tried
+        assert leader.said.count('"lasted_s": ') == 2
+
     play(tmp_path, story)

@@ -17,6 +17,7 @@ from springtide.provider.spec import FunctionSpec, rfc3339
 from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, SpringtideError, Unavailable
 from springtide.runtime.kubernetes.api import Json, KubernetesApi
 from springtide.runtime.kubernetes.resources import AUTOSCALERS, DEPLOYMENTS
+from springtide.runtime.outage import Outage
 from springtide.scaler.core.policy import ScalePolicy, initial_replicas, updated_replicas
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
@@ -41,6 +42,7 @@ class Reconciler:
         self._api, self._caches = api, caches
         self._applier, self._references, self._clock = applier, references, clock
         self._applied: dict[FunctionRef, str] = {}
+        self._outage = Outage("functions wait to be reconciled")
 
     def __repr__(self) -> str:
         return f"<Reconciler {len(self._applied)} functions applied>"
@@ -65,9 +67,14 @@ class Reconciler:
             problem = Problem(REFUSED, str(error), stalled=True)
         except SpringtideError as error:
             problem = Problem(RETRYING, str(error), stalled=False)
-        if problem is not None:
+        if problem is None:
+            self._outage.over()
+        else:
             self._applied.pop(ref, None)
-            log.warning("function not reconciled", function=str(ref), why=problem.message)
+            if problem.stalled:
+                log.warning("function not reconciled", function=str(ref), why=problem.message)
+            else:
+                self._outage.failed(problem.message, function=str(ref))
         await self._tell(function, spec, problem)
         return problem is None
 

@@ -16,6 +16,7 @@ from springtide.provider.kubernetes.operator.work_queue import WorkQueue
 from springtide.provider.kubernetes.server_side_apply import ObjectApplier, ReferenceReader
 from springtide.runtime.errors import SpringtideError
 from springtide.runtime.kubernetes.api import KubernetesApi
+from springtide.runtime.outage import Outage
 from springtide.runtime.settings import duration, integer, setting
 from springtide.scaler.core.ports import Clock, Leadership
 from springtide.scaler.core.vocabulary import FunctionRef
@@ -102,9 +103,9 @@ class Operator:
         queue = self._queue = WorkQueue[FunctionRef](max_pause_s=self._settings.operator_retry_most_s)
         for function in self._caches.functions:
             queue.add(FunctionRef(function["metadata"]["namespace"], function["metadata"]["name"]))
-        reconciler = self._reconciler(term, manifests)
+        reconciler, outage = self._reconciler(term, manifests), Outage("functions are not told how they are")
         workers = [
-            asyncio.create_task(_work(queue, reconciler), name=f"operator's worker {number}")
+            asyncio.create_task(_work(queue, reconciler, outage), name=f"operator's worker {number}")
             for number in range(self._settings.operator_workers)
         ]
         over = asyncio.create_task(self._deps.leadership.change(term), name="end of the operator's term")
@@ -134,13 +135,14 @@ class Operator:
         )
 
 
-async def _work(queue: WorkQueue[FunctionRef], reconciler: Reconciler) -> None:
+async def _work(queue: WorkQueue[FunctionRef], reconciler: Reconciler, outage: Outage) -> None:
     while True:
         ref = await queue.take()
         try:
             finished = await reconciler.reconcile(ref)
+            outage.over()
         except SpringtideError as error:
-            log.warning("function not looked after", function=str(ref), why=str(error))
+            outage.failed(str(error), function=str(ref))
             finished = False
         if finished:
             queue.done(ref)
