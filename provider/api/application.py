@@ -13,10 +13,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from springtide.provider.api import decisions, endpoints, functions, info, logs, namespaces, scaling, secrets
-from springtide.provider.api.bodies import MAX_BODY_BYTES, BoundBody, NamespaceRule
-from springtide.provider.api.ledger import Ledger, ScaleWrites
-from springtide.provider.api.measured import Measured
-from springtide.provider.api.one_leader import OneLeader
+from springtide.provider.api.middleware import MAX_BODY_BYTES, BoundedBody, LeaderFence, RequestMetrics
+from springtide.provider.api.request_values import NamespaceRule
+from springtide.provider.api.scale_accounting import ScaleAccounting, ScaleWrites
 from springtide.provider.ports import Provider
 from springtide.runtime.asgi import App
 from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
@@ -53,10 +52,10 @@ class Parts:
 def routes(parts: Parts) -> list[APIRoute]:
     """Every route but invocation."""
     followers = ConcurrencyLimit(parts.max_followers, "logs and decisions that are followed")
-    ledger = Ledger(parts.decisions, ScaleWrites(parts.registry))
+    accounting = ScaleAccounting(parts.decisions, ScaleWrites(parts.registry))
     routers = (
-        functions.router(parts.provider, ledger, parts.namespaces),
-        scaling.router(parts.provider, ledger, parts.clock, namespaces=parts.namespaces, terms=parts.terms),
+        functions.router(parts.provider, accounting, parts.namespaces),
+        scaling.router(parts.provider, accounting, parts.clock, namespaces=parts.namespaces, terms=parts.terms),
         secrets.router(parts.provider, parts.namespaces),
         namespaces.router(parts.provider),
         logs.router(parts.provider, parts.stopping, parts.namespaces, followers=followers),
@@ -73,11 +72,11 @@ def application(parts: Parts, *, credentials: Credentials | None, body_deadline_
     api = FastAPI(openapi_url=None, routes=list(known))
     api.add_exception_handler(SpringtideError, _explain)
     api.add_exception_handler(HTTPException, _refuse)
-    led = OneLeader(api, parts.terms, open_paths=OPEN_PATHS)
-    bounded = BoundBody(led, max_bytes=MAX_BODY_BYTES, deadline_s=body_deadline_s)
+    fenced = LeaderFence(api, parts.terms, open_paths=OPEN_PATHS)
+    bounded = BoundedBody(fenced, max_bytes=MAX_BODY_BYTES, deadline_s=body_deadline_s)
     wrong = instruments.wrong_credentials(parts.registry)
     guarded = RequireBasicAuth(bounded, credentials=credentials, open_paths=OPEN_PATHS, wrong=wrong)
-    return Measured(guarded, paths=[route.path for route in known], registry=parts.registry, clock=parts.clock)
+    return RequestMetrics(guarded, paths=[route.path for route in known], registry=parts.registry, clock=parts.clock)
 
 
 async def _explain(_request: Request, error: Exception) -> Response:

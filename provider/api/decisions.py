@@ -10,9 +10,8 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from springtide.provider.api import queries
-from springtide.provider.api.bodies import NamespaceRule, read_json
-from springtide.provider.api.lines import LineStream
+from springtide.provider.api.line_stream import LineStream
+from springtide.provider.api.request_values import NamespaceRule, instant, read_json, yes_or_no
 from springtide.runtime.concurrency_limit import ConcurrencyLimit
 from springtide.runtime.errors import BadInput, Unprocessable
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason
@@ -32,7 +31,7 @@ def router(
     async def read(request: Request) -> Response:
         asked = request.query_params
         ref = FunctionRef.parse(asked["function"], namespaces.default) if asked.get("function") else None
-        since = queries.instant("since", asked.get("since")) or Instant(0.0)
+        since = instant("since", asked.get("since")) or Instant(0.0)
         reason = _reason(asked.get("reason"))
 
         def encode(decision: Decision) -> bytes:
@@ -40,7 +39,7 @@ def router(
                 return b""
             return json.dumps(decision_log.to_json(decision)).encode() + b"\n"
 
-        following = queries.yes_or_no("follow", asked.get("follow"))
+        following = yes_or_no("follow", asked.get("follow"))
         decisions = log.follow(since, ref) if following else _each(log.since(since, ref))
         return LineStream(decisions, encode, stopping=stopping, place=followers.place() if following else None)
 

@@ -1,18 +1,78 @@
-"""``/system/endpoints``: which replicas take calls, pushed to gateways as it changes."""
+"""Which replicas take calls: pushed to gateways at ``/system/endpoints``, and followed here for the invoke proxy."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 
+import structlog
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from springtide.provider.api import queries
-from springtide.provider.api.lines import LineStream
+from springtide.provider.api.line_stream import LineStream
+from springtide.provider.api.misspelt_labels import MisspeltLabels
+from springtide.provider.api.request_values import flag
 from springtide.provider.ports import EndpointSource
-from springtide.wire.endpoint_stream import Event, Heartbeat, encode
+from springtide.runtime.errors import SpringtideError
+from springtide.runtime.outage import Outage
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import Event, FunctionEndpoints, Heartbeat, encode, merge
+
+RETRY_S = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class EndpointFollower:
+    """Follows one source from ``start`` to ``stop``; keeps what it knows while the source is unavailable."""
+
+    def __init__(self, source: EndpointSource) -> None:
+        self._source = source
+        self._known: dict[FunctionRef, FunctionEndpoints] = {}
+        self._misspelt = MisspeltLabels()
+        self._tried = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<EndpointFollower {len(self._known)} functions>"
+
+    def of(self, ref: FunctionRef) -> FunctionEndpoints | None:
+        """What is known of the function; None when there is none."""
+        return self._known.get(ref)
+
+    async def start(self) -> None:
+        """Return once the first snapshot is in, or the source turned out to be unavailable."""
+        self._task = asyncio.create_task(self._follow(), name="provider-api endpoints")
+        tried = asyncio.create_task(self._tried.wait())
+        await asyncio.wait([self._task, tried], return_when=asyncio.FIRST_COMPLETED)
+        tried.cancel()
+        if self._task.done():
+            self._task.result()
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def wait(self) -> None:
+        """Raise when following failed in a way that trying again does not mend."""
+        assert self._task is not None
+        await asyncio.shield(self._task)
+
+    async def _follow(self) -> None:
+        outage = Outage("endpoint watch broke")
+        while True:
+            try:
+                async for event in self._source.watch_endpoints():
+                    outage.over()
+                    self._known = merge(self._known, [event])
+                    self._misspelt.look(event)
+                    self._tried.set()
+            except SpringtideError as error:
+                outage.failed(str(error), retry_s=RETRY_S)
+                self._tried.set()
+            await asyncio.sleep(RETRY_S)
 
 
 def router(source: EndpointSource, stopping: asyncio.Event, *, heartbeat_s: float) -> APIRouter:
@@ -20,7 +80,7 @@ def router(source: EndpointSource, stopping: asyncio.Event, *, heartbeat_s: floa
 
     @routes.get("/system/endpoints")
     async def endpoints(request: Request) -> Response:
-        if not queries.flag(request.query_params.get("watch")):
+        if not flag(request.query_params.get("watch")):
             return LineStream(_snapshot(source), encode, stopping=stopping)
         return LineStream(
             source.watch_endpoints(), encode, stopping=stopping, idle_s=heartbeat_s, idle_line=encode(Heartbeat())

@@ -6,9 +6,14 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from springtide.provider.api import queries
-from springtide.provider.api.bodies import NamespaceRule, allowed_namespace, read_json, read_object
-from springtide.provider.api.ledger import Ledger
+from springtide.provider.api.request_values import (
+    NamespaceRule,
+    allowed_namespace,
+    flag,
+    read_json,
+    read_object,
+)
+from springtide.provider.api.scale_accounting import ScaleAccounting
 from springtide.provider.json_fields import text_of
 from springtide.provider.ports import Provider
 from springtide.provider.spec import FunctionSpec, check_name, spec_from_json, status_to_json
@@ -16,7 +21,7 @@ from springtide.runtime.errors import BadInput
 from springtide.scaler.core.vocabulary import FunctionRef
 
 
-def router(provider: Provider, ledger: Ledger, namespaces: NamespaceRule) -> APIRouter:
+def router(provider: Provider, accounting: ScaleAccounting, namespaces: NamespaceRule) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/system/functions")
@@ -38,12 +43,12 @@ def router(provider: Provider, ledger: Ledger, namespaces: NamespaceRule) -> API
     async def delete(request: Request) -> Response:
         ref = await _named_in_body(request, namespaces)
         await provider.delete(ref)
-        ledger.forget(ref)
+        accounting.forget(ref)
         return Response(status_code=202)
 
     @routes.get("/system/function/{name}")
     async def describe(request: Request, name: str) -> Response:
-        usage = queries.flag(request.query_params.get("usage"))
+        usage = flag(request.query_params.get("usage"))
         status = await provider.status(FunctionRef(namespaces.of(request), name), usage=usage)
         return JSONResponse(status_to_json(status), headers={"ETag": f'"{status.function.scale.version}"'})
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import httpx
 
-from springtide.provider.api.endpoint_table import EndpointTable
+from springtide.provider.api.endpoints import EndpointFollower
 from springtide.runtime.asgi import ClientDisconnected, Receive, RequestBody, Scope, Send, respond
 from springtide.runtime.http_headers import RawHeaders, end_to_end
 from springtide.runtime.tls import client_context
@@ -32,7 +32,7 @@ NOT_TO_CALLER = frozenset((b"date",))  # Our server writes its own date.
 class InvokeProxy:
     """Streams calls to replicas. Picks among the ready ones at random."""
 
-    def __init__(self, endpoints: EndpointTable, *, read_timeout_s: float, default_namespace: str) -> None:
+    def __init__(self, endpoints: EndpointFollower, *, read_timeout_s: float, default_namespace: str) -> None:
         """``read_timeout_s`` is how long a replica may be silent, before its answer or within it."""
         self._endpoints = endpoints
         self._default_namespace = default_namespace

@@ -9,9 +9,8 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from springtide.provider.api import queries
-from springtide.provider.api.bodies import NamespaceRule
-from springtide.provider.api.lines import LineStream
+from springtide.provider.api.line_stream import LineStream
+from springtide.provider.api.request_values import NamespaceRule, flag, instant, tail
 from springtide.provider.ports import LogLine, LogQuery, Provider
 from springtide.provider.spec import rfc3339
 from springtide.runtime.concurrency_limit import ConcurrencyLimit
@@ -40,10 +39,10 @@ def _query(request: Request, namespaces: NamespaceRule) -> LogQuery:
         raise BadInput("name: missing; say whose logs")
     return LogQuery(
         ref=FunctionRef(namespaces.of(request), asked["name"]),
-        tail=queries.tail(asked.get("tail")),
-        since=queries.instant("since", asked.get("since")),
+        tail=tail(asked.get("tail")),
+        since=instant("since", asked.get("since")),
         instance=asked.get("instance") or None,
-        follow=queries.flag(asked.get("follow")),
+        follow=flag(asked.get("follow")),
     )
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from springtide.provider.api.bodies import allowed_namespace, read_object
+from springtide.provider.api.request_values import allowed_namespace, read_object
 from springtide.provider.json_fields import strings_of, text_of
 from springtide.provider.ports import Namespace, NamespaceStore
 from springtide.runtime.errors import BadInput, NotFound

@@ -11,8 +11,8 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from springtide.provider.api.bodies import NamespaceRule, read_object
-from springtide.provider.api.ledger import Ledger
+from springtide.provider.api.request_values import NamespaceRule, read_object
+from springtide.provider.api.scale_accounting import ScaleAccounting
 from springtide.provider.ports import Provider
 from springtide.runtime import bounded_json
 from springtide.runtime.errors import BadInput, Conflict
@@ -27,7 +27,9 @@ from springtide.wire.provider_client import WRITER_HEADER
 log = structlog.get_logger(__name__)
 
 
-def router(provider: Provider, ledger: Ledger, clock: Clock, *, namespaces: NamespaceRule, terms: Terms) -> APIRouter:
+def router(
+    provider: Provider, accounting: ScaleAccounting, clock: Clock, *, namespaces: NamespaceRule, terms: Terms
+) -> APIRouter:
     routes = APIRouter()
 
     @routes.post("/system/scale-function/{name}")
@@ -43,10 +45,10 @@ def router(provider: Provider, ledger: Ledger, clock: Clock, *, namespaces: Name
             _check_owner(given, before, replicas)
             after = await provider.write(ref, replicas, expect=_expected(request), decision=given)
         except Conflict:
-            ledger.conflict(ref, given.writer if given is not None else Writer.PERSON)
+            accounting.conflict(ref, given.writer if given is not None else Writer.PERSON)
             raise
         decision = given or _by_a_person(before, replicas, Instant(clock.wall()))
-        ledger.written(decision)
+        accounting.written(decision)
         if decision.writer is Writer.PERSON and decision.changes:  # the other writers log what they decide
             log.info(
                 "scaled by a person",

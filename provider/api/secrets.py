@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from springtide.provider.api.bodies import NamespaceRule, read_object
+from springtide.provider.api.request_values import NamespaceRule, read_object
 from springtide.provider.json_fields import text_of
 from springtide.provider.ports import SecretStore
 from springtide.provider.spec import check_name

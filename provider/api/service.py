@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from prometheus_client import CollectorRegistry
 
 from springtide.provider.api.application import Parts, application
-from springtide.provider.api.bodies import NamespaceRule
-from springtide.provider.api.endpoint_table import EndpointTable
+from springtide.provider.api.endpoints import EndpointFollower
 from springtide.provider.api.invoke import PREFIX, InvokeProxy
+from springtide.provider.api.request_values import NamespaceRule
 from springtide.provider.ports import Provider
 from springtide.runtime.asgi import App, Receive, Scope, Send
 from springtide.runtime.asgi_server import AsgiServer
@@ -69,7 +69,7 @@ class ProviderApi:
     name = "provider-api"
 
     def __init__(
-        self, server: AsgiServer, endpoints: EndpointTable, invoke: InvokeProxy, *, stopping: asyncio.Event
+        self, server: AsgiServer, endpoints: EndpointFollower, invoke: InvokeProxy, *, stopping: asyncio.Event
     ) -> None:
         self._server, self._endpoints, self._invoke = server, endpoints, invoke
         self._stopping = stopping
@@ -119,7 +119,7 @@ def build(settings: ProviderApiSettings, deps: ProviderApiDeps) -> ProviderApi:
         namespaces=NamespaceRule(settings.default_namespace),
     )
     api = application(parts, credentials=deps.credentials, body_deadline_s=settings.read_timeout_s)
-    endpoints = EndpointTable(deps.provider)
+    endpoints = EndpointFollower(deps.provider)
     invoke = InvokeProxy(
         endpoints, read_timeout_s=settings.read_timeout_s, default_namespace=settings.default_namespace
     )

@@ -17,7 +17,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from springtide.provider.api.application import Parts, application
-from springtide.provider.api.bodies import NamespaceRule
+from springtide.provider.api.request_values import NamespaceRule
 from springtide.provider.memory.provider import MemoryProvider
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.asgi_server import AsgiServer

@@ -13,7 +13,7 @@ import pytest
 
 from springtide.provider.memory import MemoryProvider, ready_after
 from springtide.provider.memory.logs import MAX_LINES, MAX_UNREAD, LogBuffer
-from springtide.provider.memory.replicas import MAX_RETRY_S, MIN_RETRY_S
+from springtide.provider.memory.replicas import RETRY
 from springtide.provider.ports import LogLine, LogQuery
 from springtide.provider.spec import FunctionSpec, Usage
 from springtide.runtime.errors import NotFound, Unavailable
@@ -103,7 +103,7 @@ def test_failed_start_is_told_and_tried_again_ever_later() -> None:
 
         times = [at for at, _ in host.asked]
         pauses = [later - earlier - 1 for earlier, later in itertools.pairwise(times)]
-        assert pauses == [MIN_RETRY_S, 1, 2, 4, 8, 16, MAX_RETRY_S, MAX_RETRY_S]
+        assert pauses == [RETRY.min_s, 1, 2, 4, 8, 16, RETRY.max_s, RETRY.max_s]
         assert len({instance for _, instance in host.asked}) == 1
         assert (await memory.status(ECHO)).problem is None
         assert await scale(memory) == (1, 1)

@@ -6,7 +6,7 @@ import httpx
 from prometheus_client import CollectorRegistry
 
 from springtide.provider.api import Version, application
-from springtide.provider.api.bodies import NamespaceRule
+from springtide.provider.api.request_values import NamespaceRule
 from springtide.provider.memory import MemoryProvider
 from springtide.runtime.asgi_server import AsgiServer
 from springtide.runtime.clock import SystemClock

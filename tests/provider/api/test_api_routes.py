@@ -7,7 +7,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from springtide.provider.api import Version, application
-from springtide.provider.api.bodies import MAX_BODY_BYTES, NamespaceRule
+from springtide.provider.api.middleware import MAX_BODY_BYTES
+from springtide.provider.api.request_values import NamespaceRule
 from springtide.provider.memory import MemoryProvider
 from springtide.runtime.clock import SystemClock
 from springtide.wire.decision_log import DecisionLog

@@ -7,7 +7,7 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from springtide.provider.api.ledger import MAX_SERIES, ScaleWrites
+from springtide.provider.api.scale_accounting import MAX_SERIES, ScaleWrites
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, FunctionRef, Instant, Reason, Writer
 from springtide.wire import decision_log

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from springtide.provider.api import queries
+from springtide.provider.api import request_values
 from springtide.runtime.errors import Unprocessable
 
 
@@ -11,13 +11,13 @@ from springtide.runtime.errors import Unprocessable
     [(None, None), ("", None), ("0", None), ("-1", None), ("1", 1), ("200", 200), ("0005", 5)],
 )
 def test_tail_of(text: str | None, lines: int | None) -> None:
-    assert queries.tail(text) == lines
+    assert request_values.tail(text) == lines
 
 
 @pytest.mark.parametrize("text", ["-2", "x", "1.5", "1_0", " 1", "+1", "٣", "9" * 10])
 def test_tail_that_is_no_number_is_unprocessable(text: str) -> None:
     with pytest.raises(Unprocessable, match="tail"):
-        queries.tail(text)
+        request_values.tail(text)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_tail_that_is_no_number_is_unprocessable(text: str) -> None:
     ],
 )
 def test_instant_of(text: str | None, instant: float | None) -> None:
-    assert queries.instant("since", text) == instant
+    assert request_values.instant("since", text) == instant
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_instant_of(text: str | None, instant: float | None) -> None:
 )
 def test_instant_that_is_none_is_unprocessable(text: str) -> None:
     with pytest.raises(Unprocessable, match="since"):
-        queries.instant("since", text)
+        request_values.instant("since", text)
 
 
 @pytest.mark.parametrize(
@@ -51,16 +51,16 @@ def test_instant_that_is_none_is_unprocessable(text: str) -> None:
     [("true", True), ("1", True), ("True", True), ("false", False), ("0", False), ("x", False), (None, False)],
 )
 def test_flag_of(text: str | None, value: bool) -> None:
-    assert queries.flag(text) is value
+    assert request_values.flag(text) is value
 
 
 @pytest.mark.parametrize(
     ("text", "value"), [("true", True), ("1", True), ("FALSE", False), ("0", False), (None, False)]
 )
 def test_yes_or_no_of(text: str | None, value: bool) -> None:
-    assert queries.yes_or_no("follow", text) is value
+    assert request_values.yes_or_no("follow", text) is value
 
 
 def test_neither_yes_nor_no_is_unprocessable() -> None:
     with pytest.raises(Unprocessable, match="follow: 'maybe' is neither yes nor no; write true or false"):
-        queries.yes_or_no("follow", "maybe")
+        request_values.yes_or_no("follow", "maybe")

@@ -49,7 +49,7 @@ class ScaleWrites(Collector):
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
+class ScaleAccounting:
     decisions: DecisionLog
     writes: ScaleWrites
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from springtide.provider.api.lines import LineStream
+from springtide.provider.api.line_stream import LineStream
 from springtide.runtime.virtual_time import VirtualTimeLoop, run
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import structlog
 
-from springtide.provider.api.endpoint_table import RETRY_S, EndpointTable
+from springtide.provider.api.endpoints import RETRY_S, EndpointFollower
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.virtual_time import VirtualTimeLoop, run
 from springtide.scaler.core.vocabulary import FunctionRef
@@ -38,7 +38,7 @@ class Script:
 
 def test_table_has_the_snapshot_when_start_returns_and_follows_from_there() -> None:
     async def story() -> None:
-        table = EndpointTable(Script([Snapshot((ECHO,)), 0.5, Changed(OTHER), Removed(ECHO.ref)]))
+        table = EndpointFollower(Script([Snapshot((ECHO,)), 0.5, Changed(OTHER), Removed(ECHO.ref)]))
 
         await table.start()
         assert table.of(ECHO.ref) == ECHO
@@ -52,7 +52,7 @@ def test_table_has_the_snapshot_when_start_returns_and_follows_from_there() -> N
 def test_broken_watch_is_taken_up_again_and_what_is_known_stays() -> None:
     async def story() -> None:
         source = Script([Snapshot((ECHO,)), Unavailable("gone")], [Unavailable("gone")], [Snapshot((OTHER,))])
-        table = EndpointTable(source)
+        table = EndpointFollower(source)
 
         await table.start()
         await asyncio.sleep(1.5 * RETRY_S)
@@ -67,7 +67,7 @@ def test_broken_watch_is_taken_up_again_and_what_is_known_stays() -> None:
 
 def test_start_does_not_wait_for_a_source_that_is_unavailable() -> None:
     async def story() -> None:
-        table = EndpointTable(Script([Unavailable("not yet")], [Snapshot((ECHO,))]))
+        table = EndpointFollower(Script([Unavailable("not yet")], [Snapshot((ECHO,))]))
 
         await table.start()
         assert table.of(ECHO.ref) is None
@@ -81,9 +81,9 @@ def test_start_does_not_wait_for_a_source_that_is_unavailable() -> None:
 def test_failure_that_trying_again_does_not_mend_is_raised() -> None:
     async def story() -> None:
         with pytest.raises(ZeroDivisionError):
-            await EndpointTable(Script([ZeroDivisionError()])).start()
+            await EndpointFollower(Script([ZeroDivisionError()])).start()
 
-        table = EndpointTable(Script([Snapshot(()), 0.5, ZeroDivisionError()]))
+        table = EndpointFollower(Script([Snapshot(()), 0.5, ZeroDivisionError()]))
         await table.start()
         with pytest.raises(ZeroDivisionError):
             await table.wait()
@@ -95,7 +95,7 @@ def test_misspelt_labels_of_a_deployed_function_are_told_once() -> None:
     misspelt = replace(ECHO, labels={"com.openfaas.scale.zeroduration": "5m"})
 
     async def story() -> None:
-        table = EndpointTable(Script([Snapshot((misspelt, OTHER)), Changed(replace(misspelt, replicas=7))]))
+        table = EndpointFollower(Script([Snapshot((misspelt, OTHER)), Changed(replace(misspelt, replicas=7))]))
         with structlog.testing.capture_logs() as lines:
             await table.start()
             await asyncio.sleep(1)
