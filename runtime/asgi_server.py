@@ -57,11 +57,22 @@ class _Server(uvicorn.Server):
                 await asyncio.wait_for(self._ends.wait(), DATE_EVERY_S)
 
 
+HTTP2_PREFACE = b"PRI * HTTP/2"
+_HTTP2_REFUSED = b"HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
 class _Http1(HttpToolsProtocol):
-    """uvicorn's protocol for who offers to switch to another, which is never taken up here.
+    """uvicorn's protocol for who speaks HTTP/2, or offers to switch to another protocol, which is never taken up here.
 
     Its parser takes such a request for the last thing said in HTTP and drops the body: so one with a body is refused.
     """
+
+    def data_received(self, data: bytes) -> None:
+        if self.cycle is None and data.startswith(HTTP2_PREFACE):
+            self.transport.write(_HTTP2_REFUSED)
+            self.transport.close()
+        else:
+            super().data_received(data)
 
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade() and self._has_body():

@@ -22,7 +22,7 @@ from uvicorn.server import ServerState
 
 from springtide.watchdog import config, function
 from springtide.watchdog.app import Watchdog
-from springtide.watchdog.calls import INTERIM, Receive, Scope, Send
+from springtide.watchdog.calls import INTERIM, Receive, Scope, Send, reply
 from springtide.watchdog.http_client import Head
 from springtide.watchdog.log import log
 from springtide.watchdog.upstream import HOP_BY_HOP, UpstreamError
@@ -84,10 +84,20 @@ async def _first(told: Coroutine[Any, Any, object], ends: Awaitable[None]) -> bo
     return not tasks[0].done()
 
 
+_OF_A_BODY = (b"content-length", b"transfer-encoding")
+CLOSE = (b"connection", b"close")
+
+
 class _Http1(HttpToolsProtocol):
-    """uvicorn's protocol, with a way to send early hints, for which ASGI has none."""
+    """uvicorn's protocol, with a way to send early hints, for which ASGI has none.
+
+    An offer to switch to another protocol is not taken up. The parser drops the body of a request that makes one, which
+    is refused for that.
+    """
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade() and any(name in _OF_A_BODY for name, _ in self.headers):
+            self.app = _speaks_http1_only
         super().on_headers_complete()
         send = partial(self._send_interim, self.cycle, self.scope["http_version"])
         self.scope["extensions"] = {INTERIM: {"send": send}}
@@ -98,6 +108,13 @@ class _Http1(HttpToolsProtocol):
         if answering and version == "1.1" and head.status not in (100, 101):
             fields = b"".join(b"%b: %b\r\n" % field for field in head.headers if field[0] not in HOP_BY_HOP)
             self.transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, _phrase(head.status), fields))
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Anybody may offer anything: nothing to log."""
+
+
+async def _speaks_http1_only(_scope: Scope, _receive: Receive, send: Send) -> None:
+    await reply(send, 505, b"Only HTTP/1.1 is spoken here; send the request without Upgrade.\n", [CLOSE])
 
 
 def _phrase(status: int) -> bytes:

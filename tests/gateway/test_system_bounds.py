@@ -125,6 +125,18 @@ def test_offer_of_another_protocol_is_ignored_without_a_word_in_the_log(
     assert [record.getMessage() for record in caplog.records if record.name.startswith("uvicorn")] == []
 
 
+def test_http2_is_answered_505_by_every_listener() -> None:
+    async def scenario() -> None:
+        async with whole() as suite:
+            for port in (suite.gateway.port, suite.api.port, suite.gateway.metrics_port):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+                assert (await reader.read()).startswith(b"HTTP/1.1 505 ")
+                writer.close()
+
+    run(scenario())
+
+
 def test_h2c_is_not_offered_to_a_function_and_its_body_arrives() -> None:
     async def scenario() -> None:
         headers = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAAP__"}
