@@ -12,7 +12,7 @@ from springtide.gateway.replica_connection import ReplicaConnection
 from springtide.runtime.backoff import Backoff
 
 MAX_CONNECTING = 64
-"""Connections to one replica being opened at once: a herd of released callers must not overrun its accept queue."""
+"""Connections to one replica being opened at once: many calls let in at once must not overrun its accept queue."""
 
 PAUSE = Backoff(min_s=0.05, max_s=1.0)
 """How long a replica that refused a connection gets no calls."""

@@ -83,7 +83,7 @@ class Stopping(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CallPorts:
-    """What all calls share: four ports, who is told of each call (where anybody is), and when a call is sent again."""
+    """What all calls share: four ports, what records calls (if anything does), and when a call is sent again."""
 
     clock: Clock
     admission: CallAdmission

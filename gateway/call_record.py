@@ -16,7 +16,7 @@ CLIENT_LEFT = 499
 
 
 def new_span_id() -> int:
-    """Zero is no id."""
+    """Zero is not a valid id."""
     return getrandbits(64) or 1
 
 
@@ -52,7 +52,7 @@ class Trace:
     flags: int
     parent_id: int
     announced: bool
-    """Whether the function is told: not when the caller sent something that is no trace context."""
+    """Whether the function is told: not when the caller sent something that is not a trace context."""
     span_id: int = field(default_factory=new_span_id)
     next_id: int = field(default_factory=new_span_id)
 
@@ -142,7 +142,7 @@ class AccessLog(Protocol):
 
 
 class Observer:
-    """Who is told of calls one by one. A gateway that nobody asked for it has none."""
+    """Records calls one by one, for traces and the access log. Without either a gateway has no observer."""
 
     def __init__(self, tracer: Tracer | None, access_log: AccessLog | None) -> None:
         self._tracer = tracer

@@ -190,7 +190,7 @@ class ClientConnection(asyncio.Protocol):
     def close(self, *, unread: bool = False) -> None:
         """Close after what is written has been sent.
 
-        With bytes ``unread`` the kernel would answer them with a reset, which may destroy our last words on their way:
+        With bytes ``unread`` the kernel would answer them with a reset, which may destroy our answer on its way:
         so only the sending half is closed, and what comes is read and dropped for a while.
         """
         if not unread or self._ended:
@@ -223,7 +223,7 @@ class ClientConnection(asyncio.Protocol):
 
     def linger_timed_out(self) -> None:
         if self.full:
-            self._timeouts.linger.start(self)  # it is still reading our last words
+            self._timeouts.linger.start(self)  # it is still reading our answer
         else:
             self.transport.abort()
 

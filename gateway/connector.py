@@ -33,7 +33,7 @@ class Connector:
         return f"<Connector {len(self._tasks)} connections being opened>"
 
     def replica(self, endpoint: Endpoint) -> BackendReplica:
-        """A replica that the provider has told of."""
+        """The replica at an endpoint that the provider has pushed."""
 
         async def open_(replica: BackendReplica) -> ReplicaConnection:
             _, connection = await self._loop.create_connection(

@@ -25,7 +25,7 @@ class WatchedConnection(Protocol):
 
 
 class DisconnectWatcher:
-    """Each watched connection is told of one event, and must be watched again for another."""
+    """Reports one event of each watched connection, which must be watched again for another."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop

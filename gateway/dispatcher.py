@@ -28,7 +28,7 @@ class Routes(Protocol):
 
 
 class Dispatcher:
-    """The ``Requests`` of every client connection. ``system`` takes everything that is no invocation.
+    """The ``Requests`` of every client connection. ``system`` takes everything that is not an invocation.
 
     ``unknown`` counts the calls that name no function there is.
     """

@@ -26,8 +26,8 @@ WRONG_CREDENTIALS = "wrong_credentials"
 """The reason of a refused request of the system API, which names no function."""
 
 
-class Function(Protocol):
-    """What is told of one function."""
+class FunctionNumbers(Protocol):
+    """The numbers of one function."""
 
     @property
     def ref(self) -> FunctionRef: ...
@@ -48,43 +48,43 @@ class Function(Protocol):
     def policy(self) -> ScalePolicy: ...
 
 
-class Table(Protocol):
-    def __iter__(self) -> Iterator[Function]: ...
+class FunctionTable(Protocol):
+    def __iter__(self) -> Iterator[FunctionNumbers]: ...
 
     @property
     def connected(self) -> bool: ...
 
 
-class Counted(Protocol):
+class GatewayNumbers(Protocol):
     """Whose numbers are told: one data plane's, or those of several workers added up."""
 
     @property
-    def table(self) -> Table: ...
+    def table(self) -> FunctionTable: ...
 
     @property
-    def unknown(self) -> Function: ...
+    def unknown(self) -> FunctionNumbers: ...
 
 
 class GatewayCollector(Collector):
     """Series exist for the functions in the table and for nothing else: a deleted function's are gone at once."""
 
-    def __init__(self, counted: Callable[[], Counted | None]) -> None:
-        self._counted = counted
+    def __init__(self, numbers: Callable[[], GatewayNumbers | None]) -> None:
+        self._numbers = numbers
 
     def describe(self) -> Iterable[Metric]:
         """What may be collected, without collecting it."""
         return [_family(metric) for metric in _EMITTED]
 
     def collect(self) -> Iterator[Metric]:
-        counted = self._counted()
-        if counted is None:
+        numbers = self._numbers()
+        if numbers is None:
             return
-        routes = sorted(counted.table, key=lambda route: route.ref)
+        routes = sorted(numbers.table, key=lambda route: route.ref)
         yield from _calls(routes)
-        yield _refused([*routes, counted.unknown])
+        yield _refused([*routes, numbers.unknown])
         yield from _scales(routes)
-        yield _wrong_credentials(counted.unknown)
-        yield _connected(counted.table)
+        yield _wrong_credentials(numbers.unknown)
+        yield _connected(numbers.table)
 
 
 _EMITTED = (
@@ -133,7 +133,7 @@ def _add_histogram(family: Metric, metric: catalogue.Metric, labels: tuple[str, 
     family.add_sample(f"{metric.name}_sum", named, histogram.sum)
 
 
-def _calls(routes: list[Function]) -> Iterator[Metric]:
+def _calls(routes: list[FunctionNumbers]) -> Iterator[Metric]:
     invocations, seconds = _family(catalogue.INVOCATIONS), _family(catalogue.SECONDS)
     cold, part = _family(catalogue.COLD_START), _family(catalogue.COLD_START_PART)
     for route in routes:
@@ -153,8 +153,8 @@ def _calls(routes: list[Function]) -> Iterator[Metric]:
     yield _per_route(catalogue.HELD, routes, lambda route: route.metrics.held)
 
 
-def _starts_cold(route: Function) -> bool:
-    """Whether cold starts are told of it.
+def _starts_cold(route: FunctionNumbers) -> bool:
+    """Whether its cold starts are exposed.
 
     Those that may go to zero begin at 0, so that the first cold start shows as an increase. For the others, most of a
     large installation, these histograms would be four fifths of all series and stay empty.
@@ -162,7 +162,7 @@ def _starts_cold(route: Function) -> bool:
     return route.policy.zero or route.desired == 0 or route.metrics.cold_start.count > 0
 
 
-def _scales(routes: list[Function]) -> Iterator[Metric]:
+def _scales(routes: list[FunctionNumbers]) -> Iterator[Metric]:
     yield _per_route(catalogue.DESIRED, routes, lambda route: route.desired)
     yield _per_route(catalogue.READY, routes, lambda route: len(route.ready))
     yield _per_route(catalogue.MIN_REPLICAS, routes, lambda route: route.policy.min)
@@ -173,14 +173,16 @@ def _scales(routes: list[Function]) -> Iterator[Metric]:
     yield family
 
 
-def _per_route(metric: catalogue.Metric, routes: list[Function], value: Callable[[Function], float]) -> Metric:
+def _per_route(
+    metric: catalogue.Metric, routes: list[FunctionNumbers], value: Callable[[FunctionNumbers], float]
+) -> Metric:
     family = _family(metric)
     for route in routes:
         _add(family, metric, (route.label,), value(route))
     return family
 
 
-def _refused(routes: list[Function]) -> Metric:
+def _refused(routes: list[FunctionNumbers]) -> Metric:
     family = _family(catalogue.REFUSED)
     for route in routes:
         label = route.label if route.ref.namespace else route.ref.name
@@ -189,14 +191,14 @@ def _refused(routes: list[Function]) -> Metric:
     return family
 
 
-def _wrong_credentials(unknown: Function) -> Metric:
+def _wrong_credentials(unknown: FunctionNumbers) -> Metric:
     """As every part tells it; workers add it up among the reasons for which calls are refused."""
     family = _family(catalogue.WRONG_CREDENTIALS)
     _add(family, catalogue.WRONG_CREDENTIALS, (), unknown.metrics.refused.get(WRONG_CREDENTIALS, 0))
     return family
 
 
-def _connected(table: Table) -> Metric:
+def _connected(table: FunctionTable) -> Metric:
     family = _family(catalogue.PROVIDER_CONNECTED)
     _add(family, catalogue.PROVIDER_CONNECTED, (), float(table.connected))
     return family

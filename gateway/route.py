@@ -98,7 +98,7 @@ class Route:
     def next_retry(self) -> float | None:
         """When the first replica that could not be reached may be tried again; None when none is paused.
 
-        One that has all it may be given is no chance at any time: the end of a call there is.
+        A full one does not count: its next chance is the end of a call there, not an instant.
         """
         paused = (replica.paused_until for replica in self.ready if replica.failures and not replica.full)
         return min(paused, default=None)

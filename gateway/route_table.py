@@ -112,7 +112,7 @@ class RouteTable:
                     outage.over()
                     failures = 0
             except (Unavailable, Unsupported) as error:
-                # Started together, a gateway is often there before its provider: that is no news yet.
+                # Started together, a gateway is often there before its provider: that is not worth a warning yet.
                 if self.connected or failures >= QUIET_RETRIES:
                     outage.failed(str(error))
             self.connected = False

@@ -14,10 +14,10 @@ from prometheus_client import CollectorRegistry
 
 from springtide.gateway.access_log import AccessLines
 from springtide.gateway.call_record import Observer
+from springtide.gateway.coldstart.limit_metrics import show_held_limits
 from springtide.gateway.data_plane import DataPlane, DataPlaneDeps
 from springtide.gateway.endpoint_source import EndpointSource
 from springtide.gateway.invocation_counts import COUNTS_DEADLINE_S, InvocationCounts, OwnCounts, PrometheusCounts
-from springtide.gateway.limits import show_held_limits
 from springtide.gateway.metrics import WRONG_CREDENTIALS, GatewayCollector
 from springtide.gateway.open_files import raise_limit
 from springtide.gateway.settings import BACKLOG, GatewaySettings
@@ -59,7 +59,7 @@ class GatewayDeps:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class WorkerContext:
     """Where a gateway is one of several workers: the socket it serves, and who knows the calls of all of them.
 
     Their metrics are then served by the master, not here.
@@ -74,10 +74,10 @@ class Gateway:
 
     name = "gateway"
 
-    def __init__(self, settings: GatewaySettings, deps: GatewayDeps, place: Place | None = None) -> None:
+    def __init__(self, settings: GatewaySettings, deps: GatewayDeps, worker: WorkerContext | None = None) -> None:
         self._settings = settings
         self._deps = deps
-        self._place = place
+        self._worker = worker
         self._recorder = DecisionCounter(deps.registry, Writer.WAKE)
         self._metrics = AsgiServer(
             exposition(deps.registry),
@@ -137,9 +137,9 @@ class Gateway:
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         """Stopped in reverse: the public listener closes, calls in flight finish, then the rest."""
         settings, deps = self._settings, self._deps
-        if self._place is None:
+        if self._worker is None:
             raise_limit(settings.max_connections)
-        listener = stack.enter_context(self._place.listener if self._place else bind(settings.host, settings.port))
+        listener = stack.enter_context(self._worker.listener if self._worker else bind(settings.host, settings.port))
         self._port = int(listener.getsockname()[1])
         client = ProviderClient(settings.provider_url, deps.credentials)
         stack.push_async_callback(client.aclose)
@@ -161,7 +161,7 @@ class Gateway:
                 observer=observer,
             ),
         )
-        if self._place is None:
+        if self._worker is None:
             await self._start_server(stack, self._metrics)
         http = await stack.enter_async_context(_client(httpx.Limits(max_connections=MAX_SYSTEM_CONNECTIONS)))
         stream_limits = httpx.Limits(max_connections=settings.max_streams + MAX_STREAM_READS)
@@ -204,7 +204,7 @@ class Gateway:
     def _counts(self, http: httpx.AsyncClient, plane: DataPlane) -> InvocationCounts:
         if self._settings.prometheus_url:
             return PrometheusCounts(PrometheusClient(http, self._settings.prometheus_url, deadline_s=COUNTS_DEADLINE_S))
-        return OwnCounts(plane.table) if self._place is None else self._place.counts
+        return OwnCounts(plane.table) if self._worker is None else self._worker.counts
 
     def _polled(self, client: ProviderClient) -> PolledEndpoints:
         settings = self._settings
@@ -213,7 +213,7 @@ class Gateway:
         )
 
     async def _listen(self, stack: contextlib.AsyncExitStack, plane: DataPlane, listener: socket.socket) -> None:
-        """Open the public port; once the functions are known, or the provider lets us wait in vain."""
+        """Open the public port once the functions are known, or the provider did not answer in time."""
         assert self._follower is not None
         known = asyncio.ensure_future(plane.table.first_snapshot.wait())
         first: list[asyncio.Future[Any]] = [known, self._follower]
@@ -233,7 +233,7 @@ class Gateway:
 
 
 async def _observer(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Observer | None:
-    """What is told of each call; None, as nearly always, when nobody asked for that."""
+    """What records each call; None, as nearly always, when the settings ask for no record."""
     tracer = None
     if settings.otlp_endpoint:
         try:
@@ -257,6 +257,6 @@ def _client(limits: httpx.Limits) -> httpx.AsyncClient:
     return httpx.AsyncClient(limits=limits, trust_env=False, verify=client_context())
 
 
-def build(settings: GatewaySettings, deps: GatewayDeps, place: Place | None = None) -> Gateway:
+def build(settings: GatewaySettings, deps: GatewayDeps, worker: WorkerContext | None = None) -> Gateway:
     """A Service of one process; nothing is opened before its start."""
-    return Gateway(settings, deps, place)
+    return Gateway(settings, deps, worker)

@@ -11,7 +11,7 @@ from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 MEBIBYTE = 1024 * 1024
 
 BACKLOG = 4096
-"""Connections not yet accepted: a herd of callers at a sleeping function comes all at once."""
+"""Connections not yet accepted: many callers of a sleeping function come at once."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from springtide.gateway.deadlines import DeadlineQueue
 from springtide.gateway.settings import GatewaySettings
 
 LINGER_S = 2.0
-"""How long a connection that we have ended is still read, so that its client sees our last words."""
+"""How long a connection that we have ended is still read, so that its client sees our answer."""
 
 
 class TimedClient(Hashable, Protocol):

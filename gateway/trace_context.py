@@ -10,7 +10,7 @@ _KNOWN_FLAGS = 0x03
 """Sampled, and that the trace id is random; later bits have no meaning yet and must not be passed on."""
 
 LINE_BEGINS = b"\r\ntraceparent:"
-"""In lower case, as it is looked for in each call's head before anything dearer is done."""
+"""In lower case, as it is looked for in each call's head before anything more expensive is done."""
 
 _LINE = re.compile(rb"(?i)\r\ntraceparent:[ \t]*([^\r]*)")
 _VALUE = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-[^\r]*)?")

@@ -1,4 +1,7 @@
-"""What a call is told that waited in vain or may not wait. Pure: facts in; status, sentence and reason out."""
+"""What a call is answered when no replica takes it, or when it may not wait for one.
+
+Pure: facts in; status, sentence and reason out.
+"""
 
 from __future__ import annotations
 

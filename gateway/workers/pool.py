@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 from prometheus_client import CollectorRegistry
 
-from springtide.gateway.limits import show_held_limits
+from springtide.gateway.coldstart.limit_metrics import show_held_limits
 from springtide.gateway.open_files import raise_limit
 from springtide.gateway.settings import BACKLOG, GatewaySettings
 from springtide.gateway.workers.exposition import merged_exposition

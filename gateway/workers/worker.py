@@ -13,7 +13,7 @@ import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from springtide.gateway.service import Gateway, GatewayDeps, Place
+from springtide.gateway.service import Gateway, GatewayDeps, WorkerContext
 from springtide.gateway.workers.launch import Launch
 from springtide.gateway.workers.messages import Channel, Kind, Message
 from springtide.gateway.workers.reporter import Reporter
@@ -43,7 +43,7 @@ async def _serve(launch: Launch, listener: socket.socket, connection: socket.soc
     gateway = Gateway(
         launch.settings,
         GatewayDeps(credentials=launch.credentials, registry=registry, clock=SystemClock()),
-        Place(listener, counts=desk),
+        WorkerContext(listener, counts=desk),
     )
     lag = vitals.loop_lag()
     desk.serves(Reporter(lambda: gateway.plane_if_started, registry, lag), gateway.leave)

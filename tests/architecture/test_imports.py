@@ -164,7 +164,7 @@ GATEWAY_LAYERS = (
         *("http1", "settings", "deadlines", "disconnect_watcher", "trace_context", "call_metrics", "call_state"),
         *("endpoint_source", "open_files"),
     },
-    {"timeouts", "resend", "upload", "call_record", "system_proxy", "limits", "metrics"},
+    {"timeouts", "resend", "upload", "call_record", "system_proxy", "metrics"},
     {"client_connection", "replica_connection", "access_log", "spans"},
     {"backend_replica", "tunnel", "draining", "tracing"},
     {"connector", "route"},

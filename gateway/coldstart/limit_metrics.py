@@ -1,4 +1,4 @@
-"""The waiting room's bounds as metrics, so that an alert can tell how much room is left."""
+"""How many calls may wait, as metrics, so that an alert can tell how much room is left."""
 
 from __future__ import annotations
 

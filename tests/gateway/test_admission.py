@@ -1,0 +1,256 @@
+"""Who waits for a replica, for how long, and who is refused: the queue's rules with calls that only remember."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from springtide.gateway.backend_replica import BackendReplica
+from springtide.gateway.call_metrics import CallMetrics
+from springtide.gateway.call_record import CallRecord
+from springtide.gateway.coldstart import refusals
+from springtide.gateway.coldstart.admission import Admission, WaitLimits
+from springtide.gateway.coldstart.queue import QueueBounds
+from springtide.gateway.coldstart.timing import WaitTiming
+from springtide.gateway.connector import Connector
+from springtide.gateway.endpoint_source import Pushed
+from springtide.gateway.route import Route
+from springtide.gateway.settings import GatewaySettings
+from springtide.gateway.timeouts import Timeouts
+from springtide.runtime import virtual_time
+from springtide.runtime.virtual_time import VirtualTimeLoop
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import Endpoint
+
+LIMITS = WaitLimits(hold_s=60, reroute_s=5, problem_s=8)
+
+
+@dataclass(eq=False)
+class Remembering:
+    """A WaitingCall that takes up its replica's room and keeps what it was told, and when."""
+
+    route: Route
+    requested_timeout: bytes = b""
+    last_loss: str = ""
+    kept_bytes: int = 10
+    record: CallRecord | None = None
+    timing: WaitTiming | None = None
+    told: list[tuple[float, str | int]] = field(default_factory=list)
+
+    def assign(self, replica: BackendReplica) -> None:
+        replica.in_flight += 1
+        self.told.append((asyncio.get_running_loop().time(), replica.address))
+
+    def refuse(self, status: int, text: str, reason: str) -> None:
+        assert text
+        assert reason
+        self.told.append((asyncio.get_running_loop().time(), status))
+
+
+@dataclass
+class Wakes:
+    routes: list[Route] = field(default_factory=list)
+
+    def wake(self, route: Route) -> None:
+        self.routes.append(route)
+
+
+class Rig:
+    def __init__(self, loop: VirtualTimeLoop) -> None:
+        self.wakes = Wakes()
+        self.route = Route(FunctionRef("openfaas-fn", "echo"), CallMetrics(last_active=0.0))
+        self.admission = Admission(
+            QueueBounds(per_function=2, total=3, total_bytes=1000),
+            LIMITS,
+            loop=loop,
+            clock=loop.clock,
+            wakes=self.wakes,
+            readiness=Pushed(),
+        )
+        settings = GatewaySettings()
+        self._connector = Connector(loop, settings, clock=loop.clock, timeouts=Timeouts(loop, settings))
+
+    def replica(self, limit: int = 0) -> BackendReplica:
+        return self._connector.replica(Endpoint("a", "a", 1, limit))
+
+    def hold(self, requested_timeout: bytes = b"", last_loss: str = "") -> Remembering:
+        call = Remembering(self.route, requested_timeout, last_loss)
+        self.admission.hold(call)
+        return call
+
+
+def play(scenario: Callable[[Rig], Awaitable[None]]) -> None:
+    loop = VirtualTimeLoop()
+
+    async def main() -> None:
+        await scenario(Rig(loop))
+
+    virtual_time.run(main(), loop)
+
+
+@pytest.mark.parametrize(
+    ("rerouted", "problem", "requested", "seconds"),
+    [
+        pytest.param(False, False, b"", 60, id="while the function wakes"),
+        pytest.param(True, False, b"", 5, id="its replica went away"),
+        pytest.param(False, True, b"", 8, id="a problem is known"),
+        pytest.param(True, True, b"", 5, id="the shorter of two"),
+        pytest.param(False, False, b"1.5s", 1.5, id="the caller waits less"),
+        pytest.param(False, False, b"10m", 60, id="the caller would wait longer"),
+        pytest.param(False, False, b"soon", 60, id="what is no duration is the function's own"),
+    ],
+)
+def test_how_long_a_call_waits(rerouted: bool, problem: bool, requested: bytes, seconds: float) -> None:
+    assert LIMITS.seconds(rerouted=rerouted, problem=problem, requested=requested) == seconds
+
+
+@pytest.mark.parametrize(
+    ("last_loss", "at_capacity", "problem", "status", "part"),
+    [
+        pytest.param("", False, None, 503, "took the call in time", id="none came"),
+        pytest.param("", False, "no such image", 503, "in time: no such image", id="and it is known why"),
+        pytest.param("", True, None, 429, "are busy", id="all are full"),
+        pytest.param("refused", True, "x", 502, "could not be reached: refused", id="one was tried"),
+    ],
+)
+def test_what_a_call_is_told_that_waited_too_long(
+    last_loss: str, at_capacity: bool, problem: str | None, status: int, part: str
+) -> None:
+    refusal = refusals.waited_too_long("echo", last_loss=last_loss, at_capacity=at_capacity, problem=problem)
+
+    assert refusal.status == status
+    assert part in refusal.text
+
+
+def test_sleeping_function_is_woken_and_its_calls_are_let_in_in_order() -> None:
+    async def scenario(rig: Rig) -> None:
+        first, second = rig.hold(), rig.hold()
+        assert set(rig.wakes.routes) == {rig.route}
+        assert rig.admission.kept_bytes == 20
+        await asyncio.sleep(3)
+
+        rig.route.desired, rig.route.ready = 1, [rig.replica(limit=1)]
+        rig.admission.changed(rig.route)
+        assert (first.told, second.told) == ([(3, "a:1")], [])
+        await asyncio.sleep(1)
+        rig.route.ready[0].in_flight = 0
+        rig.admission.release(rig.route)
+
+        assert second.told == [(4, "a:1")]
+        assert len(rig.admission) == rig.route.metrics.held == rig.admission.kept_bytes == 0
+        assert first.timing is not None
+        assert first.timing.cold
+
+    play(scenario)
+
+
+def test_each_call_is_refused_at_its_own_time() -> None:
+    async def scenario(rig: Rig) -> None:
+        patient = rig.hold()
+        await asyncio.sleep(1)
+        hasty = rig.hold(b"2s")
+        await asyncio.sleep(100)
+
+        assert hasty.told == [(3, 503)]
+        assert patient.told == [(60, 503)]
+        assert rig.route.metrics.held == 0
+
+    play(scenario)
+
+
+def test_call_beyond_the_bound_is_refused_at_once() -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.hold()
+        rig.hold()
+
+        assert rig.hold().told == [(0, 503)]
+        assert rig.route.metrics.held == 2
+
+    play(scenario)
+
+
+def test_call_beyond_the_bound_at_full_replicas_is_429() -> None:
+    async def scenario(rig: Rig) -> None:
+        full = rig.replica(limit=1)
+        full.in_flight = 1
+        rig.route.desired, rig.route.ready = 1, [full]
+        rig.hold()
+        rig.hold()
+
+        assert rig.hold().told == [(0, 429)]
+        assert rig.wakes.routes == []
+
+    play(scenario)
+
+
+def test_call_that_lost_its_replica_waits_for_another_only_shortly() -> None:
+    async def scenario(rig: Rig) -> None:
+        full = rig.replica(limit=1)
+        full.in_flight = 1
+        rig.route.desired, rig.route.ready = 1, [full]
+        call = rig.hold(last_loss="the connection broke")
+        await asyncio.sleep(100)
+
+        assert call.told == [(5, 502)]
+
+    play(scenario)
+
+
+def test_replica_that_could_not_be_reached_is_tried_again_when_its_pause_is_over() -> None:
+    async def scenario(rig: Rig) -> None:
+        paused = rig.replica()
+        paused.pause()
+        rig.route.desired, rig.route.ready = 1, [paused]
+        call = rig.hold()
+        await asyncio.sleep(1)
+
+        ((at, by),) = call.told
+        assert at == pytest.approx(paused.paused_until)
+        assert by == "a:1"
+
+    play(scenario)
+
+
+def test_problem_that_stays_ends_the_wait_of_all() -> None:
+    async def scenario(rig: Rig) -> None:
+        call = rig.hold()
+        await asyncio.sleep(1)
+        rig.route.desired, rig.route.problem = 1, "no such image"
+        rig.admission.changed(rig.route)
+        await asyncio.sleep(100)
+
+        assert call.told == [(9, 503)]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [
+        pytest.param(lambda rig: rig.admission.removed(rig.route), 404, id="function deleted"),
+        pytest.param(lambda rig: rig.admission.wake_failed(rig.route, 503, "no"), 503, id="wake failed"),
+        pytest.param(lambda rig: rig.admission.refuse_all(), 503, id="gateway stops"),
+    ],
+)
+def test_what_ends_the_wait_of_all(event: Callable[[Rig], None], status: int) -> None:
+    async def scenario(rig: Rig) -> None:
+        calls = [rig.hold(), rig.hold()]
+
+        event(rig)
+
+        assert [call.told for call in calls] == [[(0, status)]] * 2
+        assert rig.route.metrics.held == len(rig.admission) == 0
+
+    play(scenario)
+
+
+def test_call_of_a_deleted_function_does_not_wait() -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.route.removed = True
+
+        assert rig.hold().told == [(0, 404)]
+
+    play(scenario)
