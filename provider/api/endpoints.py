@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-import structlog
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,8 +19,6 @@ from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Event, FunctionEndpoints, Heartbeat, encode, merge
 
 RETRY_S = 1.0
-
-log = structlog.get_logger(__name__)
 
 
 class EndpointFollower:

@@ -16,6 +16,8 @@ from springtide.wire.leadership import LEADER_HEADER, Terms
 
 VERBS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 OTHER = "other"
+_NAME = LEADER_HEADER.lower().encode()
+MAX_BODY_BYTES = 1 << 20
 
 
 class RequestMetrics:
@@ -50,9 +52,6 @@ class RequestMetrics:
         return family if family in self._labels else OTHER
 
 
-_NAME = LEADER_HEADER.lower().encode()
-
-
 class LeaderFence:
     """Looks at every request, reads included: by reading, a new leader begins its term here."""
 
@@ -69,9 +68,6 @@ class LeaderFence:
                 await respond(send, status_of(error), str(error).encode())
                 return
         await self._app(scope, receive, send)
-
-
-MAX_BODY_BYTES = 1 << 20
 
 
 class BoundedBody:

@@ -20,6 +20,10 @@ from springtide.runtime.errors import BadInput, Unauthenticated, Unprocessable
 from springtide.scaler.core.vocabulary import Instant
 
 RESERVED_NAMESPACE = "kube-system"
+TRUE, FALSE = ("1", "true"), ("0", "false")
+_INTEGER = re.compile(r"-?[0-9]{1,9}")
+_BLANK_ZONE = re.compile(r" (\d\d:?\d\d)$")
+_SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 
 
 async def read_json(request: Request) -> Any:
@@ -61,12 +65,6 @@ def allowed_namespace(name: str) -> str:
     if name == RESERVED_NAMESPACE:
         raise Unauthenticated(f"namespace {RESERVED_NAMESPACE} is not for functions")
     return check_name("namespace", name)
-
-
-TRUE, FALSE = ("1", "true"), ("0", "false")
-_INTEGER = re.compile(r"-?[0-9]{1,9}")
-_BLANK_ZONE = re.compile(r" (\d\d:?\d\d)$")
-_SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 
 
 def flag(text: str | None) -> bool:

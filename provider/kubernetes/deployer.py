@@ -53,7 +53,7 @@ class FunctionDeployer:
         """Create or replace; the number of replicas before and after."""
         checks.check(spec)
         existing = await self._find(spec.ref)
-        if existing is not None and _is_going(existing):
+        if existing is not None and _is_terminating(existing):
             await self._remove_former(spec.ref, existing)
             existing = None
         if existing is not None:
@@ -75,7 +75,7 @@ class FunctionDeployer:
         """Replace, rolling. Raises NotFound when there is no such function."""
         checks.check(spec)
         existing = await self._find(spec.ref)
-        if existing is None or _is_going(existing):
+        if existing is None or _is_terminating(existing):
             raise NotFound(f"no function {spec.ref.name} in {spec.ref.namespace}")
         return await self._update(inventory, spec, existing)
 
@@ -104,7 +104,7 @@ class FunctionDeployer:
         found = await self._api.get(DEPLOYMENTS, ref.name, namespace=ref.namespace)
         if not deployment_reader.is_function(found):
             raise BadInput(f"Not a function: {ref.name}")
-        if _is_going(found):
+        if _is_terminating(found):
             raise NotFound(f"no function {ref.name} in {ref.namespace}")
         return deployment_view(found)
 
@@ -116,7 +116,7 @@ class FunctionDeployer:
         try:
             async with asyncio.timeout(GONE_S):
                 # Our cache has forgotten the former one, so the API server is asked.
-                while (found := await self._find(ref)) is not None and _is_going(found):  # noqa: ASYNC110
+                while (found := await self._find(ref)) is not None and _is_terminating(found):  # noqa: ASYNC110
                     await asyncio.sleep(GONE_PAUSE_S)
         except TimeoutError:
             raise Unavailable(f"{ref}: the former function of that name is still going; try again") from None
@@ -181,5 +181,5 @@ def _policy(spec: FunctionSpec) -> ScalePolicy:
     return ScalePolicy.from_labels(spec.labels)[0]
 
 
-def _is_going(value: Json) -> bool:
+def _is_terminating(value: Json) -> bool:
     return "deletionTimestamp" in value["metadata"]

@@ -97,11 +97,11 @@ class Inventory:
     # Reading.
 
     def functions(self) -> Iterable[DeploymentView]:
-        return (value[VIEW] for value in self._deployments if not value[VIEW].going)
+        return (value[VIEW] for value in self._deployments if not value[VIEW].terminating)
 
     def function(self, name: str) -> DeploymentView | None:
         value = self._deployments.get(name, namespace=self.namespace)
-        return None if value is None or value[VIEW].going else value[VIEW]
+        return None if value is None or value[VIEW].terminating else value[VIEW]
 
     def ref(self, name: str) -> FunctionRef:
         return FunctionRef(self.namespace, name)

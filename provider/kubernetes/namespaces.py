@@ -58,7 +58,7 @@ class MarkedNamespaces:
 
     async def put(self, namespace: Namespace, *, replace: bool) -> None:
         there = await self._find(namespace.name)
-        if there is not None and not replace and is_going(there):
+        if there is not None and not replace and is_terminating(there):
             await self._until_gone(namespace.name)
             there = None
         if there is not None and not replace:
@@ -77,7 +77,7 @@ class MarkedNamespaces:
         self.cache.gone(there)
 
     def _counts(self, value: Mapping[str, Any]) -> bool:
-        return not is_going(value) and (is_marked(value) or value["metadata"]["name"] == self._default)
+        return not is_terminating(value) and (is_marked(value) or value["metadata"]["name"] == self._default)
 
     async def _find(self, name: str) -> Json | None:
         try:
@@ -112,7 +112,7 @@ def is_marked(value: Mapping[str, Any]) -> bool:
     return label in ("1", "true") or annotation not in (None, "0", "false")
 
 
-def is_going(value: Mapping[str, Any]) -> bool:
+def is_terminating(value: Mapping[str, Any]) -> bool:
     return "deletionTimestamp" in value["metadata"]
 
 

@@ -14,6 +14,13 @@ from springtide.provider.spec import FunctionSpec
 from springtide.runtime.kubernetes.api import Json
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
 
+DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+MAX_PROBLEM_CHARS = 300
+_STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
+"""Reasons to wait that are the ordinary course of a start."""
+SERVICE_NAME = "kubernetes.io/service-name"
+"""The label by which a slice says whose it is."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentView:
@@ -23,7 +30,7 @@ class DeploymentView:
     uid: str
     generation: int
     created_at: Instant | None
-    going: bool = False
+    terminating: bool = False
     """Deleted; what is left of it ends its calls."""
     problem: str | None = None
 
@@ -33,20 +40,20 @@ class DeploymentView:
 
     @property
     def version(self) -> str:
-        """For a compare-and-set. It moves with the wish (replicas, pods) and not with the status, as a
+        """For a compare-and-set. It changes with the spec (replicas, pods) and not with the status, as a
         resourceVersion would: a pod that becomes ready must not make a person's write fail. The uid keeps versions of
         a former function of that name out."""
         return f"{self.generation}-{self.uid}"
 
     @property
     def ready_paths(self) -> tuple[str, ...]:
-        """Where its pods are asked whether they answer, the next one when they do not know the one before."""
+        """Where its pods are probed: at the first that they know."""
         annotations = self.spec.annotations
         health = annotations.get(keys.HEALTH + "path", HEALTH_PATH)
         return annotations.get(keys.READY + "path", READY_PATH), health
 
     def scaled(self, replicas: int) -> DeploymentView:
-        """As it is after the count was written; the API server counts a generation for each change of the wish."""
+        """As it is after the count was written; the API server counts a generation for each change of the spec."""
         return self if replicas == self.desired else replace(self, desired=replicas, generation=self.generation + 1)
 
 
@@ -60,16 +67,9 @@ def deployment_view(deployment: Json) -> DeploymentView:
         uid=metadata["uid"],
         generation=int(metadata.get("generation", 0)),
         created_at=status.function.created_at,
-        going="deletionTimestamp" in metadata,
+        terminating="deletionTimestamp" in metadata,
         problem=status.problem,
     )
-
-
-DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
-MAX_PROBLEM_CHARS = 300
-
-_STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
-"""Reasons to wait that are the ordinary course of a start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,10 +184,6 @@ def _unschedulable(scheduled: Mapping[str, Any]) -> str | None:
     if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
         return None
     return f"no node takes it: {scheduled.get('message', '')}"[:MAX_PROBLEM_CHARS]
-
-
-SERVICE_NAME = "kubernetes.io/service-name"
-"""The label by which a slice says whose it is."""
 
 
 @dataclass(frozen=True, slots=True)

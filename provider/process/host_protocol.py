@@ -25,6 +25,7 @@ IDENTITY_VARIABLE = "SPRINGTIDE_HOST"
 OUT_OF_MEMORY = "ran out of memory"
 """The reason of an exit for which the memory limit was the cause."""
 MAX_LINE_BYTES = 4 << 20
+MAX_PATH_BYTES = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,9 +181,6 @@ def decode(line: bytes) -> Message:
 
 def _running(value: dict[str, Any]) -> Running:
     return Running(**{**value, "launch": Launch(**value["launch"])})
-
-
-MAX_PATH_BYTES = 100
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ HANDLER = "com.springtide.handler"
 """Annotation: the absolute path of a folder with a Python handler, which runs in the replica itself."""
 
 SECRETS_VARIABLE, SECRETS_VARIABLE_OPENFAAS = "SPRINGTIDE_SECRETS", "secret_mount_path"
+BUILTIN = Path(__file__).parent / "builtin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,9 +157,6 @@ def _quantities(what: str, given: Mapping[str, str], problems: list[str]) -> dic
         except ValueError as error:
             problems.append(f"{what}.{name}: {error}")
     return values
-
-
-BUILTIN = Path(__file__).parent / "builtin"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,10 @@ from springtide.runtime.durations import parse_duration_s
 from springtide.runtime.kubernetes.api import Json
 
 USER = 12_000
+TIMEOUTS = ("read_timeout", "write_timeout", "exec_timeout")
+"""The watchdogs' variables. On SIGTERM a watchdog takes calls on for ``write_timeout`` and then lets them end."""
+DEFAULT_GRACE_S = 30
+SLACK_S = 2
 
 
 def container_of(spec: FunctionSpec, settings: ManifestSettings, *, secrets: bool, temp_volume: str) -> Json:
@@ -62,12 +66,6 @@ def _security(spec: FunctionSpec, settings: ManifestSettings) -> Json:
             "seccompProfile": {"type": "RuntimeDefault"},
         }
     return context
-
-
-TIMEOUTS = ("read_timeout", "write_timeout", "exec_timeout")
-"""The watchdogs' variables. On SIGTERM a watchdog takes calls on for ``write_timeout`` and then lets them end."""
-DEFAULT_GRACE_S = 30
-SLACK_S = 2
 
 
 def grace_s(env: Mapping[str, str], settings: ManifestSettings) -> int:

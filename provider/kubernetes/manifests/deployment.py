@@ -17,6 +17,9 @@ from springtide.provider.spec import FunctionSpec, rfc3339
 from springtide.runtime.kubernetes.api import Json
 from springtide.scaler.core.vocabulary import Instant
 
+TEMP_VOLUME = "temp"
+REVISIONS_KEPT = 10
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredFunction:
@@ -63,10 +66,6 @@ def head(desired: DesiredFunction, *, annotations: Mapping[str, str], labels: Ma
     if desired.owner is not None:
         metadata["ownerReferences"] = [desired.owner]
     return metadata
-
-
-TEMP_VOLUME = "temp"
-REVISIONS_KEPT = 10
 
 
 def deployment_of(desired: DesiredFunction, settings: ManifestSettings) -> Json:
@@ -141,7 +140,7 @@ def _match_labels(desired: DesiredFunction) -> dict[str, str]:
 
 
 def _kept_labels(existing: Mapping[str, Any] | None) -> dict[str, str]:
-    """PodView labels that the selector of the Deployment that is there asks for."""
+    """Pod labels that the selector of the Deployment that is there asks for."""
     if existing is None:
         return {}
     selector = existing["spec"]["selector"]

@@ -12,7 +12,7 @@ from springtide.runtime.kubernetes.resources import Resource
 FUNCTION = "faas_function"
 """Label of a function's Deployment, its pods and its Service. A Deployment without it is no function."""
 ROLLOUT = "uid"
-"""PodView label that is new with every deployment, so that each one rolls the pods, even with the same image tag."""
+"""Pod label that is new with every deployment, so that each one rolls the pods, even with the same image tag."""
 SPEC = "com.openfaas.function.spec"
 """Annotation of the Deployment: what was asked for, verbatim, as the spec of a Function object."""
 OBJECT_ROLLOUT = "com.openfaas.uid"

@@ -18,6 +18,8 @@ from springtide.scaler.core.vocabulary import FunctionRef
 
 OF_FUNCTIONS = Where(labels=keys.FUNCTION)
 Changed = Callable[[FunctionRef], None]
+FIELDS = ("name", "namespace", "uid", "resourceVersion", "generation", "deletionTimestamp", "labels", "ownerReferences")
+DIGEST = "digest"
 
 
 class OperatorCaches:
@@ -74,10 +76,6 @@ def _asks_anew(old: Json | None, new: Json | None) -> bool:
         return True
     parts = ("uid", "generation", "annotations", "deletionTimestamp")
     return any(old["metadata"].get(part) != new["metadata"].get(part) for part in parts)
-
-
-FIELDS = ("name", "namespace", "uid", "resourceVersion", "generation", "deletionTimestamp", "labels", "ownerReferences")
-DIGEST = "digest"
 
 
 def footprint_of(value: Json) -> Json:

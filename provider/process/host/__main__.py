@@ -1,4 +1,4 @@
-"""``python -m provider.process.host``: started by the provider, not by people."""
+"""``python -m springtide.provider.process.host``: started by the provider, not by people."""
 
 from __future__ import annotations
 
