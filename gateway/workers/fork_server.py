@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -20,6 +19,7 @@ from springtide.gateway.workers import forker
 from springtide.gateway.workers.launch import Launch
 from springtide.runtime.child_process import how_ended
 from springtide.runtime.errors import Unavailable, reason_of
+from springtide.runtime.processes import ProcessHandle
 
 FORK_DEADLINE_S = 20.0
 """The first fork waits for the server's imports; half a second on an idle machine."""
@@ -40,37 +40,37 @@ log = structlog.get_logger(__name__)
 
 
 class Process:
-    """A worker's process, held by a descriptor so that its id cannot become another's."""
+    """A worker's process and how it ended."""
 
-    def __init__(self, pid: int, held: int) -> None:
-        self.pid = pid
-        self._held = held
+    def __init__(self, handle: ProcessHandle) -> None:
+        self._handle = handle
+        self._watching: asyncio.Task[None] | None = None
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """How it ended, in two words."""
 
     def __repr__(self) -> str:
         return f"<process {self.pid} {self.ended.result() if self.ended.done() else 'running'}>"
 
+    @property
+    def pid(self) -> int:
+        return self._handle.pid
+
     def kill(self) -> None:
-        if not self.ended.done():
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._held, signal.SIGKILL)
+        self._handle.send_signal(signal.SIGKILL)
 
     def end(self, how: str) -> None:
         if not self.ended.done():
             self.ended.set_result(how)
-            os.close(self._held)
+            self._handle.close()
 
     def watch(self) -> None:
         """Nobody is left who could say how it ends: see for ourselves that it does."""
-        loop = asyncio.get_running_loop()
-
-        def ended() -> None:
-            loop.remove_reader(self._held)
-            self.end("ended with the fork server")
-
         if not self.ended.done():
-            loop.add_reader(self._held, ended)
+            self._watching = asyncio.create_task(self._see_its_end(), name=f"end of process {self.pid}")
+
+    async def _see_its_end(self) -> None:
+        await self._handle.wait()
+        self.end("ended with the fork server")
 
 
 class _ServerProcess(Protocol):
@@ -200,7 +200,7 @@ class ForkServer:
             if process is not None:
                 process.end(how_ended(status[0]))
         else:
-            self._born(Process(pid, descriptors[0]))
+            self._born(Process(ProcessHandle(pid, descriptors[0])))
 
     def _born(self, process: Process) -> None:
         self._processes[process.pid] = process

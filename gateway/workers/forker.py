@@ -7,7 +7,6 @@ workers to finish their calls. Started by ``ForkServer``, not by people.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import importlib
 import json
@@ -21,6 +20,7 @@ from typing import NoReturn
 
 from springtide.gateway.workers import worker
 from springtide.gateway.workers.launch import Launch
+from springtide.runtime.processes import die_with_parent, set_process_name
 
 MAX_LAUNCH_BYTES = 256 * 1024
 MARGIN_S = 5.0
@@ -41,9 +41,6 @@ LATE = (
 
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """A terminal or a service manager may signal the whole group: only the master decides, and workers hear of it."""
-
-_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
-_prctl = ctypes.CDLL(None).prctl
 
 
 def run(master: socket.socket) -> NoReturn:
@@ -67,7 +64,7 @@ def main(master: socket.socket) -> None:
     import_late()
     gc.collect()
     gc.freeze()  # so that a worker's first collection does not copy every page that it shares with us
-    _call_oneself("gateway forks")
+    set_process_name("gateway forks")
     _Forker(master).serve()
 
 
@@ -75,11 +72,6 @@ def import_late() -> None:
     for name in LATE:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-
-
-def _call_oneself(name: str) -> None:
-    """What top shows as the command; the kernel keeps 15 bytes."""
-    _prctl(_PR_SET_NAME, name.encode())
 
 
 class _Forker:
@@ -136,9 +128,9 @@ class _Forker:
             for number in (*_IGNORED, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
             os.setsid()
-            _call_oneself(f"gateway {launch.number}")
+            set_process_name(f"gateway {launch.number}")
             server = os.getppid()
-            _prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGTERM))
+            die_with_parent(signal.SIGTERM)
             if os.getppid() == server:  # else it died before we asked
                 self._master.close()
                 os.close(self._woken)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from springtide.gateway.workers.fork_server import Process
 from springtide.gateway.workers.launch import Launch
 from springtide.gateway.workers.member import Member
 from springtide.gateway.workers.messages import Channel
+from springtide.runtime.processes import ProcessHandle
 from springtide.scaler.core.vocabulary import FunctionRef
 
 
@@ -40,7 +40,7 @@ def sleeping(*descriptors: int) -> Iterator[subprocess.Popen[bytes]]:
 
 
 async def member_of(process: subprocess.Popen[bytes], connection: socket.socket, settings: GatewaySettings) -> Member:
-    watched = Process(process.pid, os.pidfd_open(process.pid))
+    watched = Process(ProcessHandle(process.pid))
     watched.watch()
     return Member(Launch(1, settings, None), watched, await Channel.over(connection), Master())
 
