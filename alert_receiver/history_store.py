@@ -20,7 +20,8 @@ from springtide.scaler.core.vocabulary import FunctionRef, Instant
 MAX_FUNCTIONS = 10_000
 """Beyond it the function heard of longest ago is forgotten, one on its way down last of all."""
 
-VERSION = 1
+VERSION = 2
+"""Version 1 kept the last step up of each alert; it is still read."""
 
 log = structlog.get_logger()
 
@@ -95,7 +96,7 @@ def dump(histories: Mapping[FunctionRef, StepHistory]) -> bytes:
             "namespace": ref.namespace,
             "name": ref.name,
             "firing": _alerts_to_json(history.firing),
-            "stepped": _alerts_to_json(history.stepped),
+            "lastStepUp": history.last_step_up,
             "descending": history.descending,
             "lastStepDown": history.last_step_down,
         }
@@ -124,17 +125,23 @@ def load(file: Path) -> dict[FunctionRef, StepHistory]:
 
 
 def _histories(value: Any) -> dict[FunctionRef, StepHistory]:
-    if value["version"] != VERSION:
+    if value["version"] not in (1, VERSION):
         raise ValueError(f"version {value['version']!r} is not {VERSION}")
     return {
         FunctionRef(_text(item["namespace"]), _text(item["name"])): StepHistory(
             firing=_alerts_from_json(item["firing"]),
-            stepped=_alerts_from_json(item["stepped"]),
+            last_step_up=_last_step_up(item),
             descending=item["descending"] is True,
-            last_step_down=None if item["lastStepDown"] is None else _instant(item["lastStepDown"]),
+            last_step_down=_instant_or_none(item["lastStepDown"]),
         )
         for item in value["functions"]
     }
+
+
+def _last_step_up(item: Any) -> Instant | None:
+    if "stepped" in item:
+        return max(_alerts_from_json(item["stepped"]).values(), default=None)
+    return _instant_or_none(item["lastStepUp"])
 
 
 def _alerts_to_json(alerts: Mapping[AlertId, Instant]) -> list[list[str | float]]:
@@ -149,6 +156,10 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not a string")
     return value
+
+
+def _instant_or_none(value: object) -> Instant | None:
+    return None if value is None else _instant(value)
 
 
 def _instant(value: object) -> Instant:

@@ -39,7 +39,7 @@ class AlertReceiverSettings:
         env="alert_step_interval",
         kind=duration,
         low=0.1,
-        help="least time between two steps for one alert, and between two steps down; a label overrides it",
+        help="least time between two steps up of a function, and between two down; a label overrides it",
     )
     prometheus_url: str = setting(
         "", env="prometheus_url", help="base URL of Prometheus, asked before each step down; empty: not asked"

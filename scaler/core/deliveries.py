@@ -112,7 +112,7 @@ def _outcome(
         return StepOutcome(decision, after, after)
     down = decision.after < decision.before
     # What was heard stays heard, the step was not made. One down is still to be made, even if it is the last.
-    not_made = replace(after, stepped=before.stepped, last_step_down=before.last_step_down, descending=down)
+    not_made = replace(after, last_step_up=before.last_step_up, last_step_down=before.last_step_down, descending=down)
     if down and (obstacle := view.obstacle()) is not None:
         return StepOutcome(context.hold(Reason.NO_DATA, obstacle, now), not_made, not_made)
     return StepOutcome(_with_load(decision, view, now) if down else decision, after, not_made)

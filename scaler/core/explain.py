@@ -36,7 +36,7 @@ REASONS: Mapping[Reason, str] = {
     Reason.AT_MAX: "Already at its maximum",
     Reason.AT_MIN: "Already at its minimum",
     Reason.ASLEEP: "Asleep: only a caller wakes it",
-    Reason.REDELIVERED: "The same alert was acted on a moment ago",
+    Reason.REDELIVERED: "A step up was made a moment ago",
     Reason.STEP_PENDING: "The next step down is not due yet",
     Reason.STILL_FIRING: "Another alert still fires",
     Reason.FACTOR_ZERO: "Scaling by alerts is switched off for it",

@@ -70,13 +70,15 @@ class StepHistory:
     """What the alert path remembers of one function between deliveries."""
 
     firing: Mapping[AlertId, Instant] = field(default_factory=dict)
-    stepped: Mapping[AlertId, Instant] = field(default_factory=dict)
+    last_step_up: Instant | None = None
+    """The function's, whichever alert asked for it: rules that put a measured value into a label make each evaluation
+    an alert of its own, and one delivery may hold an alert for each ``instance``."""
     descending: bool = False
     last_step_down: Instant | None = None
 
     @property
     def forgettable(self) -> bool:
-        return not self.firing and not self.stepped and not self.descending
+        return self == StepHistory()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,23 +179,22 @@ def _not_ours(context: StepContext, now: Instant) -> Decision | None:
 
 
 def _climb(context: StepContext, history: StepHistory, event: AlertEvent, now: Instant) -> tuple[Decision, StepHistory]:
-    last = history.stepped.get(event.id)
+    last = history.last_step_up
     if last is not None and 0 <= now - last < context.interval_s:
-        detail = f"same alert stepped {now - last:.1f} s ago, less than {context.interval_s:g} s"
+        detail = f"a step up was made {now - last:.1f} s ago, less than {context.interval_s:g} s"
         return context.hold(Reason.REDELIVERED, detail, now), history
     current, after = context.scale.desired, climbed(context.policy, context.scale.desired)
     if after == current:
         return context.hold(Reason.AT_MAX, f"max {context.policy.max} reached", now), history
     fires = f"alert {event.name} fires" if event.load is None else f"alert {event.name} fires at {event.load}"
     detail = f"{fires}: +{after - current} (step {step_size(context.policy)}, max {context.policy.max})"
-    stepped = _bounded({**history.stepped, event.id: now})
-    return context.decision(after, Reason.ALERT_FIRING, detail, now), replace(history, stepped=stepped)
+    return context.decision(after, Reason.ALERT_FIRING, detail, now), replace(history, last_step_up=now)
 
 
 def _descend(context: StepContext, history: StepHistory, now: Instant, *, cause: str) -> tuple[Decision, StepHistory]:
     current, after = context.scale.desired, descended(context.policy, context.scale.desired)
     if after == current:
-        done = replace(history, descending=False, last_step_down=None)
+        done = replace(history, descending=False)
         return context.hold(Reason.AT_MIN, f"min {max(1, context.policy.min)} reached", now), done
     last = history.last_step_down
     if last is not None and 0 <= now - last < context.interval_s:
@@ -202,14 +203,14 @@ def _descend(context: StepContext, history: StepHistory, now: Instant, *, cause:
         ), history
     more = descended(context.policy, after) != after
     detail = f"{cause}: -{current - after} (min {max(1, context.policy.min)})"
-    history = replace(history, descending=more, last_step_down=now if more else None)
+    history = replace(history, descending=more, last_step_down=now)
     return context.decision(after, Reason.ALERT_RESOLVED, detail, now), history
 
 
 def _heard(history: StepHistory, alert: AlertId, now: Instant) -> StepHistory:
-    """A firing alert ends any descent."""
+    """A firing alert ends any descent, but the next one begins no sooner for it."""
     firing = _bounded({**history.firing, alert: now})
-    return replace(history, firing=firing, descending=False, last_step_down=None)
+    return replace(history, firing=firing, descending=False)
 
 
 def _ended(history: StepHistory, alert: AlertId) -> StepHistory:
@@ -224,8 +225,12 @@ def _recent(history: StepHistory, interval_s: float, now: Instant) -> StepHistor
     An instant far in the future means that the clock was set back; it must not hold anything up until then.
     """
     firing = {alert: at for alert, at in history.firing.items() if abs(now - at) < FORGET_FIRING_S}
-    stepped = {alert: at for alert, at in history.stepped.items() if 0 <= now - at < interval_s}
-    return replace(history, firing=firing, stepped=stepped)
+
+    def recent(step: Instant | None) -> Instant | None:
+        return step if step is not None and 0 <= now - step < interval_s else None
+
+    up, down = recent(history.last_step_up), recent(history.last_step_down)
+    return replace(history, firing=firing, last_step_up=up, last_step_down=down)
 
 
 def _bounded(alerts: dict[AlertId, Instant]) -> dict[AlertId, Instant]:

@@ -193,7 +193,7 @@ def test_descent_begun_anew_after_a_pause_has_one_step_an_interval() -> None:
 
     world.play(story)
 
-    assert world.steps() == [(0, 20, 16), (1, 16, 20), (2, 20, 16), (7, 16, 12), (12, 12, 8), (17, 8, 4), (22, 4, 1)]
+    assert world.steps() == [(0, 20, 16), (1, 16, 20), (5, 20, 16), (10, 16, 12), (15, 12, 8), (20, 8, 4), (25, 4, 1)]
 
 
 def test_several_alerts_of_one_function_are_one_write() -> None:
@@ -205,9 +205,40 @@ def test_several_alerts_of_one_function_are_one_write() -> None:
 
     world.play(story)
 
-    assert world.cluster.writes == [(ECHO, 13)]
-    assert world.steps() == [(0, 1, 13)]
-    assert world.decisions.all[0].detail.count("alert") == 3
+    assert world.steps() == [(0, 1, 5)]
+
+
+def test_alerts_that_are_new_with_each_evaluation_step_once_an_interval() -> None:
+    """Rules of OpenFaaS until 2019 have ``value: {{ $value }}`` among their labels."""
+    world = World()
+
+    async def story() -> None:
+        await world.cluster.deploy(ECHO)
+        for number in range(24):
+            await world.stepper.deliver([firing(alert=f"value {number}"), resolved(alert=f"value {number - 1}")])
+            await asyncio.sleep(0.5)
+
+    world.play(story)
+
+    assert world.steps() == [(0, 1, 5), (5, 5, 9), (10, 9, 13)]
+
+
+def test_alert_that_flaps_takes_no_more_than_a_step_an_interval_in_either_direction() -> None:
+    world = World()
+
+    async def story() -> None:
+        await world.cluster.deploy(ECHO, replicas=15)
+        for number in range(6):
+            await world.stepper.deliver([firing(starts_at=f"t{number}")])
+            await asyncio.sleep(1)
+            await world.stepper.deliver([resolved(starts_at=f"t{number}")])
+            await asyncio.sleep(1)
+
+    world.play(story)
+
+    up = [at for at, before, after in world.steps() if after > before]
+    down = [at for at, before, after in world.steps() if after < before]
+    assert (up, down) == ([0, 6], [1, 6, 11])
 
 
 @pytest.mark.parametrize("reverse", [False, True], ids=["firing first", "resolved first"])
@@ -503,7 +534,7 @@ def test_clock_set_back_by_an_hour_holds_no_descent_up() -> None:
 
 def test_clock_set_back_by_an_hour_holds_no_climb_up() -> None:
     histories, ahead = HistoryStore(), Instant(EPOCH + 3600)
-    histories.put(ECHO, StepHistory(firing={firing().id: ahead}, stepped={firing().id: ahead}))
+    histories.put(ECHO, StepHistory(firing={firing().id: ahead}, last_step_up=ahead))
     world = World(histories=histories)
 
     async def story() -> None:

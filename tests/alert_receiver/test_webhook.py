@@ -101,7 +101,7 @@ def test_bare_names_are_in_the_default_namespace() -> None:
         await cluster.deploy(FunctionRef("team", "echo"))
         await client.post("/alert", content=body(alert("echo"), alert("echo.openfaas-fn", name="Slow")))
 
-        assert cluster.writes == [(FunctionRef("team", "echo"), 9)]
+        assert cluster.writes == [(FunctionRef("team", "echo"), 5)]
 
     play(story, default_namespace="team")
 

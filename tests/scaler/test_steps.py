@@ -129,11 +129,20 @@ def test_redelivered_alert_is_not_a_second_step() -> None:
     assert again.reason is Reason.REDELIVERED
 
 
-def test_next_occurrence_steps_at_once() -> None:
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(AlertId("aa", "later"), id="the next occurrence"),
+        pytest.param(AlertId("bb", "2026-01-01T00:00:00Z"), id="one whose labels hold another value"),
+    ],
+)
+def test_step_interval_holds_for_the_function_whatever_alerts_say(other: AlertId) -> None:
     _, history = steps.on_alert(context(1), StepHistory(), firing(), Instant(0))
-    decision, _ = steps.on_alert(context(5), history, firing(AlertId("aa", "later")), Instant(0.1))
+    early, history = steps.on_alert(context(5), history, firing(other), Instant(4.9))
+    due, _ = steps.on_alert(context(5), history, firing(other), Instant(5))
 
-    assert decision.after == 9
+    assert (early.reason, early.after, due.after) == (Reason.REDELIVERED, 5, 9)
+    assert early.detail == "a step up was made 4.9 s ago, less than 5 s"
 
 
 def test_label_sets_the_step_interval() -> None:
