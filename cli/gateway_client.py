@@ -14,6 +14,7 @@ from springtide.runtime import bounded_json
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import (
     AlreadyExists,
+    BadInput,
     NotFound,
     SpringtideError,
     Unauthenticated,
@@ -209,6 +210,10 @@ def _translated(url: str) -> Iterator[None]:
         raise Unavailable(f"no gateway answers at {url}; start the suite with: springtide up") from error
     except httpx.TimeoutException as error:
         raise Unavailable(f"{url} did not answer in time") from error
+    except UnicodeEncodeError:
+        raise  # of what is sent, not of where to
+    except (OverflowError, UnicodeError) as error:
+        raise BadInput(f"{url[:200]}: not an address; write http://HOST:PORT") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Unavailable(f"{url}: {reason_of(error)}") from error
 

@@ -77,7 +77,7 @@ def from_json(value: Any, namespace: str | None = None) -> FunctionInfo:
             cpu_millicores=usage.get("cpu"),
             memory_bytes=usage.get("totalMemoryBytes"),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise Unavailable(f"the gateway's answer is not a function: {str(value)[:200]}") from error
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Any, Protocol
 
 from springtide.runtime.errors import BadInput
+from springtide.scaler.core.label_values import MAX_REPLICAS
 from springtide.scaler.core.ports import Recorder
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
 
@@ -23,6 +23,12 @@ MAX_HOLDS = 10_000
 
 MAX_DETAIL = 2_000
 """Characters kept of a detail that came in as JSON."""
+
+MAX_FUNCTION = 320
+"""Characters of a name and its namespace."""
+
+MAX_INSTANT, MAX_NUMBER = 253_402_300_800.0, 1e300
+"""The year 10000, of which calendars know nothing, and what an input may be."""
 
 MAX_INPUTS, MAX_NAME = 16, 40
 """Numbers accepted with a decision that came in as JSON, and characters kept of each one's name."""
@@ -46,7 +52,7 @@ def from_json(value: Any) -> Decision:
     """Raises BadInput when ``value`` is not a decision."""
     try:
         return Decision(
-            ref=FunctionRef.parse(value["function"]),
+            ref=_function(value["function"]),
             writer=Writer(value["writer"]),
             before=_replicas(value["before"]),
             after=_replicas(value["after"]),
@@ -61,14 +67,23 @@ def from_json(value: Any) -> Decision:
         raise BadInput(f"not a decision: {error}") from error
 
 
+def _function(value: Any) -> FunctionRef:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_FUNCTION:
+        raise ValueError(f"{str(value)[:40]!r} is not a function's name")
+    return FunctionRef.parse(value)
+
+
 def _replicas(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{value!r} is not a number of replicas")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_REPLICAS:
+        raise ValueError(f"{str(value)[:40]} is not a number of replicas")
     return value
 
 
 def _instant(value: Any) -> Instant:
-    return Instant(_number(value, "an instant in seconds"))
+    at = _number(value, "an instant in seconds")
+    if not 0 <= at < MAX_INSTANT:
+        raise ValueError(f"{at:g} is not an instant in seconds since 1970")
+    return Instant(at)
 
 
 def _inputs(value: Any) -> dict[str, float]:
@@ -78,8 +93,8 @@ def _inputs(value: Any) -> dict[str, float]:
 
 
 def _number(value: Any, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is not {what}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MAX_NUMBER:
+        raise ValueError(f"{str(value)[:40]} is not {what}")
     return float(value)
 
 

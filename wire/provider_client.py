@@ -203,8 +203,8 @@ def _function(value: Any, namespace: str | None, version: str = "") -> Function:
             annotations=dict(value.get("annotations") or {}),
             created_at=_instant(value.get("createdAt")),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise Unavailable(f"provider: not a function status: {value!r}") from error
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise Unavailable(f"provider: not a function status: {str(value)[:500]}") from error
 
 
 def _instant(text: str | None) -> Instant | None:

@@ -122,10 +122,9 @@ def _instant(text: str) -> str:
     except ValueError:
         pass
     try:
-        instant = datetime.fromisoformat(text)
-    except ValueError as error:
+        return rfc3339(datetime.fromisoformat(text).timestamp())
+    except (ValueError, OverflowError) as error:
         raise BadInput(f"--since {text!r}: write a duration (5m) or a time (2026-01-31T12:00:00Z)") from error
-    return rfc3339(instant.timestamp())
 
 
 def _log_line(message: Json, *, as_json: bool) -> str:

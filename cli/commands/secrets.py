@@ -15,6 +15,9 @@ from springtide.runtime.errors import BadInput
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+MAX_SECRET_BYTES = 1 << 20
+"""What a request to the provider may have, and what Kubernetes keeps."""
+
 
 @click.group()
 def secret() -> None:
@@ -90,13 +93,16 @@ def _value(*, from_literal: str | None, from_file: Path | None, trim: bool) -> b
         value = from_literal.encode()
     elif from_file is not None:
         try:
-            value = from_file.read_bytes()
+            with from_file.open("rb") as file:
+                value = file.read(MAX_SECRET_BYTES + 1)
         except OSError as error:
             raise BadInput(f"{from_file}: {error.strerror}") from error
     elif sys.stdin.isatty():
         raise BadInput("give the value with --from-file or --from-literal, or pipe it in")
     else:
-        value = sys.stdin.buffer.read()
+        value = sys.stdin.buffer.read(MAX_SECRET_BYTES + 1)
+    if len(value) > MAX_SECRET_BYTES:
+        raise BadInput(f"the value has more than {MAX_SECRET_BYTES} bytes; a secret holds less")
     value = value.strip() if trim else value
     if not value:
         raise BadInput("the value is empty; a secret holds at least one byte")

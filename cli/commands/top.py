@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from springtide.cli.top.gateway_poller import GatewayPoller
 from springtide.cli.top.keyboard import Keyboard
 from springtide.cli.top.rows import SORTS, Snapshot, ordered, to_json
 from springtide.cli.top.screen import Order, room, screen
-from springtide.runtime.errors import SpringtideError
+from springtide.runtime.errors import BadInput, SpringtideError
 
 METRICS_PORT = 8082
 
@@ -38,7 +39,11 @@ class Manner:
 @namespace_option
 @click.option("--sort", type=click.Choice(SORTS), default="rate", show_default=True, help="The most of it first.")
 @click.option(
-    "--every", type=click.FloatRange(min=0.2), default=2.0, show_default=True, help="Seconds between two looks."
+    "--every",
+    type=click.FloatRange(min=0.2, max=3600),
+    default=2.0,
+    show_default=True,
+    help="Seconds between two looks.",
 )
 @click.option("--once", is_flag=True, help="Print one table and end: two looks, so that there are rates.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each look, on a line.")
@@ -64,6 +69,8 @@ def top(
 
     Keys: r rate, n name, c replicas (copies), f in flight, h held, p p95, e errors, d last decision; q quits.
     """
+    if math.isnan(every):
+        raise BadInput("--every nan: write seconds, such as 2")
     manner = Manner(sort, every, as_json)
     with GatewayPoller(target.client(timeout_s=10.0), metrics_urls or (_metrics_url(target),), namespace) as poller:
         if once:

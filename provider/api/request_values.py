@@ -88,11 +88,11 @@ def instant(key: str, text: str | None) -> Instant | None:
     try:
         # A plus that was not written as %2B arrives as a blank: `date --iso-seconds` writes +00:00.
         at = datetime.fromisoformat(_BLANK_ZONE.sub(r"+\1", text))
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise Unprocessable(f"{key}: {text!r} is not an RFC 3339 time such as 2026-01-31T12:00:00Z or epoch seconds")
-    return Instant(at.timestamp())
+        if at.tzinfo is not None:
+            return Instant(at.timestamp())
+    except (ValueError, OverflowError):
+        pass
+    raise Unprocessable(f"{key}: {text[:80]!r} is not an RFC 3339 time such as 2026-01-31T12:00:00Z or epoch seconds")
 
 
 def tail(text: str | None) -> int | None:

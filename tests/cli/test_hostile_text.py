@@ -120,3 +120,28 @@ def test_values_with_a_tag_are_the_text_that_was_written() -> None:
 def test_stack_file_without_an_end_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["deploy", "-f", "/dev/zero"], {}) == 1
     assert "characters" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(("logs", "f", "--since", "9" * 400 + "h"), "write a duration (5m) or a time", id="a past"),
+        pytest.param(("logs", "f", "--since", "0001-01-01T00:00:00+14:00"), "write a duration", id="no year"),
+        pytest.param(
+            ("invoke", "f", "-d", "x", "--timeout", "9" * 400), "is longer than any duration", id="a time-out"
+        ),
+        pytest.param(("top", "--every", "nan"), "--every nan: write seconds", id="no number"),
+        pytest.param(("list", "-g", f"http://a:{'9' * 400}"), "not an address", id="a port"),
+        pytest.param(("list", "-g", f"http://{'a' * 300}"), "not an address", id="a host"),
+        pytest.param(("secret", "create", "s", "--from-file", "/dev/zero"), "more than 1048576 bytes", id="a secret"),
+        pytest.param(("hpa", "f", "-f", "/dev/zero"), "more than 1000000 characters", id="a stack file"),
+    ],
+)
+def test_value_out_of_all_bounds_is_one_sentence(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+) -> None:
+    assert run(words, {"OPENFAAS_URL": "http://127.0.0.1:9"}) == 1
+
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.startswith("springtide: ")

@@ -71,3 +71,14 @@ def test_what_is_written_reads_the_same_to_the_millisecond(seconds: float) -> No
 def test_any_text_is_a_duration_or_a_value_error(text: str) -> None:
     with contextlib.suppress(ValueError):
         assert parse_duration_s(text) >= 0
+
+
+@pytest.mark.parametrize("text", ["9" * 400 + "h", "9" * 400, "99999999999999h", "9223372037", "1h" * 3_000_000])
+def test_duration_that_no_clock_can_hold_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is longer than any duration; write less than 2562048h"):
+        parse_duration_s(text)
+
+
+def test_digits_are_those_of_ascii() -> None:
+    with pytest.raises(ValueError, match="is not a duration"):
+        parse_duration_s("\u0663s")

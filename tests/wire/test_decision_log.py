@@ -65,6 +65,13 @@ def test_wire_form_is_the_documented_one() -> None:
 @pytest.mark.parametrize(
     "change",
     [
+        pytest.param({"t": 1e300}, id="an instant that no calendar has"),
+        pytest.param({"t": -1}, id="an instant before time"),
+        pytest.param({"t": 10**400}, id="an instant that is no float"),
+        pytest.param({"before": 10**400}, id="more replicas than anybody has"),
+        pytest.param({"inputs": {"a": 10**400}}, id="an input that is no float"),
+        pytest.param({"function": "x" * 321}, id="a long name"),
+        pytest.param({"function": ""}, id="no name"),
         {"t": None},
         {"t": "1000"},
         {"t": True},

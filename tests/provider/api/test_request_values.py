@@ -39,7 +39,18 @@ def test_instant_of(text: str | None, instant: float | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["yesterday", "1970-01-01", "1970-01-01T00:00:10", "1970-01-01 00:00", "-5", "nan", "1e3", "9" * 20]
+    "text",
+    [
+        "0001-01-01T00:00:00+14:00",
+        "yesterday",
+        "1970-01-01",
+        "1970-01-01T00:00:10",
+        "1970-01-01 00:00",
+        "-5",
+        "nan",
+        "1e3",
+        "9" * 20,
+    ],
 )
 def test_instant_that_is_none_is_unprocessable(text: str) -> None:
     with pytest.raises(Unprocessable, match="since"):
