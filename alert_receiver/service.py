@@ -68,6 +68,7 @@ def build(settings: AlertReceiverSettings, deps: AlertReceiverDeps) -> ServedLoo
         name="alert-receiver",
         host=settings.host,
         port=settings.port,
+        leave_s=settings.leave_s,
         allowed_origins=settings.allowed_origins,
         # A page that shows credentials was told them: browsers keep those of the gateway's port for that port.
         open_to_pages=PATHS if deps.credentials is not None else (),

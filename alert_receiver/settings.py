@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from springtide.runtime.same_origin import origins
-from springtide.runtime.settings import duration, integer, path, setting
+from springtide.runtime.settings import LEAVE_HELP, duration, integer, path, setting
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 
 
@@ -24,6 +24,7 @@ class AlertReceiverSettings:
     provider_url: str = setting(
         "http://127.0.0.1:8081", env="functions_provider_url", help="base URL of the provider's API"
     )
+    leave_s: float = setting(0.0, env="shutdown_delay", kind=duration, low=0, high=60, help=LEAVE_HELP)
     allowed_origins: tuple[str, ...] = setting(
         (),
         env="allowed_origins",

@@ -72,6 +72,7 @@ class Console:
             host=settings.host,
             port=settings.port,
             grace_s=GRACE_S,
+            leave_s=settings.leave_s,
             allowed_origins=settings.allowed_origins,
         )
         self._tasks: list[asyncio.Task[None]] = []
@@ -92,6 +93,7 @@ class Console:
         ]
 
     async def stop(self) -> None:
+        await self._server.leave()
         self._stopping.set()
         for task in self._tasks:
             task.cancel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from springtide.runtime.same_origin import origins
-from springtide.runtime.settings import duration, integer, setting, words
+from springtide.runtime.settings import LEAVE_HELP, duration, integer, setting, words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,7 @@ class ConsoleSettings:
         "", env="prometheus_url", help="where histories of hours and days are read; empty: the last minutes only"
     )
     alertmanager_url: str = setting("", env="alertmanager_url", help="base URL of Alertmanager")
+    leave_s: float = setting(0.0, env="shutdown_delay", kind=duration, low=0, high=60, help=LEAVE_HELP)
     allowed_origins: tuple[str, ...] = setting(
         (),
         env="allowed_origins",

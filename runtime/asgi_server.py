@@ -11,7 +11,7 @@ from functools import partial
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from springtide.runtime.asgi import App, Receive, Scope, Send, respond
+from springtide.runtime.asgi import App, Message, Receive, Scope, Send, respond
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.same_origin import RefuseForeignPages, SameOrigin
 
@@ -95,6 +95,9 @@ async def _speaks_http1_only(_scope: Scope, _receive: Receive, send: Send) -> No
 class AsgiServer:
     """Serves one application until stopped; stopping finishes open requests within ``grace_s``.
 
+    Before that it leaves, for ``leave_s``: it goes on answering, new connections too, but each answer ends its
+    connection and ``/readyz`` says 503. Load balancers hear late of who goes, and kept connections go round them.
+
     A ``private`` one has no address at all, so nobody else can reach it and nothing of it stays behind, however the
     process ends: its connections are made by ``connect``.
 
@@ -102,7 +105,7 @@ class AsgiServer:
     page on the paths ``open_to_pages``.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each stands for itself
         self,
         app: App,
         *,
@@ -111,6 +114,7 @@ class AsgiServer:
         port: int = 0,
         private: bool = False,
         grace_s: float = 5.0,
+        leave_s: float = 0.0,
         allowed_origins: tuple[str, ...] = (),
         open_to_pages: Iterable[str] = (),
     ) -> None:
@@ -118,8 +122,9 @@ class AsgiServer:
         self._host, self._port, self._private = host, port, private
         self._listener: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
+        self._leave_s, self._leaving = leave_s, False
         config = uvicorn.Config(
-            RefuseForeignPages(app, SameOrigin(allowed_origins), open_to_pages=open_to_pages),
+            self._takes_leave(RefuseForeignPages(app, SameOrigin(allowed_origins), open_to_pages=open_to_pages)),
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -175,9 +180,31 @@ class AsgiServer:
             raise
         return ours
 
+    async def leave(self) -> None:
+        """Returns when whoever balances has had time to hear of it. The second time at once."""
+        if self._task is None or self._leaving:
+            return
+        self._leaving = True
+        await asyncio.sleep(self._leave_s)
+
+    def _takes_leave(self, app: App) -> App:
+        async def leaving(scope: Scope, receive: Receive, send: Send) -> None:
+            async def last(message: Message) -> None:
+                if self._leaving and message["type"] == "http.response.start":
+                    message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+                await send(message)
+
+            if self._leaving and scope["path"] == "/readyz":
+                await respond(last, 503, f"{self.name} is stopping".encode())
+            else:
+                await app(scope, receive, last)
+
+        return leaving
+
     async def stop(self) -> None:
         if self._task is None:
             return
+        await self.leave()
         self._server.end()
         await asyncio.wait([self._task])
         if self._listener is not None:

@@ -24,6 +24,9 @@ from springtide.runtime.errors import BadInput
 T = TypeVar("T")
 Parser = Callable[[str], object]
 
+LEAVE_HELP = "time between saying on stop that connections are to end, and taking no more; where a Service is in front"
+"""Of each part's setting for ``leave_s``."""
+
 
 class SettingsError(BadInput):
     """All that is wrong with the settings, one line each."""

@@ -30,7 +30,7 @@ from springtide.wire.leadership import Terms
 MAX_FOLLOWERS = 1000
 """Logs and decisions followed at once; gateways share out far fewer among them."""
 
-OPEN_PATHS = ("/healthz", "/metrics")
+OPEN_PATHS = ("/healthz", "/readyz", "/metrics")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

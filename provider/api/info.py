@@ -22,6 +22,7 @@ def router(provider: Provider, version: Version, registry: CollectorRegistry) ->
         return JSONResponse({"provider": info.provider, "version": about, "orchestration": info.orchestration})
 
     @routes.api_route("/healthz", methods=["GET", "HEAD"])
+    @routes.api_route("/readyz", methods=["GET", "HEAD"])
     async def health() -> Response:
         return Response()
 

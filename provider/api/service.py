@@ -18,7 +18,7 @@ from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.build_version import Version
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.same_origin import origins
-from springtide.runtime.settings import duration, integer, setting
+from springtide.runtime.settings import LEAVE_HELP, duration, integer, setting
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 from springtide.wire.decision_log import DecisionLog
@@ -49,6 +49,7 @@ class ProviderApiSettings:
     grace_s: float = setting(
         5.0, env="shutdown_grace", kind=duration, low=0, high=3600, help="time for open requests to finish on stop"
     )
+    leave_s: float = setting(0.0, env="shutdown_delay", kind=duration, low=0, high=60, help=LEAVE_HELP)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +88,8 @@ class ProviderApi:
         await self._server.start()
 
     async def stop(self) -> None:
+        # Gateways that follow the stream would come back to us for as long as we are in the Service.
+        await self._server.leave()
         self._stopping.set()
         await self._server.stop()
         await self._endpoints.stop()
@@ -129,6 +132,7 @@ def build(settings: ProviderApiSettings, deps: ProviderApiDeps) -> ProviderApi:
         host=settings.host,
         port=settings.port,
         grace_s=settings.grace_s,
+        leave_s=settings.leave_s,
         allowed_origins=settings.allowed_origins,
         open_to_pages=(PREFIX,),
     )

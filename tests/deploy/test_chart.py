@@ -153,7 +153,17 @@ def test_a_pod_ends_no_sooner_than_its_part(installation: str) -> None:
             allowed = deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
 
             assert prestop[0] == "sleep"
-            assert float(prestop[1]) + grace + 5 <= allowed
+            delay = float(environment(container).get("shutdown_delay", "0s").removesuffix("s"))
+            assert float(prestop[1]) + delay + grace + 5 <= allowed
+
+
+@pytest.mark.parametrize("part", ["provider", "alert-receiver", "console"])
+def test_a_part_that_goes_ends_kept_connections_while_it_leaves_its_service(part: str) -> None:
+    """A sleep before SIGTERM would leave it unaware, and callers with kept connections at the old one."""
+    container = containers(named("defaults", "Deployment", part))[0]
+
+    assert "lifecycle" not in container
+    assert environment(container)["shutdown_delay"] == "3s"
 
 
 def test_a_rollout_of_the_gateway_loses_no_call() -> None:

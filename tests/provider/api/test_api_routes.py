@@ -15,7 +15,7 @@ from springtide.wire.decision_log import DecisionLog
 from tests.provider.api.conftest import Play
 from tests.provider.api.served import DEADLINE_S, Served, serving
 
-OPEN = {"/healthz", "/metrics"}
+OPEN = {"/healthz", "/readyz", "/metrics"}
 
 
 def every_route() -> list[tuple[str, str]]:
