@@ -9,12 +9,26 @@ import pytest
 from hypothesis import settings
 
 from springtide.cli.tools import Missing, Tools, find
+from springtide.runtime.virtual_time import VirtualTimeLoop
+from tests import loops
 
 ROOT = Path(__file__).parents[1]
 
 # A shared machine stalls now and then; how long an example takes is never what is tested.
 settings.register_profile("springtide", deadline=None)
 settings.load_profile("springtide")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Async tests run on the loop that their marker names."""
+    return loops.run_if_async(pyfuncitem)
+
+
+@pytest.fixture
+def loop() -> VirtualTimeLoop:
+    """The loop on which the test that asks for it runs."""
+    return VirtualTimeLoop()
 
 
 @pytest.fixture(scope="session")

@@ -73,7 +73,7 @@ def test_unchanged_memory_is_not_written_again(tmp_path: Path) -> None:
     assert not file.exists()
 
 
-def test_waiters_share_a_write_and_all_find_their_change_in_the_file(tmp_path: Path) -> None:
+async def test_waiters_share_a_write_and_all_find_their_change_in_the_file(tmp_path: Path) -> None:
     file = tmp_path / "alerts.json"
     kept = HistoryStore(file)
 
@@ -83,10 +83,7 @@ def test_waiters_share_a_write_and_all_find_their_change_in_the_file(tmp_path: P
         await kept.save()
         assert ref in load(file)
 
-    async def main() -> None:
-        await asyncio.gather(*(change(number) for number in range(20)))
-
-    asyncio.run(main())
+    await asyncio.gather(*(change(number) for number in range(20)))
 
 
 def test_disk_that_refuses_costs_the_memory_not_the_scaling(tmp_path: Path) -> None:

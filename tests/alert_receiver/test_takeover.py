@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -18,11 +19,12 @@ from springtide.alert_receiver.settings import AlertReceiverSettings
 from springtide.alert_receiver.stepper import Stepper
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.errors import Unavailable
-from springtide.runtime.virtual_time import EPOCH, VirtualTimeLoop, run
+from springtide.runtime.virtual_time import EPOCH
 from springtide.scaler.core.steps import AlertEvent, AlertId, AlertStatus, StepHistory
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
 from tests.fakes.alertmanager import alert, body
 from tests.fakes.cluster import Cluster, Decisions
+from tests.loops import virtual_loop
 
 ECHO = FunctionRef("openfaas-fn", "echo")
 MAIL = FunctionRef("openfaas-fn", "mail")
@@ -78,7 +80,7 @@ class World:
     """One copy, elected or not, in virtual time; it settles for 30 s after a takeover."""
 
     def __init__(self, *, past: Log | None = None, histories: HistoryStore | None = None) -> None:
-        self.loop = VirtualTimeLoop()
+        self.loop = virtual_loop()
         self.election, self.decisions = Election(), Decisions()
         self.histories = histories or HistoryStore()
         self.cluster = Cluster(self.loop.clock)
@@ -93,16 +95,14 @@ class World:
             past=past,
         )
 
-    def play(self, story: Callable[[], Awaitable[None]]) -> None:
-        async def main() -> None:
-            running = asyncio.create_task(self.stepper.run())
-            try:
-                await story()
-            finally:
-                running.cancel()
-                await asyncio.wait([running])
-
-        run(main(), self.loop)
+    @asynccontextmanager
+    async def stepping(self) -> AsyncIterator[None]:
+        running = asyncio.create_task(self.stepper.run())
+        try:
+            yield
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
 
     def steps(self, ref: FunctionRef = ECHO) -> list[tuple[float, int, int]]:
         return [
@@ -112,25 +112,25 @@ class World:
         ]
 
 
-def test_copy_is_on_standby_until_it_is_elected_and_after_it_lost() -> None:
+@pytest.mark.virtual_time
+async def test_copy_is_on_standby_until_it_is_elected_and_after_it_lost() -> None:
     world = World()
     told: list[str | None] = []
 
-    async def story() -> None:
+    async with world.stepping():
         for term in (None, 5, 6, None):
             world.election.elect(term)
             await asyncio.sleep(1)
             told.append(world.term.standby())
 
-    world.play(story)
-
     assert [standby is None for standby in told] == [False, True, True, False]
 
 
-def test_new_leader_steps_up_at_once_but_down_only_when_it_has_heard_of_every_alert() -> None:
+@pytest.mark.virtual_time
+async def test_new_leader_steps_up_at_once_but_down_only_when_it_has_heard_of_every_alert() -> None:
     world = World()
 
-    async def story() -> None:
+    async with world.stepping():
         await world.cluster.deploy(ECHO, replicas=13)
         await world.cluster.deploy(MAIL)
         world.election.elect(5)
@@ -138,16 +138,15 @@ def test_new_leader_steps_up_at_once_but_down_only_when_it_has_heard_of_every_al
         await world.stepper.deliver([event(AlertStatus.RESOLVED), event(AlertStatus.FIRING, MAIL)])
         await asyncio.sleep(60)
 
-    world.play(story)
-
     assert world.steps(MAIL) == [(1, 1, 5)]
     assert world.steps() == [(31, 13, 9), (36, 9, 5), (41, 5, 1)]
 
 
-def test_alert_that_still_fires_keeps_a_new_leader_from_stepping_down() -> None:
+@pytest.mark.virtual_time
+async def test_alert_that_still_fires_keeps_a_new_leader_from_stepping_down() -> None:
     world = World()
 
-    async def story() -> None:
+    async with world.stepping():
         await world.cluster.deploy(ECHO, replicas=13)
         world.election.elect(5)
         await asyncio.sleep(1)
@@ -157,25 +156,23 @@ def test_alert_that_still_fires_keeps_a_new_leader_from_stepping_down() -> None:
         await world.stepper.deliver([other])
         await asyncio.sleep(60)
 
-    world.play(story)
-
     assert world.steps() == [(10, 13, 17)]
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("reason", [Reason.ALERT_FIRING, Reason.ALERT_RESOLVED])
-def test_descent_that_the_last_leader_owed_is_made(reason: Reason) -> None:
+async def test_descent_that_the_last_leader_owed_is_made(reason: Reason) -> None:
     world = World(past=Log(changed(ECHO, Writer.ALERT, reason)))
 
-    async def story() -> None:
+    async with world.stepping():
         await world.cluster.deploy(ECHO, replicas=13, min="2")
         world.election.elect(5)
         await asyncio.sleep(90)
 
-    world.play(story)
-
     assert world.steps() == [(30, 13, 9), (35, 9, 5), (40, 5, 2)]
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(
     "past",
     [
@@ -186,38 +183,36 @@ def test_descent_that_the_last_leader_owed_is_made(reason: Reason) -> None:
         pytest.param(None, id="nobody to ask"),
     ],
 )
-def test_function_that_alerts_did_not_scale_is_left_alone_at_a_takeover(past: Log | None) -> None:
+async def test_function_that_alerts_did_not_scale_is_left_alone_at_a_takeover(past: Log | None) -> None:
     world = World(past=past)
 
-    async def story() -> None:
+    async with world.stepping():
         await world.cluster.deploy(ECHO, replicas=13)
         world.election.elect(5)
         await asyncio.sleep(90)
 
-    world.play(story)
-
     assert world.steps() == []
 
 
-def test_function_whose_alert_fires_again_does_not_descend() -> None:
+@pytest.mark.virtual_time
+async def test_function_whose_alert_fires_again_does_not_descend() -> None:
     world = World(past=Log(changed(ECHO, Writer.ALERT, Reason.ALERT_FIRING)))
 
-    async def story() -> None:
+    async with world.stepping():
         await world.cluster.deploy(ECHO, replicas=13)
         world.election.elect(5)
         for _ in range(8):
             await asyncio.sleep(10)
             await world.stepper.deliver([event(AlertStatus.FIRING)])
 
-    world.play(story)
-
     assert world.steps() == [(10, 13, 17), (20, 17, 20)]
 
 
-def test_leader_that_lost_stops_its_descents_and_remembers_nothing_later() -> None:
+@pytest.mark.virtual_time
+async def test_leader_that_lost_stops_its_descents_and_remembers_nothing_later() -> None:
     world = World()
 
-    async def story() -> None:
+    async with world.stepping():
         await world.cluster.deploy(ECHO, replicas=20)
         world.election.elect(5)
         await asyncio.sleep(40)
@@ -230,59 +225,59 @@ def test_leader_that_lost_stops_its_descents_and_remembers_nothing_later() -> No
         world.election.elect(7)
         await asyncio.sleep(120)
 
-    world.play(story)
-
     assert world.steps() == [(40, 20, 16), (45, 16, 12)]
 
 
-def test_state_file_of_an_earlier_time_is_not_believed(tmp_path: Path) -> None:
+@pytest.fixture
+def descending(tmp_path: Path) -> Path:
+    """A state file of a descent."""
     file = tmp_path / "state.json"
     histories = HistoryStore(file)
     histories.put(ECHO, StepHistory(descending=True))
     asyncio.run(histories.save())
-    world = World(histories=HistoryStore(file))
+    return file
 
-    async def story() -> None:
+
+@pytest.mark.virtual_time
+async def test_state_file_of_an_earlier_time_is_not_believed(descending: Path) -> None:
+    world = World(histories=HistoryStore(descending))
+
+    async with world.stepping():
         await world.cluster.deploy(ECHO, replicas=13)
         world.election.elect(5)
         await asyncio.sleep(120)
 
-    world.play(story)
-
     assert world.steps() == []
 
 
-def test_standby_refuses_deliveries_and_says_that_it_is_not_ready() -> None:
-    async def main() -> None:
-        cluster, election = Cluster(), Election()
-        await cluster.deploy(ECHO)
-        deps = AlertReceiverDeps(
-            target=cluster,
-            credentials=None,
-            registry=CollectorRegistry(),
-            recorder=Decisions(),
-            clock=SystemClock(),
-            leadership=election,
-        )
-        service = build(AlertReceiverSettings(port=0), deps)
-        await service.start()
-        try:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{service.port}") as client, asyncio.timeout(20):
-                refused = await client.post("/system/alert", content=body(alert("echo.openfaas-fn")))
-                ready, healthy = await client.get("/readyz"), await client.get("/healthz")
-                assert (refused.status_code, refused.headers["connection"]) == (503, "close")
-                assert (ready.status_code, healthy.status_code) == (503, 200)
-                assert "springtide_leader 0.0" in (await client.get("/metrics")).text
-                assert cluster.writes == []
+async def test_standby_refuses_deliveries_and_says_that_it_is_not_ready() -> None:
+    cluster, election = Cluster(), Election()
+    await cluster.deploy(ECHO)
+    deps = AlertReceiverDeps(
+        target=cluster,
+        credentials=None,
+        registry=CollectorRegistry(),
+        recorder=Decisions(),
+        clock=SystemClock(),
+        leadership=election,
+    )
+    service = build(AlertReceiverSettings(port=0), deps)
+    await service.start()
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{service.port}") as client, asyncio.timeout(20):
+            refused = await client.post("/system/alert", content=body(alert("echo.openfaas-fn")))
+            ready, healthy = await client.get("/readyz"), await client.get("/healthz")
+            assert (refused.status_code, refused.headers["connection"]) == (503, "close")
+            assert (ready.status_code, healthy.status_code) == (503, 200)
+            assert "springtide_leader 0.0" in (await client.get("/metrics")).text
+            assert cluster.writes == []
 
-                election.elect(5)
-                while (await client.get("/readyz")).status_code != 200:
-                    pass
-                taken = await client.post("/system/alert", content=body(alert("echo.openfaas-fn")))
-                assert taken.status_code == 200
-                assert "springtide_leader 1.0" in (await client.get("/metrics")).text
-                assert cluster.writes == [(ECHO, 5)]
-        finally:
-            await service.stop()
-
-    asyncio.run(main())
+            election.elect(5)
+            while (await client.get("/readyz")).status_code != 200:
+                pass
+            taken = await client.post("/system/alert", content=body(alert("echo.openfaas-fn")))
+            assert taken.status_code == 200
+            assert "springtide_leader 1.0" in (await client.get("/metrics")).text
+            assert cluster.writes == [(ECHO, 5)]
+    finally:
+        await service.stop()

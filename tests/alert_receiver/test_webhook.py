@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -28,8 +28,6 @@ from tests.fakes.cluster import Cluster, Decisions
 ECHO = FunctionRef("openfaas-fn", "echo")
 MAIL = FunctionRef("team", "mail")
 JSON = {"Content-Type": "application/json", "User-Agent": "Alertmanager/0.25.0"}
-
-Play = Callable[[httpx.AsyncClient, Cluster, ServedLoop], Awaitable[None]]
 
 
 @contextlib.asynccontextmanager
@@ -56,18 +54,18 @@ async def receiver(
         await service.stop()
 
 
-def play(story: Play, *, credentials: Credentials | None = None, **changed: object) -> None:
-    async def main() -> None:
-        cluster = Cluster()
-        async with receiver(cluster, credentials=credentials, **changed) as (client, service):
-            await story(client, cluster, service)
-
-    asyncio.run(main())
+@contextlib.asynccontextmanager
+async def received(
+    *, credentials: Credentials | None = None, **changed: object
+) -> AsyncIterator[tuple[httpx.AsyncClient, Cluster, ServedLoop]]:
+    cluster = Cluster()
+    async with receiver(cluster, credentials=credentials, **changed) as (client, service):
+        yield client, cluster, service
 
 
 @pytest.mark.parametrize("path", ["/", "/alert", "/system/alert"])
-def test_delivery_steps_each_function_once_and_is_answered_200_without_a_body(path: str) -> None:
-    async def story(client: httpx.AsyncClient, cluster: Cluster, _: ServedLoop) -> None:
+async def test_delivery_steps_each_function_once_and_is_answered_200_without_a_body(path: str) -> None:
+    async with received() as (client, cluster, _):
         await cluster.deploy(ECHO)
         await cluster.deploy(MAIL, replicas=10)
 
@@ -81,11 +79,9 @@ def test_delivery_steps_each_function_once_and_is_answered_200_without_a_body(pa
         assert (answer.status_code, answer.content) == (200, b"")
         assert sorted(cluster.writes) == [(ECHO, 5), (MAIL, 6)]
 
-    play(story)
 
-
-def test_write_carries_the_decision_and_its_reason() -> None:
-    async def story(client: httpx.AsyncClient, cluster: Cluster, _: ServedLoop) -> None:
+async def test_write_carries_the_decision_and_its_reason() -> None:
+    async with received() as (client, cluster, _):
         await cluster.deploy(ECHO)
         await client.post("/alert", content=body(alert("echo")))
 
@@ -93,24 +89,20 @@ def test_write_carries_the_decision_and_its_reason() -> None:
         assert (decision.before, decision.after, decision.reason) == (1, 5, "alert_firing")
         assert decision.detail == "alert FunctionBusy fires: +4 (step 4, max 20)"
 
-    play(story)
 
-
-def test_bare_names_are_in_the_default_namespace() -> None:
-    async def story(client: httpx.AsyncClient, cluster: Cluster, _: ServedLoop) -> None:
+async def test_bare_names_are_in_the_default_namespace() -> None:
+    async with received(default_namespace="team") as (client, cluster, _):
         await cluster.deploy(FunctionRef("team", "echo"))
         await client.post("/alert", content=body(alert("echo"), alert("echo.openfaas-fn", name="Slow")))
 
         assert cluster.writes == [(FunctionRef("team", "echo"), 5)]
 
-    play(story, default_namespace="team")
 
-
-def test_failures_are_answered_500_naming_each_so_that_alertmanager_repeats() -> None:
+async def test_failures_are_answered_500_naming_each_so_that_alertmanager_repeats() -> None:
     async def down() -> None:
         raise Unavailable("provider: ConnectError")
 
-    async def story(client: httpx.AsyncClient, cluster: Cluster, _: ServedLoop) -> None:
+    async with received() as (client, cluster, _):
         await cluster.deploy(ECHO)
         await cluster.deploy(MAIL)
         cluster.on_read[ECHO] = down
@@ -124,8 +116,6 @@ def test_failures_are_answered_500_naming_each_so_that_alertmanager_repeats() ->
         assert (repeated.status_code, repeated.text) == (200, "")
         assert cluster.writes == [(MAIL, 5), (ECHO, 5)]
 
-    play(story)
-
 
 @pytest.mark.parametrize(
     ("content", "status", "why"),
@@ -137,22 +127,20 @@ def test_failures_are_answered_500_naming_each_so_that_alertmanager_repeats() ->
         pytest.param(b" " * (MAX_BYTES + 1), 413, "at most 1048576 bytes", id="too long"),
     ],
 )
-def test_bad_delivery_is_refused_with_the_reason(content: bytes, status: int, why: str) -> None:
-    async def story(client: httpx.AsyncClient, _: Cluster, __: ServedLoop) -> None:
+async def test_bad_delivery_is_refused_with_the_reason(content: bytes, status: int, why: str) -> None:
+    async with received() as (client, _, _):
         answer = await client.post("/alert", content=content)
 
         assert answer.status_code == status
         assert why in answer.text
 
-    play(story)
 
-
-def test_body_without_a_length_is_cut_short_as_well() -> None:
+async def test_body_without_a_length_is_cut_short_as_well() -> None:
     async def endless() -> AsyncIterator[bytes]:
         while True:
             yield b" " * 65536
 
-    async def story(client: httpx.AsyncClient, _: Cluster, service: ServedLoop) -> None:
+    async with received() as (client, _, service):
         reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
         writer.write(b"POST /alert HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         with contextlib.suppress(ConnectionError):
@@ -165,22 +153,18 @@ def test_body_without_a_length_is_cut_short_as_well() -> None:
         writer.close()
         assert (await client.get("/healthz")).status_code == 200
 
-    play(story)
 
-
-def test_body_that_says_it_is_too_long_is_refused_unread() -> None:
-    async def story(_: httpx.AsyncClient, __: Cluster, service: ServedLoop) -> None:
+async def test_body_that_says_it_is_too_long_is_refused_unread() -> None:
+    async with received() as (_, _, service):
         reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
         writer.write(f"POST /alert HTTP/1.1\r\nHost: x\r\nContent-Length: {MAX_BYTES + 1}\r\n\r\n".encode())
         async with asyncio.timeout(30):
             assert (await reader.readline()).startswith(b"HTTP/1.1 413")
         writer.close()
 
-    play(story)
 
-
-def test_largest_body_that_is_allowed_is_taken() -> None:
-    async def story(client: httpx.AsyncClient, cluster: Cluster, _: ServedLoop) -> None:
+async def test_largest_body_that_is_allowed_is_taken() -> None:
+    async with received() as (client, cluster, _):
         await cluster.deploy(ECHO)
         content = body(alert("echo"))
 
@@ -188,8 +172,6 @@ def test_largest_body_that_is_allowed_is_taken() -> None:
 
         assert answer.status_code == 200
         assert cluster.writes == [(ECHO, 5)]
-
-    play(story)
 
 
 @pytest.mark.parametrize(
@@ -202,11 +184,9 @@ def test_largest_body_that_is_allowed_is_taken() -> None:
         ("GET", "/x", 404),
     ],
 )
-def test_what_is_not_a_webhook_is_refused(method: str, path: str, status: int) -> None:
-    async def story(client: httpx.AsyncClient, _: Cluster, __: ServedLoop) -> None:
+async def test_what_is_not_a_webhook_is_refused(method: str, path: str, status: int) -> None:
+    async with received() as (client, _, _):
         assert (await client.request(method, path)).status_code == status
-
-    play(story)
 
 
 CREDENTIALS = Credentials("alertmanager", "s3cret")
@@ -218,8 +198,8 @@ CREDENTIALS = Credentials("alertmanager", "s3cret")
     [{}, {"Authorization": Credentials("alertmanager", "wrong").header}, {"Authorization": "Basic Og=="}],
     ids=["none", "wrong", "empty"],
 )
-def test_nothing_but_metrics_and_health_is_open(path: str, given: dict[str, str]) -> None:
-    async def story(client: httpx.AsyncClient, cluster: Cluster, _: ServedLoop) -> None:
+async def test_nothing_but_metrics_and_health_is_open(path: str, given: dict[str, str]) -> None:
+    async with received(credentials=CREDENTIALS) as (client, cluster, _):
         await cluster.deploy(ECHO)
         answer = await client.post(path, content=body(alert("echo")), headers=given)
 
@@ -227,22 +207,18 @@ def test_nothing_but_metrics_and_health_is_open(path: str, given: dict[str, str]
         assert answer.headers["WWW-Authenticate"] == 'Basic realm="Restricted"'
         assert cluster.writes == []
 
-    play(story, credentials=CREDENTIALS)
 
-
-def test_credentials_open_the_webhook() -> None:
-    async def story(client: httpx.AsyncClient, cluster: Cluster, _: ServedLoop) -> None:
+async def test_credentials_open_the_webhook() -> None:
+    async with received(credentials=CREDENTIALS) as (client, cluster, _):
         await cluster.deploy(ECHO)
         answer = await client.post("/alert", content=body(alert("echo")), auth=("alertmanager", "s3cret"))
 
         assert answer.status_code == 200
         assert cluster.writes == [(ECHO, 5)]
 
-    play(story, credentials=CREDENTIALS)
 
-
-def test_metrics_and_health_are_open_and_tell_what_happened() -> None:
-    async def story(client: httpx.AsyncClient, cluster: Cluster, _: ServedLoop) -> None:
+async def test_metrics_and_health_are_open_and_tell_what_happened() -> None:
+    async with received(credentials=CREDENTIALS) as (client, cluster, _):
         await cluster.deploy(ECHO)
         auth = ("alertmanager", "s3cret")
         await client.post("/alert", content=body(alert("echo")), auth=auth)
@@ -263,52 +239,44 @@ def test_metrics_and_health_are_open_and_tell_what_happened() -> None:
             assert line in metrics.splitlines()
         assert 'code="404"' not in metrics  # only answers to the webhook are counted
 
-    play(story, credentials=CREDENTIALS)
 
-
-def test_descent_goes_on_after_a_restart(tmp_path: Path) -> None:
+async def test_descent_goes_on_after_a_restart(tmp_path: Path) -> None:
     """Alertmanager tells of the end only once, so what was heard must outlive the process that heard it."""
     file = tmp_path / "alerts.json"
     at_min = asyncio.Event()
 
-    async def main() -> None:
-        cluster = Cluster()
-        await cluster.deploy(ECHO, replicas=20)
-        async with receiver(cluster, state_file=file, step_interval_s=3600.0) as (client, _):
-            assert (await client.post("/alert", content=body(alert("echo", "resolved")))).status_code == 200
-        assert cluster.writes == [(ECHO, 16)]
+    cluster = Cluster()
+    await cluster.deploy(ECHO, replicas=20)
+    async with receiver(cluster, state_file=file, step_interval_s=3600.0) as (client, _):
+        assert (await client.post("/alert", content=body(alert("echo", "resolved")))).status_code == 200
+    assert cluster.writes == [(ECHO, 16)]
 
-        async def note() -> None:
-            if await cluster.count(ECHO) == 4:
-                at_min.set()
+    async def note() -> None:
+        if await cluster.count(ECHO) == 4:
+            at_min.set()
 
-        cluster.on_write[ECHO] = note
-        async with receiver(cluster, state_file=file, step_interval_s=0.1), asyncio.timeout(30):
-            await at_min.wait()
-        async with receiver(cluster, state_file=file, step_interval_s=0.1):
-            pass
+    cluster.on_write[ECHO] = note
+    async with receiver(cluster, state_file=file, step_interval_s=0.1), asyncio.timeout(30):
+        await at_min.wait()
+    async with receiver(cluster, state_file=file, step_interval_s=0.1):
+        pass
 
-        assert cluster.writes[:4] == [(ECHO, 16), (ECHO, 12), (ECHO, 8), (ECHO, 4)]
-
-    asyncio.run(main())
+    assert cluster.writes[:4] == [(ECHO, 16), (ECHO, 12), (ECHO, 8), (ECHO, 4)]
 
 
-def test_repeat_after_a_restart_is_not_a_second_step(tmp_path: Path) -> None:
+async def test_repeat_after_a_restart_is_not_a_second_step(tmp_path: Path) -> None:
     file = tmp_path / "alerts.json"
 
-    async def main() -> None:
-        cluster = Cluster()
-        await cluster.deploy(ECHO)
-        for _ in range(2):
-            async with receiver(cluster, state_file=file, step_interval_s=3600.0) as (client, _service):
-                assert (await client.post("/alert", content=body(alert("echo")))).status_code == 200
+    cluster = Cluster()
+    await cluster.deploy(ECHO)
+    for _ in range(2):
+        async with receiver(cluster, state_file=file, step_interval_s=3600.0) as (client, _service):
+            assert (await client.post("/alert", content=body(alert("echo")))).status_code == 200
 
-        assert cluster.writes == [(ECHO, 5)]
-
-    asyncio.run(main())
+    assert cluster.writes == [(ECHO, 5)]
 
 
-def test_broken_state_file_stops_the_start_with_one_sentence(tmp_path: Path) -> None:
+async def test_broken_state_file_stops_the_start_with_one_sentence(tmp_path: Path) -> None:
     file = tmp_path / "alerts.json"
     file.write_text("{")
 
@@ -317,77 +285,50 @@ def test_broken_state_file_stops_the_start_with_one_sentence(tmp_path: Path) -> 
             pass
 
     with pytest.raises(BadInput, match=r"alerts.json: not readable as JSON .* move it away$"):
-        asyncio.run(main())
+        await main()
 
 
-def test_port_in_use_stops_the_start_with_one_sentence() -> None:
-    async def main() -> None:
-        with contextlib.closing(bind("127.0.0.1", 0)) as taken:
-            taken.listen()
-            port = taken.getsockname()[1]
-            service = build(
-                AlertReceiverSettings(port=port),
-                AlertReceiverDeps(
-                    target=Cluster(),
-                    credentials=None,
-                    registry=CollectorRegistry(),
-                    recorder=Decisions(),
-                    clock=SystemClock(),
-                ),
-            )
-            with pytest.raises(Unavailable, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
-                await service.start()
-            await service.stop()
-
-    asyncio.run(main())
+async def test_port_in_use_stops_the_start_with_one_sentence() -> None:
+    with contextlib.closing(bind("127.0.0.1", 0)) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        service = build(
+            AlertReceiverSettings(port=port),
+            AlertReceiverDeps(
+                target=Cluster(),
+                credentials=None,
+                registry=CollectorRegistry(),
+                recorder=Decisions(),
+                clock=SystemClock(),
+            ),
+        )
+        with pytest.raises(Unavailable, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
+            await service.start()
+        await service.stop()
 
 
-def test_delivery_under_way_is_finished_on_stop() -> None:
-    async def main() -> None:
-        cluster, writing, go_on = Cluster(), asyncio.Event(), asyncio.Event()
-        await cluster.deploy(ECHO)
+async def test_delivery_under_way_is_finished_on_stop() -> None:
+    cluster, writing, go_on = Cluster(), asyncio.Event(), asyncio.Event()
+    await cluster.deploy(ECHO)
 
-        async def slowly() -> None:
-            writing.set()
-            await go_on.wait()
+    async def slowly() -> None:
+        writing.set()
+        await go_on.wait()
 
-        cluster.on_write[ECHO] = slowly
-        async with receiver(cluster) as (client, service):
-            delivering = asyncio.create_task(client.post("/alert", content=body(alert("echo"))))
-            await writing.wait()
-            stopping = asyncio.create_task(service.stop())
-            await asyncio.sleep(0)
-            go_on.set()
-
-            assert (await delivering).status_code == 200
-            await stopping
-        assert cluster.writes == [(ECHO, 5)]
-
-    asyncio.run(main())
-
-
-def test_more_deliveries_than_can_be_dealt_with_are_put_off() -> None:
-    async def main() -> None:
-        under_way, full, go_on = 0, asyncio.Event(), asyncio.Event()
-
-        async def slowly(_: object) -> list[str]:
-            nonlocal under_way
-            under_way += 1
-            if under_way == MAX_DELIVERIES:
-                full.set()
-            await go_on.wait()
-            return []
-
-        webhook = Webhook(slowly, default_namespace="ns")
-        waiting = [asyncio.create_task(call(webhook)) for _ in range(MAX_DELIVERIES)]
-        await full.wait()
-
-        assert await call(webhook) == 503
+    cluster.on_write[ECHO] = slowly
+    async with receiver(cluster) as (client, service):
+        delivering = asyncio.create_task(client.post("/alert", content=body(alert("echo"))))
+        await writing.wait()
+        stopping = asyncio.create_task(service.stop())
+        await asyncio.sleep(0)
         go_on.set()
-        assert set(await asyncio.gather(*waiting)) == {200}
-        assert await call(webhook) == 200
-        assert repr(webhook) == "<Webhook 0 deliveries under way>"
 
+        assert (await delivering).status_code == 200
+        await stopping
+    assert cluster.writes == [(ECHO, 5)]
+
+
+async def test_more_deliveries_than_can_be_dealt_with_are_put_off() -> None:
     async def call(webhook: Webhook) -> int:
         status = 0
 
@@ -401,11 +342,29 @@ def test_more_deliveries_than_can_be_dealt_with_are_put_off() -> None:
         await webhook({"path": "/alert", "method": "POST", "headers": []}, receive, send)  # type: ignore[arg-type]
         return status
 
-    asyncio.run(main())
+    under_way, full, go_on = 0, asyncio.Event(), asyncio.Event()
+
+    async def slowly(_: object) -> list[str]:
+        nonlocal under_way
+        under_way += 1
+        if under_way == MAX_DELIVERIES:
+            full.set()
+        await go_on.wait()
+        return []
+
+    webhook = Webhook(slowly, default_namespace="ns")
+    waiting = [asyncio.create_task(call(webhook)) for _ in range(MAX_DELIVERIES)]
+    await full.wait()
+
+    assert await call(webhook) == 503
+    go_on.set()
+    assert set(await asyncio.gather(*waiting)) == {200}
+    assert await call(webhook) == 200
+    assert repr(webhook) == "<Webhook 0 deliveries under way>"
 
 
-def test_sender_who_leaves_in_the_middle_of_the_body_steps_nothing() -> None:
-    async def story(client: httpx.AsyncClient, cluster: Cluster, service: ServedLoop) -> None:
+async def test_sender_who_leaves_in_the_middle_of_the_body_steps_nothing() -> None:
+    async with received() as (client, cluster, service):
         await cluster.deploy(ECHO)
         content = body(alert("echo"))
         with socket.create_connection(("127.0.0.1", service.port)) as connection:
@@ -418,5 +377,3 @@ def test_sender_who_leaves_in_the_middle_of_the_body_steps_nothing() -> None:
 
         assert 'springtide_alert_webhooks_total{code="400"} 1.0' in metrics
         assert cluster.writes == []
-
-    play(story)

@@ -172,7 +172,7 @@ async def provider(port: int) -> AsyncIterator[str]:
         await api.stop()
 
 
-def test_holds_are_told_once_for_each_reason_and_changes_not_at_all() -> None:
+async def test_holds_are_told_once_for_each_reason_and_changes_not_at_all() -> None:
     async def story() -> list[str]:
         port = ports.free("127.0.0.1")
         async with provider(port) as url, reporting(port) as holds:
@@ -184,10 +184,10 @@ def test_holds_are_told_once_for_each_reason_and_changes_not_at_all() -> None:
                 await asyncio.sleep(0.02)
             return reasons
 
-    assert asyncio.run(story()) == ["too_young", "recently_active", "too_young", "no_data"]
+    assert await story() == ["too_young", "recently_active", "too_young", "no_data"]
 
 
-def test_holds_that_could_not_be_told_wait_for_the_provider_to_be_back() -> None:
+async def test_holds_that_could_not_be_told_wait_for_the_provider_to_be_back() -> None:
     async def story() -> list[str]:
         port = ports.free("127.0.0.1")
         async with reporting(port) as holds:
@@ -199,4 +199,4 @@ def test_holds_that_could_not_be_told_wait_for_the_provider_to_be_back() -> None
                     await asyncio.sleep(0.02)
                 return reasons
 
-    assert asyncio.run(story()) == ["write_failed", "in_flight"]
+    assert await story() == ["write_failed", "in_flight"]

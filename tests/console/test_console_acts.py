@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import httpx
 import pytest
 
@@ -21,65 +19,53 @@ ACTS = (
 )
 
 
-def test_deploy_form_becomes_a_function() -> None:
-    async def story() -> None:
-        async with world() as here:
-            form = {
-                "name": "greet", "image": "any", "env": "A=1\nB=x=y\n", "labels": "team=blue", "max": "5",
-                "zero": True, "secrets": "", "memory": "64Mi", "annotations": "topic=orders",
-            }  # fmt: skip
+async def test_deploy_form_becomes_a_function() -> None:
+    async with world() as here:
+        form = {
+            "name": "greet", "image": "any", "env": "A=1\nB=x=y\n", "labels": "team=blue", "max": "5",
+            "zero": True, "secrets": "", "memory": "64Mi", "annotations": "topic=orders",
+        }  # fmt: skip
+        answer = await here.http.post("/ui/api/functions", json=form, headers=await here.token())
+        assert (answer.status_code, answer.json()) == (202, {"key": KEY})
+        spec = (await here.provider.status(GREET)).spec
+        assert spec.env_vars == {"A": "1", "B": "x=y"}
+        assert {name: value for name, value in spec.labels.items() if name != "faas_function"} == {
+            "team": "blue",
+            "com.openfaas.scale.max": "5",
+            "com.openfaas.scale.zero": "true",
+        }
+        assert (spec.limits, spec.annotations) == ({"memory": "64Mi"}, {"topic": "orders"})
+
+
+async def test_form_for_a_new_function_does_not_overwrite_one_that_is_there() -> None:
+    async with world() as here:
+        await here.deploy("greet", team="blue")
+        for namespace in ("", "openfaas-fn"):
+            form = {"name": "greet", "image": "other", "namespace": namespace}
             answer = await here.http.post("/ui/api/functions", json=form, headers=await here.token())
-            assert (answer.status_code, answer.json()) == (202, {"key": KEY})
-            spec = (await here.provider.status(GREET)).spec
-            assert spec.env_vars == {"A": "1", "B": "x=y"}
-            assert {name: value for name, value in spec.labels.items() if name != "faas_function"} == {
-                "team": "blue",
-                "com.openfaas.scale.max": "5",
-                "com.openfaas.scale.zero": "true",
-            }
-            assert (spec.limits, spec.annotations) == ({"memory": "64Mi"}, {"topic": "orders"})
-
-    asyncio.run(story())
+            assert answer.status_code == 409
+            assert answer.text.startswith(f"name: there is a function {KEY} already; ")
+        assert (await here.provider.status(GREET)).spec.image == "any"
 
 
-def test_form_for_a_new_function_does_not_overwrite_one_that_is_there() -> None:
-    async def story() -> None:
-        async with world() as here:
-            await here.deploy("greet", team="blue")
-            for namespace in ("", "openfaas-fn"):
-                form = {"name": "greet", "image": "other", "namespace": namespace}
-                answer = await here.http.post("/ui/api/functions", json=form, headers=await here.token())
-                assert answer.status_code == 409
-                assert answer.text.startswith(f"name: there is a function {KEY} already; ")
-            assert (await here.provider.status(GREET)).spec.image == "any"
-
-    asyncio.run(story())
+async def test_form_without_a_namespace_means_that_of_the_provider() -> None:
+    async with world(namespace="prod") as here:
+        form, headers = {"name": "greet", "image": "any"}, await here.token()
+        made = await here.http.post("/ui/api/functions", json=form, headers=headers)
+        assert (made.status_code, made.json()["key"]) == (202, "greet.prod")
+        taken = await here.http.post("/ui/api/functions", json=form, headers=headers)
+        assert taken.status_code == 409
+        assert taken.text.startswith("name: there is a function greet.prod already; ")
 
 
-def test_form_without_a_namespace_means_that_of_the_provider() -> None:
-    async def story() -> None:
-        async with world(namespace="prod") as here:
-            form, headers = {"name": "greet", "image": "any"}, await here.token()
-            made = await here.http.post("/ui/api/functions", json=form, headers=headers)
-            assert (made.status_code, made.json()["key"]) == (202, "greet.prod")
-            taken = await here.http.post("/ui/api/functions", json=form, headers=headers)
-            assert taken.status_code == 409
-            assert taken.text.startswith("name: there is a function greet.prod already; ")
-
-    asyncio.run(story())
-
-
-def test_change_keeps_what_the_form_shows() -> None:
-    async def story() -> None:
-        async with world() as here:
-            await here.deploy("greet", **{"com.openfaas.scale.max": "5"})
-            form = {"name": "greet", "image": "newer", "max": "7"}
-            answer = await here.http.put("/ui/api/functions", json=form, headers=await here.token())
-            assert answer.status_code == 202
-            spec = (await here.provider.status(GREET)).spec
-            assert (spec.image, spec.labels["com.openfaas.scale.max"]) == ("newer", "7")
-
-    asyncio.run(story())
+async def test_change_keeps_what_the_form_shows() -> None:
+    async with world() as here:
+        await here.deploy("greet", **{"com.openfaas.scale.max": "5"})
+        form = {"name": "greet", "image": "newer", "max": "7"}
+        answer = await here.http.put("/ui/api/functions", json=form, headers=await here.token())
+        assert answer.status_code == 202
+        spec = (await here.provider.status(GREET)).spec
+        assert (spec.image, spec.labels["com.openfaas.scale.max"]) == ("newer", "7")
 
 
 @pytest.mark.parametrize(
@@ -102,51 +88,42 @@ def test_change_keeps_what_the_form_shows() -> None:
         ),
     ],
 )
-def test_every_problem_of_a_form_is_told_at_once(form: dict[str, str], problems: list[str]) -> None:
-    async def story() -> None:
-        async with world() as here:
-            answer = await here.http.post("/ui/api/functions", json=form, headers=await here.token())
-            assert answer.status_code == 400
-            lines = answer.text.splitlines()
-            assert all(any(line.startswith(problem) for line in lines) for problem in problems), lines
-
-    asyncio.run(story())
+async def test_every_problem_of_a_form_is_told_at_once(form: dict[str, str], problems: list[str]) -> None:
+    async with world() as here:
+        answer = await here.http.post("/ui/api/functions", json=form, headers=await here.token())
+        assert answer.status_code == 400
+        lines = answer.text.splitlines()
+        assert all(any(line.startswith(problem) for line in lines) for problem in problems), lines
 
 
-def test_scale_and_remove() -> None:
-    async def story() -> None:
-        async with world() as here:
-            await here.deploy("greet")
-            token = await here.token()
-            scaled = await here.http.post(f"/ui/api/functions/{KEY}/scale", json={"replicas": 3}, headers=token)
-            assert scaled.status_code == 202
-            assert (await here.provider.read(GREET)).scale.desired == 3
-            wrong = await here.http.post(f"/ui/api/functions/{KEY}/scale", json={"replicas": -1}, headers=token)
-            assert (wrong.status_code, wrong.text) == (400, "replicas: write a whole number, zero or more")
-            removed = await here.http.delete(f"/ui/api/functions/{KEY}", headers=token)
-            assert removed.status_code == 202
-            again = await here.http.delete(f"/ui/api/functions/{KEY}", headers=token)
-            assert again.status_code == 404
-
-    asyncio.run(story())
+async def test_scale_and_remove() -> None:
+    async with world() as here:
+        await here.deploy("greet")
+        token = await here.token()
+        scaled = await here.http.post(f"/ui/api/functions/{KEY}/scale", json={"replicas": 3}, headers=token)
+        assert scaled.status_code == 202
+        assert (await here.provider.read(GREET)).scale.desired == 3
+        wrong = await here.http.post(f"/ui/api/functions/{KEY}/scale", json={"replicas": -1}, headers=token)
+        assert (wrong.status_code, wrong.text) == (400, "replicas: write a whole number, zero or more")
+        removed = await here.http.delete(f"/ui/api/functions/{KEY}", headers=token)
+        assert removed.status_code == 202
+        again = await here.http.delete(f"/ui/api/functions/{KEY}", headers=token)
+        assert again.status_code == 404
 
 
-def test_invocation_shows_answer_time_and_whether_it_was_cold() -> None:
-    async def story() -> None:
-        async with world() as here:
-            await here.deploy("greet")
-            token, url = await here.token(), f"/ui/api/functions/{KEY}/invoke"
-            await here.http.post(f"/ui/api/functions/{KEY}/scale", json={"replicas": 0}, headers=token)
-            await here.until(lambda text: '"state": "asleep"' in text, f"/ui/functions/{KEY}")
-            call = {"method": "PUT", "path": "/a b?c=d", "headers": "X-Test: yes\n", "body": "said"}
-            cold = (await here.http.post(url, json=call, headers=token)).json()
-            warm = (await here.http.post(url, json=call, headers=token)).json()
-            assert (cold["status"], cold["text"]) == (200, "PUT /a%20b?c=d yes None said")
-            assert [part["part"] for part in cold["cold"]["parts"]] == ["decided", "accepted", "ready", "first_byte"]
-            assert 0 < cold["cold"]["seconds"] <= cold["seconds"]
-            assert warm["cold"] is None
-
-    asyncio.run(story())
+async def test_invocation_shows_answer_time_and_whether_it_was_cold() -> None:
+    async with world() as here:
+        await here.deploy("greet")
+        token, url = await here.token(), f"/ui/api/functions/{KEY}/invoke"
+        await here.http.post(f"/ui/api/functions/{KEY}/scale", json={"replicas": 0}, headers=token)
+        await here.until(lambda text: '"state": "asleep"' in text, f"/ui/functions/{KEY}")
+        call = {"method": "PUT", "path": "/a b?c=d", "headers": "X-Test: yes\n", "body": "said"}
+        cold = (await here.http.post(url, json=call, headers=token)).json()
+        warm = (await here.http.post(url, json=call, headers=token)).json()
+        assert (cold["status"], cold["text"]) == (200, "PUT /a%20b?c=d yes None said")
+        assert [part["part"] for part in cold["cold"]["parts"]] == ["decided", "accepted", "ready", "first_byte"]
+        assert 0 < cold["cold"]["seconds"] <= cold["seconds"]
+        assert warm["cold"] is None
 
 
 @pytest.mark.parametrize(
@@ -167,15 +144,12 @@ def test_invocation_shows_answer_time_and_whether_it_was_cold() -> None:
         pytest.param("/breaks", {"whole": False, "text": "POST /breaks None None "}, id="an answer that breaks off"),
     ],
 )
-def test_invocation_of_any_kind_of_answer(path: str, expected: dict[str, object]) -> None:
-    async def story() -> None:
-        async with world(invoke_deadline_s=2.0) as here:
-            await here.deploy("greet")
-            url = f"/ui/api/functions/{KEY}/invoke"
-            answer = await here.http.post(url, json={"path": path}, headers=await here.token())
-            assert {name: answer.json()[name] for name in expected} == expected
-
-    asyncio.run(story())
+async def test_invocation_of_any_kind_of_answer(path: str, expected: dict[str, object]) -> None:
+    async with world(invoke_deadline_s=2.0) as here:
+        await here.deploy("greet")
+        url = f"/ui/api/functions/{KEY}/invoke"
+        answer = await here.http.post(url, json={"path": path}, headers=await here.token())
+        assert {name: answer.json()[name] for name in expected} == expected
 
 
 @pytest.mark.parametrize(
@@ -188,15 +162,12 @@ def test_invocation_of_any_kind_of_answer(path: str, expected: dict[str, object]
         pytest.param([], "the call must be a JSON object", id="no object"),
     ],
 )
-def test_call_that_cannot_be_made_names_the_field(call: object, problem: str) -> None:
-    async def story() -> None:
-        async with world() as here:
-            await here.deploy("greet")
-            url = f"/ui/api/functions/{KEY}/invoke"
-            answer = await here.http.post(url, json=call, headers=await here.token())
-            assert (answer.status_code, answer.text.startswith(problem)) == (400, True), answer.text
-
-    asyncio.run(story())
+async def test_call_that_cannot_be_made_names_the_field(call: object, problem: str) -> None:
+    async with world() as here:
+        await here.deploy("greet")
+        url = f"/ui/api/functions/{KEY}/invoke"
+        answer = await here.http.post(url, json=call, headers=await here.token())
+        assert (answer.status_code, answer.text.startswith(problem)) == (400, True), answer.text
 
 
 @pytest.mark.parametrize(
@@ -216,42 +187,33 @@ def test_call_that_cannot_be_made_names_the_field(call: object, problem: str) ->
         ),
     ],
 )
-def test_act_that_no_page_of_ours_sent_is_refused(change: dict[str, str | None], why: str) -> None:
-    async def story() -> None:
-        async with world() as here:
-            headers = {**await here.token(), **change}
-            sent = {name: value for name, value in headers.items() if value is not None}
-            body = {"replicas": 9, "name": "greet", "image": "any"}
-            for method, path in ACTS:
-                answer = await here.http.request(method, path, json=body, headers=sent)
-                assert (answer.status_code, why in answer.text) == (403, True), (path, answer.text)
-            assert await here.provider.list_functions() == []
-
-    asyncio.run(story())
+async def test_act_that_no_page_of_ours_sent_is_refused(change: dict[str, str | None], why: str) -> None:
+    async with world() as here:
+        headers = {**await here.token(), **change}
+        sent = {name: value for name, value in headers.items() if value is not None}
+        body = {"replicas": 9, "name": "greet", "image": "any"}
+        for method, path in ACTS:
+            answer = await here.http.request(method, path, json=body, headers=sent)
+            assert (answer.status_code, why in answer.text) == (403, True), (path, answer.text)
+        assert await here.provider.list_functions() == []
 
 
-def test_each_browser_has_a_cookie_of_its_own() -> None:
-    async def story() -> None:
-        async with world() as here:
-            async with httpx.AsyncClient(base_url=here.http.base_url, auth=here.http.auth) as other:
-                pages = [await here.http.get("/ui/"), await other.get("/ui/"), await other.get("/ui/")]
-                cookies = [page.cookies.get("springtide-console") for page in pages]
-            assert cookies[0]
-            assert cookies[1]
-            assert cookies[0] != cookies[1]
-            assert cookies[2] is None
-            set_cookie = pages[0].headers["set-cookie"].lower()
-            assert all(word in set_cookie for word in ("httponly", "samesite=strict", "path=/ui/"))
-
-    asyncio.run(story())
+async def test_each_browser_has_a_cookie_of_its_own() -> None:
+    async with world() as here:
+        async with httpx.AsyncClient(base_url=here.http.base_url, auth=here.http.auth) as other:
+            pages = [await here.http.get("/ui/"), await other.get("/ui/"), await other.get("/ui/")]
+            cookies = [page.cookies.get("springtide-console") for page in pages]
+        assert cookies[0]
+        assert cookies[1]
+        assert cookies[0] != cookies[1]
+        assert cookies[2] is None
+        set_cookie = pages[0].headers["set-cookie"].lower()
+        assert all(word in set_cookie for word in ("httponly", "samesite=strict", "path=/ui/"))
 
 
-def test_without_authentication_acts_still_need_a_page_of_ours() -> None:
-    async def story() -> None:
-        async with world(credentials=None) as here:
-            form = {"name": "greet", "image": "any"}
-            refused = await here.http.post("/ui/api/functions", json=form)
-            taken = await here.http.post("/ui/api/functions", json=form, headers=await here.token())
-            assert (refused.status_code, taken.status_code) == (403, 202)
-
-    asyncio.run(story())
+async def test_without_authentication_acts_still_need_a_page_of_ours() -> None:
+    async with world(credentials=None) as here:
+        form = {"name": "greet", "image": "any"}
+        refused = await here.http.post("/ui/api/functions", json=form)
+        taken = await here.http.post("/ui/api/functions", json=form, headers=await here.token())
+        assert (refused.status_code, taken.status_code) == (403, 202)

@@ -34,85 +34,66 @@ async def invoke(here: World, name: str, call: dict[str, Any]) -> httpx.Response
     return await here.http.post(address, json=call, headers=await here.token())
 
 
-def test_cookie_that_a_function_sets_is_sent_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def story() -> None:
-        async with world() as here:
-            await here.deploy("greet")
-            await here.deploy("other")
-            for name in ("greet", "other"):
-                answer = await invoke(here, name, {"path": "/"})
-                assert answer.json()["text"] == "/ None"
-
+async def test_cookie_that_a_function_sets_is_sent_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(served, "answer", mischief)
-    asyncio.run(story())
+    async with world() as here:
+        await here.deploy("greet")
+        await here.deploy("other")
+        for name in ("greet", "other"):
+            answer = await invoke(here, name, {"path": "/"})
+            assert answer.json()["text"] == "/ None"
 
 
 @pytest.mark.parametrize(
     "path", ["/../../healthz", "/../../system/functions", "/a/../b", "/./c", "/%2e%2e/d", "/e//f?g=../h"]
 )
-def test_path_of_a_call_reaches_the_function_as_it_was_written(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def story() -> None:
-        async with world() as here:
-            await here.deploy("greet")
-            answer = await invoke(here, "greet", {"method": "GET", "path": path})
-            assert answer.json()["text"] == f"{path} None"
-
+async def test_path_of_a_call_reaches_the_function_as_it_was_written(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(served, "answer", mischief)
-    asyncio.run(story())
+    async with world() as here:
+        await here.deploy("greet")
+        answer = await invoke(here, "greet", {"method": "GET", "path": path})
+        assert answer.json()["text"] == f"{path} None"
 
 
-def test_call_of_what_is_no_name_stays_below_function() -> None:
-    async def story() -> None:
-        async with world(credentials=None) as here:
-            address = "/ui/api/functions/%2e%2e/invoke"
-            call = {"method": "GET", "path": "/system/functions"}
-            answer = await here.http.post(address, json=call, headers=await here.token())
-            assert answer.status_code == 404 or answer.json()["status"] == 404
-
-    asyncio.run(story())
+async def test_call_of_what_is_no_name_stays_below_function() -> None:
+    async with world(credentials=None) as here:
+        address = "/ui/api/functions/%2e%2e/invoke"
+        call = {"method": "GET", "path": "/system/functions"}
+        answer = await here.http.post(address, json=call, headers=await here.token())
+        assert answer.status_code == 404 or answer.json()["status"] == 404
 
 
 @pytest.mark.parametrize("field", ["path", "body"])
-def test_call_with_half_a_character_is_refused_with_its_field(field: str) -> None:
-    async def story() -> None:
-        async with world() as here:
-            answer = await here.http.post(
-                f"/ui/api/functions/{KEY}/invoke",
-                content=json.dumps({field: "\ud800"}).encode(),
-                headers=await here.token(),
-            )
-            assert (answer.status_code, answer.text) == (400, f"{field}: is not text that can be sent")
-
-    asyncio.run(story())
+async def test_call_with_half_a_character_is_refused_with_its_field(field: str) -> None:
+    async with world() as here:
+        answer = await here.http.post(
+            f"/ui/api/functions/{KEY}/invoke",
+            content=json.dumps({field: "\ud800"}).encode(),
+            headers=await here.token(),
+        )
+        assert (answer.status_code, answer.text) == (400, f"{field}: is not text that can be sent")
 
 
 @pytest.mark.parametrize("origin", ["http://[", "null", "", "http://"])
-def test_act_from_what_is_no_origin_is_forbidden(origin: str) -> None:
-    async def story() -> None:
-        async with world() as here:
-            headers = {**await here.token(), "origin": origin}
-            answer = await here.http.post(f"/ui/api/functions/{KEY}/invoke", json={}, headers=headers)
-            assert answer.status_code == 403
-
-    asyncio.run(story())
+async def test_act_from_what_is_no_origin_is_forbidden(origin: str) -> None:
+    async with world() as here:
+        headers = {**await here.token(), "origin": origin}
+        answer = await here.http.post(f"/ui/api/functions/{KEY}/invoke", json={}, headers=headers)
+        assert answer.status_code == 403
 
 
-def test_number_of_five_thousand_digits_counts_for_nothing() -> None:
-    async def story() -> None:
-        async with world() as here:
-            await here.deploy("greet")
-            async for name, _ in here.events(f"/ui/events?function={KEY}&after={'9' * 5000}"):
-                assert name == "tick"
-                break
-
-    asyncio.run(story())
+async def test_number_of_five_thousand_digits_counts_for_nothing() -> None:
+    async with world() as here:
+        await here.deploy("greet")
+        async for name, _ in here.events(f"/ui/events?function={KEY}&after={'9' * 5000}"):
+            assert name == "tick"
+            break
 
 
 @pytest.mark.parametrize("path", ["/ui/deploy/", "/ui/system/", "/ui/functions/greet/", "/ui//"])
-def test_no_page_sends_a_browser_to_the_address_behind_the_gateway(path: str) -> None:
-    async def story() -> None:
-        async with world() as here:
-            answer = await here.http.get(path)
-            assert (answer.status_code, answer.headers.get("location")) == (404, None)
-
-    asyncio.run(story())
+async def test_no_page_sends_a_browser_to_the_address_behind_the_gateway(path: str) -> None:
+    async with world() as here:
+        answer = await here.http.get(path)
+        assert (answer.status_code, answer.headers.get("location")) == (404, None)

@@ -16,9 +16,10 @@ from springtide.console.history import History
 from springtide.console.invocation import cold_parts
 from springtide.runtime.errors import BadInput, Unavailable
 from springtide.runtime.virtual_time import EPOCH, VirtualTimeLoop
-from springtide.runtime.virtual_time import run as run_virtual
 from springtide.scaler.core.vocabulary import Reason, Writer
 from springtide.wire.function_rates import FunctionRates
+
+pytestmark = pytest.mark.virtual_time
 
 
 def told(reason: str = "wake", writer: str = "wake", **inputs: float) -> DecisionRecord:
@@ -141,8 +142,9 @@ def test_cold_call_is_known_by_its_server_timing(header: str, parts: dict[str, f
         pytest.param(4.0, [0.0, 16.0, 32.0, 48.0, 64.0], id="thousands of functions"),
     ],
 )
-def test_gateway_whose_numbers_take_long_is_asked_more_rarely(takes_s: float, looks_at: list[float]) -> None:
-    loop = VirtualTimeLoop()
+async def test_gateway_whose_numbers_take_long_is_asked_more_rarely(
+    loop: VirtualTimeLoop, takes_s: float, looks_at: list[float]
+) -> None:
     asked: list[float] = []
 
     class Gateway:
@@ -154,21 +156,17 @@ def test_gateway_whose_numbers_take_long_is_asked_more_rarely(takes_s: float, lo
         async def functions(self) -> list[object]:
             return []
 
-    async def story() -> None:
-        api = cast("GatewayApi", Gateway())
-        watch = GatewayPoller(api, ["http://127.0.0.1:1/metrics"], step_s=2.0, clock=loop.clock, changed=lambda: None)
-        looking = asyncio.create_task(watch.run())
-        await asyncio.sleep(looks_at[-1] + 1.0)
-        looking.cancel()
-
-    run_virtual(story(), loop)
+    api = cast("GatewayApi", Gateway())
+    watch = GatewayPoller(api, ["http://127.0.0.1:1/metrics"], step_s=2.0, clock=loop.clock, changed=lambda: None)
+    looking = asyncio.create_task(watch.run())
+    await asyncio.sleep(looks_at[-1] + 1.0)
+    looking.cancel()
 
     assert EPOCH % 2.0 == 0.0
     assert asked == pytest.approx(looks_at)
 
 
-def test_list_that_does_not_come_holds_up_no_numbers() -> None:
-    loop = VirtualTimeLoop()
+async def test_list_that_does_not_come_holds_up_no_numbers(loop: VirtualTimeLoop) -> None:
     numbers: list[float] = []
     lists: list[float] = []
 
@@ -182,21 +180,17 @@ def test_list_that_does_not_come_holds_up_no_numbers() -> None:
             await asyncio.sleep(5.0)
             raise Unavailable("the provider is away")
 
-    async def story() -> None:
-        api = cast("GatewayApi", Gateway())
-        watch = GatewayPoller(api, ["http://127.0.0.1:1/metrics"], step_s=2.0, clock=loop.clock, changed=lambda: None)
-        looking = asyncio.create_task(watch.run())
-        await asyncio.sleep(9.0)
-        looking.cancel()
-
-    run_virtual(story(), loop)
+    api = cast("GatewayApi", Gateway())
+    watch = GatewayPoller(api, ["http://127.0.0.1:1/metrics"], step_s=2.0, clock=loop.clock, changed=lambda: None)
+    looking = asyncio.create_task(watch.run())
+    await asyncio.sleep(9.0)
+    looking.cancel()
 
     assert numbers == pytest.approx([0.0, 2.0, 4.0, 6.0, 8.0])
     assert lists == pytest.approx([0.0, 7.0])
 
 
-def test_slot_is_told_only_with_its_own_numbers() -> None:
-    loop = VirtualTimeLoop()
+async def test_slot_is_told_only_with_its_own_numbers(loop: VirtualTimeLoop) -> None:
     told: list[tuple[float, int]] = []
 
     class Gateway:
@@ -208,19 +202,16 @@ def test_slot_is_told_only_with_its_own_numbers() -> None:
             await asyncio.sleep(0.1)
             return []
 
-    async def story() -> None:
-        def changed() -> None:
-            told.append((loop.time(), watch.slot))
+    def changed() -> None:
+        told.append((loop.time(), watch.slot))
 
-        api = cast("GatewayApi", Gateway())
-        watch = GatewayPoller(api, ["http://127.0.0.1:1/metrics"], step_s=2.0, clock=loop.clock, changed=changed)
-        looking = asyncio.create_task(watch.run())
-        await asyncio.sleep(2.1)
-        watch.look_soon()
-        await asyncio.sleep(0.4)
-        looking.cancel()
-
-    run_virtual(story(), loop)
+    api = cast("GatewayApi", Gateway())
+    watch = GatewayPoller(api, ["http://127.0.0.1:1/metrics"], step_s=2.0, clock=loop.clock, changed=changed)
+    looking = asyncio.create_task(watch.run())
+    await asyncio.sleep(2.1)
+    watch.look_soon()
+    await asyncio.sleep(0.4)
+    looking.cancel()
 
     first = int(EPOCH / 2.0)
     assert [at for at, _ in told] == pytest.approx([0.1, 0.3, 2.2, 2.3])

@@ -45,21 +45,18 @@ def test_demo_tells_the_whole_story(fast_suite: Any) -> None:
     assert counts(events, "wake") == [(0, 1)]
 
 
-def test_burst_on_a_sleeping_function_is_one_wake_and_all_answered(fast_suite: Any, handler: Path) -> None:
+async def test_burst_on_a_sleeping_function_is_one_wake_and_all_answered(fast_suite: Any, handler: Path) -> None:
     fast_suite.deploy("burst", handler)
     fast_suite.scale("burst", 0)
     before = len(counts(fast_suite.decisions("burst"), "wake"))
 
-    async def burst() -> list[int]:
-        async with fast_suite.async_client() as client:
-            replies = await asyncio.gather(*(client.get("/function/burst") for _ in range(CALLERS)))
-        return [reply.status_code for reply in replies]
-
-    assert asyncio.run(burst()) == [200] * CALLERS
+    async with fast_suite.async_client() as client:
+        replies = await asyncio.gather(*(client.get("/function/burst") for _ in range(CALLERS)))
+    assert [reply.status_code for reply in replies] == [200] * CALLERS
     assert counts(fast_suite.decisions("burst"), "wake")[before:] == [(0, 1)]
 
 
-def test_long_call_survives_idling_resolving_updating_and_shrinking(fast_suite: Any, handler: Path) -> None:
+async def test_long_call_survives_idling_resolving_updating_and_shrinking(fast_suite: Any, handler: Path) -> None:
     """One call outlasts everything that removes replicas; it is on a replica that each of them would take."""
     fast_suite.deploy("long", handler, zero="true", zero_duration="3s")
 
@@ -76,7 +73,7 @@ def test_long_call_survives_idling_resolving_updating_and_shrinking(fast_suite: 
             replicas.append(await asyncio.to_thread(fast_suite.replicas, "long"))
             return (await call).status_code, replicas
 
-    assert asyncio.run(story()) == (200, [1, 1])
+    assert await story() == (200, [1, 1])
 
 
 def resolve_alert(suite: Any, name: str) -> None:

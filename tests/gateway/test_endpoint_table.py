@@ -15,6 +15,8 @@ from springtide.runtime.virtual_time import VirtualTimeLoop
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Changed, Endpoint, Event, FunctionEndpoints, Heartbeat, Removed, Snapshot
 
+pytestmark = pytest.mark.virtual_time
+
 
 class Listener:
     def __init__(self) -> None:
@@ -138,8 +140,9 @@ def test_names_asked_for_in_vain_are_not_remembered() -> None:
     assert len(table._names) == 0
 
 
-def test_last_known_replicas_stay_while_the_provider_is_away_and_it_is_asked_again_and_again() -> None:
-    loop = VirtualTimeLoop()
+async def test_last_known_replicas_stay_while_the_provider_is_away_and_it_is_asked_again_and_again(
+    loop: VirtualTimeLoop,
+) -> None:
     asked: list[float] = []
 
     class Flaky:
@@ -153,23 +156,20 @@ def test_last_known_replicas_stay_while_the_provider_is_away_and_it_is_asked_aga
                 await asyncio.sleep(1e6)
             raise Unavailable("the provider is away")
 
-    async def main() -> None:
-        table = RouteTable(clock=loop.clock, open_replica=unconnected, namespace="openfaas-fn")
-        following = asyncio.create_task(table.follow(Flaky()))
-        await table.first_snapshot.wait()
-        await asyncio.sleep(0.01)
-        route = table.by_name(b"a")
-        assert route is not None
-        assert not table.connected
-        assert len(route.ready) == 1
+    table = RouteTable(clock=loop.clock, open_replica=unconnected, namespace="openfaas-fn")
+    following = asyncio.create_task(table.follow(Flaky()))
+    await table.first_snapshot.wait()
+    await asyncio.sleep(0.01)
+    route = table.by_name(b"a")
+    assert route is not None
+    assert not table.connected
+    assert len(route.ready) == 1
 
-        await asyncio.sleep(15)
+    await asyncio.sleep(15)
 
-        assert table.connected
-        assert len(route.ready) == 2
-        following.cancel()
-
-    virtual_time.run(main(), loop)
+    assert table.connected
+    assert len(route.ready) == 2
+    following.cancel()
 
     pauses = [later - earlier for earlier, later in itertools.pairwise(asked)]
     assert pauses[0] < 0.1

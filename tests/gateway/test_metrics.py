@@ -13,7 +13,10 @@ from springtide.gateway.call_metrics import MAX_CODES, CallMetrics, Histogram, c
 from springtide.gateway.metrics import GatewayCollector
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.catalogue import Part
-from tests.gateway.harness import ServedPlane, answering, data_plane, echo, get, replica, response, run
+from tests.gateway.harness import ServedPlane, answering, data_plane, echo, get, replica, response
+
+pytestmark = pytest.mark.uvloop
+
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -39,211 +42,175 @@ def of(name: str, function: str = "echo.openfaas-fn", **labels: str) -> tuple[st
     return name, tuple(sorted({"function_name": function, **labels}.items()))
 
 
-def test_names_are_exactly_the_catalogues() -> None:
-    async def scenario() -> None:
-        async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
-            gateway.publish("echo", [server], labels=MAY_SLEEP)
-            await caller.get()
-            await caller.get("/function/none")
+async def test_names_are_exactly_the_catalogues() -> None:
+    async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
+        gateway.publish("echo", [server], labels=MAY_SLEEP)
+        await caller.get()
+        await caller.get("/function/none")
 
-            text = exposed(gateway)
+        text = exposed(gateway)
 
-            elsewhere = {catalogue.DECISIONS, catalogue.HELD_LIMIT, *catalogue.VITALS}
-            wanted = {m for m in catalogue.ALL if Part.GATEWAY in m.parts} - elsewhere
-            series = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")}
-            assert series == {name for metric in wanted for name in metric.series}
-            assert "# TYPE gateway_function_invocation_total counter" in text
-            assert "# TYPE gateway_functions_seconds histogram" in text
-
-    run(scenario())
+        elsewhere = {catalogue.DECISIONS, catalogue.HELD_LIMIT, *catalogue.VITALS}
+        wanted = {m for m in catalogue.ALL if Part.GATEWAY in m.parts} - elsewhere
+        series = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")}
+        assert series == {name for metric in wanted for name in metric.series}
+        assert "# TYPE gateway_function_invocation_total counter" in text
+        assert "# TYPE gateway_functions_seconds histogram" in text
 
 
-def test_counter_without_total_keeps_its_name_in_every_format() -> None:
-    async def scenario() -> None:
-        async with data_plane() as gateway:
-            gateway.publish("echo", [])
-            registry = CollectorRegistry()
-            registry.register(GatewayCollector(lambda: gateway.plane))
+async def test_counter_without_total_keeps_its_name_in_every_format() -> None:
+    async with data_plane() as gateway:
+        gateway.publish("echo", [])
+        registry = CollectorRegistry()
+        registry.register(GatewayCollector(lambda: gateway.plane))
 
-            assert 'gateway_function_invocation_started{function_name="echo.openfaas-fn"} 0.0' in exposed(gateway)
-            assert registry.get_sample_value(
-                "gateway_function_invocation_started", {"function_name": "echo.openfaas-fn"}
-            ) == (0.0)
-
-    run(scenario())
+        assert 'gateway_function_invocation_started{function_name="echo.openfaas-fn"} 0.0' in exposed(gateway)
+        assert registry.get_sample_value(
+            "gateway_function_invocation_started", {"function_name": "echo.openfaas-fn"}
+        ) == (0.0)
 
 
-def test_calls_are_counted_by_status() -> None:
-    async def scenario() -> None:
-        teapot = answering(response(status="418 Teapot"))
-        async with data_plane() as gateway, replica(echo) as good, replica(teapot) as bad, gateway.connect() as caller:
-            gateway.publish("good", [good])
-            gateway.publish("bad.dev", [bad])
-            for _ in range(3):
-                await caller.get("/function/good")
-            await caller.get("/function/good.openfaas-fn")
-            await caller.get("/function/bad.dev")
+async def test_calls_are_counted_by_status() -> None:
+    teapot = answering(response(status="418 Teapot"))
+    async with data_plane() as gateway, replica(echo) as good, replica(teapot) as bad, gateway.connect() as caller:
+        gateway.publish("good", [good])
+        gateway.publish("bad.dev", [bad])
+        for _ in range(3):
+            await caller.get("/function/good")
+        await caller.get("/function/good.openfaas-fn")
+        await caller.get("/function/bad.dev")
 
-            got = samples(gateway)
+        got = samples(gateway)
 
-            good_name, bad_name = "good.openfaas-fn", "bad.dev"
-            assert got[of("gateway_function_invocation_total", good_name, code="200")] == 4
-            assert got[of("gateway_function_invocation_total", bad_name, code="418")] == 1
-            assert got[of("gateway_function_invocation_started", good_name)] == 4
-            assert got[of("gateway_functions_seconds_count", good_name, code="200")] == 4
-            assert got[of("gateway_functions_seconds_bucket", good_name, code="200", le="+Inf")] == 4
-            assert 0 < got[of("gateway_functions_seconds_sum", good_name, code="200")] < 10
-            assert got[of("gateway_function_invocation_inflight", good_name)] == 0
-
-    run(scenario())
+        good_name, bad_name = "good.openfaas-fn", "bad.dev"
+        assert got[of("gateway_function_invocation_total", good_name, code="200")] == 4
+        assert got[of("gateway_function_invocation_total", bad_name, code="418")] == 1
+        assert got[of("gateway_function_invocation_started", good_name)] == 4
+        assert got[of("gateway_functions_seconds_count", good_name, code="200")] == 4
+        assert got[of("gateway_functions_seconds_bucket", good_name, code="200", le="+Inf")] == 4
+        assert 0 < got[of("gateway_functions_seconds_sum", good_name, code="200")] < 10
+        assert got[of("gateway_function_invocation_inflight", good_name)] == 0
 
 
-def test_held_call_is_in_flight_and_started_and_its_wait_is_in_its_duration() -> None:
-    async def scenario() -> None:
-        async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
-            gateway.publish("echo", [], desired=0)
-            await caller.send(get())
-            await gateway.target.written.wait()
-            during = samples(gateway)
-            gateway.publish("echo", [server])
-            await caller.answer()
-            after = samples(gateway)
+async def test_held_call_is_in_flight_and_started_and_its_wait_is_in_its_duration() -> None:
+    async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
+        gateway.publish("echo", [], desired=0)
+        await caller.send(get())
+        await gateway.target.written.wait()
+        during = samples(gateway)
+        gateway.publish("echo", [server])
+        await caller.answer()
+        after = samples(gateway)
 
-            assert during[of("gateway_function_invocation_inflight")] == 1
-            assert during[of("gateway_function_invocation_started")] == 1
-            assert during[of("gateway_function_held")] == 1
-            assert after[of("gateway_function_invocation_inflight")] == 0
-            assert after[of("gateway_function_held")] == 0
-            assert after[of("gateway_cold_start_seconds_count")] == 1
-            waited = after[of("gateway_cold_start_seconds_sum")]
-            assert 0 < waited < after[of("gateway_functions_seconds_sum", code="200")]
-
-    run(scenario())
+        assert during[of("gateway_function_invocation_inflight")] == 1
+        assert during[of("gateway_function_invocation_started")] == 1
+        assert during[of("gateway_function_held")] == 1
+        assert after[of("gateway_function_invocation_inflight")] == 0
+        assert after[of("gateway_function_held")] == 0
+        assert after[of("gateway_cold_start_seconds_count")] == 1
+        waited = after[of("gateway_cold_start_seconds_sum")]
+        assert 0 < waited < after[of("gateway_functions_seconds_sum", code="200")]
 
 
 PART = "gateway_cold_start_part_seconds"
 
 
-def test_parts_of_a_cold_start_are_those_of_its_server_timing() -> None:
-    async def scenario() -> None:
-        async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
-            gateway.publish("echo", [], desired=0)
-            await caller.send(get())
-            await gateway.target.written.wait()
-            gateway.publish("echo", [server])
-            told = (await caller.answer())["server-timing"]
-            got = samples(gateway)
+async def test_parts_of_a_cold_start_are_those_of_its_server_timing() -> None:
+    async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
+        gateway.publish("echo", [], desired=0)
+        await caller.send(get())
+        await gateway.target.written.wait()
+        gateway.publish("echo", [server])
+        told = (await caller.answer())["server-timing"]
+        got = samples(gateway)
 
-            for part in catalogue.COLD_START_PARTS:
-                (milliseconds,) = re.findall(rf"{part.replace('_', '-')};dur=([0-9.]+)", told)
-                assert got[of(f"{PART}_count", part=part)] == 1
-                assert got[of(f"{PART}_sum", part=part)] * 1e3 == pytest.approx(float(milliseconds), abs=0.006)
-            held = sum(got[of(f"{PART}_sum", part=part)] for part in ("decided", "accepted", "ready"))
-            assert held == pytest.approx(got[of("gateway_cold_start_seconds_sum")])
-
-    run(scenario())
+        for part in catalogue.COLD_START_PARTS:
+            (milliseconds,) = re.findall(rf"{part.replace('_', '-')};dur=([0-9.]+)", told)
+            assert got[of(f"{PART}_count", part=part)] == 1
+            assert got[of(f"{PART}_sum", part=part)] * 1e3 == pytest.approx(float(milliseconds), abs=0.006)
+        held = sum(got[of(f"{PART}_sum", part=part)] for part in ("decided", "accepted", "ready"))
+        assert held == pytest.approx(got[of("gateway_cold_start_seconds_sum")])
 
 
-def test_only_cold_starts_have_parts() -> None:
-    async def scenario() -> None:
-        async with data_plane() as gateway, replica(echo, max_inflight=1) as server:
-            gateway.publish("echo", [server], labels=MAY_SLEEP)
+async def test_only_cold_starts_have_parts() -> None:
+    async with data_plane() as gateway, replica(echo, max_inflight=1) as server:
+        gateway.publish("echo", [server], labels=MAY_SLEEP)
 
-            async def call() -> int:
-                async with gateway.connect() as caller:
-                    return (await caller.get()).status
+        async def call() -> int:
+            async with gateway.connect() as caller:
+                return (await caller.get()).status
 
-            assert await asyncio.gather(*(call() for _ in range(20))) == [200] * 20
-            got = samples(gateway)
+        assert await asyncio.gather(*(call() for _ in range(20))) == [200] * 20
+        got = samples(gateway)
 
-            # They are there from the first scrape on, so that the first cold start is an increase.
-            assert {part: got[of(f"{PART}_count", part=part)] for part in catalogue.COLD_START_PARTS} == dict.fromkeys(
-                catalogue.COLD_START_PARTS, 0
-            )
-            assert got[of("gateway_cold_start_seconds_count")] == 0
-
-    run(scenario())
+        # They are there from the first scrape on, so that the first cold start is an increase.
+        assert {part: got[of(f"{PART}_count", part=part)] for part in catalogue.COLD_START_PARTS} == dict.fromkeys(
+            catalogue.COLD_START_PARTS, 0
+        )
+        assert got[of("gateway_cold_start_seconds_count")] == 0
 
 
-def test_function_that_never_sleeps_has_no_series_of_cold_starts() -> None:
-    async def scenario() -> None:
-        async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
-            gateway.publish("echo", [server])
-            await caller.get()
+async def test_function_that_never_sleeps_has_no_series_of_cold_starts() -> None:
+    async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
+        gateway.publish("echo", [server])
+        await caller.get()
 
-            assert not [name for name, _ in samples(gateway) if name.startswith("gateway_cold_start")]
-
-    run(scenario())
+        assert not [name for name, _ in samples(gateway) if name.startswith("gateway_cold_start")]
 
 
-def test_last_active_begins_when_the_function_is_first_seen_and_moves_with_its_calls() -> None:
-    async def scenario() -> None:
-        async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
-            before = time.time()
-            gateway.publish("echo", [server])
-            seen = samples(gateway)[of("gateway_function_last_active_timestamp_seconds")]
-            between = time.time()
-            await caller.get()
-            active = samples(gateway)[of("gateway_function_last_active_timestamp_seconds")]
+async def test_last_active_begins_when_the_function_is_first_seen_and_moves_with_its_calls() -> None:
+    async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
+        before = time.time()
+        gateway.publish("echo", [server])
+        seen = samples(gateway)[of("gateway_function_last_active_timestamp_seconds")]
+        between = time.time()
+        await caller.get()
+        active = samples(gateway)[of("gateway_function_last_active_timestamp_seconds")]
 
-            assert before <= seen <= between <= active <= time.time()
-
-    run(scenario())
+        assert before <= seen <= between <= active <= time.time()
 
 
-def test_scale_of_each_function_is_told() -> None:
-    async def scenario() -> None:
-        async with data_plane() as gateway, replica(echo) as server:
-            labels = {"com.openfaas.scale.min": "2", "com.openfaas.scale.max": "7", "com.openfaas.scale.target": "12"}
-            gateway.publish("echo", [server], desired=3, labels={**labels, "com.openfaas.scale.type": "capacity"})
+async def test_scale_of_each_function_is_told() -> None:
+    async with data_plane() as gateway, replica(echo) as server:
+        labels = {"com.openfaas.scale.min": "2", "com.openfaas.scale.max": "7", "com.openfaas.scale.target": "12"}
+        gateway.publish("echo", [server], desired=3, labels={**labels, "com.openfaas.scale.type": "capacity"})
 
-            got = samples(gateway)
+        got = samples(gateway)
 
-            assert got[of("gateway_service_count")] == 3
-            assert got[of("gateway_service_ready_count")] == 1
-            assert got[of("gateway_service_min")] == 2
-            assert got[of("gateway_service_max")] == 7
-            assert got[of("gateway_service_target_load", scaling_type="capacity")] == 12
-            assert got["gateway_provider_connected", ()] == 1
-
-    run(scenario())
+        assert got[of("gateway_service_count")] == 3
+        assert got[of("gateway_service_ready_count")] == 1
+        assert got[of("gateway_service_min")] == 2
+        assert got[of("gateway_service_max")] == 7
+        assert got[of("gateway_service_target_load", scaling_type="capacity")] == 12
+        assert got["gateway_provider_connected", ()] == 1
 
 
-def test_nonsense_names_grow_no_series() -> None:
-    async def scenario() -> None:
-        async with data_plane() as gateway, gateway.connect() as caller:
-            for number in range(200):
-                await caller.get(f"/function/nonsense-{number}")
+async def test_nonsense_names_grow_no_series() -> None:
+    async with data_plane() as gateway, gateway.connect() as caller:
+        for number in range(200):
+            await caller.get(f"/function/nonsense-{number}")
 
-            got = samples(gateway)
+        got = samples(gateway)
 
-            assert got[of("gateway_refused_total", "_unknown", reason="unknown_function")] == 200
-            assert not any("nonsense" in str(key) for key in got)
-            assert len(got) < 10
-
-    run(scenario())
+        assert got[of("gateway_refused_total", "_unknown", reason="unknown_function")] == 200
+        assert not any("nonsense" in str(key) for key in got)
+        assert len(got) < 10
 
 
-def test_series_of_a_deleted_function_are_gone() -> None:
-    async def scenario() -> None:
-        async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
-            gateway.publish("echo", [server])
-            await caller.get()
-            gateway.remove("echo")
+async def test_series_of_a_deleted_function_are_gone() -> None:
+    async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
+        gateway.publish("echo", [server])
+        await caller.get()
+        gateway.remove("echo")
 
-            assert not any("echo" in str(key) for key in samples(gateway))
-
-    run(scenario())
+        assert not any("echo" in str(key) for key in samples(gateway))
 
 
-def test_provider_away_is_told() -> None:
-    async def scenario() -> None:
-        async with data_plane() as gateway:
-            gateway.plane.table.connected = False
+async def test_provider_away_is_told() -> None:
+    async with data_plane() as gateway:
+        gateway.plane.table.connected = False
 
-            assert samples(gateway)["gateway_provider_connected", ()] == 0
-
-    run(scenario())
+        assert samples(gateway)["gateway_provider_connected", ()] == 0
 
 
 def test_histogram_counts_each_value_at_its_bound() -> None:

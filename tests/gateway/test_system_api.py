@@ -25,7 +25,7 @@ from springtide.runtime.clock import SystemClock
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Endpoint
 from tests.fakes.http import HttpServer
-from tests.gateway.harness import Replica, client, echo, post, run, until
+from tests.gateway.harness import Replica, client, echo, post, until
 
 CREDENTIALS = Credentials("admin", "secret")
 AUTH = ("admin", "secret")
@@ -139,484 +139,431 @@ NOWHERE = ("/anything/else", "/favicon.ico", "//system/functions", "/SYSTEM/func
 """Paths that lead to nothing, with credentials or without."""
 
 
-def test_nothing_but_health_root_and_functions_is_open() -> None:
-    async def scenario() -> None:
-        async with whole() as suite, httpx.AsyncClient(base_url=suite.url) as anyone:
-            await suite.deploy()
-            for method, path in ROUTES:
-                for auth in (None, ("admin", "wrong")):
-                    response = await anyone.request(method, path, auth=auth)
-                    assert response.status_code == 401, (method, path)
-                    assert response.headers["www-authenticate"] == 'Basic realm="Restricted"'
-                    assert response.text == "invalid credentials"
-                    assert response.headers["x-call-id"]
-            for path in NOWHERE:
-                assert (await anyone.get(path)).text == "404 page not found", path
-                assert (await suite.http.get(path)).text == "404 page not found", path
-            assert (await anyone.get("/healthz")).status_code == 200
-            assert (await anyone.get("/")).status_code == 307
-            assert (await anyone.get("/function/echo")).status_code == 200
-            assert (await anyone.post("/async-function/echo")).status_code == 404
-
-    run(scenario())
+@pytest.mark.uvloop
+async def test_nothing_but_health_root_and_functions_is_open() -> None:
+    async with whole() as suite, httpx.AsyncClient(base_url=suite.url) as anyone:
+        await suite.deploy()
+        for method, path in ROUTES:
+            for auth in (None, ("admin", "wrong")):
+                response = await anyone.request(method, path, auth=auth)
+                assert response.status_code == 401, (method, path)
+                assert response.headers["www-authenticate"] == 'Basic realm="Restricted"'
+                assert response.text == "invalid credentials"
+                assert response.headers["x-call-id"]
+        for path in NOWHERE:
+            assert (await anyone.get(path)).text == "404 page not found", path
+            assert (await suite.http.get(path)).text == "404 page not found", path
+        assert (await anyone.get("/healthz")).status_code == 200
+        assert (await anyone.get("/")).status_code == 307
+        assert (await anyone.get("/function/echo")).status_code == 200
+        assert (await anyone.post("/async-function/echo")).status_code == 404
 
 
-def test_proxies_of_the_environment_do_not_stand_between_the_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.uvloop
+async def test_proxies_of_the_environment_do_not_stand_between_the_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """They would be shown the credentials, and need not reach the provider at all."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
 
-    async def scenario() -> None:
-        async with (
-            whole() as suite,
-            httpx.AsyncClient(trust_env=False, base_url=suite.url, auth=suite.http.auth) as http,
-        ):
-            assert (await http.get("/system/functions")).json() == []
-
-    run(scenario())
+    async with (
+        whole() as suite,
+        httpx.AsyncClient(trust_env=False, base_url=suite.url, auth=suite.http.auth) as http,
+    ):
+        assert (await http.get("/system/functions")).json() == []
 
 
-def test_functions_life_over_the_system_api() -> None:
-    async def scenario() -> None:
-        async with whole() as suite:
-            http = suite.http
+@pytest.mark.uvloop
+async def test_functions_life_over_the_system_api() -> None:
+    async with whole() as suite:
+        http = suite.http
 
-            assert (await http.get("/system/functions")).json() == []
-            await suite.deploy(labels={"a": "b"})
-            (listed,) = (await http.get("/system/functions", params={"namespace": "openfaas-fn"})).json()
-            assert (listed["name"], listed["replicas"]) == ("echo", 1)
-            assert "invocationCount" not in listed
-            assert (await http.get("/function/echo")).status_code == 200
-            status = (await http.get("/system/function/echo")).json()
-            assert status["labels"]["a"] == "b"
-            assert (await http.put("/system/functions", json={**SPEC, "image": "other"})).status_code == 202
-            assert (await http.get("/system/function/echo")).json()["image"] == "other"
-            deleted = await http.request("DELETE", "/system/functions", json={"functionName": "echo"})
-            assert deleted.status_code == 202
-            assert (await http.get("/system/function/echo")).status_code == 404
-            await until(lambda: suite.gateway.plane.table.by_name(b"echo") is None)
-            assert (await http.get("/function/echo")).status_code == 404
-
-    run(scenario())
+        assert (await http.get("/system/functions")).json() == []
+        await suite.deploy(labels={"a": "b"})
+        (listed,) = (await http.get("/system/functions", params={"namespace": "openfaas-fn"})).json()
+        assert (listed["name"], listed["replicas"]) == ("echo", 1)
+        assert "invocationCount" not in listed
+        assert (await http.get("/function/echo")).status_code == 200
+        status = (await http.get("/system/function/echo")).json()
+        assert status["labels"]["a"] == "b"
+        assert (await http.put("/system/functions", json={**SPEC, "image": "other"})).status_code == 202
+        assert (await http.get("/system/function/echo")).json()["image"] == "other"
+        deleted = await http.request("DELETE", "/system/functions", json={"functionName": "echo"})
+        assert deleted.status_code == 202
+        assert (await http.get("/system/function/echo")).status_code == 404
+        await until(lambda: suite.gateway.plane.table.by_name(b"echo") is None)
+        assert (await http.get("/function/echo")).status_code == 404
 
 
-def test_new_function_answers_as_soon_as_its_deployment_was_accepted() -> None:
-    async def scenario() -> None:
-        async with whole() as suite:
-            for number in range(20):
-                await suite.deploy(service=f"f{number}")
-                assert (await suite.http.get(f"/function/f{number}")).status_code == 200
-
-    run(scenario())
+@pytest.mark.uvloop
+async def test_new_function_answers_as_soon_as_its_deployment_was_accepted() -> None:
+    async with whole() as suite:
+        for number in range(20):
+            await suite.deploy(service=f"f{number}")
+            assert (await suite.http.get(f"/function/f{number}")).status_code == 200
 
 
-def test_scaled_to_zero_and_called_again() -> None:
-    async def scenario() -> None:
-        async with whole() as suite:
-            await suite.deploy(labels={"com.openfaas.scale.min": "2"})
-            scaled = await suite.http.post("/system/scale-function/echo", json={"serviceName": "echo", "replicas": 0})
-            assert scaled.status_code == 202
-            await until(lambda: not suite.route.ready)
+@pytest.mark.uvloop
+async def test_scaled_to_zero_and_called_again() -> None:
+    async with whole() as suite:
+        await suite.deploy(labels={"com.openfaas.scale.min": "2"})
+        scaled = await suite.http.post("/system/scale-function/echo", json={"serviceName": "echo", "replicas": 0})
+        assert scaled.status_code == 202
+        await until(lambda: not suite.route.ready)
 
-            called = await suite.http.get("/function/echo")
+        called = await suite.http.get("/function/echo")
 
-            assert called.status_code == 200
-            assert "hold;dur=" in called.headers["server-timing"]
-            assert (await suite.http.get("/system/function/echo")).json()["replicas"] == 2
-            told = (await suite.http.get("/system/scaling/decisions")).text.splitlines()
-            woken = [decision for decision in map(json.loads, told) if decision["writer"] == "wake"]
-            assert [(one["reason"], one["before"], one["after"]) for one in woken] == [("wake", 0, 2)]
-
-    run(scenario())
+        assert called.status_code == 200
+        assert "hold;dur=" in called.headers["server-timing"]
+        assert (await suite.http.get("/system/function/echo")).json()["replicas"] == 2
+        told = (await suite.http.get("/system/scaling/decisions")).text.splitlines()
+        woken = [decision for decision in map(json.loads, told) if decision["writer"] == "wake"]
+        assert [(one["reason"], one["before"], one["after"]) for one in woken] == [("wake", 0, 2)]
 
 
-def test_five_hundred_callers_at_zero_wake_the_function_once_and_all_are_answered() -> None:
-    async def scenario() -> None:
-        async with whole() as suite:
-            await suite.deploy()
-            await suite.http.post("/system/scale-function/echo", json={"serviceName": "echo", "replicas": 0})
-            await until(lambda: not suite.route.ready and suite.route.desired == 0)
+@pytest.mark.uvloop
+async def test_five_hundred_callers_at_zero_wake_the_function_once_and_all_are_answered() -> None:
+    async with whole() as suite:
+        await suite.deploy()
+        await suite.http.post("/system/scale-function/echo", json={"serviceName": "echo", "replicas": 0})
+        await until(lambda: not suite.route.ready and suite.route.desired == 0)
 
-            async def call(number: int) -> tuple[int, bytes]:
-                async with client(suite.gateway.port) as caller:
-                    await caller.send(post(b"%d" % number))
-                    answer = await caller.answer()
-                    return answer.status, answer.body
+        async def call(number: int) -> tuple[int, bytes]:
+            async with client(suite.gateway.port) as caller:
+                await caller.send(post(b"%d" % number))
+                answer = await caller.answer()
+                return answer.status, answer.body
 
-            answers = await asyncio.gather(*(call(number) for number in range(500)))
+        answers = await asyncio.gather(*(call(number) for number in range(500)))
 
-            assert answers == [(200, b"%d" % number) for number in range(500)]
-            told = (await suite.http.get("/system/scaling/decisions")).text.splitlines()
-            assert [one["reason"] for one in map(json.loads, told) if one["writer"] == "wake"] == ["wake"]
-
-    run(scenario())
+        assert answers == [(200, b"%d" % number) for number in range(500)]
+        told = (await suite.http.get("/system/scaling/decisions")).text.splitlines()
+        assert [one["reason"] for one in map(json.loads, told) if one["writer"] == "wake"] == ["wake"]
 
 
-def test_deployment_that_is_too_large_is_413() -> None:
-    async def scenario() -> None:
-        async with whole() as suite:
-            response = await suite.http.post("/system/functions", content=b"x" * 5_000_000)
+@pytest.mark.uvloop
+async def test_deployment_that_is_too_large_is_413() -> None:
+    async with whole() as suite:
+        response = await suite.http.post("/system/functions", content=b"x" * 5_000_000)
 
-            assert response.status_code == 413
-
-    run(scenario())
+        assert response.status_code == 413
 
 
-def test_secrets_and_namespaces_are_passed_on_with_their_answers() -> None:
-    async def scenario() -> None:
-        async with whole() as suite:
-            http = suite.http
+@pytest.mark.uvloop
+async def test_secrets_and_namespaces_are_passed_on_with_their_answers() -> None:
+    async with whole() as suite:
+        http = suite.http
 
-            assert (await http.post("/system/secrets", json={"name": "s", "value": "v"})).status_code == 202
-            again = await http.post("/system/secrets", json={"name": "s", "value": "v"})
-            assert again.status_code == 409
-            assert (await http.get("/system/secrets")).json() == [{"name": "s", "namespace": "openfaas-fn"}]
-            assert (await http.get("/system/namespaces")).json() == ["openfaas-fn"]
-            created = await http.post("/system/namespace/dev", json={"name": "dev", "annotations": {"openfaas": "1"}})
-            assert created.is_success
-            assert (await http.get("/system/namespaces")).json() == ["dev", "openfaas-fn"]
-            assert (await http.get("/system/namespace/dev")).json()["name"] == "dev"
-
-    run(scenario())
+        assert (await http.post("/system/secrets", json={"name": "s", "value": "v"})).status_code == 202
+        again = await http.post("/system/secrets", json={"name": "s", "value": "v"})
+        assert again.status_code == 409
+        assert (await http.get("/system/secrets")).json() == [{"name": "s", "namespace": "openfaas-fn"}]
+        assert (await http.get("/system/namespaces")).json() == ["openfaas-fn"]
+        created = await http.post("/system/namespace/dev", json={"name": "dev", "annotations": {"openfaas": "1"}})
+        assert created.is_success
+        assert (await http.get("/system/namespaces")).json() == ["dev", "openfaas-fn"]
+        assert (await http.get("/system/namespace/dev")).json()["name"] == "dev"
 
 
-def test_list_counts_invocations_from_our_own_counters_without_prometheus() -> None:
-    async def scenario() -> None:
-        async with whole() as suite:
-            await suite.deploy()
-            for _ in range(3):
-                await suite.http.get("/function/echo")
+@pytest.mark.uvloop
+async def test_list_counts_invocations_from_our_own_counters_without_prometheus() -> None:
+    async with whole() as suite:
+        await suite.deploy()
+        for _ in range(3):
+            await suite.http.get("/function/echo")
 
-            (listed,) = (await suite.http.get("/system/functions")).json()
+        (listed,) = (await suite.http.get("/system/functions")).json()
 
-            assert listed["invocationCount"] == 3
-
-    run(scenario())
+        assert listed["invocationCount"] == 3
 
 
-def test_list_counts_invocations_from_prometheus() -> None:
-    async def scenario() -> None:
-        asked: list[str] = []
+@pytest.mark.uvloop
+async def test_list_counts_invocations_from_prometheus() -> None:
+    asked: list[str] = []
 
-        async def answer(path: str) -> tuple[int, bytes]:
-            asked.append(path)
-            row = {"metric": {"function_name": "echo.openfaas-fn"}, "value": [1.0, "41"]}
-            return 200, json.dumps({"status": "success", "data": {"resultType": "vector", "result": [row]}}).encode()
+    async def answer(path: str) -> tuple[int, bytes]:
+        asked.append(path)
+        row = {"metric": {"function_name": "echo.openfaas-fn"}, "value": [1.0, "41"]}
+        return 200, json.dumps({"status": "success", "data": {"resultType": "vector", "result": [row]}}).encode()
 
-        prometheus = HttpServer(answer)
-        await prometheus.start()
-        async with whole(prometheus_url=f"http://127.0.0.1:{prometheus.port}") as suite:
-            await suite.deploy()
+    prometheus = HttpServer(answer)
+    await prometheus.start()
+    async with whole(prometheus_url=f"http://127.0.0.1:{prometheus.port}") as suite:
+        await suite.deploy()
 
-            (listed,) = (await suite.http.get("/system/functions")).json()
+        (listed,) = (await suite.http.get("/system/functions")).json()
 
-            assert listed["invocationCount"] == 41
-            assert "gateway_function_invocation_total" in asked[0]
-        await prometheus.stop()
-
-    run(scenario())
+        assert listed["invocationCount"] == 41
+        assert "gateway_function_invocation_total" in asked[0]
+    await prometheus.stop()
 
 
+@pytest.mark.uvloop
 @pytest.mark.parametrize(
     "body", [pytest.param(b"nonsense", id="not JSON"), pytest.param(b'{"data":{"result":[{}]}}', id="not a vector")]
 )
-def test_list_is_unchanged_when_prometheus_makes_no_sense(body: bytes) -> None:
-    async def scenario() -> None:
-        async def answer(_: str) -> tuple[int, bytes]:
-            return 200, body
+async def test_list_is_unchanged_when_prometheus_makes_no_sense(body: bytes) -> None:
+    async def answer(_: str) -> tuple[int, bytes]:
+        return 200, body
 
-        prometheus = HttpServer(answer)
-        await prometheus.start()
-        async with whole(prometheus_url=f"http://127.0.0.1:{prometheus.port}") as suite:
-            await suite.deploy()
+    prometheus = HttpServer(answer)
+    await prometheus.start()
+    async with whole(prometheus_url=f"http://127.0.0.1:{prometheus.port}") as suite:
+        await suite.deploy()
 
-            (listed,) = (await suite.http.get("/system/functions")).json()
+        (listed,) = (await suite.http.get("/system/functions")).json()
 
-            assert (listed["name"], "invocationCount" in listed) == ("echo", False)
-        await prometheus.stop()
-
-    run(scenario())
+        assert (listed["name"], "invocationCount" in listed) == ("echo", False)
+    await prometheus.stop()
 
 
-def test_list_is_unchanged_when_prometheus_is_down() -> None:
-    async def scenario() -> None:
-        async with whole(prometheus_url="http://127.0.0.1:1") as suite:
-            await suite.deploy()
+@pytest.mark.uvloop
+async def test_list_is_unchanged_when_prometheus_is_down() -> None:
+    async with whole(prometheus_url="http://127.0.0.1:1") as suite:
+        await suite.deploy()
 
-            assert len((await suite.http.get("/system/functions")).json()) == 1
-
-    run(scenario())
+        assert len((await suite.http.get("/system/functions")).json()) == 1
 
 
-def test_info_names_gateway_and_provider() -> None:
-    async def scenario() -> None:
-        async with whole() as suite:
-            info = (await suite.http.get("/system/info")).json()
+@pytest.mark.uvloop
+async def test_info_names_gateway_and_provider() -> None:
+    async with whole() as suite:
+        info = (await suite.http.get("/system/info")).json()
 
-            assert info["provider"]["provider"] == "springtide-memory"
-            assert info["version"]["release"]
-            assert info["arch"]
-
-    run(scenario())
+        assert info["provider"]["provider"] == "springtide-memory"
+        assert info["version"]["release"]
+        assert info["arch"]
 
 
-def test_provider_away_is_told_and_calls_go_on() -> None:
-    async def scenario() -> None:
-        async with whole() as suite:
-            await suite.deploy()
-            assert (await suite.http.get("/function/echo")).status_code == 200
-            await suite.api.stop()
-            await until(lambda: not suite.gateway.plane.table.connected)
+@pytest.mark.uvloop
+async def test_provider_away_is_told_and_calls_go_on() -> None:
+    async with whole() as suite:
+        await suite.deploy()
+        assert (await suite.http.get("/function/echo")).status_code == 200
+        await suite.api.stop()
+        await until(lambda: not suite.gateway.plane.table.connected)
 
-            info = await suite.http.get("/system/info")
-            listed = await suite.http.get("/system/functions")
-            health = await suite.http.get("/healthz")
-            known = await suite.http.get("/function/echo")
-            unknown = await suite.http.get("/function/unknown")
+        info = await suite.http.get("/system/info")
+        listed = await suite.http.get("/system/functions")
+        health = await suite.http.get("/healthz")
+        known = await suite.http.get("/function/echo")
+        unknown = await suite.http.get("/function/unknown")
 
-            assert (info.status_code, info.json()["provider"]["provider"]) == (200, "unknown")
-            assert listed.status_code == health.status_code == 502
-            assert "provider" in listed.text
-            assert known.status_code == 200
-            assert (unknown.status_code, unknown.headers["retry-after"]) == (503, "1")
-
-    run(scenario())
+        assert (info.status_code, info.json()["provider"]["provider"]) == (200, "unknown")
+        assert listed.status_code == health.status_code == 502
+        assert "provider" in listed.text
+        assert known.status_code == 200
+        assert (unknown.status_code, unknown.headers["retry-after"]) == (503, "1")
 
 
-def test_logs_are_streamed_line_by_line() -> None:
-    async def scenario() -> None:
-        async with whole() as suite:
-            await suite.deploy()
-            ref = FunctionRef("openfaas-fn", "echo")
-            suite.provider.write_log(ref, "echo-1", "first")
+@pytest.mark.uvloop
+async def test_logs_are_streamed_line_by_line() -> None:
+    async with whole() as suite:
+        await suite.deploy()
+        ref = FunctionRef("openfaas-fn", "echo")
+        suite.provider.write_log(ref, "echo-1", "first")
 
-            async with suite.http.stream("GET", "/system/logs", params={"name": "echo", "follow": "true"}) as response:
-                lines = response.aiter_lines()
-                assert response.status_code == 200
-                assert response.headers["content-type"] == "application/x-ndjson"
-                assert json.loads(await anext(lines))["text"] == "first"
-                for number in range(3):
-                    suite.provider.write_log(ref, "echo-1", f"line {number}")
-                    assert json.loads(await anext(lines))["text"] == f"line {number}"
-
-            bad = await suite.http.get("/system/logs", params={"name": "echo", "tail": "many"})
-            assert bad.status_code == 422
-
-    run(scenario())
-
-
-def test_endpoints_and_decisions_are_streamed_through() -> None:
-    async def scenario() -> None:
-        watch = {"watch": "true"}
-        async with whole() as suite, suite.http.stream("GET", "/system/endpoints", params=watch) as response:
+        async with suite.http.stream("GET", "/system/logs", params={"name": "echo", "follow": "true"}) as response:
             lines = response.aiter_lines()
-            assert json.loads(await anext(lines))["type"] == "snapshot"
-            await suite.deploy()
-            assert json.loads(await anext(lines))["function"]["name"] == "echo"
+            assert response.status_code == 200
+            assert response.headers["content-type"] == "application/x-ndjson"
+            assert json.loads(await anext(lines))["text"] == "first"
+            for number in range(3):
+                suite.provider.write_log(ref, "echo-1", f"line {number}")
+                assert json.loads(await anext(lines))["text"] == f"line {number}"
 
-    run(scenario())
-
-
-def test_alert_goes_to_the_alert_receiver_with_its_body() -> None:
-    async def scenario() -> None:
-        got: list[bytes] = []
-
-        async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-            got.extend((head, await reader.readexactly(length)))
-            writer.write(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
-            writer.close()
-
-        receiver = await asyncio.start_server(receive, "127.0.0.1", 0)
-        url = f"http://127.0.0.1:{receiver.sockets[0].getsockname()[1]}/alerts"
-        async with whole(alert_receiver_url=url) as suite:
-            answered = await suite.http.post("/system/alert", content=b'{"alerts":[]}')
-
-            assert (answered.status_code, answered.text) == (500, "no")
-            assert got[0].startswith(b"POST /alerts HTTP/1.1\r\n")
-            assert f"authorization: {CREDENTIALS.header}".encode() in got[0]
-            assert got[1] == b'{"alerts":[]}'
-        receiver.close()
-
-    run(scenario())
+        bad = await suite.http.get("/system/logs", params={"name": "echo", "tail": "many"})
+        assert bad.status_code == 422
 
 
-def test_alert_goes_to_the_copy_of_the_receiver_that_leads(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario() -> None:
-        asked: list[tuple[str, bytes]] = []
-
-        async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-            address = writer.get_extra_info("sockname")[0]
-            asked.append((address, await reader.readexactly(length)))
-            status = b"200 OK" if address == "127.0.0.3" else b"503 Service Unavailable"
-            writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 7\r\nConnection: close\r\n\r\nstandby")
-            writer.close()
-
-        standby = await asyncio.start_server(receive, "127.0.0.2", 0)
-        port = standby.sockets[0].getsockname()[1]
-        leader = await asyncio.start_server(receive, "127.0.0.3", port)
-        resolve = socket.getaddrinfo
-
-        def copies(host: str, *rest: Any, **more: Any) -> Any:
-            if host != "alert-receiver.openfaas":
-                return resolve(host, *rest, **more)
-            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{end}", port)) for end in (2, 3, 4)]
-
-        monkeypatch.setattr(socket, "getaddrinfo", copies)
-        async with whole(alert_receiver_url=f"http://alert-receiver.openfaas:{port}/alerts") as suite:
-            answered = await suite.http.post("/system/alert", content=b'{"alerts":[]}')
-
-            assert answered.status_code == 200
-            assert asked == [("127.0.0.2", b'{"alerts":[]}'), ("127.0.0.3", b'{"alerts":[]}')]
-        standby.close()
-        leader.close()
-
-    asyncio.run(scenario())  # uvloop resolves names by itself
+@pytest.mark.uvloop
+async def test_endpoints_and_decisions_are_streamed_through() -> None:
+    watch = {"watch": "true"}
+    async with whole() as suite, suite.http.stream("GET", "/system/endpoints", params=watch) as response:
+        lines = response.aiter_lines()
+        assert json.loads(await anext(lines))["type"] == "snapshot"
+        await suite.deploy()
+        assert json.loads(await anext(lines))["function"]["name"] == "echo"
 
 
-def test_alert_without_a_receiver_is_501() -> None:
-    async def scenario() -> None:
-        async with whole() as suite:
-            response = await suite.http.post("/system/alert", content=b"{}")
+@pytest.mark.uvloop
+async def test_alert_goes_to_the_alert_receiver_with_its_body() -> None:
+    got: list[bytes] = []
 
-            assert (response.status_code, "alert_receiver_url" in response.text) == (501, True)
+    async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        got.extend((head, await reader.readexactly(length)))
+        writer.write(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+        writer.close()
 
-    run(scenario())
+    receiver = await asyncio.start_server(receive, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{receiver.sockets[0].getsockname()[1]}/alerts"
+    async with whole(alert_receiver_url=url) as suite:
+        answered = await suite.http.post("/system/alert", content=b'{"alerts":[]}')
 
-
-def test_unknown_paths_and_wrong_verbs() -> None:
-    async def scenario() -> None:
-        async with whole() as suite:
-            unknown = await suite.http.get("/system/nonsense")
-            wrong = await suite.http.patch("/system/functions")
-            ui = await suite.http.get("/ui/")
-
-            assert (unknown.status_code, unknown.text) == (404, "404 page not found")
-            assert (wrong.status_code, wrong.text) == (405, "")
-            assert (ui.status_code, "console" in ui.text) == (404, True)
-            assert all(response.headers["x-start-time"] for response in (unknown, wrong, ui))
-
-    run(scenario())
+        assert (answered.status_code, answered.text) == (500, "no")
+        assert got[0].startswith(b"POST /alerts HTTP/1.1\r\n")
+        assert f"authorization: {CREDENTIALS.header}".encode() in got[0]
+        assert got[1] == b'{"alerts":[]}'
+    receiver.close()
 
 
-def test_request_is_forwarded_as_it_came_but_for_its_credentials() -> None:
-    async def scenario() -> None:
-        heads: list[bytes] = []
+async def test_alert_goes_to_the_copy_of_the_receiver_that_leads(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, bytes]] = []
 
-        async def provider(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            heads.append(await reader.readuntil(b"\r\n\r\n"))
-            writer.write(b"HTTP/1.1 202 Accepted\r\nX-Own: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            writer.close()
+    async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        address = writer.get_extra_info("sockname")[0]
+        asked.append((address, await reader.readexactly(length)))
+        status = b"200 OK" if address == "127.0.0.3" else b"503 Service Unavailable"
+        writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 7\r\nConnection: close\r\n\r\nstandby")
+        writer.close()
 
-        server = await asyncio.start_server(provider, "127.0.0.1", 0)
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with (
-            alone(provider_url=url) as gateway,
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", auth=AUTH) as http,
-        ):
-            response = await http.post(
-                "/system/scale-function/%65cho?namespace=x&y=%20", headers={"X-Mine": "1", "If-Match": '"7"'}
-            )
-        (head,) = [head for head in heads if head.startswith(b"POST")]
-        server.close()
+    standby = await asyncio.start_server(receive, "127.0.0.2", 0)
+    port = standby.sockets[0].getsockname()[1]
+    leader = await asyncio.start_server(receive, "127.0.0.3", port)
+    resolve = socket.getaddrinfo
 
-        assert (response.status_code, response.headers["x-own"]) == (202, "1")
-        assert head.startswith(b"POST /system/scale-function/%65cho?namespace=x&y=%20 HTTP/1.1\r\n")
-        assert b"\r\nx-mine: 1\r\n" in head.lower()
-        assert b'\r\nif-match: "7"\r\n' in head.lower()
-        assert head.lower().count(b"\r\nauthorization:") == 1
-        assert CREDENTIALS.header.encode() in head
+    def copies(host: str, *rest: Any, **more: Any) -> Any:
+        if host != "alert-receiver.openfaas":
+            return resolve(host, *rest, **more)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{end}", port)) for end in (2, 3, 4)]
 
-    run(scenario())
+    monkeypatch.setattr(socket, "getaddrinfo", copies)
+    async with whole(alert_receiver_url=f"http://alert-receiver.openfaas:{port}/alerts") as suite:
+        answered = await suite.http.post("/system/alert", content=b'{"alerts":[]}')
+
+        assert answered.status_code == 200
+        assert asked == [("127.0.0.2", b'{"alerts":[]}'), ("127.0.0.3", b'{"alerts":[]}')]
+    standby.close()
+    leader.close()
+
+
+@pytest.mark.uvloop
+async def test_alert_without_a_receiver_is_501() -> None:
+    async with whole() as suite:
+        response = await suite.http.post("/system/alert", content=b"{}")
+
+        assert (response.status_code, "alert_receiver_url" in response.text) == (501, True)
+
+
+@pytest.mark.uvloop
+async def test_unknown_paths_and_wrong_verbs() -> None:
+    async with whole() as suite:
+        unknown = await suite.http.get("/system/nonsense")
+        wrong = await suite.http.patch("/system/functions")
+        ui = await suite.http.get("/ui/")
+
+        assert (unknown.status_code, unknown.text) == (404, "404 page not found")
+        assert (wrong.status_code, wrong.text) == (405, "")
+        assert (ui.status_code, "console" in ui.text) == (404, True)
+        assert all(response.headers["x-start-time"] for response in (unknown, wrong, ui))
+
+
+@pytest.mark.uvloop
+async def test_request_is_forwarded_as_it_came_but_for_its_credentials() -> None:
+    heads: list[bytes] = []
+
+    async def provider(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 202 Accepted\r\nX-Own: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(provider, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with (
+        alone(provider_url=url) as gateway,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", auth=AUTH) as http,
+    ):
+        response = await http.post(
+            "/system/scale-function/%65cho?namespace=x&y=%20", headers={"X-Mine": "1", "If-Match": '"7"'}
+        )
+    (head,) = [head for head in heads if head.startswith(b"POST")]
+    server.close()
+
+    assert (response.status_code, response.headers["x-own"]) == (202, "1")
+    assert head.startswith(b"POST /system/scale-function/%65cho?namespace=x&y=%20 HTTP/1.1\r\n")
+    assert b"\r\nx-mine: 1\r\n" in head.lower()
+    assert b'\r\nif-match: "7"\r\n' in head.lower()
+    assert head.lower().count(b"\r\nauthorization:") == 1
+    assert CREDENTIALS.header.encode() in head
 
 
 # The service.
 
 
-def test_metrics_port_serves_metrics_and_health() -> None:
-    async def scenario() -> None:
-        async with (
-            whole() as suite,
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{suite.gateway.metrics_port}") as http,
-        ):
-            await suite.deploy()
-            await suite.http.get("/function/echo")
+@pytest.mark.uvloop
+async def test_metrics_port_serves_metrics_and_health() -> None:
+    async with (
+        whole() as suite,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{suite.gateway.metrics_port}") as http,
+    ):
+        await suite.deploy()
+        await suite.http.get("/function/echo")
 
-            metrics = await http.get("/metrics")
-            health = await http.get("/healthz")
-            wrong = await http.post("/healthz")
+        metrics = await http.get("/metrics")
+        health = await http.get("/healthz")
+        wrong = await http.post("/healthz")
 
-            assert 'gateway_function_invocation_total{code="200",function_name="echo.openfaas-fn"} 1.0' in metrics.text
-            assert (health.status_code, health.text) == (200, "OK")
-            assert wrong.status_code == 405
-
-    run(scenario())
+        assert 'gateway_function_invocation_total{code="200",function_name="echo.openfaas-fn"} 1.0' in metrics.text
+        assert (health.status_code, health.text) == (200, "OK")
+        assert wrong.status_code == 405
 
 
-def test_call_in_flight_is_finished_when_the_gateway_stops() -> None:
-    async def scenario() -> None:
-        go_on = asyncio.Event()
+@pytest.mark.uvloop
+async def test_call_in_flight_is_finished_when_the_gateway_stops() -> None:
+    go_on = asyncio.Event()
 
-        async with whole() as suite:
+    async with whole() as suite:
 
-            async def slow(conversation: Any) -> None:
-                await conversation.request()
-                await go_on.wait()
-                await conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate")
+        async def slow(conversation: Any) -> None:
+            await conversation.request()
+            await go_on.wait()
+            await conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate")
 
-            suite.server._handler = slow
-            await suite.deploy()
-            calling = asyncio.create_task(suite.http.get("/function/echo"))
-            await suite.server.heads.acquire()
+        suite.server._handler = slow
+        await suite.deploy()
+        calling = asyncio.create_task(suite.http.get("/function/echo"))
+        await suite.server.heads.acquire()
 
-            stopping = asyncio.create_task(suite.gateway.stop())
-            while True:  # until the listener is closed
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", suite.gateway.port)
-                except ConnectionRefusedError:
-                    break
-                writer.close()
-                await asyncio.sleep(0.001)
-            assert not calling.done()
-            go_on.set()
-            response = await calling
+        stopping = asyncio.create_task(suite.gateway.stop())
+        while True:  # until the listener is closed
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", suite.gateway.port)
+            except ConnectionRefusedError:
+                break
+            writer.close()
+            await asyncio.sleep(0.001)
+        assert not calling.done()
+        go_on.set()
+        response = await calling
 
-            assert (response.text, response.headers["connection"]) == ("late", "close")
-            await stopping
-            await suite.gateway.stop()
-
-    run(scenario())
+        assert (response.text, response.headers["connection"]) == ("late", "close")
+        await stopping
+        await suite.gateway.stop()
 
 
-def test_port_in_use_is_one_sentence_and_leaves_nothing_behind() -> None:
-    async def scenario() -> None:
-        async with whole() as suite:
-            second = Gateway(
-                GatewaySettings(
-                    port=suite.gateway.port, metrics_port=0, provider_url=f"http://127.0.0.1:{suite.api.port}"
-                ),
-                GatewayDeps(CREDENTIALS, CollectorRegistry(), SystemClock()),
-            )
-            with pytest.raises(Exception, match=rf"cannot listen on 127.0.0.1:{suite.gateway.port}"):
-                await second.start()
-            await second.stop()
-
-    run(scenario())
+@pytest.mark.uvloop
+async def test_port_in_use_is_one_sentence_and_leaves_nothing_behind() -> None:
+    async with whole() as suite:
+        second = Gateway(
+            GatewaySettings(port=suite.gateway.port, metrics_port=0, provider_url=f"http://127.0.0.1:{suite.api.port}"),
+            GatewayDeps(CREDENTIALS, CollectorRegistry(), SystemClock()),
+        )
+        with pytest.raises(Exception, match=rf"cannot listen on 127.0.0.1:{suite.gateway.port}"):
+            await second.start()
+        await second.stop()
 
 
-def test_gateway_starts_before_its_provider() -> None:
-    async def scenario() -> None:
-        async with (
-            alone(provider_url="http://127.0.0.1:1") as gateway,
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}") as http,
-        ):
-            response = await http.get("/function/echo")
+@pytest.mark.uvloop
+async def test_gateway_starts_before_its_provider() -> None:
+    async with (
+        alone(provider_url="http://127.0.0.1:1") as gateway,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}") as http,
+    ):
+        response = await http.get("/function/echo")
 
-            assert response.status_code == 503
-
-    run(scenario())
+        assert response.status_code == 503

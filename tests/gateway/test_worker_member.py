@@ -46,35 +46,29 @@ async def member_of(process: subprocess.Popen[bytes], connection: socket.socket,
 
 
 @pytest.mark.parametrize("last", [b"", b"\xff\xff\xff\xff"], ids=["nothing", "too long"])
-def test_process_that_says_no_more_and_stays_is_killed(last: bytes) -> None:
+async def test_process_that_says_no_more_and_stays_is_killed(last: bytes) -> None:
     """Nobody would serve its place for as long as it stays."""
 
-    async def story() -> None:
-        ours, theirs = socket.socketpair()
-        with sleeping() as process:
-            member = await member_of(process, ours, GatewaySettings())
-            with theirs:
-                theirs.sendall(last)
-            async with asyncio.timeout(30):
-                await member.over.wait()
-        assert member.leaving.is_set()
-        assert member.why.startswith("closed its channel and did not end")
-
-    asyncio.run(story())
+    ours, theirs = socket.socketpair()
+    with sleeping() as process:
+        member = await member_of(process, ours, GatewaySettings())
+        with theirs:
+            theirs.sendall(last)
+        async with asyncio.timeout(30):
+            await member.over.wait()
+    assert member.leaving.is_set()
+    assert member.why.startswith("closed its channel and did not end")
 
 
 @pytest.mark.parametrize("how", [Member.leave, Member.stop], ids=["leave", "stop"])
-def test_process_that_does_not_end_when_asked_to_is_killed(how: Callable[[Member], Awaitable[None]]) -> None:
+async def test_process_that_does_not_end_when_asked_to_is_killed(how: Callable[[Member], Awaitable[None]]) -> None:
     """However often workers are renewed, those that leave must not become more and more."""
 
-    async def story() -> None:
-        ours, theirs = socket.socketpair()
-        with sleeping(theirs.fileno()) as process:
-            theirs.close()
-            member = await member_of(process, ours, GatewaySettings(grace_s=0.0))
-            async with asyncio.timeout(30):
-                await how(member)
-        assert member.leaving.is_set()
-        assert member.why.startswith("did not stop in time")
-
-    asyncio.run(story())
+    ours, theirs = socket.socketpair()
+    with sleeping(theirs.fileno()) as process:
+        theirs.close()
+        member = await member_of(process, ours, GatewaySettings(grace_s=0.0))
+        async with asyncio.timeout(30):
+            await how(member)
+    assert member.leaving.is_set()
+    assert member.why.startswith("did not stop in time")

@@ -24,13 +24,12 @@ from springtide.gateway.workers.slot import Slot
 from springtide.gateway.workers.totals import Merged, Told, Totals
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.virtual_time import VirtualTimeLoop
-from springtide.runtime.virtual_time import run as run_virtual
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
 from springtide.wire import vitals
 from springtide.wire.endpoint_stream import FunctionEndpoints
 from springtide.wire.instruments import DecisionCounter
-from tests.gateway.harness import data_plane, replica, run
+from tests.gateway.harness import data_plane, replica
 
 ECHO = FunctionRef("openfaas-fn", "echo")
 
@@ -256,18 +255,16 @@ def test_bounds_are_shared_out(total: int, workers: int, part: int) -> None:
     assert (one.sharers, one.workers) == (workers, 1)
 
 
-def test_replicas_limit_is_shared_out() -> None:
-    async def scenario() -> None:
-        async with data_plane(sharers=2) as gateway, replica(max_inflight=5) as server, replica() as free:
-            gateway.publish("own", [server])
-            gateway.publish(
-                "by-label", [free], labels={"com.openfaas.scale.type": "capacity", "com.openfaas.scale.target": "9"}
-            )
+@pytest.mark.uvloop
+async def test_replicas_limit_is_shared_out() -> None:
+    async with data_plane(sharers=2) as gateway, replica(max_inflight=5) as server, replica() as free:
+        gateway.publish("own", [server])
+        gateway.publish(
+            "by-label", [free], labels={"com.openfaas.scale.type": "capacity", "com.openfaas.scale.target": "9"}
+        )
 
-            assert gateway.route("own").ready[0].limit == 3
-            assert gateway.route("by-label").ready[0].limit == 5
-
-    run(scenario())
+        assert gateway.route("own").ready[0].limit == 3
+        assert gateway.route("by-label").ready[0].limit == 5
 
 
 @pytest.mark.parametrize(
@@ -310,8 +307,8 @@ class Mortal:
         self.leaving.set()
 
 
-def test_worker_is_replaced_at_once_and_ever_later_when_it_keeps_dying() -> None:
-    loop = VirtualTimeLoop()
+@pytest.mark.virtual_time
+async def test_worker_is_replaced_at_once_and_ever_later_when_it_keeps_dying(loop: VirtualTimeLoop) -> None:
     lives = iter([100.0, 1.0, 1.0, 1.0, 1.0, 100.0, 1.0])
     starts: list[float] = []
 
@@ -319,14 +316,11 @@ def test_worker_is_replaced_at_once_and_ever_later_when_it_keeps_dying() -> None
         starts.append(loop.time())
         return cast("Member", Mortal(next(lives, 1e9)))
 
-    async def scenario() -> None:
-        slot = Slot(1, cast("Any", None), hire)
-        assert await slot.start() == ""
-        keeping = asyncio.create_task(slot.keep())
-        await asyncio.sleep(1000)
-        keeping.cancel()
-
-    run_virtual(scenario(), loop)
+    slot = Slot(1, cast("Any", None), hire)
+    assert await slot.start() == ""
+    keeping = asyncio.create_task(slot.keep())
+    await asyncio.sleep(1000)
+    keeping.cancel()
 
     # Dead after 100 s: at once. Then after a second each: 0.1, 0.2, 0.4, 0.8 s. Steady again: at once.
     assert starts == pytest.approx([0.0, 100.0, 101.1, 102.3, 103.7, 105.5, 205.5, 206.6])

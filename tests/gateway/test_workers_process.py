@@ -26,8 +26,11 @@ from springtide.provider.memory import MemoryProvider
 from springtide.provider.spec import FunctionSpec
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Endpoint
-from tests.gateway.harness import Conversation, Replica, client, get, response, run, until
+from tests.gateway.harness import Conversation, Replica, client, get, response, until
 from tests.gateway.pooled import ECHO, gone
+
+pytestmark = pytest.mark.uvloop
+
 
 ROOT = Path(__file__).parents[2]
 
@@ -148,161 +151,136 @@ async def started(
         pytest.param(signal.SIGINT, True, id="ctrl-c on a terminal"),
     ],
 )
-def test_call_in_flight_is_answered_when_the_process_is_asked_to_end(
+async def test_call_in_flight_is_answered_when_the_process_is_asked_to_end(
     tmp_path: Path, number: signal.Signals, group: bool
 ) -> None:
-    async def scenario() -> None:
-        async with started(tmp_path) as suite, client(suite.port) as caller:
-            below = suite.below()
-            assert len(below) == 3
-            await caller.send(get())
-            await suite.server.heads.acquire()
-            if group:
-                os.killpg(suite.process.pid, number)
-            else:
-                suite.process.send_signal(number)
-            suite.go_on.set()
+    async with started(tmp_path) as suite, client(suite.port) as caller:
+        below = suite.below()
+        assert len(below) == 3
+        await caller.send(get())
+        await suite.server.heads.acquire()
+        if group:
+            os.killpg(suite.process.pid, number)
+        else:
+            suite.process.send_signal(number)
+        suite.go_on.set()
 
-            assert (await caller.answer()).body == b"late"
-            assert await suite.ended() == 0
-            for pid in below:
-                await gone(pid)
-
-    run(scenario())
+        assert (await caller.answer()).body == b"late"
+        assert await suite.ended() == 0
+        for pid in below:
+            await gone(pid)
 
 
-def test_every_process_ends_when_the_master_is_killed_and_calls_are_answered_before(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with started(tmp_path) as suite, client(suite.port) as caller:
-            below = suite.below()
-            await caller.send(get())
-            await suite.server.heads.acquire()
-            suite.process.kill()
-            suite.go_on.set()
+async def test_every_process_ends_when_the_master_is_killed_and_calls_are_answered_before(tmp_path: Path) -> None:
+    async with started(tmp_path) as suite, client(suite.port) as caller:
+        below = suite.below()
+        await caller.send(get())
+        await suite.server.heads.acquire()
+        suite.process.kill()
+        suite.go_on.set()
 
-            assert (await caller.answer()).body == b"late"
-            for pid in below:
-                await gone(pid)
-            with pytest.raises(OSError, match=r"Connect call failed|refused"):
-                await asyncio.open_connection("127.0.0.1", suite.port)
-
-    run(scenario())
+        assert (await caller.answer()).body == b"late"
+        for pid in below:
+            await gone(pid)
+        with pytest.raises(OSError, match=r"Connect call failed|refused"):
+            await asyncio.open_connection("127.0.0.1", suite.port)
 
 
-def test_hang_up_renews_the_workers(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with started(tmp_path) as suite:
-            suite.go_on.set()
-            forks, *first = suite.below()
+async def test_hang_up_renews_the_workers(tmp_path: Path) -> None:
+    async with started(tmp_path) as suite:
+        suite.go_on.set()
+        forks, *first = suite.below()
+        suite.process.send_signal(signal.SIGHUP)
+        await until(lambda: len(children(forks)) == 2 and not set(children(forks)) & set(first))
+
+        async with client(suite.port) as caller:
+            assert (await caller.get()).body == b"late"
+        suite.process.terminate()
+        assert await suite.ended() == 0
+
+
+async def test_hang_up_of_one_worker_says_that_there_is_nothing_to_renew_and_the_process_goes_on(
+    tmp_path: Path,
+) -> None:
+    async with started(tmp_path, workers=1) as suite, client(suite.port) as caller:
+        await caller.send(get())
+        await suite.server.heads.acquire()
+        for count in (1, 2):
             suite.process.send_signal(signal.SIGHUP)
-            await until(lambda: len(children(forks)) == 2 and not set(children(forks)) & set(first))
+            await until(lambda count=count: suite.told("this gateway has none: it goes on") == count)
+        suite.go_on.set()
 
-            async with client(suite.port) as caller:
-                assert (await caller.get()).body == b"late"
-            suite.process.terminate()
-            assert await suite.ended() == 0
-
-    run(scenario())
-
-
-def test_hang_up_of_one_worker_says_that_there_is_nothing_to_renew_and_the_process_goes_on(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with started(tmp_path, workers=1) as suite, client(suite.port) as caller:
-            await caller.send(get())
-            await suite.server.heads.acquire()
-            for count in (1, 2):
-                suite.process.send_signal(signal.SIGHUP)
-                await until(lambda count=count: suite.told("this gateway has none: it goes on") == count)
-            suite.go_on.set()
-
-            assert (await caller.answer()).body == b"late"
-            suite.process.terminate()
-            assert await suite.ended() == 0
-
-    run(scenario())
+        assert (await caller.answer()).body == b"late"
+        suite.process.terminate()
+        assert await suite.ended() == 0
 
 
 WORKERS = pytest.mark.parametrize("workers", [pytest.param(1, id="one worker"), pytest.param(2, id="two workers")])
 
 
 @WORKERS
-def test_hang_up_because_the_terminal_is_gone_ends_the_process(tmp_path: Path, workers: int) -> None:
-    async def scenario() -> None:
-        ours, theirs = pty.openpty()
-        async with started(tmp_path, workers=workers, terminal=theirs) as suite:
-            os.close(theirs)
-            os.close(ours)
+async def test_hang_up_because_the_terminal_is_gone_ends_the_process(tmp_path: Path, workers: int) -> None:
+    ours, theirs = pty.openpty()
+    async with started(tmp_path, workers=workers, terminal=theirs) as suite:
+        os.close(theirs)
+        os.close(ours)
 
-            assert await suite.ended() == 0
-
-    run(scenario())
+        assert await suite.ended() == 0
 
 
-def test_process_that_nohup_started_outlives_its_terminal_and_can_be_renewed(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        ours, theirs = pty.openpty()
-        async with started(tmp_path, terminal=theirs, nohup=True) as suite:
-            os.close(theirs)
-            os.close(ours)
-            await until(lambda: suite.told("the terminal is gone") == 1)
-            suite.process.send_signal(signal.SIGHUP)
-            await until(lambda: suite.told("serves") == 4)
+async def test_process_that_nohup_started_outlives_its_terminal_and_can_be_renewed(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    async with started(tmp_path, terminal=theirs, nohup=True) as suite:
+        os.close(theirs)
+        os.close(ours)
+        await until(lambda: suite.told("the terminal is gone") == 1)
+        suite.process.send_signal(signal.SIGHUP)
+        await until(lambda: suite.told("serves") == 4)
 
-            suite.process.terminate()
-            assert await suite.ended() == 0
-
-    run(scenario())
+        suite.process.terminate()
+        assert await suite.ended() == 0
 
 
 @WORKERS
-def test_processes_that_are_killed_leave_no_file_behind(tmp_path: Path, workers: int) -> None:
-    async def scenario() -> None:
-        async with started(tmp_path, workers=workers) as suite:
-            if workers > 1:
-                os.kill(suite.below()[-1], signal.SIGKILL)
-                await until(lambda: suite.told("serves") == workers + 1)
-            below = suite.below()
-            suite.process.kill()
-            for pid in (suite.process.pid, *below):
-                await gone(pid)
+async def test_processes_that_are_killed_leave_no_file_behind(tmp_path: Path, workers: int) -> None:
+    async with started(tmp_path, workers=workers) as suite:
+        if workers > 1:
+            os.kill(suite.below()[-1], signal.SIGKILL)
+            await until(lambda: suite.told("serves") == workers + 1)
+        below = suite.below()
+        suite.process.kill()
+        for pid in (suite.process.pid, *below):
+            await gone(pid)
 
-            assert list(temporary(tmp_path).iterdir()) == []
-
-    run(scenario())
+        assert list(temporary(tmp_path).iterdir()) == []
 
 
-def test_workers_say_which_they_are_in_the_masters_log(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with started(tmp_path) as suite:
-            _, first, _ = suite.below()
-            os.kill(first, signal.SIGKILL)
-            await until(lambda: suite.told("serves") == 3)
+async def test_workers_say_which_they_are_in_the_masters_log(tmp_path: Path) -> None:
+    async with started(tmp_path) as suite:
+        _, first, _ = suite.below()
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: suite.told("serves") == 3)
 
-            ends = [event for event in suite.events() if event["event"] == "a gateway worker ended"]
-            assert [(end["process"], end["why"]) for end in ends] == [(first, "SIGKILL")]
-
-    run(scenario())
+        ends = [event for event in suite.events() if event["event"] == "a gateway worker ended"]
+        assert [(end["process"], end["why"]) for end in ends] == [(first, "SIGKILL")]
 
 
-def test_one_worker_is_one_process(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        port, metrics = free_port(), free_port()
-        words = ["--port", str(port), "--metrics-port", str(metrics), "--provider-url", "http://127.0.0.1:1"]
-        process = popen(["--workers", "1", *words], tmp_path)
-        try:
-            async with httpx.AsyncClient() as http:
-                while True:
-                    with contextlib.suppress(httpx.ConnectError):
-                        assert (await http.get(f"http://127.0.0.1:{port}/function/none")).status_code == 503
-                        break
-                    await asyncio.sleep(0.01)
+async def test_one_worker_is_one_process(tmp_path: Path) -> None:
+    port, metrics = free_port(), free_port()
+    words = ["--port", str(port), "--metrics-port", str(metrics), "--provider-url", "http://127.0.0.1:1"]
+    process = popen(["--workers", "1", *words], tmp_path)
+    try:
+        async with httpx.AsyncClient() as http:
+            while True:
+                with contextlib.suppress(httpx.ConnectError):
+                    assert (await http.get(f"http://127.0.0.1:{port}/function/none")).status_code == 503
+                    break
+                await asyncio.sleep(0.01)
 
-            assert children(process.pid) == []
-        finally:
-            process.terminate()
-            assert await asyncio.to_thread(process.wait) == 0
-
-    run(scenario())
+        assert children(process.pid) == []
+    finally:
+        process.terminate()
+        assert await asyncio.to_thread(process.wait) == 0
 
 
 def test_open_files_are_raised_to_what_is_allowed_and_too_few_are_told(tmp_path: Path) -> None:

@@ -7,7 +7,12 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
 
-from tests.gateway.harness import Conversation, Replica, ServedPlane, data_plane, post, response, run
+import pytest
+
+from tests.gateway.harness import Conversation, Replica, ServedPlane, data_plane, post, response
+
+pytestmark = pytest.mark.uvloop
+
 
 CALLERS = 20
 
@@ -57,82 +62,70 @@ async def more(seen: Counter[str], calls: int = 30) -> None:
         await asyncio.sleep(0.001)
 
 
-def test_rolling_update_loses_no_call() -> None:
-    async def scenario() -> None:
-        async with data_plane() as gateway:
-            replicas = [await started() for _ in range(3)]
-            gateway.publish("echo", replicas)
-            async with load(gateway) as seen:
-                for _ in range(20):
-                    old = replicas.pop(0)
-                    replicas.append(await started())
-                    gateway.publish("echo", replicas)
-                    await more(seen)
-                    old.close()
+async def test_rolling_update_loses_no_call() -> None:
+    async with data_plane() as gateway:
+        replicas = [await started() for _ in range(3)]
+        gateway.publish("echo", replicas)
+        async with load(gateway) as seen:
+            for _ in range(20):
+                old = replicas.pop(0)
+                replicas.append(await started())
+                gateway.publish("echo", replicas)
+                await more(seen)
+                old.close()
 
-            assert set(seen) == {"right"}
-            assert gateway.route().metrics.in_flight == 0
-            for one in replicas:
-                one.close()
-
-    run(scenario())
+        assert set(seen) == {"right"}
+        assert gateway.route().metrics.in_flight == 0
+        for one in replicas:
+            one.close()
 
 
-def test_replicas_that_die_lose_no_call_that_they_had_not_begun_to_answer() -> None:
-    async def scenario() -> None:
-        async with data_plane() as gateway:
-            replicas = [await started() for _ in range(3)]
-            gateway.publish("echo", replicas)
-            async with load(gateway) as seen:
-                for _ in range(20):
-                    replicas.pop(0).close()
-                    await more(seen)
-                    replicas.append(await started())
-                    gateway.publish("echo", replicas)
-                    await more(seen)
+async def test_replicas_that_die_lose_no_call_that_they_had_not_begun_to_answer() -> None:
+    async with data_plane() as gateway:
+        replicas = [await started() for _ in range(3)]
+        gateway.publish("echo", replicas)
+        async with load(gateway) as seen:
+            for _ in range(20):
+                replicas.pop(0).close()
+                await more(seen)
+                replicas.append(await started())
+                gateway.publish("echo", replicas)
+                await more(seen)
 
-            assert set(seen) == {"right"}
-            for one in replicas:
-                one.close()
-
-    run(scenario())
+        assert set(seen) == {"right"}
+        for one in replicas:
+            one.close()
 
 
-def test_only_replica_that_dies_and_comes_back_loses_no_call() -> None:
-    async def scenario() -> None:
-        async with data_plane() as gateway:
-            only = await started()
-            gateway.publish("echo", [only])
-            async with load(gateway) as seen:
-                for _ in range(10):
-                    only.close()
-                    await gateway.until(lambda: gateway.route().metrics.held > 0)
-                    only = await started()
-                    gateway.publish("echo", [only])
-                    await more(seen)
+async def test_only_replica_that_dies_and_comes_back_loses_no_call() -> None:
+    async with data_plane() as gateway:
+        only = await started()
+        gateway.publish("echo", [only])
+        async with load(gateway) as seen:
+            for _ in range(10):
+                only.close()
+                await gateway.until(lambda: gateway.route().metrics.held > 0)
+                only = await started()
+                gateway.publish("echo", [only])
+                await more(seen)
 
-            assert set(seen) == {"right"}
-            only.close()
-
-    run(scenario())
+        assert set(seen) == {"right"}
+        only.close()
 
 
-def test_sleeping_and_waking_under_load_loses_no_call() -> None:
-    async def scenario() -> None:
-        async with data_plane() as gateway:
-            only = await started()
-            gateway.publish("echo", [only])
-            async with load(gateway) as seen:
-                for round_ in range(1, 11):
-                    gateway.publish("echo", [], desired=0)
-                    old = only
-                    await gateway.until(lambda round_=round_: len(gateway.target.writes) == round_)
-                    only = await started()
-                    gateway.publish("echo", [only])
-                    await more(seen)
-                    old.close()
+async def test_sleeping_and_waking_under_load_loses_no_call() -> None:
+    async with data_plane() as gateway:
+        only = await started()
+        gateway.publish("echo", [only])
+        async with load(gateway) as seen:
+            for round_ in range(1, 11):
+                gateway.publish("echo", [], desired=0)
+                old = only
+                await gateway.until(lambda round_=round_: len(gateway.target.writes) == round_)
+                only = await started()
+                gateway.publish("echo", [only])
+                await more(seen)
+                old.close()
 
-            assert set(seen) == {"right"}
-            only.close()
-
-    run(scenario())
+        assert set(seen) == {"right"}
+        only.close()

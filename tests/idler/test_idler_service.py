@@ -94,93 +94,78 @@ def test_settings_have_help_and_flags_of_their_own() -> None:
     assert all(item.help for item in declared_settings.declared(IdlerSettings))
 
 
-def test_function_goes_to_zero_while_the_service_runs_and_metrics_say_so() -> None:
-    async def main() -> None:
-        cluster, gone = Cluster(), asyncio.Event()
-        await cluster.deploy(ECHO, zero="true", zero_duration="100ms")
+async def test_function_goes_to_zero_while_the_service_runs_and_metrics_say_so() -> None:
+    cluster, gone = Cluster(), asyncio.Event()
+    await cluster.deploy(ECHO, zero="true", zero_duration="100ms")
 
-        async def note() -> None:
-            gone.set()
+    async def note() -> None:
+        gone.set()
 
-        cluster.on_write[ECHO] = note
-        settings = IdlerSettings(port=0, sweep_s=0.1)
-        async with running(settings, deps(cluster)) as service, asyncio.timeout(30):
-            await gone.wait()
-            metrics = ""
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{service.port}") as client:
-                while 'reason="idle"' not in metrics:
-                    metrics = (await client.get("/metrics")).text
-                health, unknown = await client.get("/healthz"), await client.get("/x")
+    cluster.on_write[ECHO] = note
+    settings = IdlerSettings(port=0, sweep_s=0.1)
+    async with running(settings, deps(cluster)) as service, asyncio.timeout(30):
+        await gone.wait()
+        metrics = ""
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{service.port}") as client:
+            while 'reason="idle"' not in metrics:
+                metrics = (await client.get("/metrics")).text
+            health, unknown = await client.get("/healthz"), await client.get("/x")
 
-        assert cluster.writes == [(ECHO, 0)]
-        assert 'springtide_decisions_total{reason="idle",writer="idler"} 1.0' in metrics
-        assert "springtide_idler_last_sweep_timestamp_seconds " in metrics
-        assert (health.status_code, health.text, unknown.status_code) == (200, "OK", 404)
-
-    asyncio.run(main())
+    assert cluster.writes == [(ECHO, 0)]
+    assert 'springtide_decisions_total{reason="idle",writer="idler"} 1.0' in metrics
+    assert "springtide_idler_last_sweep_timestamp_seconds " in metrics
+    assert (health.status_code, health.text, unknown.status_code) == (200, "OK", 404)
 
 
-def test_gateway_is_asked_right_before_the_write() -> None:
-    async def main() -> None:
-        cluster, decisions = Cluster(), Decisions()
-        await cluster.deploy(ECHO, zero="true", zero_duration="100ms")
-        async with FakeGateway(lines(str(ECHO), calls=1, active=1)) as gateway:
-            given = deps(cluster, recheck=GatewayActivity([gateway.url]), recorder=decisions)
-            async with running(IdlerSettings(port=0, sweep_s=0.1), given), asyncio.timeout(30):
-                await decisions.until(Reason.IN_FLIGHT)
-                assert cluster.writes == []
-                gateway.text = lines(str(ECHO), calls=0, active=1)
-                await decisions.until(Reason.IDLE)
-            assert isinstance(given.recheck, GatewayActivity)
-            await given.recheck.aclose()
+async def test_gateway_is_asked_right_before_the_write() -> None:
+    cluster, decisions = Cluster(), Decisions()
+    await cluster.deploy(ECHO, zero="true", zero_duration="100ms")
+    async with FakeGateway(lines(str(ECHO), calls=1, active=1)) as gateway:
+        given = deps(cluster, recheck=GatewayActivity([gateway.url]), recorder=decisions)
+        async with running(IdlerSettings(port=0, sweep_s=0.1), given), asyncio.timeout(30):
+            await decisions.until(Reason.IN_FLIGHT)
+            assert cluster.writes == []
+            gateway.text = lines(str(ECHO), calls=0, active=1)
+            await decisions.until(Reason.IDLE)
+        assert isinstance(given.recheck, GatewayActivity)
+        await given.recheck.aclose()
 
-        assert cluster.writes == [(ECHO, 0)]
-
-    asyncio.run(main())
+    assert cluster.writes == [(ECHO, 0)]
 
 
-def test_port_in_use_stops_the_start_with_one_sentence() -> None:
-    async def main() -> None:
-        with contextlib.closing(bind("127.0.0.1", 0)) as taken:
-            taken.listen()
-            service = build(IdlerSettings(port=taken.getsockname()[1]), deps(Cluster()))
-            with pytest.raises(Unavailable, match=r"cannot listen on 127\.0\.0\.1:\d+: Address already in use"):
-                await service.start()
-            await service.stop()
-
-    asyncio.run(main())
+async def test_port_in_use_stops_the_start_with_one_sentence() -> None:
+    with contextlib.closing(bind("127.0.0.1", 0)) as taken:
+        taken.listen()
+        service = build(IdlerSettings(port=taken.getsockname()[1]), deps(Cluster()))
+        with pytest.raises(Unavailable, match=r"cannot listen on 127\.0\.0\.1:\d+: Address already in use"):
+            await service.start()
+        await service.stop()
 
 
-def test_loop_that_breaks_ends_the_service_with_its_error() -> None:
-    async def main() -> None:
-        cluster = Cluster()
+async def test_loop_that_breaks_ends_the_service_with_its_error() -> None:
+    cluster = Cluster()
 
-        async def bug() -> None:
-            raise ZeroDivisionError("a bug")
+    async def bug() -> None:
+        raise ZeroDivisionError("a bug")
 
-        cluster.on_list = bug
-        async with running(IdlerSettings(port=0), deps(cluster)) as service, asyncio.timeout(30):
-            with pytest.raises(ZeroDivisionError):
-                await service.wait()
-
-    asyncio.run(main())
+    cluster.on_list = bug
+    async with running(IdlerSettings(port=0), deps(cluster)) as service, asyncio.timeout(30):
+        with pytest.raises(ZeroDivisionError):
+            await service.wait()
 
 
-def test_provider_that_is_down_does_not_end_the_service() -> None:
-    async def main() -> None:
-        cluster, listed = Cluster(), 0
-        thrice = asyncio.Event()
+async def test_provider_that_is_down_does_not_end_the_service() -> None:
+    cluster, listed = Cluster(), 0
+    thrice = asyncio.Event()
 
-        async def down() -> None:
-            nonlocal listed
-            listed += 1
-            if listed == 3:
-                thrice.set()
-            raise Unavailable("connection refused")
+    async def down() -> None:
+        nonlocal listed
+        listed += 1
+        if listed == 3:
+            thrice.set()
+        raise Unavailable("connection refused")
 
-        cluster.on_list = down
-        async with running(IdlerSettings(port=0, sweep_s=0.1), deps(cluster)) as service, asyncio.timeout(30):
-            await thrice.wait()
-            assert "loop running" in repr(service)
-
-    asyncio.run(main())
+    cluster.on_list = down
+    async with running(IdlerSettings(port=0, sweep_s=0.1), deps(cluster)) as service, asyncio.timeout(30):
+        await thrice.wait()
+        assert "loop running" in repr(service)

@@ -10,11 +10,14 @@ from prometheus_client import CollectorRegistry
 
 from springtide.idler.settings import IdlerSettings
 from springtide.idler.sweep import Idler, IdlerDeps
-from springtide.runtime.virtual_time import EPOCH, VirtualTimeLoop, run
+from springtide.runtime.virtual_time import EPOCH, VirtualTimeLoop
 from springtide.scaler.core.idle import Activity
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
 from tests.fakes.activity import Script, ScriptedActivity, silent_since, unknown
 from tests.fakes.cluster import Cluster, Decisions
+
+pytestmark = pytest.mark.virtual_time
+
 
 ECHO = FunctionRef("openfaas-fn", "echo")
 
@@ -55,8 +58,9 @@ def blind_until(second: float) -> Script:
         pytest.param(100_000, [], id="one that never leads never writes"),
     ],
 )
-def test_standby_measures_and_leaves_functions_alone(leads_from_s: float, zeroed_at: list[float]) -> None:
-    loop = VirtualTimeLoop()
+async def test_standby_measures_and_leaves_functions_alone(
+    loop: VirtualTimeLoop, leads_from_s: float, zeroed_at: list[float]
+) -> None:
     cluster, decisions, registry = Cluster(loop.clock), Decisions(), CollectorRegistry()
     deps = IdlerDeps(
         catalog=cluster,
@@ -69,12 +73,9 @@ def test_standby_measures_and_leaves_functions_alone(leads_from_s: float, zeroed
         leadership=Standby(loop, leads_from_s),
     )
 
-    async def main() -> None:
-        await cluster.deploy(ECHO, zero="true", zero_duration="60s")
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(Idler(IdlerSettings(sweep_s=30, settle_s=60), deps).run(), 1000)
-
-    run(main(), loop)
+    await cluster.deploy(ECHO, zero="true", zero_duration="60s")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(Idler(IdlerSettings(sweep_s=30, settle_s=60), deps).run(), 1000)
 
     assert [one.at - EPOCH for one in decisions.all if one.changes] == zeroed_at
     assert len(cluster.writes) == len(zeroed_at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -15,12 +15,16 @@ from prometheus_client import CollectorRegistry
 from springtide.idler.settings import IdlerSettings
 from springtide.idler.sweep import Idler, IdlerDeps, pause_s
 from springtide.runtime.errors import Conflict, NotFound, Unavailable
-from springtide.runtime.virtual_time import EPOCH, VirtualTimeLoop, run
+from springtide.runtime.virtual_time import EPOCH, VirtualTimeLoop
 from springtide.scaler.core.idle import Activity
 from springtide.scaler.core.ports import ActivitySource
 from springtide.scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
 from tests.fakes.activity import Calls, ScriptedActivity, silent_since, unknown
 from tests.fakes.cluster import Cluster, Decisions, Hook
+from tests.loops import virtual_loop
+
+pytestmark = pytest.mark.virtual_time
+
 
 ECHO = FunctionRef("openfaas-fn", "echo")
 OTHER = FunctionRef("openfaas-fn", "other")
@@ -35,7 +39,7 @@ class World:
     settings: IdlerSettings = SETTINGS
     activity: ScriptedActivity = field(default_factory=lambda: ScriptedActivity(silent_since(LONG_AGO)))
     recheck: ActivitySource | None = None
-    loop: VirtualTimeLoop = field(default_factory=VirtualTimeLoop)
+    loop: VirtualTimeLoop = field(default_factory=virtual_loop)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     decisions: Decisions = field(default_factory=Decisions)
 
@@ -60,12 +64,6 @@ class World:
         with pytest.raises(TimeoutError):
             await with_end
 
-    def play(self, story: Callable[[], Awaitable[None]]) -> None:
-        async def main() -> None:
-            await story()
-
-        run(main(), self.loop)
-
     def zeroed_at(self, ref: FunctionRef = ECHO) -> list[float]:
         return [decision.at - EPOCH for decision in self.decisions.all if decision.changes and decision.ref == ref]
 
@@ -84,43 +82,34 @@ async def hang() -> None:
     await asyncio.sleep(1e6)
 
 
-def test_silent_function_goes_to_zero_at_the_first_sweep_after_its_duration() -> None:
+async def test_silent_function_goes_to_zero_at_the_first_sweep_after_its_duration() -> None:
     world = World()
 
-    async def story() -> None:
-        await world.cluster.deploy(ECHO, replicas=3, zero="true")
-        await world.runs_for(400)
-
-    world.play(story)
+    await world.cluster.deploy(ECHO, replicas=3, zero="true")
+    await world.runs_for(400)
 
     assert world.zeroed_at() == [300]
     assert world.cluster.writes == [(ECHO, 0)]
     assert world.decisions.counts() == [(3, 0)]
 
 
-def test_duration_label_of_twenty_seconds_is_kept_to_the_sweep() -> None:
+async def test_duration_label_of_twenty_seconds_is_kept_to_the_sweep() -> None:
     world = World(settings=IdlerSettings(sweep_s=5))
 
-    async def story() -> None:
-        await world.cluster.deploy(ECHO, zero="true", zero_duration="20s")
-        await world.runs_for(60)
-
-    world.play(story)
+    await world.cluster.deploy(ECHO, zero="true", zero_duration="20s")
+    await world.runs_for(60)
 
     assert world.zeroed_at() == [20]
 
 
-def test_woken_function_has_its_whole_duration_again() -> None:
+async def test_woken_function_has_its_whole_duration_again() -> None:
     world = World()
 
-    async def story() -> None:
-        await world.cluster.deploy(ECHO, zero="true")
-        idling = asyncio.create_task(world.runs_for(1000))
-        await asyncio.sleep(415)
-        await world.cluster.scale(ECHO, 1)
-        await idling
-
-    world.play(story)
+    await world.cluster.deploy(ECHO, zero="true")
+    idling = asyncio.create_task(world.runs_for(1000))
+    await asyncio.sleep(415)
+    await world.cluster.scale(ECHO, 1)
+    await idling
 
     assert world.zeroed_at() == [300, 720]  # seen awake at 420
 
@@ -133,41 +122,32 @@ def test_woken_function_has_its_whole_duration_again() -> None:
         pytest.param({"zero": "true", "zero_duration": "1h"}, id="with a longer duration"),
     ],
 )
-def test_function_is_left_alone(labels: dict[str, str]) -> None:
+async def test_function_is_left_alone(labels: dict[str, str]) -> None:
     world = World()
 
-    async def story() -> None:
-        await world.cluster.deploy(ECHO, replicas=2, **labels)
-        await world.runs_for(1800)
-
-    world.play(story)
+    await world.cluster.deploy(ECHO, replicas=2, **labels)
+    await world.runs_for(1800)
 
     assert world.cluster.writes == []
 
 
-def test_one_question_serves_every_function() -> None:
+async def test_one_question_serves_every_function() -> None:
     world = World()
     refs = [FunctionRef("openfaas-fn", f"f{number}") for number in range(50)]
 
-    async def story() -> None:
-        for ref in refs:
-            await world.cluster.deploy(ref, zero="true")
-        await world.cluster.deploy(OTHER)
-        await world.idler.sweep(Instant(world.clock.wall()))
-
-    world.play(story)
+    for ref in refs:
+        await world.cluster.deploy(ref, zero="true")
+    await world.cluster.deploy(OTHER)
+    await world.idler.sweep(Instant(world.clock.wall()))
 
     assert [sorted(asked) for asked in world.activity.asked] == [sorted(refs)]
 
 
-def test_prometheus_is_not_asked_when_no_function_opted_in() -> None:
+async def test_prometheus_is_not_asked_when_no_function_opted_in() -> None:
     world = World()
 
-    async def story() -> None:
-        await world.cluster.deploy(OTHER)
-        await world.idler.sweep(Instant(world.clock.wall()))
-
-    world.play(story)
+    await world.cluster.deploy(OTHER)
+    await world.idler.sweep(Instant(world.clock.wall()))
 
     assert world.activity.asked == []
     assert world.decisions.reasons() == ["not_opted_in"]
@@ -182,23 +162,20 @@ def test_prometheus_is_not_asked_when_no_function_opted_in() -> None:
         pytest.param(lambda _r, now: Activity(Sample(0, now), NoData("not there")), "no_data", id="half an answer"),
     ],
 )
-def test_second_look_right_before_the_write_decides(
+async def test_second_look_right_before_the_write_decides(
     second_look: Callable[[FunctionRef, Instant], Activity], reason: str
 ) -> None:
     world = World(recheck=ScriptedActivity(second_look))
 
-    async def story() -> None:
-        await world.cluster.deploy(ECHO, zero="true")
-        await world.runs_for(301)
-
-    world.play(story)
+    await world.cluster.deploy(ECHO, zero="true")
+    await world.runs_for(301)
 
     assert world.cluster.writes == []
     assert world.decisions.all[-1].reason == reason
     assert world.decisions.all[-1].detail.startswith("on the second look: ")
 
 
-def test_gateways_are_asked_after_the_version_was_read() -> None:
+async def test_gateways_are_asked_after_the_version_was_read() -> None:
     order: list[str] = []
     world = World(recheck=ScriptedActivity(lambda _r, now: Activity(Sample(0, now), Sample(LONG_AGO, now))))
     assert isinstance(world.recheck, ScriptedActivity)
@@ -213,27 +190,21 @@ def test_gateways_are_asked_after_the_version_was_read() -> None:
     async def note(what: str) -> None:
         order.append(what)
 
-    async def story() -> None:
-        await world.cluster.deploy(ECHO, zero="true")
-        world.cluster.on_read[ECHO] = lambda: note("read")
-        world.cluster.on_write[ECHO] = lambda: note("write")
-        await world.runs_for(301)
-
-    world.play(story)
+    await world.cluster.deploy(ECHO, zero="true")
+    world.cluster.on_read[ECHO] = lambda: note("read")
+    world.cluster.on_write[ECHO] = lambda: note("write")
+    await world.runs_for(301)
 
     assert order == ["read", "gateways", "write"]
 
 
-def test_one_look_at_the_gateways_serves_a_batch() -> None:
+async def test_one_look_at_the_gateways_serves_a_batch() -> None:
     recheck = ScriptedActivity(silent_since(LONG_AGO))
     world = World(settings=IdlerSettings(inactivity_s=300, concurrency=16), recheck=recheck)
 
-    async def story() -> None:
-        for number in range(40):
-            await world.cluster.deploy(FunctionRef("openfaas-fn", f"f{number}"), zero="true")
-        await world.runs_for(301)
-
-    world.play(story)
+    for number in range(40):
+        await world.cluster.deploy(FunctionRef("openfaas-fn", f"f{number}"), zero="true")
+    await world.runs_for(301)
 
     assert len(world.cluster.writes) == 40
     assert [len(asked) for asked in recheck.asked] == [16, 16, 8]
@@ -253,67 +224,55 @@ def test_one_look_at_the_gateways_serves_a_batch() -> None:
         pytest.param("on_write", hang, "write_failed", id="writing it hangs"),
     ],
 )
-def test_what_fails_for_one_function_leaves_the_others_alone(at: str, hook: Hook, reason: str) -> None:
+async def test_what_fails_for_one_function_leaves_the_others_alone(at: str, hook: Hook, reason: str) -> None:
     world = World()
 
-    async def story() -> None:
-        await world.cluster.deploy(ECHO, replicas=2, zero="true")
-        await world.cluster.deploy(OTHER, zero="true")
-        getattr(world.cluster, at)[ECHO] = hook
-        await world.runs_for(320)
-
-    world.play(story)
+    await world.cluster.deploy(ECHO, replicas=2, zero="true")
+    await world.cluster.deploy(OTHER, zero="true")
+    getattr(world.cluster, at)[ECHO] = hook
+    await world.runs_for(320)
 
     last = [decision for decision in world.decisions.all if decision.ref == ECHO][-1]
     assert world.cluster.writes == [(OTHER, 0)]
     assert (last.reason, last.before, last.after) == (reason, 2, 2)
 
 
-def test_wake_between_the_read_and_the_write_wins() -> None:
+async def test_wake_between_the_read_and_the_write_wins() -> None:
     world = World()
 
     async def woken() -> None:
         del world.cluster.on_write[ECHO]
         await world.cluster.scale(ECHO, 4)
 
-    async def story() -> None:
-        await world.cluster.deploy(ECHO, zero="true")
-        world.cluster.on_write[ECHO] = woken
-        await world.runs_for(301)
-        assert await world.cluster.count(ECHO) == 4
-
-    world.play(story)
+    await world.cluster.deploy(ECHO, zero="true")
+    world.cluster.on_write[ECHO] = woken
+    await world.runs_for(301)
+    assert await world.cluster.count(ECHO) == 4
 
     assert world.cluster.writes == []
     assert world.decisions.all[-1].reason == "lost_race"
 
 
-def test_opting_out_between_decision_and_write_is_respected() -> None:
+async def test_opting_out_between_decision_and_write_is_respected() -> None:
     world = World()
 
     async def opt_out() -> None:
         await world.cluster.deploy(ECHO, replicas=1, zero="false")
 
-    async def story() -> None:
-        await world.cluster.deploy(ECHO, zero="true")
-        world.cluster.on_read[ECHO] = opt_out
-        await world.runs_for(301)
-
-    world.play(story)
+    await world.cluster.deploy(ECHO, zero="true")
+    world.cluster.on_read[ECHO] = opt_out
+    await world.runs_for(301)
 
     assert world.cluster.writes == []
     assert world.decisions.all[-1].reason == "not_opted_in"
 
 
-def test_dry_run_says_what_it_would_do_and_writes_nothing() -> None:
+async def test_dry_run_says_what_it_would_do_and_writes_nothing() -> None:
     world = World(settings=IdlerSettings(inactivity_s=300, sweep_s=30, dry_run=True))
 
-    async def story() -> None:
-        await world.cluster.deploy(ECHO, replicas=3, zero="true")
-        await world.runs_for(400)
-        assert await world.cluster.count(ECHO) == 3
-
-    world.play(story)
+    await world.cluster.deploy(ECHO, replicas=3, zero="true")
+    await world.runs_for(400)
+    assert await world.cluster.count(ECHO) == 3
 
     told = [decision for decision in world.decisions.all if decision.reason == "dry_run"]
     assert world.cluster.writes == []
@@ -322,7 +281,7 @@ def test_dry_run_says_what_it_would_do_and_writes_nothing() -> None:
     assert told[0].detail.startswith("would go from 3 to 0: silent for")
 
 
-def test_writes_are_bounded_side_by_side() -> None:
+async def test_writes_are_bounded_side_by_side() -> None:
     world = World(settings=IdlerSettings(inactivity_s=300, concurrency=4))
     writing, most = 0, 0
 
@@ -333,47 +292,38 @@ def test_writes_are_bounded_side_by_side() -> None:
         await asyncio.sleep(1)
         writing -= 1
 
-    async def story() -> None:
-        for number in range(10):
-            ref = FunctionRef("openfaas-fn", f"f{number}")
-            await world.cluster.deploy(ref, zero="true")
-            world.cluster.on_write[ref] = slowly
-        await world.runs_for(310)
-
-    world.play(story)
+    for number in range(10):
+        ref = FunctionRef("openfaas-fn", f"f{number}")
+        await world.cluster.deploy(ref, zero="true")
+        world.cluster.on_write[ref] = slowly
+    await world.runs_for(310)
 
     assert (most, len(world.cluster.writes)) == (4, 10)
 
 
-def test_deleted_function_is_forgotten() -> None:
+async def test_deleted_function_is_forgotten() -> None:
     world = World()
 
-    async def story() -> None:
-        await world.cluster.deploy(ECHO, zero="true")
-        await world.cluster.deploy(OTHER, zero="true")
-        await world.idler.sweep(Instant(world.clock.wall()))
-        assert repr(world.idler) == "<Idler 2 functions>"
-        await world.cluster.provider.delete(ECHO)
-        await world.idler.sweep(Instant(world.clock.wall()))
-        assert repr(world.idler) == "<Idler 1 functions>"
-
-    world.play(story)
+    await world.cluster.deploy(ECHO, zero="true")
+    await world.cluster.deploy(OTHER, zero="true")
+    await world.idler.sweep(Instant(world.clock.wall()))
+    assert repr(world.idler) == "<Idler 2 functions>"
+    await world.cluster.provider.delete(ECHO)
+    await world.idler.sweep(Instant(world.clock.wall()))
+    assert repr(world.idler) == "<Idler 1 functions>"
 
 
 @pytest.mark.parametrize("failure", [raising(Unavailable("connection refused")), hang], ids=["down", "hanging"])
-def test_when_functions_cannot_be_listed_nothing_is_done_and_settling_begins_anew(failure: Hook) -> None:
+async def test_when_functions_cannot_be_listed_nothing_is_done_and_settling_begins_anew(failure: Hook) -> None:
     world = World()
 
-    async def story() -> None:
-        await world.cluster.deploy(ECHO, zero="true")
-        idling = asyncio.create_task(world.runs_for(600))
-        await asyncio.sleep(295)
-        world.cluster.on_list = failure
-        await asyncio.sleep(100)
-        world.cluster.on_list = None
-        await idling
-
-    world.play(story)
+    await world.cluster.deploy(ECHO, zero="true")
+    idling = asyncio.create_task(world.runs_for(600))
+    await asyncio.sleep(295)
+    world.cluster.on_list = failure
+    await asyncio.sleep(100)
+    world.cluster.on_list = None
+    await idling
 
     assert world.zeroed_at() == [480]  # fails at 300 and 360, measured again from 420 on, believed 60 s later
     assert world.value("springtide_source_failures_total", signal="functions") == 2
@@ -392,7 +342,7 @@ def test_failed_sweeps_come_at_longer_intervals(sweep_s: float, pauses: list[flo
     assert pause_s(sweep_s, 10**6) == max(sweep_s, 60)
 
 
-def test_sweeps_start_at_equal_intervals_however_long_they_take() -> None:
+async def test_sweeps_start_at_equal_intervals_however_long_they_take() -> None:
     world = World()
     starts: list[float] = []
 
@@ -400,53 +350,41 @@ def test_sweeps_start_at_equal_intervals_however_long_they_take() -> None:
         starts.append(world.clock.now())
         await asyncio.sleep(7)
 
-    async def story() -> None:
-        world.cluster.on_list = slow_listing
-        await world.runs_for(100)
-
-    world.play(story)
+    world.cluster.on_list = slow_listing
+    await world.runs_for(100)
 
     assert starts == [0, 30, 60, 90]
 
 
-def test_source_that_hangs_is_given_up_and_holds_everything() -> None:
+async def test_source_that_hangs_is_given_up_and_holds_everything() -> None:
     world = World()
     world.activity.before = hang
 
-    async def story() -> None:
-        await world.cluster.deploy(ECHO, zero="true")
-        await world.runs_for(600)
-
-    world.play(story)
+    await world.cluster.deploy(ECHO, zero="true")
+    await world.runs_for(600)
 
     assert world.cluster.writes == []
     assert set(world.decisions.reasons()) == {"no_data"}
     assert world.decisions.all[0].detail == "calls in flight: measuring: no answer within 10 s"
 
 
-def test_function_the_source_left_out_is_held() -> None:
+async def test_function_the_source_left_out_is_held() -> None:
     world = World()
     world.activity.left_out = {ECHO}
 
-    async def story() -> None:
-        await world.cluster.deploy(ECHO, zero="true")
-        await world.cluster.deploy(OTHER, zero="true")
-        await world.runs_for(400)
-
-    world.play(story)
+    await world.cluster.deploy(ECHO, zero="true")
+    await world.cluster.deploy(OTHER, zero="true")
+    await world.runs_for(400)
 
     assert world.cluster.writes == [(OTHER, 0)]
     assert set(world.decisions.reasons(ECHO)) == {"no_data"}
 
 
-def test_sweeps_and_failures_are_measured() -> None:
+async def test_sweeps_and_failures_are_measured() -> None:
     world = World(activity=ScriptedActivity(unknown("Prometheus is down")))
 
-    async def story() -> None:
-        await world.cluster.deploy(ECHO, zero="true")
-        await world.runs_for(65)
-
-    world.play(story)
+    await world.cluster.deploy(ECHO, zero="true")
+    await world.runs_for(65)
 
     assert world.value("springtide_idler_last_sweep_timestamp_seconds") == EPOCH + 60
     assert world.value("springtide_idler_sweep_seconds_count") == 3
@@ -455,30 +393,24 @@ def test_sweeps_and_failures_are_measured() -> None:
     assert world.value("springtide_decisions_total", writer="idler", reason="no_data") == 3
 
 
-def test_age_of_the_newest_measurement_shows_and_stays_when_none_comes_any_more() -> None:
+async def test_age_of_the_newest_measurement_shows_and_stays_when_none_comes_any_more() -> None:
     world = World()
 
-    async def story() -> None:
-        await world.cluster.deploy(ECHO, zero="true")
-        await world.runs_for(35)
-        world.activity.script = unknown("Prometheus is down")
-        await world.runs_for(65)
-
-    world.play(story)
+    await world.cluster.deploy(ECHO, zero="true")
+    await world.runs_for(35)
+    world.activity.script = unknown("Prometheus is down")
+    await world.runs_for(65)
 
     for signal in ("in_flight", "last_active"):
         assert world.value("springtide_source_last_sample_timestamp_seconds", signal=signal) == EPOCH + 30
 
 
-def test_an_error_nobody_foresaw_ends_the_loop() -> None:
+async def test_an_error_nobody_foresaw_ends_the_loop() -> None:
     world = World()
 
-    async def story() -> None:
-        world.cluster.on_list = raising(ZeroDivisionError("a bug"))
-        with pytest.raises(ZeroDivisionError):
-            await world.idler.run()
-
-    world.play(story)
+    world.cluster.on_list = raising(ZeroDivisionError("a bug"))
+    with pytest.raises(ZeroDivisionError):
+        await world.idler.run()
 
 
 calls = st.lists(st.tuples(st.floats(0, 3000), st.floats(0, 900)), max_size=8)
@@ -486,7 +418,7 @@ calls = st.lists(st.tuples(st.floats(0, 3000), st.floats(0, 900)), max_size=8)
 
 @settings(deadline=None)
 @given(calls, st.floats(1, 600), st.floats(1, 30))
-def test_never_zero_while_a_call_runs_or_before_the_duration_has_passed(
+async def test_never_zero_while_a_call_runs_or_before_the_duration_has_passed(
     made: list[tuple[float, float]], duration_s: float, scrape_s: float
 ) -> None:
     """Prometheus is up to a scrape behind, the gateway never; a call to a function at zero wakes it."""
@@ -508,29 +440,23 @@ def test_never_zero_while_a_call_runs_or_before_the_duration_has_passed(
             if await world.cluster.count(ECHO) == 0:
                 await world.cluster.scale(ECHO, 1)
 
-    async def story() -> None:
-        await world.cluster.deploy(ECHO, zero="true", zero_duration=f"{duration_s:.3f}s")
-        world.cluster.on_write[ECHO] = checked
-        calling = asyncio.create_task(callers())
-        await world.runs_for(5000)
-        await calling
-        assert await world.cluster.count(ECHO) == 0  # and in the end it does go
-
     duration_s = float(f"{duration_s:.3f}")
-    world.play(story)
+    await world.cluster.deploy(ECHO, zero="true", zero_duration=f"{duration_s:.3f}s")
+    world.cluster.on_write[ECHO] = checked
+    calling = asyncio.create_task(callers())
+    await world.runs_for(5000)
+    await calling
+    assert await world.cluster.count(ECHO) == 0  # and in the end it does go
 
 
-def test_outage_of_the_source_is_logged_when_it_begins_and_when_it_ends() -> None:
+async def test_outage_of_the_source_is_logged_when_it_begins_and_when_it_ends() -> None:
     world = World(activity=ScriptedActivity(unknown("Prometheus cannot be asked")))
 
-    async def story() -> None:
+    with structlog.testing.capture_logs() as lines:
         await world.cluster.deploy(ECHO, zero="true")
         await world.runs_for(3600)
         world.activity.script = silent_since(EPOCH)
         await world.runs_for(60)
-
-    with structlog.testing.capture_logs() as lines:
-        world.play(story)
 
     said = [(line["event"].partition(",")[0], line["signal"]) for line in lines if "signal" in line]
     signals = ("in_flight", "last_active")

@@ -211,37 +211,34 @@ def good(_scene: Scene) -> None:
         pytest.param(good, None, id="good data, for comparison"),
     ],
 )
-def test_ten_minutes_of_sweeps_over_a_real_socket(happens: Callable[[Scene], None], told: str | None) -> None:
+async def test_ten_minutes_of_sweeps_over_a_real_socket(happens: Callable[[Scene], None], told: str | None) -> None:
     clock, decisions = ToldClock(), Decisions()
     cluster = Cluster(clock)
     stored = Stored(lambda: clock.at, series=[Series(str(ref), last_active=LONG_AGO) for ref in REFS])
 
-    async def story() -> None:
-        for ref in REFS:
-            await cluster.deploy(ref, zero="true")
-        async with FakePrometheus(stored) as prometheus:
-            source = PrometheusActivity(prometheus.url)
-            idler = Idler(
-                SETTINGS,
-                IdlerDeps(
-                    catalog=cluster,
-                    target=cluster,
-                    activity=source,
-                    recheck=None,
-                    registry=CollectorRegistry(),
-                    recorder=decisions,
-                    clock=clock,
-                ),
-            )
-            scene = Scene(prometheus, clock)
-            for _ in range(TEN_MINUTES_S // SWEEP_S):
-                scene.scrape()
-                happens(scene)
-                await idler.sweep(Instant(clock.at))
-                clock.at += SWEEP_S
-            await source.aclose()
-
-    asyncio.run(story())
+    for ref in REFS:
+        await cluster.deploy(ref, zero="true")
+    async with FakePrometheus(stored) as prometheus:
+        source = PrometheusActivity(prometheus.url)
+        idler = Idler(
+            SETTINGS,
+            IdlerDeps(
+                catalog=cluster,
+                target=cluster,
+                activity=source,
+                recheck=None,
+                registry=CollectorRegistry(),
+                recorder=decisions,
+                clock=clock,
+            ),
+        )
+        scene = Scene(prometheus, clock)
+        for _ in range(TEN_MINUTES_S // SWEEP_S):
+            scene.scrape()
+            happens(scene)
+            await idler.sweep(Instant(clock.at))
+            clock.at += SWEEP_S
+        await source.aclose()
 
     assert len(decisions.all) == len(REFS) * TEN_MINUTES_S // SWEEP_S
     if told is None:

@@ -216,7 +216,7 @@ class Field:
             --leader-election --kubeconfig {kubeconfig} --lease-namespace openfaas
             --lease-duration {DURATION_S}s --lease-renew-deadline 1200ms --lease-retry 200ms"""
         with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: ASYNC220 - starting it takes no time
+            process = subprocess.Popen(
                 [sys.executable, *words.split(), *more], cwd=ROOT, stderr=output, env={"PATH": os.environ["PATH"]}
             )
         idler = Idler(process, gateway, wire, api, log)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -99,11 +99,3 @@ async def eventually(look: Callable[[], Awaitable[T]], true: Callable[[T], Any])
     while not true(found := await look()):  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(0.01)
     return found
-
-
-def play(story: Coroutine[Any, Any, None]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(DEADLINE_S):
-            await story
-
-    asyncio.run(bounded())

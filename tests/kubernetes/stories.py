@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,6 @@ APPLY = "application/apply-patch+yaml"
 NO_PROCESS = Image(process=False)
 
 Manifest = dict[str, Any]
-Story = Callable[["Cluster"], Awaitable[None]]
 
 
 class Cluster:
@@ -66,19 +64,12 @@ class Cluster:
             yield (json.loads(line) async for line in response.aiter_lines())
 
 
-def play(story: Story, *, images: Mapping[str, Image] | None = None, **settings: Any) -> None:
-    """Run a story on a fresh emulator."""
-
-    async def main() -> None:
-        emulator = Emulator(EmulatorSettings(**{"default_image": NO_PROCESS, **settings}), images=images)
-        async with (
-            asyncio.timeout(DEADLINE_S),
-            emulator,
-            httpx.AsyncClient(base_url=emulator.url, timeout=DEADLINE_S) as http,
-        ):
-            await story(Cluster(emulator, http))
-
-    asyncio.run(main())
+@asynccontextmanager
+async def emulated(*, images: Mapping[str, Image] | None = None, **settings: Any) -> AsyncIterator[Cluster]:
+    """A fresh emulator."""
+    emulator = Emulator(EmulatorSettings(**{"default_image": NO_PROCESS, **settings}), images=images)
+    async with emulator, httpx.AsyncClient(base_url=emulator.url, timeout=DEADLINE_S) as http:
+        yield Cluster(emulator, http)
 
 
 def deployment(name: str = "hello", *, replicas: int = 1, image: str = "hello:1", **container: Any) -> Manifest:

@@ -42,29 +42,26 @@ async def until_ready(client: httpx.AsyncClient, port: int, status: int) -> None
             await asyncio.sleep(0.01)
 
 
-def test_only_the_leader_is_ready_and_another_takes_over(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with field_of_idlers(tmp_path) as field, httpx.AsyncClient(timeout=10, trust_env=False) as client:
-            delivery = body(alert(str(ECHO)))
-            field.provider.role = f"openfaas/{LEASE}"
-            field.provider.wakes = False
-            one, two = free("127.0.0.1"), free("127.0.0.1")
-            leader = start(field, one)
-            await until_ready(client, one, 200)
-            start(field, two)
-            await until_ready(client, two, 503)
-            refused = await client.post(f"http://127.0.0.1:{two}/system/alert", content=delivery)
-            assert refused.status_code == 503
-            assert (await client.post(f"http://127.0.0.1:{one}/system/alert", content=delivery)).status_code == 200
-            assert await field.provider.count() == 5
+async def test_only_the_leader_is_ready_and_another_takes_over(tmp_path: Path) -> None:
+    async with field_of_idlers(tmp_path) as field, httpx.AsyncClient(timeout=10, trust_env=False) as client:
+        delivery = body(alert(str(ECHO)))
+        field.provider.role = f"openfaas/{LEASE}"
+        field.provider.wakes = False
+        one, two = free("127.0.0.1"), free("127.0.0.1")
+        leader = start(field, one)
+        await until_ready(client, one, 200)
+        start(field, two)
+        await until_ready(client, two, 503)
+        refused = await client.post(f"http://127.0.0.1:{two}/system/alert", content=delivery)
+        assert refused.status_code == 503
+        assert (await client.post(f"http://127.0.0.1:{one}/system/alert", content=delivery)).status_code == 200
+        assert await field.provider.count() == 5
 
-            leader.send_signal(signal.SIGTERM)
-            await until_ready(client, two, 200)
-            assert (await client.post(f"http://127.0.0.1:{two}/system/alert", content=delivery)).status_code == 200
-            assert await field.provider.count() == 9
-            terms = [write.term for write in field.provider.writes]
-            assert len(set(terms)) == 2
-            assert terms == sorted(terms)
-            assert leader.wait(10) == 0
-
-    asyncio.run(main())
+        leader.send_signal(signal.SIGTERM)
+        await until_ready(client, two, 200)
+        assert (await client.post(f"http://127.0.0.1:{two}/system/alert", content=delivery)).status_code == 200
+        assert await field.provider.count() == 9
+        terms = [write.term for write in field.provider.writes]
+        assert len(set(terms)) == 2
+        assert terms == sorted(terms)
+        assert leader.wait(10) == 0

@@ -16,7 +16,7 @@ from kubernetes.aio import config as aio_config
 
 from tests.kubernetes.emulator import EmulatorSettings, Image, running_in_thread
 from tests.kubernetes.emulator.threaded import ThreadedEmulator
-from tests.kubernetes.stories import NAMESPACE, Cluster, Manifest, deployment, play, service
+from tests.kubernetes.stories import NAMESPACE, Cluster, Manifest, deployment, service
 
 NO_PROCESS = EmulatorSettings(default_image=Image(process=False))
 
@@ -41,31 +41,28 @@ def test_blocking_client_reads_writes_and_watches(tmp_path: Path) -> None:
     assert events[0] == "ADDED"
 
 
-def test_asyncio_client_reads_writes_and_applies(tmp_path: Path) -> None:
-    async def story(cluster: Cluster) -> None:
-        cluster.emulator.controllers.pause()
-        await aio_config.load_kube_config(str(cluster.emulator.write_kubeconfig(tmp_path / "kubeconfig")))
-        async with aio_client.ApiClient() as api:
-            apps, core = aio_client.AppsV1Api(api), aio_client.CoreV1Api(api)
-            applied = await apps.patch_namespaced_deployment(
-                "hello",
-                NAMESPACE,
-                deployment(),
-                field_manager="springtide",
-                field_validation="Strict",
-                _content_type="application/apply-patch+yaml",
-            )
-            scale = await apps.read_namespaced_deployment_scale("hello", NAMESPACE)
-            scale.spec.replicas = 2
-            scaled = await apps.replace_namespaced_deployment_scale("hello", NAMESPACE, scale)
-            pods = await core.list_namespaced_pod(NAMESPACE, label_selector="faas_function=hello")
+async def test_asyncio_client_reads_writes_and_applies(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.emulator.controllers.pause()
+    await aio_config.load_kube_config(str(cluster.emulator.write_kubeconfig(tmp_path / "kubeconfig")))
+    async with aio_client.ApiClient() as api:
+        apps, core = aio_client.AppsV1Api(api), aio_client.CoreV1Api(api)
+        applied = await apps.patch_namespaced_deployment(
+            "hello",
+            NAMESPACE,
+            deployment(),
+            field_manager="springtide",
+            field_validation="Strict",
+            _content_type="application/apply-patch+yaml",
+        )
+        scale = await apps.read_namespaced_deployment_scale("hello", NAMESPACE)
+        scale.spec.replicas = 2
+        scaled = await apps.replace_namespaced_deployment_scale("hello", NAMESPACE, scale)
+        pods = await core.list_namespaced_pod(NAMESPACE, label_selector="faas_function=hello")
 
-        assert applied.metadata.managed_fields[0].manager == "springtide"
-        assert scaled.spec.replicas == 2
-        assert pods.metadata.resource_version
-        assert cluster.emulator.warnings == []
-
-    play(story)
+    assert applied.metadata.managed_fields[0].manager == "springtide"
+    assert scaled.spec.replicas == 2
+    assert pods.metadata.resource_version
+    assert cluster.emulator.warnings == []
 
 
 class Kubectl:
@@ -113,13 +110,10 @@ def test_kubectl_applies_scales_reads_and_deletes(tmp_path: Path) -> None:
     assert 'deployment.apps "hello" deleted' in deleted
 
 
-def test_many_deployments_come_up_without_processes() -> None:
-    async def story(cluster: Cluster) -> None:
-        for number in range(100):
-            cluster.emulator.create(deployment(f"f{number}"))
-            await asyncio.sleep(0)
-        await cluster.emulator.until(
-            "deployments", lambda all_: all(one["status"].get("availableReplicas") for one in all_), within_s=60
-        )
-
-    play(story)
+async def test_many_deployments_come_up_without_processes(cluster: Cluster) -> None:
+    for number in range(100):
+        cluster.emulator.create(deployment(f"f{number}"))
+        await asyncio.sleep(0)
+    await cluster.emulator.until(
+        "deployments", lambda all_: all(one["status"].get("availableReplicas") for one in all_), within_s=60
+    )

@@ -19,7 +19,7 @@ from tests.kubernetes.stories import (
     at,
     available,
     deployment,
-    play,
+    emulated,
     service,
 )
 
@@ -40,24 +40,21 @@ async def deployed(cluster: Cluster, body: Manifest) -> Manifest:
     return (await cluster.emulator.until("deployments", available))[0]
 
 
-def test_deployment_becomes_available_and_says_so() -> None:
-    async def story(cluster: Cluster) -> None:
-        found = await deployed(cluster, deployment(replicas=3))
+async def test_deployment_becomes_available_and_says_so(cluster: Cluster) -> None:
+    found = await deployed(cluster, deployment(replicas=3))
 
-        numbers = {field: found["status"].get(field) for field in ("replicas", "readyReplicas", "updatedReplicas")}
-        assert numbers == {"replicas": 3, "readyReplicas": 3, "updatedReplicas": 3}
-        assert condition(found, "Available") == ("True", "MinimumReplicasAvailable")
-        assert condition(found, "Progressing") == ("True", "NewReplicaSetAvailable")
-        pods = cluster.emulator.objects("pods")
-        assert len({pod["status"]["podIP"] for pod in pods}) == 3
-        assert all(pod["metadata"]["labels"]["pod-template-hash"] in pod["metadata"]["name"] for pod in pods)
-        assert found["metadata"]["annotations"] == {"deployment.kubernetes.io/revision": "1"}
-
-    play(story)
+    numbers = {field: found["status"].get(field) for field in ("replicas", "readyReplicas", "updatedReplicas")}
+    assert numbers == {"replicas": 3, "readyReplicas": 3, "updatedReplicas": 3}
+    assert condition(found, "Available") == ("True", "MinimumReplicasAvailable")
+    assert condition(found, "Progressing") == ("True", "NewReplicaSetAvailable")
+    pods = cluster.emulator.objects("pods")
+    assert len({pod["status"]["podIP"] for pod in pods}) == 3
+    assert all(pod["metadata"]["labels"]["pod-template-hash"] in pod["metadata"]["name"] for pod in pods)
+    assert found["metadata"]["annotations"] == {"deployment.kubernetes.io/revision": "1"}
 
 
-def test_pods_that_never_become_ready_keep_a_deployment_unavailable() -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_pods_that_never_become_ready_keep_a_deployment_unavailable() -> None:
+    async with emulated(images={"hello:1": Image(process=False, ready=False)}) as cluster:
         await cluster.post(DEPLOYMENTS, deployment())
         pods = await cluster.emulator.until("pods", lambda all_: all_ and all_[0]["status"]["phase"] == "Running")
         found = cluster.emulator.objects("deployments")[0]
@@ -66,11 +63,9 @@ def test_pods_that_never_become_ready_keep_a_deployment_unavailable() -> None:
         assert condition(found, "Available") == ("False", "MinimumReplicasUnavailable")
         assert "readyReplicas" not in found["status"]
 
-    play(story, images={"hello:1": Image(process=False, ready=False)})
 
-
-def test_image_that_cannot_be_pulled_shows_in_the_pod() -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_image_that_cannot_be_pulled_shows_in_the_pod() -> None:
+    async with emulated(default_image=None, pull_retry_first_s=0.1) as cluster:
         await cluster.post(DEPLOYMENTS, deployment(image="nowhere/no:1"))
 
         def backing_off(pods: list[Manifest]) -> Any:
@@ -79,8 +74,6 @@ def test_image_that_cannot_be_pulled_shows_in_the_pod() -> None:
         pods = await cluster.emulator.until("pods", backing_off)
         assert pods[0]["status"]["phase"] == "Pending"
         assert "podIP" not in pods[0]["status"]
-
-    play(story, default_image=None, pull_retry_first_s=0.1)
 
 
 @pytest.mark.parametrize(
@@ -91,84 +84,71 @@ def test_image_that_cannot_be_pulled_shows_in_the_pod() -> None:
         pytest.param("runtimeClassName", "gvisor", 'RuntimeClass \\"gvisor\\" not found', id="runtime class"),
     ],
 )
-def test_pods_that_name_what_is_not_there_are_refused(field: str, value: str, words: str) -> None:
-    async def story(cluster: Cluster) -> None:
-        await cluster.post(DEPLOYMENTS, at(deployment(), f"spec.template.spec.{field}", value))
-        found = await cluster.emulator.until("deployments", lambda all_: condition(all_[0], "ReplicaFailure")[0])
+async def test_pods_that_name_what_is_not_there_are_refused(
+    cluster: Cluster, field: str, value: str, words: str
+) -> None:
+    await cluster.post(DEPLOYMENTS, at(deployment(), f"spec.template.spec.{field}", value))
+    found = await cluster.emulator.until("deployments", lambda all_: condition(all_[0], "ReplicaFailure")[0])
 
-        assert words in json.dumps(found[0]["status"])
-
-    play(story)
-
-
-def test_pod_waits_for_a_node_with_its_labels() -> None:
-    async def story(cluster: Cluster) -> None:
-        await cluster.post(DEPLOYMENTS, at(deployment(), "spec.template.spec.nodeSelector", {"disk": "ssd"}))
-        pods = await cluster.emulator.until("pods", lambda all_: all_ and condition(all_[0], "PodScheduled")[0])
-        assert condition(pods[0], "PodScheduled") == ("False", "Unschedulable")
-
-        await cluster.patch("/api/v1/nodes/node-1", {"metadata": {"labels": {"disk": "ssd"}}})
-        await cluster.emulator.until("deployments", available)
-
-    play(story)
+    assert words in json.dumps(found[0]["status"])
 
 
-def test_rollout_goes_over_to_the_new_template_and_keeps_the_old_set() -> None:
-    async def story(cluster: Cluster) -> None:
-        await deployed(cluster, deployment(replicas=4))
-        fewest, most = 4, 0
+async def test_pod_waits_for_a_node_with_its_labels(cluster: Cluster) -> None:
+    await cluster.post(DEPLOYMENTS, at(deployment(), "spec.template.spec.nodeSelector", {"disk": "ssd"}))
+    pods = await cluster.emulator.until("pods", lambda all_: all_ and condition(all_[0], "PodScheduled")[0])
+    assert condition(pods[0], "PodScheduled") == ("False", "Unschedulable")
 
-        def counted(pods: list[Manifest]) -> bool:
-            nonlocal fewest, most
-            going = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-            ready = [pod for pod in going if condition(pod, "Ready")[0] == "True"]
-            fewest, most = min(fewest, len(ready)), max(most, len(going))
-            new = [pod for pod in ready if pod["spec"]["containers"][0]["image"] == "hello:2"]
-            return len(new) == len(pods) == 4
-
-        container = {"name": "hello", "image": "hello:2"}
-        patch = {"spec": {"template": {"spec": {"containers": [container]}}}}
-        await cluster.patch(HELLO, patch, "application/strategic-merge-patch+json")
-        await cluster.emulator.until("pods", counted)
-        found = (await cluster.emulator.until("deployments", available))[0]
-
-        assert (fewest, most) == (3, 5)
-        assert found["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "2"
-        assert sorted(one["spec"]["replicas"] for one in cluster.emulator.objects("replicasets")) == [0, 4]
-
-    play(story)
+    await cluster.patch("/api/v1/nodes/node-1", {"metadata": {"labels": {"disk": "ssd"}}})
+    await cluster.emulator.until("deployments", available)
 
 
-def test_scaling_down_takes_the_cheapest_pods() -> None:
-    async def story(cluster: Cluster) -> None:
-        await deployed(cluster, deployment(replicas=3))
-        names = sorted(pod["metadata"]["name"] for pod in cluster.emulator.objects("pods"))
-        for name, cost in zip(names, ("5", "-1", "7"), strict=True):
-            annotation = {"controller.kubernetes.io/pod-deletion-cost": cost}
-            await cluster.patch(f"{PODS}/{name}", {"metadata": {"annotations": annotation}})
-        await cluster.patch(f"{HELLO}/scale", {"spec": {"replicas": 1}})
-        left = await cluster.emulator.until("pods", lambda pods: len(pods) == 1)
+async def test_rollout_goes_over_to_the_new_template_and_keeps_the_old_set(cluster: Cluster) -> None:
+    await deployed(cluster, deployment(replicas=4))
+    fewest, most = 4, 0
 
-        assert left[0]["metadata"]["name"] == names[2]
+    def counted(pods: list[Manifest]) -> bool:
+        going = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        ready = [pod for pod in going if condition(pod, "Ready")[0] == "True"]
+        nonlocal fewest, most
+        fewest, most = min(fewest, len(ready)), max(most, len(going))
+        new = [pod for pod in ready if pod["spec"]["containers"][0]["image"] == "hello:2"]
+        return len(new) == len(pods) == 4
 
-    play(story)
+    container = {"name": "hello", "image": "hello:2"}
+    patch = {"spec": {"template": {"spec": {"containers": [container]}}}}
+    await cluster.patch(HELLO, patch, "application/strategic-merge-patch+json")
+    await cluster.emulator.until("pods", counted)
+    found = (await cluster.emulator.until("deployments", available))[0]
 
-
-def test_pod_counts_as_available_only_after_a_while() -> None:
-    async def story(cluster: Cluster) -> None:
-        body = at(deployment(), "spec.minReadySeconds", 1)
-        await cluster.post(DEPLOYMENTS, body)
-        early = await cluster.emulator.until("deployments", lambda all_: all_[0]["status"].get("readyReplicas"))
-        late = await cluster.emulator.until("deployments", available)
-
-        assert "availableReplicas" not in early[0]["status"]
-        assert late[0]["status"]["availableReplicas"] == 1
-
-    play(story)
+    assert (fewest, most) == (3, 5)
+    assert found["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "2"
+    assert sorted(one["spec"]["replicas"] for one in cluster.emulator.objects("replicasets")) == [0, 4]
 
 
-def test_endpoints_tell_ready_serving_and_terminating() -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_scaling_down_takes_the_cheapest_pods(cluster: Cluster) -> None:
+    await deployed(cluster, deployment(replicas=3))
+    names = sorted(pod["metadata"]["name"] for pod in cluster.emulator.objects("pods"))
+    for name, cost in zip(names, ("5", "-1", "7"), strict=True):
+        annotation = {"controller.kubernetes.io/pod-deletion-cost": cost}
+        await cluster.patch(f"{PODS}/{name}", {"metadata": {"annotations": annotation}})
+    await cluster.patch(f"{HELLO}/scale", {"spec": {"replicas": 1}})
+    left = await cluster.emulator.until("pods", lambda pods: len(pods) == 1)
+
+    assert left[0]["metadata"]["name"] == names[2]
+
+
+async def test_pod_counts_as_available_only_after_a_while(cluster: Cluster) -> None:
+    body = at(deployment(), "spec.minReadySeconds", 1)
+    await cluster.post(DEPLOYMENTS, body)
+    early = await cluster.emulator.until("deployments", lambda all_: all_[0]["status"].get("readyReplicas"))
+    late = await cluster.emulator.until("deployments", available)
+
+    assert "availableReplicas" not in early[0]["status"]
+    assert late[0]["status"]["availableReplicas"] == 1
+
+
+async def test_endpoints_tell_ready_serving_and_terminating() -> None:
+    async with emulated(default_image=Image(process=False, stop_s=0.2)) as cluster:
         await cluster.post(f"/api/v1/namespaces/{NAMESPACE}/services", service())
         await deployed(cluster, deployment())
         ready = await cluster.emulator.until("endpointslices", lambda all_: "'ready': True" in str(all_))
@@ -184,23 +164,18 @@ def test_endpoints_tell_ready_serving_and_terminating() -> None:
         assert endpoints(ending)[0]["conditions"] == {"ready": False, "serving": True, "terminating": True}
         assert "endpoints" not in empty[0]
 
-    play(story, default_image=Image(process=False, stop_s=0.2))
+
+async def test_background_deletion_takes_dependents_along(cluster: Cluster) -> None:
+    await deployed(cluster, deployment(replicas=2))
+    answer = await cluster.delete(HELLO)
+    await cluster.emulator.until("pods", lambda pods: not pods)
+
+    assert answer.json()["status"] == "Success"
+    assert cluster.emulator.objects("replicasets") == []
 
 
-def test_background_deletion_takes_dependents_along() -> None:
-    async def story(cluster: Cluster) -> None:
-        await deployed(cluster, deployment(replicas=2))
-        answer = await cluster.delete(HELLO)
-        await cluster.emulator.until("pods", lambda pods: not pods)
-
-        assert answer.json()["status"] == "Success"
-        assert cluster.emulator.objects("replicasets") == []
-
-    play(story)
-
-
-def test_foreground_deletion_waits_for_dependents() -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_foreground_deletion_waits_for_dependents() -> None:
+    async with emulated(default_image=Image(process=False, stop_s=0.2)) as cluster:
         await deployed(cluster, deployment())
         marked = (await cluster.delete(HELLO, {"propagationPolicy": "Foreground"})).json()
         still = (await cluster.get(HELLO)).status_code
@@ -210,28 +185,20 @@ def test_foreground_deletion_waits_for_dependents() -> None:
         assert still == 200
         assert cluster.emulator.objects("pods") == cluster.emulator.objects("replicasets") == []
 
-    play(story, default_image=Image(process=False, stop_s=0.2))
+
+async def test_orphans_stay_and_are_taken_in_by_nobody(cluster: Cluster) -> None:
+    await deployed(cluster, deployment())
+    await cluster.delete(HELLO, propagationPolicy="Orphan")
+    await cluster.emulator.until("deployments", lambda all_: not all_)
+
+    assert "ownerReferences" not in cluster.emulator.objects("replicasets")[0]["metadata"]
+    assert len(cluster.emulator.objects("pods")) == 1
 
 
-def test_orphans_stay_and_are_taken_in_by_nobody() -> None:
-    async def story(cluster: Cluster) -> None:
-        await deployed(cluster, deployment())
-        await cluster.delete(HELLO, propagationPolicy="Orphan")
-        await cluster.emulator.until("deployments", lambda all_: not all_)
-
-        assert "ownerReferences" not in cluster.emulator.objects("replicasets")[0]["metadata"]
-        assert len(cluster.emulator.objects("pods")) == 1
-
-    play(story)
-
-
-def test_object_whose_owner_does_not_exist_is_collected() -> None:
-    async def story(cluster: Cluster) -> None:
-        owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "hello", "uid": "no-such-uid"}
-        await cluster.post(DEPLOYMENTS, at(deployment("other"), "metadata.ownerReferences", [owner]))
-        await cluster.emulator.until("deployments", lambda all_: not all_)
-
-    play(story)
+async def test_object_whose_owner_does_not_exist_is_collected(cluster: Cluster) -> None:
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "hello", "uid": "no-such-uid"}
+    await cluster.post(DEPLOYMENTS, at(deployment("other"), "metadata.ownerReferences", [owner]))
+    await cluster.emulator.until("deployments", lambda all_: not all_)
 
 
 @pytest.mark.parametrize(
@@ -270,8 +237,8 @@ def with_requests() -> Manifest:
     return deployment(resources={"requests": {"cpu": "100m"}})
 
 
-def test_autoscaler_follows_the_load_within_its_bounds() -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_autoscaler_follows_the_load_within_its_bounds() -> None:
+    async with emulated(hpa_period_s=0.1) as cluster:
         images = cluster.emulator.images
         images["hello:1"] = Image(process=False, cpu_millis=100)
         await deployed(cluster, with_requests())
@@ -283,11 +250,9 @@ def test_autoscaler_follows_the_load_within_its_bounds() -> None:
         events = [one["reason"] for one in cluster.emulator.objects("events")]
         assert "SuccessfulRescale" in events
 
-    play(story, hpa_period_s=0.1)
 
-
-def test_autoscaler_pauses_at_zero_and_goes_on_when_woken() -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_autoscaler_pauses_at_zero_and_goes_on_when_woken() -> None:
+    async with emulated(hpa_period_s=0.1) as cluster:
         cluster.emulator.images["hello:1"] = Image(process=False, cpu_millis=80)
         cluster.emulator.create(at(with_requests(), "spec.replicas", 0))
         cluster.emulator.create(autoscaled())
@@ -300,11 +265,9 @@ def test_autoscaler_pauses_at_zero_and_goes_on_when_woken() -> None:
         await cluster.patch(f"{HELLO}/scale", {"spec": {"replicas": 1}})
         await cluster.emulator.until("deployments", lambda all_: all_[0]["spec"]["replicas"] > 1)
 
-    play(story, hpa_period_s=0.1)
 
-
-def test_autoscaler_without_requests_says_that_it_has_no_metric() -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_autoscaler_without_requests_says_that_it_has_no_metric() -> None:
+    async with emulated(hpa_period_s=0.1) as cluster:
         await deployed(cluster, deployment())
         cluster.emulator.create(autoscaled())
         scalers = await cluster.emulator.until(
@@ -312,5 +275,3 @@ def test_autoscaler_without_requests_says_that_it_has_no_metric() -> None:
         )
 
         assert condition(scalers[0], "ScalingActive") == ("False", "FailedGetResourceMetric")
-
-    play(story, hpa_period_s=0.1)

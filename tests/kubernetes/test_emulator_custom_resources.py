@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from tests.kubernetes.stories import NAMESPACE, Cluster, Manifest, at, play
+from tests.kubernetes.stories import NAMESPACE, Cluster, Manifest, at, emulated
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 WIDGETS = f"/apis/example.com/v1/namespaces/{NAMESPACE}/widgets"
@@ -58,20 +60,19 @@ def widget(**spec: Any) -> Manifest:
     return {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": {"image": "i"} | spec}
 
 
-def with_widgets(story: Any, *, defaults: bool = True) -> None:
-    async def told(cluster: Cluster) -> None:
+@asynccontextmanager
+async def widgets(*, defaults: bool = True) -> AsyncIterator[Cluster]:
+    async with emulated() as cluster:
         defined = definition()
         if not defaults:
             schema = defined["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
             del schema["properties"]["spec"]["properties"]["replicas"]["default"]
         assert (await cluster.post(DEFINITIONS, defined)).status_code == 201
-        await story(cluster)
-
-    play(told)
+        yield cluster
 
 
-def test_definition_is_served_at_once_and_gone_with_its_objects() -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_definition_is_served_at_once_and_gone_with_its_objects() -> None:
+    async with widgets() as cluster:
         found = (await cluster.get(f"{DEFINITIONS}/widgets.example.com")).json()
         listed = (await cluster.get("/apis/example.com/v1")).json()["resources"]
         await cluster.post(WIDGETS, widget())
@@ -81,8 +82,6 @@ def test_definition_is_served_at_once_and_gone_with_its_objects() -> None:
         assert conditions == {"NamesAccepted": "True", "Established": "True"}
         assert [one["name"] for one in listed] == ["widgets", "widgets/status", "widgets/scale"]
         assert (await cluster.get(WIDGETS)).status_code == 404
-
-    with_widgets(story)
 
 
 @pytest.mark.parametrize(
@@ -106,18 +105,17 @@ def test_definition_is_served_at_once_and_gone_with_its_objects() -> None:
         pytest.param("spec.versions.0.subresources.scale.specReplicasPath", ".replicas", "under .spec", id="scale"),
     ],
 )
-def test_definition_that_is_not_structural_is_refused(path: str, value: Any, words: str) -> None:
-    async def story(cluster: Cluster) -> None:
-        answer = await cluster.post(DEFINITIONS, at(definition(), path, value))
+async def test_definition_that_is_not_structural_is_refused(
+    cluster: Cluster, path: str, value: Any, words: str
+) -> None:
+    answer = await cluster.post(DEFINITIONS, at(definition(), path, value))
 
-        assert answer.status_code == 422, answer.text
-        assert words in answer.json()["message"]
-
-    play(story)
+    assert answer.status_code == 422, answer.text
+    assert words in answer.json()["message"]
 
 
-def test_unknown_fields_are_pruned_defaults_filled_in() -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_unknown_fields_are_pruned_defaults_filled_in() -> None:
+    async with widgets() as cluster:
         body = widget(unknown=1, free={"any": {"thing": 1}}, labels={"a": "b"}, port="http")
         strict = await cluster.post(WIDGETS, body)
         lax = await cluster.post(WIDGETS, body, fieldValidation="Warn")
@@ -128,8 +126,6 @@ def test_unknown_fields_are_pruned_defaults_filled_in() -> None:
             "image": "i", "replicas": 1, "labels": {"a": "b"}, "port": "http", "free": {"any": {"thing": 1}},
         }  # fmt: skip
         assert 'unknown field \\"spec.unknown\\"' in lax.headers["Warning"]
-
-    with_widgets(story)
 
 
 @pytest.mark.parametrize(
@@ -143,27 +139,23 @@ def test_unknown_fields_are_pruned_defaults_filled_in() -> None:
         pytest.param({"secrets": ["a", "a"]}, "Duplicate value", id="set"),
     ],
 )
-def test_object_that_does_not_fit_is_invalid(spec: Manifest, words: str) -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_object_that_does_not_fit_is_invalid(spec: Manifest, words: str) -> None:
+    async with widgets() as cluster:
         answer = await cluster.post(WIDGETS, widget(**spec))
 
         assert (answer.status_code, answer.json()["reason"]) == (422, "Invalid")
         assert words in answer.json()["message"]
 
-    with_widgets(story)
 
-
-def test_missing_field_is_named() -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_missing_field_is_named() -> None:
+    async with widgets() as cluster:
         answer = await cluster.post(WIDGETS, widget() | {"spec": {}})
 
         assert answer.json()["details"]["causes"][0]["field"] == "spec.image"
 
-    with_widgets(story)
 
-
-def test_status_and_scale_are_apart_from_the_object() -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_status_and_scale_are_apart_from_the_object() -> None:
+    async with widgets() as cluster:
         created = (await cluster.post(WIDGETS, widget() | {"status": {"replicas": 9}})).json()
         path = f"{WIDGETS}/w"
         reported = (await cluster.patch(f"{path}/status", {"status": {"replicas": 2, "selector": "a=b"}})).json()
@@ -176,11 +168,9 @@ def test_status_and_scale_are_apart_from_the_object() -> None:
         assert (scale["spec"], scale["status"]) == ({"replicas": 1}, {"replicas": 2, "selector": "a=b"})
         assert (found["spec"]["replicas"], found["metadata"]["generation"]) == (3, 2)
 
-    with_widgets(story)
 
-
-def test_object_that_says_no_count_has_no_scale_to_read_but_can_be_scaled() -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_object_that_says_no_count_has_no_scale_to_read_but_can_be_scaled() -> None:
+    async with widgets(defaults=False) as cluster:
         await cluster.post(WIDGETS, widget())
         path = f"{WIDGETS}/w"
         read = await cluster.get(f"{path}/scale")
@@ -189,11 +179,9 @@ def test_object_that_says_no_count_has_no_scale_to_read_but_can_be_scaled() -> N
         assert (read.status_code, "does not exist" in read.json()["message"]) == (500, True)
         assert (scaled.status_code, scaled.json()["spec"]) == (200, {"replicas": 3})
 
-    with_widgets(story, defaults=False)
 
-
-def test_update_needs_a_version_and_strategic_patch_is_not_known() -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_update_needs_a_version_and_strategic_patch_is_not_known() -> None:
+    async with widgets() as cluster:
         await cluster.post(WIDGETS, widget())
         blind = await cluster.put(f"{WIDGETS}/w", widget())
         strategic = await cluster.patch(f"{WIDGETS}/w", {}, "application/strategic-merge-patch+json")
@@ -201,11 +189,9 @@ def test_update_needs_a_version_and_strategic_patch_is_not_known() -> None:
         assert (blind.status_code, "must be specified for an update" in blind.text) == (422, True)
         assert strategic.status_code == 415
 
-    with_widgets(story)
 
-
-def test_custom_objects_have_owners_of_fields_too() -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_custom_objects_have_owners_of_fields_too() -> None:
+    async with widgets() as cluster:
         first = await cluster.apply(f"{WIDGETS}/w", widget(secrets=["a"], replicas=1), "one")
         both = await cluster.apply(f"{WIDGETS}/w", widget(secrets=["b"]), "two")
         refused = await cluster.apply(f"{WIDGETS}/w", widget(replicas=2), "two")
@@ -215,5 +201,3 @@ def test_custom_objects_have_owners_of_fields_too() -> None:
         assert both.json()["spec"]["secrets"] == ["a", "b"]
         assert refused.status_code == 409
         assert less.json()["spec"] == {"image": "i", "secrets": ["b"], "replicas": 1}
-
-    with_widgets(story)

@@ -22,8 +22,8 @@ from tests.kubernetes.stories import (
     at,
     available,
     deployment,
+    emulated,
     handler,
-    play,
     secret,
     service,
 )
@@ -74,8 +74,8 @@ async def log_of(cluster: Cluster, pod: Manifest, **query: str) -> str:
     return answer.text
 
 
-def test_pod_answers_at_its_own_address_and_its_output_is_its_log(echo: Image) -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_pod_answers_at_its_own_address_and_its_output_is_its_log(echo: Image) -> None:
+    async with emulated(images={"hello:1": echo}) as cluster:
         pod = await pod_of(cluster, deployment(readinessProbe=READY))
         answer = await cluster.http.post(url(pod), content="hi")
 
@@ -89,11 +89,9 @@ def test_pod_answers_at_its_own_address_and_its_output_is_its_log(echo: Image) -
         assert await log_of(cluster, pod, sinceTime="2999-01-01T00:00:00Z") == ""
         assert (await cluster.get(f"{PODS}/{pod['metadata']['name']}/log", container="x")).status_code == 400
 
-    play(story, images={"hello:1": echo})
 
-
-def test_followed_log_goes_on_until_the_pod_ends(echo: Image) -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_followed_log_goes_on_until_the_pod_ends(echo: Image) -> None:
+    async with emulated(images={"hello:1": echo}) as cluster:
         pod = await pod_of(cluster, deployment(readinessProbe=READY))
         path = f"{PODS}/{pod['metadata']['name']}/log"
         async with cluster.http.stream("GET", path, params={"follow": "true"}) as response:
@@ -104,11 +102,9 @@ def test_followed_log_goes_on_until_the_pod_ends(echo: Image) -> None:
             await cluster.delete(f"{DEPLOYMENTS}/hello")
             assert [line async for line in lines if "said" in line] == []
 
-    play(story, images={"hello:1": echo})
 
-
-def test_container_has_its_variables_and_secrets(echo: Image) -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_container_has_its_variables_and_secrets(echo: Image) -> None:
+    async with emulated(images={"hello:1": Image(handler=echo.handler, env={"PLAIN": "image"})}) as cluster:
         await cluster.post(SECRETS, secret("api-key", key="k1"))
         env = [
             {"name": "PLAIN", "value": "a"},
@@ -129,11 +125,9 @@ def test_container_has_its_variables_and_secrets(echo: Image) -> None:
         assert await said("/env?name=POD") == pod["metadata"]["name"]
         assert await said("/secret?name=api-key") == "k1"
 
-    play(story, images={"hello:1": Image(handler=echo.handler, env={"PLAIN": "image"})})
 
-
-def test_pod_waits_for_a_secret_that_is_missing(echo: Image) -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_pod_waits_for_a_secret_that_is_missing(echo: Image) -> None:
+    async with emulated(images={"hello:1": echo}) as cluster:
         volume = {"name": "s", "secret": {"secretName": "late"}}
         await cluster.post(DEPLOYMENTS, at(deployment(), "spec.template.spec.volumes", [volume]))
         await cluster.emulator.until("events", lambda all_: "FailedMount" in str(all_))
@@ -142,11 +136,9 @@ def test_pod_waits_for_a_secret_that_is_missing(echo: Image) -> None:
         await cluster.post(SECRETS, secret("late"))
         await cluster.emulator.until("deployments", available)
 
-    play(story, images={"hello:1": echo})
 
-
-def test_readiness_is_looked_at_once_a_period_only(echo: Image) -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_readiness_is_looked_at_once_a_period_only(echo: Image) -> None:
+    async with emulated(images={"hello:1": Image(handler=echo.handler, start_s=0.3)}) as cluster:
         await cluster.post(DEPLOYMENTS, deployment(readinessProbe=READY | {"periodSeconds": 4}))
         pods = await cluster.emulator.until("pods", lambda all_: all_ and "podIP" in all_[0]["status"])
         await eventually(lambda: answers(cluster, url(pods[0], "/_/ready")))
@@ -155,8 +147,6 @@ def test_readiness_is_looked_at_once_a_period_only(echo: Image) -> None:
 
         # The first look came before it answered, the second one after a whole period.
         assert "readyReplicas" not in meanwhile
-
-    play(story, images={"hello:1": Image(handler=echo.handler, start_s=0.3)})
 
 
 async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
@@ -179,19 +169,17 @@ async def ended(process: int) -> bool:
     return False
 
 
-def test_start_delay_keeps_a_running_pod_from_answering(echo: Image) -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_start_delay_keeps_a_running_pod_from_answering(echo: Image) -> None:
+    async with emulated(images={"hello:1": Image(handler=echo.handler, start_s=0.5)}) as cluster:
         await cluster.post(DEPLOYMENTS, deployment(readinessProbe=READY))
         pods = await cluster.emulator.until("pods", lambda all_: all_ and all_[0]["status"].get("phase") == "Running")
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(pods[0]["status"]["podIP"], 8080)
         await cluster.emulator.until("deployments", available)
 
-    play(story, images={"hello:1": Image(handler=echo.handler, start_s=0.5)})
 
-
-def test_container_that_dies_is_restarted_with_the_log_of_its_last_run(echo: Image) -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_container_that_dies_is_restarted_with_the_log_of_its_last_run(echo: Image) -> None:
+    async with emulated(images={"hello:1": echo}) as cluster:
         pod = await pod_of(cluster, deployment(readinessProbe=READY))
         await cluster.http.post(url(pod), content="last words")
         with pytest.raises(httpx.RemoteProtocolError):
@@ -208,15 +196,13 @@ def test_container_that_dies_is_restarted_with_the_log_of_its_last_run(echo: Ima
         assert "last words" not in await log_of(cluster, pod)
         assert pods[0]["status"]["podIP"] == pod["status"]["podIP"]
 
-    play(story, images={"hello:1": echo})
-
 
 @pytest.mark.parametrize(
     ("failure", "reason", "code"),
     [pytest.param(Failure.CRASH, "Error", 1, id="crash"), pytest.param(Failure.OOM, "OOMKilled", 137, id="memory")],
 )
-def test_container_that_keeps_failing_backs_off(failure: Failure, reason: str, code: int) -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_container_that_keeps_failing_backs_off(failure: Failure, reason: str, code: int) -> None:
+    async with emulated(images={"hello:1": Image(failure=failure)}) as cluster:
         await cluster.post(DEPLOYMENTS, deployment())
         pods = await cluster.emulator.until("pods", lambda all_: "CrashLoopBackOff" in str(all_))
         status = pods[0]["status"]["containerStatuses"][0]
@@ -226,11 +212,9 @@ def test_container_that_keeps_failing_backs_off(failure: Failure, reason: str, c
         assert (ended["reason"], ended["exitCode"]) == (reason, code)
         assert status["restartCount"] >= 1
 
-    play(story, images={"hello:1": Image(failure=failure)})
 
-
-def test_container_that_is_not_alive_is_restarted(echo: Image) -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_container_that_is_not_alive_is_restarted(echo: Image) -> None:
+    async with emulated(images={"hello:1": echo}) as cluster:
         probe = {"httpGet": {"path": "/nothing-listens", "port": 1}, "periodSeconds": 1, "failureThreshold": 1}
         await cluster.post(DEPLOYMENTS, deployment(livenessProbe=probe))
 
@@ -241,11 +225,9 @@ def test_container_that_is_not_alive_is_restarted(echo: Image) -> None:
         await cluster.emulator.until("pods", restarted)
         assert "failed liveness probe" in str(cluster.emulator.objects("events"))
 
-    play(story, images={"hello:1": echo})
 
-
-def test_pod_that_ends_finishes_its_calls_first(echo: Image) -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_pod_that_ends_finishes_its_calls_first(echo: Image) -> None:
+    async with emulated(images={"hello:1": echo}) as cluster:
         pod = await pod_of(cluster, deployment(readinessProbe=READY, lifecycle={"preStop": {"sleep": {"seconds": 1}}}))
         call = asyncio.create_task(cluster.http.post(url(pod, "/slow"), content="x"))
         await asyncio.sleep(0)
@@ -257,11 +239,9 @@ def test_pod_that_ends_finishes_its_calls_first(echo: Image) -> None:
         assert (await call).status_code == 200
         assert later.status_code == 200
 
-    play(story, images={"hello:1": echo})
 
-
-def test_pod_deleted_by_force_is_gone_at_once(echo: Image) -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_pod_deleted_by_force_is_gone_at_once(echo: Image) -> None:
+    async with emulated(images={"hello:1": echo}) as cluster:
         pod = await pod_of(cluster, deployment(readinessProbe=READY))
         process = int((await log_of(cluster, pod)).split()[1])
         await cluster.delete(f"{DEPLOYMENTS}/hello", propagationPolicy="Orphan")
@@ -271,33 +251,27 @@ def test_pod_deleted_by_force_is_gone_at_once(echo: Image) -> None:
         assert cluster.emulator.object("pods", NAMESPACE, pod["metadata"]["name"]) is None
         await eventually(lambda: ended(process))
 
-    play(story, images={"hello:1": echo})
 
-
-def test_program_of_its_own_listens_where_it_is_told(tmp_path: Path) -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_program_of_its_own_listens_where_it_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file.txt").write_text("content")
+    command = ("sh", "-c", f"exec python3 -m http.server --directory {tmp_path} --bind $HOST $PORT")
+    async with emulated(images={"hello:1": Image(command=command)}) as cluster:
         probe = {"tcpSocket": {"port": 8080}, "periodSeconds": 1}
         pod = await pod_of(cluster, deployment(readinessProbe=probe))
 
         assert (await cluster.http.get(url(pod, "/file.txt"))).text == "content"
 
-    (tmp_path / "file.txt").write_text("content")
-    command = ("sh", "-c", f"exec python3 -m http.server --directory {tmp_path} --bind $HOST $PORT")
-    play(story, images={"hello:1": Image(command=command)})
 
-
-def test_watchdog_runs_the_program_of_the_environment() -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_watchdog_runs_the_program_of_the_environment() -> None:
+    async with emulated(images={"hello:1": Image()}) as cluster:
         probe = {"exec": {"command": ["cat", "/tmp/.lock"]}, "periodSeconds": 1}
         pod = await pod_of(cluster, deployment(env=[{"name": "fprocess", "value": "wc -c"}], readinessProbe=probe))
 
         assert (await cluster.http.post(url(pod), content="1234")).text.strip() == "4"
 
-    play(story, images={"hello:1": Image()})
 
-
-def test_service_address_reaches_a_ready_pod(echo: Image) -> None:
-    async def story(cluster: Cluster) -> None:
+async def test_service_address_reaches_a_ready_pod(echo: Image) -> None:
+    async with emulated(images={"hello:1": echo}, service_addresses=True) as cluster:
         created = (await cluster.post(f"/api/v1/namespaces/{NAMESPACE}/services", service())).json()
         await pod_of(cluster, deployment(readinessProbe=READY))
         await cluster.emulator.until("endpointslices", lambda all_: "'ready': True" in str(all_))
@@ -305,17 +279,13 @@ def test_service_address_reaches_a_ready_pod(echo: Image) -> None:
 
         assert (await cluster.http.post(f"http://{address}:8080/", content="hi")).text == "you said hi"
 
-    play(story, images={"hello:1": echo}, service_addresses=True)
 
-
-def test_nothing_is_left_behind(echo: Image) -> None:
+async def test_nothing_is_left_behind(echo: Image) -> None:
     left: list[int] = []
 
-    async def story(cluster: Cluster) -> None:
+    async with emulated(images={"hello:1": echo}) as cluster:
         pod = await pod_of(cluster, deployment(readinessProbe=READY))
         left.append(int((await log_of(cluster, pod)).split()[1]))
-
-    play(story, images={"hello:1": echo})
 
     with pytest.raises(ProcessLookupError):
         os.kill(left[0], 0)

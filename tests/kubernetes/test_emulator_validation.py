@@ -14,7 +14,7 @@ from tests.kubernetes.stories import (
     Manifest,
     at,
     deployment,
-    play,
+    emulated,
     secret,
     service,
 )
@@ -49,15 +49,13 @@ def endpoint_slice(address: str) -> Manifest:
     }
 
 
-def refused(path: str, body: Manifest, code: int, words: str) -> None:
-    async def story(cluster: Cluster) -> None:
+async def refused(path: str, body: Manifest, code: int, words: str) -> None:
+    async with emulated() as cluster:
         answer = await cluster.post(path, body)
 
         assert answer.status_code == code, answer.text
         assert words in answer.json()["message"]
         assert answer.json()["reason"] == {400: "BadRequest", 422: "Invalid"}[code]
-
-    play(story)
 
 
 @pytest.mark.parametrize(
@@ -73,8 +71,8 @@ def refused(path: str, body: Manifest, code: int, words: str) -> None:
         ),
     ],
 )
-def test_manifest_that_cannot_be_read_is_a_bad_request(path: str, value: Any, words: str) -> None:
-    refused(DEPLOYMENTS, at(deployment(), path, value), 400, words)
+async def test_manifest_that_cannot_be_read_is_a_bad_request(path: str, value: Any, words: str) -> None:
+    await refused(DEPLOYMENTS, at(deployment(), path, value), 400, words)
 
 
 @pytest.mark.parametrize(
@@ -162,43 +160,37 @@ def test_manifest_that_cannot_be_read_is_a_bad_request(path: str, value: Any, wo
         ),
     ],
 )
-def test_deployment_that_cannot_be_is_invalid(path: str, value: Any, words: str) -> None:
-    refused(DEPLOYMENTS, at(deployment(), path, value), 422, words)
+async def test_deployment_that_cannot_be_is_invalid(path: str, value: Any, words: str) -> None:
+    await refused(DEPLOYMENTS, at(deployment(), path, value), 422, words)
 
 
-def test_selector_of_a_deployment_never_changes() -> None:
-    async def story(cluster: Cluster) -> None:
-        await cluster.post(DEPLOYMENTS, deployment())
-        labels = {"faas_function": "hello", "more": "x"}
-        changed = at(at(deployment(), "spec.selector.matchLabels", labels), "spec.template.metadata.labels", labels)
-        answer = await cluster.put(f"{DEPLOYMENTS}/hello", changed)
+async def test_selector_of_a_deployment_never_changes(cluster: Cluster) -> None:
+    await cluster.post(DEPLOYMENTS, deployment())
+    labels = {"faas_function": "hello", "more": "x"}
+    changed = at(at(deployment(), "spec.selector.matchLabels", labels), "spec.template.metadata.labels", labels)
+    answer = await cluster.put(f"{DEPLOYMENTS}/hello", changed)
 
-        assert answer.status_code == 422
-        assert "spec.selector" in answer.json()["message"]
-        assert "field is immutable" in answer.json()["message"]
-        assert answer.json()["details"]["causes"][0]["field"] == "spec.selector"
-
-    play(story)
+    assert answer.status_code == 422
+    assert "spec.selector" in answer.json()["message"]
+    assert "field is immutable" in answer.json()["message"]
+    assert answer.json()["details"]["causes"][0]["field"] == "spec.selector"
 
 
-def test_duplicate_fields_are_refused_and_without_strictness_warned_of() -> None:
-    async def story(cluster: Cluster) -> None:
-        raw = b'{"apiVersion":"v1","kind":"Secret","metadata":{"name":"a","name":"b"},"tipe":"x"}'
-        headers = {"Content-Type": "application/json"}
-        strict = await cluster.http.post(SECRETS, content=raw, headers=headers, params={"fieldValidation": "Strict"})
-        lax = await cluster.http.post(SECRETS, content=raw, headers=headers)
-        silent = await cluster.http.post(
-            SECRETS, content=raw.replace(b'"b"', b'"c"'), headers=headers, params={"fieldValidation": "Ignore"}
-        )
+async def test_duplicate_fields_are_refused_and_without_strictness_warned_of(cluster: Cluster) -> None:
+    raw = b'{"apiVersion":"v1","kind":"Secret","metadata":{"name":"a","name":"b"},"tipe":"x"}'
+    headers = {"Content-Type": "application/json"}
+    strict = await cluster.http.post(SECRETS, content=raw, headers=headers, params={"fieldValidation": "Strict"})
+    lax = await cluster.http.post(SECRETS, content=raw, headers=headers)
+    silent = await cluster.http.post(
+        SECRETS, content=raw.replace(b'"b"', b'"c"'), headers=headers, params={"fieldValidation": "Ignore"}
+    )
 
-        assert strict.status_code == 400
-        assert 'duplicate field "metadata.name"' in strict.json()["message"]
-        assert lax.status_code == 201
-        assert 'unknown field \\"tipe\\"' in lax.headers["Warning"]
-        assert cluster.emulator.warnings == ['duplicate field "metadata.name"', 'unknown field "tipe"']
-        assert "Warning" not in silent.headers
-
-    play(story)
+    assert strict.status_code == 400
+    assert 'duplicate field "metadata.name"' in strict.json()["message"]
+    assert lax.status_code == 201
+    assert 'unknown field \\"tipe\\"' in lax.headers["Warning"]
+    assert cluster.emulator.warnings == ['duplicate field "metadata.name"', 'unknown field "tipe"']
+    assert "Warning" not in silent.headers
 
 
 @pytest.mark.parametrize(
@@ -215,8 +207,8 @@ def test_duplicate_fields_are_refused_and_without_strictness_warned_of() -> None
         pytest.param("secrets", at(secret(), "type", "kubernetes.io/tls"), 422, "data[tls.crt]", id="missing keys"),
     ],
 )
-def test_other_core_objects_are_checked(path: str, body: Manifest, code: int, words: str) -> None:
-    refused(f"/api/v1/namespaces/{NAMESPACE}/{path}", body, code, words)
+async def test_other_core_objects_are_checked(path: str, body: Manifest, code: int, words: str) -> None:
+    await refused(f"/api/v1/namespaces/{NAMESPACE}/{path}", body, code, words)
 
 
 @pytest.mark.parametrize(
@@ -229,8 +221,8 @@ def test_other_core_objects_are_checked(path: str, body: Manifest, code: int, wo
         pytest.param("fd00::1", "must be a valid IPv4 address", id="family"),
     ],
 )
-def test_endpoint_slice_takes_no_special_addresses(address: str, words: str) -> None:
-    refused(SLICES, endpoint_slice(address), 422, words)
+async def test_endpoint_slice_takes_no_special_addresses(address: str, words: str) -> None:
+    await refused(SLICES, endpoint_slice(address), 422, words)
 
 
 @pytest.mark.parametrize(
@@ -248,8 +240,8 @@ def test_endpoint_slice_takes_no_special_addresses(address: str, words: str) -> 
         ),
     ],
 )
-def test_autoscaler_is_checked(spec: Manifest, words: str) -> None:
-    refused(SCALERS, autoscaler(**spec), 422, words)
+async def test_autoscaler_is_checked(spec: Manifest, words: str) -> None:
+    await refused(SCALERS, autoscaler(**spec), 422, words)
 
 
 @pytest.mark.parametrize(
@@ -260,36 +252,33 @@ def test_autoscaler_is_checked(spec: Manifest, words: str) -> None:
         pytest.param({"holder": "a"}, 400, 'unknown field "spec.holder"', id="unknown field"),
     ],
 )
-def test_lease_is_checked(spec: Manifest, code: int, words: str) -> None:
+async def test_lease_is_checked(spec: Manifest, code: int, words: str) -> None:
     lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "leader"}, "spec": spec}
-    refused(f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases", lease, code, words)
+    await refused(f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases", lease, code, words)
 
 
-def test_events_of_both_versions_are_the_same_objects() -> None:
-    async def story(cluster: Cluster) -> None:
-        new_style = {
-            "apiVersion": "events.k8s.io/v1",
-            "kind": "Event",
-            "metadata": {"name": "hello.1", "namespace": NAMESPACE},
-            "eventTime": "2026-01-01T00:00:00.000000Z",
-            "regarding": {"kind": "Deployment", "name": "hello", "namespace": NAMESPACE, "apiVersion": "apps/v1"},
-            "reason": "ScaledUp",
-            "action": "Scale",
-            "note": "from 0 to 1",
-            "type": "Normal",
-            "reportingController": "springtide.dev/gateway",
-            "reportingInstance": "gateway-1",
-        }
-        path = f"/apis/events.k8s.io/v1/namespaces/{NAMESPACE}/events"
-        created = await cluster.post(path, new_style)
-        core = (await cluster.get(f"/api/v1/namespaces/{NAMESPACE}/events/hello.1")).json()
-        without = await cluster.post(path, at(at(new_style, "action", ""), "metadata.name", "hello.2"))
-        chosen = await cluster.get("/api/v1/events", fieldSelector="involvedObject.name=hello,reason=ScaledUp")
+async def test_events_of_both_versions_are_the_same_objects(cluster: Cluster) -> None:
+    new_style = {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": "hello.1", "namespace": NAMESPACE},
+        "eventTime": "2026-01-01T00:00:00.000000Z",
+        "regarding": {"kind": "Deployment", "name": "hello", "namespace": NAMESPACE, "apiVersion": "apps/v1"},
+        "reason": "ScaledUp",
+        "action": "Scale",
+        "note": "from 0 to 1",
+        "type": "Normal",
+        "reportingController": "springtide.dev/gateway",
+        "reportingInstance": "gateway-1",
+    }
+    path = f"/apis/events.k8s.io/v1/namespaces/{NAMESPACE}/events"
+    created = await cluster.post(path, new_style)
+    core = (await cluster.get(f"/api/v1/namespaces/{NAMESPACE}/events/hello.1")).json()
+    without = await cluster.post(path, at(at(new_style, "action", ""), "metadata.name", "hello.2"))
+    chosen = await cluster.get("/api/v1/events", fieldSelector="involvedObject.name=hello,reason=ScaledUp")
 
-        assert (created.status_code, created.json()["note"]) == (201, "from 0 to 1")
-        assert (core["message"], core["involvedObject"]["name"]) == ("from 0 to 1", "hello")
-        assert core["reportingComponent"] == "springtide.dev/gateway"
-        assert (without.status_code, "action" in without.json()["message"]) == (422, True)
-        assert len(chosen.json()["items"]) == 1
-
-    play(story)
+    assert (created.status_code, created.json()["note"]) == (201, "from 0 to 1")
+    assert (core["message"], core["involvedObject"]["name"]) == ("from 0 to 1", "hello")
+    assert core["reportingComponent"] == "springtide.dev/gateway"
+    assert (without.status_code, "action" in without.json()["message"]) == (422, True)
+    assert len(chosen.json()["items"]) == 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from springtide.runtime.kubernetes.lease_record import LeaseRecord
@@ -13,22 +14,17 @@ from springtide.scaler.core.vocabulary import Instant
 from tests.fakes.gateway import lines
 from tests.kubernetes.idlers import ECHO, LEASE, Field, Idler, field_of_idlers
 
-Story = Callable[[Field, Idler, Idler], Awaitable[None]]
 
-
-def play(folder: Path, story: Story) -> None:
-    """With one idler that leads and writes, and one on standby."""
-
-    async def main() -> None:
-        async with field_of_idlers(folder) as field, asyncio.timeout(120):
-            leader = await field.start_idler()
-            await field.until_writing()
-            follower = await field.start_idler()
-            await field.until(lambda: field.cluster.streams == 2, "the second one watches the lease")
-            await story(field, leader, follower)
-            assert_one_writer(field)
-
-    asyncio.run(main())
+@asynccontextmanager
+async def leader_and_follower(folder: Path) -> AsyncIterator[tuple[Field, Idler, Idler]]:
+    """One idler that leads and writes, and one on standby."""
+    async with field_of_idlers(folder) as field:
+        leader = await field.start_idler()
+        await field.until_writing()
+        follower = await field.start_idler()
+        await field.until(lambda: field.cluster.streams == 2, "the second one watches the lease")
+        yield field, leader, follower
+        assert_one_writer(field)
 
 
 def assert_one_writer(field: Field) -> None:
@@ -44,8 +40,8 @@ def told_off(field: Field) -> bool:
     return any("does not lead" in detail or "another copy leads now" in detail for detail in told)
 
 
-def test_leader_that_was_stopped_and_goes_on_does_not_write_again(tmp_path: Path) -> None:
-    async def story(field: Field, leader: Idler, follower: Idler) -> None:
+async def test_leader_that_was_stopped_and_goes_on_does_not_write_again(tmp_path: Path) -> None:
+    async with leader_and_follower(tmp_path) as (field, leader, follower):
         term = field.provider.writes[-1].term
         chance = random.Random(1)
         for _ in range(4):
@@ -57,15 +53,13 @@ def test_leader_that_was_stopped_and_goes_on_does_not_write_again(tmp_path: Path
             await field.until(lambda leader=leader: "not leading any more" in leader.said[-3000:], "it notices")
             count = len(field.provider.writes)
             await field.until(lambda count=count: len(field.provider.writes) > count + 5, "the new one goes on")
-            leader, follower = follower, leader
+            leader, follower = follower, leader  # noqa: PLW2901 - they take turns
 
         assert len({write.term for write in field.provider.writes}) == 5
 
-    play(tmp_path, story)
 
-
-def test_leader_stopped_in_the_middle_of_a_sweep_does_not_finish_it(tmp_path: Path) -> None:
-    async def story(field: Field, leader: Idler, follower: Idler) -> None:
+async def test_leader_stopped_in_the_middle_of_a_sweep_does_not_finish_it(tmp_path: Path) -> None:
+    async with leader_and_follower(tmp_path) as (field, leader, follower):
         leader.wire.what = b"GET /system/function/"
         await field.until(leader.wire.held.is_set, "the leader reads the version that is to guard its write")
         # Only its own clock can tell it.
@@ -83,22 +77,18 @@ def test_leader_stopped_in_the_middle_of_a_sweep_does_not_finish_it(tmp_path: Pa
         assert len(field.provider.writes) == writes
         assert await field.provider.count() == 1
 
-    play(tmp_path, story)
 
-
-def test_leader_cut_off_from_the_api_server_stops_before_another_begins(tmp_path: Path) -> None:
-    async def story(field: Field, leader: Idler, follower: Idler) -> None:
+async def test_leader_cut_off_from_the_api_server_stops_before_another_begins(tmp_path: Path) -> None:
+    async with leader_and_follower(tmp_path) as (field, leader, _follower):
         term = field.provider.writes[-1].term
         leader.api.cut = True
         await field.until_writing(term)
         count = len(field.provider.writes)
         await field.until(lambda: len(field.provider.writes) > count + 10, "the new one goes on")
 
-    play(tmp_path, story)
 
-
-def test_write_that_was_on_its_way_for_long_is_refused_though_nobody_wrote_since(tmp_path: Path) -> None:
-    async def story(field: Field, leader: Idler, follower: Idler) -> None:
+async def test_write_that_was_on_its_way_for_long_is_refused_though_nobody_wrote_since(tmp_path: Path) -> None:
+    async with leader_and_follower(tmp_path) as (field, leader, follower):
         leader.wire.what = b"POST /system/scale-function/"
         await field.until(leader.wire.held.is_set, "the leader has sent a write")
         leader.pause()
@@ -117,11 +107,9 @@ def test_write_that_was_on_its_way_for_long_is_refused_though_nobody_wrote_since
         assert len(field.provider.writes) == writes
         leader.resume()
 
-    play(tmp_path, story)
 
-
-def test_orderly_stop_hands_over_before_the_lease_ends(tmp_path: Path) -> None:
-    async def story(field: Field, leader: Idler, follower: Idler) -> None:
+async def test_orderly_stop_hands_over_before_the_lease_ends(tmp_path: Path) -> None:
+    async with leader_and_follower(tmp_path) as (field, leader, _follower):
         term = field.provider.writes[-1].term
         first = field.lease.holder
         leader.end(signal.SIGTERM)
@@ -132,11 +120,9 @@ def test_orderly_stop_hands_over_before_the_lease_ends(tmp_path: Path) -> None:
         assert len(field.lease.holders) == 3
         assert leader.process.wait(10) == 0
 
-    play(tmp_path, story)
 
-
-def test_killed_leader_is_replaced_when_its_lease_has_run_out(tmp_path: Path) -> None:
-    async def story(field: Field, leader: Idler, follower: Idler) -> None:
+async def test_killed_leader_is_replaced_when_its_lease_has_run_out(tmp_path: Path) -> None:
+    async with leader_and_follower(tmp_path) as (field, leader, _follower):
         term = field.provider.writes[-1].term
         first = field.lease.holder
         leader.end(signal.SIGKILL)
@@ -148,11 +134,9 @@ def test_killed_leader_is_replaced_when_its_lease_has_run_out(tmp_path: Path) ->
         assert lease is not None
         assert LeaseRecord.read(lease).transitions == 1
 
-    play(tmp_path, story)
 
-
-def test_api_server_away_stops_the_writes_and_they_go_on_after_it_is_back(tmp_path: Path) -> None:
-    async def story(field: Field, leader: Idler, follower: Idler) -> None:
+async def test_api_server_away_stops_the_writes_and_they_go_on_after_it_is_back(tmp_path: Path) -> None:
+    async with leader_and_follower(tmp_path) as (field, leader, follower):
         term = field.provider.writes[-1].term
         await field.cluster.go_away()
         await field.until(lambda: "not leading any more" in leader.said, "the leader gives up")
@@ -171,5 +155,3 @@ def test_api_server_away_stops_the_writes_and_they_go_on_after_it_is_back(tmp_pa
             assert idler.said.count("not watching") == 2
             assert idler.said.count("lease not written") in (0, 2)  # a standby need not have tried
         assert leader.said.count('"lasted_s": ') == 2
-
-    play(tmp_path, story)

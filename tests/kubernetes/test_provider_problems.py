@@ -8,7 +8,7 @@ import pytest
 
 from springtide.provider.kubernetes import KubernetesProviderSettings, ManifestSettings
 from tests.kubernetes.emulator import EmulatorSettings, Image
-from tests.kubernetes.provider_stage import ECHO, eventually, on_cluster, play, spec
+from tests.kubernetes.provider_stage import ECHO, eventually, on_cluster, spec
 
 pytestmark = pytest.mark.usefixtures("pod_network")
 
@@ -25,49 +25,38 @@ http.server.HTTPServer((os.environ.get("HOST", ""), int(os.environ["PORT"])), An
 SICK = {"sick": Image(command=(sys.executable, "-c", ALWAYS_503))}
 
 
-def test_function_whose_health_answers_503_says_so() -> None:
-    async def story() -> None:
-        patient = ManifestSettings(liveness_delay_s=600.0)
-        async with on_cluster(images=SICK, manifests=patient) as on:
-            await on.provider.deploy(spec(image="sick"))
+async def test_function_whose_health_answers_503_says_so() -> None:
+    patient = ManifestSettings(liveness_delay_s=600.0)
+    async with on_cluster(images=SICK, manifests=patient) as on:
+        await on.provider.deploy(spec(image="sick"))
 
-            function = await on.table_when(lambda function: bool(function.delay))
-            status = await on.provider.status(ECHO)
+        function = await on.table_when(lambda function: bool(function.delay))
+        status = await on.provider.status(ECHO)
 
-            assert function.problem is None
-            assert function.delay == "it answers /_/ready with 503"
-            assert status.problem == function.delay
-
-    play(story())
+        assert function.problem is None
+        assert function.delay == "it answers /_/ready with 503"
+        assert status.problem == function.delay
 
 
-def test_function_that_the_kubelet_stops_again_and_again_is_told_as_that() -> None:
-    async def story() -> None:
-        hasty = ManifestSettings(liveness_delay_s=0.0, liveness_period_s=1.0)
-        cluster = EmulatorSettings(default_image=Image(), restart_first_s=30.0)
-        async with on_cluster(cluster=cluster, images=SICK, manifests=hasty) as on:
-            await on.provider.deploy(spec(image="sick"))
+async def test_function_that_the_kubelet_stops_again_and_again_is_told_as_that() -> None:
+    hasty = ManifestSettings(liveness_delay_s=0.0, liveness_period_s=1.0)
+    cluster = EmulatorSettings(default_image=Image(), restart_first_s=30.0)
+    async with on_cluster(cluster=cluster, images=SICK, manifests=hasty) as on:
+        await on.provider.deploy(spec(image="sick"))
 
-            status = await eventually(
-                lambda: on.provider.status(ECHO), lambda status: "liveness" in (status.problem or "")
-            )
+        status = await eventually(lambda: on.provider.status(ECHO), lambda status: "liveness" in (status.problem or ""))
 
-            assert status.problem is not None
-            assert "its container was stopped because its liveness probe failed" in status.problem
-            assert "exited with 0" not in status.problem
-
-    play(story())
+        assert status.problem is not None
+        assert "its container was stopped because its liveness probe failed" in status.problem
+        assert "exited with 0" not in status.problem
 
 
-def test_pod_that_no_node_takes_ends_the_wait_when_that_lasts() -> None:
-    async def story() -> None:
-        settings = KubernetesProviderSettings(function_linger_s=0.0, unschedulable_most_s=1.0)
-        async with on_cluster(provider=settings) as on:
-            await on.provider.deploy(spec(constraints=("zone=nowhere",)))
+async def test_pod_that_no_node_takes_ends_the_wait_when_that_lasts() -> None:
+    settings = KubernetesProviderSettings(function_linger_s=0.0, unschedulable_most_s=1.0)
+    async with on_cluster(provider=settings) as on:
+        await on.provider.deploy(spec(constraints=("zone=nowhere",)))
 
-            function = await on.table_when(lambda function: bool(function.problem))
+        function = await on.table_when(lambda function: bool(function.problem))
 
-            assert function.problem is not None
-            assert "no node takes it" in function.problem
-
-    play(story())
+        assert function.problem is not None
+        assert "no node takes it" in function.problem

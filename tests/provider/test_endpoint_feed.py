@@ -30,105 +30,89 @@ async def unread(events: AsyncGenerator[Event, None]) -> list[Event]:
         found.append(reading.result())
 
 
-def test_changes_of_one_function_are_coalesced_into_the_latest() -> None:
-    async def story() -> None:
-        feed = EndpointFeed()
-        async with aclosing(feed.watch()) as events:
-            assert await anext(events) == Snapshot(())
-            for replicas in range(5):
-                feed.publish(function("a", replicas))
-            feed.publish(function("b"))
-            feed.publish(function("c"))
-            feed.remove(function("c").ref)
+async def test_changes_of_one_function_are_coalesced_into_the_latest() -> None:
+    feed = EndpointFeed()
+    async with aclosing(feed.watch()) as events:
+        assert await anext(events) == Snapshot(())
+        for replicas in range(5):
+            feed.publish(function("a", replicas))
+        feed.publish(function("b"))
+        feed.publish(function("c"))
+        feed.remove(function("c").ref)
 
-            assert await unread(events) == [
-                Changed(function("a", 4)),
-                Changed(function("b")),
-                Removed(function("c").ref),
-            ]
-
-    asyncio.run(story())
+        assert await unread(events) == [
+            Changed(function("a", 4)),
+            Changed(function("b")),
+            Removed(function("c").ref),
+        ]
 
 
-def test_what_is_published_again_unchanged_is_not_told() -> None:
-    async def story() -> None:
-        feed = EndpointFeed()
+async def test_what_is_published_again_unchanged_is_not_told() -> None:
+    feed = EndpointFeed()
+    feed.publish(function("a"))
+    async with aclosing(feed.watch()) as events:
+        await anext(events)
         feed.publish(function("a"))
-        async with aclosing(feed.watch()) as events:
-            await anext(events)
-            feed.publish(function("a"))
-            feed.remove(function("stranger").ref)
+        feed.remove(function("stranger").ref)
 
-            assert await unread(events) == []
-
-    asyncio.run(story())
+        assert await unread(events) == []
 
 
-def test_snapshot_is_sorted() -> None:
-    async def story() -> None:
-        feed = EndpointFeed()
-        for name in ("c", "a", "b"):
+async def test_snapshot_is_sorted() -> None:
+    feed = EndpointFeed()
+    for name in ("c", "a", "b"):
+        feed.publish(function(name))
+    async with aclosing(feed.watch()) as events:
+        assert await anext(events) == Snapshot((function("a"), function("b"), function("c")))
+
+
+async def test_watcher_too_far_behind_starts_over_with_a_snapshot() -> None:
+    feed = EndpointFeed(most_unread=3)
+    async with aclosing(feed.watch()) as slow:
+        await anext(slow)
+        for name in "abcde":
             feed.publish(function(name))
-        async with aclosing(feed.watch()) as events:
-            assert await anext(events) == Snapshot((function("a"), function("b"), function("c")))
 
-    asyncio.run(story())
+        assert await anext(slow) == Snapshot(tuple(function(name) for name in "abcde"))
 
-
-def test_watcher_too_far_behind_starts_over_with_a_snapshot() -> None:
-    async def story() -> None:
-        feed = EndpointFeed(most_unread=3)
-        async with aclosing(feed.watch()) as slow:
-            await anext(slow)
-            for name in "abcde":
-                feed.publish(function(name))
-
-            assert await anext(slow) == Snapshot(tuple(function(name) for name in "abcde"))
-
-            feed.publish(function("f"))
-            assert await anext(slow) == Changed(function("f"))
-
-    asyncio.run(story())
+        feed.publish(function("f"))
+        assert await anext(slow) == Changed(function("f"))
 
 
-def test_watcher_that_left_is_forgotten() -> None:
-    async def story() -> None:
-        feed = EndpointFeed()
-        async with aclosing(feed.watch()) as events:
-            await anext(events)
-            assert repr(feed) == "<EndpointFeed 0 functions, 1 watchers>"
+async def test_watcher_that_left_is_forgotten() -> None:
+    feed = EndpointFeed()
+    async with aclosing(feed.watch()) as events:
+        await anext(events)
+        assert repr(feed) == "<EndpointFeed 0 functions, 1 watchers>"
 
-        assert repr(feed) == "<EndpointFeed 0 functions, 0 watchers>"
-
-    asyncio.run(story())
+    assert repr(feed) == "<EndpointFeed 0 functions, 0 watchers>"
 
 
 STEPS = st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from([None, 0, 1, 2]), st.booleans()), max_size=30)
 
 
 @given(steps=STEPS, most_unread=st.integers(1, 4))
-def test_every_watcher_ends_up_with_the_table(steps: list[tuple[str, int | None, bool]], most_unread: int) -> None:
+async def test_every_watcher_ends_up_with_the_table(
+    steps: list[tuple[str, int | None, bool]], most_unread: int
+) -> None:
     """Whatever happens, and whenever a watcher reads, merging what it read gives the table as it is."""
 
-    async def story() -> None:
-        feed = EndpointFeed(most_unread=most_unread)
-        truth: dict[FunctionRef, FunctionEndpoints] = {}
-        async with aclosing(feed.watch()) as events:
-            seen = merge({}, [await anext(events)])
-            for name, replicas, reads in steps:
-                found = function(name, replicas or 0)
-                if replicas is None:
-                    feed.remove(found.ref)
-                    truth.pop(found.ref, None)
-                else:
-                    feed.publish(found)
-                    truth[found.ref] = found
-                if reads:
-                    seen = merge(seen, await drained(events, feed))
-            seen = merge(seen, await drained(events, feed))
-        assert seen == truth
-
-    asyncio.run(story())
+    feed = EndpointFeed(most_unread=most_unread)
+    truth: dict[FunctionRef, FunctionEndpoints] = {}
+    async with aclosing(feed.watch()) as events:
+        seen = merge({}, [await anext(events)])
+        for name, replicas, reads in steps:
+            found = function(name, replicas or 0)
+            if replicas is None:
+                feed.remove(found.ref)
+                truth.pop(found.ref, None)
+            else:
+                feed.publish(found)
+                truth[found.ref] = found
+            if reads:
+                seen = merge(seen, await drained(events, feed))
+        seen = merge(seen, await drained(events, feed))
+    assert seen == truth
 
 
 async def drained(events: AsyncGenerator[Event, None], feed: EndpointFeed) -> list[Event]:

@@ -28,14 +28,11 @@ def client(messages: Iterable[Message]) -> Receive:
     return receive
 
 
-def test_body_comes_in_parts_and_once() -> None:
-    async def main() -> None:
-        body = RequestBody(client([part(b"ab", more=True), part(b"", more=True), part(b"c")]))
+async def test_body_comes_in_parts_and_once() -> None:
+    body = RequestBody(client([part(b"ab", more=True), part(b"", more=True), part(b"c")]))
 
-        assert [chunk async for chunk in body] == [b"ab", b"c"]
-        assert await body.read() == b""
-
-    asyncio.run(main())
+    assert [chunk async for chunk in body] == [b"ab", b"c"]
+    assert await body.read() == b""
 
 
 def test_client_who_leaves_within_its_body_is_told_apart_from_a_short_one() -> None:
@@ -46,29 +43,23 @@ def test_client_who_leaves_within_its_body_is_told_apart_from_a_short_one() -> N
 
 
 @pytest.mark.parametrize("ignored", [False, True], ids=["after its body", "whose body nobody reads"])
-def test_leaving_client_is_noticed(ignored: bool) -> None:
-    async def main() -> None:
-        body = RequestBody(client([part(b"ab", more=True), part(b"c"), LEFT]))
-        if ignored:
-            body.ignore()
-        else:
-            await body.read()
+async def test_leaving_client_is_noticed(ignored: bool) -> None:
+    body = RequestBody(client([part(b"ab", more=True), part(b"c"), LEFT]))
+    if ignored:
+        body.ignore()
+    else:
+        await body.read()
 
-        await body.disconnected()
-
-    asyncio.run(main())
+    await body.disconnected()
 
 
-def test_disconnect_is_not_awaited_while_the_body_is_being_read() -> None:
-    async def main() -> None:
-        body = RequestBody(client([part(b"ab", more=True), part(b"c"), LEFT]))
-        leaving = asyncio.create_task(body.disconnected())
-        await asyncio.sleep(0)
+async def test_disconnect_is_not_awaited_while_the_body_is_being_read() -> None:
+    body = RequestBody(client([part(b"ab", more=True), part(b"c"), LEFT]))
+    leaving = asyncio.create_task(body.disconnected())
+    await asyncio.sleep(0)
 
-        assert await body.read() == b"abc"
-        await leaving
-
-    asyncio.run(main())
+    assert await body.read() == b"abc"
+    await leaving
 
 
 @pytest.mark.parametrize(("size", "refused"), [(10, False), (11, True)], ids=["as long as allowed", "a byte longer"])
@@ -84,32 +75,28 @@ def test_body_is_bounded_over_all_its_parts(size: int, refused: bool) -> None:
         assert asyncio.run(main()) == 10
 
 
-def test_body_that_does_not_end_is_given_up_on_time() -> None:
-    async def main() -> float:
-        receive = bounded(client([part(b"x", more=True)]), max_bytes=10, deadline_s=5.0)
-        with pytest.raises(BodyTimeout, match="within 5 s"):
-            await RequestBody(receive).read()
-        return asyncio.get_running_loop().time()
-
-    assert run(main(), VirtualTimeLoop()) == 5.0
+@pytest.mark.virtual_time
+async def test_body_that_does_not_end_is_given_up_on_time() -> None:
+    receive = bounded(client([part(b"x", more=True)]), max_bytes=10, deadline_s=5.0)
+    with pytest.raises(BodyTimeout, match="within 5 s"):
+        await RequestBody(receive).read()
+    assert asyncio.get_running_loop().time() == 5.0
 
 
-def test_deadline_is_the_bodys_and_not_the_calls() -> None:
-    async def main() -> Message:
-        async def left_later() -> Message:
-            await asyncio.sleep(60)
-            return LEFT
+@pytest.mark.virtual_time
+async def test_deadline_is_the_bodys_and_not_the_calls() -> None:
+    async def left_later() -> Message:
+        await asyncio.sleep(60)
+        return LEFT
 
-        messages = [client([part(b"x")]), left_later]
+    messages = [client([part(b"x")]), left_later]
 
-        async def receive() -> Message:
-            return await messages.pop(0)()
+    async def receive() -> Message:
+        return await messages.pop(0)()
 
-        limited = bounded(receive, max_bytes=10, deadline_s=5.0)
-        await limited()
-        return await limited()
-
-    assert run(main(), VirtualTimeLoop()) == LEFT
+    limited = bounded(receive, max_bytes=10, deadline_s=5.0)
+    await limited()
+    assert (await limited()) == LEFT
 
 
 class Source:
@@ -157,31 +144,27 @@ def test_stream_says_that_it_lives_and_loses_nothing_by_it() -> None:
     ]
 
 
-def test_stream_ends_when_the_client_leaves() -> None:
+@pytest.mark.virtual_time
+async def test_stream_ends_when_the_client_leaves() -> None:
     source = Source((0.0, b"a"), (1e9, b"never"))
 
-    async def main() -> list[bytes]:
-        async def leave() -> Message:
-            await asyncio.sleep(1.0)
-            return LEFT
+    async def leave() -> Message:
+        await asyncio.sleep(1.0)
+        return LEFT
 
-        return await _sent(source, leave, asyncio.Event())
-
-    assert run(main(), VirtualTimeLoop()) == [b"a", b"END"]
+    assert (await _sent(source, leave, asyncio.Event())) == [b"a", b"END"]
 
 
-def test_stream_ends_when_the_service_stops() -> None:
+@pytest.mark.virtual_time
+async def test_stream_ends_when_the_service_stops() -> None:
     source = Source((0.0, b"a"), (1e9, b"never"))
 
-    async def main() -> list[bytes]:
-        stopping = asyncio.Event()
-        asyncio.get_running_loop().call_later(1.0, stopping.set)
-        return await _sent(source, client([]), stopping)
-
-    assert run(main(), VirtualTimeLoop()) == [b"a", b"END"]
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().call_later(1.0, stopping.set)
+    assert (await _sent(source, client([]), stopping)) == [b"a", b"END"]
 
 
-def test_stream_that_fails_is_broken_off_and_its_source_closed() -> None:
+async def test_stream_that_fails_is_broken_off_and_its_source_closed() -> None:
     closed = asyncio.Event()
 
     async def failing() -> AsyncGenerator[bytes, None]:
@@ -191,15 +174,12 @@ def test_stream_that_fails_is_broken_off_and_its_source_closed() -> None:
         finally:
             closed.set()
 
-    async def main() -> list[bytes]:
-        sent: list[bytes] = []
+    sent: list[bytes] = []
 
-        async def send(message: Message) -> None:
-            sent.append(message["body"])
+    async def send(message: Message) -> None:
+        sent.append(message["body"])
 
-        with pytest.raises(RuntimeError, match="boom"):
-            await send_stream(client([]), send, failing(), stopping=asyncio.Event())
-        return sent
-
-    assert asyncio.run(main()) == [b"a"]
+    with pytest.raises(RuntimeError, match="boom"):
+        await send_stream(client([]), send, failing(), stopping=asyncio.Event())
+    assert sent == [b"a"]
     assert closed.is_set()

@@ -29,98 +29,81 @@ class Application:
 @pytest.mark.parametrize(
     "app", [hello, Application(), Application().method], ids=["a function", "an object", "a bound method"]
 )
-def test_application_is_served_on_the_port_really_bound(app: object) -> None:
-    async def main() -> None:
-        server = AsgiServer(app, name="test")  # type: ignore[arg-type]
-        assert server.port == 0
-        await server.start()
-        async with httpx.AsyncClient() as client:
-            answer = await client.get(f"http://127.0.0.1:{server.port}/x")
-        await server.stop()
+async def test_application_is_served_on_the_port_really_bound(app: object) -> None:
+    server = AsgiServer(app, name="test")  # type: ignore[arg-type]
+    assert server.port == 0
+    await server.start()
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"http://127.0.0.1:{server.port}/x")
+    await server.stop()
 
-        assert (answer.status_code, answer.text) == (200, "/x")
-        assert "server" not in answer.headers
-
-    asyncio.run(main())
+    assert (answer.status_code, answer.text) == (200, "/x")
+    assert "server" not in answer.headers
 
 
-def test_private_server_is_reached_by_its_own_process_while_it_serves() -> None:
-    async def main() -> None:
-        server = AsgiServer(hello, name="test", private=True)
-        with pytest.raises(ConnectionRefusedError, match="test does not serve"):
-            await server.connect()
-        await server.start()
-        for path in ("/x", "/y"):
-            reader, writer = await asyncio.open_unix_connection(sock=await server.connect())
-            writer.write(b"GET %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % path.encode())
-            answer = await reader.read()
-            writer.close()
-            assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
-            assert answer.endswith(b"\r\n\r\n" + path.encode())
-        assert (server.port, repr(server)) == (0, "<AsgiServer test private serving>")
+async def test_private_server_is_reached_by_its_own_process_while_it_serves() -> None:
+    server = AsgiServer(hello, name="test", private=True)
+    with pytest.raises(ConnectionRefusedError, match="test does not serve"):
+        await server.connect()
+    await server.start()
+    for path in ("/x", "/y"):
         reader, writer = await asyncio.open_unix_connection(sock=await server.connect())
-        await server.stop()
-
-        assert await reader.read() == b""
+        writer.write(b"GET %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % path.encode())
+        answer = await reader.read()
         writer.close()
-        with pytest.raises(ConnectionRefusedError, match="test does not serve"):
-            await server.connect()
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert answer.endswith(b"\r\n\r\n" + path.encode())
+    assert (server.port, repr(server)) == (0, "<AsgiServer test private serving>")
+    reader, writer = await asyncio.open_unix_connection(sock=await server.connect())
+    await server.stop()
 
-    asyncio.run(main())
+    assert await reader.read() == b""
+    writer.close()
+    with pytest.raises(ConnectionRefusedError, match="test does not serve"):
+        await server.connect()
 
 
-def test_state_is_shown_also_after_the_end() -> None:
-    async def main() -> None:
-        server = AsgiServer(hello, name="test")
-        assert repr(server) == "<AsgiServer test 0 stopped>"
-        await server.start()
-        assert repr(server) == f"<AsgiServer test {server.port} serving>"
+async def test_state_is_shown_also_after_the_end() -> None:
+    server = AsgiServer(hello, name="test")
+    assert repr(server) == "<AsgiServer test 0 stopped>"
+    await server.start()
+    assert repr(server) == f"<AsgiServer test {server.port} serving>"
+    await server.stop()
+    await server.stop()
+    assert repr(server) == f"<AsgiServer test {server.port} stopped>"
+
+
+async def test_port_in_use_is_told_with_the_remedy() -> None:
+    with contextlib.closing(bind("127.0.0.1", 0)) as taken:
+        taken.listen()
+        server = AsgiServer(hello, name="test", port=taken.getsockname()[1])
+        with pytest.raises(Unavailable, match=r"cannot listen on 127\.0\.0\.1:\d+: Address already in use; stop what"):
+            await server.start()
         await server.stop()
-        await server.stop()
-        assert repr(server) == f"<AsgiServer test {server.port} stopped>"
-
-    asyncio.run(main())
 
 
-def test_port_in_use_is_told_with_the_remedy() -> None:
-    async def main() -> None:
-        with contextlib.closing(bind("127.0.0.1", 0)) as taken:
-            taken.listen()
-            server = AsgiServer(hello, name="test", port=taken.getsockname()[1])
-            with pytest.raises(
-                Unavailable, match=r"cannot listen on 127\.0\.0\.1:\d+: Address already in use; stop what"
-            ):
-                await server.start()
-            await server.stop()
+async def test_stop_finishes_the_request_under_way_and_takes_no_new_one() -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
 
-    asyncio.run(main())
+    async def slow(_scope: Scope, _receive: Receive, send: Send) -> None:
+        begun.set()
+        await go_on.wait()
+        await respond(send, 200, b"finished")
 
+    server = AsgiServer(slow, name="test")
+    await server.start()
+    url = f"http://127.0.0.1:{server.port}/"
+    async with httpx.AsyncClient() as client:
+        asking = asyncio.create_task(client.get(url))
+        await begun.wait()
+        stopping = asyncio.create_task(server.stop())
+        async with asyncio.timeout(30):
+            while await listens(server.port):
+                pass
+        go_on.set()
 
-def test_stop_finishes_the_request_under_way_and_takes_no_new_one() -> None:
-    async def main() -> None:
-        begun, go_on = asyncio.Event(), asyncio.Event()
-
-        async def slow(_scope: Scope, _receive: Receive, send: Send) -> None:
-            begun.set()
-            await go_on.wait()
-            await respond(send, 200, b"finished")
-
-        server = AsgiServer(slow, name="test")
-        await server.start()
-        url = f"http://127.0.0.1:{server.port}/"
-        async with httpx.AsyncClient() as client:
-            asking = asyncio.create_task(client.get(url))
-            await begun.wait()
-            stopping = asyncio.create_task(server.stop())
-            async with asyncio.timeout(30):
-                while await listens(server.port):
-                    pass
-            go_on.set()
-
-            assert (await asking).text == "finished"
-            await stopping
-
-    asyncio.run(main())
+        assert (await asking).text == "finished"
+        await stopping
 
 
 def test_server_that_leaves_answers_on_and_ends_each_connection_before_it_closes() -> None:
@@ -157,15 +140,12 @@ async def listens(port: int) -> bool:
     return True
 
 
-def test_wait_returns_when_the_server_stopped() -> None:
-    async def main() -> None:
-        server = AsgiServer(hello, name="test")
-        await server.start()
-        waiting = asyncio.create_task(server.wait())
-        await asyncio.sleep(0)
-        assert not waiting.done()
-        await server.stop()
-        async with asyncio.timeout(30):
-            await waiting
-
-    asyncio.run(main())
+async def test_wait_returns_when_the_server_stopped() -> None:
+    server = AsgiServer(hello, name="test")
+    await server.start()
+    waiting = asyncio.create_task(server.wait())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await server.stop()
+    async with asyncio.timeout(30):
+        await waiting

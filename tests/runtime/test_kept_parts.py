@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TextIO, cast
 
+import pytest
 import structlog
 
 from springtide.runtime import logs
@@ -15,7 +16,8 @@ from springtide.runtime.errors import Unavailable
 from springtide.runtime.kept_parts import Part, PartLogs, keep
 from springtide.runtime.part_reports import Event
 from springtide.runtime.service import Service
-from springtide.runtime.virtual_time import VirtualTimeLoop, run
+
+pytestmark = pytest.mark.virtual_time
 
 
 class Works:
@@ -65,67 +67,55 @@ class Story:
         return [f"{event.what} {event.detail}" for event in self.events if event.child == part]
 
 
-def test_part_that_fails_is_started_again_and_the_other_goes_on() -> None:
-    async def story() -> None:
-        idler, console = Works(), Works()
-        told = Story(idler.part("idler"), console.part("console"))
-        await asyncio.sleep(1)
-        idler.fails.set_exception(Unavailable("no provider"))
-        await asyncio.sleep(1)
+async def test_part_that_fails_is_started_again_and_the_other_goes_on() -> None:
+    idler, console = Works(), Works()
+    told = Story(idler.part("idler"), console.part("console"))
+    await asyncio.sleep(1)
+    idler.fails.set_exception(Unavailable("no provider"))
+    await asyncio.sleep(1)
 
-        assert told.told("idler") == ["ready ready", "died failed: no provider; starting again in 0.1 s", "ready ready"]
-        assert told.told("console") == ["ready ready"]
-        assert (idler.starts, console.starts, idler.running) == (2, 1, True)
-        await told.end()
-        assert not idler.running
-        assert not console.running
-
-    run(story(), VirtualTimeLoop())
+    assert told.told("idler") == ["ready ready", "died failed: no provider; starting again in 0.1 s", "ready ready"]
+    assert told.told("console") == ["ready ready"]
+    assert (idler.starts, console.starts, idler.running) == (2, 1, True)
+    await told.end()
+    assert not idler.running
+    assert not console.running
 
 
-def test_part_that_goes_on_failing_is_started_at_growing_intervals() -> None:
-    async def story() -> None:
-        idler = Works()
-        idler.refuses = KeyError("a bug")
-        told = Story(idler.part("idler"))
-        await asyncio.sleep(1)
+async def test_part_that_goes_on_failing_is_started_at_growing_intervals() -> None:
+    idler = Works()
+    idler.refuses = KeyError("a bug")
+    told = Story(idler.part("idler"))
+    await asyncio.sleep(1)
 
-        assert told.told("idler") == [
-            "failed failed (KeyError: 'a bug'); starting again in 0.1 s",
-            "failed failed (KeyError: 'a bug'); starting again in 0.2 s",
-            "failed failed (KeyError: 'a bug'); starting again in 0.4 s",
-            "failed failed (KeyError: 'a bug'); starting again in 0.8 s",
-        ]
-        await told.end()
-
-    run(story(), VirtualTimeLoop())
+    assert told.told("idler") == [
+        "failed failed (KeyError: 'a bug'); starting again in 0.1 s",
+        "failed failed (KeyError: 'a bug'); starting again in 0.2 s",
+        "failed failed (KeyError: 'a bug'); starting again in 0.4 s",
+        "failed failed (KeyError: 'a bug'); starting again in 0.8 s",
+    ]
+    await told.end()
 
 
-def test_part_that_was_steady_starts_again_at_the_first_interval() -> None:
-    async def story() -> None:
-        idler = Works()
-        told = Story(idler.part("idler"))
-        for _ in range(3):
-            await asyncio.sleep(31)
-            idler.fails.set_result(None)
-        await asyncio.sleep(1)
+async def test_part_that_was_steady_starts_again_at_the_first_interval() -> None:
+    idler = Works()
+    told = Story(idler.part("idler"))
+    for _ in range(3):
+        await asyncio.sleep(31)
+        idler.fails.set_result(None)
+    await asyncio.sleep(1)
 
-        assert told.told("idler")[1::2] == ["died ended; starting again in 0.1 s"] * 3
-        await told.end()
-
-    run(story(), VirtualTimeLoop())
+    assert told.told("idler")[1::2] == ["died ended; starting again in 0.1 s"] * 3
+    await told.end()
 
 
-def test_each_part_writes_its_own_log(tmp_path: Path) -> None:
-    async def story() -> None:
+async def test_each_part_writes_its_own_log(tmp_path: Path) -> None:
+    logs.configure(stream=cast("TextIO", PartLogs()))
+    try:
         told = Story(Works().part("idler", tmp_path / "idler.log"), Works().part("console", tmp_path / "console.log"))
         structlog.get_logger().info("of the process")
         await asyncio.sleep(1)
         await told.end()
-
-    logs.configure(stream=cast("TextIO", PartLogs()))
-    try:
-        run(story(), VirtualTimeLoop())
     finally:
         structlog.reset_defaults()
 

@@ -60,7 +60,7 @@ def test_handle_takes_over_a_descriptor_and_closes_it() -> None:
         os.fstat(descriptor)
 
 
-def test_readable_waits_for_data() -> None:
+async def test_readable_waits_for_data() -> None:
     async def main() -> bytes:
         source, sink = os.pipe()
         try:
@@ -75,7 +75,7 @@ def test_readable_waits_for_data() -> None:
             os.close(source)
             os.close(sink)
 
-    assert asyncio.run(main()) == b"x"
+    assert await main() == b"x"
 
 
 def test_name_is_what_ps_shows(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import httpx
@@ -96,24 +95,21 @@ def test_default_port_is_the_same_as_none() -> None:
     assert normal_origin("https://a.example") == normal_origin("https://a.example:443") == "https://a.example:443"
 
 
-def test_every_server_refuses_what_changes_something_but_on_paths_that_are_open_to_pages() -> None:
+async def test_every_server_refuses_what_changes_something_but_on_paths_that_are_open_to_pages() -> None:
     async def hello(_scope: Any, _receive: Any, send: Any) -> None:
         await respond(send, 200, b"done")
 
-    async def story() -> None:
-        server = AsgiServer(hello, name="test", open_to_pages=("/function/", "/alert"))
-        await server.start()
-        foreign = {"Origin": "http://evil.example", "Content-Type": "text/plain"}
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", headers=foreign) as http:
-            for method in ("POST", "PUT", "DELETE", "PATCH"):
-                answer = await http.request(method, "/function", content=b"x" * 100_000)
-                assert (answer.status_code, answer.headers["content-type"]) == (403, "text/plain; charset=utf-8")
-                assert "comes from another site (its origin: http://evil.example)" in answer.text
-            for path in ("/function/x", "/alert"):
-                assert (await http.post(path)).status_code == 200
-            for method in ("GET", "HEAD", "OPTIONS"):
-                assert (await http.request(method, "/x")).status_code == 200
-            assert (await http.post("/alert/")).status_code == 403
-        await server.stop()
-
-    asyncio.run(story())
+    server = AsgiServer(hello, name="test", open_to_pages=("/function/", "/alert"))
+    await server.start()
+    foreign = {"Origin": "http://evil.example", "Content-Type": "text/plain"}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", headers=foreign) as http:
+        for method in ("POST", "PUT", "DELETE", "PATCH"):
+            answer = await http.request(method, "/function", content=b"x" * 100_000)
+            assert (answer.status_code, answer.headers["content-type"]) == (403, "text/plain; charset=utf-8")
+            assert "comes from another site (its origin: http://evil.example)" in answer.text
+        for path in ("/function/x", "/alert"):
+            assert (await http.post(path)).status_code == 200
+        for method in ("GET", "HEAD", "OPTIONS"):
+            assert (await http.request(method, "/x")).status_code == 200
+        assert (await http.post("/alert/")).status_code == 403
+    await server.stop()

@@ -23,7 +23,7 @@ async def for_ever() -> None:
     await asyncio.Event().wait()
 
 
-def test_loop_runs_beside_the_server_and_ends_with_it() -> None:
+async def test_loop_runs_beside_the_server_and_ends_with_it() -> None:
     ended = False
 
     async def loop() -> None:
@@ -33,63 +33,51 @@ def test_loop_runs_beside_the_server_and_ends_with_it() -> None:
         finally:
             ended = True
 
-    async def main() -> None:
-        service = served(loop)
-        await service.start()
-        assert service.name == "test"
-        async with httpx.AsyncClient() as client:
-            assert (await client.get(f"http://127.0.0.1:{service.port}/healthz")).text == "OK"
-        assert "serving> loop running" in repr(service)
-        await service.stop()
-        await service.stop()
-        assert "loop ended" in repr(service)
-
-    asyncio.run(main())
+    service = served(loop)
+    await service.start()
+    assert service.name == "test"
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(f"http://127.0.0.1:{service.port}/healthz")).text == "OK"
+    assert "serving> loop running" in repr(service)
+    await service.stop()
+    await service.stop()
+    assert "loop ended" in repr(service)
 
     assert ended
 
 
-def test_loop_that_fails_ends_the_service_with_its_error() -> None:
+async def test_loop_that_fails_ends_the_service_with_its_error() -> None:
     async def loop() -> None:
         raise ZeroDivisionError("a bug")
 
-    async def main() -> None:
-        service = served(loop)
-        await service.start()
-        with pytest.raises(ZeroDivisionError):
-            await service.wait()
-        await service.stop()
-
-    asyncio.run(main())
+    service = served(loop)
+    await service.start()
+    with pytest.raises(ZeroDivisionError):
+        await service.wait()
+    await service.stop()
 
 
-def test_loop_that_ends_ends_the_service() -> None:
+async def test_loop_that_ends_ends_the_service() -> None:
     async def loop() -> None:
         pass
 
-    async def main() -> None:
-        service = served(loop)
-        await service.start()
-        async with asyncio.timeout(30):
-            await service.wait()
-        await service.stop()
-
-    asyncio.run(main())
+    service = served(loop)
+    await service.start()
+    async with asyncio.timeout(30):
+        await service.wait()
+    await service.stop()
 
 
-def test_waiting_for_the_end_can_be_given_up() -> None:
-    async def main() -> None:
-        service = served(for_ever)
-        await service.start()
-        waiting = asyncio.create_task(service.wait())
-        await asyncio.sleep(0)
-        waiting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-        assert "loop running" in repr(service)
-        await service.stop()
-
-    asyncio.run(main())
+async def test_waiting_for_the_end_can_be_given_up() -> None:
+    service = served(for_ever)
+    await service.start()
+    waiting = asyncio.create_task(service.wait())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert "loop running" in repr(service)
+    await service.stop()
 
 
 @pytest.mark.parametrize(
@@ -104,50 +92,41 @@ def test_waiting_for_the_end_can_be_given_up() -> None:
         ("GET", "/metrics/x", 404),
     ],
 )
-def test_metrics_and_health_are_there_and_nothing_else(method: str, path: str, status: int) -> None:
-    async def main() -> None:
-        service = served(for_ever)
-        await service.start()
-        async with httpx.AsyncClient() as client:
-            answer = await client.request(method, f"http://127.0.0.1:{service.port}{path}")
-        await service.stop()
+async def test_metrics_and_health_are_there_and_nothing_else(method: str, path: str, status: int) -> None:
+    service = served(for_ever)
+    await service.start()
+    async with httpx.AsyncClient() as client:
+        answer = await client.request(method, f"http://127.0.0.1:{service.port}{path}")
+    await service.stop()
 
-        assert answer.status_code == status
-
-    asyncio.run(main())
+    assert answer.status_code == status
 
 
-def test_only_the_registry_handed_in_is_shown() -> None:
+async def test_only_the_registry_handed_in_is_shown() -> None:
     registry = CollectorRegistry()
     Counter("mine", "help", registry=registry).inc(3)
 
-    async def main() -> None:
-        service = served(for_ever, registry)
-        await service.start()
-        async with httpx.AsyncClient() as client:
-            answer = await client.get(f"http://127.0.0.1:{service.port}/metrics")
-        await service.stop()
+    service = served(for_ever, registry)
+    await service.start()
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"http://127.0.0.1:{service.port}/metrics")
+    await service.stop()
 
-        names = {line.split(" ")[0] for line in answer.text.splitlines() if not line.startswith("#")}
-        assert names - {"mine_created"} == {"mine_total"}
-
-    asyncio.run(main())
+    names = {line.split(" ")[0] for line in answer.text.splitlines() if not line.startswith("#")}
+    assert names - {"mine_created"} == {"mine_total"}
 
 
-def test_other_paths_go_to_the_inner_application() -> None:
+async def test_other_paths_go_to_the_inner_application() -> None:
     async def inner(scope: Scope, _receive: Receive, send: Send) -> None:
         await respond(send, 299, scope["path"].encode())
 
-    async def main() -> None:
-        service = ServedLoop(AsgiServer(exposition(CollectorRegistry(), inner), name="test"), for_ever)
-        await service.start()
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{service.port}") as client:
-            answers = [(await client.get(path)).status_code for path in ("/alert", "/healthz", "/metrics")]
-        await service.stop()
+    service = ServedLoop(AsgiServer(exposition(CollectorRegistry(), inner), name="test"), for_ever)
+    await service.start()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{service.port}") as client:
+        answers = [(await client.get(path)).status_code for path in ("/alert", "/healthz", "/metrics")]
+    await service.stop()
 
-        assert answers == [299, 200, 200]
-
-    asyncio.run(main())
+    assert answers == [299, 200, 200]
 
 
 async def after(seconds: float, value: int) -> int:

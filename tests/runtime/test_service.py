@@ -33,20 +33,17 @@ class Part:
             raise self.error
 
 
-def test_services_start_in_order_and_stop_in_reverse() -> None:
+async def test_services_start_in_order_and_stop_in_reverse() -> None:
     notes: list[str] = []
 
-    async def main() -> None:
-        until = asyncio.Event()
-        until.set()
-        await run([Part("a", notes), Part("b", notes)], until=until)
-
-    asyncio.run(main())
+    until = asyncio.Event()
+    until.set()
+    await run([Part("a", notes), Part("b", notes)], until=until)
 
     assert notes == ["start a", "start b", "stop b", "stop a"]
 
 
-def test_service_that_cannot_start_stops_those_before_it_and_is_told() -> None:
+async def test_service_that_cannot_start_stops_those_before_it_and_is_told() -> None:
     notes: list[str] = []
 
     async def main() -> None:
@@ -54,12 +51,12 @@ def test_service_that_cannot_start_stops_those_before_it_and_is_told() -> None:
         await run(parts, until=asyncio.Event())
 
     with pytest.raises(Unavailable, match="port in use"):
-        asyncio.run(main())
+        await main()
 
     assert notes == ["start a", "start b", "stop b", "stop a"]
 
 
-def test_service_that_fails_ends_the_others_and_its_error_is_raised_after() -> None:
+async def test_service_that_fails_ends_the_others_and_its_error_is_raised_after() -> None:
     notes: list[str] = []
 
     async def main() -> None:
@@ -69,50 +66,41 @@ def test_service_that_fails_ends_the_others_and_its_error_is_raised_after() -> N
         await run(parts, until=asyncio.Event())
 
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(main())
+        await main()
 
     assert notes == ["start a", "start b", "stop b", "stop a"]
 
 
-def test_service_that_ends_by_itself_ends_the_others() -> None:
+async def test_service_that_ends_by_itself_ends_the_others() -> None:
     notes: list[str] = []
 
-    async def main() -> None:
-        parts = [Part("a", notes), Part("b", notes)]
-        parts[1].ended.set()
-        await run(parts, until=asyncio.Event())
-
-    asyncio.run(main())
+    parts = [Part("a", notes), Part("b", notes)]
+    parts[1].ended.set()
+    await run(parts, until=asyncio.Event())
 
     assert notes[2:] == ["stop b", "stop a"]
 
 
-def test_cancellation_stops_everything_and_is_not_swallowed() -> None:
+async def test_cancellation_stops_everything_and_is_not_swallowed() -> None:
     notes: list[str] = []
 
-    async def main() -> None:
-        running = asyncio.create_task(run([Part("a", notes)], until=asyncio.Event()))
-        await asyncio.sleep(0)
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-
-    asyncio.run(main())
+    running = asyncio.create_task(run([Part("a", notes)], until=asyncio.Event()))
+    await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
 
     assert notes == ["start a", "stop a"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_asks_for_the_end_and_handlers_are_taken_back(number: signal.Signals) -> None:
+async def test_signal_asks_for_the_end_and_handlers_are_taken_back(number: signal.Signals) -> None:
     before = signal.getsignal(number)
 
-    async def main() -> None:
-        until = asyncio.Event()
-        with stop_signals(until):
-            os.kill(os.getpid(), number)
-            async with asyncio.timeout(30):
-                await until.wait()
-
-    asyncio.run(main())
+    until = asyncio.Event()
+    with stop_signals(until):
+        os.kill(os.getpid(), number)
+        async with asyncio.timeout(30):
+            await until.wait()
 
     assert signal.getsignal(number) == (signal.default_int_handler if number is signal.SIGINT else before)

@@ -71,7 +71,7 @@ class Events:
 
 def exists(path: Path) -> Callable[[], object]:
     async def probe() -> bool:
-        return path.exists()  # noqa: ASYNC240 - one system call
+        return path.exists()
 
     return probe
 
@@ -85,39 +85,32 @@ def journal(folder: Path) -> list[str]:
     return (folder / "journal").read_text().splitlines()
 
 
-def test_stages_start_in_order_and_stop_in_reverse_with_the_public_one_first(tmp_path: Path) -> None:
-    async def story() -> None:
-        stages = [
-            [child(tmp_path, "ground")],
-            [child(tmp_path, "door", stops_first=True)],
-            [child(tmp_path, "top")],
-        ]
-        supervisor = Supervisor(stages, report=Events())
-        await supervisor.start()
-        await supervisor.stop()
-
-    asyncio.run(story())
+async def test_stages_start_in_order_and_stop_in_reverse_with_the_public_one_first(tmp_path: Path) -> None:
+    stages = [
+        [child(tmp_path, "ground")],
+        [child(tmp_path, "door", stops_first=True)],
+        [child(tmp_path, "top")],
+    ]
+    supervisor = Supervisor(stages, report=Events())
+    await supervisor.start()
+    await supervisor.stop()
 
     assert journal(tmp_path) == ["start ground", "start door", "start top", "stop door", "stop top", "stop ground"]
 
 
-def test_child_that_dies_is_started_again_and_said_so(tmp_path: Path) -> None:
+async def test_child_that_dies_is_started_again_and_said_so(tmp_path: Path) -> None:
     events = []
 
-    async def story() -> tuple[int, int]:
-        heard = Events()
-        supervisor = Supervisor([[child(tmp_path, "part")]], report=heard)
-        await supervisor.start()
-        first = supervisor.pids()["part"]
-        (tmp_path / "part").unlink()
-        os.kill(first, signal.SIGKILL)
-        await heard.until(Happening.READY, count=2)
-        second = supervisor.pids()["part"]
-        await supervisor.stop()
-        events.extend(heard.all)
-        return first, second
-
-    first, second = asyncio.run(story())
+    heard = Events()
+    supervisor = Supervisor([[child(tmp_path, "part")]], report=heard)
+    await supervisor.start()
+    first = supervisor.pids()["part"]
+    (tmp_path / "part").unlink()
+    os.kill(first, signal.SIGKILL)
+    await heard.until(Happening.READY, count=2)
+    second = supervisor.pids()["part"]
+    await supervisor.stop()
+    events.extend(heard.all)
 
     assert first != second
     assert [event.what for event in events] == [
@@ -129,19 +122,16 @@ def test_child_that_dies_is_started_again_and_said_so(tmp_path: Path) -> None:
     assert events[1].detail == "ended (SIGKILL); starting again in 0.1 s"
 
 
-def test_child_that_keeps_dying_is_started_at_growing_intervals(tmp_path: Path) -> None:
-    async def story() -> list[str]:
-        heard = Events()
-        supervisor = Supervisor([[child(tmp_path, "part", WORKS_UNLESS_BROKEN)]], report=heard)
-        await supervisor.start()
-        (tmp_path / "broken").touch()
-        (tmp_path / "part").unlink()
-        os.kill(supervisor.pids()["part"], signal.SIGKILL)
-        await heard.until(Happening.FAILED, count=2)
-        await supervisor.stop()
-        return [event.detail for event in heard.all if event.what in (Happening.DIED, Happening.FAILED)][:3]
-
-    assert asyncio.run(story()) == [
+async def test_child_that_keeps_dying_is_started_at_growing_intervals(tmp_path: Path) -> None:
+    heard = Events()
+    supervisor = Supervisor([[child(tmp_path, "part", WORKS_UNLESS_BROKEN)]], report=heard)
+    await supervisor.start()
+    (tmp_path / "broken").touch()
+    (tmp_path / "part").unlink()
+    os.kill(supervisor.pids()["part"], signal.SIGKILL)
+    await heard.until(Happening.FAILED, count=2)
+    await supervisor.stop()
+    assert [event.detail for event in heard.all if event.what in (Happening.DIED, Happening.FAILED)][:3] == [
         "ended (SIGKILL); starting again in 0.1 s",
         "ended while starting (exit code 3); starting again in 0.2 s",
         "ended while starting (exit code 3); starting again in 0.4 s",
@@ -161,7 +151,7 @@ def test_restart_delay_doubles_up_to_its_cap(failures: int, delay_s: float) -> N
     assert RESTART.delay_s(failures) == pytest.approx(delay_s)
 
 
-def test_child_that_fails_at_start_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
+async def test_child_that_fails_at_start_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
     (tmp_path / "part.log").write_text("a line of the last run\n")
 
     async def story() -> None:
@@ -172,22 +162,19 @@ def test_child_that_fails_at_start_is_reported_with_the_end_of_its_log(tmp_path:
             await supervisor.stop()
 
     with pytest.raises(Unavailable) as caught:
-        asyncio.run(story())
+        await story()
     assert str(caught.value) == "part ended while starting (exit code 7): no such port"
 
 
-def test_child_that_is_never_ready_is_stopped_and_reported(tmp_path: Path) -> None:
-    async def story() -> dict[str, int]:
-        never = child(tmp_path, "part", ready=exists(tmp_path / "never"), ready_within_s=0.5)
-        supervisor = Supervisor([[never]], report=Events())
-        with pytest.raises(Unavailable, match=r"part was not ready within 0\.5 s"):
-            await supervisor.start()
-        return supervisor.pids()
-
-    assert asyncio.run(story()) == {}
+async def test_child_that_is_never_ready_is_stopped_and_reported(tmp_path: Path) -> None:
+    never = child(tmp_path, "part", ready=exists(tmp_path / "never"), ready_within_s=0.5)
+    supervisor = Supervisor([[never]], report=Events())
+    with pytest.raises(Unavailable, match=r"part was not ready within 0\.5 s"):
+        await supervisor.start()
+    assert supervisor.pids() == {}
 
 
-def test_missing_program_is_one_sentence(tmp_path: Path) -> None:
+async def test_missing_program_is_one_sentence(tmp_path: Path) -> None:
     async def story() -> None:
         missing = Child(
             name="part", command=("/no/such/program",), log=tmp_path / "log", ready=exists(tmp_path / "never")
@@ -195,19 +182,16 @@ def test_missing_program_is_one_sentence(tmp_path: Path) -> None:
         await Supervisor([[missing]], report=Events()).start()
 
     with pytest.raises(Unavailable, match="part cannot be started"):
-        asyncio.run(story())
+        await story()
 
 
-def test_child_that_ignores_the_request_to_stop_is_killed(tmp_path: Path) -> None:
-    async def story() -> list[Happening]:
-        heard = Events()
-        stubborn = child(tmp_path, "part", IGNORES_TERM, grace_s=0.2)
-        supervisor = Supervisor([[stubborn]], report=heard)
-        await supervisor.start()
-        await supervisor.stop()
-        return [event.what for event in heard.all]
-
-    assert asyncio.run(story()) == [Happening.READY, Happening.KILLED]
+async def test_child_that_ignores_the_request_to_stop_is_killed(tmp_path: Path) -> None:
+    heard = Events()
+    stubborn = child(tmp_path, "part", IGNORES_TERM, grace_s=0.2)
+    supervisor = Supervisor([[stubborn]], report=heard)
+    await supervisor.start()
+    await supervisor.stop()
+    assert [event.what for event in heard.all] == [Happening.READY, Happening.KILLED]
 
 
 MEMBERS = """
@@ -235,19 +219,16 @@ def of_members(folder: Path, **options: object) -> Child:
     return replace(child(folder, "process", members=members, ready=None, **options), command=command)
 
 
-def test_members_of_a_child_are_told_of_one_by_one(tmp_path: Path) -> None:
-    async def story() -> tuple[list[Event], dict[str, int], dict[str, int]]:
-        heard = Events()
-        supervisor = Supervisor([[of_members(tmp_path)]], report=heard)
-        await supervisor.start()
-        first = supervisor.pids()
-        os.kill(first["one"], signal.SIGKILL)
-        await heard.until(Happening.READY, count=4)
-        second = supervisor.pids()
-        await supervisor.stop()
-        return heard.all, first, second
-
-    events, first, second = asyncio.run(story())
+async def test_members_of_a_child_are_told_of_one_by_one(tmp_path: Path) -> None:
+    heard = Events()
+    supervisor = Supervisor([[of_members(tmp_path)]], report=heard)
+    await supervisor.start()
+    first = supervisor.pids()
+    os.kill(first["one"], signal.SIGKILL)
+    await heard.until(Happening.READY, count=4)
+    second = supervisor.pids()
+    await supervisor.stop()
+    events = heard.all
 
     assert set(first) == set(second) == {"one", "two"}
     assert set(first.values()).isdisjoint(second.values())
@@ -261,42 +242,34 @@ def test_members_of_a_child_are_told_of_one_by_one(tmp_path: Path) -> None:
     ]
 
 
-def test_member_that_fails_at_the_first_start_is_said_by_name(tmp_path: Path) -> None:
+async def test_member_that_fails_at_the_first_start_is_said_by_name(tmp_path: Path) -> None:
     (tmp_path / "two refuses").touch()
 
-    async def story() -> dict[str, int]:
-        supervisor = Supervisor([[of_members(tmp_path)]], report=Events())
-        with pytest.raises(Unavailable, match=r"^two no port$"):
-            await supervisor.start()
-        return supervisor.pids()
-
-    assert asyncio.run(story()) == {}
+    supervisor = Supervisor([[of_members(tmp_path)]], report=Events())
+    with pytest.raises(Unavailable, match=r"^two no port$"):
+        await supervisor.start()
+    assert supervisor.pids() == {}
 
 
-def test_child_whose_event_loop_is_blocked_is_killed_and_started_again(tmp_path: Path) -> None:
+async def test_child_whose_event_loop_is_blocked_is_killed_and_started_again(tmp_path: Path) -> None:
     (tmp_path / "blocks").touch()
 
-    async def story() -> list[str]:
-        heard = Events()
-        supervisor = Supervisor([[of_members(tmp_path, hung_after_s=0.5)]], report=heard)
-        await supervisor.start()
-        await heard.until(Happening.READY, count=4)
-        await supervisor.stop()
-        return [event.detail for event in heard.all if event.what is Happening.DIED]
+    heard = Events()
+    supervisor = Supervisor([[of_members(tmp_path, hung_after_s=0.5)]], report=heard)
+    await supervisor.start()
+    await heard.until(Happening.READY, count=4)
+    await supervisor.stop()
+    assert [event.detail for event in heard.all if event.what is Happening.DIED][:2] == [
+        "hung for 0.5 s and was killed; starting again in 0.1 s"
+    ] * 2
 
-    assert asyncio.run(story())[:2] == ["hung for 0.5 s and was killed; starting again in 0.1 s"] * 2
 
-
-def test_child_has_its_own_session(tmp_path: Path) -> None:
-    async def story() -> tuple[int, int]:
-        supervisor = Supervisor([[child(tmp_path, "part")]], report=Events())
-        await supervisor.start()
-        pid = supervisor.pids()["part"]
-        session = os.getsid(pid)
-        await supervisor.stop()
-        return pid, session
-
-    pid, session = asyncio.run(story())
+async def test_child_has_its_own_session(tmp_path: Path) -> None:
+    supervisor = Supervisor([[child(tmp_path, "part")]], report=Events())
+    await supervisor.start()
+    pid = supervisor.pids()["part"]
+    session = os.getsid(pid)
+    await supervisor.stop()
 
     assert session == pid
 

@@ -159,15 +159,13 @@ def test_large_bodies_pass_both_ways(shared: Shared) -> None:
     assert answer(shared, "cat", {"mode": "serializing"}, content=body).content == body
 
 
-def test_log_says_what_the_watchdog_did(shared: Shared) -> None:
-    async def story(world: World) -> list[str]:
-        address = await world.up("logged", "sh -c 'echo one; echo two >&2'", {"combine_output": "false"})
-        await world.http.post(address)
-        ref = FunctionRef("openfaas-fn", "logged")
-        await world.log_says(ref, "Wrote ")
-        return await world.texts(ref)
-
-    texts = shared.run(story(shared.world))
+async def test_log_says_what_the_watchdog_did(shared: Shared) -> None:
+    world = shared.world
+    address = await world.up("logged", "sh -c 'echo one; echo two >&2'", {"combine_output": "false"})
+    await world.http.post(address)
+    ref = FunctionRef("openfaas-fn", "logged")
+    await world.log_says(ref, "Wrote ")
+    texts = await world.texts(ref)
 
     parts = ["Forking fprocess.", "two", "Wrote 4 Bytes - Duration: "]
     assert [any(part in text for text in texts) for part in parts] == [True] * 3
@@ -203,42 +201,36 @@ def test_stream_that_fails_midway_is_broken_off(shared: Shared) -> None:
         answer(shared, "sh -c 'echo part; exit 1'", {"mode": "streaming"})
 
 
-def test_program_ends_with_everything_it_started_when_the_caller_leaves(shared: Shared) -> None:
-    async def story(world: World) -> None:
-        mark = world.folder / "left.pid"
-        command = f"sh -c 'sleep 1000 & echo $! > {mark}; wait'"
-        address = await world.up("left", command)
-        call = asyncio.create_task(world.http.post(address))
-        await eventually(lambda: mark.exists() and mark.read_text().strip(), "the program's child")
-        child = int(mark.read_text())
+async def test_program_ends_with_everything_it_started_when_the_caller_leaves(shared: Shared) -> None:
+    world = shared.world
+    mark = world.folder / "left.pid"
+    command = f"sh -c 'sleep 1000 & echo $! > {mark}; wait'"
+    address = await world.up("left", command)
+    call = asyncio.create_task(world.http.post(address))
+    await eventually(lambda: mark.exists() and mark.read_text().strip(), "the program's child")
+    child = int(mark.read_text())
 
-        call.cancel()
-        await eventually(lambda: not alive(child), "the end of the child")
-
-    shared.run(story(shared.world))
+    call.cancel()
+    await eventually(lambda: not alive(child), "the end of the child")
 
 
-def test_background_children_end_with_their_call(shared: Shared) -> None:
-    async def story(world: World) -> None:
-        mark = world.folder / "background.pid"
-        address = await world.up("background", f"sh -c 'sleep 1000 & echo $! > {mark}; echo done'")
+async def test_background_children_end_with_their_call(shared: Shared) -> None:
+    world = shared.world
+    mark = world.folder / "background.pid"
+    address = await world.up("background", f"sh -c 'sleep 1000 & echo $! > {mark}; echo done'")
 
-        response = await world.http.post(address)
+    response = await world.http.post(address)
 
-        assert response.text == "done\n"
-        await eventually(lambda: not alive(int(mark.read_text())), "the end of the child")
-
-    shared.run(story(shared.world))
+    assert response.text == "done\n"
+    await eventually(lambda: not alive(int(mark.read_text())), "the end of the child")
 
 
-def test_body_that_does_not_arrive_in_time_is_answered_408(shared: Shared) -> None:
-    async def story(world: World) -> bytes:
-        address = await world.up("slow-caller", "cat", {"read_timeout": "100ms"})
-        host, port = address.removeprefix("http://").split(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
-        status = await reader.readline()
-        writer.close()
-        return status
-
-    assert b" 408 " in shared.run(story(shared.world))
+async def test_body_that_does_not_arrive_in_time_is_answered_408(shared: Shared) -> None:
+    world = shared.world
+    address = await world.up("slow-caller", "cat", {"read_timeout": "100ms"})
+    host, port = address.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
+    status = await reader.readline()
+    writer.close()
+    assert b" 408 " in status

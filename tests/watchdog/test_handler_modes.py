@@ -325,20 +325,20 @@ def test_http_program_that_ends_is_started_again(shared: Shared) -> None:
     shared.run(story(shared.world))
 
 
-def test_http_program_says_by_its_ready_path_whether_it_wants_calls(tmp_path_factory: pytest.TempPathFactory) -> None:
-    async def story(world: World) -> None:
-        async with world:
-            ref = FunctionRef("openfaas-fn", "choosy")
-            flag = world.folder / "ready-file"
-            flag.touch()
-            await upstream(world, "choosy", ready_path="/ready")
+async def test_http_program_says_by_its_ready_path_whether_it_wants_calls(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    world = World(tmp_path_factory.mktemp("choosy"), health_interval_s=0.05)
+    async with world:
+        ref = FunctionRef("openfaas-fn", "choosy")
+        flag = world.folder / "ready-file"
+        flag.touch()
+        await upstream(world, "choosy", ready_path="/ready")
 
-            flag.unlink()
-            await world.until(ref, lambda seen: not seen.endpoints)
-            flag.touch()
-            await world.until(ref, lambda seen: seen.endpoints)
-
-    asyncio.run(story(World(tmp_path_factory.mktemp("choosy"), health_interval_s=0.05)))
+        flag.unlink()
+        await world.until(ref, lambda seen: not seen.endpoints)
+        flag.touch()
+        await world.until(ref, lambda seen: seen.endpoints)
 
 
 def test_programs_on_a_fixed_port_take_turns(shared: Shared, free_port: int) -> None:

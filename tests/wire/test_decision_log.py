@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 from contextlib import aclosing
@@ -175,36 +174,30 @@ def test_memory_of_holds_is_bounded() -> None:
     assert [str(decision.ref.name) for decision in log.since(2)] == ["f0"]
 
 
-def test_follower_reads_the_past_then_what_comes() -> None:
-    async def story() -> None:
-        log = DecisionLog()
-        for decision in (step(1), step(2), step(3, ref=OTHER)):
+async def test_follower_reads_the_past_then_what_comes() -> None:
+    log = DecisionLog()
+    for decision in (step(1), step(2), step(3, ref=OTHER)):
+        log.record(decision)
+    async with aclosing(log.follow(2, ECHO)) as following:
+        seen = [await anext(following)]
+        for decision in (step(0), step(4, ref=OTHER), step(5)):
             log.record(decision)
-        async with aclosing(log.follow(2, ECHO)) as following:
-            seen = [await anext(following)]
-            for decision in (step(0), step(4, ref=OTHER), step(5)):
-                log.record(decision)
-            seen.append(await anext(following))
-            assert repr(log) == "<DecisionLog 6 decisions, 1 followers>"
+        seen.append(await anext(following))
+        assert repr(log) == "<DecisionLog 6 decisions, 1 followers>"
 
-        assert [decision.at for decision in seen] == [2, 5]
-        assert repr(log) == "<DecisionLog 6 decisions, 0 followers>"
-
-    asyncio.run(story())
+    assert [decision.at for decision in seen] == [2, 5]
+    assert repr(log) == "<DecisionLog 6 decisions, 0 followers>"
 
 
-def test_follower_that_lags_loses_the_oldest() -> None:
-    async def story() -> None:
-        log = DecisionLog()
-        log.record(step(0))
-        async with aclosing(log.follow(0)) as following:
-            await anext(following)
-            for at in range(1, MAX_UNREAD + 3):
-                log.record(step(at))
+async def test_follower_that_lags_loses_the_oldest() -> None:
+    log = DecisionLog()
+    log.record(step(0))
+    async with aclosing(log.follow(0)) as following:
+        await anext(following)
+        for at in range(1, MAX_UNREAD + 3):
+            log.record(step(at))
 
-            assert (await anext(following)).at == 3
-
-    asyncio.run(story())
+        assert (await anext(following)).at == 3
 
 
 def test_recorders_tell_everyone() -> None:

@@ -73,69 +73,57 @@ async def client(port: int, leading: Said | None) -> AsyncIterator[ProviderClien
         await made.aclose()
 
 
-def test_term_that_is_over_writes_no_more_though_nobody_wrote_since() -> None:
-    async def main() -> None:
-        async with provider() as (port, functions), client(port, Said(5)) as old, client(port, Said(6)) as new:
-            version = (await old.read(ECHO)).scale.version
-            assert (await new.read(ECHO)).scale.version == version
+async def test_term_that_is_over_writes_no_more_though_nobody_wrote_since() -> None:
+    async with provider() as (port, functions), client(port, Said(5)) as old, client(port, Said(6)) as new:
+        version = (await old.read(ECHO)).scale.version
+        assert (await new.read(ECHO)).scale.version == version
 
-            with pytest.raises(Conflict, match="written in term 5, but term 6 has begun"):
-                await old.write(ECHO, 3, expect=version, decision=None)
-            await new.write(ECHO, 2, expect=version, decision=None)
+        with pytest.raises(Conflict, match="written in term 5, but term 6 has begun"):
+            await old.write(ECHO, 3, expect=version, decision=None)
+        await new.write(ECHO, 2, expect=version, decision=None)
 
-            assert (await functions.read(ECHO)).scale.desired == 2
-
-    asyncio.run(main())
+        assert (await functions.read(ECHO)).scale.desired == 2
 
 
-def test_write_whose_body_comes_late_is_judged_when_it_is_whole() -> None:
-    async def main() -> None:
-        async with provider() as (port, functions), client(port, Said(6)) as new, asyncio.timeout(20):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            body = b'{"serviceName":"echo","replicas":5}'
-            head = (
-                f"POST /system/scale-function/echo HTTP/1.1\r\nHost: x\r\nAuthorization: {USER.header}\r\n"
-                f"{LEADER_HEADER}: ns/idler 5\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-            )
-            # Enough of it for the provider to begin, then the writer is stopped.
-            writer.write(head.encode() + body[:10])
-            await writer.drain()
-            await new.read(ECHO)
-            writer.write(body[10:])
-            answer = await reader.readuntil(b"\r\n")
-            writer.close()
+async def test_write_whose_body_comes_late_is_judged_when_it_is_whole() -> None:
+    async with provider() as (port, functions), client(port, Said(6)) as new, asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        body = b'{"serviceName":"echo","replicas":5}'
+        head = (
+            f"POST /system/scale-function/echo HTTP/1.1\r\nHost: x\r\nAuthorization: {USER.header}\r\n"
+            f"{LEADER_HEADER}: ns/idler 5\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        # Enough of it for the provider to begin, then the writer is stopped.
+        writer.write(head.encode() + body[:10])
+        await writer.drain()
+        await new.read(ECHO)
+        writer.write(body[10:])
+        answer = await reader.readuntil(b"\r\n")
+        writer.close()
 
-            assert b"412" in answer
-            assert (await functions.read(ECHO)).scale.desired == 1
-
-    asyncio.run(main())
+        assert b"412" in answer
+        assert (await functions.read(ECHO)).scale.desired == 1
 
 
-def test_copy_that_does_not_lead_reads_but_does_not_write() -> None:
-    async def main() -> None:
-        async with provider() as (port, functions), client(port, Said(None, 0)) as standby:
-            assert (await standby.read(ECHO)).scale.desired == 1
-            with pytest.raises(Standby):
-                await standby.write(ECHO, 3, expect=None, decision=None)
+async def test_copy_that_does_not_lead_reads_but_does_not_write() -> None:
+    async with provider() as (port, functions), client(port, Said(None, 0)) as standby:
+        assert (await standby.read(ECHO)).scale.desired == 1
+        with pytest.raises(Standby):
+            await standby.write(ECHO, 3, expect=None, decision=None)
 
-            assert (await functions.read(ECHO)).scale.desired == 1
-
-    asyncio.run(main())
+        assert (await functions.read(ECHO)).scale.desired == 1
 
 
-def test_write_is_given_up_before_the_term_can_end() -> None:
+async def test_write_is_given_up_before_the_term_can_end() -> None:
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
 
-    async def main() -> None:
-        server = await asyncio.start_server(hang, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        async with server, client(port, Said(5, left=0.2)) as short, asyncio.timeout(4):
-            with pytest.raises(Unavailable, match="no whole answer in time"):
-                await short.write(ECHO, 3, expect=None, decision=None)
-
-    asyncio.run(main())
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, client(port, Said(5, left=0.2)) as short, asyncio.timeout(4):
+        with pytest.raises(Unavailable, match="no whole answer in time"):
+            await short.write(ECHO, 3, expect=None, decision=None)
 
 
 def test_only_copy_says_nothing_of_terms() -> None:
@@ -175,17 +163,14 @@ def test_header_that_is_no_term_is_refused(text: str) -> None:
         decode(text)
 
 
-def test_open_paths_say_nothing_of_terms() -> None:
-    async def main() -> None:
-        async with provider() as (port, _), client(port, Said(5)) as leader:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(f"GET /healthz HTTP/1.1\r\nHost: x\r\n{LEADER_HEADER}: ns/idler 999\r\n\r\n".encode())
-            assert b"200" in await reader.readuntil(b"\r\n")
-            writer.close()
+async def test_open_paths_say_nothing_of_terms() -> None:
+    async with provider() as (port, _), client(port, Said(5)) as leader:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"GET /healthz HTTP/1.1\r\nHost: x\r\n{LEADER_HEADER}: ns/idler 999\r\n\r\n".encode())
+        assert b"200" in await reader.readuntil(b"\r\n")
+        writer.close()
 
-            await leader.write(ECHO, 2, expect=None, decision=None)
-
-    asyncio.run(main())
+        await leader.write(ECHO, 2, expect=None, decision=None)
 
 
 def test_metric_says_who_leads_at_each_scrape() -> None:

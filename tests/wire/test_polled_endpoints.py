@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 
-from springtide.runtime import virtual_time
 from springtide.runtime.errors import BadInput, NotFound, Unauthenticated, Unavailable
 from springtide.runtime.virtual_time import VirtualTimeLoop
 from springtide.scaler.core.vocabulary import Function, FunctionRef, Scale
@@ -23,6 +23,10 @@ from springtide.wire.endpoint_stream import (
     encode,
 )
 from springtide.wire.polled_endpoints import MAX_STATUS_CALLS, SETTLE_S, PolledEndpoints
+from tests.loops import virtual_loop
+
+pytestmark = pytest.mark.virtual_time
+
 
 ECHO, OTHER = FunctionRef("openfaas-fn", "echo"), FunctionRef("openfaas-fn", "other")
 PROVIDER = Endpoint("provider", "127.0.0.1", 8081, prefix="/function/echo.openfaas-fn")
@@ -92,23 +96,18 @@ class World:
         self.polled.expect(ref, desired, lambda: self.waiting)
 
 
-def live(main: Callable[[World], Awaitable[None]], url: str = "http://127.0.0.1:8081") -> World:
-    """A world after ``main``, in virtual time, with everything stopped."""
-    loop = VirtualTimeLoop()
-
-    async def body() -> World:
-        world = World(loop, url)
-        try:
-            await main(world)
-        finally:
-            if world.watching is not None:
-                world.watching.cancel()
-                await asyncio.wait([world.watching])
-            await world.polled.aclose()
-            assert asyncio.all_tasks() == {asyncio.current_task()}
-        return world
-
-    return virtual_time.run(body(), loop)
+@asynccontextmanager
+async def live(url: str = "http://127.0.0.1:8081") -> AsyncIterator[World]:
+    """A world whose every task has ended when it is left."""
+    world = World(virtual_loop(), url)
+    try:
+        yield world
+    finally:
+        if world.watching is not None:
+            world.watching.cancel()
+            await asyncio.wait([world.watching])
+        await world.polled.aclose()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 def state(ref: FunctionRef, replicas: int, *endpoints: Endpoint) -> FunctionEndpoints:
@@ -120,15 +119,13 @@ async def until(instant: float) -> None:
     await asyncio.sleep(instant + 1e-6 - asyncio.get_running_loop().time())
 
 
-def test_functions_are_listed_every_interval_and_only_changes_are_told() -> None:
-    async def main(world: World) -> None:
+async def test_functions_are_listed_every_interval_and_only_changes_are_told() -> None:
+    async with live() as world:
         world.catalog.scales = {ECHO: (1, 1), OTHER: (0, 0)}
         world.watch()
         await until(7)
         world.catalog.scales = {ECHO: (2, 0)}
         await until(16)
-
-    world = live(main)
 
     assert [round(at, 6) for at in world.catalog.lists] == [0, 5, 10, 15]
     assert world.told == [
@@ -142,16 +139,14 @@ def test_functions_are_listed_every_interval_and_only_changes_are_told() -> None
     assert world.catalog.reads == []
 
 
-def test_annotations_are_those_of_the_status_and_outlive_a_wake() -> None:
-    async def main(world: World) -> None:
+async def test_annotations_are_those_of_the_status_and_outlive_a_wake() -> None:
+    async with live() as world:
         world.catalog.scales = {ECHO: (0, 0)}
         world.catalog.annotations = {"topic": "cron"}
         world.watch()
         await until(1)
         world.expect()
         await until(1.001)
-
-    world = live(main)
 
     assert world.told[:2] == [
         (0, Snapshot((replace(state(ECHO, 0), annotations={"topic": "cron"}),))),
@@ -169,19 +164,19 @@ def test_annotations_are_those_of_the_status_and_outlive_a_wake() -> None:
         pytest.param(0, 2, (), id="going to zero: nothing new for what still answers"),
     ],
 )
-def test_function_is_at_the_provider_when_replicas_answer(
+async def test_function_is_at_the_provider_when_replicas_answer(
     replicas: int, available: int, endpoints: tuple[Endpoint, ...]
 ) -> None:
-    async def main(world: World) -> None:
+    async with live() as world:
         world.catalog.scales = {ECHO: (replicas, available)}
         world.watch()
         await until(1)
 
-    assert live(main).told == [(0, Snapshot((state(ECHO, replicas, *endpoints),)))]
+    assert world.told == [(0, Snapshot((state(ECHO, replicas, *endpoints),)))]
 
 
-def test_function_waited_for_is_polled_at_growing_pauses_until_it_is_ready() -> None:
-    async def main(world: World) -> None:
+async def test_function_waited_for_is_polled_at_growing_pauses_until_it_is_ready() -> None:
+    async with live() as world:
         world.catalog.scales = {ECHO: (1, 0)}
         world.watch()
         await until(1)
@@ -190,31 +185,29 @@ def test_function_waited_for_is_polled_at_growing_pauses_until_it_is_ready() -> 
         world.catalog.scales = {ECHO: (1, 1)}
         await until(4)
 
-    world = live(main)
-
     pauses_ms = [5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5.5, 6.05, 6.655]
     instants = [at - 1.000001 for at in world.catalog.reads]
     assert instants == pytest.approx([total / 1e3 for total in itertools.accumulate(pauses_ms)], rel=1e-6)
     assert world.news[1:] == [(1.0732, Changed(state(ECHO, 1, PROVIDER)))]
 
 
-def test_pause_between_polls_grows_to_a_quarter_of_a_second_and_no_further() -> None:
-    async def main(world: World) -> None:
+async def test_pause_between_polls_grows_to_a_quarter_of_a_second_and_no_further() -> None:
+    async with live() as world:
         world.catalog.scales = {ECHO: (1, 0)}
         world.watch()
         await until(1)
         world.expect()
         await until(30)
 
-    pauses = [b - a for a, b in itertools.pairwise(live(main).catalog.reads)]
+    pauses = [b - a for a, b in itertools.pairwise(world.catalog.reads)]
 
     assert sorted(pauses) == pytest.approx(pauses)
     assert pauses[-1] == pytest.approx(0.25)
     assert 140 < len(pauses) < 170
 
 
-def test_polling_stops_when_nobody_waits_and_starts_quickly_for_the_next_who_does() -> None:
-    async def main(world: World) -> None:
+async def test_polling_stops_when_nobody_waits_and_starts_quickly_for_the_next_who_does() -> None:
+    async with live() as world:
         world.catalog.scales = {ECHO: (1, 0)}
         world.watch()
         await until(1)
@@ -226,13 +219,13 @@ def test_polling_stops_when_nobody_waits_and_starts_quickly_for_the_next_who_doe
         world.expect()
         await until(2.012)
 
-    instants = [round(at, 4) for at in live(main).catalog.reads]
+    instants = [round(at, 4) for at in world.catalog.reads]
 
     assert instants == [1.005, 1.01, 1.015, 1.02, 1.025, 1.03, 2.005, 2.01]
 
 
-def test_never_more_than_one_status_call_per_function_however_often_it_is_expected() -> None:
-    async def main(world: World) -> None:
+async def test_never_more_than_one_status_call_per_function_however_often_it_is_expected() -> None:
+    async with live() as world:
         world.catalog.scales = {ECHO: (1, 0)}
         world.catalog.read_takes_s = 0.1
         world.watch()
@@ -241,16 +234,14 @@ def test_never_more_than_one_status_call_per_function_however_often_it_is_expect
             world.expect()
             await asyncio.sleep(0.001)
 
-    world = live(main)
-
     assert world.catalog.most_reading == 1
     assert len(world.catalog.reads) == 7
 
 
-def test_status_calls_are_bounded_in_total() -> None:
+async def test_status_calls_are_bounded_in_total() -> None:
     refs = [FunctionRef("openfaas-fn", f"f{number}") for number in range(100)]
 
-    async def main(world: World) -> None:
+    async with live() as world:
         world.catalog.scales = dict.fromkeys(refs, (1, 0))
         world.catalog.read_takes_s = 0.1
         world.watch()
@@ -261,24 +252,22 @@ def test_status_calls_are_bounded_in_total() -> None:
         world.catalog.scales = dict.fromkeys(refs, (1, 1))
         await until(4)
 
-    world = live(main)
-
     assert world.catalog.most_reading == MAX_STATUS_CALLS
     assert sum(isinstance(event, Changed) for _, event in world.told) == 100
 
 
-def test_unknown_function_is_not_polled_for() -> None:
-    async def main(world: World) -> None:
+async def test_unknown_function_is_not_polled_for() -> None:
+    async with live() as world:
         world.watch()
         await until(1)
         world.expect()
         await until(2)
 
-    assert live(main).catalog.reads == []
+    assert world.catalog.reads == []
 
 
-def test_function_that_was_deleted_while_somebody_waits_is_told_as_removed() -> None:
-    async def main(world: World) -> None:
+async def test_function_that_was_deleted_while_somebody_waits_is_told_as_removed() -> None:
+    async with live() as world:
         world.catalog.scales = {ECHO: (1, 0)}
         world.watch()
         await until(1)
@@ -286,14 +275,12 @@ def test_function_that_was_deleted_while_somebody_waits_is_told_as_removed() -> 
         world.catalog.scales = {}
         await until(2)
 
-    world = live(main)
-
     assert world.news[1:] == [(1.005, Removed(ECHO))]
     assert len(world.catalog.reads) == 1
 
 
-def test_failed_list_keeps_what_was_known_and_the_next_watcher_gets_everything() -> None:
-    async def main(world: World) -> None:
+async def test_failed_list_keeps_what_was_known_and_the_next_watcher_gets_everything() -> None:
+    async with live() as world:
         world.catalog.scales = {ECHO: (1, 1)}
         watching = world.watch()
         await until(1)
@@ -304,23 +291,23 @@ def test_failed_list_keeps_what_was_known_and_the_next_watcher_gets_everything()
         world.watch()
         await until(6)
 
-    assert live(main).told == [
+    assert world.told == [
         (0, Snapshot((state(ECHO, 1, PROVIDER),))),
         (5.0, Snapshot((state(ECHO, 1, PROVIDER),))),
     ]
 
 
-def test_refused_list_is_the_provider_being_away_not_an_empty_list() -> None:
-    async def main(world: World) -> None:
+async def test_refused_list_is_the_provider_being_away_not_an_empty_list() -> None:
+    async with live() as world:
         world.catalog.failure = Unauthenticated("invalid credentials")
         with pytest.raises(Unavailable, match="invalid credentials"):
             await world.watch()
 
-    assert live(main).told == []
+    assert world.told == []
 
 
-def test_failed_status_polls_change_nothing_and_polling_goes_on() -> None:
-    async def main(world: World) -> None:
+async def test_failed_status_polls_change_nothing_and_polling_goes_on() -> None:
+    async with live() as world:
         world.catalog.scales = {ECHO: (1, 0)}
         world.watch()
         await until(1)
@@ -331,15 +318,13 @@ def test_failed_status_polls_change_nothing_and_polling_goes_on() -> None:
         world.catalog.scales = {ECHO: (1, 1)}
         await until(4)
 
-    world = live(main)
-
     ((at, event),) = world.news[1:]
     assert 3.0 < at <= 3.25
     assert event == Changed(state(ECHO, 1, PROVIDER))
 
 
-def test_readiness_is_told_while_the_functions_cannot_be_listed() -> None:
-    async def main(world: World) -> None:
+async def test_readiness_is_told_while_the_functions_cannot_be_listed() -> None:
+    async with live() as world:
         world.catalog.scales = {ECHO: (1, 0)}
         world.watch()
         await until(1)
@@ -349,11 +334,11 @@ def test_readiness_is_told_while_the_functions_cannot_be_listed() -> None:
         world.expect()
         await until(5.1)
 
-    assert live(main).news[1:] == [(5.005, Changed(state(ECHO, 1, PROVIDER)))]
+    assert world.news[1:] == [(5.005, Changed(state(ECHO, 1, PROVIDER)))]
 
 
-def test_list_that_was_asked_for_before_the_wake_does_not_undo_it() -> None:
-    async def main(world: World) -> None:
+async def test_list_that_was_asked_for_before_the_wake_does_not_undo_it() -> None:
+    async with live() as world:
         world.catalog.scales = {ECHO: (0, 0)}
         world.watch()
         await until(1)
@@ -363,13 +348,13 @@ def test_list_that_was_asked_for_before_the_wake_does_not_undo_it() -> None:
         world.expect()
         await until(12)
 
-    replicas = [event.function.replicas for _, event in live(main).told if isinstance(event, Changed)]
+    replicas = [event.function.replicas for _, event in world.told if isinstance(event, Changed)]
 
     assert replicas == [1]
 
 
-def test_status_that_was_asked_for_before_a_newer_answer_came_is_dropped() -> None:
-    async def main(world: World) -> None:
+async def test_status_that_was_asked_for_before_a_newer_answer_came_is_dropped() -> None:
+    async with live() as world:
         world.catalog.scales = {ECHO: (1, 0)}
         world.catalog.read_takes_s = 1.0
         world.watch()
@@ -381,26 +366,26 @@ def test_status_that_was_asked_for_before_a_newer_answer_came_is_dropped() -> No
         assert world.news[-1] == (5.0, Changed(state(ECHO, 1, PROVIDER)))
         await until(9)
 
-    assert len(live(main).news) == 2
+    assert len(world.news) == 2
 
 
-def test_zero_is_not_believed_right_after_a_wake_but_later_it_is() -> None:
-    async def main(world: World) -> None:
+async def test_zero_is_not_believed_right_after_a_wake_but_later_it_is() -> None:
+    async with live() as world:
         world.catalog.scales = {ECHO: (0, 0)}
         world.watch()
         await until(1)
         world.expect(desired=2)
         await until(4)
 
-    (woken_at, woken), (asleep_at, asleep) = live(main).news[1:]
+    (woken_at, woken), (asleep_at, asleep) = world.news[1:]
 
     assert (round(woken_at, 3), woken) == (1.0, Changed(state(ECHO, 2)))
     assert 1 + SETTLE_S <= asleep_at <= 1 + SETTLE_S + 0.25
     assert asleep == Changed(state(ECHO, 0))
 
 
-def test_zero_is_believed_at_once_when_the_wake_has_been_seen() -> None:
-    async def main(world: World) -> None:
+async def test_zero_is_believed_at_once_when_the_wake_has_been_seen() -> None:
+    async with live() as world:
         world.catalog.scales = {ECHO: (0, 0)}
         world.watch()
         await until(4.8)
@@ -410,22 +395,20 @@ def test_zero_is_believed_at_once_when_the_wake_has_been_seen() -> None:
         world.catalog.scales = {ECHO: (0, 0)}
         await until(5)
 
-    assert live(main).news[1:] == [
+    assert world.news[1:] == [
         (4.8, Changed(state(ECHO, 1))),
         (4.805, Changed(state(ECHO, 1, PROVIDER))),
         (5.0, Changed(state(ECHO, 0))),
     ]
 
 
-def test_functions_are_listed_at_once_when_told_to_look_again() -> None:
-    async def main(world: World) -> None:
+async def test_functions_are_listed_at_once_when_told_to_look_again() -> None:
+    async with live() as world:
         world.watch()
         await until(2)
         world.catalog.scales = {ECHO: (1, 1)}
         world.polled.look_again()
         await until(9)
-
-    world = live(main)
 
     assert [round(at, 3) for at in world.catalog.lists] == [0, 2, 7]
     assert world.news[1:] == [(2.0, Changed(state(ECHO, 1, PROVIDER)))]
@@ -443,13 +426,13 @@ def test_functions_are_listed_at_once_when_told_to_look_again() -> None:
         ),
     ],
 )
-def test_calls_go_to_the_providers_own_address(url: str, endpoint: Endpoint) -> None:
-    async def main(world: World) -> None:
+async def test_calls_go_to_the_providers_own_address(url: str, endpoint: Endpoint) -> None:
+    async with live(url) as world:
         world.catalog.scales = {FunctionRef("b", "a"): (1, 1)}
         world.watch()
         await until(1)
 
-    event = live(main, url).told[0][1]
+    event = world.told[0][1]
 
     assert isinstance(event, Snapshot)
     assert event.functions[0].endpoints == (endpoint,)
@@ -457,17 +440,13 @@ def test_calls_go_to_the_providers_own_address(url: str, endpoint: Endpoint) -> 
 
 
 @pytest.mark.parametrize("url", ["https://gateway", "unix:///run/provider", "gateway:8080", ""])
-def test_address_that_calls_cannot_be_passed_on_to_is_refused(url: str) -> None:
+async def test_address_that_calls_cannot_be_passed_on_to_is_refused(url: str) -> None:
     with pytest.raises(BadInput, match="http://HOST:PORT"):
-        live(_nothing, url)
+        World(virtual_loop(), url)
 
 
-async def _nothing(_world: World) -> None:
-    pass
-
-
-def test_watching_can_be_given_up_at_any_time() -> None:
-    async def main(world: World) -> None:
+async def test_watching_can_be_given_up_at_any_time() -> None:
+    async with live() as world:
         world.catalog.list_takes_s = 1.0
         events: AsyncGenerator[Event, None] = world.polled.watch_endpoints()
         first = asyncio.ensure_future(anext(events))
@@ -478,4 +457,4 @@ def test_watching_can_be_given_up_at_any_time() -> None:
         world.watch()
         await until(2)
 
-    assert live(main).told == [(1.5, Snapshot(()))]
+    assert world.told == [(1.5, Snapshot(()))]

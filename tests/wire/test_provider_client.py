@@ -41,41 +41,33 @@ async def client_of(
         await client.aclose()
 
 
-def play(story: Callable[[ProviderClient, Served], Awaitable[None]]) -> None:
-    """A story with the real API."""
-
-    async def tell() -> None:
-        async with asyncio.timeout(DEADLINE_S), serving() as served, client_of(served.api.port) as client:
-            await served.deploy(labels={"team": "a"}, annotations={"topic": "t"})
-            await story(client, served)
-
-    asyncio.run(tell())
+@asynccontextmanager
+async def real_api() -> AsyncIterator[tuple[ProviderClient, Served]]:
+    async with serving() as served, client_of(served.api.port) as client:
+        await served.deploy(labels={"team": "a"}, annotations={"topic": "t"})
+        yield client, served
 
 
-def play_against(
-    answers: dict[str, tuple[int, bytes]], story: Callable[[ProviderClient], Awaitable[None]], *, timeout_s: float = 5.0
-) -> None:
-    """A story with a stand-in for a foreign provider: paths it knows, everything else is 404."""
+@asynccontextmanager
+async def foreign(answers: dict[str, tuple[int, bytes]], *, timeout_s: float = 5.0) -> AsyncIterator[ProviderClient]:
+    """A stand-in for a foreign provider: paths it knows, everything else is 404."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         status, body = answers.get(scope["path"], (404, b"404 page not found"))
         await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": body})
 
-    async def tell() -> None:
-        server = AsgiServer(app, name="foreign")
-        await server.start()
-        try:
-            async with asyncio.timeout(DEADLINE_S), client_of(server.port, None, timeout_s=timeout_s) as client:
-                await story(client)
-        finally:
-            await server.stop()
-
-    asyncio.run(tell())
+    server = AsgiServer(app, name="foreign")
+    await server.start()
+    try:
+        async with client_of(server.port, None, timeout_s=timeout_s) as client:
+            yield client
+    finally:
+        await server.stop()
 
 
-def test_list_and_read_know_the_function() -> None:
-    async def story(client: ProviderClient, served: Served) -> None:
+async def test_list_and_read_know_the_function() -> None:
+    async with real_api() as (client, served):
         (listed,) = await client.list_functions()
         read = await client.read(ECHO)
         truth = await served.memory.read(ECHO)
@@ -89,11 +81,9 @@ def test_list_and_read_know_the_function() -> None:
         assert read.scale.version == truth.scale.version
         assert listed.scale.version == ""
 
-    play(story)
 
-
-def test_list_is_of_every_namespace() -> None:
-    async def story(client: ProviderClient, served: Served) -> None:
+async def test_list_is_of_every_namespace() -> None:
+    async with real_api() as (client, served):
         await served.http.post("/system/namespace/dev", json={"labels": {"openfaas": "1"}})
         await served.deploy(namespace="dev")
 
@@ -101,11 +91,9 @@ def test_list_is_of_every_namespace() -> None:
 
         assert refs == [FunctionRef("dev", "echo"), ECHO]
 
-    play(story)
 
-
-def test_write_is_compare_and_set() -> None:
-    async def story(client: ProviderClient, served: Served) -> None:
+async def test_write_is_compare_and_set() -> None:
+    async with real_api() as (client, served):
         version = (await client.read(ECHO)).scale.version
 
         scale = await client.write(ECHO, 2, expect=version, decision=None)
@@ -115,21 +103,17 @@ def test_write_is_compare_and_set() -> None:
         truth = (await served.memory.read(ECHO)).scale
         assert (truth.desired, truth.version) == (2, scale.version)
 
-    play(story)
 
-
-def test_write_without_expectation_always_wins() -> None:
-    async def story(client: ProviderClient, served: Served) -> None:
+async def test_write_without_expectation_always_wins() -> None:
+    async with real_api() as (client, served):
         for replicas in (2, 3):
             await client.write(ECHO, replicas, expect=None, decision=None)
 
         assert (await served.memory.read(ECHO)).scale.desired == 3
 
-    play(story)
 
-
-def test_decision_travels_with_the_write() -> None:
-    async def story(client: ProviderClient, served: Served) -> None:
+async def test_decision_travels_with_the_write() -> None:
+    async with real_api() as (client, served):
         await client.write(ECHO, 5, expect=None, decision=STEP)
         await client.write(ECHO, 2, expect=None, decision=None)
 
@@ -137,16 +121,12 @@ def test_decision_travels_with_the_write() -> None:
         assert first == STEP
         assert (second.writer, second.before, second.after) == (Writer.PERSON, 5, 2)
 
-    play(story)
 
-
-def test_reported_decisions_are_recorded() -> None:
-    async def story(client: ProviderClient, served: Served) -> None:
+async def test_reported_decisions_are_recorded() -> None:
+    async with real_api() as (client, served):
         await client.report([STEP, STEP])
 
         assert served.decisions.since(0) == [STEP, STEP]
-
-    play(story)
 
 
 @pytest.mark.parametrize(
@@ -166,29 +146,24 @@ def test_reported_decisions_are_recorded() -> None:
         ),
     ],
 )
-def test_refusals_are_told_as_our_errors(
+async def test_refusals_are_told_as_our_errors(
     act: Callable[[ProviderClient], Awaitable[object]], error: type[SpringtideError]
 ) -> None:
-    async def story(client: ProviderClient, _served: Served) -> None:
+    async with real_api() as (client, _):
         with pytest.raises(error):
             await act(client)
 
-    play(story)
+
+async def test_wrong_credentials_are_unauthenticated_everywhere() -> None:
+    async with real_api() as (_, served), client_of(served.api.port, Credentials("admin", "guess")) as stranger:
+        with pytest.raises(Unauthenticated):
+            await stranger.list_functions()
+        with pytest.raises(Unauthenticated):
+            await anext(stranger.watch_endpoints())
 
 
-def test_wrong_credentials_are_unauthenticated_everywhere() -> None:
-    async def story(_client: ProviderClient, served: Served) -> None:
-        async with client_of(served.api.port, Credentials("admin", "guess")) as stranger:
-            with pytest.raises(Unauthenticated):
-                await stranger.list_functions()
-            with pytest.raises(Unauthenticated):
-                await anext(stranger.watch_endpoints())
-
-    play(story)
-
-
-def test_watch_passes_on_the_snapshot_and_changes() -> None:
-    async def story(client: ProviderClient, served: Served) -> None:
+async def test_watch_passes_on_the_snapshot_and_changes() -> None:
+    async with real_api() as (client, served):
         async with aclosing(client.watch_endpoints()) as events:
             first = await anext(events)
             await served.memory.write(ECHO, 2, expect=None, decision=None)
@@ -199,78 +174,64 @@ def test_watch_passes_on_the_snapshot_and_changes() -> None:
         assert isinstance(second, Changed)
         assert (second.function.replicas, len(second.function.endpoints)) == (2, 2)
 
-    play(story)
 
+async def test_watch_that_breaks_is_unavailable() -> None:
+    async with real_api() as (client, served), aclosing(client.watch_endpoints()) as events:
+        await anext(events)
+        await served.api.stop()
 
-def test_watch_that_breaks_is_unavailable() -> None:
-    async def story(client: ProviderClient, served: Served) -> None:
-        async with aclosing(client.watch_endpoints()) as events:
+        with pytest.raises(Unavailable):
             await anext(events)
-            await served.api.stop()
-
-            with pytest.raises(Unavailable):
-                await anext(events)
-
-    play(story)
 
 
-def test_provider_that_is_down_is_unavailable() -> None:
-    async def story() -> None:
-        # Bound and not listening: nobody else can take the port, and nobody answers.
-        with bind("127.0.0.1", 0) as taken:
-            async with client_of(taken.getsockname()[1]) as client:
-                for act in (
-                    client.list_functions(),
-                    client.read(ECHO),
-                    client.write(ECHO, 1, expect=None, decision=None),
-                    client.report([STEP]),
-                    anext(client.watch_endpoints()),
-                ):
-                    with pytest.raises(Unavailable, match="provider"):
-                        await act
-
-    asyncio.run(story())
+async def test_provider_that_is_down_is_unavailable() -> None:
+    # Bound and not listening: nobody else can take the port, and nobody answers.
+    with bind("127.0.0.1", 0) as taken:
+        async with client_of(taken.getsockname()[1]) as client:
+            for act in (
+                client.list_functions(),
+                client.read(ECHO),
+                client.write(ECHO, 1, expect=None, decision=None),
+                client.report([STEP]),
+                anext(client.watch_endpoints()),
+            ):
+                with pytest.raises(Unavailable, match="provider"):
+                    await act
 
 
-def test_provider_that_drips_its_answer_is_unavailable_within_the_deadline() -> None:
+async def test_provider_that_drips_its_answer_is_unavailable_within_the_deadline() -> None:
     async def drip(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         while True:
             await send({"type": "http.response.body", "body": b" ", "more_body": True})
             await asyncio.sleep(0.01)
 
-    async def story() -> None:
-        server = AsgiServer(drip, name="drip", grace_s=1)
-        await server.start()
-        async with asyncio.timeout(DEADLINE_S), client_of(server.port, timeout_s=0.2) as client:
-            with pytest.raises(Unavailable, match="no whole answer in time"):
-                await client.read(ECHO)
-        await server.stop()
-
-    asyncio.run(story())
+    server = AsgiServer(drip, name="drip", grace_s=1)
+    await server.start()
+    async with asyncio.timeout(DEADLINE_S), client_of(server.port, timeout_s=0.2) as client:
+        with pytest.raises(Unavailable, match="no whole answer in time"):
+            await client.read(ECHO)
+    await server.stop()
 
 
-def test_stream_that_breaks_off_in_the_middle_of_a_line_is_unavailable() -> None:
+async def test_stream_that_breaks_off_in_the_middle_of_a_line_is_unavailable() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1b\r\n{"type": "snapshot", "funct\r\n')
         await writer.drain()
         writer.close()
 
-    async def story() -> None:
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        async with asyncio.timeout(DEADLINE_S), server, client_of(server.sockets[0].getsockname()[1]) as client:
-            with pytest.raises(Unavailable):
-                await anext(client.watch_endpoints())
-
-    asyncio.run(story())
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with asyncio.timeout(DEADLINE_S), server, client_of(server.sockets[0].getsockname()[1]) as client:
+        with pytest.raises(Unavailable):
+            await anext(client.watch_endpoints())
 
 
-def test_foreign_provider_without_namespaces_lists_its_functions() -> None:
+async def test_foreign_provider_without_namespaces_lists_its_functions() -> None:
     born = b'"createdAt": "2024-01-01T00:00:00.123456789Z"'
     listed = b'[{"name": "echo", "replicas": 2, "labels": null, ' + born + b'}, {"name": "b"}]'
 
-    async def story(client: ProviderClient) -> None:
+    async with foreign({"/system/functions": (200, listed)}) as client:
         echo, other = await client.list_functions()
 
         assert echo.ref == ECHO
@@ -278,72 +239,55 @@ def test_foreign_provider_without_namespaces_lists_its_functions() -> None:
         assert echo.created_at == pytest.approx(1_704_067_200.123456)
         assert (other.scale.desired, other.created_at) == (0, None)
 
-    play_against({"/system/functions": (200, listed)}, story)
 
-
-def test_foreign_provider_with_null_lists_has_no_functions() -> None:
-    async def story(client: ProviderClient) -> None:
+async def test_foreign_provider_with_null_lists_has_no_functions() -> None:
+    async with foreign({"/system/functions": (200, b"null"), "/system/namespaces": (200, b"null")}) as client:
         assert list(await client.list_functions()) == []
 
-    play_against({"/system/functions": (200, b"null"), "/system/namespaces": (200, b"null")}, story)
 
-
-def test_namespace_deleted_while_listing_is_left_out() -> None:
+async def test_namespace_deleted_while_listing_is_left_out() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         gone = b"namespace=gone" in scope["query_string"]
         body = b'["gone", "there"]' if scope["path"] == "/system/namespaces" else b'[{"name": "echo"}]'
         await send({"type": "http.response.start", "status": 404 if gone else 200, "headers": []})
         await send({"type": "http.response.body", "body": body})
 
-    async def story() -> None:
-        server = AsgiServer(app, name="foreign")
-        await server.start()
-        async with asyncio.timeout(DEADLINE_S), client_of(server.port) as client:
-            assert [function.ref for function in await client.list_functions()] == [FunctionRef("there", "echo")]
-        await server.stop()
-
-    asyncio.run(story())
+    server = AsgiServer(app, name="foreign")
+    await server.start()
+    async with asyncio.timeout(DEADLINE_S), client_of(server.port) as client:
+        assert [function.ref for function in await client.list_functions()] == [FunctionRef("there", "echo")]
+    await server.stop()
 
 
 @pytest.mark.parametrize("status", [404, 501])
-def test_foreign_provider_without_an_endpoint_stream_is_unsupported(status: int) -> None:
-    async def story(client: ProviderClient) -> None:
+async def test_foreign_provider_without_an_endpoint_stream_is_unsupported(status: int) -> None:
+    async with foreign({"/system/endpoints": (status, b"no")}) as client:
         with pytest.raises(Unsupported):
             await anext(client.watch_endpoints())
-
-    play_against({"/system/endpoints": (status, b"no")}, story)
 
 
 @pytest.mark.parametrize(
     "body", [b"<html>", b"5", b'{"a": 1}', b'["echo"]', b'[{"image": "x"}]', b'[{"name": "a", "replicas": "x"}]']
 )
-def test_list_that_makes_no_sense_is_unavailable(body: bytes) -> None:
-    async def story(client: ProviderClient) -> None:
+async def test_list_that_makes_no_sense_is_unavailable(body: bytes) -> None:
+    async with foreign({"/system/functions": (200, body)}) as client:
         with pytest.raises(Unavailable):
             await client.list_functions()
 
-    play_against({"/system/functions": (200, body)}, story)
 
-
-def test_what_is_no_provider_at_all_is_unavailable() -> None:
-    async def story(client: ProviderClient) -> None:
+async def test_what_is_no_provider_at_all_is_unavailable() -> None:
+    async with foreign({}) as client:
         with pytest.raises(Unavailable):
             await client.list_functions()
 
-    play_against({}, story)
 
-
-def test_read_of_a_foreign_provider_has_no_version() -> None:
-    async def story(client: ProviderClient) -> None:
+async def test_read_of_a_foreign_provider_has_no_version() -> None:
+    async with foreign({"/system/function/echo": (200, b'{"name": "echo", "replicas": 1}')}) as client:
         assert (await client.read(ECHO)).scale.version == ""
-
-    play_against({"/system/function/echo": (200, b'{"name": "echo", "replicas": 1}')}, story)
 
 
 @pytest.mark.parametrize("status", [500, 502, 418])
-def test_other_failures_are_unavailable_and_tell_what_was_said(status: int) -> None:
-    async def story(client: ProviderClient) -> None:
+async def test_other_failures_are_unavailable_and_tell_what_was_said(status: int) -> None:
+    async with foreign({"/system/function/echo": (status, b"out of cheese")}) as client:
         with pytest.raises(Unavailable, match="out of cheese"):
             await client.read(ECHO)
-
-    play_against({"/system/function/echo": (status, b"out of cheese")}, story)

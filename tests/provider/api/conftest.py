@@ -1,28 +1,17 @@
-"""Stories played against the REST API."""
+"""An API over a provider in memory, served just for one test."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
-from springtide.runtime.basic_auth import App
-from tests.provider.api.served import DEADLINE_S, Served, serving
-
-Story = Callable[[Served], Awaitable[None]]
-Play = Callable[..., None]
+from tests.provider.api.served import Served, serving
 
 
 @pytest.fixture
-def play() -> Play:
-    """Run a story against an API served just for it, within a deadline."""
-
-    async def tell(story: Story, app: App | None, read_timeout_s: float) -> None:
-        async with asyncio.timeout(DEADLINE_S), serving(app, read_timeout_s=read_timeout_s) as served:
-            await story(served)
-
-    def run(story: Story, app: App | None = None, *, read_timeout_s: float = 2 * DEADLINE_S) -> None:
-        asyncio.run(tell(story, app, read_timeout_s))
-
-    return run
+@asynccontextmanager
+async def served() -> AsyncIterator[Served]:
+    async with serving() as made:
+        yield made

@@ -73,7 +73,7 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    app: App | None = None, *, credentials: Credentials | None = CREDENTIALS, read_timeout_s: float = 10.0
+    app: App | None = None, *, credentials: Credentials | None = CREDENTIALS, read_timeout_s: float = 2 * DEADLINE_S
 ) -> AsyncIterator[Served]:
     """``app`` is what replicas answer with; without one nobody answers."""
     replicas = Replicas(app) if app is not None else None

@@ -7,7 +7,6 @@ import pytest
 from springtide.provider.api.decisions import MAX_REPORTED
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
 from springtide.wire import decision_log
-from tests.provider.api.conftest import Play
 from tests.provider.api.served import Served
 
 PATH = "/system/scaling/decisions"
@@ -38,57 +37,42 @@ def decisions_in(text: str) -> list[Decision]:
         pytest.param("?follow=false", [UP, IDLE, OTHER], id="without following"),
     ],
 )
-def test_reported_decisions_are_read_back(play: Play, query: str, expected: list[Decision]) -> None:
-    async def story(served: Served) -> None:
-        assert (await served.http.post(PATH, json=body(UP, IDLE, OTHER))).status_code == 202
+async def test_reported_decisions_are_read_back(served: Served, query: str, expected: list[Decision]) -> None:
+    assert (await served.http.post(PATH, json=body(UP, IDLE, OTHER))).status_code == 202
 
-        answer = await served.http.get(PATH + query)
+    answer = await served.http.get(PATH + query)
 
-        assert answer.headers["content-type"] == "application/x-ndjson"
-        assert decisions_in(answer.text) == expected
-
-    play(story)
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert decisions_in(answer.text) == expected
 
 
 @pytest.mark.parametrize("query", ["?since=yesterday", "?reason=because", "?follow=maybe"])
-def test_query_that_makes_no_sense_is_422(play: Play, query: str) -> None:
-    async def story(served: Served) -> None:
-        assert (await served.http.get(PATH + query)).status_code == 422
-
-    play(story)
+async def test_query_that_makes_no_sense_is_422(served: Served, query: str) -> None:
+    assert (await served.http.get(PATH + query)).status_code == 422
 
 
-def test_followers_see_what_was_and_what_comes_of_one_function(play: Play) -> None:
-    async def story(served: Served) -> None:
-        served.decisions.record(UP)
+async def test_followers_see_what_was_and_what_comes_of_one_function(served: Served) -> None:
+    served.decisions.record(UP)
 
-        async with served.http.stream("GET", f"{PATH}?function=echo&follow=true") as answer:
-            lines = answer.aiter_lines()
-            seen = decisions_in(await anext(lines))
-            await served.http.post(PATH, json=body(OTHER, IDLE))
-            seen += decisions_in(await anext(lines))
+    async with served.http.stream("GET", f"{PATH}?function=echo&follow=true") as answer:
+        lines = answer.aiter_lines()
+        seen = decisions_in(await anext(lines))
+        await served.http.post(PATH, json=body(OTHER, IDLE))
+        seen += decisions_in(await anext(lines))
 
-        assert seen == [UP, IDLE]
-
-    play(story)
+    assert seen == [UP, IDLE]
 
 
-def test_report_with_one_bad_decision_is_refused_whole(play: Play) -> None:
-    async def story(served: Served) -> None:
-        answer = await served.http.post(PATH, json=[*body(UP), {"t": 1}, 5])
+async def test_report_with_one_bad_decision_is_refused_whole(served: Served) -> None:
+    answer = await served.http.post(PATH, json=[*body(UP), {"t": 1}, 5])
 
-        assert answer.status_code == 400
-        assert [line[:3] for line in answer.text.splitlines()] == ["[1]", "[2]"]
-        assert served.decisions.since(0) == []
-
-    play(story)
+    assert answer.status_code == 400
+    assert [line[:3] for line in answer.text.splitlines()] == ["[1]", "[2]"]
+    assert served.decisions.since(0) == []
 
 
 @pytest.mark.parametrize(
     "report", [{}, None, "x", [{}] * (MAX_REPORTED + 1)], ids=["object", "null", "text", "too many"]
 )
-def test_report_that_is_no_list_of_decisions_is_400(play: Play, report: object) -> None:
-    async def story(served: Served) -> None:
-        assert (await served.http.post(PATH, content=json.dumps(report))).status_code == 400
-
-    play(story)
+async def test_report_that_is_no_list_of_decisions_is_400(served: Served, report: object) -> None:
+    assert (await served.http.post(PATH, content=json.dumps(report))).status_code == 400

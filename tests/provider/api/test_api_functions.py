@@ -4,7 +4,6 @@ import pytest
 
 from springtide.runtime.clock import SystemClock
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, FunctionRef, Instant, Reason, Writer
-from tests.provider.api.conftest import Play
 from tests.provider.api.served import Served
 
 ECHO = FunctionRef(DEFAULT_NAMESPACE, "echo")
@@ -22,53 +21,44 @@ async def refs(served: Served) -> set[FunctionRef]:
     return {function.ref for function in await served.memory.list_functions()}
 
 
-def test_empty_list_is_a_list(play: Play) -> None:
-    async def story(served: Served) -> None:
-        answer = await served.http.get("/system/functions")
+async def test_empty_list_is_a_list(served: Served) -> None:
+    answer = await served.http.get("/system/functions")
 
-        assert (answer.status_code, answer.json()) == (200, [])
-        assert answer.headers["content-type"] == "application/json"
-
-    play(story)
+    assert (answer.status_code, answer.json()) == (200, [])
+    assert answer.headers["content-type"] == "application/json"
 
 
-def test_minimal_function_shows_what_is_always_there_and_nothing_unset(play: Play) -> None:
-    async def story(served: Served) -> None:
-        await served.deploy()
+async def test_minimal_function_shows_what_is_always_there_and_nothing_unset(served: Served) -> None:
+    await served.deploy()
 
-        (listed,) = (await served.http.get("/system/functions")).json()
-        described = (await served.http.get("/system/function/echo")).json()
+    (listed,) = (await served.http.get("/system/functions")).json()
+    described = (await served.http.get("/system/function/echo")).json()
 
-        assert listed == described
-        created_at = listed.pop("createdAt")
-        assert created_at.endswith("Z")
-        assert listed == {
-            "name": "echo",
-            "image": "x",
-            "namespace": "openfaas-fn",
-            "labels": {"faas_function": "echo"},
-            "annotations": {},
-            "replicas": 1,
-            "availableReplicas": 1,
-        }
-
-    play(story)
+    assert listed == described
+    created_at = listed.pop("createdAt")
+    assert created_at.endswith("Z")
+    assert listed == {
+        "name": "echo",
+        "image": "x",
+        "namespace": "openfaas-fn",
+        "labels": {"faas_function": "echo"},
+        "annotations": {},
+        "replicas": 1,
+        "availableReplicas": 1,
+    }
 
 
-def test_sleeping_function_shows_no_counts(play: Play) -> None:
-    async def story(served: Served) -> None:
-        await served.deploy()
-        await served.http.post("/system/scale-function/echo", json={"replicas": 0})
+async def test_sleeping_function_shows_no_counts(served: Served) -> None:
+    await served.deploy()
+    await served.http.post("/system/scale-function/echo", json={"replicas": 0})
 
-        described = (await served.http.get("/system/function/echo")).json()
+    described = (await served.http.get("/system/function/echo")).json()
 
-        assert "replicas" not in described
-        assert "availableReplicas" not in described
-
-    play(story)
+    assert "replicas" not in described
+    assert "availableReplicas" not in described
 
 
-def test_everything_set_is_echoed_verbatim(play: Play) -> None:
+async def test_everything_set_is_echoed_verbatim(served: Served) -> None:
     given = {
         "envProcess": "cat",
         "envVars": {"a": "1"},
@@ -79,85 +69,64 @@ def test_everything_set_is_echoed_verbatim(play: Play) -> None:
         "readOnlyRootFilesystem": True,
     }
 
-    async def story(served: Served) -> None:
-        assert (await served.deploy(**given, labels={"team": "a"})).status_code == 202
+    assert (await served.deploy(**given, labels={"team": "a"})).status_code == 202
 
-        described = (await served.http.get("/system/function/echo")).json()
+    described = (await served.http.get("/system/function/echo")).json()
 
-        assert {key: described[key] for key in given} == given
-        assert described["labels"] == {"team": "a", "faas_function": "echo"}
-
-    play(story)
+    assert {key: described[key] for key in given} == given
+    assert described["labels"] == {"team": "a", "faas_function": "echo"}
 
 
-def test_nulls_of_older_clients_are_accepted(play: Play) -> None:
+async def test_nulls_of_older_clients_are_accepted(served: Served) -> None:
     nothing = dict.fromkeys(
         ("labels", "annotations", "envVars", "secrets", "constraints", "limits", "requests", "namespace"), None
     )
 
-    async def story(served: Served) -> None:
-        assert (await served.deploy(**nothing, network="func_functions", registryAuth="")).status_code == 202
-
-    play(story)
+    assert (await served.deploy(**nothing, network="func_functions", registryAuth="")).status_code == 202
 
 
-def test_all_problems_of_a_deployment_are_told_at_once(play: Play) -> None:
-    async def story(served: Served) -> None:
-        answer = await served.http.post(
-            "/system/functions",
-            json={"service": "Echo", "envVars": {"a": 1}, "labels": {"com.openfaas.scale.max": "many"}},
-        )
+async def test_all_problems_of_a_deployment_are_told_at_once(served: Served) -> None:
+    answer = await served.http.post(
+        "/system/functions",
+        json={"service": "Echo", "envVars": {"a": 1}, "labels": {"com.openfaas.scale.max": "many"}},
+    )
 
-        assert answer.status_code == 400
-        assert len(answer.text.splitlines()) == 4
-        for word in ("Echo", "image", "envVars", "com.openfaas.scale.max"):
-            assert word in answer.text
-        assert await refs(served) == set()
-
-    play(story)
+    assert answer.status_code == 400
+    assert len(answer.text.splitlines()) == 4
+    for word in ("Echo", "image", "envVars", "com.openfaas.scale.max"):
+        assert word in answer.text
+    assert await refs(served) == set()
 
 
 @pytest.mark.parametrize(
     ("name", "status"),
     [("a" * 63, 202), ("a" * 64, 400), ("", 400), ("a_b", 400), ("-a", 400), ("a.b", 400), ("../a", 400), ("a\n", 400)],
 )
-def test_name_of_a_function_must_be_a_label(play: Play, name: str, status: int) -> None:
-    async def story(served: Served) -> None:
-        assert (await served.deploy(name)).status_code == status
-
-    play(story)
+async def test_name_of_a_function_must_be_a_label(served: Served, name: str, status: int) -> None:
+    assert (await served.deploy(name)).status_code == status
 
 
-def test_post_is_an_upsert(play: Play) -> None:
-    async def story(served: Served) -> None:
-        await served.deploy()
+async def test_post_is_an_upsert(served: Served) -> None:
+    await served.deploy()
 
-        again = await served.deploy(image="y")
+    again = await served.deploy(image="y")
 
-        assert (again.status_code, again.content) == (202, b"")
-        assert (await served.http.get("/system/function/echo")).json()["image"] == "y"
-
-    play(story)
+    assert (again.status_code, again.content) == (202, b"")
+    assert (await served.http.get("/system/function/echo")).json()["image"] == "y"
 
 
-def test_put_of_an_unknown_function_is_404_and_creates_nothing(play: Play) -> None:
-    async def story(served: Served) -> None:
-        answer = await served.http.put("/system/functions", json={"service": "echo", "image": "x"})
+async def test_put_of_an_unknown_function_is_404_and_creates_nothing(served: Served) -> None:
+    answer = await served.http.put("/system/functions", json={"service": "echo", "image": "x"})
 
-        assert answer.status_code == 404
-        assert await refs(served) == set()
-
-    play(story)
+    assert answer.status_code == 404
+    assert await refs(served) == set()
 
 
-def test_missing_secret_is_400(play: Play) -> None:
-    async def story(served: Served) -> None:
-        answer = await served.deploy(secrets=["token"])
+async def test_missing_secret_is_400(served: Served) -> None:
+    answer = await served.deploy(secrets=["token"])
 
-        assert answer.status_code == 400
-        assert "token" in answer.text
-
-    play(story)
+    assert answer.status_code == 400
+    assert "token" in answer.text
 
 
 @pytest.mark.parametrize(
@@ -171,25 +140,22 @@ def test_missing_secret_is_400(play: Play) -> None:
         pytest.param("?namespace=", {"namespace": None}, ECHO, id="empty and null are none"),
     ],
 )
-def test_namespace_is_taken_from(play: Play, query: str, body: dict[str, object], expected: FunctionRef) -> None:
-    async def story(served: Served) -> None:
-        await with_dev(served)
-        other = DEV if expected == ECHO else ECHO
+async def test_namespace_is_taken_from(
+    served: Served, query: str, body: dict[str, object], expected: FunctionRef
+) -> None:
+    await with_dev(served)
+    other = DEV if expected == ECHO else ECHO
 
-        spec = {"service": "echo", "image": "updated", **body}
-        updated = await served.http.put(f"/system/functions{query}", json=spec)
-        scaled = await served.http.post(f"/system/scale-function/echo{query}", json={"replicas": 3, **body})
-        assert (await served.memory.status(expected)).spec.image == "updated"
-        assert (await served.memory.status(other)).spec.image == "x"
-        assert (await served.memory.read(expected)).scale.desired == 3
-        deleted = await served.http.request(
-            "DELETE", f"/system/functions{query}", json={"functionName": "echo", **body}
-        )
+    spec = {"service": "echo", "image": "updated", **body}
+    updated = await served.http.put(f"/system/functions{query}", json=spec)
+    scaled = await served.http.post(f"/system/scale-function/echo{query}", json={"replicas": 3, **body})
+    assert (await served.memory.status(expected)).spec.image == "updated"
+    assert (await served.memory.status(other)).spec.image == "x"
+    assert (await served.memory.read(expected)).scale.desired == 3
+    deleted = await served.http.request("DELETE", f"/system/functions{query}", json={"functionName": "echo", **body})
 
-        assert [answer.status_code for answer in (updated, scaled, deleted)] == [202, 202, 202]
-        assert await refs(served) == {other}
-
-    play(story)
+    assert [answer.status_code for answer in (updated, scaled, deleted)] == [202, 202, 202]
+    assert await refs(served) == {other}
 
 
 @pytest.mark.parametrize(
@@ -203,48 +169,36 @@ def test_namespace_is_taken_from(play: Play, query: str, body: dict[str, object]
         pytest.param({"functionName": "echo", "namespace": "../x"}, 400, id="bad namespace"),
     ],
 )
-def test_delete_is_refused_for(play: Play, body: dict[str, object], status: int) -> None:
-    async def story(served: Served) -> None:
-        await served.deploy()
+async def test_delete_is_refused_for(served: Served, body: dict[str, object], status: int) -> None:
+    await served.deploy()
 
-        assert (await served.http.request("DELETE", "/system/functions", json=body)).status_code == status
-        assert await refs(served) == {ECHO}
-
-    play(story)
+    assert (await served.http.request("DELETE", "/system/functions", json=body)).status_code == status
+    assert await refs(served) == {ECHO}
 
 
-def test_deleted_function_has_its_holds_told_anew(play: Play) -> None:
-    async def story(served: Served) -> None:
-        await served.deploy()
-        hold = Decision(ECHO, Writer.IDLER, 1, 1, Reason.NO_DATA, "", Instant(SystemClock().wall()))
-        served.decisions.record(hold)
+async def test_deleted_function_has_its_holds_told_anew(served: Served) -> None:
+    await served.deploy()
+    hold = Decision(ECHO, Writer.IDLER, 1, 1, Reason.NO_DATA, "", Instant(SystemClock().wall()))
+    served.decisions.record(hold)
 
-        await served.http.request("DELETE", "/system/functions", json={"functionName": "echo"})
-        served.decisions.record(hold)
+    await served.http.request("DELETE", "/system/functions", json={"functionName": "echo"})
+    served.decisions.record(hold)
 
-        assert len(served.decisions.since(0)) == 2
-
-    play(story)
+    assert len(served.decisions.since(0)) == 2
 
 
 @pytest.mark.parametrize(
     "path", ["/system/function/ghost", "/system/function/Gh%20ost", "/system/function/echo?namespace=dev"]
 )
-def test_describe_of_an_unknown_function_is_404(play: Play, path: str) -> None:
-    async def story(served: Served) -> None:
-        await served.deploy()
+async def test_describe_of_an_unknown_function_is_404(served: Served, path: str) -> None:
+    await served.deploy()
 
-        assert (await served.http.get(path)).status_code == 404
-
-    play(story)
+    assert (await served.http.get(path)).status_code == 404
 
 
-def test_list_of_an_unknown_namespace_is_404_and_of_a_bad_one_400(play: Play) -> None:
-    async def story(served: Served) -> None:
-        assert (await served.http.get("/system/functions?namespace=nowhere")).status_code == 404
-        assert (await served.http.get("/system/functions?namespace=No!")).status_code == 400
-
-    play(story)
+async def test_list_of_an_unknown_namespace_is_404_and_of_a_bad_one_400(served: Served) -> None:
+    assert (await served.http.get("/system/functions?namespace=nowhere")).status_code == 404
+    assert (await served.http.get("/system/functions?namespace=No!")).status_code == 400
 
 
 MISSPELT = {
@@ -257,19 +211,18 @@ MISSPELT = {
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-def test_misspelt_labels_are_refused_all_at_once_with_the_nearest_known_names(play: Play, method: str) -> None:
-    async def story(served: Served) -> None:
-        await served.deploy()
-        body = {"service": "echo", "image": "x", "labels": MISSPELT}
+async def test_misspelt_labels_are_refused_all_at_once_with_the_nearest_known_names(
+    served: Served, method: str
+) -> None:
+    await served.deploy()
+    body = {"service": "echo", "image": "x", "labels": MISSPELT}
 
-        answer = await served.http.request(method, "/system/functions", json=body)
+    answer = await served.http.request(method, "/system/functions", json=body)
 
-        assert answer.status_code == 400
-        for key, value in MISSPELT.items():
-            assert f"{key}={value!r}: " in answer.text
-        for near in ("zero-duration", "max", "type"):
-            assert f"com.openfaas.scale.{near}" in answer.text
-        (listed,) = (await served.http.get("/system/functions")).json()
-        assert listed["labels"] == {"faas_function": "echo"}
-
-    play(story)
+    assert answer.status_code == 400
+    for key, value in MISSPELT.items():
+        assert f"{key}={value!r}: " in answer.text
+    for near in ("zero-duration", "max", "type"):
+        assert f"com.openfaas.scale.{near}" in answer.text
+    (listed,) = (await served.http.get("/system/functions")).json()
+    assert listed["labels"] == {"faas_function": "echo"}

@@ -8,8 +8,7 @@ import httpx
 import pytest
 
 from springtide.runtime.basic_auth import Receive, Scope, Send
-from tests.provider.api.conftest import Play
-from tests.provider.api.served import Served
+from tests.provider.api.served import Served, serving
 
 
 async def respond(send: Send, status: int, headers: list[tuple[bytes, bytes]], *chunks: bytes) -> None:
@@ -58,33 +57,29 @@ async def invoke(served: Served, method: str, target: str, **more: object) -> ht
         pytest.param("/function/e%63ho/a", "/a?", id="escaped name"),
     ],
 )
-def test_call_reaches_the_replica_with(play: Play, target: str, seen: str) -> None:
-    async def story(served: Served) -> None:
+async def test_call_reaches_the_replica_with(target: str, seen: str) -> None:
+    async with serving(mirror) as served:
         await served.ready()
 
         assert (await invoke(served, "GET", target)).json()["target"] == seen
 
-    play(story, mirror)
-
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-def test_verb_and_body_arrive(play: Play, method: str) -> None:
-    async def story(served: Served) -> None:
+async def test_verb_and_body_arrive(method: str) -> None:
+    async with serving(mirror) as served:
         await served.ready()
 
         seen = (await invoke(served, method, "/function/echo", content=b"hello\xff")).json()
 
         assert (seen["method"], seen["body"]) == (method, "hello\xff")
 
-    play(story, mirror)
 
-
-def test_chunked_body_arrives_and_no_body_is_made_up(play: Play) -> None:
+async def test_chunked_body_arrives_and_no_body_is_made_up() -> None:
     async def chunks() -> AsyncIterator[bytes]:
         yield b"a"
         yield b"b"
 
-    async def story(served: Served) -> None:
+    async with serving(mirror) as served:
         await served.ready()
 
         chunked = (await invoke(served, "POST", "/function/echo", content=chunks())).json()
@@ -93,10 +88,8 @@ def test_chunked_body_arrives_and_no_body_is_made_up(play: Play) -> None:
         assert chunked["body"] == "ab"
         assert {"content-length", "transfer-encoding"} & {name for name, _ in bare["headers"]} == set()
 
-    play(story, mirror)
 
-
-def test_headers_of_the_call_arrive_but_for_those_of_the_connection(play: Play) -> None:
+async def test_headers_of_the_call_arrive_but_for_those_of_the_connection() -> None:
     sent = [
         ("X-Twice", "1"),
         ("X-Twice", "2"),
@@ -108,7 +101,7 @@ def test_headers_of_the_call_arrive_but_for_those_of_the_connection(play: Play) 
         ("Upgrade", "websocket"),
     ]
 
-    async def story(served: Served) -> None:
+    async with serving(mirror) as served:
         await served.ready()
 
         headers = (await invoke(served, "GET", "/function/echo", headers=sent)).json()["headers"]
@@ -121,10 +114,8 @@ def test_headers_of_the_call_arrive_but_for_those_of_the_connection(play: Play) 
         (host,) = [value for name, value in headers if name == "host"]
         assert host != served.http.base_url.netloc.decode()
 
-    play(story, mirror)
 
-
-def test_answer_comes_back_as_it_is(play: Play) -> None:
+async def test_answer_comes_back_as_it_is() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         headers = [
             (b"content-type", b"application/x-gzip"),
@@ -137,7 +128,7 @@ def test_answer_comes_back_as_it_is(play: Play) -> None:
         ]
         await respond(send, 302, headers, b"not really gzip")
 
-    async def story(served: Served) -> None:
+    async with serving(app) as served:
         await served.ready()
 
         async with served.http.stream("GET", "/function/echo") as answer:
@@ -149,40 +140,34 @@ def test_answer_comes_back_as_it_is(play: Play) -> None:
         assert "x-hop" not in answer.headers
         assert len(answer.headers.get_list("date")) == 1
 
-    play(story, app)
-
 
 @pytest.mark.parametrize(
     ("asked", "answered"),
     [("application/json", "application/json"), (None, "text/plain")],
     ids=["the call's", "plain text"],
 )
-def test_answer_without_a_type_gets(play: Play, asked: str | None, answered: str) -> None:
+async def test_answer_without_a_type_gets(asked: str | None, answered: str) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await respond(send, 200, [], b"x")
 
-    async def story(served: Served) -> None:
+    async with serving(app) as served:
         await served.ready()
 
         headers = {"content-type": asked} if asked else {}
         assert (await invoke(served, "POST", "/function/echo", headers=headers)).headers["content-type"] == answered
 
-    play(story, app)
 
-
-def test_head_has_no_body_and_keeps_its_length(play: Play) -> None:
+async def test_head_has_no_body_and_keeps_its_length() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
         await send({"type": "http.response.body", "body": b""})
 
-    async def story(served: Served) -> None:
+    async with serving(app) as served:
         await served.ready()
 
         answer = await invoke(served, "HEAD", "/function/echo")
 
         assert (answer.headers["content-length"], answer.content) == ("5", b"")
-
-    play(story, app)
 
 
 @pytest.mark.parametrize(
@@ -198,36 +183,31 @@ def test_head_has_no_body_and_keeps_its_length(play: Play) -> None:
         pytest.param("GET", "/function/echo", 500, True, id="replica that is not there"),
     ],
 )
-def test_call_that_reaches_nobody(play: Play, method: str, target: str, status: int, internal: bool) -> None:
-    async def story(served: Served) -> None:
-        await served.ready()
-        await served.ready("asleep")
-        await served.http.post("/system/scale-function/asleep", json={"replicas": 0})
+async def test_call_that_reaches_nobody(served: Served, method: str, target: str, status: int, internal: bool) -> None:
+    await served.ready()
+    await served.ready("asleep")
+    await served.http.post("/system/scale-function/asleep", json={"replicas": 0})
 
-        answer = await invoke(served, method, target)
+    answer = await invoke(served, method, target)
 
-        assert answer.status_code == status
-        assert (answer.headers.get("x-openfaas-internal") == "proxy") is internal
-
-    play(story)
+    assert answer.status_code == status
+    assert (answer.headers.get("x-openfaas-internal") == "proxy") is internal
 
 
-def test_replica_that_is_silent_too_long_is_500(play: Play) -> None:
+async def test_replica_that_is_silent_too_long_is_500() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
 
-    async def story(served: Served) -> None:
+    async with serving(app, read_timeout_s=0.2) as served:
         await served.ready()
 
         answer = await invoke(served, "GET", "/function/echo")
 
         assert (answer.status_code, answer.headers["x-openfaas-internal"]) == (500, "proxy")
 
-    play(story, app, read_timeout_s=0.2)
 
-
-def test_answer_streams_while_the_function_still_works(play: Play) -> None:
+async def test_answer_streams_while_the_function_still_works() -> None:
     go_on = asyncio.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -236,7 +216,7 @@ def test_answer_streams_while_the_function_still_works(play: Play) -> None:
         await go_on.wait()
         await send({"type": "http.response.body", "body": b"second"})
 
-    async def story(served: Served) -> None:
+    async with serving(app) as served:
         await served.ready()
         async with served.http.stream("GET", "/function/echo") as answer:
             chunks = answer.aiter_raw()
@@ -244,10 +224,8 @@ def test_answer_streams_while_the_function_still_works(play: Play) -> None:
             go_on.set()
             assert await anext(chunks) == b"second"
 
-    play(story, app)
 
-
-def test_body_streams_while_the_caller_still_sends(play: Play) -> None:
+async def test_body_streams_while_the_caller_still_sends() -> None:
     arrived, go_on = asyncio.Event(), asyncio.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -260,18 +238,16 @@ def test_body_streams_while_the_caller_still_sends(play: Play) -> None:
         await go_on.wait()
         yield b"second"
 
-    async def story(served: Served) -> None:
+    async with serving(app) as served:
         await served.ready()
         call = asyncio.create_task(served.http.post("/function/echo", content=chunks()))
         await arrived.wait()
         go_on.set()
         assert (await call).content == b"second"
 
-    play(story, app)
-
 
 @pytest.mark.parametrize("sent", [b"", b"Content-Length: 10\r\n"], ids=["waiting for the answer", "sending its body"])
-def test_replica_learns_that_the_caller_left_while(play: Play, sent: bytes) -> None:
+async def test_replica_learns_that_the_caller_left_while(sent: bytes) -> None:
     called, told = asyncio.Event(), asyncio.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -280,7 +256,7 @@ def test_replica_learns_that_the_caller_left_while(play: Play, sent: bytes) -> N
             pass
         told.set()
 
-    async def story(served: Served) -> None:
+    async with serving(app) as served:
         await served.ready()
         _, writer = await served.connect()
         writer.write(b"POST /function/echo HTTP/1.1\r\nHost: x\r\n" + sent + b"\r\n" + (b"half" if sent else b""))
@@ -290,10 +266,8 @@ def test_replica_learns_that_the_caller_left_while(play: Play, sent: bytes) -> N
 
         await told.wait()
 
-    play(story, app)
 
-
-def test_replica_learns_that_the_caller_left_in_the_middle_of_the_answer(play: Play) -> None:
+async def test_replica_learns_that_the_caller_left_in_the_middle_of_the_answer() -> None:
     told = asyncio.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -303,40 +277,34 @@ def test_replica_learns_that_the_caller_left_in_the_middle_of_the_answer(play: P
             pass
         told.set()
 
-    async def story(served: Served) -> None:
+    async with serving(app) as served:
         await served.ready()
         async with served.http.stream("GET", "/function/echo") as answer:
             await anext(answer.aiter_raw())
 
         await told.wait()
 
-    play(story, app)
 
-
-def test_answer_that_breaks_off_breaks_off_for_the_caller(play: Play) -> None:
+async def test_answer_that_breaks_off_breaks_off_for_the_caller() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"half", "more_body": True})
 
-    async def story(served: Served) -> None:
+    async with serving(app) as served:
         await served.ready()
 
         with pytest.raises(httpx.RemoteProtocolError):
             await served.http.get("/function/echo")
 
-    play(story, app)
 
-
-def test_calls_go_to_every_ready_replica(play: Play) -> None:
+async def test_calls_go_to_every_ready_replica() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await respond(send, 200, [], str(scope["server"][1]).encode())
 
-    async def story(served: Served) -> None:
+    async with serving(app) as served:
         function = await served.ready(replicas=2, labels={"com.openfaas.scale.min": "2"})
         ports = {str(endpoint.port) for endpoint in function.endpoints}
 
         seen: set[str] = set()
         while seen != ports:
             seen.add((await served.http.get("/function/echo")).text)
-
-    play(story, app)

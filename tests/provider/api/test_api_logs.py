@@ -12,7 +12,6 @@ from springtide.provider.memory import MemoryProvider
 from springtide.provider.ports import LogLine, LogQuery
 from springtide.runtime.errors import NotFound
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
-from tests.provider.api.conftest import Play
 from tests.provider.api.served import Served
 
 ECHO = FunctionRef(DEFAULT_NAMESPACE, "echo")
@@ -31,23 +30,20 @@ async def texts(served: Served, query: str) -> list[str]:
     return [json.loads(line)["text"] for line in answer.text.splitlines()]
 
 
-def test_line_has_the_fields_of_the_contract(play: Play) -> None:
-    async def story(served: Served) -> None:
-        await with_lines(served, "one – ü\n")
+async def test_line_has_the_fields_of_the_contract(served: Served) -> None:
+    await with_lines(served, "one – ü\n")
 
-        answer = await served.http.get(f"{LOGS}?name=echo")
+    answer = await served.http.get(f"{LOGS}?name=echo")
 
-        assert answer.headers["content-type"] == "application/x-ndjson"
-        message = json.loads(answer.text)
-        assert message.pop("timestamp").endswith("Z")
-        assert message == {
-            "name": "echo",
-            "namespace": "openfaas-fn",
-            "instance": "echo-one – ü\n",
-            "text": "one – ü\n",
-        }
-
-    play(story)
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    message = json.loads(answer.text)
+    assert message.pop("timestamp").endswith("Z")
+    assert message == {
+        "name": "echo",
+        "namespace": "openfaas-fn",
+        "instance": "echo-one – ü\n",
+        "text": "one – ü\n",
+    }
 
 
 @pytest.mark.parametrize(
@@ -67,13 +63,10 @@ def test_line_has_the_fields_of_the_contract(play: Play) -> None:
         ),
     ],
 )
-def test_lines_for(play: Play, query: str, expected: list[str]) -> None:
-    async def story(served: Served) -> None:
-        await with_lines(served, "a", "b", "c")
+async def test_lines_for(served: Served, query: str, expected: list[str]) -> None:
+    await with_lines(served, "a", "b", "c")
 
-        assert await texts(served, query) == expected
-
-    play(story)
+    assert await texts(served, query) == expected
 
 
 @pytest.mark.parametrize(
@@ -87,75 +80,60 @@ def test_lines_for(play: Play, query: str, expected: list[str]) -> None:
         ("?name=echo&since=yesterday", 422),
     ],
 )
-def test_logs_are_refused_for(play: Play, query: str, status: int) -> None:
-    async def story(served: Served) -> None:
-        await with_lines(served, "a")
+async def test_logs_are_refused_for(served: Served, query: str, status: int) -> None:
+    await with_lines(served, "a")
 
-        assert (await served.http.get(LOGS + query)).status_code == status
-
-    play(story)
+    assert (await served.http.get(LOGS + query)).status_code == status
 
 
-def test_unknown_function_is_404_also_where_the_provider_notices_late() -> None:
+async def test_unknown_function_is_404_also_where_the_provider_notices_late() -> None:
     class Late(MemoryProvider):
         async def logs(self, query: LogQuery) -> AsyncIterator[LogLine]:  # noqa: ARG002 - the Protocol's signature
             raise NotFound("no function")
             yield
 
-    async def story() -> None:
-        api = build(ProviderApiSettings(port=0), ProviderApiDeps(provider=Late(), credentials=None))
-        await api.start()
-        async with httpx.AsyncClient(trust_env=False) as http:
-            answer = await http.get(f"http://127.0.0.1:{api.port}{LOGS}?name=ghost")
-        await api.stop()
+    api = build(ProviderApiSettings(port=0), ProviderApiDeps(provider=Late(), credentials=None))
+    await api.start()
+    async with httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.get(f"http://127.0.0.1:{api.port}{LOGS}?name=ghost")
+    await api.stop()
 
-        assert answer.status_code == 404
-
-    asyncio.run(story())
+    assert answer.status_code == 404
 
 
 @pytest.mark.parametrize("follow", ["true", "1"])
-def test_followed_lines_arrive_one_by_one(play: Play, follow: str) -> None:
-    async def story(served: Served) -> None:
-        await with_lines(served, "a")
+async def test_followed_lines_arrive_one_by_one(served: Served, follow: str) -> None:
+    await with_lines(served, "a")
 
-        async with served.http.stream("GET", f"{LOGS}?name=echo&follow={follow}&tail=-1") as answer:
-            lines = answer.aiter_lines()
-            seen = [json.loads(await anext(lines))["text"]]
-            for text in ("b", "c"):
-                served.memory.write_log(ECHO, "echo-1", text)
-                seen.append(json.loads(await anext(lines))["text"])
+    async with served.http.stream("GET", f"{LOGS}?name=echo&follow={follow}&tail=-1") as answer:
+        lines = answer.aiter_lines()
+        seen = [json.loads(await anext(lines))["text"]]
+        for text in ("b", "c"):
+            served.memory.write_log(ECHO, "echo-1", text)
+            seen.append(json.loads(await anext(lines))["text"])
 
-        assert seen == ["a", "b", "c"]
-
-    play(story)
+    assert seen == ["a", "b", "c"]
 
 
-def test_following_ends_with_the_function(play: Play) -> None:
-    async def story(served: Served) -> None:
-        await with_lines(served, "a")
+async def test_following_ends_with_the_function(served: Served) -> None:
+    await with_lines(served, "a")
 
-        async with served.http.stream("GET", f"{LOGS}?name=echo&follow=true") as answer:
-            lines = answer.aiter_lines()
-            await anext(lines)
-            await served.memory.delete(ECHO)
+    async with served.http.stream("GET", f"{LOGS}?name=echo&follow=true") as answer:
+        lines = answer.aiter_lines()
+        await anext(lines)
+        await served.memory.delete(ECHO)
 
-            assert [line async for line in lines] == []
-
-    play(story)
+        assert [line async for line in lines] == []
 
 
-def test_follower_who_leaves_is_forgotten(play: Play) -> None:
-    async def story(served: Served) -> None:
-        await with_lines(served, "a")
-        async with served.http.stream("GET", f"{LOGS}?name=echo&follow=true") as answer:
-            await anext(answer.aiter_lines())
-            assert "1 followers" in followers(served)
+async def test_follower_who_leaves_is_forgotten(served: Served) -> None:
+    await with_lines(served, "a")
+    async with served.http.stream("GET", f"{LOGS}?name=echo&follow=true") as answer:
+        await anext(answer.aiter_lines())
+        assert "1 followers" in followers(served)
 
-        while "0 followers" not in followers(served):  # noqa: ASYNC110 - the server learns of it by itself
-            await asyncio.sleep(0.005)
-
-    play(story)
+    while "0 followers" not in followers(served):  # noqa: ASYNC110 - the server learns of it by itself
+        await asyncio.sleep(0.005)
 
 
 def followers(served: Served) -> str:

@@ -2,42 +2,35 @@ from __future__ import annotations
 
 import pytest
 
-from tests.provider.api.conftest import Play
 from tests.provider.api.served import Served
 
 MARKED = {"openfaas": "1"}
 
 
 @pytest.mark.parametrize("path", ["/system/namespace/dev", "/system/namespaces/dev"])
-def test_life_of_a_namespace_has_its_statuses(play: Play, path: str) -> None:
+async def test_life_of_a_namespace_has_its_statuses(served: Served, path: str) -> None:
     body = {"name": "dev", "labels": MARKED, "annotations": MARKED}
 
-    async def story(served: Served) -> None:
-        assert (await served.http.get(path)).status_code == 404
-        assert (await served.http.put(path, json=body)).status_code == 404
-        assert (await served.http.delete(path)).status_code == 404
-        assert (await served.http.post(path, json=body)).status_code == 202
-        assert (await served.http.post(path, json=body)).status_code == 409
-        assert (await served.http.get("/system/namespaces")).json() == ["dev", "openfaas-fn"]
-        assert (await served.http.get(path)).json() == body
-        assert (await served.http.put(path, json=body | {"annotations": None})).status_code == 202
-        assert (await served.http.get(path)).json() == {"name": "dev", "labels": MARKED}
-        assert (await served.http.delete(path)).status_code == 202
-        assert (await served.http.get("/system/namespaces")).json() == ["openfaas-fn"]
-
-    play(story)
+    assert (await served.http.get(path)).status_code == 404
+    assert (await served.http.put(path, json=body)).status_code == 404
+    assert (await served.http.delete(path)).status_code == 404
+    assert (await served.http.post(path, json=body)).status_code == 202
+    assert (await served.http.post(path, json=body)).status_code == 409
+    assert (await served.http.get("/system/namespaces")).json() == ["dev", "openfaas-fn"]
+    assert (await served.http.get(path)).json() == body
+    assert (await served.http.put(path, json=body | {"annotations": None})).status_code == 202
+    assert (await served.http.get(path)).json() == {"name": "dev", "labels": MARKED}
+    assert (await served.http.delete(path)).status_code == 202
+    assert (await served.http.get("/system/namespaces")).json() == ["openfaas-fn"]
 
 
 @pytest.mark.parametrize(
     "path", ["/system/namespace/", "/system/namespace", "/system/namespaces", "/system/namespaces/"]
 )
-def test_name_comes_from_the_body_where_the_path_has_none(play: Play, path: str) -> None:
-    async def story(served: Served) -> None:
-        assert (await served.http.post(path, json={"name": "dev", "labels": MARKED})).status_code == 202
+async def test_name_comes_from_the_body_where_the_path_has_none(served: Served, path: str) -> None:
+    assert (await served.http.post(path, json={"name": "dev", "labels": MARKED})).status_code == 202
 
-        assert (await served.http.get("/system/namespaces")).json() == ["dev", "openfaas-fn"]
-
-    play(story)
+    assert (await served.http.get("/system/namespaces")).json() == ["dev", "openfaas-fn"]
 
 
 @pytest.mark.parametrize(
@@ -50,16 +43,10 @@ def test_name_comes_from_the_body_where_the_path_has_none(play: Play, path: str)
         pytest.param({"name": "dev", "labels": {"openfaas": 1}}, id="label that is no text"),
     ],
 )
-def test_namespace_is_400_when(play: Play, body: dict[str, object]) -> None:
-    async def story(served: Served) -> None:
-        assert (await served.http.post("/system/namespace/", json=body)).status_code == 400
-        assert (await served.http.get("/system/namespaces")).json() == ["openfaas-fn"]
-
-    play(story)
+async def test_namespace_is_400_when(served: Served, body: dict[str, object]) -> None:
+    assert (await served.http.post("/system/namespace/", json=body)).status_code == 400
+    assert (await served.http.get("/system/namespaces")).json() == ["openfaas-fn"]
 
 
-def test_default_namespace_cannot_be_deleted(play: Play) -> None:
-    async def story(served: Served) -> None:
-        assert (await served.http.delete("/system/namespace/openfaas-fn")).status_code == 400
-
-    play(story)
+async def test_default_namespace_cannot_be_deleted(served: Served) -> None:
+    assert (await served.http.delete("/system/namespace/openfaas-fn")).status_code == 400

@@ -12,7 +12,6 @@ from springtide.provider.api.request_values import NamespaceRule
 from springtide.provider.memory import MemoryProvider
 from springtide.runtime.clock import SystemClock
 from springtide.wire.decision_log import DecisionLog
-from tests.provider.api.conftest import Play
 from tests.provider.api.served import DEADLINE_S, Served, serving
 
 OPEN = {"/healthz", "/readyz", "/metrics"}
@@ -55,72 +54,52 @@ def test_routes_are_those_of_the_contract() -> None:
     }
 
 
-def test_no_route_answers_without_credentials_unless_it_is_open(play: Play) -> None:
-    async def story(served: Served) -> None:
-        async with httpx.AsyncClient(base_url=served.http.base_url, trust_env=False) as stranger:
-            answers = {
-                (verb, path): await stranger.request(verb, path) for verb, path in every_route() if path not in OPEN
-            }
-            unknown = await stranger.get("/system/anything")
+async def test_no_route_answers_without_credentials_unless_it_is_open(served: Served) -> None:
+    async with httpx.AsyncClient(base_url=served.http.base_url, trust_env=False) as stranger:
+        answers = {(verb, path): await stranger.request(verb, path) for verb, path in every_route() if path not in OPEN}
+        unknown = await stranger.get("/system/anything")
 
-        assert len(answers) > 20
-        assert {answer.status_code for answer in answers.values()} == {401}
-        assert unknown.status_code == 401
-        refused = answers["GET", "/system/functions"]
-        assert refused.headers["www-authenticate"] == 'Basic realm="Restricted"'
-        assert refused.text == "invalid credentials"
-
-    play(story)
+    assert len(answers) > 20
+    assert {answer.status_code for answer in answers.values()} == {401}
+    assert unknown.status_code == 401
+    refused = answers["GET", "/system/functions"]
+    assert refused.headers["www-authenticate"] == 'Basic realm="Restricted"'
+    assert refused.text == "invalid credentials"
 
 
-def test_wrong_password_is_refused(play: Play) -> None:
-    async def story(served: Served) -> None:
-        assert (await served.http.get("/system/functions", auth=("admin", "guess"))).status_code == 401
-
-    play(story)
+async def test_wrong_password_is_refused(served: Served) -> None:
+    assert (await served.http.get("/system/functions", auth=("admin", "guess"))).status_code == 401
 
 
-def test_api_without_credentials_configured_is_open() -> None:
-    async def story() -> None:
-        async with asyncio.timeout(DEADLINE_S), serving(credentials=None) as served:
-            assert (await served.http.get("/system/functions")).status_code == 200
-
-    asyncio.run(story())
+async def test_api_without_credentials_configured_is_open() -> None:
+    async with asyncio.timeout(DEADLINE_S), serving(credentials=None) as served:
+        assert (await served.http.get("/system/functions")).status_code == 200
 
 
-def test_health_and_metrics_are_open(play: Play) -> None:
-    async def story(served: Served) -> None:
-        async with httpx.AsyncClient(base_url=served.http.base_url, trust_env=False) as stranger:
-            health = await stranger.get("/healthz")
-            head = await stranger.head("/healthz")
-            metrics = await stranger.get("/metrics")
+async def test_health_and_metrics_are_open(served: Served) -> None:
+    async with httpx.AsyncClient(base_url=served.http.base_url, trust_env=False) as stranger:
+        health = await stranger.get("/healthz")
+        head = await stranger.head("/healthz")
+        metrics = await stranger.get("/metrics")
 
-        assert (health.status_code, health.content, head.status_code) == (200, b"", 200)
-        assert metrics.headers["content-type"].startswith("text/plain")
-        assert "provider_http_requests_total" in metrics.text
-
-    play(story)
+    assert (health.status_code, health.content, head.status_code) == (200, b"", 200)
+    assert metrics.headers["content-type"].startswith("text/plain")
+    assert "provider_http_requests_total" in metrics.text
 
 
-def test_info_is_whole(play: Play) -> None:
-    async def story(served: Served) -> None:
-        assert (await served.http.get("/system/info")).json() == {
-            "provider": "springtide-memory",
-            "orchestration": "memory",
-            "version": {"release": "1.2.3", "sha": "abc123", "commit_message": "Say hello"},
-        }
-
-    play(story)
+async def test_info_is_whole(served: Served) -> None:
+    assert (await served.http.get("/system/info")).json() == {
+        "provider": "springtide-memory",
+        "orchestration": "memory",
+        "version": {"release": "1.2.3", "sha": "abc123", "commit_message": "Say hello"},
+    }
 
 
 @pytest.mark.parametrize("path", ["/", "/system", "/system/telemetry", "/system/functions/a/b", "/docs"])
-def test_unknown_path_is_not_found(play: Play, path: str) -> None:
-    async def story(served: Served) -> None:
-        answer = await served.http.get(path)
+async def test_unknown_path_is_not_found(served: Served, path: str) -> None:
+    answer = await served.http.get(path)
 
-        assert (answer.status_code, answer.text) == (404, "404 page not found")
-
-    play(story)
+    assert (answer.status_code, answer.text) == (404, "404 page not found")
 
 
 @pytest.mark.parametrize(
@@ -132,13 +111,10 @@ def test_unknown_path_is_not_found(play: Play, path: str) -> None:
         ("PUT", "/healthz"),
     ],
 )
-def test_known_path_with_a_wrong_verb_is_405_and_empty(play: Play, verb: str, path: str) -> None:
-    async def story(served: Served) -> None:
-        answer = await served.http.request(verb, path)
+async def test_known_path_with_a_wrong_verb_is_405_and_empty(served: Served, verb: str, path: str) -> None:
+    answer = await served.http.request(verb, path)
 
-        assert (answer.status_code, answer.content) == (405, b"")
-
-    play(story)
+    assert (answer.status_code, answer.content) == (405, b"")
 
 
 @pytest.mark.parametrize(
@@ -154,11 +130,8 @@ def test_known_path_with_a_wrong_verb_is_405_and_empty(play: Play, verb: str, pa
         ("DELETE", "/system/namespace/kube-system", None),
     ],
 )
-def test_reserved_namespace_is_refused(play: Play, verb: str, path: str, body: object) -> None:
-    async def story(served: Served) -> None:
-        assert (await served.http.request(verb, path, json=body)).status_code == 401
-
-    play(story)
+async def test_reserved_namespace_is_refused(served: Served, verb: str, path: str, body: object) -> None:
+    assert (await served.http.request(verb, path, json=body)).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -186,34 +159,30 @@ def test_reserved_namespace_is_refused(play: Play, verb: str, path: str, body: o
         ("POST", "/system/namespace/"),
     ],
 )
-def test_body_that_is_not_an_object_is_400_with_a_reason(play: Play, verb: str, path: str, body: bytes) -> None:
-    async def story(served: Served) -> None:
-        answer = await served.http.request(verb, path, content=body)
+async def test_body_that_is_not_an_object_is_400_with_a_reason(
+    served: Served, verb: str, path: str, body: bytes
+) -> None:
+    answer = await served.http.request(verb, path, content=body)
 
-        assert answer.status_code == 400
-        assert answer.headers["content-type"] == "text/plain; charset=utf-8"
-        assert answer.text.startswith("the body")
-
-    play(story)
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.text.startswith("the body")
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length told", "chunked"])
-def test_body_beyond_the_bound_is_413(play: Play, chunked: bool) -> None:
+async def test_body_beyond_the_bound_is_413(served: Served, chunked: bool) -> None:
     async def chunks():
         for _ in range(2):
             yield b" " * MAX_BODY_BYTES
 
-    async def story(served: Served) -> None:
-        content = chunks() if chunked else b" " * (MAX_BODY_BYTES + 1)
-        answer = await served.http.post("/system/functions", content=content)
+    content = chunks() if chunked else b" " * (MAX_BODY_BYTES + 1)
+    answer = await served.http.post("/system/functions", content=content)
 
-        assert answer.status_code == 413
-
-    play(story)
+    assert answer.status_code == 413
 
 
-def test_body_that_never_comes_is_408(play: Play) -> None:
-    async def story(served: Served) -> None:
+async def test_body_that_never_comes_is_408() -> None:
+    async with serving(read_timeout_s=0.2) as served:
         reader, writer = await served.connect()
         authorization = served.http.headers["authorization"]
         writer.write(
@@ -226,13 +195,8 @@ def test_body_that_never_comes_is_408(play: Play) -> None:
         writer.close()
         assert status_line == b"HTTP/1.1 408 Request Timeout\r\n"
 
-    play(story, read_timeout_s=0.2)
 
+async def test_trailing_slash_is_redirected_to_the_clean_path(served: Served) -> None:
+    answer = await served.http.get("/system/functions/", follow_redirects=True)
 
-def test_trailing_slash_is_redirected_to_the_clean_path(play: Play) -> None:
-    async def story(served: Served) -> None:
-        answer = await served.http.get("/system/functions/", follow_redirects=True)
-
-        assert (answer.status_code, answer.json()) == (200, [])
-
-    play(story)
+    assert (answer.status_code, answer.json()) == (200, [])

@@ -12,7 +12,6 @@ from springtide.scaler.core import catalogue
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, FunctionRef, Instant, Reason, Writer
 from springtide.wire import decision_log
 from springtide.wire.provider_client import WRITER_HEADER
-from tests.provider.api.conftest import Play
 from tests.provider.api.served import Served
 
 ECHO = FunctionRef(DEFAULT_NAMESPACE, "echo")
@@ -30,43 +29,34 @@ async def desired(served: Served) -> int:
     return (await served.memory.read(ECHO)).scale.desired
 
 
-def test_scale_is_accepted_and_visible_at_once(play: Play) -> None:
-    async def story(served: Served) -> None:
-        await served.deploy()
+async def test_scale_is_accepted_and_visible_at_once(served: Served) -> None:
+    await served.deploy()
 
-        answer = await served.http.post(SCALE, json={"serviceName": "echo", "replicas": 4})
+    answer = await served.http.post(SCALE, json={"serviceName": "echo", "replicas": 4})
 
-        assert (answer.status_code, answer.content) == (202, b"")
-        assert await desired(served) == 4
-
-    play(story)
+    assert (answer.status_code, answer.content) == (202, b"")
+    assert await desired(served) == 4
 
 
-def test_person_s_scale_is_one_line_in_the_log_and_that_of_others_is_theirs_to_log(play: Play) -> None:
-    async def story(served: Served) -> None:
-        await served.deploy()
-        with structlog.testing.capture_logs() as lines:
-            await served.http.post(SCALE, json={"replicas": 4})
-            await served.http.post(SCALE, json={"replicas": 4})
-            await served.http.post(SCALE, json={"replicas": 5}, headers=header(STEP))
+async def test_person_s_scale_is_one_line_in_the_log_and_that_of_others_is_theirs_to_log(served: Served) -> None:
+    await served.deploy()
+    with structlog.testing.capture_logs() as lines:
+        await served.http.post(SCALE, json={"replicas": 4})
+        await served.http.post(SCALE, json={"replicas": 4})
+        await served.http.post(SCALE, json={"replicas": 5}, headers=header(STEP))
 
-        (line,) = lines
-        assert (line["event"], line["function"]) == ("scaled by a person", str(ECHO))
-        assert (line["before"], line["after"], line["reason"]) == (1, 4, "manual")
-
-    play(story)
+    (line,) = lines
+    assert (line["event"], line["function"]) == ("scaled by a person", str(ECHO))
+    assert (line["before"], line["after"], line["reason"]) == (1, 4, "manual")
 
 
-def test_path_decides_which_function(play: Play) -> None:
-    async def story(served: Served) -> None:
-        await served.deploy()
-        await served.deploy("other")
+async def test_path_decides_which_function(served: Served) -> None:
+    await served.deploy()
+    await served.deploy("other")
 
-        await served.http.post(SCALE, json={"serviceName": "other", "replicas": 4})
+    await served.http.post(SCALE, json={"serviceName": "other", "replicas": 4})
 
-        assert await desired(served) == 4
-
-    play(story)
+    assert await desired(served) == 4
 
 
 @pytest.mark.parametrize(
@@ -82,39 +72,30 @@ def test_path_decides_which_function(play: Play) -> None:
     ],
     ids=str,
 )
-def test_count_that_is_no_count_is_400_and_changes_nothing(play: Play, body: dict[str, object]) -> None:
-    async def story(served: Served) -> None:
-        await served.deploy()
+async def test_count_that_is_no_count_is_400_and_changes_nothing(served: Served, body: dict[str, object]) -> None:
+    await served.deploy()
 
-        answer = await served.http.post(SCALE, json=body)
+    answer = await served.http.post(SCALE, json=body)
 
-        assert answer.status_code == 400
-        assert "replicas" in answer.text
-        assert await desired(served) == 1
-        assert served.decisions.since(0) == []
-
-    play(story)
+    assert answer.status_code == 400
+    assert "replicas" in answer.text
+    assert await desired(served) == 1
+    assert served.decisions.since(0) == []
 
 
-def test_unknown_function_is_404(play: Play) -> None:
-    async def story(served: Served) -> None:
-        assert (await served.http.post(SCALE, json={"replicas": 1})).status_code == 404
-
-    play(story)
+async def test_unknown_function_is_404(served: Served) -> None:
+    assert (await served.http.post(SCALE, json={"replicas": 1})).status_code == 404
 
 
-def test_etag_of_describe_and_of_scale_is_the_quoted_version(play: Play) -> None:
-    async def story(served: Served) -> None:
-        await served.deploy()
-        described = await served.http.get("/system/function/echo")
-        assert described.headers["etag"] == f'"{(await served.memory.read(ECHO)).scale.version}"'
+async def test_etag_of_describe_and_of_scale_is_the_quoted_version(served: Served) -> None:
+    await served.deploy()
+    described = await served.http.get("/system/function/echo")
+    assert described.headers["etag"] == f'"{(await served.memory.read(ECHO)).scale.version}"'
 
-        scaled = await served.http.post(SCALE, json={"replicas": 2})
+    scaled = await served.http.post(SCALE, json={"replicas": 2})
 
-        assert scaled.headers["etag"] == f'"{(await served.memory.read(ECHO)).scale.version}"'
-        assert scaled.headers["etag"] != described.headers["etag"]
-
-    play(story)
+    assert scaled.headers["etag"] == f'"{(await served.memory.read(ECHO)).scale.version}"'
+    assert scaled.headers["etag"] != described.headers["etag"]
 
 
 @pytest.mark.parametrize(
@@ -128,80 +109,63 @@ def test_etag_of_describe_and_of_scale_is_the_quoted_version(play: Play) -> None
         pytest.param('""', 412, id="an empty version"),
     ],
 )
-def test_if_match_with(play: Play, given: str, status: int) -> None:
-    async def story(served: Served) -> None:
-        await served.deploy()
-        version = (await served.memory.read(ECHO)).scale.version
+async def test_if_match_with(served: Served, given: str, status: int) -> None:
+    await served.deploy()
+    version = (await served.memory.read(ECHO)).scale.version
 
-        answer = await served.http.post(
-            SCALE, json={"replicas": 2}, headers={"If-Match": given.format(version=version)}
-        )
+    answer = await served.http.post(SCALE, json={"replicas": 2}, headers={"If-Match": given.format(version=version)})
 
-        assert answer.status_code == status
-        assert await desired(served) == (2 if status == 202 else 1)
-
-    play(story)
+    assert answer.status_code == status
+    assert await desired(served) == (2 if status == 202 else 1)
 
 
-def test_decision_sent_along_is_recorded(play: Play) -> None:
-    async def story(served: Served) -> None:
-        await served.deploy()
+async def test_decision_sent_along_is_recorded(served: Served) -> None:
+    await served.deploy()
 
-        assert (await served.http.post(SCALE, json={"replicas": 5}, headers=header(STEP))).status_code == 202
+    assert (await served.http.post(SCALE, json={"replicas": 5}, headers=header(STEP))).status_code == 202
 
-        assert served.decisions.since(0) == [STEP]
-
-    play(story)
+    assert served.decisions.since(0) == [STEP]
 
 
-def test_scale_without_a_decision_is_a_persons(play: Play) -> None:
-    async def story(served: Served) -> None:
-        await served.deploy()
-        earliest = time.time()
+async def test_scale_without_a_decision_is_a_persons(served: Served) -> None:
+    await served.deploy()
+    earliest = time.time()
 
-        await served.http.post(SCALE, json={"replicas": 3})
+    await served.http.post(SCALE, json={"replicas": 3})
 
-        (decision,) = served.decisions.since(0)
-        assert (decision.ref, decision.before, decision.after) == (ECHO, 1, 3)
-        assert (decision.writer, decision.reason) == (Writer.PERSON, Reason.MANUAL)
-        assert decision.inputs == {"min": 1, "max": 20}
-        assert earliest <= decision.at <= time.time()
-
-    play(story)
+    (decision,) = served.decisions.since(0)
+    assert (decision.ref, decision.before, decision.after) == (ECHO, 1, 3)
+    assert (decision.writer, decision.reason) == (Writer.PERSON, Reason.MANUAL)
+    assert decision.inputs == {"min": 1, "max": 20}
+    assert earliest <= decision.at <= time.time()
 
 
-def test_write_that_lost_is_not_recorded(play: Play) -> None:
-    async def story(served: Served) -> None:
-        await served.deploy()
+async def test_write_that_lost_is_not_recorded(served: Served) -> None:
+    await served.deploy()
 
-        headers = {"If-Match": '"0"', **header(STEP)}
-        assert (await served.http.post(SCALE, json={"replicas": 5}, headers=headers)).status_code == 412
+    headers = {"If-Match": '"0"', **header(STEP)}
+    assert (await served.http.post(SCALE, json={"replicas": 5}, headers=headers)).status_code == 412
 
-        assert served.decisions.since(0) == []
-
-    play(story)
+    assert served.decisions.since(0) == []
 
 
-def test_writes_are_counted_by_writer_and_outcome_until_the_function_is_deleted(play: Play) -> None:
-    async def story(served: Served) -> None:
-        await served.deploy()
+async def test_writes_are_counted_by_writer_and_outcome_until_the_function_is_deleted(served: Served) -> None:
+    await served.deploy()
 
-        await served.http.post(SCALE, json={"replicas": 3})
-        await served.http.post(SCALE, json={"replicas": 5}, headers=header(STEP))
-        for _ in range(2):
-            await served.http.post(SCALE, json={"replicas": 5}, headers={"If-Match": '"0"', **header(STEP)})
-        await served.http.post("/system/scale-function/nobody", json={"replicas": 1})
-        counted = writes(served)
-        await served.http.request("DELETE", "/system/functions", json={"functionName": ECHO.name})
+    await served.http.post(SCALE, json={"replicas": 3})
+    await served.http.post(SCALE, json={"replicas": 5}, headers=header(STEP))
+    for _ in range(2):
+        await served.http.post(SCALE, json={"replicas": 5}, headers={"If-Match": '"0"', **header(STEP)})
+    await served.http.post("/system/scale-function/nobody", json={"replicas": 1})
+    counted = writes(served)
+    await served.http.request("DELETE", "/system/functions", json={"functionName": ECHO.name})
 
-        assert counted == {
-            (str(ECHO), "person", "written"): 1,
-            (str(ECHO), STEP.writer.value, "written"): 1,
-            (str(ECHO), STEP.writer.value, "conflict"): 2,
-        }
-        assert writes(served) == {}
-
-    play(story)
+    assert counted == {
+        (str(ECHO), "person", "written"): 1,
+        (str(ECHO), STEP.writer.value, "written"): 1,
+        (str(ECHO), STEP.writer.value, "conflict"): 2,
+    }
+    assert writes(served) == {}
 
 
 def writes(served: Served) -> dict[tuple[str, str, str], float]:
@@ -236,17 +200,14 @@ def test_writes_remembered_are_bounded() -> None:
         pytest.param("[" * 20_000, id="nested beyond reason"),
     ],
 )
-def test_decision_that_does_not_fit_is_400_and_changes_nothing(play: Play, text: str) -> None:
-    async def story(served: Served) -> None:
-        await served.deploy()
+async def test_decision_that_does_not_fit_is_400_and_changes_nothing(served: Served, text: str) -> None:
+    await served.deploy()
 
-        answer = await served.http.post(SCALE, json={"replicas": 5}, headers={WRITER_HEADER: text})
+    answer = await served.http.post(SCALE, json={"replicas": 5}, headers={WRITER_HEADER: text})
 
-        assert answer.status_code == 400
-        assert await desired(served) == 1
-        assert served.decisions.since(0) == []
-
-    play(story)
+    assert answer.status_code == 400
+    assert await desired(served) == 1
+    assert served.decisions.since(0) == []
 
 
 @pytest.mark.parametrize(
@@ -257,18 +218,15 @@ def test_decision_that_does_not_fit_is_400_and_changes_nothing(play: Play, text:
         pytest.param(Writer.IDLER, 2, 0, id="a zero that the labels do not allow"),
     ],
 )
-def test_writer_that_may_not_make_the_change_is_refused_as_one_that_came_late(
-    play: Play, writer: Writer, before: int, after: int
+async def test_writer_that_may_not_make_the_change_is_refused_as_one_that_came_late(
+    served: Served, writer: Writer, before: int, after: int
 ) -> None:
-    async def story(served: Served) -> None:
-        await served.deploy()
-        await served.http.post(SCALE, json={"replicas": before})
-        reason = {Writer.WAKE: Reason.WAKE, Writer.IDLER: Reason.IDLE}.get(writer, Reason.ALERT_FIRING)
-        decision = Decision(ECHO, writer, before, after, reason, "", Instant(1.0))
+    await served.deploy()
+    await served.http.post(SCALE, json={"replicas": before})
+    reason = {Writer.WAKE: Reason.WAKE, Writer.IDLER: Reason.IDLE}.get(writer, Reason.ALERT_FIRING)
+    decision = Decision(ECHO, writer, before, after, reason, "", Instant(1.0))
 
-        answer = await served.http.post(SCALE, json={"replicas": after}, headers=header(decision))
+    answer = await served.http.post(SCALE, json={"replicas": after}, headers=header(decision))
 
-        assert answer.status_code == 412
-        assert await desired(served) == before
-
-    play(story)
+    assert answer.status_code == 412
+    assert await desired(served) == before

@@ -5,7 +5,6 @@ import base64
 import pytest
 
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
-from tests.provider.api.conftest import Play
 from tests.provider.api.served import Served
 
 RAW = base64.b64encode(b"\x00raw\xff").decode()
@@ -22,13 +21,10 @@ RAW = base64.b64encode(b"\x00raw\xff").decode()
         pytest.param({"value": "text", "rawValue": None}, b"text", id="null raw is none"),
     ],
 )
-def test_value_stored_is(play: Play, body: dict[str, object], value: bytes) -> None:
-    async def story(served: Served) -> None:
-        assert (await served.http.post("/system/secrets", json={"name": "token", **body})).status_code == 202
+async def test_value_stored_is(served: Served, body: dict[str, object], value: bytes) -> None:
+    assert (await served.http.post("/system/secrets", json={"name": "token", **body})).status_code == 202
 
-        assert served.memory.secret_value(DEFAULT_NAMESPACE, "token") == value
-
-    play(story)
+    assert served.memory.secret_value(DEFAULT_NAMESPACE, "token") == value
 
 
 @pytest.mark.parametrize(
@@ -42,68 +38,53 @@ def test_value_stored_is(play: Play, body: dict[str, object], value: bytes) -> N
         pytest.param({"name": 5, "value": "x"}, ["name"], id="name that is no text"),
     ],
 )
-def test_bad_secret_is_400_naming(play: Play, body: dict[str, object], problems: list[str]) -> None:
-    async def story(served: Served) -> None:
+async def test_bad_secret_is_400_naming(served: Served, body: dict[str, object], problems: list[str]) -> None:
+    answer = await served.http.post("/system/secrets", json=body)
+
+    assert answer.status_code == 400
+    for problem in problems:
+        assert problem in answer.text
+    assert list(await served.memory.secret_names(DEFAULT_NAMESPACE)) == []
+
+
+async def test_refusal_never_shows_the_value(served: Served) -> None:
+    for body in (
+        {"name": "Bad", "value": "hunter2"},
+        {"name": "a", "rawValue": "hunter2!"},
+        {"name": "a", "value": ["hunter2"]},
+    ):
         answer = await served.http.post("/system/secrets", json=body)
 
         assert answer.status_code == 400
-        for problem in problems:
-            assert problem in answer.text
-        assert list(await served.memory.secret_names(DEFAULT_NAMESPACE)) == []
-
-    play(story)
+        assert "hunter2" not in answer.text
 
 
-def test_refusal_never_shows_the_value(play: Play) -> None:
-    async def story(served: Served) -> None:
-        for body in (
-            {"name": "Bad", "value": "hunter2"},
-            {"name": "a", "rawValue": "hunter2!"},
-            {"name": "a", "value": ["hunter2"]},
-        ):
-            answer = await served.http.post("/system/secrets", json=body)
+async def test_list_never_shows_values(served: Served) -> None:
+    assert (await served.http.get("/system/secrets")).json() == []
+    await served.http.post("/system/secrets", json={"name": "token", "value": "hunter2"})
 
-            assert answer.status_code == 400
-            assert "hunter2" not in answer.text
+    listed = await served.http.get("/system/secrets")
 
-    play(story)
+    assert listed.json() == [{"name": "token", "namespace": DEFAULT_NAMESPACE}]
 
 
-def test_list_never_shows_values(play: Play) -> None:
-    async def story(served: Served) -> None:
-        assert (await served.http.get("/system/secrets")).json() == []
-        await served.http.post("/system/secrets", json={"name": "token", "value": "hunter2"})
-
-        listed = await served.http.get("/system/secrets")
-
-        assert listed.json() == [{"name": "token", "namespace": DEFAULT_NAMESPACE}]
-
-    play(story)
-
-
-def test_life_of_a_secret_has_its_statuses(play: Play) -> None:
+async def test_life_of_a_secret_has_its_statuses(served: Served) -> None:
     secret = {"name": "token", "value": "1"}
 
-    async def story(served: Served) -> None:
-        sent = [
-            await served.http.request(verb, "/system/secrets", json=secret)
-            for verb in ("PUT", "DELETE", "POST", "POST", "PUT", "DELETE", "DELETE")
-        ]
+    sent = [
+        await served.http.request(verb, "/system/secrets", json=secret)
+        for verb in ("PUT", "DELETE", "POST", "POST", "PUT", "DELETE", "DELETE")
+    ]
 
-        assert [answer.status_code for answer in sent] == [404, 404, 202, 409, 202, 202, 404]
-
-    play(story)
+    assert [answer.status_code for answer in sent] == [404, 404, 202, 409, 202, 202, 404]
 
 
-def test_namespace_is_in_the_body_or_in_the_query(play: Play) -> None:
-    async def story(served: Served) -> None:
-        await served.http.post("/system/namespace/dev", json={"labels": {"openfaas": "1"}})
+async def test_namespace_is_in_the_body_or_in_the_query(served: Served) -> None:
+    await served.http.post("/system/namespace/dev", json={"labels": {"openfaas": "1"}})
 
-        await served.http.post("/system/secrets", json={"name": "a", "value": "1", "namespace": "dev"})
-        await served.http.post("/system/secrets?namespace=dev", json={"name": "b", "value": "1"})
+    await served.http.post("/system/secrets", json={"name": "a", "value": "1", "namespace": "dev"})
+    await served.http.post("/system/secrets?namespace=dev", json={"name": "b", "value": "1"})
 
-        listed = await served.http.get("/system/secrets?namespace=dev")
-        assert listed.json() == [{"name": name, "namespace": "dev"} for name in ("a", "b")]
-        assert (await served.http.get("/system/secrets")).json() == []
-
-    play(story)
+    listed = await served.http.get("/system/secrets?namespace=dev")
+    assert listed.json() == [{"name": name, "namespace": "dev"} for name in ("a", "b")]
+    assert (await served.http.get("/system/secrets")).json() == []

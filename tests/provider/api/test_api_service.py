@@ -12,8 +12,7 @@ from springtide.runtime.asgi_server import bind
 from springtide.runtime.basic_auth import Receive, Scope, Send
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.settings import SettingsError, read
-from tests.provider.api.conftest import Play
-from tests.provider.api.served import Served
+from tests.provider.api.served import serving
 
 
 def api_on(port: int) -> ProviderApi:
@@ -35,59 +34,48 @@ def test_all_bad_settings_are_told_at_once() -> None:
     assert len(caught.value.problems) == 2
 
 
-def test_service_runs_until_told() -> None:
-    async def story() -> None:
-        api, until = api_on(0), asyncio.Event()
-        running = asyncio.create_task(service.run([api], until=until))
-        while "serving" not in repr(api):  # noqa: ASYNC110 - a service tells nobody when it has started
-            await asyncio.sleep(0.005)
-        async with httpx.AsyncClient(trust_env=False) as http:
-            assert (await http.get(f"http://127.0.0.1:{api.port}/healthz")).status_code == 200
+async def test_service_runs_until_told() -> None:
+    api, until = api_on(0), asyncio.Event()
+    running = asyncio.create_task(service.run([api], until=until))
+    while "serving" not in repr(api):  # noqa: ASYNC110 - a service tells nobody when it has started
+        await asyncio.sleep(0.005)
+    async with httpx.AsyncClient(trust_env=False) as http:
+        assert (await http.get(f"http://127.0.0.1:{api.port}/healthz")).status_code == 200
 
-        until.set()
-        await running
+    until.set()
+    await running
 
-        assert "stopped" in repr(api)
-
-    asyncio.run(story())
+    assert "stopped" in repr(api)
 
 
-def test_port_in_use_is_one_sentence_and_leaves_nothing_running() -> None:
-    async def story() -> None:
-        with bind("127.0.0.1", 0) as taken:
-            taken.listen()
-            api = api_on(taken.getsockname()[1])
+async def test_port_in_use_is_one_sentence_and_leaves_nothing_running() -> None:
+    with bind("127.0.0.1", 0) as taken:
+        taken.listen()
+        api = api_on(taken.getsockname()[1])
 
-            with pytest.raises(Unavailable, match=r"cannot listen on 127\.0\.0\.1:"):
-                await service.run([api], until=asyncio.Event())
+        with pytest.raises(Unavailable, match=r"cannot listen on 127\.0\.0\.1:"):
+            await service.run([api], until=asyncio.Event())
 
-        assert asyncio.all_tasks() == {asyncio.current_task()}
-
-    asyncio.run(story())
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-def test_default_namespace_is_the_one_configured() -> None:
-    async def story() -> None:
-        memory = MemoryProvider(default_namespace="fn")
-        api = build(
-            ProviderApiSettings(port=0, default_namespace="fn"), ProviderApiDeps(provider=memory, credentials=None)
-        )
-        await api.start()
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{api.port}", trust_env=False) as http:
-            deployed = await http.post("/system/functions", json={"service": "echo", "image": "x"})
-            (listed,) = (await http.get("/system/functions")).json()
-            invoked = [await http.get(f"/function/{name}") for name in ("echo", "echo.fn", "echo.openfaas-fn")]
-        await api.stop()
+async def test_default_namespace_is_the_one_configured() -> None:
+    memory = MemoryProvider(default_namespace="fn")
+    api = build(ProviderApiSettings(port=0, default_namespace="fn"), ProviderApiDeps(provider=memory, credentials=None))
+    await api.start()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{api.port}", trust_env=False) as http:
+        deployed = await http.post("/system/functions", json={"service": "echo", "image": "x"})
+        (listed,) = (await http.get("/system/functions")).json()
+        invoked = [await http.get(f"/function/{name}") for name in ("echo", "echo.fn", "echo.openfaas-fn")]
+    await api.stop()
 
-        assert deployed.status_code == 202
-        assert listed["namespace"] == "fn"
-        # Nobody serves the replica: reached, but not answered.
-        assert [answer.status_code for answer in invoked] == [500, 500, 500]
-
-    asyncio.run(story())
+    assert deployed.status_code == 202
+    assert listed["namespace"] == "fn"
+    # Nobody serves the replica: reached, but not answered.
+    assert [answer.status_code for answer in invoked] == [500, 500, 500]
 
 
-def test_calls_in_flight_finish_before_the_service_has_stopped(play: Play) -> None:
+async def test_calls_in_flight_finish_before_the_service_has_stopped() -> None:
     called, go_on = asyncio.Event(), asyncio.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,7 +84,7 @@ def test_calls_in_flight_finish_before_the_service_has_stopped(play: Play) -> No
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"done"})
 
-    async def story(served: Served) -> None:
+    async with serving(app) as served:
         await served.ready()
         call = asyncio.create_task(served.http.get("/function/echo"))
         await called.wait()
@@ -108,5 +96,3 @@ def test_calls_in_flight_finish_before_the_service_has_stopped(play: Play) -> No
 
         assert (await call).text == "done"
         await stopping
-
-    play(story, app)

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from springtide.provider.api.line_stream import LineStream
-from springtide.runtime.virtual_time import VirtualTimeLoop, run
+
+pytestmark = pytest.mark.virtual_time
 
 
 class Peer:
@@ -55,61 +56,49 @@ def encode(item: float) -> bytes:
     return f"{item:g}\n".encode()
 
 
-def test_items_are_sent_as_they_come_and_the_end_is_the_end() -> None:
-    async def story() -> None:
-        peer, source = Peer(), Source(1, 2, 5)
+async def test_items_are_sent_as_they_come_and_the_end_is_the_end() -> None:
+    peer, source = Peer(), Source(1, 2, 5)
 
-        await LineStream(source.items(), encode, stopping=asyncio.Event())({}, peer.receive, peer.send)
+    await LineStream(source.items(), encode, stopping=asyncio.Event())({}, peer.receive, peer.send)
 
-        assert peer.sent == [(1, b"1\n"), (2, b"2\n"), (5, b"5\n")]
-        assert peer.headers[b"content-type"] == b"application/x-ndjson"
-        assert b"content-length" not in peer.headers
-        assert peer.complete
-        assert source.closed
-
-    run(story(), VirtualTimeLoop())
+    assert peer.sent == [(1, b"1\n"), (2, b"2\n"), (5, b"5\n")]
+    assert peer.headers[b"content-type"] == b"application/x-ndjson"
+    assert b"content-length" not in peer.headers
+    assert peer.complete
+    assert source.closed
 
 
-def test_idle_lines_fill_silence_and_lose_no_item() -> None:
-    async def story() -> None:
-        peer, source = Peer(), Source(3, 14)
-        stream = LineStream(source.items(), encode, stopping=asyncio.Event(), idle_s=5, idle_line=b"-\n")
+async def test_idle_lines_fill_silence_and_lose_no_item() -> None:
+    peer, source = Peer(), Source(3, 14)
+    stream = LineStream(source.items(), encode, stopping=asyncio.Event(), idle_s=5, idle_line=b"-\n")
 
-        await stream({}, peer.receive, peer.send)
+    await stream({}, peer.receive, peer.send)
 
-        assert peer.sent == [(3, b"3\n"), (8, b"-\n"), (13, b"-\n"), (14, b"14\n")]
-
-    run(story(), VirtualTimeLoop())
+    assert peer.sent == [(3, b"3\n"), (8, b"-\n"), (13, b"-\n"), (14, b"14\n")]
 
 
-def test_items_without_a_line_are_left_out() -> None:
-    async def story() -> None:
-        peer, source = Peer(), Source(1, 2, 3)
+async def test_items_without_a_line_are_left_out() -> None:
+    peer, source = Peer(), Source(1, 2, 3)
 
-        stream = LineStream(source.items(), lambda item: b"" if item == 2 else encode(item), stopping=asyncio.Event())
-        await stream({}, peer.receive, peer.send)
+    stream = LineStream(source.items(), lambda item: b"" if item == 2 else encode(item), stopping=asyncio.Event())
+    await stream({}, peer.receive, peer.send)
 
-        assert [line for _, line in peer.sent] == [b"1\n", b"3\n"]
-
-    run(story(), VirtualTimeLoop())
+    assert [line for _, line in peer.sent] == [b"1\n", b"3\n"]
 
 
 @pytest.mark.parametrize("cause", ["the client leaves", "the service stops"])
-def test_stream_ends_and_closes_its_source_when(cause: str) -> None:
-    async def story() -> None:
-        peer, source, stopping = Peer(), Source(1, ends=False), asyncio.Event()
-        end = peer.left if cause == "the client leaves" else stopping
-        asyncio.get_running_loop().call_later(7, end.set)
+async def test_stream_ends_and_closes_its_source_when(cause: str) -> None:
+    peer, source, stopping = Peer(), Source(1, ends=False), asyncio.Event()
+    end = peer.left if cause == "the client leaves" else stopping
+    asyncio.get_running_loop().call_later(7, end.set)
 
-        await LineStream(source.items(), encode, stopping=stopping)({}, peer.receive, peer.send)
+    await LineStream(source.items(), encode, stopping=stopping)({}, peer.receive, peer.send)
 
-        assert asyncio.get_running_loop().time() == 7
-        assert source.closed
-
-    run(story(), VirtualTimeLoop())
+    assert asyncio.get_running_loop().time() == 7
+    assert source.closed
 
 
-def test_source_that_never_pauses_is_closed_when_the_client_leaves() -> None:
+async def test_source_that_never_pauses_is_closed_when_the_client_leaves() -> None:
     closed = []
 
     async def endless() -> AsyncIterator[float]:
@@ -119,46 +108,37 @@ def test_source_that_never_pauses_is_closed_when_the_client_leaves() -> None:
         finally:
             closed.append(True)
 
-    async def story() -> None:
-        peer = Peer()
-        asyncio.get_running_loop().call_soon(peer.left.set)
+    peer = Peer()
+    asyncio.get_running_loop().call_soon(peer.left.set)
 
-        await LineStream(endless(), encode, stopping=asyncio.Event())({}, peer.receive, peer.send)
+    await LineStream(endless(), encode, stopping=asyncio.Event())({}, peer.receive, peer.send)
 
-        assert closed == [True]
-
-    run(story(), VirtualTimeLoop())
+    assert closed == [True]
 
 
-def test_failing_source_breaks_the_stream_instead_of_ending_it() -> None:
+async def test_failing_source_breaks_the_stream_instead_of_ending_it() -> None:
     async def failing() -> AsyncIterator[float]:
         yield 1.0
         raise ConnectionError("gone")
 
-    async def story() -> None:
-        peer = Peer()
+    peer = Peer()
 
-        with pytest.raises(ConnectionError):
-            await LineStream(failing(), encode, stopping=asyncio.Event())({}, peer.receive, peer.send)
+    with pytest.raises(ConnectionError):
+        await LineStream(failing(), encode, stopping=asyncio.Event())({}, peer.receive, peer.send)
 
-        assert peer.sent == [(0, b"1\n")]
-        assert not peer.complete
-
-    run(story(), VirtualTimeLoop())
+    assert peer.sent == [(0, b"1\n")]
+    assert not peer.complete
 
 
-def test_cancelled_stream_closes_its_source() -> None:
-    async def story() -> None:
-        peer, source = Peer(), Source(1, ends=False)
-        stream = LineStream(source.items(), encode, stopping=asyncio.Event())
-        task = asyncio.ensure_future(stream({}, peer.receive, peer.send))
-        await asyncio.sleep(2)
+async def test_cancelled_stream_closes_its_source() -> None:
+    peer, source = Peer(), Source(1, ends=False)
+    stream = LineStream(source.items(), encode, stopping=asyncio.Event())
+    task = asyncio.ensure_future(stream({}, peer.receive, peer.send))
+    await asyncio.sleep(2)
 
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
-        assert source.closed
-        assert not peer.complete
-
-    run(story(), VirtualTimeLoop())
+    assert source.closed
+    assert not peer.complete

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from tests.provider.api.conftest import Play
 from tests.provider.api.served import Served
 
 REQUESTS, SECONDS = "provider_http_requests_total", "provider_http_request_duration_seconds_count"
@@ -21,52 +20,40 @@ def paths(registry: CollectorRegistry) -> set[str]:
     }
 
 
-def test_requests_are_counted_by_code_method_and_route(play: Play) -> None:
-    async def story(served: Served) -> None:
-        await served.deploy()
-        await served.http.get("/system/function/echo")
-        await served.http.get("/system/function/ghost")
-        await served.http.get("/system/functions", auth=("x", "y"))
-        await served.http.get("/system/scaling/decisions")
+async def test_requests_are_counted_by_code_method_and_route(served: Served) -> None:
+    await served.deploy()
+    await served.http.get("/system/function/echo")
+    await served.http.get("/system/function/ghost")
+    await served.http.get("/system/functions", auth=("x", "y"))
+    await served.http.get("/system/scaling/decisions")
 
-        assert counted(served.registry, 202, "POST", "/system/functions") == 1
-        assert counted(served.registry, 200, "GET", "/system/function") == 1
-        assert counted(served.registry, 404, "GET", "/system/function") == 1
-        assert counted(served.registry, 401, "GET", "/system/functions") == 1
-        assert counted(served.registry, 200, "GET", "/system/scaling/decisions") == 1
-
-    play(story)
+    assert counted(served.registry, 202, "POST", "/system/functions") == 1
+    assert counted(served.registry, 200, "GET", "/system/function") == 1
+    assert counted(served.registry, 404, "GET", "/system/function") == 1
+    assert counted(served.registry, 401, "GET", "/system/functions") == 1
+    assert counted(served.registry, 200, "GET", "/system/scaling/decisions") == 1
 
 
-def test_stream_is_counted_while_it_goes_on(play: Play) -> None:
-    async def story(served: Served) -> None:
-        async with served.http.stream("GET", "/system/endpoints?watch=true") as answer:
-            await anext(answer.aiter_lines())
+async def test_stream_is_counted_while_it_goes_on(served: Served) -> None:
+    async with served.http.stream("GET", "/system/endpoints?watch=true") as answer:
+        await anext(answer.aiter_lines())
 
-            assert counted(served.registry, 200, "GET", "/system/endpoints") == 1
-
-    play(story)
+        assert counted(served.registry, 200, "GET", "/system/endpoints") == 1
 
 
-def test_nobody_can_multiply_the_labels(play: Play) -> None:
-    async def story(served: Served) -> None:
-        for number in range(20):
-            await served.http.get(f"/system/function/f{number}")
-            await served.http.get(f"/unknown{number}")
-            await served.http.get(f"/system/namespace/{number}/{number}")
-        for verb in ("PROPFIND", "MKCOL", "LOCK"):
-            await served.http.request(verb, "/x")
+async def test_nobody_can_multiply_the_labels(served: Served) -> None:
+    for number in range(20):
+        await served.http.get(f"/system/function/f{number}")
+        await served.http.get(f"/unknown{number}")
+        await served.http.get(f"/system/namespace/{number}/{number}")
+    for verb in ("PROPFIND", "MKCOL", "LOCK"):
+        await served.http.request(verb, "/x")
 
-        assert paths(served.registry) == {"/system/function", "other"}
-        assert counted(served.registry, 404, "other", "other") == 3
-
-    play(story)
+    assert paths(served.registry) == {"/system/function", "other"}
+    assert counted(served.registry, 404, "other", "other") == 3
 
 
-def test_invocations_are_not_counted(play: Play) -> None:
-    async def story(served: Served) -> None:
-        await served.http.get("/function/ghost")
+async def test_invocations_are_not_counted(served: Served) -> None:
+    await served.http.get("/function/ghost")
 
-        assert paths(served.registry) == set()
-
-    play(story)
+    assert paths(served.registry) == set()

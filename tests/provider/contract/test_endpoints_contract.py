@@ -6,7 +6,6 @@ from springtide.scaler.core.policy import MIN
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Changed, Event, Heartbeat, Snapshot, merge
 from tests.provider.contract.acts import ECHO, closing, spec, table_when, when_ready
-from tests.provider.contract.conftest import Play
 from tests.provider.contract.stages import Stage
 
 OTHER = FunctionRef(ECHO.namespace, "other")
@@ -20,89 +19,71 @@ async def until_ready(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
             return
 
 
-def test_watch_begins_with_a_snapshot_of_what_is_there(play: Play) -> None:
-    async def story(stage: Stage) -> None:
-        async with closing(stage.provider.watch_endpoints()) as events:
-            assert await anext(events) == Snapshot(())
+async def test_watch_begins_with_a_snapshot_of_what_is_there(stage: Stage) -> None:
+    async with closing(stage.provider.watch_endpoints()) as events:
+        assert await anext(events) == Snapshot(())
+    await stage.provider.deploy(spec())
+    await when_ready(stage.provider, 1)
+
+    async with closing(stage.provider.watch_endpoints()) as events:
+        first = await anext(events)
+
+    assert isinstance(first, Snapshot)
+    assert [(function.ref, len(function.endpoints)) for function in first.functions] == [(ECHO, 1)]
+
+
+async def test_watcher_that_keeps_up_gets_changes_and_no_second_snapshot(stage: Stage) -> None:
+    async with closing(stage.provider.watch_endpoints()) as events:
+        await anext(events)
+        await stage.provider.deploy(spec())
+        later = [event async for event in until_ready(events)]
+
+    assert {type(event) for event in later} <= {Changed, Heartbeat}
+
+
+async def test_watched_function_carries_count_version_labels_and_annotations(stage: Stage) -> None:
+    await stage.provider.deploy(spec(labels={MIN: "2"}, annotations={"topic": "cron"}))
+
+    watched = await when_ready(stage.provider, 2)
+    read = await stage.provider.read(ECHO)
+
+    assert watched.replicas == 2
+    assert watched.version == read.scale.version
+    assert dict(watched.labels) == {MIN: "2", "faas_function": "echo"}
+    assert dict(watched.annotations) == {"topic": "cron"}
+    assert watched.problem is None
+    assert len({endpoint.instance for endpoint in watched.endpoints}) == 2
+
+
+async def test_watcher_hears_of_scaling_and_of_removal(stage: Stage) -> None:
+    await stage.provider.deploy(spec())
+    await stage.provider.deploy(spec(OTHER))
+    async with closing(stage.provider.watch_endpoints()) as events:
+        table = merge({}, [await anext(events)])
+        assert set(table) == {ECHO, OTHER}
+
+        await stage.provider.write(ECHO, 2, expect=None, decision=None)
+        await stage.provider.delete(OTHER)
+        while set(table) != {ECHO} or len(table[ECHO].endpoints) != 2:
+            table = merge(table, [await anext(events)])
+
+    assert table[ECHO].replicas == 2
+
+
+async def test_watcher_hears_of_new_annotations(stage: Stage) -> None:
+    await stage.provider.deploy(spec(annotations={"topic": "cron"}))
+    await when_ready(stage.provider, 1)
+
+    await stage.provider.update(spec(annotations={"schedule": "@daily"}))
+    await table_when(stage.provider, lambda table: dict(table[ECHO].annotations) == {"schedule": "@daily"})
+
+
+async def test_watchers_do_not_disturb_each_other(stage: Stage) -> None:
+    async with closing(stage.provider.watch_endpoints()) as idle:
+        await anext(idle)
         await stage.provider.deploy(spec())
         await when_ready(stage.provider, 1)
 
-        async with closing(stage.provider.watch_endpoints()) as events:
-            first = await anext(events)
+        table = await table_when(stage.provider, lambda table: ECHO in table)
 
-        assert isinstance(first, Snapshot)
-        assert [(function.ref, len(function.endpoints)) for function in first.functions] == [(ECHO, 1)]
-
-    play(story)
-
-
-def test_watcher_that_keeps_up_gets_changes_and_no_second_snapshot(play: Play) -> None:
-    async def story(stage: Stage) -> None:
-        async with closing(stage.provider.watch_endpoints()) as events:
-            await anext(events)
-            await stage.provider.deploy(spec())
-            later = [event async for event in until_ready(events)]
-
-        assert {type(event) for event in later} <= {Changed, Heartbeat}
-
-    play(story)
-
-
-def test_watched_function_carries_count_version_labels_and_annotations(play: Play) -> None:
-    async def story(stage: Stage) -> None:
-        await stage.provider.deploy(spec(labels={MIN: "2"}, annotations={"topic": "cron"}))
-
-        watched = await when_ready(stage.provider, 2)
-        read = await stage.provider.read(ECHO)
-
-        assert watched.replicas == 2
-        assert watched.version == read.scale.version
-        assert dict(watched.labels) == {MIN: "2", "faas_function": "echo"}
-        assert dict(watched.annotations) == {"topic": "cron"}
-        assert watched.problem is None
-        assert len({endpoint.instance for endpoint in watched.endpoints}) == 2
-
-    play(story)
-
-
-def test_watcher_hears_of_scaling_and_of_removal(play: Play) -> None:
-    async def story(stage: Stage) -> None:
-        await stage.provider.deploy(spec())
-        await stage.provider.deploy(spec(OTHER))
-        async with closing(stage.provider.watch_endpoints()) as events:
-            table = merge({}, [await anext(events)])
-            assert set(table) == {ECHO, OTHER}
-
-            await stage.provider.write(ECHO, 2, expect=None, decision=None)
-            await stage.provider.delete(OTHER)
-            while set(table) != {ECHO} or len(table[ECHO].endpoints) != 2:
-                table = merge(table, [await anext(events)])
-
-        assert table[ECHO].replicas == 2
-
-    play(story)
-
-
-def test_watcher_hears_of_new_annotations(play: Play) -> None:
-    async def story(stage: Stage) -> None:
-        await stage.provider.deploy(spec(annotations={"topic": "cron"}))
-        await when_ready(stage.provider, 1)
-
-        await stage.provider.update(spec(annotations={"schedule": "@daily"}))
-        await table_when(stage.provider, lambda table: dict(table[ECHO].annotations) == {"schedule": "@daily"})
-
-    play(story)
-
-
-def test_watchers_do_not_disturb_each_other(play: Play) -> None:
-    async def story(stage: Stage) -> None:
-        async with closing(stage.provider.watch_endpoints()) as idle:
-            await anext(idle)
-            await stage.provider.deploy(spec())
-            await when_ready(stage.provider, 1)
-
-            table = await table_when(stage.provider, lambda table: ECHO in table)
-
-        assert set(table) == {ECHO}
-
-    play(story)
+    assert set(table) == {ECHO}

@@ -11,7 +11,6 @@ from springtide.provider.ports import LogLine, LogQuery
 from springtide.runtime.errors import NotFound
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
 from tests.provider.contract.acts import ECHO, closing, log_lines, spec, when_ready
-from tests.provider.contract.conftest import Play
 from tests.provider.contract.stages import Stage
 
 WORDS = ("one", "two", "three", "four")
@@ -35,87 +34,66 @@ async def with_lines(stage: Stage, *texts: str) -> list[LogLine]:
     return seen
 
 
-def test_logs_are_oldest_first_with_time_and_replica(play: Play) -> None:
-    async def story(stage: Stage) -> None:
-        earliest = time.time()
-        lines = await with_lines(stage, "one", "two", "three")
-        latest = time.time()
+async def test_logs_are_oldest_first_with_time_and_replica(stage: Stage) -> None:
+    earliest = time.time()
+    lines = await with_lines(stage, "one", "two", "three")
+    latest = time.time()
 
-        assert {line.ref for line in lines} == {ECHO}
-        assert all(line.instance for line in lines)
-        assert [line.at for line in lines] == sorted(line.at for line in lines)
-        assert all(earliest - 0.01 <= line.at <= latest + 0.01 for line in lines)
-
-    play(story)
+    assert {line.ref for line in lines} == {ECHO}
+    assert all(line.instance for line in lines)
+    assert [line.at for line in lines] == sorted(line.at for line in lines)
+    assert all(earliest - 0.01 <= line.at <= latest + 0.01 for line in lines)
 
 
-def test_logs_without_follow_end_by_themselves(play: Play) -> None:
-    async def story(stage: Stage) -> None:
-        await with_lines(stage, "one", "two")
+async def test_logs_without_follow_end_by_themselves(stage: Stage) -> None:
+    await with_lines(stage, "one", "two")
 
-        assert words(await log_lines(stage.provider, LogQuery(ECHO))) == ["one", "two"]
-
-    play(story)
+    assert words(await log_lines(stage.provider, LogQuery(ECHO))) == ["one", "two"]
 
 
 @pytest.mark.parametrize("tail", [1, 2, 1000], ids=["the newest", "the newest two", "more than there are"])
-def test_tail_is_the_end_of_all(play: Play, tail: int) -> None:
-    async def story(stage: Stage) -> None:
-        await with_lines(stage, "one", "two", "three")
+async def test_tail_is_the_end_of_all(stage: Stage, tail: int) -> None:
+    await with_lines(stage, "one", "two", "three")
 
-        newest = await log_lines(stage.provider, LogQuery(ECHO, tail=tail))
-        everything = await log_lines(stage.provider, LogQuery(ECHO))
+    newest = await log_lines(stage.provider, LogQuery(ECHO, tail=tail))
+    everything = await log_lines(stage.provider, LogQuery(ECHO))
 
-        assert newest == everything[-tail:]
-
-    play(story)
+    assert newest == everything[-tail:]
 
 
-def test_since_includes_its_own_instant_and_leaves_out_what_was_earlier(play: Play) -> None:
-    async def story(stage: Stage) -> None:
-        everything = await with_lines(stage, "one", "two")
-        (second,) = [line for line in everything if words([line]) == ["two"]]
+async def test_since_includes_its_own_instant_and_leaves_out_what_was_earlier(stage: Stage) -> None:
+    everything = await with_lines(stage, "one", "two")
+    (second,) = [line for line in everything if words([line]) == ["two"]]
 
-        later = await log_lines(stage.provider, LogQuery(ECHO, since=second.at))
-        none = await log_lines(stage.provider, LogQuery(ECHO, since=Instant(second.at + 60)))
+    later = await log_lines(stage.provider, LogQuery(ECHO, since=second.at))
+    none = await log_lines(stage.provider, LogQuery(ECHO, since=Instant(second.at + 60)))
 
-        assert words(later)[-1] == "two"
-        assert all(line.at >= second.at for line in later)
-        assert none == []
-
-    play(story)
+    assert words(later)[-1] == "two"
+    assert all(line.at >= second.at for line in later)
+    assert none == []
 
 
-def test_instance_is_one_replica(play: Play) -> None:
-    async def story(stage: Stage) -> None:
-        *_, last = await with_lines(stage, "one")
+async def test_instance_is_one_replica(stage: Stage) -> None:
+    *_, last = await with_lines(stage, "one")
 
-        assert words(await log_lines(stage.provider, LogQuery(ECHO, instance=last.instance))) == ["one"]
-        assert await log_lines(stage.provider, LogQuery(ECHO, instance="stranger")) == []
-
-    play(story)
+    assert words(await log_lines(stage.provider, LogQuery(ECHO, instance=last.instance))) == ["one"]
+    assert await log_lines(stage.provider, LogQuery(ECHO, instance="stranger")) == []
 
 
-def test_follow_goes_on_with_new_lines(play: Play) -> None:
-    async def story(stage: Stage) -> None:
-        await with_lines(stage, "one", "two")
-        seen: list[LogLine] = []
+async def test_follow_goes_on_with_new_lines(stage: Stage) -> None:
+    await with_lines(stage, "one", "two")
+    seen: list[LogLine] = []
 
-        async with closing(stage.provider.logs(LogQuery(ECHO, follow=True))) as lines:
-            for said in (["one", "two"], ["one", "two", "three"], ["one", "two", "three", "four"]):
-                if len(said) > 2:
-                    await stage.say(ECHO, said[-1])
-                while words(seen) != said:
-                    seen.append(await anext(lines))
+    async with closing(stage.provider.logs(LogQuery(ECHO, follow=True))) as lines:
+        for said in (["one", "two"], ["one", "two", "three"], ["one", "two", "three", "four"]):
+            if len(said) > 2:
+                await stage.say(ECHO, said[-1])
+            while words(seen) != said:
+                seen.append(await anext(lines))
 
-        assert words(seen) == list(WORDS)
-
-    play(story)
+    assert words(seen) == list(WORDS)
 
 
-def test_logs_of_an_unknown_function_are_not_found(play: Play) -> None:
-    async def story(stage: Stage) -> None:
-        with pytest.raises(NotFound):
-            await log_lines(stage.provider, LogQuery(FunctionRef(ECHO.namespace, "ghost")))
-
-    play(story)
+async def test_logs_of_an_unknown_function_are_not_found(stage: Stage) -> None:
+    with pytest.raises(NotFound):
+        await log_lines(stage.provider, LogQuery(FunctionRef(ECHO.namespace, "ghost")))

@@ -5,88 +5,66 @@ import pytest
 from springtide.runtime.errors import AlreadyExists, BadInput, NotFound
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 from tests.provider.contract.acts import marked
-from tests.provider.contract.conftest import Play
 from tests.provider.contract.stages import Stage
 
 
-def test_secrets_are_listed_by_name_sorted(play: Play) -> None:
-    async def story(stage: Stage) -> None:
-        assert list(await stage.provider.secret_names(DEFAULT_NAMESPACE)) == []
+async def test_secrets_are_listed_by_name_sorted(stage: Stage) -> None:
+    assert list(await stage.provider.secret_names(DEFAULT_NAMESPACE)) == []
 
-        for name in ("zeta", "alpha"):
-            await stage.provider.put_secret(DEFAULT_NAMESPACE, name, b"\x00binary", replace=False)
+    for name in ("zeta", "alpha"):
+        await stage.provider.put_secret(DEFAULT_NAMESPACE, name, b"\x00binary", replace=False)
 
-        assert list(await stage.provider.secret_names(DEFAULT_NAMESPACE)) == ["alpha", "zeta"]
-
-    play(story)
+    assert list(await stage.provider.secret_names(DEFAULT_NAMESPACE)) == ["alpha", "zeta"]
 
 
-def test_secret_is_created_once(play: Play) -> None:
-    async def story(stage: Stage) -> None:
-        await stage.provider.put_secret(DEFAULT_NAMESPACE, "token", b"1", replace=False)
+async def test_secret_is_created_once(stage: Stage) -> None:
+    await stage.provider.put_secret(DEFAULT_NAMESPACE, "token", b"1", replace=False)
 
-        with pytest.raises(AlreadyExists):
-            await stage.provider.put_secret(DEFAULT_NAMESPACE, "token", b"2", replace=False)
-
-    play(story)
+    with pytest.raises(AlreadyExists):
+        await stage.provider.put_secret(DEFAULT_NAMESPACE, "token", b"2", replace=False)
 
 
-def test_secret_is_replaced_only_where_there_is_one(play: Play) -> None:
-    async def story(stage: Stage) -> None:
-        with pytest.raises(NotFound):
-            await stage.provider.put_secret(DEFAULT_NAMESPACE, "token", b"1", replace=True)
+async def test_secret_is_replaced_only_where_there_is_one(stage: Stage) -> None:
+    with pytest.raises(NotFound):
+        await stage.provider.put_secret(DEFAULT_NAMESPACE, "token", b"1", replace=True)
 
-        await stage.provider.put_secret(DEFAULT_NAMESPACE, "token", b"1", replace=False)
-        await stage.provider.put_secret(DEFAULT_NAMESPACE, "token", b"2", replace=True)
+    await stage.provider.put_secret(DEFAULT_NAMESPACE, "token", b"1", replace=False)
+    await stage.provider.put_secret(DEFAULT_NAMESPACE, "token", b"2", replace=True)
 
-        assert list(await stage.provider.secret_names(DEFAULT_NAMESPACE)) == ["token"]
-
-    play(story)
+    assert list(await stage.provider.secret_names(DEFAULT_NAMESPACE)) == ["token"]
 
 
-def test_secret_is_deleted_once(play: Play) -> None:
-    async def story(stage: Stage) -> None:
-        await stage.provider.put_secret(DEFAULT_NAMESPACE, "token", b"1", replace=False)
+async def test_secret_is_deleted_once(stage: Stage) -> None:
+    await stage.provider.put_secret(DEFAULT_NAMESPACE, "token", b"1", replace=False)
 
+    await stage.provider.delete_secret(DEFAULT_NAMESPACE, "token")
+
+    assert list(await stage.provider.secret_names(DEFAULT_NAMESPACE)) == []
+    with pytest.raises(NotFound):
         await stage.provider.delete_secret(DEFAULT_NAMESPACE, "token")
 
-        assert list(await stage.provider.secret_names(DEFAULT_NAMESPACE)) == []
-        with pytest.raises(NotFound):
-            await stage.provider.delete_secret(DEFAULT_NAMESPACE, "token")
 
-    play(story)
+async def test_secrets_of_two_namespaces_live_apart(stage: Stage) -> None:
+    await stage.provider.put_namespace(marked("dev"), replace=False)
+    for namespace in (DEFAULT_NAMESPACE, "dev"):
+        await stage.provider.put_secret(namespace, "token", b"1", replace=False)
 
+    await stage.provider.delete_secret("dev", "token")
 
-def test_secrets_of_two_namespaces_live_apart(play: Play) -> None:
-    async def story(stage: Stage) -> None:
-        await stage.provider.put_namespace(marked("dev"), replace=False)
-        for namespace in (DEFAULT_NAMESPACE, "dev"):
-            await stage.provider.put_secret(namespace, "token", b"1", replace=False)
-
-        await stage.provider.delete_secret("dev", "token")
-
-        assert list(await stage.provider.secret_names(DEFAULT_NAMESPACE)) == ["token"]
-        assert list(await stage.provider.secret_names("dev")) == []
-
-    play(story)
+    assert list(await stage.provider.secret_names(DEFAULT_NAMESPACE)) == ["token"]
+    assert list(await stage.provider.secret_names("dev")) == []
 
 
 @pytest.mark.parametrize("name", ["../token", "UPPER", "", "a" * 64], ids=["path", "upper case", "empty", "too long"])
-def test_secret_with_a_bad_name_is_bad_input(play: Play, name: str) -> None:
-    async def story(stage: Stage) -> None:
-        with pytest.raises(BadInput):
-            await stage.provider.put_secret(DEFAULT_NAMESPACE, name, b"1", replace=False)
-
-    play(story)
+async def test_secret_with_a_bad_name_is_bad_input(stage: Stage, name: str) -> None:
+    with pytest.raises(BadInput):
+        await stage.provider.put_secret(DEFAULT_NAMESPACE, name, b"1", replace=False)
 
 
-def test_secrets_of_an_unknown_namespace_are_not_found(play: Play) -> None:
-    async def story(stage: Stage) -> None:
-        with pytest.raises(NotFound):
-            await stage.provider.secret_names("nowhere")
-        with pytest.raises(NotFound):
-            await stage.provider.put_secret("nowhere", "token", b"1", replace=False)
-        with pytest.raises(NotFound):
-            await stage.provider.delete_secret("nowhere", "token")
-
-    play(story)
+async def test_secrets_of_an_unknown_namespace_are_not_found(stage: Stage) -> None:
+    with pytest.raises(NotFound):
+        await stage.provider.secret_names("nowhere")
+    with pytest.raises(NotFound):
+        await stage.provider.put_secret("nowhere", "token", b"1", replace=False)
+    with pytest.raises(NotFound):
+        await stage.provider.delete_secret("nowhere", "token")

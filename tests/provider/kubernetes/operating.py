@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -157,11 +156,3 @@ def an_operator(
         profiles_namespace="openfaas",
     )
     return build(QUICK, deps)
-
-
-def play(story: Callable[[Place], Awaitable[None]], **settings: Any) -> None:
-    async def tell() -> None:
-        async with asyncio.timeout(DEADLINE_S), operating(**settings) as place:
-            await story(place)
-
-    asyncio.run(tell())

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+
+import pytest
 
 from springtide.provider.endpoint_feed import EndpointFeed
 from springtide.provider.kubernetes.endpoint_publisher import MAX_WITHDRAWN_S, STARTING_S, EndpointPublisher, Patience
 from springtide.provider.kubernetes.views import DeploymentView, PodView, SliceView, pod_view, slice_view
 from springtide.provider.spec import FunctionSpec
-from springtide.runtime import virtual_time
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import FunctionEndpoints, Snapshot
 from tests.provider.kubernetes.cluster_objects import CREATED, endpoint, endpoint_slice, pod
+
+pytestmark = pytest.mark.virtual_time
+
 
 ECHO = FunctionRef("openfaas-fn", "echo")
 DEPLOYED = DeploymentView(
@@ -95,200 +98,158 @@ def stage(*, stopped: str | None = None, **ready: bool) -> Stage:
     return Stage(caches, table, feed)
 
 
-def play(story: Any) -> None:
-    virtual_time.run(story(), virtual_time.VirtualTimeLoop())
+async def test_published_function_carries_version_count_and_problem() -> None:
+    on = stage()
+    on.caches.deployed = replace(DEPLOYED, problem="quota exceeded")
+    on.table.changed(ECHO)
+
+    function = await on.published()
+
+    assert function is not None
+    assert (function.replicas, function.version, function.problem) == (2, "7-u", "quota exceeded")
 
 
-def test_published_function_carries_version_count_and_problem() -> None:
-    async def story() -> None:
-        on = stage()
-        on.caches.deployed = replace(DEPLOYED, problem="quota exceeded")
-        on.table.changed(ECHO)
+async def test_function_with_an_endpoint_has_no_problem() -> None:
+    on = stage(a=True)
+    on.caches.deployed = replace(DEPLOYED, problem="quota exceeded")
+    on.table.changed(ECHO)
 
-        function = await on.published()
+    function = await on.published()
 
-        assert function is not None
-        assert (function.replicas, function.version, function.problem) == (2, "7-u", "quota exceeded")
-
-    play(story)
+    assert function is not None
+    assert function.problem is None
 
 
-def test_function_with_an_endpoint_has_no_problem() -> None:
-    async def story() -> None:
-        on = stage(a=True)
-        on.caches.deployed = replace(DEPLOYED, problem="quota exceeded")
-        on.table.changed(ECHO)
+async def test_sleeping_function_is_sent_nothing_though_its_pods_are_ready() -> None:
+    on = stage(a=True)
+    on.caches.deployed = replace(DEPLOYED, desired=0)
+    on.table.changed(ECHO)
 
-        function = await on.published()
-
-        assert function is not None
-        assert function.problem is None
-
-    play(story)
+    assert await on.taking() == []
 
 
-def test_sleeping_function_is_sent_nothing_though_its_pods_are_ready() -> None:
-    async def story() -> None:
-        on = stage(a=True)
-        on.caches.deployed = replace(DEPLOYED, desired=0)
-        on.table.changed(ECHO)
+async def test_pod_that_answered_is_given_up_when_kubernetes_never_calls_it_ready() -> None:
+    on = stage(a=False)
+    on.table.answered(on.caches.pods_there["a"])
+    assert await on.taking() == ["a"]
 
-        assert await on.taking() == []
-
-    play(story)
-
-
-def test_pod_that_answered_is_given_up_when_kubernetes_never_calls_it_ready() -> None:
-    async def story() -> None:
-        on = stage(a=False)
-        on.table.answered(on.caches.pods_there["a"])
-        assert await on.taking() == ["a"]
-
-        await asyncio.sleep(EARLY_S - 1)
-        assert await on.taking() == ["a"]
-        await asyncio.sleep(1)
-        assert await on.taking() == []
-
-    play(story)
+    await asyncio.sleep(EARLY_S - 1)
+    assert await on.taking() == ["a"]
+    await asyncio.sleep(1)
+    assert await on.taking() == []
 
 
-def test_pod_that_answered_and_became_ready_is_kubernetes_from_then_on() -> None:
-    async def story() -> None:
-        on = stage(a=False)
-        on.table.answered(on.caches.pods_there["a"])
-        on.caches.has(a=True)
-        on.table.changed(ECHO)
-        await asyncio.sleep(EARLY_S + 1)
-        assert await on.taking() == ["a"]
+async def test_pod_that_answered_and_became_ready_is_kubernetes_from_then_on() -> None:
+    on = stage(a=False)
+    on.table.answered(on.caches.pods_there["a"])
+    on.caches.has(a=True)
+    on.table.changed(ECHO)
+    await asyncio.sleep(EARLY_S + 1)
+    assert await on.taking() == ["a"]
 
-        on.caches.has(a=False)
-        on.table.changed(ECHO)
+    on.caches.has(a=False)
+    on.table.changed(ECHO)
 
-        assert await on.taking() == []
-
-    play(story)
+    assert await on.taking() == []
 
 
-def test_withdrawn_pod_that_is_not_taken_comes_back() -> None:
-    async def story() -> None:
-        on = stage(a=True, b=True)
-        on.table.withdraw(ECHO, ["b"])
-        assert await on.taking() == ["a"]
+async def test_withdrawn_pod_that_is_not_taken_comes_back() -> None:
+    on = stage(a=True, b=True)
+    on.table.withdraw(ECHO, ["b"])
+    assert await on.taking() == ["a"]
 
-        await asyncio.sleep(MAX_WITHDRAWN_S)
+    await asyncio.sleep(MAX_WITHDRAWN_S)
 
-        assert await on.taking() == ["a", "b"]
-
-    play(story)
+    assert await on.taking() == ["a", "b"]
 
 
-def test_withdrawn_pods_are_restored_at_once_when_they_stay() -> None:
-    async def story() -> None:
-        on = stage(a=True, b=True)
-        on.table.withdraw(ECHO, ["a", "b"])
+async def test_withdrawn_pods_are_restored_at_once_when_they_stay() -> None:
+    on = stage(a=True, b=True)
+    on.table.withdraw(ECHO, ["a", "b"])
 
-        on.table.restore(ECHO)
+    on.table.restore(ECHO)
 
-        assert await on.taking() == ["a", "b"]
-
-    play(story)
+    assert await on.taking() == ["a", "b"]
 
 
-def test_deleted_function_is_removed_with_all_overrides() -> None:
-    async def story() -> None:
-        on = stage(a=False)
-        on.table.answered(on.caches.pods_there["a"])
-        on.caches.deployed = None
-        on.table.changed(ECHO)
+async def test_deleted_function_is_removed_with_all_overrides() -> None:
+    on = stage(a=False)
+    on.table.answered(on.caches.pods_there["a"])
+    on.caches.deployed = None
+    on.table.changed(ECHO)
 
-        assert await on.published() is None
-        assert repr(on.table).endswith("overrides for 0 functions>")
-
-    play(story)
+    assert await on.published() is None
+    assert repr(on.table).endswith("overrides for 0 functions>")
 
 
-def test_service_stands_for_its_pods_while_one_takes_calls() -> None:
-    async def story() -> None:
-        on = stage(a=True, b=False)
-        on.caches.service = "10.96.0.7"
-        on.table.changed(ECHO)
-        function = await on.published()
-        assert function is not None
-        assert [(each.instance, each.host, each.port) for each in function.endpoints] == [
-            ("service", "10.96.0.7", 8080)
-        ]
+async def test_service_stands_for_its_pods_while_one_takes_calls() -> None:
+    on = stage(a=True, b=False)
+    on.caches.service = "10.96.0.7"
+    on.table.changed(ECHO)
+    function = await on.published()
+    assert function is not None
+    assert [(each.instance, each.host, each.port) for each in function.endpoints] == [("service", "10.96.0.7", 8080)]
 
-        on.caches.has(a=False, b=False)
-        on.table.changed(ECHO)
+    on.caches.has(a=False, b=False)
+    on.table.changed(ECHO)
 
-        assert await on.taking() == []
-
-    play(story)
+    assert await on.taking() == []
 
 
-def test_pod_without_a_node_delays_at_first_and_is_a_problem_when_it_lasts() -> None:
-    async def story() -> None:
-        on = stage()
-        condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
-        on.caches.pods_there = {"a": pod_view(pod("a", ready=False, ip="", statuses=[], conditions=[condition]))}
-        on.table.changed(ECHO)
-        why = "no node takes it: 0/3 nodes"
+async def test_pod_without_a_node_delays_at_first_and_is_a_problem_when_it_lasts() -> None:
+    on = stage()
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
+    on.caches.pods_there = {"a": pod_view(pod("a", ready=False, ip="", statuses=[], conditions=[condition]))}
+    on.table.changed(ECHO)
+    why = "no node takes it: 0/3 nodes"
 
-        first = await on.published()
-        # Nothing more is heard of it from the API server.
-        await asyncio.sleep(UNSCHEDULABLE_S - 0.1)
-        still = await on.published()
-        await asyncio.sleep(0.2)
-        lasting = await on.published()
+    first = await on.published()
+    # Nothing more is heard of it from the API server.
+    await asyncio.sleep(UNSCHEDULABLE_S - 0.1)
+    still = await on.published()
+    await asyncio.sleep(0.2)
+    lasting = await on.published()
 
-        assert first is not None
-        assert still is not None
-        assert lasting is not None
-        assert [(it.problem, it.delay) for it in (first, still, lasting)] == [(None, why), (None, why), (why, why)]
+    assert first is not None
+    assert still is not None
+    assert lasting is not None
+    assert [(it.problem, it.delay) for it in (first, still, lasting)] == [(None, why), (None, why), (why, why)]
 
-        on.caches.has(a=True)
-        on.table.changed(ECHO)
-        cured = await on.published()
-        assert cured is not None
-        assert (cured.problem, cured.delay) == (None, None)
-
-    play(story)
+    on.caches.has(a=True)
+    on.table.changed(ECHO)
+    cured = await on.published()
+    assert cured is not None
+    assert (cured.problem, cured.delay) == (None, None)
 
 
-def test_pod_that_runs_and_does_not_become_ready_is_told_without_sending_callers_away() -> None:
-    async def story() -> None:
-        on = stage(a=False)
+async def test_pod_that_runs_and_does_not_become_ready_is_told_without_sending_callers_away() -> None:
+    on = stage(a=False)
 
-        early = await on.published()
-        await asyncio.sleep(STARTING_S + 0.1)
-        late = await on.published()
+    early = await on.published()
+    await asyncio.sleep(STARTING_S + 0.1)
+    late = await on.published()
 
-        assert early is not None
-        assert late is not None
-        assert (early.problem, early.delay) == (None, None)
-        assert (late.problem, late.delay) == (None, "it runs, but its readiness probe does not succeed")
-
-    play(story)
+    assert early is not None
+    assert late is not None
+    assert (early.problem, early.delay) == (None, None)
+    assert (late.problem, late.delay) == (None, "it runs, but its readiness probe does not succeed")
 
 
-def test_container_that_the_kubelet_stopped_is_not_told_as_having_ended_by_itself() -> None:
-    async def story() -> None:
-        ended = {"terminated": {"exitCode": 0, "startedAt": CREATED, "finishedAt": CREATED}}
-        back_off = [
-            {
-                "name": "echo",
-                "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-                "restartCount": 3,
-                "lastState": ended,
-            }
-        ]
-        by_itself, stopped = stage(), stage(stopped="was stopped because its liveness probe failed")
-        for on in (by_itself, stopped):
-            on.caches.pods_there = {"a": pod_view(pod("a", ready=False, statuses=back_off))}
+async def test_container_that_the_kubelet_stopped_is_not_told_as_having_ended_by_itself() -> None:
+    ended = {"terminated": {"exitCode": 0, "startedAt": CREATED, "finishedAt": CREATED}}
+    back_off = [
+        {
+            "name": "echo",
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            "restartCount": 3,
+            "lastState": ended,
+        }
+    ]
+    by_itself, stopped = stage(), stage(stopped="was stopped because its liveness probe failed")
+    for on in (by_itself, stopped):
+        on.caches.pods_there = {"a": pod_view(pod("a", ready=False, statuses=back_off))}
 
-        assert by_itself.table.problem(ECHO) == "its container exited with 0, 3 restarts (CrashLoopBackOff)"
-        assert stopped.table.problem(ECHO) == (
-            "its container was stopped because its liveness probe failed, 3 restarts (CrashLoopBackOff)"
-        )
-
-    play(story)
+    assert by_itself.table.problem(ECHO) == "its container exited with 0, 3 restarts (CrashLoopBackOff)"
+    assert stopped.table.problem(ECHO) == (
+        "its container was stopped because its liveness probe failed, 3 restarts (CrashLoopBackOff)"
+    )

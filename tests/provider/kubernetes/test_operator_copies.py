@@ -47,40 +47,36 @@ async def until_applied(cluster: Emulator, *names: str) -> None:
     await cluster.until(FUNCTIONS, done, namespace=NAMESPACE)
 
 
-def test_copies_with_different_settings_make_one_rollout_when_they_take_over() -> None:
-    async def story() -> None:
-        async with (
-            asyncio.timeout(60),
-            a_cluster() as (cluster, api),
-            contextlib.AsyncExitStack() as old,
-            contextlib.AsyncExitStack() as new,
-        ):
-            first = await old.enter_async_context(a_copy(api, "old", OLD))
-            await first.change(None)
-            cluster.create(function())
-            await until_applied(cluster, "echo")
-            second = await new.enter_async_context(a_copy(api, "new", NEW))
-            # Were both at work, each of these would give the new one time to write as well.
-            for number in range(5):
-                cluster.create(function(f"f{number}"))
-                await until_applied(cluster, f"f{number}")
-            found = cluster.objects("deployments", NAMESPACE)
-            before = {one["metadata"]["name"]: one["metadata"]["generation"] for one in found}
-            assert {period(one) for one in found} == {OLD.readiness_period_s}
-            assert second.hold() is None
+async def test_copies_with_different_settings_make_one_rollout_when_they_take_over() -> None:
+    async with (
+        asyncio.timeout(60),
+        a_cluster() as (cluster, api),
+        contextlib.AsyncExitStack() as old,
+        contextlib.AsyncExitStack() as new,
+    ):
+        first = await old.enter_async_context(a_copy(api, "old", OLD))
+        await first.change(None)
+        cluster.create(function())
+        await until_applied(cluster, "echo")
+        second = await new.enter_async_context(a_copy(api, "new", NEW))
+        # Were both at work, each of these would give the new one time to write as well.
+        for number in range(5):
+            cluster.create(function(f"f{number}"))
+            await until_applied(cluster, f"f{number}")
+        found = cluster.objects("deployments", NAMESPACE)
+        before = {one["metadata"]["name"]: one["metadata"]["generation"] for one in found}
+        assert {period(one) for one in found} == {OLD.readiness_period_s}
+        assert second.hold() is None
 
-            await old.aclose()
-            await cluster.until("deployments", lambda found: {period(one) for one in found} == {7}, namespace=NAMESPACE)
+        await old.aclose()
+        await cluster.until("deployments", lambda found: {period(one) for one in found} == {7}, namespace=NAMESPACE)
 
-            cluster.create(function("last"))
-            await until_applied(cluster, "last")
-            after = {
-                one["metadata"]["name"]: one["metadata"]["generation"]
-                for one in cluster.objects("deployments", NAMESPACE)
-            }
-            assert {name: after[name] for name in before} == {name: count + 1 for name, count in before.items()}
-
-    asyncio.run(story())
+        cluster.create(function("last"))
+        await until_applied(cluster, "last")
+        after = {
+            one["metadata"]["name"]: one["metadata"]["generation"] for one in cluster.objects("deployments", NAMESPACE)
+        }
+        assert {name: after[name] for name in before} == {name: count + 1 for name, count in before.items()}
 
 
 class Tellable:
@@ -116,33 +112,30 @@ class Tellable:
         self._changed.set()
 
 
-def test_term_that_ends_in_the_middle_of_a_function_leaves_the_rest_to_the_next_one() -> None:
-    async def story() -> None:
-        async with asyncio.timeout(60), a_cluster() as (cluster, api):
-            leadership = Tellable()
+async def test_term_that_ends_in_the_middle_of_a_function_leaves_the_rest_to_the_next_one() -> None:
+    async with asyncio.timeout(60), a_cluster() as (cluster, api):
+        leadership = Tellable()
 
-            def ends_with_the_first_write(change: Change) -> None:
-                if change.object["kind"] == "Deployment":
-                    leadership.end(tell=False)
+        def ends_with_the_first_write(change: Change) -> None:
+            if change.object["kind"] == "Deployment":
+                leadership.end(tell=False)
 
-            operator = an_operator(api, leadership=leadership)
-            await operator.start()
-            try:
-                unlisten = cluster.store.listen(ends_with_the_first_write)
-                cluster.create(function())
-                # It notices before its next write, and cannot even tell the object: the status is a write, too.
-                while "1 paused" not in repr(operator):  # noqa: ASYNC110 - nobody tells
-                    await asyncio.sleep(0.005)
-                assert cluster.objects("services", NAMESPACE) == []
-                assert "status" not in cluster.objects(FUNCTIONS, NAMESPACE)[0]
+        operator = an_operator(api, leadership=leadership)
+        await operator.start()
+        try:
+            unlisten = cluster.store.listen(ends_with_the_first_write)
+            cluster.create(function())
+            # It notices before its next write, and cannot even tell the object: the status is a write, too.
+            while "1 paused" not in repr(operator):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.005)
+            assert cluster.objects("services", NAMESPACE) == []
+            assert "status" not in cluster.objects(FUNCTIONS, NAMESPACE)[0]
 
-                unlisten()
-                leadership.end(tell=True)
-                await asyncio.sleep(0)
-                leadership.begin()
-                await until_applied(cluster, "echo")
-                assert len(cluster.objects("services", NAMESPACE)) == 1
-            finally:
-                await operator.stop()
-
-    asyncio.run(story())
+            unlisten()
+            leadership.end(tell=True)
+            await asyncio.sleep(0)
+            leadership.begin()
+            await until_applied(cluster, "echo")
+            assert len(cluster.objects("services", NAMESPACE)) == 1
+        finally:
+            await operator.stop()

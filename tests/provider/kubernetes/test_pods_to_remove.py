@@ -62,16 +62,13 @@ async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         pytest.param(answering(b"OK"), answering(b"other_metric 3\n"), {}, id="one that does not count"),
     ],
 )
-def test_calls_in_flight_are_told_by(
+async def test_calls_in_flight_are_told_by(
     own: Answering, metrics: Answering, calls: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def story() -> None:
-        first, second = [await asyncio.start_server(serve, "127.0.0.1", 0) for serve in (own, metrics)]
-        async with first, second:
-            monkeypatch.setattr(pod_load, "PORT", first.sockets[0].getsockname()[1])
-            monkeypatch.setattr(pod_load, "METRICS_PORT", second.sockets[0].getsockname()[1])
-            views = [pod_view(pod("a", ip="127.0.0.1")), pod_view(pod("b", ip="127.0.0.1", ready=False))]
+    first, second = [await asyncio.start_server(serve, "127.0.0.1", 0) for serve in (own, metrics)]
+    async with first, second:
+        monkeypatch.setattr(pod_load, "PORT", first.sockets[0].getsockname()[1])
+        monkeypatch.setattr(pod_load, "METRICS_PORT", second.sockets[0].getsockname()[1])
+        views = [pod_view(pod("a", ip="127.0.0.1")), pod_view(pod("b", ip="127.0.0.1", ready=False))]
 
-            assert await pod_load.calls_in_flight(views) == calls
-
-    asyncio.run(story())
+        assert await pod_load.calls_in_flight(views) == calls

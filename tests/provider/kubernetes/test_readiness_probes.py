@@ -65,90 +65,75 @@ async def prober() -> AsyncIterator[ReadinessProber]:
         pytest.param({"health": [503, 200]}, HEALTH_PATH, id="by its health where it knows no readiness"),
     ],
 )
-def test_pod_that_answers_is_told(answers: dict[str, Sequence[int]], last: str) -> None:
-    async def story() -> None:
-        heard, server = Heard(), Answers(**answers)
-        async with await asyncio.start_server(server, "127.0.0.1", 0) as listening, prober() as asks:
-            asks.probe(ECHO, [ProbeTarget(STARTING, listening.sockets[0].getsockname()[1])], heard)
-            async with asyncio.timeout(DEADLINE_S):
-                await heard.first.wait()
+async def test_pod_that_answers_is_told(answers: dict[str, Sequence[int]], last: str) -> None:
+    heard, server = Heard(), Answers(**answers)
+    async with await asyncio.start_server(server, "127.0.0.1", 0) as listening, prober() as asks:
+        asks.probe(ECHO, [ProbeTarget(STARTING, listening.sockets[0].getsockname()[1])], heard)
+        async with asyncio.timeout(DEADLINE_S):
+            await heard.first.wait()
 
-        assert heard.pods == [STARTING]
-        assert server.asked[-1] == last
-
-    asyncio.run(story())
+    assert heard.pods == [STARTING]
+    assert server.asked[-1] == last
 
 
 @pytest.mark.parametrize(
     ("host", "shown"), [pytest.param("127.0.0.1", "127.0.0.1", id="IPv4"), pytest.param("::1", "[::1]", id="IPv6")]
 )
-def test_pod_is_told_the_address_it_is_asked_at(host: str, shown: str) -> None:
-    async def story() -> tuple[bytes, int]:
-        heads: list[bytes] = []
+async def test_pod_is_told_the_address_it_is_asked_at(host: str, shown: str) -> None:
+    heads: list[bytes] = []
 
-        async def server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            heads.append(await reader.readuntil(b"\r\n\r\n"))
-            writer.close()
+    async def server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
 
-        async with await asyncio.start_server(server, host, 0) as listening:
-            port: int = listening.sockets[0].getsockname()[1]
-            await probe(host, port, READY_PATH, connect_s=DEADLINE_S, answer_s=DEADLINE_S)
-        return heads[0], port
-
-    head, port = asyncio.run(story())
+    async with await asyncio.start_server(server, host, 0) as listening:
+        port: int = listening.sockets[0].getsockname()[1]
+        await probe(host, port, READY_PATH, connect_s=DEADLINE_S, answer_s=DEADLINE_S)
+    head = heads[0]
     assert f"\r\nHost: {shown}:{port}\r\n".encode() in head
 
 
-def test_pod_that_does_not_listen_yet_is_asked_until_it_does() -> None:
-    async def story() -> None:
-        heard, server = Heard(), Answers(ready=[200])
-        async with await asyncio.start_server(server, "127.0.0.1", 0) as placeholder:
-            port = placeholder.sockets[0].getsockname()[1]
-        async with prober() as asks:
-            asks.probe(ECHO, [ProbeTarget(STARTING, port)], heard)
-            await asyncio.sleep(0)
-            async with await asyncio.start_server(server, "127.0.0.1", port), asyncio.timeout(DEADLINE_S):
-                await heard.first.wait()
+async def test_pod_that_does_not_listen_yet_is_asked_until_it_does() -> None:
+    heard, server = Heard(), Answers(ready=[200])
+    async with await asyncio.start_server(server, "127.0.0.1", 0) as placeholder:
+        port = placeholder.sockets[0].getsockname()[1]
+    async with prober() as asks:
+        asks.probe(ECHO, [ProbeTarget(STARTING, port)], heard)
+        await asyncio.sleep(0)
+        async with await asyncio.start_server(server, "127.0.0.1", port), asyncio.timeout(DEADLINE_S):
+            await heard.first.wait()
 
-        assert heard.pods == [STARTING]
-
-    asyncio.run(story())
+    assert heard.pods == [STARTING]
 
 
-def test_pod_that_knows_neither_path_is_left_to_kubernetes() -> None:
-    async def story() -> None:
-        heard, server = Heard(), Answers()
-        async with await asyncio.start_server(server, "127.0.0.1", 0) as listening, prober() as asks:
-            target = ProbeTarget(STARTING, listening.sockets[0].getsockname()[1])
-            asks.probe(ECHO, [target], heard)
-            async with asyncio.timeout(DEADLINE_S):
-                while len(server.asked) < 2:
-                    server.more.clear()
-                    await server.more.wait()
-            asks.probe(ECHO, [target], heard)  # Once is enough.
-            await asyncio.sleep(0)
-
-        assert server.asked == [READY_PATH, HEALTH_PATH]
-        assert heard.pods == []
-
-    asyncio.run(story())
-
-
-def test_pod_out_of_question_is_not_asked_any_more_and_may_be_asked_again() -> None:
-    async def story() -> None:
-        heard, server = Heard(), Answers(ready=[503])
-        async with await asyncio.start_server(server, "127.0.0.1", 0) as listening, prober() as asks:
-            port = listening.sockets[0].getsockname()[1]
-            asks.probe(ECHO, [ProbeTarget(STARTING, port)], heard)
-            async with asyncio.timeout(DEADLINE_S):
+async def test_pod_that_knows_neither_path_is_left_to_kubernetes() -> None:
+    heard, server = Heard(), Answers()
+    async with await asyncio.start_server(server, "127.0.0.1", 0) as listening, prober() as asks:
+        target = ProbeTarget(STARTING, listening.sockets[0].getsockname()[1])
+        asks.probe(ECHO, [target], heard)
+        async with asyncio.timeout(DEADLINE_S):
+            while len(server.asked) < 2:
+                server.more.clear()
                 await server.more.wait()
-            asks.probe(ECHO, [], heard)
-            assert repr(asks) == "<ReadinessProber 1 pods>"
-            await asyncio.sleep(0)
-            assert repr(asks) == "<ReadinessProber 0 pods>"
-            server.more.clear()
-            asks.probe(ECHO, [ProbeTarget(STARTING, port)], heard)
-            async with asyncio.timeout(DEADLINE_S):
-                await server.more.wait()
+        asks.probe(ECHO, [target], heard)  # Once is enough.
+        await asyncio.sleep(0)
 
-    asyncio.run(story())
+    assert server.asked == [READY_PATH, HEALTH_PATH]
+    assert heard.pods == []
+
+
+async def test_pod_out_of_question_is_not_asked_any_more_and_may_be_asked_again() -> None:
+    heard, server = Heard(), Answers(ready=[503])
+    async with await asyncio.start_server(server, "127.0.0.1", 0) as listening, prober() as asks:
+        port = listening.sockets[0].getsockname()[1]
+        asks.probe(ECHO, [ProbeTarget(STARTING, port)], heard)
+        async with asyncio.timeout(DEADLINE_S):
+            await server.more.wait()
+        asks.probe(ECHO, [], heard)
+        assert repr(asks) == "<ReadinessProber 1 pods>"
+        await asyncio.sleep(0)
+        assert repr(asks) == "<ReadinessProber 0 pods>"
+        server.more.clear()
+        asks.probe(ECHO, [ProbeTarget(STARTING, port)], heard)
+        async with asyncio.timeout(DEADLINE_S):
+            await server.more.wait()

@@ -26,6 +26,10 @@ class Shared:
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=60)
 
+    def run_test(self, test: Coroutine[Any, Any, None]) -> None:
+        """Async tests with this argument run on its loop."""
+        self.run(test)
+
     async def _make(self, folder: Path) -> World:
         return await World(folder, grace_s=0.5).__aenter__()
 

@@ -58,41 +58,35 @@ def host_pid(world: World) -> int:
     return host
 
 
-def test_functions_outlive_their_provider_and_the_next_one_takes_them_over(world: Any) -> None:
-    async def story() -> None:
-        here = world()
-        spec = here.spec("fn", annotations=here.handler(SLOW))
-        async with killable(here, (spec, 2)):
-            pass  # Killed here.
-        before = sorted(left_behind(here.state_dir))
+async def test_functions_outlive_their_provider_and_the_next_one_takes_them_over(world: Any) -> None:
+    here = world()
+    spec = here.spec("fn", annotations=here.handler(SLOW))
+    async with killable(here, (spec, 2)):
+        pass  # Killed here.
+    before = sorted(left_behind(here.state_dir))
 
+    async with here:
+        function = await here.ready(REF, 2)
+        call = await call_slow(here, url(function))
+
+        assert sorted(left_behind(here.state_dir)) == before
+        let_go(here)
+        assert (await call).status_code == 200
+
+
+async def test_call_in_flight_survives_the_death_of_the_provider(world: Any) -> None:
+    here = world()
+    spec = here.spec("fn", annotations=here.handler(SLOW))
+    async with killable(here, (spec, 1)) as pid, world_client(here) as client:
+        (replica,) = children(host_pid(here))
+        call = asyncio.create_task(client.get(f"http://127.0.0.1:{port_of(replica)}/slow"))
+        folder = here.folder / "handler-folder"
+        await eventually(lambda: list(folder.glob("began-*")))
+        os.kill(pid, signal.SIGKILL)
         async with here:
-            function = await here.ready(REF, 2)
-            call = await call_slow(here, url(function))
-
-            assert sorted(left_behind(here.state_dir)) == before
+            await here.ready(REF, 1)
             let_go(here)
             assert (await call).status_code == 200
-
-    asyncio.run(story())
-
-
-def test_call_in_flight_survives_the_death_of_the_provider(world: Any) -> None:
-    async def story() -> None:
-        here = world()
-        spec = here.spec("fn", annotations=here.handler(SLOW))
-        async with killable(here, (spec, 1)) as pid, world_client(here) as client:
-            (replica,) = children(host_pid(here))
-            call = asyncio.create_task(client.get(f"http://127.0.0.1:{port_of(replica)}/slow"))
-            folder = here.folder / "handler-folder"
-            await eventually(lambda: list(folder.glob("began-*")))
-            os.kill(pid, signal.SIGKILL)
-            async with here:
-                await here.ready(REF, 1)
-                let_go(here)
-                assert (await call).status_code == 200
-
-    asyncio.run(story())
 
 
 @contextlib.asynccontextmanager
@@ -115,44 +109,38 @@ def port_of(pid: int) -> int:
     raise AssertionError(f"{pid} does not listen")
 
 
-def test_nothing_runs_on_when_no_provider_comes_back(world: Any) -> None:
-    async def story() -> None:
-        here = world()
-        specs = [
-            (here.spec("fn", annotations=here.handler(SLOW)), 2),
-            (here.spec("http", f"{sys.executable} -c 'import time; time.sleep(1000)'", {"mode": "streaming"}), 1),
-        ]
-        async with killable(here, *specs, orphan_grace_s=0.3):
-            assert len(left_behind(here.state_dir)) >= 4
-        await eventually(lambda: not left_behind(here.state_dir), "the end of everything")
-
-    asyncio.run(story())
+async def test_nothing_runs_on_when_no_provider_comes_back(world: Any) -> None:
+    here = world()
+    specs = [
+        (here.spec("fn", annotations=here.handler(SLOW)), 2),
+        (here.spec("http", f"{sys.executable} -c 'import time; time.sleep(1000)'", {"mode": "streaming"}), 1),
+    ]
+    async with killable(here, *specs, orphan_grace_s=0.3):
+        assert len(left_behind(here.state_dir)) >= 4
+    await eventually(lambda: not left_behind(here.state_dir), "the end of everything")
 
 
-def test_replicas_die_with_their_host_and_come_back_on_another(world: Any) -> None:
-    async def story() -> None:
-        async with world() as here:
-            program = here.folder / "upstream.py"
-            program.write_text(UPSTREAM)
-            await here.up("http", f"{sys.executable} {program} x", {"mode": "http"})
-            forking = await here.up("forking", f"sh -c 'sleep 1000; : {here.folder}'")
-            call = asyncio.create_task(here.http.get(forking))
-            await eventually(lambda: any(b"sleep" in command(pid) for pid in left_behind(here.state_dir)), "the call")
-            before, replicas = (
-                set(left_behind(here.state_dir)),
-                {ref: seen.endpoints for ref, seen in here.table.items()},
-            )
+async def test_replicas_die_with_their_host_and_come_back_on_another(world: Any) -> None:
+    async with world() as here:
+        program = here.folder / "upstream.py"
+        program.write_text(UPSTREAM)
+        await here.up("http", f"{sys.executable} {program} x", {"mode": "http"})
+        forking = await here.up("forking", f"sh -c 'sleep 1000; : {here.folder}'")
+        call = asyncio.create_task(here.http.get(forking))
+        await eventually(lambda: any(b"sleep" in command(pid) for pid in left_behind(here.state_dir)), "the call")
+        before, replicas = (
+            set(left_behind(here.state_dir)),
+            {ref: seen.endpoints for ref, seen in here.table.items()},
+        )
 
-            os.kill(host_pid(here), signal.SIGKILL)
-            await asyncio.gather(call, return_exceptions=True)
-            for name in ("http", "forking"):
-                ref = FunctionRef("openfaas-fn", name)
-                await here.until(ref, lambda seen: seen.endpoints and seen.endpoints != replicas[seen.ref])
+        os.kill(host_pid(here), signal.SIGKILL)
+        await asyncio.gather(call, return_exceptions=True)
+        for name in ("http", "forking"):
+            ref = FunctionRef("openfaas-fn", name)
+            await here.until(ref, lambda seen: seen.endpoints and seen.endpoints != replicas[seen.ref])
 
-            await eventually(lambda: not [pid for pid in before if alive(pid)], "the end of all that ran before")
-            assert await here.http.get(url(here.table[FunctionRef("openfaas-fn", "http")]))
-
-    asyncio.run(story())
+        await eventually(lambda: not [pid for pid in before if alive(pid)], "the end of all that ran before")
+        assert await here.http.get(url(here.table[FunctionRef("openfaas-fn", "http")]))
 
 
 def command(pid: int) -> bytes:
@@ -162,62 +150,50 @@ def command(pid: int) -> bytes:
         return b""
 
 
-def test_everything_killed_at_once_comes_back_as_it_was(world: Any) -> None:
-    async def story() -> None:
-        here = world()
-        secret = here.spec("fn", annotations=here.handler(SLOW), labels={"com.openfaas.scale.max": "5"})
-        async with killable(here, (secret, 3)) as pid:
-            host = host_pid(here)
-            os.kill(pid, signal.SIGKILL)
-            os.kill(host, signal.SIGKILL)
-            before = [host, *left_behind(here.state_dir)]
-        async with here:
-            function = await here.ready(REF, 3)
+async def test_everything_killed_at_once_comes_back_as_it_was(world: Any) -> None:
+    here = world()
+    secret = here.spec("fn", annotations=here.handler(SLOW), labels={"com.openfaas.scale.max": "5"})
+    async with killable(here, (secret, 3)) as pid:
+        host = host_pid(here)
+        os.kill(pid, signal.SIGKILL)
+        os.kill(host, signal.SIGKILL)
+        before = [host, *left_behind(here.state_dir)]
+    async with here:
+        function = await here.ready(REF, 3)
 
-            assert function.labels["com.openfaas.scale.max"] == "5"
-            assert not [pid for pid in before if alive(pid)]
-
-    asyncio.run(story())
+        assert function.labels["com.openfaas.scale.max"] == "5"
+        assert not [pid for pid in before if alive(pid)]
 
 
-def test_orderly_restart_keeps_count_version_and_birthday(world: Any) -> None:
-    async def story() -> None:
-        async with world() as here:
-            await here.provider.deploy(here.spec("fn", "cat"))
-            await here.scale(REF, 3)
-            await here.ready(REF, 3)
-            before = await here.provider.read(REF)
-        async with world() as here:
-            await here.ready(REF, 3)
-            assert await here.provider.read(REF) == before
-
-    asyncio.run(story())
+async def test_orderly_restart_keeps_count_version_and_birthday(world: Any) -> None:
+    async with world() as here:
+        await here.provider.deploy(here.spec("fn", "cat"))
+        await here.scale(REF, 3)
+        await here.ready(REF, 3)
+        before = await here.provider.read(REF)
+    async with world() as here:
+        await here.ready(REF, 3)
+        assert await here.provider.read(REF) == before
 
 
-def test_function_at_zero_stays_at_zero_over_a_restart(world: Any) -> None:
-    async def story() -> None:
-        async with world() as here:
-            await here.up("fn", "cat")
-            await here.scale(REF, 0)
-            await here.ready(REF, 0)
-        async with world() as here:
-            assert (await here.provider.read(REF)).scale.desired == 0
-            assert (await here.ready(REF, 0)).endpoints == ()
-
-    asyncio.run(story())
+async def test_function_at_zero_stays_at_zero_over_a_restart(world: Any) -> None:
+    async with world() as here:
+        await here.up("fn", "cat")
+        await here.scale(REF, 0)
+        await here.ready(REF, 0)
+    async with world() as here:
+        assert (await here.provider.read(REF)).scale.desired == 0
+        assert (await here.ready(REF, 0)).endpoints == ()
 
 
-def test_second_provider_of_one_state_folder_is_refused(world: Any) -> None:
-    async def story() -> None:
-        async with world() as first:
-            await first.up("fn", "cat")
-            second = world()
-            with pytest.raises(Unavailable, match="another provider uses this state folder"):
-                await second.provider.start()
-            await second.provider.stop()
-            assert (await first.http.get(url(first.table[REF]))).status_code == 200
-
-    asyncio.run(story())
+async def test_second_provider_of_one_state_folder_is_refused(world: Any) -> None:
+    async with world() as first:
+        await first.up("fn", "cat")
+        second = world()
+        with pytest.raises(Unavailable, match="another provider uses this state folder"):
+            await second.provider.start()
+        await second.provider.stop()
+        assert (await first.http.get(url(first.table[REF]))).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -229,20 +205,17 @@ def test_second_provider_of_one_state_folder_is_refused(world: Any) -> None:
         pytest.param('{"format": 99}', "format 99 is not 1", id="of a later format"),
     ],
 )
-def test_broken_state_file_is_one_clear_sentence(world: Any, content: str, what: str) -> None:
-    async def story() -> str:
-        here = world()
-        (here.state_dir / "functions").mkdir(parents=True)
-        (here.state_dir / "functions" / "fn.openfaas-fn.json").write_text(content)
-        try:
-            with pytest.raises(BadInput) as caught:
-                await here.provider.start()
-        finally:
-            await here.provider.stop()
-        assert left_behind(here.state_dir) == []
-        return str(caught.value)
-
-    text = asyncio.run(story())
+async def test_broken_state_file_is_one_clear_sentence(world: Any, content: str, what: str) -> None:
+    here = world()
+    (here.state_dir / "functions").mkdir(parents=True)
+    (here.state_dir / "functions" / "fn.openfaas-fn.json").write_text(content)
+    try:
+        with pytest.raises(BadInput) as caught:
+            await here.provider.start()
+    finally:
+        await here.provider.stop()
+    assert left_behind(here.state_dir) == []
+    text = str(caught.value)
 
     assert what in text
     assert "fn.openfaas-fn.json" in text
@@ -250,30 +223,24 @@ def test_broken_state_file_is_one_clear_sentence(world: Any, content: str, what:
     assert "\n" not in text
 
 
-def test_function_whose_handler_is_gone_does_not_keep_the_others_from_starting(world: Any) -> None:
-    async def story() -> None:
-        async with world() as here:
-            await here.up("gone", annotations=here.handler(SLOW, "gone"))
-            await here.up("fn", "cat")
-        (here.folder / "gone" / "handler.py").unlink()
-        async with world() as here:
-            await here.ready(REF)
-            status = await here.provider.status(FunctionRef("openfaas-fn", "gone"))
-            assert "no handler.py" in (status.problem or "")
-            await here.up("gone", annotations=here.handler(SLOW, "gone"))
-
-    asyncio.run(story())
+async def test_function_whose_handler_is_gone_does_not_keep_the_others_from_starting(world: Any) -> None:
+    async with world() as here:
+        await here.up("gone", annotations=here.handler(SLOW, "gone"))
+        await here.up("fn", "cat")
+    (here.folder / "gone" / "handler.py").unlink()
+    async with world() as here:
+        await here.ready(REF)
+        status = await here.provider.status(FunctionRef("openfaas-fn", "gone"))
+        assert "no handler.py" in (status.problem or "")
+        await here.up("gone", annotations=here.handler(SLOW, "gone"))
 
 
-def test_garbage_in_place_of_the_socket_confuses_nobody(world: Any) -> None:
-    async def story() -> None:
-        here = world()
-        here.state_dir.mkdir()
-        (here.state_dir / "host.sock").write_text("not a socket")
-        async with here:
-            await here.up("fn", "cat")
-
-    asyncio.run(story())
+async def test_garbage_in_place_of_the_socket_confuses_nobody(world: Any) -> None:
+    here = world()
+    here.state_dir.mkdir()
+    (here.state_dir / "host.sock").write_text("not a socket")
+    async with here:
+        await here.up("fn", "cat")
 
 
 IMPOSTOR = """
@@ -299,28 +266,22 @@ time.sleep(1000)
         pytest.param("what?", id="that makes no sense"),
     ],
 )
-def test_host_is_replaced(world: Any, line: str) -> None:
-    async def story() -> None:
-        here = world()
-        here.state_dir.mkdir()
-        impostor = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", IMPOSTOR, str(here.state_dir / "host.sock"), line), stdout=asyncio.subprocess.PIPE
-        )
-        assert impostor.stdout is not None
-        assert await impostor.stdout.readline() == b"listening\n"
-        async with here:
-            await here.up("fn", "cat")
-            await asyncio.wait_for(impostor.wait(), 10)
-
-    asyncio.run(story())
+async def test_host_is_replaced(world: Any, line: str) -> None:
+    here = world()
+    here.state_dir.mkdir()
+    impostor = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", IMPOSTOR, str(here.state_dir / "host.sock"), line), stdout=asyncio.subprocess.PIPE
+    )
+    assert impostor.stdout is not None
+    assert await impostor.stdout.readline() == b"listening\n"
+    async with here:
+        await here.up("fn", "cat")
+        await asyncio.wait_for(impostor.wait(), 10)
 
 
-def test_state_folder_may_have_a_long_name(tmp_path: Path) -> None:
-    async def story() -> None:
-        folder = tmp_path / ("long-name-" * 12) / ("longer-" * 10)
-        folder.mkdir(parents=True)
-        async with World(folder) as here:
-            address = await here.up("fn", "cat")
-            assert (await here.http.post(address, content=b"x")).text == "x"
-
-    asyncio.run(story())
+async def test_state_folder_may_have_a_long_name(tmp_path: Path) -> None:
+    folder = tmp_path / ("long-name-" * 12) / ("longer-" * 10)
+    folder.mkdir(parents=True)
+    async with World(folder) as here:
+        address = await here.up("fn", "cat")
+        assert (await here.http.post(address, content=b"x")).text == "x"

@@ -13,30 +13,26 @@ from springtide.provider.spec import FunctionSpec
 from springtide.runtime.errors import BadInput, Conflict, NotFound
 from springtide.scaler.core.vocabulary import FunctionRef, Reason, Scale, Writer
 from tests.provider.process.conftest import Shared
-from tests.provider.process.world import World
 
 REF = FunctionRef("openfaas-fn", "fn")
 
 
-def test_of_many_writers_with_one_version_exactly_one_wins(world: Any) -> None:
-    async def story() -> None:
-        async with world() as here:
-            await here.up("fn", "cat")
-            version = (await here.provider.read(REF)).scale.version
-            writes = [here.provider.write(REF, replicas, expect=version, decision=None) for replicas in range(1, 9)]
+async def test_of_many_writers_with_one_version_exactly_one_wins(world: Any) -> None:
+    async with world() as here:
+        await here.up("fn", "cat")
+        version = (await here.provider.read(REF)).scale.version
+        writes = [here.provider.write(REF, replicas, expect=version, decision=None) for replicas in range(1, 9)]
 
-            results = await asyncio.gather(*writes, return_exceptions=True)
+        results = await asyncio.gather(*writes, return_exceptions=True)
 
-            won = [result for result in results if isinstance(result, Scale)]
-            assert len(won) == 1
-            assert all(isinstance(result, Conflict) for result in results if not isinstance(result, Scale))
-            after = (await here.provider.read(REF)).scale
-            assert (after.desired, after.version) == (won[0].desired, won[0].version)
-
-    asyncio.run(story())
+        won = [result for result in results if isinstance(result, Scale)]
+        assert len(won) == 1
+        assert all(isinstance(result, Conflict) for result in results if not isinstance(result, Scale))
+        after = (await here.provider.read(REF)).scale
+        assert (after.desired, after.version) == (won[0].desired, won[0].version)
 
 
-def test_every_write_and_every_update_has_its_own_version(world: Any) -> None:
+async def test_every_write_and_every_update_has_its_own_version(world: Any) -> None:
     async def story() -> list[str]:
         async with world() as here:
             spec = here.spec("fn", "cat")
@@ -54,12 +50,12 @@ def test_every_write_and_every_update_has_its_own_version(world: Any) -> None:
             await here.provider.deploy(spec)
             return [*versions, (await here.provider.read(REF)).scale.version]
 
-    versions = asyncio.run(story())
+    versions = await story()
 
     assert len(set(versions)) == len(versions)
 
 
-def test_counts_set_by_a_deployment_are_recorded(world: Any) -> None:
+async def test_counts_set_by_a_deployment_are_recorded(world: Any) -> None:
     async def story() -> list[tuple[object, ...]]:
         async with world() as here:
             await here.provider.deploy(here.spec("fn", "cat", labels={"com.openfaas.scale.min": "2"}))
@@ -70,7 +66,7 @@ def test_counts_set_by_a_deployment_are_recorded(world: Any) -> None:
                 for seen in here.recorder.decisions
             ]
 
-    assert asyncio.run(story()) == [
+    assert await story() == [
         (0, 2, Writer.PERSON, Reason.MANUAL, "deployed", {"min": 2, "max": 20}),
         (5, 3, Writer.PERSON, Reason.MANUAL, "updated", {"min": 1, "max": 3}),
     ]
@@ -96,27 +92,23 @@ def test_counts_set_by_a_deployment_are_recorded(world: Any) -> None:
         pytest.param({"ref": FunctionRef("openfaas-fn", "../evil")}, "not a valid name", id="a path as a name"),
     ],
 )
-def test_function_that_cannot_run_is_refused_and_leaves_nothing(
+async def test_function_that_cannot_run_is_refused_and_leaves_nothing(
     shared: Shared, change: dict[str, Any], message: str
 ) -> None:
-    async def story(world: World) -> None:
-        spec: FunctionSpec = replace(world.spec("refused", "cat"), **change)
-        with pytest.raises(BadInput, match=message):
-            await world.provider.deploy(spec)
-        with pytest.raises(NotFound):
-            await world.provider.read(FunctionRef("openfaas-fn", "refused"))
-
-    shared.run(story(shared.world))
+    world = shared.world
+    spec: FunctionSpec = replace(world.spec("refused", "cat"), **change)
+    with pytest.raises(BadInput, match=message):
+        await world.provider.deploy(spec)
+    with pytest.raises(NotFound):
+        await world.provider.read(FunctionRef("openfaas-fn", "refused"))
 
 
-def test_every_problem_is_told_at_once(shared: Shared) -> None:
-    async def story(world: World) -> str:
-        spec = world.spec("many", env={"exec_timeout": "x", "max_inflight": "y"}, limits={"cpu": "z"})
-        with pytest.raises(BadInput) as caught:
-            await world.provider.deploy(spec)
-        return str(caught.value)
-
-    lines = shared.run(story(shared.world)).splitlines()
+async def test_every_problem_is_told_at_once(shared: Shared) -> None:
+    world = shared.world
+    spec = world.spec("many", env={"exec_timeout": "x", "max_inflight": "y"}, limits={"cpu": "z"})
+    with pytest.raises(BadInput) as caught:
+        await world.provider.deploy(spec)
+    lines = str(caught.value).splitlines()
 
     assert [line.split("=")[0].split(":")[0] for line in lines] == [
         "exec_timeout",
@@ -126,7 +118,7 @@ def test_every_problem_is_told_at_once(shared: Shared) -> None:
     ]
 
 
-def test_limits_that_cannot_be_enforced_are_said_once_in_the_log(world: Any) -> None:
+async def test_limits_that_cannot_be_enforced_are_said_once_in_the_log(world: Any) -> None:
     async def story() -> list[str]:
         async with world() as here:
             await here.provider.deploy(here.spec("fn", "cat", limits={"memory": "64Mi", "cpu": "100m"}))
@@ -134,7 +126,7 @@ def test_limits_that_cannot_be_enforced_are_said_once_in_the_log(world: Any) -> 
             await here.ready(REF, 3)
             return [text for text in await here.texts(REF) if "limit" in text]
 
-    texts = asyncio.run(story())
+    texts = await story()
 
     assert len(texts) == len(set(texts))
     if not Path("/sys/fs/cgroup/cgroup.controllers").exists():

@@ -60,169 +60,143 @@ async def pid_of(world: World, address: str) -> int:
 
 
 @pytest.mark.parametrize("change", ["scale to zero", "update", "delete"])
-def test_slow_call_survives(world: Any, change: str) -> None:
-    async def story() -> None:
-        async with world() as here:
-            address = url(await slow(here))
-            pid = await pid_of(here, address)
-            call = await call_slow(here, address)
+async def test_slow_call_survives(world: Any, change: str) -> None:
+    async with world() as here:
+        address = url(await slow(here))
+        pid = await pid_of(here, address)
+        call = await call_slow(here, address)
 
-            match change:
-                case "scale to zero":
-                    await here.scale(REF, 0)
-                    await here.until(REF, lambda seen: not seen.endpoints)
-                case "update":
-                    await here.provider.update(here.spec("fn", annotations=here.handler(SLOW)))
-                    await here.until(REF, lambda seen: [e for e in seen.endpoints if "-2-" in e.instance])
-                case "delete":
-                    await here.provider.delete(REF)
-                    await eventually(lambda: REF not in here.table)
-            assert alive(pid)
-            let_go(here)
-
-            assert (await call).status_code == 200
-            await eventually(lambda: not alive(pid), "the end of the old replica")
-
-    asyncio.run(story())
-
-
-def test_call_beyond_the_grace_period_is_broken_off_and_the_log_says_so(world: Any) -> None:
-    async def story() -> None:
-        async with world(grace_s=0.3) as here:
-            call = await call_slow(here, url(await slow(here)))
-            await here.scale(REF, 0)
-
-            with pytest.raises(httpx.TransportError):
-                await call
-            await here.log_says(REF, "broken off")
-
-    asyncio.run(story())
-
-
-def test_scale_down_takes_the_least_busy(world: Any) -> None:
-    async def story() -> None:
-        async with world() as here:
-            function = await slow(here, 4)
-            calls = [await call_slow(here, url(function, index)) for index in (0, 2)]
-            busy = {function.endpoints[0].instance, function.endpoints[2].instance}
-
-            await here.scale(REF, 2)
-            left = await here.ready(REF, 2)
-            let_go(here)
-
-            assert {endpoint.instance for endpoint in left.endpoints} == busy
-            assert {(await call).text for call in calls} == busy
-
-    asyncio.run(story())
-
-
-def test_rolling_update_under_load_loses_no_call(world: Any) -> None:
-    async def story() -> None:
-        async with world(linger_s=0.2) as here:
-            await slow(here, 3)
-            calling, statuses, generations = True, set(), set()
-
-            async def call_on_and_on(worker: int) -> None:
-                """Picks replicas from the table as a gateway does, one connection per call."""
-                while calling:
-                    endpoints = here.table[REF].endpoints
-                    address = endpoints[worker % len(endpoints)]
-                    answer = await here.http.get(
-                        f"http://{address.host}:{address.port}/", headers={"Connection": "close"}
-                    )
-                    statuses.add(answer.status_code)
-                    generations.add(answer.text.split("-")[1])
-
-            callers = [asyncio.create_task(call_on_and_on(worker)) for worker in range(4)]
-            for generation in ("2", "3", "4"):
+        match change:
+            case "scale to zero":
+                await here.scale(REF, 0)
+                await here.until(REF, lambda seen: not seen.endpoints)
+            case "update":
                 await here.provider.update(here.spec("fn", annotations=here.handler(SLOW)))
-                await eventually(lambda latest=generation: latest in generations, "an answer of the new generation")
-            calling = False
-            await asyncio.gather(*callers)
+                await here.until(REF, lambda seen: [e for e in seen.endpoints if "-2-" in e.instance])
+            case "delete":
+                await here.provider.delete(REF)
+                await eventually(lambda: REF not in here.table)
+        assert alive(pid)
+        let_go(here)
 
-            assert statuses == {200}
+        assert (await call).status_code == 200
+        await eventually(lambda: not alive(pid), "the end of the old replica")
 
-    asyncio.run(story())
+
+async def test_call_beyond_the_grace_period_is_broken_off_and_the_log_says_so(world: Any) -> None:
+    async with world(grace_s=0.3) as here:
+        call = await call_slow(here, url(await slow(here)))
+        await here.scale(REF, 0)
+
+        with pytest.raises(httpx.TransportError):
+            await call
+        await here.log_says(REF, "broken off")
 
 
-def test_update_never_has_fewer_ready_than_wanted(world: Any) -> None:
-    async def story() -> None:
-        async with world() as here:
-            await slow(here, 4)
-            seen: list[int] = []
+async def test_scale_down_takes_the_least_busy(world: Any) -> None:
+    async with world() as here:
+        function = await slow(here, 4)
+        calls = [await call_slow(here, url(function, index)) for index in (0, 2)]
+        busy = {function.endpoints[0].instance, function.endpoints[2].instance}
+
+        await here.scale(REF, 2)
+        left = await here.ready(REF, 2)
+        let_go(here)
+
+        assert {endpoint.instance for endpoint in left.endpoints} == busy
+        assert {(await call).text for call in calls} == busy
+
+
+async def test_rolling_update_under_load_loses_no_call(world: Any) -> None:
+    async with world(linger_s=0.2) as here:
+        await slow(here, 3)
+        calling, statuses, generations = True, set(), set()
+
+        async def call_on_and_on(worker: int) -> None:
+            """Picks replicas from the table as a gateway does, one connection per call."""
+            while calling:
+                endpoints = here.table[REF].endpoints
+                address = endpoints[worker % len(endpoints)]
+                answer = await here.http.get(f"http://{address.host}:{address.port}/", headers={"Connection": "close"})
+                statuses.add(answer.status_code)
+                generations.add(answer.text.split("-")[1])
+
+        callers = [asyncio.create_task(call_on_and_on(worker)) for worker in range(4)]
+        for generation in ("2", "3", "4"):
             await here.provider.update(here.spec("fn", annotations=here.handler(SLOW)))
+            await eventually(lambda latest=generation: latest in generations, "an answer of the new generation")
+        calling = False
+        await asyncio.gather(*callers)
 
-            def done(function: FunctionEndpoints) -> bool:
-                seen.append(len(function.endpoints))
-                return len(function.endpoints) == 4 and all("-2-" in item.instance for item in function.endpoints)
-
-            await here.until(REF, done)
-            assert min(seen) >= 4
-            assert max(seen) <= 6
-
-    asyncio.run(story())
+        assert statuses == {200}
 
 
-def test_update_that_cannot_start_leaves_the_old_ones_at_work(world: Any) -> None:
-    async def story() -> None:
-        async with world() as here:
-            before = await slow(here, 2)
-            await here.provider.update(here.spec("fn", annotations=here.handler("import missing_module")))
-            failing = await here.until(REF, lambda seen: seen.problem)
-            again = await here.until(REF, lambda seen: seen.version != failing.version or seen.problem)
+async def test_update_never_has_fewer_ready_than_wanted(world: Any) -> None:
+    async with world() as here:
+        await slow(here, 4)
+        seen: list[int] = []
+        await here.provider.update(here.spec("fn", annotations=here.handler(SLOW)))
 
-            assert again.endpoints == before.endpoints
-            await here.trouble(REF, "missing_module")
-            assert (await here.http.get(url(again))).status_code == 200
+        def done(function: FunctionEndpoints) -> bool:
+            seen.append(len(function.endpoints))
+            return len(function.endpoints) == 4 and all("-2-" in item.instance for item in function.endpoints)
 
-            await here.provider.update(here.spec("fn", annotations=here.handler(SLOW)))
-            repaired = await here.until(
-                REF, lambda seen: len(seen.endpoints) == 2 and all("-3-" in item.instance for item in seen.endpoints)
-            )
-            assert repaired.problem is None
-
-    asyncio.run(story())
+        await here.until(REF, done)
+        assert min(seen) >= 4
+        assert max(seen) <= 6
 
 
-def test_update_while_nothing_was_ready_works(world: Any) -> None:
-    async def story() -> None:
-        async with world() as here:
-            await here.provider.deploy(here.spec("fn", "no-such-program"))
-            await here.trouble(REF, "no-such-program")
-            await here.provider.update(here.spec("fn", "cat"))
-            function = await here.ready(REF)
+async def test_update_that_cannot_start_leaves_the_old_ones_at_work(world: Any) -> None:
+    async with world() as here:
+        before = await slow(here, 2)
+        await here.provider.update(here.spec("fn", annotations=here.handler("import missing_module")))
+        failing = await here.until(REF, lambda seen: seen.problem)
+        again = await here.until(REF, lambda seen: seen.version != failing.version or seen.problem)
 
-            assert function.problem is None
+        assert again.endpoints == before.endpoints
+        await here.trouble(REF, "missing_module")
+        assert (await here.http.get(url(again))).status_code == 200
 
-    asyncio.run(story())
-
-
-def test_replica_that_dies_is_replaced_and_everybody_is_told(world: Any) -> None:
-    async def story() -> None:
-        async with world() as here:
-            function = await slow(here, 2)
-            pid = await pid_of(here, url(function))
-            dead = function.endpoints[0].instance
-            problems: list[str] = []
-
-            os.kill(pid, signal.SIGSEGV)
-
-            def replaced(seen: FunctionEndpoints) -> bool:
-                problems.extend([seen.problem] if seen.problem else [])
-                instances = {endpoint.instance for endpoint in seen.endpoints}
-                return len(instances) == 2 and dead not in instances
-
-            after = await here.until(REF, replaced)
-            assert any(dead in problem and "SIGSEGV" in problem for problem in problems)
-            assert after.problem is None
-            await here.log_says(REF, "replica killed by SIGSEGV; next start in")
-            text = generate_latest(here.registry).decode()
-            assert 'provider_replica_restarts_total{function_name="fn.openfaas-fn"} 1.0' in text
-
-    asyncio.run(story())
+        await here.provider.update(here.spec("fn", annotations=here.handler(SLOW)))
+        repaired = await here.until(
+            REF, lambda seen: len(seen.endpoints) == 2 and all("-3-" in item.instance for item in seen.endpoints)
+        )
+        assert repaired.problem is None
 
 
-def test_function_that_keeps_dying_says_why_with_its_last_line(world: Any) -> None:
+async def test_update_while_nothing_was_ready_works(world: Any) -> None:
+    async with world() as here:
+        await here.provider.deploy(here.spec("fn", "no-such-program"))
+        await here.trouble(REF, "no-such-program")
+        await here.provider.update(here.spec("fn", "cat"))
+        function = await here.ready(REF)
+
+        assert function.problem is None
+
+
+async def test_replica_that_dies_is_replaced_and_everybody_is_told(world: Any) -> None:
+    async with world() as here:
+        function = await slow(here, 2)
+        pid = await pid_of(here, url(function))
+        dead = function.endpoints[0].instance
+        problems: list[str] = []
+
+        os.kill(pid, signal.SIGSEGV)
+
+        def replaced(seen: FunctionEndpoints) -> bool:
+            problems.extend([seen.problem] if seen.problem else [])
+            instances = {endpoint.instance for endpoint in seen.endpoints}
+            return len(instances) == 2 and dead not in instances
+
+        after = await here.until(REF, replaced)
+        assert any(dead in problem and "SIGSEGV" in problem for problem in problems)
+        assert after.problem is None
+        await here.log_says(REF, "replica killed by SIGSEGV; next start in")
+        text = generate_latest(here.registry).decode()
+        assert 'provider_replica_restarts_total{function_name="fn.openfaas-fn"} 1.0' in text
+
+
+async def test_function_that_keeps_dying_says_why_with_its_last_line(world: Any) -> None:
     async def story() -> FunctionStatus:
         async with world() as here:
             source = "print('about to fail')\nraise SystemExit(9)"
@@ -231,7 +205,7 @@ def test_function_that_keeps_dying_says_why_with_its_last_line(world: Any) -> No
             await here.until(REF, lambda seen: seen.problem)
             return await here.provider.status(REF)
 
-    status = asyncio.run(story())
+    status = await story()
 
     assert status.problem is not None
     assert "exited with status" in status.problem
@@ -239,193 +213,160 @@ def test_function_that_keeps_dying_says_why_with_its_last_line(world: Any) -> No
     assert status.function.scale.ready == 0
 
 
-def test_replica_that_is_not_ready_in_time_is_given_up(world: Any) -> None:
-    async def story() -> None:
-        async with world(start_timeout_s=0.3) as here:
-            source = "import time\ntime.sleep(1000)"
-            await here.provider.deploy(here.spec("fn", annotations=here.handler(source)))
-            function = await here.until(REF, lambda seen: seen.problem)
-            assert "was not ready within 0.3 s" in (function.problem or "")
-
-    asyncio.run(story())
+async def test_replica_that_is_not_ready_in_time_is_given_up(world: Any) -> None:
+    async with world(start_timeout_s=0.3) as here:
+        source = "import time\ntime.sleep(1000)"
+        await here.provider.deploy(here.spec("fn", annotations=here.handler(source)))
+        function = await here.until(REF, lambda seen: seen.problem)
+        assert "was not ready within 0.3 s" in (function.problem or "")
 
 
-def test_replica_that_does_not_answer_health_checks_is_replaced(world: Any) -> None:
-    async def story() -> None:
-        async with world(health_interval_s=0.05, health_timeout_s=0.2, health_failures=2, grace_s=0.2) as here:
-            function = await slow(here)
-            pid = await pid_of(here, url(function))
-            stuck = function.endpoints[0].instance
+async def test_replica_that_does_not_answer_health_checks_is_replaced(world: Any) -> None:
+    async with world(health_interval_s=0.05, health_timeout_s=0.2, health_failures=2, grace_s=0.2) as here:
+        function = await slow(here)
+        pid = await pid_of(here, url(function))
+        stuck = function.endpoints[0].instance
 
-            os.kill(pid, signal.SIGSTOP)
-            await here.until(REF, lambda seen: seen.endpoints and seen.endpoints[0].instance != stuck)
+        os.kill(pid, signal.SIGSTOP)
+        await here.until(REF, lambda seen: seen.endpoints and seen.endpoints[0].instance != stuck)
 
-            await here.log_says(REF, "did not answer 2 health checks in a row")
-            await eventually(lambda: not alive(pid), "the end of the stopped replica")
-
-    asyncio.run(story())
+        await here.log_says(REF, "did not answer 2 health checks in a row")
+        await eventually(lambda: not alive(pid), "the end of the stopped replica")
 
 
-def test_daemons_end_with_their_replica(world: Any) -> None:
+async def test_daemons_end_with_their_replica(world: Any) -> None:
     """One that left its group and session, and whose parent is gone."""
 
-    async def story() -> None:
-        async with world() as here:
-            mark = here.folder / "daemon.pid"
-            script = here.folder / "daemon.sh"
-            script.write_text(f"echo $$ > {mark}; sleep 1000")
-            source = (
-                "import subprocess\n"
-                f"subprocess.run(['sh', '-c', 'setsid sh {script} > /dev/null 2>&1 &'])\n"
-                "def handle(event, context): return ''"
-            )
-            await here.provider.deploy(here.spec("fn", annotations=here.handler(source)))
-            await here.ready(REF)
-            await eventually(lambda: mark.exists() and mark.read_text().strip(), "the daemon")
-            daemon = int(mark.read_text())
-            assert alive(daemon)
+    async with world() as here:
+        mark = here.folder / "daemon.pid"
+        script = here.folder / "daemon.sh"
+        script.write_text(f"echo $$ > {mark}; sleep 1000")
+        source = (
+            "import subprocess\n"
+            f"subprocess.run(['sh', '-c', 'setsid sh {script} > /dev/null 2>&1 &'])\n"
+            "def handle(event, context): return ''"
+        )
+        await here.provider.deploy(here.spec("fn", annotations=here.handler(source)))
+        await here.ready(REF)
+        await eventually(lambda: mark.exists() and mark.read_text().strip(), "the daemon")
+        daemon = int(mark.read_text())
+        assert alive(daemon)
 
-            await here.scale(REF, 0)
-            await eventually(lambda: not alive(daemon), "the end of the daemon")
-
-    asyncio.run(story())
+        await here.scale(REF, 0)
+        await eventually(lambda: not alive(daemon), "the end of the daemon")
 
 
-def test_programs_end_with_a_replica_that_is_killed(world: Any) -> None:
-    async def story() -> None:
-        async with world() as here:
-            mark = here.folder / "program.pid"
-            address = await here.up("fn", f"sh -c 'echo $$ > {mark}; sleep 1000; true'")
-            call = asyncio.create_task(here.http.get(address))
-            await eventually(lambda: mark.exists() and mark.read_text().strip(), "the program")
-            program = int(mark.read_text())
+async def test_programs_end_with_a_replica_that_is_killed(world: Any) -> None:
+    async with world() as here:
+        mark = here.folder / "program.pid"
+        address = await here.up("fn", f"sh -c 'echo $$ > {mark}; sleep 1000; true'")
+        call = asyncio.create_task(here.http.get(address))
+        await eventually(lambda: mark.exists() and mark.read_text().strip(), "the program")
+        program = int(mark.read_text())
 
-            os.kill(parent_of(program), signal.SIGKILL)
-            await eventually(lambda: not alive(program), "the end of the program")
+        os.kill(parent_of(program), signal.SIGKILL)
+        await eventually(lambda: not alive(program), "the end of the program")
 
-            await asyncio.gather(call, return_exceptions=True)
-            await here.until(REF, lambda seen: seen.endpoints and url(seen) != address)
-
-    asyncio.run(story())
+        await asyncio.gather(call, return_exceptions=True)
+        await here.until(REF, lambda seen: seen.endpoints and url(seen) != address)
 
 
 def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
 
 
-def test_function_taken_to_zero_has_no_problem_any_more(world: Any) -> None:
-    async def story() -> None:
-        async with world() as here:
-            await here.provider.deploy(here.spec("fn", "no-such-program"))
-            await here.until(REF, lambda seen: seen.problem)
-            await here.scale(REF, 0)
-            await here.until(REF, lambda seen: not seen.replicas and not seen.problem)
-            await here.scale(REF, 1)
-            await here.until(REF, lambda seen: seen.problem)
-
-    asyncio.run(story())
+async def test_function_taken_to_zero_has_no_problem_any_more(world: Any) -> None:
+    async with world() as here:
+        await here.provider.deploy(here.spec("fn", "no-such-program"))
+        await here.until(REF, lambda seen: seen.problem)
+        await here.scale(REF, 0)
+        await here.until(REF, lambda seen: not seen.replicas and not seen.problem)
+        await here.scale(REF, 1)
+        await here.until(REF, lambda seen: seen.problem)
 
 
-def test_memory_limit_ends_the_replica_and_names_itself(world: Any) -> None:
-    async def story() -> None:
-        async with world() as here:
-            source = "kept = []\ndef handle(event, context):\n    kept.append(b'x' * 80_000_000)\n    return ''"
-            await here.provider.deploy(
-                here.spec("fn", annotations=here.handler(source), limits={"memory": "64Mi", "cpu": "500m"})
-            )
-            address = url(await here.ready(REF))
-            killed = "provider_replica_out_of_memory_total", {"function_name": str(REF)}
-            assert here.registry.get_sample_value(*killed) == 0, "told from the start, so that the first is an increase"
-            with contextlib.suppress(httpx.TransportError):  # It may be ended before it has answered.
-                await here.http.get(address)
+async def test_memory_limit_ends_the_replica_and_names_itself(world: Any) -> None:
+    async with world() as here:
+        source = "kept = []\ndef handle(event, context):\n    kept.append(b'x' * 80_000_000)\n    return ''"
+        await here.provider.deploy(
+            here.spec("fn", annotations=here.handler(source), limits={"memory": "64Mi", "cpu": "500m"})
+        )
+        address = url(await here.ready(REF))
+        killed = "provider_replica_out_of_memory_total", {"function_name": str(REF)}
+        assert here.registry.get_sample_value(*killed) == 0, "told from the start, so that the first is an increase"
+        with contextlib.suppress(httpx.TransportError):  # It may be ended before it has answered.
+            await here.http.get(address)
 
-            await here.log_says(REF, "memory limit 64Mi exceeded")
-            await here.until(REF, lambda seen: seen.endpoints and url(seen) != address)
-            assert (await here.provider.status(REF)).spec.limits == {"memory": "64Mi", "cpu": "500m"}
-            assert here.registry.get_sample_value(*killed) == 1
-
-    asyncio.run(story())
+        await here.log_says(REF, "memory limit 64Mi exceeded")
+        await here.until(REF, lambda seen: seen.endpoints and url(seen) != address)
+        assert (await here.provider.status(REF)).spec.limits == {"memory": "64Mi", "cpu": "500m"}
+        assert here.registry.get_sample_value(*killed) == 1
 
 
-def test_small_memory_limit_counts_only_what_is_the_functions_own(world: Any) -> None:
-    async def story() -> None:
-        async with world() as here:
-            await here.provider.deploy(here.spec("fn", "cat", limits={"memory": "20Mi"}))
-            function = await here.ready(REF)
-            await eventually(lambda: b'pod="' in generate_latest(here.registry), "the first measurement")
+async def test_small_memory_limit_counts_only_what_is_the_functions_own(world: Any) -> None:
+    async with world() as here:
+        await here.provider.deploy(here.spec("fn", "cat", limits={"memory": "20Mi"}))
+        function = await here.ready(REF)
+        await eventually(lambda: b'pod="' in generate_latest(here.registry), "the first measurement")
+        usage = (await here.provider.status(REF, usage=True)).usage
+
+        assert usage is not None
+        assert 0 < usage.memory_bytes < 20 << 20
+        assert here.table[REF].endpoints == function.endpoints
+
+
+async def test_usage_is_measured_and_exported(world: Any) -> None:
+    async with world() as here:
+        source = "def handle(event, context):\n    sum(i * i for i in range(3_000_000))\n    return ''"
+        await here.provider.deploy(here.spec("fn", annotations=here.handler(source)))
+        function = await here.ready(REF)
+        most = 0.0
+        for _ in range(200):
+            await here.http.get(url(function))
             usage = (await here.provider.status(REF, usage=True)).usage
+            most = max(most, usage.cpu_millicores if usage else 0.0)
+            if most > 0:
+                break
 
-            assert usage is not None
-            assert 0 < usage.memory_bytes < 20 << 20
-            assert here.table[REF].endpoints == function.endpoints
-
-    asyncio.run(story())
-
-
-def test_usage_is_measured_and_exported(world: Any) -> None:
-    async def story() -> None:
-        async with world() as here:
-            source = "def handle(event, context):\n    sum(i * i for i in range(3_000_000))\n    return ''"
-            await here.provider.deploy(here.spec("fn", annotations=here.handler(source)))
-            function = await here.ready(REF)
-            most = 0.0
-            for _ in range(200):
-                await here.http.get(url(function))
-                usage = (await here.provider.status(REF, usage=True)).usage
-                most = max(most, usage.cpu_millicores if usage else 0.0)
-                if most > 0:
-                    break
-
-            assert most > 0
-            text = generate_latest(here.registry).decode()
-            pod = function.endpoints[0].instance
-            labels = f'{{function_name="fn.openfaas-fn",namespace="openfaas-fn",pod="{pod}"}}'
-            assert f"pod_cpu_usage_seconds_total{labels}" in text
-            assert f"pod_memory_working_set_bytes{labels}" in text
-            assert 'provider_replica_start_seconds_count{function_name="fn.openfaas-fn"} 1.0' in text
-
-    asyncio.run(story())
+        assert most > 0
+        text = generate_latest(here.registry).decode()
+        pod = function.endpoints[0].instance
+        labels = f'{{function_name="fn.openfaas-fn",namespace="openfaas-fn",pod="{pod}"}}'
+        assert f"pod_cpu_usage_seconds_total{labels}" in text
+        assert f"pod_memory_working_set_bytes{labels}" in text
+        assert 'provider_replica_start_seconds_count{function_name="fn.openfaas-fn"} 1.0' in text
 
 
-def test_deleted_function_leaves_no_files_and_no_series(world: Any) -> None:
-    async def story() -> None:
-        async with world() as here:
-            await slow(here)
-            await here.provider.delete(REF)
-            with pytest.raises(NotFound):
-                await here.provider.read(REF)
-            left = [here.state_dir / kind for kind in ("functions", "logs", "work")]
-            await eventually(lambda: not any(list(folder.iterdir()) for folder in left), "empty folders")
+async def test_deleted_function_leaves_no_files_and_no_series(world: Any) -> None:
+    async with world() as here:
+        await slow(here)
+        await here.provider.delete(REF)
+        with pytest.raises(NotFound):
+            await here.provider.read(REF)
+        left = [here.state_dir / kind for kind in ("functions", "logs", "work")]
+        await eventually(lambda: not any(list(folder.iterdir()) for folder in left), "empty folders")
 
-            text = generate_latest(here.registry).decode()
-            assert "fn.openfaas-fn" not in text
-
-    asyncio.run(story())
+        text = generate_latest(here.registry).decode()
+        assert "fn.openfaas-fn" not in text
 
 
-def test_twenty_replicas_come_and_go(world: Any) -> None:
-    async def story() -> None:
-        async with world() as here:
-            await slow(here, 20)
-            status = await here.provider.status(REF)
-            assert (status.function.scale.desired, status.function.scale.ready) == (20, 20)
-            await here.scale(REF, 1)
-            await here.ready(REF, 1)
-
-    asyncio.run(story())
+async def test_twenty_replicas_come_and_go(world: Any) -> None:
+    async with world() as here:
+        await slow(here, 20)
+        status = await here.provider.status(REF)
+        assert (status.function.scale.desired, status.function.scale.ready) == (20, 20)
+        await here.scale(REF, 1)
+        await here.ready(REF, 1)
 
 
-def test_name_deployed_anew_while_the_old_one_drains_is_another_function(world: Any) -> None:
-    async def story() -> None:
-        async with world() as here:
-            call = await call_slow(here, url(await slow(here)))
-            version = (await here.provider.read(REF)).scale.version
-            await here.provider.delete(REF)
-            await here.provider.deploy(here.spec("fn", "echo new"))
-            function = await here.until(REF, lambda seen: seen.endpoints and seen.version != version)
+async def test_name_deployed_anew_while_the_old_one_drains_is_another_function(world: Any) -> None:
+    async with world() as here:
+        call = await call_slow(here, url(await slow(here)))
+        version = (await here.provider.read(REF)).scale.version
+        await here.provider.delete(REF)
+        await here.provider.deploy(here.spec("fn", "echo new"))
+        function = await here.until(REF, lambda seen: seen.endpoints and seen.version != version)
 
-            assert (await here.http.post(url(function))).text == "new\n"
-            let_go(here)
-            assert (await call).status_code == 200
-
-    asyncio.run(story())
+        assert (await here.http.post(url(function))).text == "new\n"
+        let_go(here)
+        assert (await call).status_code == 200

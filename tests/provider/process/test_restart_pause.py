@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from springtide.provider.process import launches
@@ -18,10 +19,13 @@ from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.process.start_limits import StartSlots
 from springtide.provider.process.state_files import StateFiles
 from springtide.provider.spec import FunctionSpec
-from springtide.runtime.virtual_time import VirtualTimeLoop, run
+from springtide.runtime.virtual_time import VirtualTimeLoop
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
 from springtide.wire import instruments
+
+pytestmark = pytest.mark.virtual_time
+
 
 SPEC = FunctionSpec(ref=FunctionRef("openfaas-fn", "echo"), image="any", env_process="cat")
 HELLO = Hello(version=VERSION, pid=1, limits_memory=False, limits_cpu=False, sandbox_problem="")
@@ -68,30 +72,28 @@ def context(folder: Path, clock: ScriptedClock, host: Host) -> DeploymentContext
     )
 
 
-def test_timer_that_fires_early_does_not_leave_a_function_without_replicas(tmp_path: Path) -> None:
-    loop = VirtualTimeLoop()
+async def test_timer_that_fires_early_does_not_leave_a_function_without_replicas(
+    loop: VirtualTimeLoop, tmp_path: Path
+) -> None:
     clock, host = ScriptedClock(loop), Host()
     first_pause_s = ProcessSettings(state_dir=tmp_path).restart_first_s
 
-    async def story() -> None:
-        record = FunctionRecord.new(SPEC, 1, Instant(0.0))
-        deployment = Deployment(record, launches.program(SPEC), context(tmp_path, clock, host), publish=lambda _: None)
-        deployment.host_came(HELLO, [])
-        task = asyncio.create_task(deployment.run())
-        await asyncio.sleep(1)
-        (instance,) = host.spawned()
-        deployment.became_ready(instance)
-        await asyncio.sleep(1)
-        died_at = loop.time()
-        deployment.exited(Exited(instance, "killed by SIGKILL"))
-        await asyncio.sleep(first_pause_s / 2)
+    record = FunctionRecord.new(SPEC, 1, Instant(0.0))
+    deployment = Deployment(record, launches.program(SPEC), context(tmp_path, clock, host), publish=lambda _: None)
+    deployment.host_came(HELLO, [])
+    task = asyncio.create_task(deployment.run())
+    await asyncio.sleep(1)
+    (instance,) = host.spawned()
+    deployment.became_ready(instance)
+    await asyncio.sleep(1)
+    died_at = loop.time()
+    deployment.exited(Exited(instance, "killed by SIGKILL"))
+    await asyncio.sleep(first_pause_s / 2)
 
-        over = died_at + first_pause_s
-        clock.script += [over - 1e-4, over + 1e-4, over + 2e-4]
-        await asyncio.sleep(first_pause_s)
+    over = died_at + first_pause_s
+    clock.script += [over - 1e-4, over + 1e-4, over + 2e-4]
+    await asyncio.sleep(first_pause_s)
 
-        assert len(host.spawned()) == 2
-        task.cancel()
-        await asyncio.wait([task])
-
-    run(story(), loop)
+    assert len(host.spawned()) == 2
+    task.cancel()
+    await asyncio.wait([task])

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -35,14 +35,6 @@ async def cluster(folder: Path, **user: object) -> AsyncIterator[tuple[ApiServer
             yield server, api
 
 
-def play(folder: Path, story: Callable[[ApiServer, KubernetesApi], Awaitable[None]], **user: object) -> None:
-    async def main() -> None:
-        async with cluster(folder, **user) as (server, api), asyncio.timeout(30):
-            await story(server, api)
-
-    asyncio.run(main())
-
-
 @pytest.mark.parametrize(
     ("resource", "at", "path"),
     [
@@ -63,8 +55,8 @@ def test_every_resource_of_the_table_is_a_different_one() -> None:
     assert len({str(resource) for resource in table}) == len(table) > 10
 
 
-def test_object_goes_through_its_life(tmp_path: Path) -> None:
-    async def story(server: ApiServer, api: KubernetesApi) -> None:
+async def test_object_goes_through_its_life(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as (_server, api):
         created = await api.create(DEPLOYMENTS, deployment())
         with pytest.raises(AlreadyExists, match=r"create deployments\.apps fn/echo"):
             await api.create(DEPLOYMENTS, deployment())
@@ -82,11 +74,9 @@ def test_object_goes_through_its_life(tmp_path: Path) -> None:
         assert (patched["spec"], read["spec"]) == ({"replicas": 2}, {"replicas": 3})
         assert await api.version() == "v1.36.0"
 
-    play(tmp_path, story)
 
-
-def test_every_write_is_strict_and_ours(tmp_path: Path) -> None:
-    async def story(server: ApiServer, api: KubernetesApi) -> None:
+async def test_every_write_is_strict_and_ours(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as (server, api):
         made = await api.create(DEPLOYMENTS, deployment())
         await api.replace(DEPLOYMENTS, made)
         await api.apply(DEPLOYMENTS, deployment(), force=False)
@@ -109,11 +99,9 @@ def test_every_write_is_strict_and_ours(tmp_path: Path) -> None:
         assert writes[2].query["force"] == "false"
         assert (writes[0].body["apiVersion"], writes[0].body["kind"]) == ("apps/v1", "Deployment")
 
-    play(tmp_path, story)
 
-
-def test_scale_is_compare_and_set(tmp_path: Path) -> None:
-    async def story(server: ApiServer, api: KubernetesApi) -> None:
+async def test_scale_is_compare_and_set(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as (_server, api):
         await api.create(DEPLOYMENTS, deployment(replicas=3))
         before = await api.read_scale(DEPLOYMENTS, "echo", namespace=NS)
         after = await api.write_scale(DEPLOYMENTS, "echo", 0, namespace=NS, version=before.version)
@@ -123,11 +111,9 @@ def test_scale_is_compare_and_set(tmp_path: Path) -> None:
         assert (before.replicas, after.replicas) == (3, 0)
         assert (await api.read_scale(DEPLOYMENTS, "echo", namespace=NS)) == after
 
-    play(tmp_path, story)
 
-
-def test_list_goes_through_all_pages_and_says_what_its_items_are(tmp_path: Path) -> None:
-    async def story(server: ApiServer, api: KubernetesApi) -> None:
+async def test_list_goes_through_all_pages_and_says_what_its_items_are(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as (server, api):
         server.page_limit = 3
         for number in range(7):
             server.put("apis/apps/v1/deployments", deployment(f"f{number}"))
@@ -140,11 +126,9 @@ def test_list_goes_through_all_pages_and_says_what_its_items_are(tmp_path: Path)
         assert found.resource_version == "108"
         assert len((await api.list(DEPLOYMENTS)).items) == 8
 
-    play(tmp_path, story)
 
-
-def test_list_whose_pages_expire_says_so(tmp_path: Path) -> None:
-    async def story(server: ApiServer, api: KubernetesApi) -> None:
+async def test_list_whose_pages_expire_says_so(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as (server, api):
         server.page_limit = 1
         for number in range(3):
             server.put("apis/apps/v1/deployments", deployment(f"f{number}"))
@@ -155,11 +139,9 @@ def test_list_whose_pages_expire_says_so(tmp_path: Path) -> None:
         with pytest.raises(Expired):
             await anext(pages)
 
-    play(tmp_path, story)
 
-
-def test_log_lines_come_whole_and_never_too_long(tmp_path: Path) -> None:
-    async def story(server: ApiServer, api: KubernetesApi) -> None:
+async def test_log_lines_come_whole_and_never_too_long(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as (server, api):
         server.logs["p"] = [b"1 on", b"e\n2 two\n\n", b"3 " + b"x" * 300_000, b"x\n4 four"]
 
         async with api.logs("p", namespace=NS, wish=LogWish(tail=5)) as lines:
@@ -169,23 +151,19 @@ def test_log_lines_come_whole_and_never_too_long(tmp_path: Path) -> None:
         assert len(found[2]) == 256 * 1024
         assert server.seen[-1].query == {"tailLines": "5", "timestamps": "true"}
 
-    play(tmp_path, story)
-
 
 @pytest.mark.parametrize("status", [429, 500, 503, 504])
-def test_refusal_that_passes_is_waited_for(tmp_path: Path, status: int) -> None:
-    async def story(server: ApiServer, api: KubernetesApi) -> None:
+async def test_refusal_that_passes_is_waited_for(tmp_path: Path, status: int) -> None:
+    async with cluster(tmp_path) as (server, api):
         server.put("apis/apps/v1/deployments", deployment())
         server.faults.append(Fault(status, left=2, headers={"Retry-After": "0"}))
 
         assert (await api.get(DEPLOYMENTS, "echo", namespace=NS))["metadata"]["name"] == "echo"
         assert len(server.seen) == 3
 
-    play(tmp_path, story)
 
-
-def test_retry_after_is_waited_out(tmp_path: Path) -> None:
-    async def story(server: ApiServer, api: KubernetesApi) -> None:
+async def test_retry_after_is_waited_out(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as (server, api):
         loop = asyncio.get_running_loop()
         server.faults.append(Fault(429, headers={"Retry-After": "1"}))
         began = loop.time()
@@ -193,29 +171,23 @@ def test_retry_after_is_waited_out(tmp_path: Path) -> None:
 
         assert loop.time() - began >= 1
 
-    play(tmp_path, story)
 
-
-def test_retry_after_beyond_the_deadline_is_not_waited_for(tmp_path: Path) -> None:
-    async def story(server: ApiServer, api: KubernetesApi) -> None:
+async def test_retry_after_beyond_the_deadline_is_not_waited_for(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as (server, api):
         server.faults.append(Fault(429, headers={"Retry-After": "60"}, body=b"slow down"))
 
         with pytest.raises(TooMany, match="slow down"):
             await api.get(DEPLOYMENTS, "echo", namespace=NS)
         assert len(server.seen) == 1
 
-    play(tmp_path, story)
 
-
-def test_attempts_are_bounded(tmp_path: Path) -> None:
-    async def story(server: ApiServer, api: KubernetesApi) -> None:
+async def test_attempts_are_bounded(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as (server, api):
         server.faults.append(Fault(500, left=1000, headers={"Retry-After": "0"}))
 
         with pytest.raises(Unavailable, match="answered 500"):
             await api.get(DEPLOYMENTS, "echo", namespace=NS)
         assert len(server.seen) == requests.MAX_ATTEMPTS
-
-    play(tmp_path, story)
 
 
 @pytest.mark.parametrize(
@@ -226,8 +198,8 @@ def test_attempts_are_bounded(tmp_path: Path) -> None:
         pytest.param(Fault(429, headers={"Retry-After": "0"}), 2, id="but after one that says not done"),
     ],
 )
-def test_create_is_not_repeated_when_it_may_have_been_done(tmp_path: Path, fault: Fault, attempts: int) -> None:
-    async def story(server: ApiServer, api: KubernetesApi) -> None:
+async def test_create_is_not_repeated_when_it_may_have_been_done(tmp_path: Path, fault: Fault, attempts: int) -> None:
+    async with cluster(tmp_path) as (server, api):
         fault.left = 1
         server.faults.append(fault)
         with contextlib.suppress(Unavailable):
@@ -235,39 +207,30 @@ def test_create_is_not_repeated_when_it_may_have_been_done(tmp_path: Path, fault
 
         assert len(server.seen) == attempts
 
-    play(tmp_path, story)
 
-
-def test_broken_connection_is_made_again_for_a_read(tmp_path: Path) -> None:
-    async def story(server: ApiServer, api: KubernetesApi) -> None:
+async def test_broken_connection_is_made_again_for_a_read(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as (server, api):
         server.put("apis/apps/v1/deployments", deployment())
         server.faults.append(Fault(reset=True, left=2))
 
         assert (await api.get(DEPLOYMENTS, "echo", namespace=NS))["metadata"]["name"] == "echo"
 
-    play(tmp_path, story)
+
+async def test_server_that_does_not_answer_is_unavailable_within_the_deadline(tmp_path: Path) -> None:
+    async with ApiServer() as server:
+        settings = KubernetesSettings(kubeconfig=server.kubeconfig(tmp_path), kube_deadline_s=0.2)
+        server.faults.append(Fault(hang=True))
+        async with connected(settings) as api:
+            with pytest.raises(Unavailable, match=r"get deployments\.apps fn/echo: no answer within 0\.2 s"):
+                await api.get(DEPLOYMENTS, "echo", namespace=NS)
 
 
-def test_server_that_does_not_answer_is_unavailable_within_the_deadline(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with ApiServer() as server:
-            settings = KubernetesSettings(kubeconfig=server.kubeconfig(tmp_path), kube_deadline_s=0.2)
-            server.faults.append(Fault(hang=True))
-            async with connected(settings) as api:
-                with pytest.raises(Unavailable, match=r"get deployments\.apps fn/echo: no answer within 0\.2 s"):
-                    await api.get(DEPLOYMENTS, "echo", namespace=NS)
-
-    asyncio.run(main())
-
-
-def test_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
-    async def story(server: ApiServer, api: KubernetesApi) -> None:
+async def test_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as (server, api):
         await server.down()
 
         with pytest.raises(Unavailable, match="cannot be reached"):
             await api.create(DEPLOYMENTS, deployment())
-
-    play(tmp_path, story)
 
 
 CAUSES = [
@@ -334,11 +297,11 @@ def test_refusal_becomes_an_error_that_names_the_remedy(
     assert str(error).startswith("do it: ")
 
 
-def test_token_that_was_exchanged_is_read_anew(tmp_path: Path) -> None:
+async def test_token_that_was_exchanged_is_read_anew(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("old")
 
-    async def story(server: ApiServer, api: KubernetesApi) -> None:
+    async with cluster(tmp_path, tokenFile=str(token)) as (server, api):
         server.token = "old"
         server.put("apis/apps/v1/deployments", deployment())
         await api.get(DEPLOYMENTS, "echo", namespace=NS)
@@ -353,21 +316,20 @@ def test_token_that_was_exchanged_is_read_anew(tmp_path: Path) -> None:
         with pytest.raises(Rejected):
             await api.get(DEPLOYMENTS, "echo", namespace=NS)
 
-    play(tmp_path, story, tokenFile=str(token))
 
-
-def test_exec_plugin_gives_the_token(tmp_path: Path) -> None:
+async def test_exec_plugin_gives_the_token(tmp_path: Path) -> None:
     plugin = tmp_path / "plugin"
     answer = '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"made"}}'
     plugin.write_text(f"#!/bin/sh\necho '{answer}'\n")
     plugin.chmod(0o755)
 
-    async def story(server: ApiServer, api: KubernetesApi) -> None:
+    async with cluster(tmp_path, exec={"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin)}) as (
+        server,
+        api,
+    ):
         server.token = "made"
         server.put("apis/apps/v1/deployments", deployment())
         await api.get(DEPLOYMENTS, "echo", namespace=NS)
-
-    play(tmp_path, story, exec={"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin)})
 
 
 @pytest.mark.parametrize(
@@ -378,44 +340,37 @@ def test_exec_plugin_gives_the_token(tmp_path: Path) -> None:
         pytest.param("apiVersion: v1\nkind: Config\n", "not usable", id="nothing in it"),
     ],
 )
-def test_kubeconfig_that_leads_nowhere_is_refused_with_a_sentence(tmp_path: Path, text: str | None, told: str) -> None:
+async def test_kubeconfig_that_leads_nowhere_is_refused_with_a_sentence(
+    tmp_path: Path, text: str | None, told: str
+) -> None:
     file = tmp_path / "config"
     if text is not None:
         file.write_text(text)
 
-    async def main() -> None:
-        with pytest.raises(BadInput, match=told):
-            async with connected(KubernetesSettings(kubeconfig=str(file))):
+    with pytest.raises(BadInput, match=told):
+        async with connected(KubernetesSettings(kubeconfig=str(file))):
+            pass
+
+
+async def test_exec_plugin_that_fails_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    async with ApiServer() as server:
+        plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "/nonexistent/plugin"}
+        settings = KubernetesSettings(kubeconfig=server.kubeconfig(tmp_path, exec=plugin))
+        with pytest.raises(BadInput, match="the exec plugin of the kubeconfig gave no credentials"):
+            async with connected(settings):
                 pass
 
-    asyncio.run(main())
 
-
-def test_exec_plugin_that_fails_is_refused_with_a_sentence(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with ApiServer() as server:
-            plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "/nonexistent/plugin"}
-            settings = KubernetesSettings(kubeconfig=server.kubeconfig(tmp_path, exec=plugin))
-            with pytest.raises(BadInput, match="the exec plugin of the kubeconfig gave no credentials"):
-                async with connected(settings):
-                    pass
-
-    asyncio.run(main())
-
-
-def test_requests_are_paced_after_a_burst(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with ApiServer() as server:
-            server.put("apis/apps/v1/deployments", deployment())
-            settings = KubernetesSettings(kubeconfig=server.kubeconfig(tmp_path), kube_requests_per_s=50, kube_burst=10)
-            loop = asyncio.get_running_loop()
-            async with connected(settings) as api, asyncio.TaskGroup() as group:
-                began = loop.time()
-                for _ in range(30):
-                    group.create_task(api.get(DEPLOYMENTS, "echo", namespace=NS))
-            assert loop.time() - began >= 20 / 50
-
-    asyncio.run(main())
+async def test_requests_are_paced_after_a_burst(tmp_path: Path) -> None:
+    async with ApiServer() as server:
+        server.put("apis/apps/v1/deployments", deployment())
+        settings = KubernetesSettings(kubeconfig=server.kubeconfig(tmp_path), kube_requests_per_s=50, kube_burst=10)
+        loop = asyncio.get_running_loop()
+        async with connected(settings) as api, asyncio.TaskGroup() as group:
+            began = loop.time()
+            for _ in range(30):
+                group.create_task(api.get(DEPLOYMENTS, "echo", namespace=NS))
+        assert loop.time() - began >= 20 / 50
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,11 +59,8 @@ class World:
         return dict(value["spec"])
 
 
-Story = Callable[[World], Awaitable[None]]
-
-
 @contextlib.asynccontextmanager
-async def world(folder: Path, settings: LeaseSettings) -> AsyncIterator[World]:
+async def a_world(folder: Path, settings: LeaseSettings = LONG) -> AsyncIterator[World]:
     async with ApiServer() as server, asyncio.timeout(60):
         kubernetes = KubernetesSettings(kubeconfig=server.kubeconfig(folder), kube_deadline_s=5)
         async with connected(kubernetes) as api:
@@ -84,14 +81,6 @@ async def _never_two(world: World) -> None:
         await asyncio.sleep(0)
 
 
-def play(folder: Path, story: Story, settings: LeaseSettings = LONG) -> None:
-    async def main() -> None:
-        async with world(folder, settings) as made:
-            await story(made)
-
-    asyncio.run(main())
-
-
 async def leader_and_waiting(world: World) -> tuple[Lease, Lease, int]:
     """A copy that leads, another that knows it does, and the leader's term."""
     one, two = world.copy(), world.copy()
@@ -110,8 +99,8 @@ async def vanish(lease: Lease) -> None:
     await asyncio.wait(lease._tasks)
 
 
-def test_first_copy_leads_and_the_second_waits(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+async def test_first_copy_leads_and_the_second_waits(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
         one, two, term = await leader_and_waiting(world)
 
         assert (two.hold(), two.left_s()) == (None, 0)
@@ -120,11 +109,9 @@ def test_first_copy_leads_and_the_second_waits(tmp_path: Path) -> None:
         assert world.record["holderIdentity"] == "copy-0"
         assert world.record["leaseDurationSeconds"] == 3600
 
-    play(tmp_path, story)
 
-
-def test_orderly_stop_hands_over_at_once_to_a_later_term(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+async def test_orderly_stop_hands_over_at_once_to_a_later_term(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
         one, two, first = await leader_and_waiting(world)
 
         await one.stop()
@@ -135,11 +122,9 @@ def test_orderly_stop_hands_over_at_once_to_a_later_term(tmp_path: Path) -> None
         assert second > first
         assert world.record["leaseTransitions"] == 1
 
-    play(tmp_path, story)
 
-
-def test_lost_leader_is_replaced_once_its_lease_is_over(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+async def test_lost_leader_is_replaced_once_its_lease_is_over(tmp_path: Path) -> None:
+    async with a_world(tmp_path, SHORT) as world:
         one, two, _ = await leader_and_waiting(world)
         await vanish(one)
 
@@ -147,11 +132,9 @@ def test_lost_leader_is_replaced_once_its_lease_is_over(tmp_path: Path) -> None:
 
         assert one.hold() is None
 
-    play(tmp_path, story, SHORT)
 
-
-def test_renewal_keeps_the_term(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+async def test_renewal_keeps_the_term(tmp_path: Path) -> None:
+    async with a_world(tmp_path, SHORT) as world:
         one = world.copy()
         await one.start()
         term = await one.change(None)
@@ -160,11 +143,9 @@ def test_renewal_keeps_the_term(tmp_path: Path) -> None:
         assert one.hold() == term
         assert world.record["leaseTransitions"] == 0
 
-    play(tmp_path, story, SHORT)
 
-
-def test_clocks_of_copies_may_be_hours_apart(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+async def test_clocks_of_copies_may_be_hours_apart(tmp_path: Path) -> None:
+    async with a_world(tmp_path, SHORT) as world:
         one, two = world.copy(offset_s=-7200), world.copy(offset_s=7200)
         await one.start()
         await one.change(None)
@@ -175,12 +156,10 @@ def test_clocks_of_copies_may_be_hours_apart(tmp_path: Path) -> None:
         await vanish(one)
         await two.change(None)
 
-    play(tmp_path, story, SHORT)
-
 
 @pytest.mark.parametrize("renewed", ["1970-01-01T00:00:00.000000Z", "2999-01-01T00:00:00.000000Z"])
-def test_what_the_holders_clock_says_is_not_believed(tmp_path: Path, renewed: str) -> None:
-    async def story(world: World) -> None:
+async def test_what_the_holders_clock_says_is_not_believed(tmp_path: Path, renewed: str) -> None:
+    async with a_world(tmp_path, SHORT) as world:
         spec = {"holderIdentity": "another", "leaseDurationSeconds": 1, "renewTime": renewed, "acquireTime": renewed}
         one = world.copy()
         world.server.put(PATH, {"metadata": {"namespace": "ns", "name": "role"}, "spec": spec})
@@ -191,11 +170,9 @@ def test_what_the_holders_clock_says_is_not_believed(tmp_path: Path, renewed: st
             assert one.hold() is None
         await one.change(None)
 
-    play(tmp_path, story, SHORT)
 
-
-def test_holder_that_renews_unseen_is_not_robbed(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+async def test_holder_that_renews_unseen_is_not_robbed(tmp_path: Path) -> None:
+    async with a_world(tmp_path, SHORT) as world:
         spec = {"holderIdentity": "another", "leaseDurationSeconds": 1}
         world.server.put(PATH, {"metadata": {"namespace": "ns", "name": "role"}, "spec": spec})
         one = world.copy()
@@ -209,11 +186,9 @@ def test_holder_that_renews_unseen_is_not_robbed(tmp_path: Path) -> None:
         assert one.hold() is None
         assert world.record["holderIdentity"] == "another"
 
-    play(tmp_path, story, SHORT)
 
-
-def test_leader_that_cannot_renew_stops_believing_and_leads_anew_later(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+async def test_leader_that_cannot_renew_stops_believing_and_leads_anew_later(tmp_path: Path) -> None:
+    async with a_world(tmp_path, SHORT) as world:
         one = world.copy()
         await one.start()
         first = await one.change(None)
@@ -226,11 +201,9 @@ def test_leader_that_cannot_renew_stops_believing_and_leads_anew_later(tmp_path:
         assert second is not None
         assert second > first
 
-    play(tmp_path, story, SHORT)
 
-
-def test_machine_that_slept_knows_that_it_may_have_lost(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+async def test_machine_that_slept_knows_that_it_may_have_lost(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
         one = world.copy()
         await one.start()
         await one.change(None)
@@ -241,11 +214,9 @@ def test_machine_that_slept_knows_that_it_may_have_lost(tmp_path: Path) -> None:
         assert one.hold() is None
         assert one.left_s() == 0
 
-    play(tmp_path, story)
 
-
-def test_deleted_lease_is_not_taken_before_its_holder_can_know(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+async def test_deleted_lease_is_not_taken_before_its_holder_can_know(tmp_path: Path) -> None:
+    async with a_world(tmp_path, SHORT) as world:
         one, two, first = await leader_and_waiting(world)
         # The holder is cut off, so it goes on believing; the other one sees the deletion.
         await vanish(one)
@@ -255,8 +226,6 @@ def test_deleted_lease_is_not_taken_before_its_holder_can_know(tmp_path: Path) -
         assert one.hold() is None
         assert second is not None
         assert second > first
-
-    play(tmp_path, story, SHORT)
 
 
 @pytest.mark.parametrize(
@@ -269,8 +238,10 @@ def test_deleted_lease_is_not_taken_before_its_holder_can_know(tmp_path: Path) -
         pytest.param(Fault(429, method="PUT", headers={"Retry-After": "60"}), id="told to wait for a minute"),
     ],
 )
-def test_renewal_with_an_unknown_outcome_does_not_cost_the_leadership_for_long(tmp_path: Path, fault: Fault) -> None:
-    async def story(world: World) -> None:
+async def test_renewal_with_an_unknown_outcome_does_not_cost_the_leadership_for_long(
+    tmp_path: Path, fault: Fault
+) -> None:
+    async with a_world(tmp_path, SHORT) as world:
         fault.left = 1
         one = world.copy()
         await one.start()
@@ -281,11 +252,9 @@ def test_renewal_with_an_unknown_outcome_does_not_cost_the_leadership_for_long(t
         await until(lambda: LeaseRecord.read(world.server._objects[PATH, "ns", "role"]).version != before)
         await until(lambda: one.hold() is not None)
 
-    play(tmp_path, story, SHORT)
 
-
-def test_faults_at_random_never_make_two_leaders_and_end_with_one(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+async def test_faults_at_random_never_make_two_leaders_and_end_with_one(tmp_path: Path) -> None:
+    async with a_world(tmp_path, SHORT) as world:
         choose = random.Random(7)
         for _ in range(3):
             await world.copy(offset_s=choose.uniform(-1000, 1000)).start()
@@ -315,28 +284,22 @@ def test_faults_at_random_never_make_two_leaders_and_end_with_one(tmp_path: Path
         assert last is not None
         assert last >= max(terms)
 
-    play(tmp_path, story, SHORT)
 
-
-def test_copy_without_permission_goes_on_trying(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+async def test_copy_without_permission_goes_on_trying(tmp_path: Path) -> None:
+    async with a_world(tmp_path, SHORT) as world:
         one = world.copy()
         world.server.faults.append(Fault(403, method="POST", left=2, body=b"no"))
         await one.start()
 
         await one.change(None)
 
-    play(tmp_path, story, SHORT)
 
-
-def test_stop_without_leading_leaves_the_lease_alone(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+async def test_stop_without_leading_leaves_the_lease_alone(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
         _, two, _ = await leader_and_waiting(world)
         await two.stop()
 
         assert world.record["holderIdentity"] == "copy-0"
-
-    play(tmp_path, story)
 
 
 def test_record_is_taken_renewed_and_released_as_other_clients_do() -> None:
@@ -360,8 +323,8 @@ def test_record_is_taken_renewed_and_released_as_other_clients_do() -> None:
     assert released["spec"]["leaseDurationSeconds"] > 0
 
 
-def test_labels_that_somebody_put_on_the_lease_stay(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+async def test_labels_that_somebody_put_on_the_lease_stay(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
         labels = {"app.kubernetes.io/part-of": "springtide"}
         world.server.put(PATH, {"metadata": {"namespace": "ns", "name": "role", "labels": labels}, "spec": {}})
         one = world.copy()
@@ -370,8 +333,6 @@ def test_labels_that_somebody_put_on_the_lease_stay(tmp_path: Path) -> None:
         await until(lambda: world.server.count("PUT") >= 3)
 
         assert world.server._objects[PATH, "ns", "role"]["metadata"]["labels"] == labels
-
-    play(tmp_path, story)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -33,22 +33,20 @@ async def watched(server: ApiServer, folder: Path, **changed: object) -> AsyncIt
             yield cache, api
 
 
-def play(folder: Path, story: Callable[[ApiServer, Cache], Awaitable[None]], **changed: object) -> None:
-    async def main() -> None:
-        async with ApiServer() as server, asyncio.timeout(60):
-            server.put(PATH, deployment("echo"))
-            async with watched(server, folder, **changed) as (cache, _):
-                await story(server, cache)
-
-    asyncio.run(main())
+@contextlib.asynccontextmanager
+async def cached(folder: Path, **changed: object) -> AsyncIterator[tuple[ApiServer, Cache]]:
+    async with ApiServer() as server:
+        server.put(PATH, deployment("echo"))
+        async with watched(server, folder, **changed) as (cache, _):
+            yield server, cache
 
 
 def names(cache: Cache) -> set[str]:
     return {value["metadata"]["name"] for value in cache}
 
 
-def test_cache_follows_what_others_do(tmp_path: Path) -> None:
-    async def story(server: ApiServer, cache: Cache) -> None:
+async def test_cache_follows_what_others_do(tmp_path: Path) -> None:
+    async with cached(tmp_path) as (server, cache):
         server.put(PATH, deployment("mail"))
         server.put(PATH, deployment("echo", replicas=5))
         await until(lambda: names(cache) == {"echo", "mail"})
@@ -60,11 +58,9 @@ def test_cache_follows_what_others_do(tmp_path: Path) -> None:
         assert found["spec"] == {"replicas": 5}
         assert (server.count("GET"), cache.lists) == (1, 1)
 
-    play(tmp_path, story)
 
-
-def test_nothing_is_asked_while_nothing_changes(tmp_path: Path) -> None:
-    async def story(server: ApiServer, cache: Cache) -> None:
+async def test_nothing_is_asked_while_nothing_changes(tmp_path: Path) -> None:
+    async with cached(tmp_path, watch_s=1.25) as (server, cache):
         for _ in range(3):
             watches = server.count("GET", watch=True)
             server.bookmark(PATH)
@@ -72,11 +68,9 @@ def test_nothing_is_asked_while_nothing_changes(tmp_path: Path) -> None:
 
         assert server.count("GET") == cache.lists == 1
 
-    play(tmp_path, story, watch_s=1.25)
 
-
-def test_watch_that_breaks_goes_on_where_it_was(tmp_path: Path) -> None:
-    async def story(server: ApiServer, cache: Cache) -> None:
+async def test_watch_that_breaks_goes_on_where_it_was(tmp_path: Path) -> None:
+    async with cached(tmp_path) as (server, cache):
         for number in range(5):
             server.cut_watches()
             server.put(PATH, deployment(f"f{number}"))
@@ -86,11 +80,9 @@ def test_watch_that_breaks_goes_on_where_it_was(tmp_path: Path) -> None:
         versions = [int(seen.query["resourceVersion"]) for seen in server.seen if "watch" in seen.query]
         assert versions == sorted(versions)
 
-    play(tmp_path, story)
 
-
-def test_bookmark_moves_the_version_a_watch_goes_on_from(tmp_path: Path) -> None:
-    async def story(server: ApiServer, cache: Cache) -> None:
+async def test_bookmark_moves_the_version_a_watch_goes_on_from(tmp_path: Path) -> None:
+    async with cached(tmp_path) as (server, cache):
         heard = cache.age_s
         server.bookmark(PATH)
         await until(lambda: cache.age_s <= heard)
@@ -105,12 +97,10 @@ def test_bookmark_moves_the_version_a_watch_goes_on_from(tmp_path: Path) -> None
         assert int(server.seen[-1].query["resourceVersion"]) > int(bookmark)
         assert cache.lists == 1
 
-    play(tmp_path, story)
-
 
 @pytest.mark.parametrize("in_stream", [pytest.param(False, id="HTTP 410"), pytest.param(True, id="ERROR event")])
-def test_watch_too_old_is_listed_again_and_deletions_are_noticed(tmp_path: Path, in_stream: bool) -> None:
-    async def story(server: ApiServer, cache: Cache) -> None:
+async def test_watch_too_old_is_listed_again_and_deletions_are_noticed(tmp_path: Path, in_stream: bool) -> None:
+    async with cached(tmp_path) as (server, cache):
         server.put(PATH, deployment("mail"))
         await until(lambda: "mail" in names(cache))
         # Nothing of what follows reaches the open watch before it ends.
@@ -124,22 +114,18 @@ def test_watch_too_old_is_listed_again_and_deletions_are_noticed(tmp_path: Path,
 
         assert cache.lists == 2
 
-    play(tmp_path, story)
 
-
-def test_cluster_restored_from_a_backup_is_listed_again(tmp_path: Path) -> None:
-    async def story(server: ApiServer, cache: Cache) -> None:
+async def test_cluster_restored_from_a_backup_is_listed_again(tmp_path: Path) -> None:
+    async with cached(tmp_path) as (server, cache):
         server.put(PATH, deployment("mail"))
         await until(lambda: "mail" in names(cache))
         server.restore_backup(50)
         server.cut_watches()
         await until(lambda: cache.lists == 2)
 
-    play(tmp_path, story)
 
-
-def test_request_for_a_watch_that_is_not_answered_is_made_again(tmp_path: Path) -> None:
-    async def story(server: ApiServer, cache: Cache) -> None:
+async def test_request_for_a_watch_that_is_not_answered_is_made_again(tmp_path: Path) -> None:
+    async with cached(tmp_path) as (server, cache):
         server.faults.append(Fault(hang=True, method="GET"))
         server.cut_watches()
         server.put(PATH, deployment("mail"))
@@ -147,11 +133,9 @@ def test_request_for_a_watch_that_is_not_answered_is_made_again(tmp_path: Path) 
 
         assert cache.lists == 1
 
-    play(tmp_path, story)
 
-
-def test_silent_watch_is_renewed(tmp_path: Path) -> None:
-    async def story(server: ApiServer, cache: Cache) -> None:
+async def test_silent_watch_is_renewed(tmp_path: Path) -> None:
+    async with cached(tmp_path, watch_s=1.25) as (server, cache):
         server.end_watches = False
         server.cut_watches()
         await until(lambda: server.count("GET", watch=True) == 2 and cache.connected)
@@ -159,11 +143,9 @@ def test_silent_watch_is_renewed(tmp_path: Path) -> None:
 
         assert cache.lists == 1
 
-    play(tmp_path, story, watch_s=1.25)
 
-
-def test_outage_leaves_the_last_state_readable_and_is_over_soon_after(tmp_path: Path) -> None:
-    async def story(server: ApiServer, cache: Cache) -> None:
+async def test_outage_leaves_the_last_state_readable_and_is_over_soon_after(tmp_path: Path) -> None:
+    async with cached(tmp_path) as (server, cache):
         assert cache.connected
         await server.down()
         await until(lambda: not cache.connected)
@@ -177,11 +159,9 @@ def test_outage_leaves_the_last_state_readable_and_is_over_soon_after(tmp_path: 
         assert cache.lists == 1
         assert cache.age_s < before + 1
 
-    play(tmp_path, story)
 
-
-def test_faults_in_a_row_do_not_end_it(tmp_path: Path) -> None:
-    async def story(server: ApiServer, cache: Cache) -> None:
+async def test_faults_in_a_row_do_not_end_it(tmp_path: Path) -> None:
+    async with cached(tmp_path) as (server, cache):
         server.faults += [
             Fault(500, left=7),
             Fault(429, left=3, headers={"Retry-After": "0"}),
@@ -195,39 +175,32 @@ def test_faults_in_a_row_do_not_end_it(tmp_path: Path) -> None:
 
         assert not any(fault.left for fault in server.faults)
 
-    play(tmp_path, story)
 
-
-def test_watch_that_ends_at_once_does_not_spin(tmp_path: Path) -> None:
-    async def story(server: ApiServer, cache: Cache) -> None:
+async def test_watch_that_ends_at_once_does_not_spin(tmp_path: Path) -> None:
+    async with cached(tmp_path) as (server, _cache):
         server.faults.append(Fault(200, left=1000, body=b""))
         server.cut_watches()
         await asyncio.sleep(2)  # what is tested is how many requests come in a time
 
         assert server.count("GET", watch=True) < 15
 
-    play(tmp_path, story)
+
+async def test_our_write_is_seen_before_the_watch_tells(tmp_path: Path) -> None:
+    async with ApiServer() as server, asyncio.timeout(60), watched(server, tmp_path) as (cache, api):
+        made = await api.create(DEPLOYMENTS, deployment("mine"))
+        cache.observe(made)
+        assert "mine" in names(cache)
+
+        await api.delete(DEPLOYMENTS, "mine", namespace="a")
+        cache.gone(made)
+        assert names(cache) == set()
+        server.put(PATH, deployment("last"))
+        await until(lambda: "last" in names(cache))
+        assert names(cache) == {"last"}
 
 
-def test_our_write_is_seen_before_the_watch_tells(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with ApiServer() as server, asyncio.timeout(60), watched(server, tmp_path) as (cache, api):
-            made = await api.create(DEPLOYMENTS, deployment("mine"))
-            cache.observe(made)
-            assert "mine" in names(cache)
-
-            await api.delete(DEPLOYMENTS, "mine", namespace="a")
-            cache.gone(made)
-            assert names(cache) == set()
-            server.put(PATH, deployment("last"))
-            await until(lambda: "last" in names(cache))
-            assert names(cache) == {"last"}
-
-    asyncio.run(main())
-
-
-def test_only_the_namespaces_asked_for_are_watched(tmp_path: Path) -> None:
-    async def story(server: ApiServer, cache: Cache) -> None:
+async def test_only_the_namespaces_asked_for_are_watched(tmp_path: Path) -> None:
+    async with cached(tmp_path, namespaces=["a", "b"]) as (server, cache):
         for namespace in ("a", "b", "c"):
             server.put(PATH, deployment("x", namespace))
         await until(lambda: len(cache) == 3)
@@ -235,5 +208,3 @@ def test_only_the_namespaces_asked_for_are_watched(tmp_path: Path) -> None:
         assert cache.get("x", namespace="c") is None
         assert {seen.path for seen in server.seen} == {f"/apis/apps/v1/namespaces/{one}/deployments" for one in "ab"}
         assert cache.lists == 2
-
-    play(tmp_path, story, namespaces=["a", "b"])

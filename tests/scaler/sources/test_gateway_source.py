@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from email.utils import formatdate
 
 import pytest
@@ -24,47 +24,40 @@ from tests.fakes.prometheus import IN_FLIGHT, LAST_ACTIVE
 ECHO = FunctionRef("openfaas-fn", "echo")
 LABEL = "echo.openfaas-fn"
 
-Play = Callable[[GatewayActivity, Instant], Awaitable[None]]
 
-
-def against(story: Play, *gateways: FakeGateway, deadline_s: float = 2.0) -> None:
-    async def main() -> None:
-        async with AsyncExitStack() as stack:
-            for one in gateways:
-                await stack.enter_async_context(one)
-            source = GatewayActivity([one.url for one in gateways], deadline_s=deadline_s)
-            stack.push_async_callback(source.aclose)
-            await story(source, Instant(time.time()))
-
-    asyncio.run(main())
+@asynccontextmanager
+async def against(*gateways: FakeGateway, deadline_s: float = 2.0) -> AsyncIterator[tuple[GatewayActivity, Instant]]:
+    """A source that asks them, and now."""
+    async with AsyncExitStack() as stack:
+        for one in gateways:
+            await stack.enter_async_context(one)
+        source = GatewayActivity([one.url for one in gateways], deadline_s=deadline_s)
+        stack.push_async_callback(source.aclose)
+        yield source, Instant(time.time())
 
 
 def whys(activity: Activity) -> list[str]:
     return [signal.why for signal in (activity.in_flight, activity.last_active) if isinstance(signal, NoData)]
 
 
-def test_calls_of_all_gateways_are_summed_and_the_latest_activity_counts() -> None:
+async def test_calls_of_all_gateways_are_summed_and_the_latest_activity_counts() -> None:
     one = FakeGateway(lines(LABEL, calls=2, active=1000.5), lines("other.openfaas-fn", calls=9, active=9000))
     two = FakeGateway(lines(LABEL, calls=1, active=2000.25))
 
-    async def story(source: GatewayActivity, now: Instant) -> None:
+    async with against(one, two) as (source, now):
         answer = await source.activity([ECHO], now)
 
         assert answer == {ECHO: Activity(Sample(3, now), Sample(2000.25, now))}
 
-    against(story, one, two)
 
-
-def test_one_scrape_serves_every_function() -> None:
+async def test_one_scrape_serves_every_function() -> None:
     refs = [FunctionRef("openfaas-fn", f"f{number}") for number in range(100)]
     one = FakeGateway(*(lines(str(ref), calls=0, active=1) for ref in refs))
 
-    async def story(source: GatewayActivity, now: Instant) -> None:
+    async with against(one) as (source, now):
         answer = await source.activity(refs, now)
 
         assert all(whys(activity) == [] for activity in answer.values())
-
-    against(story, one)
 
     assert one.scrapes == 1
 
@@ -88,11 +81,9 @@ def test_what_one_of_two_gateways_does_not_know_is_not_known(second: str, why: s
     against(story, FakeGateway(second), FakeGateway(lines(LABEL, calls=0, active=1000)))
 
 
-def test_gauge_that_was_never_set_is_not_known() -> None:
-    async def story(source: GatewayActivity, now: Instant) -> None:
+async def test_gauge_that_was_never_set_is_not_known() -> None:
+    async with against(FakeGateway(lines(LABEL, calls=0, active=0))) as (source, now):
         assert whys((await source.activity([ECHO], now))[ECHO]) == ["the gateway never set it (0)"]
-
-    against(story, FakeGateway(lines(LABEL, calls=0, active=0)))
 
 
 @pytest.mark.parametrize(
@@ -106,63 +97,54 @@ def test_gauge_that_was_never_set_is_not_known() -> None:
         pytest.param(200, f"{IN_FLIGHT}{{function_name=", "not metrics", id="a label cut off"),
     ],
 )
-def test_gateway_that_does_not_answer_well_makes_everything_unknown(status: int, text: str, why: str) -> None:
+async def test_gateway_that_does_not_answer_well_makes_everything_unknown(status: int, text: str, why: str) -> None:
     good, bad = FakeGateway(lines(LABEL, calls=0, active=1000)), FakeGateway()
     bad.status, bad.text = status, text
 
-    async def story(source: GatewayActivity, now: Instant) -> None:
+    async with against(good, bad) as (source, now):
         told = whys((await source.activity([ECHO], now))[ECHO])
 
         assert len(told) == 2
         assert why in told[0]
         assert bad.url in told[0]
 
-    against(story, good, bad)
 
-
-def test_gateway_that_hangs_is_given_up() -> None:
+async def test_gateway_that_hangs_is_given_up() -> None:
     bad = FakeGateway()
     bad.hanging = asyncio.Event()
 
-    async def story(source: GatewayActivity, now: Instant) -> None:
+    async with against(FakeGateway(lines(LABEL, calls=0, active=1000)), bad, deadline_s=0.2) as (source, now):
         told = whys((await source.activity([ECHO], now))[ECHO])
 
         assert "did not answer within 0.2 s" in told[0]
 
-    against(story, FakeGateway(lines(LABEL, calls=0, active=1000)), bad, deadline_s=0.2)
 
-
-def test_gateway_that_sends_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_gateway_that_sends_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics_endpoint, "MAX_BYTES", 1000)
 
-    async def story(source: GatewayActivity, now: Instant) -> None:
+    async with against(FakeGateway(*(lines(f"f{number}.ns", calls=0, active=1) for number in range(50)))) as (
+        source,
+        now,
+    ):
         assert "more than 1000 bytes" in whys((await source.activity([ECHO], now))[ECHO])[0]
-
-    against(story, FakeGateway(*(lines(f"f{number}.ns", calls=0, active=1) for number in range(50))))
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:{port}/metrics", "http://", "nonsense", "http://[::1/metrics"])
-def test_nobody_at_the_address_makes_everything_unknown(url: str) -> None:
-    async def main() -> None:
-        listener = bind("127.0.0.1", 0)
-        source = GatewayActivity([url.format(port=listener.getsockname()[1])])
-        told = whys((await source.activity([ECHO], Instant(time.time())))[ECHO])
-        await source.aclose()
-        listener.close()
+async def test_nobody_at_the_address_makes_everything_unknown(url: str) -> None:
+    listener = bind("127.0.0.1", 0)
+    source = GatewayActivity([url.format(port=listener.getsockname()[1])])
+    told = whys((await source.activity([ECHO], Instant(time.time())))[ECHO])
+    await source.aclose()
+    listener.close()
 
-        assert "cannot be" in told[0]  # reached, or resolved
-
-    asyncio.run(main())
+    assert "cannot be" in told[0]  # reached, or resolved
 
 
-def test_no_gateway_configured_is_not_silence() -> None:
-    async def main() -> None:
-        source = GatewayActivity([])
+async def test_no_gateway_configured_is_not_silence() -> None:
+    source = GatewayActivity([])
 
-        assert whys((await source.activity([ECHO], Instant(0)))[ECHO]) == ["no gateway is configured"] * 2
-        await source.aclose()
-
-    asyncio.run(main())
+    assert whys((await source.activity([ECHO], Instant(0)))[ECHO]) == ["no gateway is configured"] * 2
+    await source.aclose()
 
 
 @pytest.mark.parametrize(
@@ -173,27 +155,23 @@ def test_no_gateway_configured_is_not_silence() -> None:
         pytest.param(2, None, id="two seconds apart is within what networks do"),
     ],
 )
-def test_clock_of_the_gateway_must_agree_with_ours(skew_s: float, why: str | None) -> None:
+async def test_clock_of_the_gateway_must_agree_with_ours(skew_s: float, why: str | None) -> None:
     one = FakeGateway(lines(LABEL, calls=0, active=1000))
 
-    async def story(source: GatewayActivity, _: Instant) -> None:
+    async with against(one) as (source, _):
         now = Instant(1_700_000_000.0)
         one.tells_time(formatdate(now + skew_s, usegmt=True))
         told = whys((await source.activity([ECHO], now))[ECHO])
 
         assert told == [] if why is None else why in told[0]
 
-    against(story, one)
 
-
-def test_date_that_is_none_makes_everything_unknown() -> None:
+async def test_date_that_is_none_makes_everything_unknown() -> None:
     one = FakeGateway(lines(LABEL, calls=0, active=1000))
     one.tells_time("yesterday")
 
-    async def story(source: GatewayActivity, now: Instant) -> None:
+    async with against(one) as (source, now):
         assert len(whys((await source.activity([ECHO], now))[ECHO])) == 2
-
-    against(story, one)
 
 
 @settings(deadline=None)

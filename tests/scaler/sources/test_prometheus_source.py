@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -18,22 +19,17 @@ NOW = Instant(1_700_000_000.0)
 ECHO = FunctionRef("openfaas-fn", "echo")
 MAIL = FunctionRef("team", "mail")
 
-Play = Callable[[PrometheusActivity, FakePrometheus], Awaitable[None]]
 
-
-def against(story: Play, *, stored: Stored | None = None, deadline_s: float = 5.0) -> FakePrometheus:
-    prometheus = FakePrometheus(stored or full())
-
-    async def main() -> None:
-        async with prometheus:
-            source = PrometheusActivity(prometheus.url, deadline_s=deadline_s)
-            try:
-                await story(source, prometheus)
-            finally:
-                await source.aclose()
-
-    asyncio.run(main())
-    return prometheus
+@asynccontextmanager
+async def against(
+    *, stored: Stored | None = None, deadline_s: float = 5.0
+) -> AsyncIterator[tuple[PrometheusActivity, FakePrometheus]]:
+    async with FakePrometheus(stored or full()) as prometheus:
+        source = PrometheusActivity(prometheus.url, deadline_s=deadline_s)
+        try:
+            yield source, prometheus
+        finally:
+            await source.aclose()
 
 
 def full() -> Stored:
@@ -61,23 +57,21 @@ def whys(activity: Activity) -> list[str]:
     return [signal.why for signal in (activity.in_flight, activity.last_active) if isinstance(signal, NoData)]
 
 
-def test_calls_are_summed_and_samples_keep_their_own_time() -> None:
-    async def story(source: PrometheusActivity, _: FakePrometheus) -> None:
+async def test_calls_are_summed_and_samples_keep_their_own_time() -> None:
+    async with against() as (source, _):
         answer = await source.activity([ECHO, MAIL], NOW)
 
         assert known(answer[ECHO]) == (3, NOW - 9, NOW - 50, NOW - 9)
         assert known(answer[MAIL]) == (0, NOW - 3, NOW - 5000, NOW - 3)
 
-    against(story)
 
-
-def test_number_of_queries_does_not_depend_on_the_number_of_functions() -> None:
+async def test_number_of_queries_does_not_depend_on_the_number_of_functions() -> None:
     refs = [FunctionRef("openfaas-fn", f"f{number}") for number in range(200)]
 
-    async def story(source: PrometheusActivity, _: FakePrometheus) -> None:
+    async with against() as (source, prometheus):
         await source.activity(refs, NOW)
 
-    asked = against(story).queries
+    asked = prometheus.queries
 
     assert asked[0] == ('min by (instance) (up{job="gateway"})', None)
     assert sorted(asked[1:]) == sorted(
@@ -91,17 +85,15 @@ def test_number_of_queries_does_not_depend_on_the_number_of_functions() -> None:
     )
 
 
-def test_function_that_is_not_in_the_result_is_not_known() -> None:
+async def test_function_that_is_not_in_the_result_is_not_known() -> None:
     missing = FunctionRef("openfaas-fn", "missing")
 
-    async def story(source: PrometheusActivity, _: FakePrometheus) -> None:
+    async with against() as (source, _):
         answer = await source.activity([ECHO, missing], NOW)
 
         assert set(answer) == {ECHO, missing}
         assert whys(answer[ECHO]) == []
         assert whys(answer[missing]) == ["not in the result"] * 2
-
-    against(story)
 
 
 @pytest.mark.parametrize(
@@ -115,14 +107,12 @@ def test_function_that_is_not_in_the_result_is_not_known() -> None:
         pytest.param(Series("echo.openfaas-fn", 0, NOW, "NaN"), "time of the measurement", id="no sample time"),
     ],
 )
-def test_value_that_is_no_value_is_not_known(series: Series, why: str) -> None:
-    async def story(source: PrometheusActivity, _: FakePrometheus) -> None:
+async def test_value_that_is_no_value_is_not_known(series: Series, why: str) -> None:
+    async with against(stored=Stored(lambda: NOW, series=[series])) as (source, _):
         answer = await source.activity([ECHO], NOW)
 
         assert whys(answer[ECHO])
         assert all(why in told for told in whys(answer[ECHO]))
-
-    against(story, stored=Stored(lambda: NOW, series=[series]))
 
 
 def body(result: str) -> tuple[int, bytes]:
@@ -152,8 +142,8 @@ def body(result: str) -> tuple[int, bytes]:
         pytest.param(body("[]"), "scrapes no gateway", id="nothing at all"),
     ],
 )
-def test_answer_that_is_no_answer_makes_everything_unknown(broken: tuple[int, bytes], why: str) -> None:
-    async def story(source: PrometheusActivity, prometheus: FakePrometheus) -> None:
+async def test_answer_that_is_no_answer_makes_everything_unknown(broken: tuple[int, bytes], why: str) -> None:
+    async with against() as (source, prometheus):
         prometheus.broken = broken
         answer = await source.activity([ECHO, MAIL], NOW)
 
@@ -162,82 +152,67 @@ def test_answer_that_is_no_answer_makes_everything_unknown(broken: tuple[int, by
             assert why in whys(answer[ref])[0]
             assert len(whys(answer[ref])[0]) <= 300
 
-    prometheus = against(story)
-
     assert len(prometheus.queries) == 1  # nothing is retried behind our back
 
 
-def test_source_recovers_with_prometheus() -> None:
-    async def story(source: PrometheusActivity, prometheus: FakePrometheus) -> None:
+async def test_source_recovers_with_prometheus() -> None:
+    async with against() as (source, prometheus):
         prometheus.broken = (500, b"boom")
         await source.activity([ECHO], NOW)
         prometheus.broken = None
 
         assert known((await source.activity([ECHO], NOW))[ECHO])
 
-    against(story)
 
-
-def test_answer_that_does_not_come_is_given_up() -> None:
-    async def story(source: PrometheusActivity, prometheus: FakePrometheus) -> None:
+async def test_answer_that_does_not_come_is_given_up() -> None:
+    async with against(deadline_s=0.2) as (source, prometheus):
         prometheus.broken = asyncio.Event()
         answer = await source.activity([ECHO], NOW)
 
         assert len(whys(answer[ECHO])) == 2
 
-    against(story, deadline_s=0.2)
 
+async def test_nobody_listening_makes_everything_unknown() -> None:
+    listener = bind("127.0.0.1", 0)  # bound, and never listening: connections are refused
+    source = PrometheusActivity(f"http://127.0.0.1:{listener.getsockname()[1]}")
+    answer = await source.activity([ECHO], NOW)
+    await source.aclose()
+    listener.close()
 
-def test_nobody_listening_makes_everything_unknown() -> None:
-    async def main() -> None:
-        listener = bind("127.0.0.1", 0)  # bound, and never listening: connections are refused
-        source = PrometheusActivity(f"http://127.0.0.1:{listener.getsockname()[1]}")
-        answer = await source.activity([ECHO], NOW)
-        await source.aclose()
-        listener.close()
-
-        assert "cannot be asked: All connection attempts failed" in whys(answer[ECHO])[0]
-
-    asyncio.run(main())
+    assert "cannot be asked: All connection attempts failed" in whys(answer[ECHO])[0]
 
 
 @pytest.mark.parametrize("skew_s", [3600, -3600, 60], ids=["ahead", "behind", "a minute ahead"])
-def test_clocks_that_differ_make_everything_unknown(skew_s: float) -> None:
+async def test_clocks_that_differ_make_everything_unknown(skew_s: float) -> None:
     stored = full()
     stored.clock = lambda: NOW + skew_s
 
-    async def story(source: PrometheusActivity, _: FakePrometheus) -> None:
+    async with against(stored=stored) as (source, _):
         answer = await source.activity([ECHO], NOW)
 
         assert f"differs from ours by {skew_s:+.0f} s" in whys(answer[ECHO])[0]
 
-    against(story, stored=stored)
 
-
-def test_gateway_that_cannot_be_scraped_makes_everything_unknown() -> None:
-    async def story(source: PrometheusActivity, prometheus: FakePrometheus) -> None:
+async def test_gateway_that_cannot_be_scraped_makes_everything_unknown() -> None:
+    async with against() as (source, prometheus):
         prometheus.stored.up["b:8082"] = 0
 
         assert whys((await source.activity([ECHO], NOW))[ECHO]) == ["a gateway cannot be scraped: b:8082"] * 2
 
-    against(story)
 
-
-def test_gateway_that_vanished_makes_everything_unknown_once() -> None:
-    async def story(source: PrometheusActivity, prometheus: FakePrometheus) -> None:
+async def test_gateway_that_vanished_makes_everything_unknown_once() -> None:
+    async with against() as (source, prometheus):
         await source.activity([ECHO], NOW)
         del prometheus.stored.up["b:8082"]
 
         assert whys((await source.activity([ECHO], NOW))[ECHO]) == ["a gateway is no longer scraped: b:8082"] * 2
         assert known((await source.activity([ECHO], NOW))[ECHO])
 
-    against(story)
 
-
-def test_gateway_that_vanished_during_an_outage_is_still_missed() -> None:
+async def test_gateway_that_vanished_during_an_outage_is_still_missed() -> None:
     """A Prometheus that restarts without its data knows one gateway before it knows the other."""
 
-    async def story(source: PrometheusActivity, prometheus: FakePrometheus) -> None:
+    async with against() as (source, prometheus):
         await source.activity([ECHO], NOW)
         prometheus.broken = (503, b"")
         await source.activity([ECHO], NOW)
@@ -246,34 +221,27 @@ def test_gateway_that_vanished_during_an_outage_is_still_missed() -> None:
 
         assert whys((await source.activity([ECHO], NOW))[ECHO]) == ["a gateway is no longer scraped: b:8082"] * 2
 
-    against(story)
 
-
-def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
 
-    async def story(source: PrometheusActivity, _: FakePrometheus) -> None:
+    async with against() as (source, _):
         assert known((await source.activity([ECHO], NOW))[ECHO])
 
-    against(story)
+
+async def test_job_name_is_quoted() -> None:
+    async with FakePrometheus(full()) as prometheus:
+        prometheus.broken = body("[]")
+        source = PrometheusActivity(prometheus.url, gateway_job='a"b\\c')
+        await source.activity([ECHO], NOW)
+        await source.aclose()
+
+        assert prometheus.queries[0][0] == 'min by (instance) (up{job="a\\"b\\\\c"})'
 
 
-def test_job_name_is_quoted() -> None:
-    async def main() -> None:
-        async with FakePrometheus(full()) as prometheus:
-            prometheus.broken = body("[]")
-            source = PrometheusActivity(prometheus.url, gateway_job='a"b\\c')
-            await source.activity([ECHO], NOW)
-            await source.aclose()
-
-            assert prometheus.queries[0][0] == 'min by (instance) (up{job="a\\"b\\\\c"})'
-
-    asyncio.run(main())
-
-
-def test_a_hanging_prometheus_does_not_stop_the_event_loop() -> None:
-    async def story(source: PrometheusActivity, prometheus: FakePrometheus) -> None:
+async def test_a_hanging_prometheus_does_not_stop_the_event_loop() -> None:
+    async with against() as (source, prometheus):
         prometheus.broken = asyncio.Event()
         asking = asyncio.create_task(source.activity([ECHO], Instant(time.time())))
         await prometheus.asked.wait()  # on this same loop
@@ -281,5 +249,3 @@ def test_a_hanging_prometheus_does_not_stop_the_event_loop() -> None:
         assert not asking.done()
         prometheus.broken.set()
         await asking
-
-    against(story)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -81,25 +81,20 @@ def unknown_for(reason: str) -> Callable[[Activity], bool]:
     return lambda activity: isinstance(activity.in_flight, NoData) and reason in activity.in_flight.why
 
 
-def against(
-    binary: Path,
-    folder: Path,
-    story: Callable[[PrometheusActivity], Awaitable[None]],
-    *gateways: FakeGateway,
+@contextlib.asynccontextmanager
+async def against(binary: Path, folder: Path, *gateways: FakeGateway) -> AsyncIterator[PrometheusActivity]:
+    async with contextlib.AsyncExitStack() as stack:
+        for gateway in gateways:
+            await stack.enter_async_context(gateway)
+        targets = [gateway.address for gateway in gateways]
+        source = PrometheusActivity(await stack.enter_async_context(prometheus(binary, folder, *targets)))
+        stack.push_async_callback(source.aclose)
+        yield source
+
+
+async def test_two_gateways_are_summed_and_samples_carry_their_real_time(
+    prometheus_binary: Path, tmp_path: Path
 ) -> None:
-    async def main() -> None:
-        async with contextlib.AsyncExitStack() as stack:
-            for gateway in gateways:
-                await stack.enter_async_context(gateway)
-            targets = [gateway.address for gateway in gateways]
-            source = PrometheusActivity(await stack.enter_async_context(prometheus(binary, folder, *targets)))
-            stack.push_async_callback(source.aclose)
-            await story(source)
-
-    asyncio.run(main())
-
-
-def test_two_gateways_are_summed_and_samples_carry_their_real_time(prometheus_binary: Path, tmp_path: Path) -> None:
     scraped_100_s_ago = time.time() - 100
     one = FakeGateway(
         lines(str(ECHO), calls=2, active=1000.5),
@@ -108,7 +103,7 @@ def test_two_gateways_are_summed_and_samples_carry_their_real_time(prometheus_bi
     )
     two = FakeGateway(lines(str(ECHO), calls=1, active=2000.25))
 
-    async def story(source: PrometheusActivity) -> None:
+    async with against(prometheus_binary, tmp_path, one, two) as source:
         both = await eventually(
             source, ECHO, lambda a: known(a) and isinstance(a.in_flight, Sample) and a.in_flight.value == 3
         )
@@ -129,38 +124,31 @@ def test_two_gateways_are_summed_and_samples_carry_their_real_time(prometheus_bi
         assert isinstance(both[ONE_SIDED].last_active, NoData)
         assert both[UNKNOWN] == Activity(NoData("not in the result"), NoData("not in the result"))
 
-    against(prometheus_binary, tmp_path, story, one, two)
 
-
-def test_prometheus_without_a_gateway_knows_nothing(prometheus_binary: Path, tmp_path: Path) -> None:
-    async def story(source: PrometheusActivity) -> None:
+async def test_prometheus_without_a_gateway_knows_nothing(prometheus_binary: Path, tmp_path: Path) -> None:
+    async with against(prometheus_binary, tmp_path) as source:
         answer = await source.activity([ECHO], Instant(time.time()))
 
         assert unknown_for("Prometheus scrapes no gateway")(answer[ECHO])
 
-    against(prometheus_binary, tmp_path, story)
 
-
-def test_trouble_of_a_gateway_and_then_of_prometheus_makes_everything_unknown(
+async def test_trouble_of_a_gateway_and_then_of_prometheus_makes_everything_unknown(
     prometheus_binary: Path, tmp_path: Path
 ) -> None:
-    async def main() -> None:
-        healthy, troubled = (FakeGateway(lines(str(ECHO), calls=0, active=1000)) for _ in range(2))
-        async with healthy, troubled:
-            async with prometheus(prometheus_binary, tmp_path, healthy.address, troubled.address) as url:
-                source = PrometheusActivity(url)
-                await eventually(source, ECHO, known)
+    healthy, troubled = (FakeGateway(lines(str(ECHO), calls=0, active=1000)) for _ in range(2))
+    async with healthy, troubled:
+        async with prometheus(prometheus_binary, tmp_path, healthy.address, troubled.address) as url:
+            source = PrometheusActivity(url)
+            await eventually(source, ECHO, known)
 
-                troubled.status = 500
-                await eventually(source, ECHO, unknown_for(f"a gateway cannot be scraped: {troubled.address}"))
-                troubled.status = 200
-                await eventually(source, ECHO, known)
-                await troubled.stop()
-                await eventually(source, ECHO, unknown_for(f"a gateway cannot be scraped: {troubled.address}"))
+            troubled.status = 500
+            await eventually(source, ECHO, unknown_for(f"a gateway cannot be scraped: {troubled.address}"))
+            troubled.status = 200
+            await eventually(source, ECHO, known)
+            await troubled.stop()
+            await eventually(source, ECHO, unknown_for(f"a gateway cannot be scraped: {troubled.address}"))
 
-            answer = await source.activity([ECHO], Instant(time.time()))
-            await source.aclose()
+        answer = await source.activity([ECHO], Instant(time.time()))
+        await source.aclose()
 
-            assert unknown_for(f"Prometheus at {url} cannot be asked: All connection attempts failed")(answer[ECHO])
-
-    asyncio.run(main())
+        assert unknown_for(f"Prometheus at {url} cannot be asked: All connection attempts failed")(answer[ECHO])
