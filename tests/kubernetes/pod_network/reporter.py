@@ -1,4 +1,4 @@
-"""Plug-in of the pytest inside: sends every report to the one outside, one JSON document a line."""
+"""Plug-in of the pytest inside: runs the tests that the one outside asks for, and sends it their reports."""
 
 from __future__ import annotations
 
@@ -7,21 +7,32 @@ import os
 
 import pytest
 
-VARIABLE = "POD_NETWORK_REPORTS"
-"""Names the descriptor to write to."""
+VARIABLE = "POD_NETWORK_PIPES"
+"""Names two descriptors: where requests are read from, and where reports are written to."""
 
 
 class Reporter:
-    def __init__(self, config: pytest.Config, descriptor: int) -> None:
-        # What tests start must not hold the pipe open.
-        os.set_inheritable(descriptor, False)
-        self._config, self._pipe = config, os.fdopen(descriptor, "w")
+    def __init__(self, config: pytest.Config, requests: int, reports: int) -> None:
+        # What tests start must not hold the pipes open.
+        os.set_inheritable(requests, False)
+        os.set_inheritable(reports, False)
+        self._config, self._requests, self._reports = config, os.fdopen(requests), os.fdopen(reports, "w")
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Instead of running everything that was collected."""
+        items = {item.nodeid: item for item in session.items}
+        for line in self._requests:
+            request = json.loads(line)
+            item, following = items[request["run"]], items.get(request["next"])
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        return True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
-        self._pipe.write(json.dumps(data) + "\n")
-        self._pipe.flush()
+        self._reports.write(json.dumps(data) + "\n")
+        self._reports.flush()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(Reporter(config, int(os.environ.pop(VARIABLE))))
+    requests, reports = map(int, os.environ.pop(VARIABLE).split())
+    config.pluginmanager.register(Reporter(config, requests, reports))

@@ -2,6 +2,7 @@
 
 A process can enter a namespace of its own only before it has threads, and cannot leave one again without privileges;
 and other folders' tests are to stay where they are. So the folder's tests go to a child, started at the first of them.
+It runs a test when it is asked to, for with several workers (pytest-xdist) nobody knows which of them come here.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,8 @@ def inside_pod_network(folder: Path) -> Protocol:
             children.append(_Child(item.config, ours))
             item.config.add_cleanup(children[0].close)
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        for report in children[0].reports_of(item):
+        following = nextitem if nextitem is not None and nextitem.path.is_relative_to(folder) else None
+        for report in children[0].run(item, following):
             item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
@@ -49,7 +51,7 @@ def inside_pod_network(folder: Path) -> Protocol:
 
 
 class _Child:
-    """The pytest inside. It runs ahead of the reports that are asked of it."""
+    """The pytest inside. It has collected the folder's tests and waits to be told which to run."""
 
     def __init__(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         self._config = config
@@ -59,7 +61,9 @@ class _Child:
         chosen.write_text("\n".join(item.nodeid for item in items))
         output = self._stack.enter_context(self._output.open("w"))
         read, write = os.pipe()
+        requests, ask = os.pipe()
         self._reports = self._stack.enter_context(os.fdopen(read))
+        self._requests = self._stack.enter_context(os.fdopen(ask, "w"))
         pytest_command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", REPORTER, f"@{chosen}"]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.kubernetes.pod_network", *pytest_command],
@@ -67,13 +71,21 @@ class _Child:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            pass_fds=(write,),
-            env=os.environ | {VARIABLE: str(write)},
+            pass_fds=(requests, write),
+            env=_without_xdist(os.environ) | {VARIABLE: f"{requests} {write}"},
         )
+        os.close(requests)
         os.close(write)
 
-    def reports_of(self, item: pytest.Item) -> Iterator[pytest.TestReport]:
-        """Until its teardown is reported; a failure if the child ends before."""
+    def run(self, item: pytest.Item, following: pytest.Item | None) -> Iterator[pytest.TestReport]:
+        """Run it and report until its teardown; a failure if the child ends before.
+
+        What ``following`` needs, too, stays set up.
+        """
+        with contextlib.suppress(BrokenPipeError):
+            request = {"run": item.nodeid, "next": following.nodeid if following is not None else None}
+            self._requests.write(json.dumps(request) + "\n")
+            self._requests.flush()
         for line in self._reports:
             report = self._config.hook.pytest_report_from_serializable(config=self._config, data=json.loads(line))
             if report.nodeid != item.nodeid:
@@ -84,6 +96,10 @@ class _Child:
         yield self._missing(item)
 
     def close(self) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            self._requests.close()  # no more tests: it ends as pytest does, with what the whole session had set up
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(30)
         self._process.terminate()
         try:
             self._process.wait(30)
@@ -102,3 +118,8 @@ class _Child:
             longrepr=f"the pytest inside the pod network did not report this test; its last output:\n{last}",
             when="call",
         )
+
+
+def _without_xdist(environ: Mapping[str, str]) -> dict[str, str]:
+    """The child is a whole pytest of its own, not one worker of several."""
+    return {name: value for name, value in environ.items() if not name.startswith("PYTEST_XDIST")}
