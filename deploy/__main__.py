@@ -10,7 +10,7 @@ import click
 from deploy import values
 from deploy.configuration import chart_files
 from deploy.permissions import PARTS
-from deploy.rendering import CHART, MANIFESTS, render
+from deploy.rendering import CHART, plain_manifests
 from deploy.roles import templates
 from springtide.rules.generated_files import drift, write
 from springtide.runtime.files import write_atomic
@@ -52,7 +52,7 @@ def _chart(*, check: bool) -> list[str]:
 
 def _manifests(*, check: bool) -> list[str]:
     folder = HERE / "manifests"
-    files = {name: HEADER.format(values=dict(given)) + render(given) for name, given in MANIFESTS.items()}
+    files = plain_manifests(HEADER)
     if check:
         return drift(folder, files)
     write(folder, files)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,12 @@ MANIFESTS: Mapping[str, Mapping[str, object]] = {
 }
 """Plain manifests → the values they are rendered with."""
 
+OUTLIVING = ("Namespace", "CustomResourceDefinition")
+"""Kinds that plain manifests do not have: ``kubectl delete -f`` of them would delete every function with them."""
+
+NAMESPACES = "namespaces.yaml"
+"""The plain manifest of the namespaces alone. The definitions have files of their own already."""
+
 Object = dict[str, Any]
 
 
@@ -57,6 +63,21 @@ def render(values: Mapping[str, Any], *, namespace: str = NAMESPACE) -> str:
     documents = [part.strip() for text in (*crds, *texts) for part in re.split(r"^---$", text, flags=re.MULTILINE)]
     kinds = [(_rank(parsed["kind"]), part) for part in documents if (parsed := yaml.safe_load(part)) is not None]
     return "".join(f"---\n{part}\n" for _, part in sorted(kinds, key=lambda item: item[0]))
+
+
+def plain_manifests(header: str) -> dict[str, str]:
+    """Each file's text; ``header`` tells the ``{values}`` it was rendered with."""
+    files = {
+        name: header.format(values=dict(values)) + _only(render(values), lambda kind: kind not in OUTLIVING)
+        for name, values in MANIFESTS.items()
+    }
+    namespaces = _only(render(PLAIN), lambda kind: kind == "Namespace")
+    return {NAMESPACES: header.format(values=dict(PLAIN)) + namespaces, **files}
+
+
+def _only(manifests: str, wanted: Callable[[str], bool]) -> str:
+    parts = [part for part in manifests.split("---\n") if part]
+    return "".join(f"---\n{part}" for part in parts if wanted(yaml.safe_load(part)["kind"]))
 
 
 def objects(manifests: str) -> Iterator[Object]:

@@ -54,7 +54,11 @@ def create(*, target: Target, name: str, namespace: str | None, **source: Any) -
 @namespace_option
 @with_target
 def update(*, target: Target, name: str, namespace: str | None, **source: Any) -> None:
-    """Give a secret a new value; running functions see it at once."""
+    """Give a secret a new value.
+
+    Running functions that read its file anew see it: at once where they are processes, on Kubernetes within a minute
+    or two, when the kubelet next looks.
+    """
     value = _value(**source)
     with target.client() as client:
         client.put_secret(name, namespace, value, replace=True)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.rendering import CHART, MANIFESTS, Object
+from deploy.rendering import CHART, MANIFESTS, NAMESPACES, Object
 from springtide.runtime.kubernetes.api import connected
 from springtide.runtime.kubernetes.resources import Resource
 from springtide.runtime.kubernetes.settings import KubernetesSettings
@@ -150,7 +150,9 @@ def test_manifests_apply_strictly_server_side(cluster: Cluster, installation: st
 
 @pytest.mark.parametrize("name", MANIFESTS)
 def test_plain_manifests_apply_twice_from_the_file(cluster: Cluster, name: str) -> None:
-    manifests = list(yaml.safe_load_all((ROOT / "deploy" / "manifests" / name).read_text()))
+    folder = ROOT / "deploy"
+    files = [folder / "manifests" / NAMESPACES, *sorted((folder / "crds").glob("*.yaml")), folder / "manifests" / name]
+    manifests = [one for file in files for one in yaml.safe_load_all(file.read_text())]
 
     asyncio.run(_apply(cluster.kubeconfig, manifests))
     before = {one["metadata"]["name"]: one["metadata"]["generation"] for one in cluster.objects("deployments")}
