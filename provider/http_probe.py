@@ -47,6 +47,8 @@ async def fetch(
     async with asyncio.timeout(connect_s):
         reader, writer = await asyncio.open_connection(host, port)
     try:
+        if writer.is_closing():  # Closed as soon as it was accepted; uvloop's transports refuse to be written to then.
+            raise ConnectionResetError("the connection was closed at once")
         authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         writer.write(f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n".encode())
         async with asyncio.timeout(answer_s):

@@ -56,14 +56,12 @@ class HostLink:
             hello = await self._greet()
         if hello is None:
             raise Unavailable(f"the function host does not answer: {self._last_words()}")
-        self._forget_host()
-        with contextlib.suppress(ProcessLookupError):
-            self._host = ProcessHandle(hello.pid)
         return hello
 
     def send(self, command: Message) -> None:
         """Without a connection it is dropped: the host is gone, and its replicas with it."""
-        if self._writer is None:
+        # A transport that has closed refuses to be written to, or asked, before `listen` hears of its end.
+        if self._writer is None or self._writer.is_closing():
             return
         self._writer.write(host_protocol.encode(command))
         if self._writer.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
@@ -100,27 +98,46 @@ class HostLink:
     async def _greet(self) -> Hello | None:
         """Connect; None when nobody is there. One that speaks another version, or does not speak, is ended."""
         try:
-            with host_protocol.short_address(self._folder / SOCKET) as path:
-                reader, writer = await asyncio.open_unix_connection(path, limit=host_protocol.MAX_LINE_BYTES)
+            connection = await self._dial()
         except OSError:
             return None
+        # Now, by the socket itself: once the peer has gone, its transport has no socket left to ask.
+        host = _peer(connection)
+        writer: asyncio.StreamWriter | None = None
         try:
+            reader, writer = await asyncio.open_unix_connection(sock=connection, limit=host_protocol.MAX_LINE_BYTES)
             async with asyncio.timeout(HELLO_TIMEOUT_S):
                 hello = host_protocol.decode(await reader.readline())
         except (OSError, ValueError, TimeoutError, Unavailable) as error:
             _log.warning("ending a function host that does not answer", error=str(error) or "no answer")
-            _end_peer(writer, signal.SIGKILL)
+            _turn_away(writer, host, signal.SIGKILL)
             return None
         if not isinstance(hello, Hello) or hello.version != VERSION:
             _log.info("ending a function host of another version")
-            _end_peer(writer, signal.SIGTERM)
+            _turn_away(writer, host, signal.SIGTERM)
             return None
-        self._reader, self._writer = reader, writer
+        self._forget_host()
+        self._reader, self._writer, self._host = reader, writer, host
         return hello
+
+    async def _dial(self) -> socket.socket:
+        """Raises OSError."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        try:
+            with host_protocol.short_address(self._folder / SOCKET) as path:
+                await asyncio.get_running_loop().sock_connect(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     async def _start_host(self) -> None:
         await self._collect()
-        self._started = process = self._spawn()
+        try:
+            self._started = process = self._spawn()
+        except OSError as error:  # No memory, no descriptor, no space for its log: later there may be.
+            raise Unavailable(f"the function host cannot be started: {error}") from error
         assert process.stdout is not None
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
@@ -195,13 +212,19 @@ async def _end(process: ProcessHandle, patience_s: float) -> None:
         await process.wait()
 
 
-def _end_peer(writer: asyncio.StreamWriter, number: signal.Signals) -> None:
-    """Signal the process at the other end, whatever it is: it has our socket in our folder."""
-    peer: socket.socket = writer.get_extra_info("socket")
+def _peer(connection: socket.socket) -> ProcessHandle | None:
+    """The process at the other end: it has our socket in our folder. None when it has ended."""
     size = struct.calcsize("3i")
-    # It may have ended meanwhile: then there is no socket to ask, or no process to signal.
-    with contextlib.suppress(OSError):
-        pid, _, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-        if pid > 0:  # 0 would be our own process group.
-            os.kill(pid, number)
-    writer.close()
+    pid, _, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    try:
+        return ProcessHandle(pid) if pid > 0 else None
+    except OSError:  # no such process, or no descriptor to hold it by
+        return None
+
+
+def _turn_away(writer: asyncio.StreamWriter | None, host: ProcessHandle | None, number: signal.Signals) -> None:
+    if host is not None:
+        host.send_signal(number)
+        host.close()
+    if writer is not None:
+        writer.close()
