@@ -62,7 +62,8 @@ class Lease:
         self._seen: LeaseRecord | None = None
         self._seen_at = now()
         self._owed_s = 0.0
-        self._attempt_s = settings.lease_renew_deadline_s / 2
+        # A renewal that hangs leaves time for another one before we have to stop believing.
+        self._attempt_s = (settings.lease_renew_deadline_s - settings.lease_retry_s) / 2
         self._term: int | None = None
         self._valid_until = self._seen_at
         self._news = asyncio.Event()

@@ -49,7 +49,7 @@ class LeaseSettings:
     lease_name: str = setting("", env="lease_name", help="name of the Lease; empty: springtide- and the part's name")
     lease_namespace: str = setting("", env="lease_namespace", help="namespace of the Lease; empty: that of our pod")
     lease_duration_s: float = setting(
-        12.0,
+        13.0,
         env="lease_duration",
         kind=duration,
         low=1,
@@ -57,14 +57,18 @@ class LeaseSettings:
         help="time after which a leader that was not heard of is replaced, in whole seconds",
     )
     lease_renew_deadline_s: float = setting(
-        8.0,
+        10.0,
         env="lease_renew_deadline",
         kind=duration,
         low=0.2,
         help="time after its last renewal for which a leader goes on; shorter than the lease duration",
     )
     lease_retry_s: float = setting(
-        2.0, env="lease_retry", kind=duration, low=0.05, help="time between two renewals, or two attempts"
+        5.0,
+        env="lease_retry",
+        kind=duration,
+        low=0.05,
+        help="time between two renewals; a failed one is repeated sooner",
     )
 
     def __post_init__(self) -> None:
