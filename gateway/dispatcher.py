@@ -69,7 +69,7 @@ class Dispatcher:
             call.dispatch()
 
     def own_headers(self) -> bytes:
-        return own_headers(new_call_id(), start_time(self._clock.wall()))
+        return own_headers(new_call_id(), self._clock.wall())
 
     def count_refused(self, reason: str) -> None:
         self._unknown.metrics.refuse(reason)
@@ -79,15 +79,16 @@ class Dispatcher:
         arrived, wall = clock.now(), clock.wall()
         route.metrics.begin(wall)
         call_id = head.call_id or new_call_id()
-        started = start_time(wall)
-        own = own_headers(call_id, started)
+        own = own_headers(call_id, wall)
         fields = forwarded_fields(head)
         record: CallRecord | None = None
         if self._observer is not None and not route.is_system:
             record, fields = self._observer.begin(route.label, head, call_id, fields, now=arrived, wall=wall)
         if not head.host:
             fields += b"\r\nHost: " + route.label.encode()
-        request = request_head(head, fields, target=target, own=started if head.call_id else own, peer=client.peer)
+        request = request_head(
+            head, fields, target=target, own=start_time(wall) if head.call_id else own, peer=client.peer
+        )
         return Call(
             self._ports,
             client,

@@ -51,6 +51,8 @@ class Timeouts:
         "keep_alive",
         "linger",
         "replica_idle",
+        "start_call",
+        "stop_call",
         "tunnel",
         "write",
     )
@@ -66,6 +68,9 @@ class Timeouts:
         self.call = DeadlineQueue[TimedCall](loop, settings.upstream_timeout_s, lambda one: one.timed_out())
         self.first_byte = DeadlineQueue[TimedCall](loop, settings.first_byte_timeout_s, lambda one: one.timed_out())
         self.first_byte_timed = settings.first_byte_timeout_s > 0
+        # Every call comes by here, and nearly always it has but one time-out.
+        self.start_call = self._start_both if self.first_byte_timed else self.call.start
+        self.stop_call = self._stop_both if self.first_byte_timed else self.call.stop
         self.tunnel = DeadlineQueue[TimedTunnel](loop, settings.tunnel_idle_s, lambda one: one.timed_out())
         # A replica's connection.
         self.replica_idle = DeadlineQueue[TimedReplicaConnection](
@@ -87,16 +92,13 @@ class Timeouts:
         for queue in self._of_clients:
             queue.stop(client)
 
-    def start_call(self, call: TimedCall) -> None:
-        """The time a call may take begins."""
+    def _start_both(self, call: TimedCall) -> None:
         self.call.start(call)
-        if self.first_byte_timed:
-            self.first_byte.start(call)
+        self.first_byte.start(call)
 
-    def stop_call(self, call: TimedCall) -> None:
+    def _stop_both(self, call: TimedCall) -> None:
         self.call.stop(call)
-        if self.first_byte_timed:
-            self.first_byte.stop(call)
+        self.first_byte.stop(call)
 
     def close(self) -> None:
         for queue in self._all:

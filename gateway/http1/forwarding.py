@@ -16,9 +16,9 @@ def start_time(wall_s: float) -> bytes:
     return b"\r\nX-Start-Time: %d" % (wall_s * 1e9)
 
 
-def own_headers(call_id: bytes, started: bytes) -> bytes:
-    """The lines that every response carries; ``started`` is the line that ``start_time`` writes."""
-    return b"\r\nX-Call-Id: %b%b" % (call_id, started)
+def own_headers(call_id: bytes, wall_s: float) -> bytes:
+    """The lines that every response carries, ``start_time`` among them."""
+    return b"\r\nX-Call-Id: %b\r\nX-Start-Time: %d" % (call_id, wall_s * 1e9)
 
 
 def forwarded_fields(head: RequestHead) -> bytes:
@@ -26,6 +26,8 @@ def forwarded_fields(head: RequestHead) -> bytes:
 
     X-Forwarded-Host and -Proto are left alone where a proxy before us has written them.
     """
+    if head.plain:
+        return b"%b\r\nX-Forwarded-Host: %b\r\nX-Forwarded-Proto: http" % (head.fields, head.host)
     fields = head.fields
     if head.length == CHUNKED:
         fields += b"\r\nTransfer-Encoding: chunked"
@@ -33,11 +35,11 @@ def forwarded_fields(head: RequestHead) -> bytes:
         fields += b"\r\nExpect: 100-continue"
     if head.upgrade:
         fields += b"\r\nConnection: Upgrade\r\nUpgrade: " + head.upgrade
-    if head.forwarded_host or not head.host:
-        return fields if head.forwarded_proto else fields + b"\r\nX-Forwarded-Proto: http"
-    if head.forwarded_proto:
-        return b"%b\r\nX-Forwarded-Host: %b" % (fields, head.host)
-    return b"%b\r\nX-Forwarded-Host: %b\r\nX-Forwarded-Proto: http" % (fields, head.host)
+    if head.host and not head.forwarded_host:
+        fields += b"\r\nX-Forwarded-Host: " + head.host
+    if not head.forwarded_proto:
+        fields += b"\r\nX-Forwarded-Proto: http"
+    return fields
 
 
 def request_head(head: RequestHead, fields: bytes, *, target: bytes, own: bytes, peer: bytes) -> bytes:

@@ -74,6 +74,8 @@ class RequestHead(NamedTuple):
     upgrade: bytes = b""
     """The protocols the client would rather speak."""
     expects_continue: bool = False
+    plain: bool = False
+    """A host, a body's length and nothing else that this hop has to look at."""
 
 
 def parse_request(head: bytes) -> RequestHead:
@@ -118,7 +120,7 @@ def _parse_plain(method: bytes, target: bytes, fields: bytes, found: list[tuple[
             return None
     if not host or not _HOST.fullmatch(host):
         return None
-    return RequestHead(method, target, fields, host, length=length)
+    return RequestHead(method, target, fields, host, length=length, plain=True)
 
 
 def check_incomplete(data: bytes, seen: int = 0) -> None:

@@ -29,7 +29,7 @@ def test_a_call_changes_its_state_by_the_table_only() -> None:
     source = Path(call.__file__).read_text()
     assigned = re.findall(r"self\.state = (.+)", source)
 
-    assert assigned.pop(0) == "CallState.ROUTING"
+    assert assigned.pop(0) == "_NEW"
     assert {text.removesuffix("[self.state]") for text in assigned} == {f"_{event.name}" for event in CallEvent}
 
 
