@@ -6,10 +6,12 @@ import os
 import sys
 
 from springtide.cli.command_line import run
+from springtide.runtime.lossy_stream import hold_standard_descriptors
 
 
 def main() -> None:
     """Run the command line of this process and leave with its status."""
+    hold_standard_descriptors()
     status = run(sys.argv[1:], dict(os.environ))
     if status == 141:
         # The reader is gone: nothing that is still buffered can be written, and the interpreter must not try.

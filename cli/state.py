@@ -143,7 +143,9 @@ class StateFolder:
         write_atomic(self.run_file, json.dumps(asdict(running), indent=2).encode() + b"\n", mode=0o600)
 
     def withdraw(self) -> None:
-        self.run_file.unlink(missing_ok=True)
+        """What cannot be removed counts for nothing as soon as nobody holds the lock."""
+        with contextlib.suppress(OSError):
+            self.run_file.unlink()
 
     @property
     def samples_deployed(self) -> bool:

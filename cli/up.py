@@ -19,11 +19,13 @@ from springtide.cli.addresses import WishedPorts
 from springtide.cli.announcements import Announcer
 from springtide.cli.gateway_client import GatewayClient
 from springtide.cli.processes import Plan
+from springtide.cli.run_file import RunFile
 from springtide.cli.state import Running, StateFolder
 from springtide.cli.tools import Missing, find
 from springtide.provider.spec import FunctionSpec, spec_to_json
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import SpringtideError, Unavailable
+from springtide.runtime.lossy_stream import adopt_standard_streams
 from springtide.runtime.part_reports import Event, Happening
 from springtide.runtime.service import stop_signals
 from springtide.runtime.supervision import Supervisor
@@ -51,9 +53,14 @@ class UpOptions:
 
 
 def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) -> None:
-    """Run until SIGINT, SIGTERM or SIGHUP. Raises before anything has started where that is possible."""
+    """Run until SIGINT, SIGTERM or SIGHUP. Raises before anything has started where that is possible.
+
+    Nobody need read what it prints: it goes on when its output is closed, or full.
+    """
+    adopt_standard_streams()
     wished = _read(options.stack_file, environ, announcer) if options.stack_file else ()
     with options.state.held():
+        options.state.withdraw()  # of one that was killed: it would be taken for ours until ours is written
         options.state.credentials()
         tools = find(options.tools_dir, environ.get("PATH", ""))
         if isinstance(tools, Missing):
@@ -87,6 +94,7 @@ class _Suite:
         self._plan = plan
         self._zygote = zygote
         self._announcer = announcer
+        self._run_file = RunFile(plan.state, announcer.notice)
         self._running: Running | None = None
         self._supervisor: Supervisor | None = None
 
@@ -99,10 +107,12 @@ class _Suite:
                 stages = processes.stages(self._plan, probes)
                 self._supervisor = Supervisor(stages, report=self._report, zygote=self._zygote)
                 self._announcer.starting()
+                trying = asyncio.create_task(self._run_file.keep_trying(), name="run file")
                 try:
                     if await _unless(until, self._start(samples, wished)):
                         await _unless(until, self._supervisor.wait())
                 finally:
+                    trying.cancel()
                     self._announcer.stopping()
                     await self._supervisor.stop()
                     if self._zygote is not None:
@@ -118,11 +128,17 @@ class _Suite:
             # A part that fails says so as this command does.
             raise Unavailable(str(error).replace("springtide: ", "")) from error
         if await asyncio.to_thread(self._deploy, samples):
-            self._plan.state.remember_samples()
+            self._remember_samples()
         await asyncio.to_thread(self._deploy, wished)
         self._running = self._where()
-        self._plan.state.announce(self._running)
+        self._run_file.show(self._running)
         self._announcer.ready(self._running, sample=await asyncio.to_thread(self._has_sample))
+
+    def _remember_samples(self) -> None:
+        try:
+            self._plan.state.remember_samples()
+        except OSError as error:
+            self._announcer.notice(f"the next start will deploy the samples again: {error.filename}: {error.strerror}")
 
     def _deploy(self, specs: Sequence[FunctionSpec]) -> bool:
         """Deploy through the gateway, as a user would; what is refused is said. Whether all were taken."""
@@ -165,7 +181,7 @@ class _Suite:
         """The file first, so that whoever acts on what is said finds it true."""
         if event.what is Happening.READY and self._running is not None and self._supervisor is not None:
             self._running = replace(self._running, parts=self._supervisor.pids())
-            self._plan.state.announce(self._running)
+            self._run_file.show(self._running)
         self._announcer.event(event)
 
 

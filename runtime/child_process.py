@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from springtide.runtime.errors import Unavailable
+from springtide.runtime.lossy_stream import append_to
 from springtide.runtime.processes import die_with_parent
 from springtide.runtime.zygote import Zygote
 
@@ -86,7 +87,7 @@ async def spawn(child: Child, zygote: Zygote | None, stdin: socket.socket | None
     if zygote is not None and child.forked:
         with contextlib.suppress(Unavailable):
             return await zygote.fork(child.forked, log=child.log, stdin=stdin)
-    with child.log.open("ab") as log:
+    with append_to(child.log) as log:
         return await asyncio.create_subprocess_exec(
             *child.command,
             env=dict(child.environment),
@@ -124,15 +125,21 @@ def tail(log: Path, *, since: int = 0, lines: int = TAIL_LINES) -> str:
 def trim(log: Path) -> None:
     """Bound a log that is being appended to: past the limit its last part moves to ``<name>.1`` and it starts empty.
 
-    Copied and truncated in place, because the writers hold it open; a line written in between may be lost.
+    Copied and truncated in place, because the writers hold it open; a line written in between may be lost. On a disk
+    that is full the last part is lost, too: the bound holds, and so does whoever calls this.
     """
-    with contextlib.suppress(FileNotFoundError):
+    kept = log.with_name(log.name + ".1")
+    with contextlib.suppress(OSError):
         if log.stat().st_size <= MAX_LOG_BYTES:
             return
         with log.open("r+b") as file:
             file.seek(-KEPT_LOG_BYTES, os.SEEK_END)
-            log.with_name(log.name + ".1").write_bytes(file.read())
+            end = file.read()
             file.truncate(0)
+            try:
+                kept.write_bytes(end)
+            except OSError:
+                kept.unlink(missing_ok=True)
 
 
 def how_ended(code: int) -> str:

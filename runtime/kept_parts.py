@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 import structlog
 
+from springtide.runtime import logs
 from springtide.runtime.backoff import RESTART, STEADY_AFTER_S
 from springtide.runtime.errors import SpringtideError, reason_of
+from springtide.runtime.lossy_stream import LossyStream, append_to
 from springtide.runtime.part_reports import Event, Happening, Report
 from springtide.runtime.service import Service, run
 
@@ -100,11 +100,18 @@ class _Ready:
         return self.at is not None and asyncio.get_running_loop().time() - self.at >= STEADY_AFTER_S
 
 
-_current: contextvars.ContextVar[TextIO | None] = contextvars.ContextVar("log of the part", default=None)
+_current: contextvars.ContextVar[LossyStream | None] = contextvars.ContextVar("log of the part", default=None)
 
 
 class PartLogs:
     """A stream for the process's loggers: what a part's tasks write goes to that part's log."""
+
+    def __init__(self) -> None:
+        self._process = LossyStream(logs.STDERR)
+
+    @property
+    def lost(self) -> int:
+        return self._stream().lost
 
     def write(self, text: str) -> int:
         return self._stream().write(text)
@@ -113,11 +120,10 @@ class PartLogs:
         self._stream().flush()
 
     def isatty(self) -> bool:
-        return sys.stderr.isatty()
+        return self._process.isatty()
 
-    @staticmethod
-    def _stream() -> TextIO:
-        return _current.get() or sys.stderr
+    def _stream(self) -> LossyStream:
+        return _current.get() or self._process
 
 
 @contextlib.contextmanager
@@ -126,8 +132,8 @@ def _writing_to(log: Path | None) -> Iterator[None]:
     if log is None:
         yield
         return
-    with log.open("a", buffering=1) as stream:
-        token = _current.set(stream)
+    with append_to(log) as file:
+        token = _current.set(LossyStream(file))
         try:
             yield
         finally:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from springtide.runtime.errors import Unavailable, reason_of
+from springtide.runtime.lossy_stream import append_to, flush_standard_streams, leave
 from springtide.runtime.processes import ProcessHandle, adopt_orphans, die_with_parent, set_process_name
 
 Main = Callable[[Sequence[str]], int]
@@ -92,8 +93,7 @@ class Zygote:
         spare_memory()
         adopt_orphans()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+        flush_standard_streams()
         maker = os.getpid()
         pid = os.fork()
         if pid == 0:
@@ -146,7 +146,7 @@ class Zygote:
             async with self._one_at_a_time:
                 if self._control is None:
                     raise Unavailable("the zygote is gone")
-                output = stack.enter_context(log.open("ab"))
+                output = stack.enter_context(append_to(log))
                 try:
                     descriptors = [output.fileno(), *([stdin.fileno()] if stdin is not None else [])]
                     socket.send_fds(self._control, [json.dumps(words).encode()], descriptors)
@@ -260,9 +260,7 @@ class _Server:
         except BaseException:  # noqa: BLE001 - the last frame of this process: whatever it is, it goes to the log
             sys.excepthook(*sys.exc_info())
         finally:
-            for stream in (sys.stdout, sys.stderr):
-                stream.flush()
-            os._exit(status)
+            leave(status)
 
     def _become(self, words: Sequence[str], descriptors: list[int]) -> None:
         _die_with(self._maker)

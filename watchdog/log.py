@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 
 
 def log(text: str) -> None:
-    sys.stderr.write(f"{time.strftime('%Y/%m/%d %H:%M:%S')} {text}\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError, ValueError):  # whoever reads it is gone, or the function closed it
+        sys.stderr.write(f"{time.strftime('%Y/%m/%d %H:%M:%S')} {text}\n")
+        sys.stderr.flush()

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import TextIO, cast
 
 import click
 import structlog
@@ -43,7 +42,7 @@ def control(environ: Mapping[str, str], /, *, log_dir: Path | None, supervised: 
     WORDS are the parts' command lines, a plus sign between them: springtide control idler --port 8084 + console
     """
     parts = list(_parts(environ, words, log_dir))
-    logs.configure(stream=cast("TextIO", PartLogs()))
+    logs.configure(stream=PartLogs())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(parts, Reporter(socket.socket(fileno=STDIN)) if supervised else None))
 

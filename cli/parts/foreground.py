@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 
 import uvloop
 
@@ -14,7 +13,7 @@ from springtide.runtime.service import run, stop_signals
 
 def serve(assembled: Assembled) -> None:
     """Run until SIGINT or SIGTERM; raises what made a service fail."""
-    logs.configure(stream=sys.stderr)
+    logs.configure()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(assembled))
 

@@ -88,12 +88,14 @@ class FunctionWaker:
             self._listener.woken(route)
 
     def _fail(self, route: Route, error: SpringtideError) -> None:
+        """The callers first: they wait."""
         gone = isinstance(error, NotFound)
-        log.warning("a wake failed", function=route.label, why=str(error))
         reason = Reason.UNKNOWN_FUNCTION if gone else Reason.WRITE_FAILED
-        self._writer.tell(self._decision(route, 0, 0, reason, str(error)))
+        decision = self._decision(route, 0, 0, reason, str(error))
         if self._listener is not None:
             self._listener.wake_failed(route, 404 if gone else 503, f"{route.label} cannot be woken: {error}")
+        self._writer.tell(decision)
+        log.warning("a wake failed", function=route.label, why=str(error))
 
     async def _wake_with_retries(self, route: Route) -> None:
         """A restart of the provider must not fail the calls that wait: it is tried again while there are any.

@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from springtide.gateway.workers import worker
 from springtide.gateway.workers.launch import Launch
+from springtide.runtime.lossy_stream import leave
 from springtide.runtime.processes import die_with_parent, set_process_name
 
 MAX_LAUNCH_BYTES = 256 * 1024
@@ -53,8 +54,7 @@ def run(master: socket.socket) -> NoReturn:
     except BaseException:  # noqa: BLE001 - the last frame of this process: whatever it is, it goes to the log
         sys.excepthook(*sys.exc_info())
     finally:
-        sys.stderr.flush()
-        os._exit(status)
+        leave(status)
 
 
 def main(master: socket.socket) -> None:
@@ -139,9 +139,7 @@ class _Forker:
         except BaseException:  # noqa: BLE001 - the last frame of this process: whatever it is, it goes to the log
             sys.excepthook(*sys.exc_info())
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(status)
+            leave(status)
 
     def _reap(self) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
-import sys
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -29,7 +28,7 @@ COUNTS_DEADLINE_S = 2.0
 
 def run(launch: Launch, listener: socket.socket, connection: socket.socket) -> int:
     """Serve until the master says stop, or is gone; the process's exit status."""
-    logs.configure(stream=sys.stderr)
+    logs.configure()
     structlog.contextvars.bind_contextvars(worker=launch.number)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(launch, listener, connection))

@@ -27,22 +27,25 @@ class StoredLine:
 
 
 class LogWriter:
-    """Appends lines; synchronous, for the host's loop."""
+    """Appends lines; synchronous, for the host's loop. A full disk loses log lines, never a function."""
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._limit = folder, limit_bytes
-        self._open()
+        self._fd, self._size = -1, 0
+        with contextlib.suppress(OSError):
+            self._open()
 
     def _open(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         self._fd = os.open(self._folder / CURRENT, flags, 0o600)
         self._size = os.fstat(self._fd).st_size
 
     def append(self, instance: str, lines: list[bytes], at: float) -> None:
         head, waiting = f"{at:.6f} {instance} ".encode(), bytearray()
-        # A full disk loses log lines, never a function.
         with contextlib.suppress(OSError):
+            if self._fd < 0:
+                self._open()
             for line in lines:
                 entry = head + line + b"\n"
                 if self._size + len(waiting) + len(entry) > self._limit // 2 and self._size + len(waiting):
@@ -53,13 +56,15 @@ class LogWriter:
             self._write(waiting)
 
     def close(self) -> None:
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
 
     def _write(self, data: bytearray) -> None:
         self._size += os.write(self._fd, data)
 
     def _rotate(self) -> None:
-        (self._folder / CURRENT).replace(self._folder / PREVIOUS)
+        with contextlib.suppress(FileNotFoundError):  # moved before, when no new one could be made
+            (self._folder / CURRENT).replace(self._folder / PREVIOUS)
         full = self._fd
         self._open()
         os.close(full)

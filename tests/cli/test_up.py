@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -165,6 +166,32 @@ def test_control_parts_share_a_process_that_is_started_again_with_all_of_them(tm
         assert up.run["parts"]["gateway"] == first["gateway"]
         with up.client() as client:
             assert client.get("/ui/").status_code == 200
+
+
+def test_full_disk_and_closed_output_end_nothing(tmp_path: Path) -> None:
+    """A file size limit of nothing for ``up`` alone: each of its writes to a file fails, as on a disk that is full."""
+    with started(tmp_path / "state", "--no-samples") as up:
+        first, gateway = up.run["parts"]["gateway"], up.run["gateway"]
+        assert up.process.stdout is not None
+        up.process.stdout.close()
+        unlimited = resource.prlimit(up.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        os.kill(first, signal.SIGKILL)
+
+        eventually(lambda: answers(gateway))
+        assert up.run["parts"]["gateway"] == first, "it could be written"
+        resource.prlimit(up.process.pid, resource.RLIMIT_FSIZE, unlimited)
+        eventually(lambda: up.run["parts"]["gateway"] != first)
+
+        up.process.send_signal(signal.SIGINT)
+        assert up.process.wait(DEADLINE_S) == 0
+        assert not (tmp_path / "state" / "run.json").exists()
+
+
+def answers(gateway: str) -> bool:
+    try:
+        return httpx.get(f"{gateway}/healthz", timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 def test_separate_parts_are_a_process_each(tmp_path: Path) -> None:

@@ -405,3 +405,24 @@ async def test_zero_that_is_asked_for_right_after_a_wake_does_not_leave_callers_
         gateway.publish("echo", [server])
 
         assert (await caller.answer()).status == 200
+
+
+async def test_failed_wake_is_told_to_callers_before_the_log() -> None:
+    held: list[int] = []
+    async with data_plane(wake_patience_s=0.2) as gateway, gateway.connect() as caller:
+
+        def note(_: object, __: str, event: structlog.typing.EventDict) -> str:
+            if event["event"] == "a wake failed":
+                held.append(gateway.route().metrics.held)
+            return ""
+
+        gateway.target.failures += [Unavailable("no space left on this machine")] * 10
+        gateway.publish("echo", [], desired=0)
+        before = structlog.get_config()
+        structlog.configure(processors=[note])
+        try:
+            assert (await caller.get()).status == 503
+        finally:
+            structlog.configure(**before)
+
+    assert held == [0]

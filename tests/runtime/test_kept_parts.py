@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import TextIO, cast
 
 import pytest
 import structlog
@@ -110,7 +109,7 @@ async def test_part_that_was_steady_starts_again_at_the_first_interval() -> None
 
 
 async def test_each_part_writes_its_own_log(tmp_path: Path) -> None:
-    logs.configure(stream=cast("TextIO", PartLogs()))
+    logs.configure(stream=PartLogs())
     try:
         told = Story(Works().part("idler", tmp_path / "idler.log"), Works().part("console", tmp_path / "console.log"))
         structlog.get_logger().info("of the process")

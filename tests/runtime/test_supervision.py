@@ -326,6 +326,16 @@ def test_log_is_bounded_and_its_end_is_kept(tmp_path: Path) -> None:
     assert kept.endswith(b"last words\n")
 
 
+def test_log_is_bounded_where_its_end_cannot_be_kept(tmp_path: Path) -> None:
+    log = tmp_path / "part.log"
+    log.write_bytes(b"x" * (child_process.MAX_LOG_BYTES + 1))
+    (tmp_path / "part.log.1").mkdir()  # takes no more than a full disk does
+
+    child_process.trim(log)
+
+    assert log.stat().st_size == 0
+
+
 def test_small_log_is_left_alone(tmp_path: Path) -> None:
     log = tmp_path / "part.log"
     log.write_bytes(b"few words\n")

@@ -30,6 +30,10 @@ lock = (folder / "lock").open("w")
 def main(words):
     if words[0] == "exit":
         return int(words[1])
+    if words[0] == "print":
+        sys.stdout = open(1, "w", closefd=False)  # buffered, whatever the environment says
+        print("what nobody takes")
+        return 0
     if words[0] == "fail":
         raise RuntimeError("a bug")
     if words[0] == "echo":
@@ -229,3 +233,16 @@ until.set()
     )
 
     assert out.stdout == "None\n"
+
+
+def test_fork_whose_output_cannot_be_written_ends_all_the_same(tmp_path: Path) -> None:
+    """It would go on as a second zygote, with the first one's socket."""
+    out = printed(
+        tmp_path,
+        """
+process = await zygote.fork(["print"], log=Path("/dev/full"))
+print(await asyncio.wait_for(process.wait(), 10), flush=True)
+""",
+    )
+
+    assert out == "0\n"

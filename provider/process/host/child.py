@@ -18,6 +18,7 @@ from typing import NoReturn
 from springtide.provider.process.host import sandbox
 from springtide.provider.process.host.cgroup import Cgroups
 from springtide.provider.process.host_protocol import IDENTITY_VARIABLE, Launch
+from springtide.runtime.lossy_stream import leave
 from springtide.runtime.processes import adopt_orphans, die_with_parent, set_process_name
 from springtide.watchdog import serve
 from springtide.watchdog.log import log
@@ -76,9 +77,7 @@ def run(launch: Launch, inherited: Inherited, around: Surroundings) -> NoReturn:
     except BaseException:  # noqa: BLE001 - the last frame of this process: whatever it is, it goes to the log
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+        leave(status)
 
 
 def _detach(inherited: Inherited, around: Surroundings) -> None:

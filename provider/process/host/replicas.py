@@ -7,7 +7,6 @@ import os
 import selectors
 import signal
 import socket
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from springtide.provider.process.host import child
 from springtide.provider.process.host.child import Inherited, Surroundings
 from springtide.provider.process.host_protocol import OUT_OF_MEMORY, Exited, Launch, Note, Running
 from springtide.provider.process.log_files import LineSplitter, LogWriter
+from springtide.runtime.lossy_stream import flush_standard_streams
 
 READ_BYTES = 65_536
 MAX_LAST_READS = 64
@@ -192,8 +192,7 @@ def _pipe(undo: contextlib.ExitStack) -> tuple[int, int]:
 
 def _fork() -> int:
     """Fork with SIGTERM held back: the child must not run the host's handler. It lets it in when it has its own."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush_standard_streams()
     signal.pthread_sigmask(signal.SIG_BLOCK, child.HELD_BACK)
     pid = os.fork()
     if pid != 0:
