@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from springtide.provider import bounds
 from springtide.provider.json_fields import flag_of, list_of, strings_of, text_of
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core import label_names
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Function, FunctionRef
 
+MAX_SHOWN = 100
+"""Characters of a wrong name that its refusal repeats."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 NAME_RULE = "lower-case letters, digits and '-', at most 63, starting and ending with a letter or digit"
@@ -57,13 +60,19 @@ class FunctionStatus:
 def check_name(what: str, name: str) -> str:
     """``name`` if it may name a function, secret or namespace; raises BadInput naming the rule otherwise."""
     if not NAME.fullmatch(name):
-        raise BadInput(f"{what} {name!r} is not a valid name; use {NAME_RULE}")
+        raise BadInput(f"{what} {name[:MAX_SHOWN]!r} is not a valid name; use {NAME_RULE}")
     return name
 
 
 def check_namespace(name: str, labels: Mapping[str, str], annotations: Mapping[str, str]) -> None:
     """Raises BadInput unless it may hold functions: a valid name, and marked with ``openfaas`` = 1 or true."""
     check_name("namespace", name)
+    problems = [
+        *bounds.metadata_problems("labels", labels, bounds.MAX_LABELS_BYTES),
+        *bounds.metadata_problems("annotations", annotations, bounds.MAX_ANNOTATIONS_BYTES),
+    ]
+    if problems:
+        raise BadInput("\n".join(problems))
     if not {labels.get("openfaas"), annotations.get("openfaas")} & {"1", "true"}:
         raise BadInput(f"namespace {name}: not marked for functions; add the label or annotation openfaas=1")
 
@@ -71,7 +80,7 @@ def check_namespace(name: str, labels: Mapping[str, str], annotations: Mapping[s
 def spec_from_json(value: Any, *, default_namespace: str = DEFAULT_NAMESPACE, deploying: bool = False) -> FunctionSpec:
     """Parse a FunctionDeployment. Raises BadInput listing everything wrong, one problem a line.
 
-    ``deploying``: misspelt labels are refused, too. One that is deployed already keeps running with them.
+    ``deploying``: misspelt labels and what is too large are refused, too; what is deployed already keeps running.
     Null and missing objects are the same; 2020's ``network`` and ``registryAuth`` and unknown keys are ignored.
     """
     if not isinstance(value, dict):
@@ -112,9 +121,21 @@ def spec_from_json(value: Any, *, default_namespace: str = DEFAULT_NAMESPACE, de
         requests=strings_of(value, "requests", problems),
         read_only_root_filesystem=flag_of(value, "readOnlyRootFilesystem", problems),
     )
+    problems += _too_large(spec) if deploying else ()
     if problems:
         raise BadInput("\n".join(problems))
     return spec
+
+
+def _too_large(spec: FunctionSpec) -> Iterator[str]:
+    yield from bounds.image_problems(spec.image)
+    yield from bounds.environment_problems(spec.env_process, spec.env_vars)
+    for what, entries in (("secrets", spec.secrets), ("constraints", spec.constraints)):
+        yield from bounds.entry_problems(what, entries)
+    for what, amounts in (("limits", spec.limits), ("requests", spec.requests)):
+        yield from bounds.entry_problems(what, amounts)
+    yield from bounds.metadata_problems("labels", spec.labels, bounds.MAX_LABELS_BYTES)
+    yield from bounds.metadata_problems("annotations", spec.annotations, bounds.MAX_ANNOTATIONS_BYTES)
 
 
 def spec_to_json(spec: FunctionSpec) -> dict[str, Any]:

@@ -37,6 +37,9 @@ class Mode(enum.StrEnum):
 
 FORKING = (Mode.CLASSIC, Mode.STREAMING, Mode.SERIALIZING)
 
+MAX_SHOWN = 200
+"""Characters of a wrong value that its problem repeats."""
+MAX_INFLIGHT = 1_000_000
 DEFAULT_TIMEOUT_S = 30.0
 CLASSIC_TIMEOUT_S = 5.0
 
@@ -82,13 +85,13 @@ def read(env: Mapping[str, str], handler: str | None = None) -> tuple[WatchdogCo
         command=command,
         handler=Path(handler) if handler else None,
         upstream_url=reader.get("upstream_url", _upstream, "http://127.0.0.1:0"),
-        ready_path=reader.get("ready_path", str, ""),
+        ready_path=reader.get("ready_path", _path, ""),
         static_path=reader.get("static_path", _absolute, None),
         read_timeout_s=reader.get("read_timeout", parse_duration_s, timeout_s),
         write_timeout_s=reader.get("write_timeout", parse_duration_s, timeout_s),
         exec_timeout_s=reader.get("exec_timeout", parse_duration_s, exec_timeout_s),
         max_inflight=reader.get("max_inflight", _whole, 0),
-        content_type=reader.get("content_type", str, ""),
+        content_type=reader.get("content_type", _header_value, ""),
         combine_output=reader.get("combine_output", parse_switch, True),
         cgi_headers=reader.get("cgi_headers", parse_switch, True),
         marshal_request=reader.get("marshal_request", parse_switch, False),
@@ -123,7 +126,7 @@ class _Reader:
         try:
             return parse(text)
         except ValueError as error:
-            self.problems.append(f"{name}={text!r}: {error}")
+            self.problems.append(f"{name}={text[:MAX_SHOWN]!r}: {error}")
             return default
 
 
@@ -141,7 +144,21 @@ def _mode(text: str) -> Mode:
 def _whole(text: str) -> int:
     if not text.strip().isdecimal():
         raise ValueError("write a whole number, zero or more")
+    if len(text.strip()) > len(str(MAX_INFLIGHT)) or int(text) > MAX_INFLIGHT:
+        raise ValueError(f"write at most {MAX_INFLIGHT}")
     return int(text)
+
+
+def _path(text: str) -> str:
+    if not text.startswith("/") or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("write a path such as /_/ready, other characters as %20")
+    return text
+
+
+def _header_value(text: str) -> str:
+    if not text.isascii() or not text.isprintable():
+        raise ValueError("write what a header may have, such as text/html; charset=utf-8")
+    return text
 
 
 def _absolute(text: str) -> Path | None:

@@ -29,7 +29,7 @@ END_TIMEOUT_S = 5.0
 MAX_DRAIN_S = 10.0
 """What calls get when a host ends because no provider came back."""
 MAX_LOG_BYTES = 1 << 20
-MAX_UNSENT_BYTES = 16 << 20
+MAX_UNSENT_BYTES = 128 << 20
 """A host that does not read so much hangs; without the connection it is replaced."""
 
 _log = structlog.get_logger()

@@ -24,6 +24,8 @@ IDENTITY_VARIABLE = "SPRINGTIDE_HOST"
 """In the environment of the host and all below it, so that what a killed host left behind can be found."""
 OUT_OF_MEMORY = "ran out of memory"
 """The reason of an exit for which the memory limit was the cause."""
+ADOPTED_VARIABLES = ("max_inflight",)
+"""What a provider that takes over a running replica has to know of its environment."""
 MAX_LINE_BYTES = 4 << 20
 MAX_PATH_BYTES = 100
 

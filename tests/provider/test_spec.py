@@ -217,3 +217,47 @@ def test_misspelt_labels_are_refused_of_what_is_deployed_and_kept_of_what_is_rea
     assert spec_from_json(value).labels == {"com.openfaas.scale.zeroduration": "5m"}
     with pytest.raises(BadInput, match=r"is it com\.openfaas\.scale\.zero-duration\?"):
         spec_from_json(value, deploying=True)
+
+
+def many(count: int) -> dict[str, str]:
+    return {f"k{number}": "v" for number in range(count)}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        pytest.param({"envVars": {"a": "x" * 131_070}}, "envVars: 'a' is 131072 bytes", id="a variable"),
+        pytest.param({"envVars": {"a": "ä" * 70_000}}, "envVars: 'a' is 140002 bytes", id="by bytes"),
+        pytest.param({"envProcess": "x" * 131_071}, "envVars: 'fprocess'", id="the command"),
+        pytest.param({"envVars": dict.fromkeys("abc", "x" * 100_000)}, "altogether, at most 262144", id="environment"),
+        pytest.param({"image": "x" * 1_025}, "image: 1025 bytes", id="image"),
+        pytest.param({"labels": many(257)}, "labels: 257 entries", id="labels"),
+        pytest.param({"labels": {"a": "x" * 65_536}}, "labels: 65537 bytes", id="a label"),
+        pytest.param({"annotations": {"a": "x" * 262_144}}, "annotations: 262145 bytes", id="an annotation"),
+        pytest.param({"secrets": ["s"] * 257}, "secrets: 257", id="secrets"),
+        pytest.param({"constraints": ["s=t"] * 257}, "constraints: 257", id="constraints"),
+        pytest.param({"limits": many(257)}, "limits: 257", id="limits"),
+    ],
+)
+def test_what_is_too_large_is_refused_and_kept_of_what_is_read_back(change: dict[str, object], words: str) -> None:
+    spec_from_json(MINIMAL | change)
+
+    with pytest.raises(BadInput) as refused:
+        spec_from_json(MINIMAL | change, deploying=True)
+    assert words in str(refused.value)
+    assert len(str(refused.value)) < 500
+
+
+def test_largest_is_accepted() -> None:
+    change = {"envVars": {"a": "x" * 131_069, "b": "x" * 131_000}, "labels": many(256), "secrets": ["s"] * 256}
+
+    spec_from_json(MINIMAL | change, deploying=True)
+
+
+@pytest.mark.parametrize("key", ["envVars", "labels", "envProcess", "secrets", "readOnlyRootFilesystem"])
+def test_problems_do_not_repeat_what_was_sent(key: str) -> None:
+    found = problems(MINIMAL | {key: {"password": ["hunter2"], "other": "hunter2"}})
+
+    assert found == [found[0]]
+    assert "hunter2" not in found[0]
+    assert "an object of a list, a string" in found[0]

@@ -39,3 +39,26 @@ def test_time_limits(env: dict[str, str], expected: tuple[float, float, float]) 
 
 def test_command_is_split_as_a_shell_does_it() -> None:
     assert config.read({"fprocess": "sh -c 'a b' \"c d\""})[0].command == ("sh", "-c", "a b", "c d")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("max_inflight", "1000001"),
+        ("max_inflight", "9" * 5000),
+        ("read_timeout", "9" * 400),
+        ("exec_timeout", "9999999h"),
+        ("content_type", "text/plain\r\nX-Injected: 1"),
+        ("content_type", "text/ü"),
+        ("ready_path", "ready"),
+        ("ready_path", "/a b"),
+        ("ready_path", "/ü"),
+    ],
+)
+def test_value_out_of_bounds_is_told_and_not_taken(name: str, text: str) -> None:
+    settings, problems = config.read({"fprocess": "x", name: text})
+
+    (problem,) = problems
+    assert problem.startswith(f"{name}=")
+    assert len(problem) < 400
+    assert settings == config.read({"fprocess": "x"})[0]

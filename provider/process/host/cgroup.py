@@ -6,7 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
-CPU_PERIOD_US = 100_000
+CPU_PERIOD_US, MIN_CPU_QUOTA_US = 100_000, 1_000
+"""The kernel takes no shorter quota, which is a hundredth of a processor."""
 
 
 class Cgroups:
@@ -60,7 +61,8 @@ class Cgroups:
                 (group / "memory.oom.group").write_text("1")
                 (group / "memory.swap.max").write_text("0")
         if cpu_millis is not None and self.limits_cpu:
-            (group / "cpu.max").write_text(f"{cpu_millis * CPU_PERIOD_US // 1000} {CPU_PERIOD_US}")
+            quota_us = max(MIN_CPU_QUOTA_US, cpu_millis * CPU_PERIOD_US // 1000)
+            (group / "cpu.max").write_text(f"{quota_us} {CPU_PERIOD_US}")
 
     def join(self, name: str) -> None:
         """Move the calling process into the group. Raises OSError."""

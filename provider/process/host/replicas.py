@@ -8,13 +8,13 @@ import selectors
 import signal
 import socket
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from springtide.provider.process import kernel
 from springtide.provider.process.host import child
 from springtide.provider.process.host.child import Inherited, Surroundings
-from springtide.provider.process.host_protocol import OUT_OF_MEMORY, Exited, Launch, Note, Running
+from springtide.provider.process.host_protocol import ADOPTED_VARIABLES, OUT_OF_MEMORY, Exited, Launch, Note, Running
 from springtide.provider.process.log_files import LineSplitter, LogWriter
 from springtide.runtime.lossy_stream import flush_standard_streams
 
@@ -40,7 +40,11 @@ class ForkedReplica:
     killed_because: str = ""
 
     def running(self) -> Running:
-        return Running(launch=self.launch, pid=self.pid, port=self.port, ready=self.ready, stopping=self.stopping)
+        """Without its environment, which may be large, and of which a provider asks only one thing."""
+        env = {name: value for name, value in self.launch.env.items() if name in ADOPTED_VARIABLES}
+        return Running(
+            launch=replace(self.launch, env=env), pid=self.pid, port=self.port, ready=self.ready, stopping=self.stopping
+        )
 
     def read_output(self) -> bool:
         """Log what it wrote; False at the end of its output."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from springtide.provider import quantities
 from springtide.provider.process import host_protocol, launches, log_files
-from springtide.provider.process.host.cgroup import Cgroups
+from springtide.provider.process.host.cgroup import CPU_PERIOD_US, Cgroups
 from springtide.provider.process.host_protocol import Exited, Hello, Launch, Running, Spawn, Stop
 from springtide.provider.process.log_files import LineSplitter, LogReader, LogWriter
 from springtide.provider.process.plan import Plan, ReplicaState, ReplicaView, choice_matters, plan
@@ -145,6 +145,33 @@ def test_cpu_quantity(text: str, value: int) -> None:
 def test_not_a_memory_quantity(text: str) -> None:
     with pytest.raises(ValueError, match=r"quantity|too little"):
         quantities.memory_bytes(text)
+
+
+@pytest.mark.parametrize("text", ["9999999999Gi", "1e999", "1e999999999", "9" * 5000, "1Ei", "1025Ti"])
+def test_more_memory_than_there_is(text: str) -> None:
+    with pytest.raises(ValueError, match=r"quantity|more memory"):
+        quantities.memory_bytes(text)
+
+
+@pytest.mark.parametrize("text", ["1001", "1e300", "9" * 30, "1Ei"])
+def test_more_processors_than_there_are(text: str) -> None:
+    with pytest.raises(ValueError, match="more than any"):
+        quantities.cpu_millis(text)
+
+
+def test_largest_limits_fit_the_kernels_numbers() -> None:
+    memory_bytes, cpu_millis = quantities.memory_bytes("1Pi"), quantities.cpu_millis("1000")
+
+    assert 3 * memory_bytes < 1 << 63  # what child adds to it for RLIMIT_DATA
+    assert cpu_millis * CPU_PERIOD_US // 1000 < 1 << 34
+
+
+def test_smallest_processor_share_is_one_that_the_kernel_takes(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.subtree_control").write_text("cpu")
+
+    Cgroups(tmp_path).create("fn", memory_bytes=None, cpu_millis=1)
+
+    assert (tmp_path / "fn" / "cpu.max").read_text() == "1000 100000"
 
 
 @pytest.mark.parametrize(

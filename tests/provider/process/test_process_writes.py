@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from springtide.provider.spec import FunctionSpec
+from springtide.provider.bounds import MAX_ENVIRONMENT_BYTES, MAX_VARIABLE_BYTES
+from springtide.provider.spec import FunctionSpec, spec_from_json, spec_to_json
 from springtide.runtime.errors import BadInput, Conflict, NotFound
 from springtide.scaler.core.vocabulary import FunctionRef, Reason, Scale, Writer
 from tests.provider.process.conftest import Shared
+from tests.provider.process.world import url
 
 REF = FunctionRef("openfaas-fn", "fn")
 
@@ -131,3 +133,23 @@ async def test_limits_that_cannot_be_enforced_are_said_once_in_the_log(world: An
     assert len(texts) == len(set(texts))
     if not Path("/sys/fs/cgroup/cgroup.controllers").exists():
         assert [text.split(" limit ")[0] for text in texts] == ["springtide: memory", "springtide: cpu"]
+
+
+async def test_largest_that_is_accepted_runs(shared: Shared) -> None:
+    here = shared.world
+    env = {"a": "x" * (MAX_VARIABLE_BYTES - 2)}
+    env["b"] = "y" * (MAX_ENVIRONMENT_BYTES - MAX_VARIABLE_BYTES - len("b=") - len("fprocess=cat"))
+    value = spec_to_json(here.spec("large", "cat", env, limits={"memory": "1Pi", "cpu": "1000"}))
+    spec = spec_from_json(value, deploying=True)
+    await here.provider.deploy(spec)
+
+    answer = await here.http.post(url(await here.ready(spec.ref)), content=b"body", headers={"X-Large": "z" * 8_000})
+
+    assert (answer.status_code, answer.text) == (200, "body")
+
+
+@pytest.mark.parametrize("text", ["9999999999Gi", "8Ei"])
+async def test_limit_that_no_machine_can_give_is_refused(shared: Shared, text: str) -> None:
+    here = shared.world
+    with pytest.raises(BadInput, match=r"limits\.memory: .* more"):
+        await here.provider.deploy(here.spec("refused", "cat", limits={"memory": text}))
