@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -60,6 +61,7 @@ class Wakes:
 
 class Rig:
     def __init__(self, loop: VirtualTimeLoop) -> None:
+        self._loop = loop
         self.wakes = Wakes()
         self.route = Route(FunctionRef("openfaas-fn", "echo"), CallMetrics(last_active=0.0))
         self.admission = Admission(
@@ -73,6 +75,9 @@ class Rig:
         settings = GatewaySettings()
         self._connector = Connector(loop, settings, clock=loop.clock, timeouts=Timeouts(loop, settings))
 
+    def run_test(self, test: Coroutine[Any, Any, None]) -> None:
+        virtual_time.run(test, self._loop)
+
     def replica(self, limit: int = 0) -> BackendReplica:
         return self._connector.replica(Endpoint("a", "a", 1, limit))
 
@@ -82,13 +87,9 @@ class Rig:
         return call
 
 
-def play(scenario: Callable[[Rig], Awaitable[None]]) -> None:
-    loop = VirtualTimeLoop()
-
-    async def main() -> None:
-        await scenario(Rig(loop))
-
-    virtual_time.run(main(), loop)
+@pytest.fixture
+def rig() -> Rig:
+    return Rig(VirtualTimeLoop())
 
 
 @pytest.mark.parametrize(
@@ -125,106 +126,85 @@ def test_what_a_call_is_told_that_waited_too_long(
     assert part in refusal.text
 
 
-def test_sleeping_function_is_woken_and_its_calls_are_let_in_in_order() -> None:
-    async def scenario(rig: Rig) -> None:
-        first, second = rig.hold(), rig.hold()
-        assert set(rig.wakes.routes) == {rig.route}
-        assert rig.admission.kept_bytes == 20
-        await asyncio.sleep(3)
+async def test_sleeping_function_is_woken_and_its_calls_are_let_in_in_order(rig: Rig) -> None:
+    first, second = rig.hold(), rig.hold()
+    assert set(rig.wakes.routes) == {rig.route}
+    assert rig.admission.kept_bytes == 20
+    await asyncio.sleep(3)
 
-        rig.route.desired, rig.route.ready = 1, [rig.replica(limit=1)]
-        rig.admission.changed(rig.route)
-        assert (first.told, second.told) == ([(3, "a:1")], [])
-        await asyncio.sleep(1)
-        rig.route.ready[0].in_flight = 0
-        rig.admission.release(rig.route)
+    rig.route.desired, rig.route.ready = 1, [rig.replica(limit=1)]
+    rig.admission.changed(rig.route)
+    assert (first.told, second.told) == ([(3, "a:1")], [])
+    await asyncio.sleep(1)
+    rig.route.ready[0].in_flight = 0
+    rig.admission.release(rig.route)
 
-        assert second.told == [(4, "a:1")]
-        assert len(rig.admission) == rig.route.metrics.held == rig.admission.kept_bytes == 0
-        assert first.timing is not None
-        assert first.timing.cold
-
-    play(scenario)
+    assert second.told == [(4, "a:1")]
+    assert len(rig.admission) == rig.route.metrics.held == rig.admission.kept_bytes == 0
+    assert first.timing is not None
+    assert first.timing.cold
 
 
-def test_each_call_is_refused_at_its_own_time() -> None:
-    async def scenario(rig: Rig) -> None:
-        patient = rig.hold()
-        await asyncio.sleep(1)
-        hasty = rig.hold(b"2s")
-        await asyncio.sleep(100)
+async def test_each_call_is_refused_at_its_own_time(rig: Rig) -> None:
+    patient = rig.hold()
+    await asyncio.sleep(1)
+    hasty = rig.hold(b"2s")
+    await asyncio.sleep(100)
 
-        assert hasty.told == [(3, 503)]
-        assert patient.told == [(60, 503)]
-        assert rig.route.metrics.held == 0
-
-    play(scenario)
+    assert hasty.told == [(3, 503)]
+    assert patient.told == [(60, 503)]
+    assert rig.route.metrics.held == 0
 
 
-def test_call_beyond_the_bound_is_refused_at_once() -> None:
-    async def scenario(rig: Rig) -> None:
-        rig.hold()
-        rig.hold()
+async def test_call_beyond_the_bound_is_refused_at_once(rig: Rig) -> None:
+    rig.hold()
+    rig.hold()
 
-        assert rig.hold().told == [(0, 503)]
-        assert rig.route.metrics.held == 2
-
-    play(scenario)
+    assert rig.hold().told == [(0, 503)]
+    assert rig.route.metrics.held == 2
 
 
-def test_call_beyond_the_bound_at_full_replicas_is_429() -> None:
-    async def scenario(rig: Rig) -> None:
-        full = rig.replica(limit=1)
-        full.in_flight = 1
-        rig.route.desired, rig.route.ready = 1, [full]
-        rig.hold()
-        rig.hold()
+async def test_call_beyond_the_bound_at_full_replicas_is_429(rig: Rig) -> None:
+    full = rig.replica(limit=1)
+    full.in_flight = 1
+    rig.route.desired, rig.route.ready = 1, [full]
+    rig.hold()
+    rig.hold()
 
-        assert rig.hold().told == [(0, 429)]
-        assert rig.wakes.routes == []
-
-    play(scenario)
+    assert rig.hold().told == [(0, 429)]
+    assert rig.wakes.routes == []
 
 
-def test_call_that_lost_its_replica_waits_for_another_only_shortly() -> None:
-    async def scenario(rig: Rig) -> None:
-        full = rig.replica(limit=1)
-        full.in_flight = 1
-        rig.route.desired, rig.route.ready = 1, [full]
-        call = rig.hold(last_loss="the connection broke")
-        await asyncio.sleep(100)
+async def test_call_that_lost_its_replica_waits_for_another_only_shortly(rig: Rig) -> None:
+    full = rig.replica(limit=1)
+    full.in_flight = 1
+    rig.route.desired, rig.route.ready = 1, [full]
+    call = rig.hold(last_loss="the connection broke")
+    await asyncio.sleep(100)
 
-        assert call.told == [(5, 502)]
-
-    play(scenario)
+    assert call.told == [(5, 502)]
 
 
-def test_replica_that_could_not_be_reached_is_tried_again_when_its_pause_is_over() -> None:
-    async def scenario(rig: Rig) -> None:
-        paused = rig.replica()
-        paused.pause()
-        rig.route.desired, rig.route.ready = 1, [paused]
-        call = rig.hold()
-        await asyncio.sleep(1)
+async def test_replica_that_could_not_be_reached_is_tried_again_when_its_pause_is_over(rig: Rig) -> None:
+    paused = rig.replica()
+    paused.pause()
+    rig.route.desired, rig.route.ready = 1, [paused]
+    call = rig.hold()
+    await asyncio.sleep(1)
 
-        ((at, by),) = call.told
-        assert at == pytest.approx(paused.paused_until)
-        assert by == "a:1"
-
-    play(scenario)
+    ((at, by),) = call.told
+    assert at == pytest.approx(paused.paused_until)
+    assert by == "a:1"
 
 
-def test_problem_that_stays_ends_the_wait_of_all() -> None:
-    async def scenario(rig: Rig) -> None:
-        call = rig.hold()
-        await asyncio.sleep(1)
-        rig.route.desired, rig.route.problem = 1, "no such image"
-        rig.admission.changed(rig.route)
-        await asyncio.sleep(100)
+async def test_problem_that_stays_ends_the_wait_of_all(rig: Rig) -> None:
+    call = rig.hold()
+    await asyncio.sleep(1)
+    rig.route.desired, rig.route.problem = 1, "no such image"
+    rig.admission.changed(rig.route)
+    await asyncio.sleep(100)
 
-        assert call.told == [(9, 503)]
-
-    play(scenario)
+    assert call.told == [(9, 503)]
 
 
 @pytest.mark.parametrize(
@@ -235,22 +215,16 @@ def test_problem_that_stays_ends_the_wait_of_all() -> None:
         pytest.param(lambda rig: rig.admission.refuse_all(), 503, id="gateway stops"),
     ],
 )
-def test_what_ends_the_wait_of_all(event: Callable[[Rig], None], status: int) -> None:
-    async def scenario(rig: Rig) -> None:
-        calls = [rig.hold(), rig.hold()]
+async def test_what_ends_the_wait_of_all(rig: Rig, event: Callable[[Rig], None], status: int) -> None:
+    calls = [rig.hold(), rig.hold()]
 
-        event(rig)
+    event(rig)
 
-        assert [call.told for call in calls] == [[(0, status)]] * 2
-        assert rig.route.metrics.held == len(rig.admission) == 0
-
-    play(scenario)
+    assert [call.told for call in calls] == [[(0, status)]] * 2
+    assert rig.route.metrics.held == len(rig.admission) == 0
 
 
-def test_call_of_a_deleted_function_does_not_wait() -> None:
-    async def scenario(rig: Rig) -> None:
-        rig.route.removed = True
+async def test_call_of_a_deleted_function_does_not_wait(rig: Rig) -> None:
+    rig.route.removed = True
 
-        assert rig.hold().told == [(0, 404)]
-
-    play(scenario)
+    assert rig.hold().told == [(0, 404)]

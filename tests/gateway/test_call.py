@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -73,6 +74,7 @@ class Rig:
     """One client whose call finds no replica, and a replica to give it to."""
 
     def __init__(self, loop: Loop) -> None:
+        self._loop = loop
         self.waiting = Waiting()
         self.route = Route(FunctionRef("openfaas-fn", "echo"), CallMetrics(last_active=0.0))
         self.unknown = Route(FunctionRef("", "unknown"), CallMetrics(last_active=0.0))
@@ -89,6 +91,10 @@ class Rig:
         clients = ClientPorts(loop, dispatcher, draining, self.timeouts, DisconnectWatcher(loop))
         self.replica: BackendReplica = connector.replica(Endpoint("a", "127.0.0.1", 1))
         self.client = Transport(loop, ClientConnection(clients))
+
+    def run_test(self, test: Coroutine[Any, Any, None]) -> None:
+        virtual_time.run(test, self._loop)
+        assert self._loop.errors == []
 
     async def held(self, request: bytes = get()) -> Call:
         self.client.receive(request)
@@ -123,14 +129,9 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-def play(scenario: Callable[[Rig], Awaitable[None]]) -> None:
-    loop = Loop()
-
-    async def main() -> None:
-        await scenario(Rig(loop))
-
-    virtual_time.run(main(), loop)
-    assert loop.errors == []
+@pytest.fixture
+def rig() -> Rig:
+    return Rig(Loop())
 
 
 REACHED: dict[CallState, Callable[[Rig], Awaitable[Call]]] = {
@@ -143,98 +144,77 @@ REACHED: dict[CallState, Callable[[Rig], Awaitable[Call]]] = {
 
 
 @pytest.mark.parametrize("state", REACHED, ids=lambda state: state.name.lower())
-def test_client_may_leave_in_every_state_and_nothing_is_left(state: CallState) -> None:
-    async def scenario(rig: Rig) -> None:
-        call = await REACHED[state](rig)
-        assert call.state is state
+async def test_client_may_leave_in_every_state_and_nothing_is_left(rig: Rig, state: CallState) -> None:
+    call = await REACHED[state](rig)
+    assert call.state is state
 
-        rig.client.reset()
-        await turns()
+    rig.client.reset()
+    await turns()
 
-        assert call.state is CallState.FINISHED
-        assert rig.route.metrics.in_flight == rig.replica.in_flight == len(rig.waiting) == 0
-        assert len(rig.timeouts) == len(rig.replica.idle)
-
-    play(scenario)
+    assert call.state is CallState.FINISHED
+    assert rig.route.metrics.in_flight == rig.replica.in_flight == len(rig.waiting) == 0
+    assert len(rig.timeouts) == len(rig.replica.idle)
 
 
-def test_call_ends_with_its_answer() -> None:
-    async def scenario(rig: Rig) -> None:
-        call = await rig.answering()
+async def test_call_ends_with_its_answer(rig: Rig) -> None:
+    call = await rig.answering()
 
-        rig.connections[-1].receive(b"llo")
+    rig.connections[-1].receive(b"llo")
 
-        assert call.state is CallState.FINISHED
-        assert rig.client.written.endswith(b"\r\n\r\nhello")
-        assert rig.replica.idle
-
-    play(scenario)
+    assert call.state is CallState.FINISHED
+    assert rig.client.written.endswith(b"\r\n\r\nhello")
+    assert rig.replica.idle
 
 
-def test_call_whose_replica_breaks_before_the_answer_waits_for_another() -> None:
-    async def scenario(rig: Rig) -> None:
-        call = await rig.sent()
+async def test_call_whose_replica_breaks_before_the_answer_waits_for_another(rig: Rig) -> None:
+    call = await rig.sent()
 
-        rig.connections[-1].reset()
-        await turns()
+    rig.connections[-1].reset()
+    await turns()
 
-        assert call.state is CallState.HELD
-        assert call.last_loss
-        assert rig.waiting.calls == [call]
-
-    play(scenario)
+    assert call.state is CallState.HELD
+    assert call.last_loss
+    assert rig.waiting.calls == [call]
 
 
-def test_call_that_can_have_no_connection_waits_for_another_replica() -> None:
-    async def scenario(rig: Rig) -> None:
-        call = await rig.assigned()
+async def test_call_that_can_have_no_connection_waits_for_another_replica(rig: Rig) -> None:
+    call = await rig.assigned()
 
-        rig.replica.retire()
+    rig.replica.retire()
 
-        assert call.state is CallState.HELD
-        assert call.last_loss == "it is being stopped"
-        assert rig.replica.in_flight == 0
-
-    play(scenario)
+    assert call.state is CallState.HELD
+    assert call.last_loss == "it is being stopped"
+    assert rig.replica.in_flight == 0
 
 
-def test_answer_that_breaks_off_is_cut_and_not_sent_again() -> None:
-    async def scenario(rig: Rig) -> None:
-        call = await rig.answering()
+async def test_answer_that_breaks_off_is_cut_and_not_sent_again(rig: Rig) -> None:
+    call = await rig.answering()
 
-        rig.connections[-1].reset()
-        await turns()
+    rig.connections[-1].reset()
+    await turns()
 
-        assert call.state is CallState.FINISHED
-        assert rig.client.aborted
-        assert rig.route.metrics.refused == {"answer_cut": 1}
-
-    play(scenario)
+    assert call.state is CallState.FINISHED
+    assert rig.client.aborted
+    assert rig.route.metrics.refused == {"answer_cut": 1}
 
 
-def test_call_is_timed_from_its_first_replica_on() -> None:
-    async def scenario(rig: Rig) -> None:
-        call = await rig.held()
-        assert len(rig.timeouts.call) == 0
-        call.assign(rig.replica)
-        await turns()
-        await asyncio.sleep(GatewaySettings().upstream_timeout_s)
+async def test_call_is_timed_from_its_first_replica_on(rig: Rig) -> None:
+    call = await rig.held()
+    assert len(rig.timeouts.call) == 0
+    call.assign(rig.replica)
+    await turns()
+    await asyncio.sleep(GatewaySettings().upstream_timeout_s)
 
-        assert call.state is CallState.FINISHED
-        assert rig.client.written.startswith(b"HTTP/1.1 504 ")
-
-    play(scenario)
+    assert call.state is CallState.FINISHED
+    assert rig.client.written.startswith(b"HTTP/1.1 504 ")
 
 
-def test_event_that_the_state_does_not_know_is_an_error() -> None:
-    async def scenario(rig: Rig) -> None:
-        call = await rig.held()
+async def test_event_that_the_state_does_not_know_is_an_error(rig: Rig) -> None:
+    call = await rig.held()
 
-        with pytest.raises(KeyError):
-            call.answer(ResponseHead(200, b"200 OK", b"", 0), 0, b"")
-        rig.client.reset()
-
-    play(scenario)
+    with pytest.raises(KeyError):
+        call.answer(ResponseHead(200, b"200 OK", b"", 0), 0, b"")
+    rig.client.reset()
 
 
 @pytest.mark.parametrize(
@@ -245,13 +225,10 @@ def test_event_that_the_state_does_not_know_is_an_error() -> None:
         pytest.param("/function/ech%6F", b"", id="escaped"),
     ],
 )
-def test_dispatcher_finds_the_function_or_answers_itself(target: str, text: bytes) -> None:
-    async def scenario(rig: Rig) -> None:
-        rig.client.receive(get(target))
+async def test_dispatcher_finds_the_function_or_answers_itself(rig: Rig, target: str, text: bytes) -> None:
+    rig.client.receive(get(target))
 
-        assert text in rig.client.written
-        assert len(rig.waiting) == (not text)
-        assert rig.unknown.metrics.started == bool(text)
-        rig.client.reset()
-
-    play(scenario)
+    assert text in rig.client.written
+    assert len(rig.waiting) == (not text)
+    assert rig.unknown.metrics.started == bool(text)
+    rig.client.reset()
