@@ -66,6 +66,9 @@ class HistoryStore:
             self._histories.clear()
             self._changes += 1
 
+    def all(self) -> Mapping[FunctionRef, StepHistory]:
+        return dict(self._histories)
+
     def descending(self) -> list[FunctionRef]:
         return [ref for ref, history in self._histories.items() if history.descending]
 

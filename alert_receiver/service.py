@@ -9,14 +9,15 @@ from prometheus_client import CollectorRegistry
 from springtide.alert_receiver.history_store import HistoryStore
 from springtide.alert_receiver.leadership_term import LeadershipTerm
 from springtide.alert_receiver.load_visibility import LoadVisibility
+from springtide.alert_receiver.review import PastDecisions
 from springtide.alert_receiver.settings import AlertReceiverSettings
-from springtide.alert_receiver.stepper import PastDecisions, Stepper
+from springtide.alert_receiver.stepper import Stepper
 from springtide.alert_receiver.webhook import PATHS, Webhook, counted
 from springtide.runtime.asgi_server import AsgiServer
 from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
 from springtide.runtime.exposition import exposition
 from springtide.runtime.served_loop import ServedLoop
-from springtide.scaler.core.ports import ActivitySource, Clock, Leadership, Recorder, ScaleTarget
+from springtide.scaler.core.ports import ActivitySource, AlertSource, Clock, Leadership, Recorder, ScaleTarget
 from springtide.scaler.core.vocabulary import Writer
 from springtide.wire import instruments, leadership
 from springtide.wire.decision_log import Recorders
@@ -29,7 +30,8 @@ class AlertReceiverDeps:
     """What it works with. ``registry`` is its own; without ``credentials`` anyone may deliver.
 
     With ``activity`` a step down is made only while load is measured; without it a resolved alert is taken at its word.
-    With ``past`` a new leader goes on with descents of the one before.
+    With ``past`` a new leader goes on with descents of the one before. With ``alerts`` a function comes down whose
+    alert ended unheard.
     """
 
     target: ScaleTarget
@@ -40,6 +42,7 @@ class AlertReceiverDeps:
     activity: ActivitySource | None = None
     leadership: Leadership = field(default_factory=Always)
     past: PastDecisions | None = None
+    alerts: AlertSource | None = None
 
 
 def build(settings: AlertReceiverSettings, deps: AlertReceiverDeps) -> ServedLoop:
@@ -56,6 +59,7 @@ def build(settings: AlertReceiverSettings, deps: AlertReceiverDeps) -> ServedLoo
         histories=HistoryStore(settings.state_file),
         term=term,
         past=deps.past,
+        alerts=deps.alerts,
         visibility=LoadVisibility(deps.activity) if deps.activity is not None else None,
     )
     webhook = Webhook(stepper.deliver, default_namespace=settings.default_namespace, standby=term.standby)

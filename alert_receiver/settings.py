@@ -48,6 +48,16 @@ class AlertReceiverSettings:
     gateway_job: str = setting(
         "gateway", env="prometheus_gateway_job", help="name of the Prometheus job that scrapes the gateways"
     )
+    alertmanager_url: str = setting(
+        "", env="alertmanager_url", help="base URL of Alertmanager, asked which alerts fire; empty: not asked"
+    )
+    review_interval_s: float = setting(
+        60.0,
+        env="alert_review_interval",
+        kind=duration,
+        low=1,
+        help="time between two questions to Alertmanager and Prometheus which alerts fire",
+    )
     settle_s: float = setting(
         30.0,
         env="alert_settle_duration",

@@ -6,24 +6,25 @@ One function is dealt with by one task at a time, in the order deliveries came; 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 import structlog
 
 from springtide.alert_receiver.history_store import HistoryStore
 from springtide.alert_receiver.leadership_term import LeadershipTerm
 from springtide.alert_receiver.load_visibility import LoadVisibility
+from springtide.alert_receiver.review import AlertReview, PastDecisions
 from springtide.alert_receiver.settings import AlertReceiverSettings
 from springtide.runtime.deadlines import within
 from springtide.runtime.errors import BadInput, Conflict, NotFound, SpringtideError
 from springtide.runtime.keyed_locks import KeyedLocks
 from springtide.runtime.outage import Outage
-from springtide.scaler.core import deliveries
+from springtide.scaler.core import alert_review, deliveries
+from springtide.scaler.core.alert_review import ActiveAlerts
 from springtide.scaler.core.deliveries import LoadView, StepOutcome
 from springtide.scaler.core.policy import ScalePolicy
-from springtide.scaler.core.ports import Clock, Recorder, ScaleTarget
+from springtide.scaler.core.ports import AlertSource, Clock, Recorder, ScaleTarget
 from springtide.scaler.core.steps import AlertEvent, StepContext, StepHistory
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, NoData, Reason, Writer
 from springtide.scaler.scale_writer import ScaleWriter
@@ -38,13 +39,6 @@ MIN_PAUSE_S = 0.05
 log = structlog.get_logger()
 
 
-class PastDecisions(Protocol):
-    """What was done before this copy was there."""
-
-    async def last_changes(self) -> Mapping[FunctionRef, Decision]:
-        """The last change of each function's count, as far as it is known."""
-
-
 class _LeadershipOver(Exception):
     """This copy does not lead any more."""
 
@@ -52,7 +46,7 @@ class _LeadershipOver(Exception):
 class Stepper:
     """Applies deliveries (``deliver``) and carries descents on (``run``)."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each port, named, and three of them optional
         self,
         settings: AlertReceiverSettings,
         *,
@@ -63,8 +57,10 @@ class Stepper:
         term: LeadershipTerm,
         past: PastDecisions | None = None,
         visibility: LoadVisibility | None = None,
+        alerts: AlertSource | None = None,
     ) -> None:
-        """Without ``visibility`` a resolved alert counts as such; without ``past`` a predecessor's descents end."""
+        """Without ``visibility`` a resolved alert counts as such; without ``past`` a predecessor's descents end;
+        without ``alerts`` the end of an alert is known only where it is delivered."""
         self._settings = settings
         self._target = target
         self._recorder = recorder
@@ -81,6 +77,7 @@ class Stepper:
         self._term = term
         self._past = past
         self._visibility = visibility
+        self._review = AlertReview(settings, alerts, histories=histories, past=past, clock=clock) if alerts else None
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._locks: KeyedLocks[FunctionRef] = KeyedLocks()
         self._intervals: dict[FunctionRef, float] = {}
@@ -122,7 +119,9 @@ class Stepper:
         """Never returns; raises _LeadershipOver when the time as leader is over, which ends what is under way."""
         for ref in self._histories.descending():
             self._carry_on(ref, self._settings.step_interval_s)
-        if not self._term.alone and self._past is not None:
+        if self._review is not None:
+            group.create_task(self._review.run(self), name="review of alerts")
+        elif not self._term.alone and self._past is not None:
             group.create_task(self._recall(self._past), name="recall of descents")
         await self._term.over()
         raise _LeadershipOver
@@ -140,6 +139,18 @@ class Stepper:
             if history is not None and self._histories.get(ref).forgettable:
                 self._histories.put(ref, history)
                 self._carry_on(ref, self._settings.step_interval_s)
+
+    async def review(self, ref: FunctionRef, active: ActiveAlerts) -> None:
+        """Have a function come down whose alerts are known not to fire."""
+
+        def decide(context: StepContext, view: LoadView, history: StepHistory, now: Instant) -> StepOutcome:
+            return alert_review.on_review(context, view, history, active, now)
+
+        await self._settle(ref, decide, look=True)  # the next review is the retry
+
+    def hold_unknown(self, ref: FunctionRef, why: str) -> None:
+        """Tell why a function is left as it is."""
+        self._hold(ref, Reason.NO_DATA, why)
 
     async def _deliver_one(self, ref: FunctionRef, events: Sequence[AlertEvent]) -> str | None:
         def decide(context: StepContext, view: LoadView, history: StepHistory, now: Instant) -> StepOutcome:

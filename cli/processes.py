@@ -33,7 +33,7 @@ GRACE_S, MARGIN_S = 10.0, 10.0
 FAST_IDLE = ("--sweep", "1s", "--inactivity", "8s", "--stale-after", "6s", "--settle", "4s")
 """The idler's intervals under ``--fast``: scrapes come each second there."""
 
-FAST_SETTLE = ("--settle", "4s")
+FAST_ALERTS = ("--settle", "4s", "--review-interval", "10s")
 """The alert receiver's, under ``--fast``."""
 
 
@@ -147,7 +147,8 @@ class _Builder:
                 *("--step-interval", format_duration(self._plan.timing.step_interval_s)),
                 *("--state-file", str(self._plan.state.alert_receiver_file)),
                 *(("--prometheus-url", self._at.url(self._at.prometheus)) if self._plan.tools else ()),
-                *(FAST_SETTLE if self._plan.fast else ()),
+                *(("--alertmanager-url", self._at.url(self._at.alertmanager)) if self._plan.tools else ()),
+                *(FAST_ALERTS if self._plan.fast else ()),
             ),
             ready=self._at.url(self._at.alert_receiver) + "/healthz",
         )

@@ -16,11 +16,8 @@ from springtide.rules.model import AlertRule, Group, RecordingRule
 from springtide.rules.thresholds import Thresholds as Thresholds  # noqa: PLC0414 - dashboards draw the line where the rules do
 from springtide.rules.timing import Timing, prometheus_duration
 from springtide.scaler.core import catalogue, targets
+from springtide.scaler.core.alert_review import SCALING_LABELS as SCALING_LABELS  # noqa: PLC0414 - the rules' own labels
 from springtide.scaler.core.catalogue import Part
-
-SCALING_LABELS = {"service": "gateway", "severity": "major"}
-"""What OpenFaaS gives its scaling alert. Alertmanager sends alerts about a function with these labels to the scaler,
-a user's own among them; an alert for people must not have both."""
 
 HIGH_RATE = "APIHighInvocationRate"
 PILING_UP = "FunctionCallsPilingUp"

@@ -19,6 +19,7 @@ from springtide.runtime.clock import SystemClock
 from springtide.runtime.kept_parts import Assembled
 from springtide.runtime.kubernetes.settings import KubernetesSettings, LeaseSettings
 from springtide.runtime.service import Service
+from springtide.scaler.sources.active_alerts import KnownAlerts
 from springtide.scaler.sources.prometheus import PrometheusActivity
 from springtide.wire.provider_client import ProviderClient
 from springtide.wire.vitals import vitals
@@ -46,7 +47,7 @@ def assembled(environ: Mapping[str, str], given: Mapping[str, object]) -> Assemb
 async def _assembled(
     settings: AlertReceiverSettings, auth: AuthSettings, leading: Led
 ) -> AsyncIterator[Sequence[Service]]:
-    credentials, activity = auth.credentials(), None
+    credentials, activity, alerts = auth.credentials(), None, None
     async with AsyncExitStack() as stack:
         leadership, election = await stack.enter_async_context(leading)
         provider = ProviderClient(settings.provider_url, credentials, leadership=leadership)
@@ -57,6 +58,14 @@ async def _assembled(
                 settings.prometheus_url, deadline_s=settings.deadline_s, gateway_job=settings.gateway_job
             )
             stack.push_async_callback(activity.aclose)
+        if settings.alertmanager_url:
+            alerts = KnownAlerts(
+                settings.alertmanager_url,
+                prometheus_url=settings.prometheus_url,
+                deadline_s=settings.deadline_s,
+                default_namespace=settings.default_namespace,
+            )
+            stack.push_async_callback(alerts.aclose)
         deps = AlertReceiverDeps(
             target=provider,
             credentials=credentials,
@@ -66,5 +75,6 @@ async def _assembled(
             activity=activity,
             leadership=leadership,
             past=provider,
+            alerts=alerts,
         )
         yield [vitals(deps.registry), *election, holds, build(settings, deps)]

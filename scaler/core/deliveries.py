@@ -80,13 +80,13 @@ def on_delivery(
         decision, after = steps.on_alert(current, after, event, now)
         decisions.append(decision)
         current = replace(current, scale=replace(current.scale, desired=decision.after))
-    return _outcome(context, view, history, _together(decisions), after, now)
+    return outcome(context, view, history, _together(decisions), after, now)
 
 
 def on_tick(context: StepContext, view: LoadView, history: StepHistory, now: Instant) -> StepOutcome:
     """Continue a descent, if one is under way and a step is due."""
     decision, after = steps.on_tick(context, history, now)
-    return _outcome(context, view, history, decision, after, now)
+    return outcome(context, view, history, decision, after, now)
 
 
 def recalled(last_change: Decision) -> StepHistory | None:
@@ -105,9 +105,10 @@ def next_step_in_s(history: StepHistory, interval_s: float, now: Instant) -> flo
     return min(max(wait_s, 0.0), interval_s)
 
 
-def _outcome(
+def outcome(
     context: StepContext, view: LoadView, before: StepHistory, decision: Decision, after: StepHistory, now: Instant
 ) -> StepOutcome:
+    """A decision with both histories; a step down while load is not seen becomes a hold."""
     if not decision.changes:
         return StepOutcome(decision, after, after)
     down = decision.after < decision.before

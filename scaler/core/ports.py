@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from springtide.scaler.core.alert_review import ActiveAlerts
 from springtide.scaler.core.idle import Activity
-from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Scale
+from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData, Scale
 
 
 class Clock(Protocol):
@@ -43,6 +44,13 @@ class ActivitySource(Protocol):
 
     async def activity(self, refs: Sequence[FunctionRef], now: Instant) -> Mapping[FunctionRef, Activity]:
         """One entry for each ref asked about; what is not known is NoData with the reason. Never raises for that."""
+
+
+class AlertSource(Protocol):
+    """Who knows which alerts fire."""
+
+    async def active(self, now: Instant) -> ActiveAlerts | NoData:
+        """All that fires, or why that is not known. Never raises for that."""
 
 
 class Recorder(Protocol):

@@ -162,6 +162,19 @@ def on_tick(context: StepContext, history: StepHistory, now: Instant) -> tuple[D
     return _descend(context, history, now, cause="descent continues after the alert resolved")
 
 
+def on_silence(context: StepContext, history: StepHistory, now: Instant) -> tuple[Decision, StepHistory]:
+    """No alert about the function fires, as is known for certain: those remembered as firing ended unheard."""
+    history = replace(_recent(history, context.interval_s, now), firing={})
+    if (refusal := _not_ours(context, now)) is not None:
+        return refusal, replace(history, descending=False)
+    return _descend(
+        context,
+        replace(history, descending=True),
+        now,
+        cause="no alert about it fires, though none was told to have ended",
+    )
+
+
 def _not_ours(context: StepContext, now: Instant) -> Decision | None:
     """The hold for a function the alert path must not touch, or None."""
     policy = context.policy

@@ -47,7 +47,7 @@
 {{- if and (not .root.Values.prometheus.create) .root.Values.prometheus.url (has .part (list "gateway" "alert-receiver" "idler" "console")) }}
 {{- $outside = append $outside .root.Values.prometheus.url }}
 {{- end }}
-{{- if and (not .root.Values.alertmanager.create) .root.Values.alertmanager.url (has .part (list "prometheus" "console")) }}
+{{- if and (not .root.Values.alertmanager.create) .root.Values.alertmanager.url (has .part (list "prometheus" "alert-receiver" "console")) }}
 {{- $outside = append $outside .root.Values.alertmanager.url }}
 {{- end }}
 {{- range $outside }}
