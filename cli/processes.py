@@ -19,15 +19,16 @@ from springtide.provider.process.settings import ProcessSettings
 from springtide.rules.alertmanager import BasicAuth, Webhook
 from springtide.rules.local import Targets, alertmanager_arguments, local_configuration, prometheus_arguments
 from springtide.rules.timing import DEFAULT, FAST, Timing
-from springtide.runtime.child_process import Child, Member, Probe
+from springtide.runtime.child_process import Child, Member
 from springtide.runtime.durations import format_duration
 from springtide.runtime.files import write_atomic
+from springtide.runtime.liveness import Probe
 
 GATEWAY, PROCESS = Section(GatewaySettings), Section(ProcessSettings)
 SPRINGTIDE = (sys.executable, "-P", "-m", "springtide.cli")
 """-P: the folder the user stands in may well hold a package called springtide."""
 
-PROBE_DEADLINE_S = 2.0
+PROBE_DEADLINE_S = 3.0
 GRACE_S, MARGIN_S = 10.0, 10.0
 """A part that has a grace period of its own gets that, and some time to spare, before it is killed."""
 FAST_IDLE = ("--sweep", "1s", "--inactivity", "8s", "--stale-after", "6s", "--settle", "4s")
@@ -134,6 +135,8 @@ class _Builder:
                 *(("--prometheus-url", self._at.url(self._at.prometheus)) if self._plan.tools else ()),
             ),
             ready=self._at.gateway_url + "/healthz",
+            # The master's own listener: a worker that hangs is its to replace.
+            alive=self._at.url(self._at.metrics) + "/healthz",
             grace_s=GATEWAY.read(self._plan.environ, {}).grace_s + MARGIN_S,
             stops_first=True,
         )
@@ -188,7 +191,10 @@ class _Builder:
         listen, state = self._at.listen(self._at.prometheus), self._plan.state
         arguments = prometheus_arguments(state.alerting, state.prometheus, listen)
         return self._child(
-            "prometheus", (str(tools.prometheus), *arguments), ready=self._at.url(self._at.prometheus) + "/-/ready"
+            "prometheus",
+            (str(tools.prometheus), *arguments),
+            ready=self._at.url(self._at.prometheus) + "/-/ready",
+            alive=self._at.url(self._at.prometheus) + "/-/healthy",
         )
 
     def alertmanager(self, tools: Tools) -> Child:
@@ -198,6 +204,7 @@ class _Builder:
             "alertmanager",
             (str(tools.alertmanager), *arguments),
             ready=self._at.url(self._at.alertmanager) + "/-/ready",
+            alive=self._at.url(self._at.alertmanager) + "/-/healthy",
         )
 
     def shared(self, parts: Sequence[Child]) -> Child:
@@ -211,6 +218,7 @@ class _Builder:
             forked=command,
             log=self._plan.state.log("control"),
             ready=None,
+            alive=None,
             stops_first=any(part.stops_first for part in parts),
             members=tuple(Member(part.name, part.log) for part in parts),
         )
@@ -221,23 +229,35 @@ class _Builder:
         return replace(self._child(part, (*SPRINGTIDE, *words), ready=ready, **more), forked=words)
 
     def _child(
-        self, name: str, command: Sequence[str], *, ready: str, grace_s: float = GRACE_S, stops_first: bool = False
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        ready: str,
+        alive: str = "",
+        grace_s: float = GRACE_S,
+        stops_first: bool = False,
     ) -> Child:
+        """``alive`` answers whether it does anything at all; ``ready`` does too, unless given."""
         return Child(
             name=name,
             command=tuple(command),
             log=self._plan.state.log(name),
-            ready=self._answers(ready),
+            ready=self._answers(ready, 200),
+            alive=self._answers(alive or ready),
             environment=dict(self._plan.environ),
             grace_s=grace_s,
             stops_first=stops_first,
         )
 
-    def _answers(self, url: str) -> Probe:
+    def _answers(self, url: str, status: int | None = None) -> Probe:
+        """With any status, unless given: what refuses its work is alive."""
+
         async def probe() -> bool:
             try:
-                return (await self._probes.get(url, timeout=PROBE_DEADLINE_S)).status_code == 200
+                answer = await self._probes.get(url, timeout=PROBE_DEADLINE_S)
             except httpx.HTTPError:
                 return False
+            return status in (None, answer.status_code)
 
         return probe

@@ -8,18 +8,16 @@ import os
 import signal
 import socket
 from asyncio.subprocess import DEVNULL, STDOUT
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from springtide.runtime.errors import Unavailable
+from springtide.runtime.liveness import Probe
 from springtide.runtime.lossy_stream import append_to
 from springtide.runtime.processes import die_with_parent
 from springtide.runtime.zygote import Zygote
-
-Probe = Callable[[], Awaitable[bool]]
-"""Whether a child does its work now. Must have a deadline of its own."""
 
 MAX_LOG_BYTES = 4 * 1024 * 1024
 KEPT_LOG_BYTES = 1024 * 1024
@@ -42,13 +40,15 @@ class Child:
     command: tuple[str, ...]
     log: Path
     ready: Probe | None = None
-    """None for one with members: it tells when they are ready."""
+    """Whether it does its work, asked while it starts. None for one with members: it tells when they are ready."""
+    alive: Probe | None = None
+    """Whether it answers at all, asked for as long as it runs. One with members beats instead."""
     forked: tuple[str, ...] = ()
     """What to run as a fork of the zygote, where there is one; the environment is then the zygote's."""
     members: tuple[Member, ...] = ()
     """They are told of on its standard input, which is a socket (``part_reports.Reporter``)."""
-    hung_after_s: float = 10.0
-    """How long one with members may go without a beat before it is killed."""
+    hung_after_s: float = 15.0
+    """How long it may go without an answer, or a beat, before it is killed."""
     environment: Mapping[str, str] = field(default_factory=dict)
     ready_within_s: float = 30.0
     grace_s: float = 10.0

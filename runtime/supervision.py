@@ -6,7 +6,8 @@ them. What a child writes goes straight to a file, not through a pipe, so nothin
 successor) writes can block or break when the supervisor is gone.
 
 A child may be several parts in one process. Then it tells of each by name, restarts a part that fails by itself, and
-beats as long as its event loop turns; one that does not is killed and started again (``kept_parts``).
+beats as long as its event loop turns (``kept_parts``). Another is asked whether it is alive for as long as it runs. One
+that hangs is killed and started again, as if it had died.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import contextlib
 from collections.abc import Iterable, Sequence
 
 from springtide.runtime.backoff import RESTART, STEADY_AFTER_S
-from springtide.runtime.child_process import Child, Probe, Process, how_ended, spawn, tail, trim
+from springtide.runtime.child_process import Child, Process, how_ended, spawn, tail, trim
 from springtide.runtime.errors import Unavailable
+from springtide.runtime.liveness import Probe, until_hung
 from springtide.runtime.part_reports import Event, Happening, Report, Reports
 from springtide.runtime.zygote import Zygote
 
@@ -185,12 +187,10 @@ class _Kept:
 
     async def _end(self, process: Process) -> str:
         """Wait for it, and bring it about when the process hangs; how it came."""
-        if self._reports is None:
-            return f"ended ({how_ended(await process.wait())})"
         ended = asyncio.create_task(process.wait())
-        silent = asyncio.create_task(self._reports.silence(self.child.hung_after_s))
+        hung = asyncio.create_task(self._hung())
         try:
-            await asyncio.wait({ended, silent}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({ended, hung}, return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
                 return f"ended ({how_ended(ended.result())})"
             with contextlib.suppress(ProcessLookupError):
@@ -198,7 +198,15 @@ class _Kept:
             await ended
             return f"hung for {self.child.hung_after_s:g} s and was killed"
         finally:
-            await _cancelled([ended, silent])
+            await _cancelled([ended, hung])
+
+    async def _hung(self) -> None:
+        if self._reports is not None:
+            await self._reports.silence(self.child.hung_after_s)
+        elif self.child.alive is not None:
+            await until_hung(self.child.alive, self.child.hung_after_s)
+        else:
+            await asyncio.Event().wait()
 
     def _hear_no_more(self) -> None:
         if self._reports is not None:

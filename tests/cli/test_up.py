@@ -194,6 +194,24 @@ def answers(gateway: str) -> bool:
         return False
 
 
+def test_parts_that_are_stopped_are_replaced(tmp_path: Path, tools: Tools) -> None:
+    with started(tmp_path / "state", "--no-samples", "--fast", tools_dir=ROOT / ".tools") as up:
+        first = up.run["parts"]
+        stopped = ("provider", "gateway", "console", "prometheus", "alertmanager")
+        for part in stopped:
+            os.kill(first[part], signal.SIGSTOP)
+
+        waited = {"alert-receiver", "idler", *stopped}
+        while waited:
+            line = up.until("died")
+            assert line["detail"].startswith("hung for 15 s and was killed; starting again in ")
+            waited.remove(line["part"])
+        eventually(lambda: set(up.run["parts"].values()).isdisjoint(first.values()))
+
+        eventually(lambda: answers(up.run["gateway"]))
+        assert names(up) == []
+
+
 def test_separate_parts_are_a_process_each(tmp_path: Path) -> None:
     with started(tmp_path / "state", "--no-samples", "--separate") as up:
         first = up.run["parts"]

@@ -264,6 +264,31 @@ async def test_child_whose_event_loop_is_blocked_is_killed_and_started_again(tmp
     ] * 2
 
 
+async def test_child_that_is_stopped_is_killed_and_started_again(tmp_path: Path) -> None:
+    """SIGTERM would wait for it to go on; what it was doing is lost, as when it dies."""
+    pids: list[int] = []
+
+    async def alive() -> bool:
+        state = Path(f"/proc/{pids[-1]}/stat").read_text().rpartition(")")[2].split()[0]
+        return state != "T"
+
+    heard = Events()
+    supervisor = Supervisor([[child(tmp_path, "part", alive=alive, hung_after_s=0.5)]], report=heard)
+    await supervisor.start()
+    pids.append(supervisor.pids()["part"])
+    os.kill(pids[0], signal.SIGSTOP)
+    await heard.until(Happening.DIED)
+    (tmp_path / "part").unlink()
+    await heard.until(Happening.READY, count=2)
+    second = supervisor.pids()["part"]
+    await supervisor.stop()
+
+    assert second != pids[0]
+    assert [event.detail for event in heard.all if event.what is Happening.DIED] == [
+        "hung for 0.5 s and was killed; starting again in 0.1 s"
+    ]
+
+
 async def test_child_has_its_own_session(tmp_path: Path) -> None:
     supervisor = Supervisor([[child(tmp_path, "part")]], report=Events())
     await supervisor.start()
