@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from springtide.cli.tools import Missing, Tools, find
 from springtide.runtime.virtual_time import VirtualTimeLoop
 from tests import loops
+from tests.costs import Costs
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,10 +23,27 @@ settings.register_profile("springtide", deadline=None)
 settings.load_profile("springtide")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Costs())
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Async tests run on the loop that their marker names."""
     return loops.run_if_async(pyfuncitem)
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a test sets up for logs is no other's: loggers are not kept, and its settings end with it."""
+    before, configure = structlog.get_config(), structlog.configure
+
+    def configured(*settings: Any, **named: Any) -> None:
+        configure(*settings, **named | {"cache_logger_on_first_use": False})
+
+    monkeypatch.setattr(structlog, "configure", configured)
+    yield
+    configure(**before)
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ class Api:
         self.do(write())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     # What it logs, in a process of its own in real life, must not get between what commands print.
     log = (tmp_path_factory.mktemp("served") / "log").open("w")
