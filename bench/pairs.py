@@ -43,7 +43,11 @@ def pairs(programs: Programs, folder: Path, other: Path, *, seconds: int, rounds
                 yield _row(f"{load.name}, cpu us", before, after, rounds, processor_us(load))
         for callers in (1, 1000):
             yield _row(
-                f"cold start, {callers} callers, p50 ms", before, after, rounds, lambda one, n=callers: _cold_ms(one, n)
+                f"cold start, {callers} callers, p50 ms",
+                before,
+                after,
+                rounds,
+                lambda one, n=callers: _cold_ms(one, n),  # type: ignore[misc]
             )
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Any, Protocol, runtime_checkable
 
@@ -33,7 +33,13 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 }
 """By marker."""
 
-_Entered = type(asynccontextmanager(lambda: None)())  # type: ignore[arg-type, var-annotated]
+
+@asynccontextmanager
+async def _nothing() -> AsyncIterator[None]:
+    yield
+
+
+_Entered = type(_nothing())
 
 
 def virtual_loop() -> VirtualTimeLoop:

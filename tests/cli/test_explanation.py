@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from springtide.cli.explanation import MISSED, Calls, Explanation, Standing, ago, explain
+from springtide.cli.explanation import MISSED, Calls, Explanation, Standing, explain
+from springtide.scaler.core.explain import ago
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
 
 ECHO = FunctionRef("openfaas-fn", "echo")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -31,8 +32,9 @@ AT = Addresses(
 TOOLS = Tools(Path("/t/prometheus"), Path("/t/promtool"), Path("/t/alertmanager"), Path("/t/amtool"))
 
 
-def stages(tmp_path: Path, tools: Tools | None = TOOLS, **options: object) -> list[list[Child]]:
-    plan = Plan(**{"state": StateFolder(tmp_path), "addresses": AT, "tools": tools, "environ": {}, **options})
+def stages(tmp_path: Path, tools: Tools | None = TOOLS, **options: Any) -> list[list[Child]]:
+    given: dict[str, Any] = {"state": StateFolder(tmp_path), "addresses": AT, "tools": tools, "environ": {}}
+    plan = Plan(**given | options)
 
     async def build() -> list[list[Child]]:
         async with httpx.AsyncClient() as probes:
@@ -41,7 +43,7 @@ def stages(tmp_path: Path, tools: Tools | None = TOOLS, **options: object) -> li
     return asyncio.run(build())
 
 
-def child(tmp_path: Path, name: str, **options: object) -> Child:
+def child(tmp_path: Path, name: str, **options: Any) -> Child:
     return next(child for stage in stages(tmp_path, **options) for child in stage if child.name == name)
 
 
@@ -83,7 +85,7 @@ def test_fork_runs_the_same_words_as_the_program(tmp_path: Path) -> None:
 
 
 def test_public_listener_stops_first_and_with_it_who_reads_a_stream_through_it(tmp_path: Path) -> None:
-    def first(**options: object) -> list[str]:
+    def first(**options: Any) -> list[str]:
         return [child.name for stage in stages(tmp_path, **options) for child in stage if child.stops_first]
 
     assert first() == ["gateway", "control"]

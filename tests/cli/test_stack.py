@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,12 +23,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(folder: Path, text: str, variables: dict[str, str] | None = None, **overrides: object) -> Stack:
+def read(folder: Path, text: str, variables: dict[str, str] | None = None, **overrides: Any) -> Stack:
     (folder / "stack.yaml").write_text(text)
-    return stack.read(folder / "stack.yaml", variables or {}, Overrides(**{"environment": {}, **overrides}))
+    given: dict[str, Any] = {"environment": {}, **overrides}
+    return stack.read(folder / "stack.yaml", variables or {}, Overrides(**given))
 
 
-def only(folder: Path, body: str, **overrides: object) -> FunctionSpec:
+def only(folder: Path, body: str, **overrides: Any) -> FunctionSpec:
     """The function of a file that holds one, ``body`` being its keys."""
     indented = "".join(f"    {line}\n" for line in body.strip().splitlines())
     (spec,) = read(folder, f"functions:\n  echo:\n{indented}", **overrides).functions

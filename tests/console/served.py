@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -88,7 +88,9 @@ class World:
                 await asyncio.sleep(0.05)
         return text
 
-    async def events(self, path: str, *, headers: dict[str, str] | None = None) -> AsyncIterator[tuple[str, Any]]:
+    async def events(
+        self, path: str, *, headers: dict[str, str] | None = None
+    ) -> AsyncGenerator[tuple[str, Any], None]:
         """Each event by its name, until whoever asks has seen enough."""
         async with asyncio.timeout(DEADLINE_S), self.http.stream("GET", path, headers=headers) as response:
             assert response.status_code == 200, await response.aread()

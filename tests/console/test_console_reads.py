@@ -98,6 +98,7 @@ async def test_list_shows_a_function_with_its_state_and_numbers() -> None:
             row = next((row for row in tick["rows"] if row["key"] == KEY), None)
             if row is not None and row["rate"] and row["p95"]:
                 break
+        assert row is not None
         assert (row["state"], row["desired"], row["ready"]) == ("ready", 1, 1)
         assert (row["errorShare"], row["held"]) == (0, 0)
 

@@ -29,12 +29,12 @@ CHOSEN = {"function": ".+", "namespace": "[^.]+", "__interval": "15s", "__interv
 """Looks 15 s apart; samples are 5 s apart."""
 
 
-def count(values: str) -> Mapping[str, str]:
+def count(values: str) -> dict[str, str]:
     """Replicas wanted, as two gateways know them."""
     return {f'gateway_service_count{{function_name="{WEB}",instance="{instance}"}}': values for instance in "ab"}
 
 
-def writes(writer: str, values: str, outcome: str = "written") -> Mapping[str, str]:
+def writes(writer: str, values: str, outcome: str = "written") -> dict[str, str]:
     labels = f'function_name="{WEB}",writer="{writer}",outcome="{outcome}"'
     return {f"provider_scale_writes_total{{{labels}}}": values}
 

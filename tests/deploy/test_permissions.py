@@ -33,7 +33,7 @@ test_provider_problems has."""
 def emulator() -> Iterator[ThreadedEmulator]:
     with running_in_thread(SETTINGS) as started:
         for definition in of_kind("defaults", "CustomResourceDefinition"):
-            started.do(lambda inner, one=definition: inner.create(one))
+            started.do(lambda inner, one=definition: inner.create(one))  # type: ignore[misc]
         profile = {
             "apiVersion": "openfaas.com/v1",
             "kind": "Profile",
@@ -140,7 +140,7 @@ def _work(provider: Running, emulator: ThreadedEmulator) -> None:
     _until(lambda: _status(provider, "echo").get("availableReplicas") == 2, provider)
     for replicas in (3, 1):
         _ask(provider, "POST", "/system/scale-function/echo", {"serviceName": "echo", "replicas": replicas})
-        _until(lambda wanted=replicas: len(_pods(emulator, "echo")) == wanted, provider)
+        _until(lambda wanted=replicas: len(_pods(emulator, "echo")) == wanted, provider)  # type: ignore[misc]
     _ask(provider, "GET", "/system/functions")
     _ask(provider, "GET", "/system/function/echo?usage=1")
     _ask(provider, "GET", "/system/logs?name=echo&tail=10")

@@ -19,7 +19,7 @@ COLD = 'gateway_cold_start_seconds_bucket{function_name="hello.openfaas-fn"}'
 def exemplars(prometheus: str, query: str) -> list[dict[str, Any]]:
     """What Prometheus has kept of the last ten minutes."""
     now = time.time()
-    params = {"query": query, "start": now - 600, "end": now + 60}
+    params: dict[str, str | float] = {"query": query, "start": now - 600, "end": now + 60}
     answer = httpx.get(f"{prometheus}/api/v1/query_exemplars", params=params, timeout=10).json()
     return [one for series in answer["data"] for one in series["exemplars"]]
 

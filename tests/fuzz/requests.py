@@ -74,7 +74,7 @@ class Replica:
 
     def _reply(self, status: int, body: bytes) -> None:
         style = self._style
-        if style == UPGRADE and self._h11.their_state is h11.MIGHT_SWITCH_PROTOCOL:
+        if style == UPGRADE and self._h11.their_state is h11._state.MIGHT_SWITCH_PROTOCOL:
             self._send(h11.InformationalResponse(status_code=101, headers=[("Upgrade", "x")]))
             return
         if style == UNTIL_CLOSE:  # by hand, for h11 would send chunks

@@ -241,7 +241,7 @@ class AnyOrder(RuleBasedStateMachine):
         for number in numbers:
             upstream = self.upstream(number)
             if upstream is not None:
-                self.turn(lambda upstream=upstream: upstream.receive(data))
+                self.turn(lambda upstream=upstream: upstream.receive(data))  # type: ignore[misc]
 
     @rule(number=st.integers(0, 20), data=st.sampled_from(ANSWERS) | st.binary(max_size=30), cut=st.integers(0, 80))
     def replica_sends(self, number: int, data: bytes, cut: int) -> None:

@@ -96,11 +96,11 @@ async def test_calls_beyond_the_target_go_in_as_others_end_first_come_first_serv
         tasks = []
         for number in range(10):
             tasks.append(asyncio.create_task(call(gateway, b"%d" % number)))
-            await gateway.until(lambda number=number: gateway.route().metrics.in_flight == number + 1)
+            await gateway.until(lambda number=number: gateway.route().metrics.in_flight == number + 1)  # type: ignore[misc]
         assert gateway.route().metrics.held == 9
 
         for number in range(10):
-            await gateway.until(lambda number=number: len(server.received) == number + 1)
+            await gateway.until(lambda number=number: len(server.received) == number + 1)  # type: ignore[misc]
             let_go.release()
         await asyncio.gather(*tasks)
 

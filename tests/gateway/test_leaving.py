@@ -171,9 +171,9 @@ async def test_caller_who_leaves_while_the_replica_does_not_read_its_body_takes_
 
     async def reads_late(conversation: Conversation) -> None:
         await conversation.head()
-        conversation.writer.transport.pause_reading()
+        conversation.writer.transport.pause_reading()  # type: ignore[attr-defined]
         await go_on.wait()
-        conversation.writer.transport.resume_reading()
+        conversation.writer.transport.resume_reading()  # type: ignore[attr-defined]
         await conversation.gone()
         gone.set()
 

@@ -263,7 +263,7 @@ async def test_answer_that_breaks_off_is_seen_by_the_caller_as_broken_off() -> N
                 rest = b""
 
             assert not rest.endswith(b"0\r\n\r\n")
-            await gateway.until(lambda gateway=gateway: not gateway.route().metrics.in_flight)
+            await gateway.until(lambda gateway=gateway: not gateway.route().metrics.in_flight)  # type: ignore[misc]
             assert gateway.route().metrics.refused == {"answer_cut": 1}
 
 

@@ -176,7 +176,7 @@ async def test_caller_that_never_reads_the_end_of_its_answers_is_cut_off() -> No
             while not unsent:  # until the kernel takes no more
                 caller.sendall(get())
                 calls += 1
-                await gateway.until(lambda calls=calls: gateway.route().metrics.answered == calls)
+                await gateway.until(lambda calls=calls: gateway.route().metrics.answered == calls)  # type: ignore[misc]
                 (connection,) = gateway.plane.draining.open
                 unsent = connection.transport.get_write_buffer_size()
 

@@ -268,7 +268,7 @@ async def test_collector_that_refuses_is_told_of_once_and_calls_go_on() -> None:
             async with gateway.connect() as caller:
                 for sent in range(1, 4):
                     assert (await caller.get()).status == 200
-                    await until(lambda sent=sent: kept.requests >= sent)
+                    await until(lambda sent=sent: kept.requests >= sent)  # type: ignore[misc]
                 kept.answers = 200
                 assert (await caller.get()).status == 200
         await tracer.aclose()

@@ -181,7 +181,7 @@ async def test_gateway_is_not_ready_while_no_worker_serves() -> None:
         with stopped(server.pid):  # nobody starts another
             for pid in suite.pids():
                 os.kill(pid, signal.SIGKILL)
-            server.send_signal(signal.SIGKILL)
+            os.kill(server.pid, signal.SIGKILL)
             await until(lambda: not suite.pool.serving())
             got = await suite.ready()
 
@@ -358,7 +358,7 @@ async def test_fork_server_that_is_killed_costs_no_call() -> None:
         await more(seen)
         server = suite.pool._forks._server
         assert server is not None
-        server.send_signal(signal.SIGKILL)
+        os.kill(server.pid, signal.SIGKILL)
         await until(lambda: not suite.pids() & first and suite.pool.serving() == {1, 2})
         await more(seen)
 
@@ -386,7 +386,7 @@ async def test_place_of_a_worker_that_finishes_its_calls_is_served_meanwhile(all
         if all_at_once:
             server = suite.pool._forks._server
             assert server is not None
-            server.send_signal(signal.SIGKILL)
+            os.kill(server.pid, signal.SIGKILL)
         else:
             os.kill(min(first), signal.SIGTERM)
         wanted = len(first) * 2 if all_at_once else len(first) + 1

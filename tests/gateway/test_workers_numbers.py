@@ -247,7 +247,8 @@ def test_launch_survives_its_way_to_the_fork_server() -> None:
 )
 def test_bounds_are_shared_out(total: int, workers: int, part: int) -> None:
     bounds = ("max_connections", "max_held", "max_held_per_function", "max_held_bytes", "trace_max_per_s")
-    settings = GatewaySettings(**dict.fromkeys(bounds, total))
+    shared: dict[str, Any] = dict.fromkeys(bounds, total)
+    settings = GatewaySettings(**shared)
 
     one = share(settings, workers)
 

@@ -207,7 +207,7 @@ async def test_hang_up_of_one_worker_says_that_there_is_nothing_to_renew_and_the
         await suite.server.heads.acquire()
         for count in (1, 2):
             suite.process.send_signal(signal.SIGHUP)
-            await until(lambda count=count: suite.told("this gateway has none: it goes on") == count)
+            await until(lambda count=count: suite.told("this gateway has none: it goes on") == count)  # type: ignore[misc]
         suite.go_on.set()
 
         assert (await caller.answer()).body == b"late"

@@ -121,7 +121,7 @@ async def test_sleeping_and_waking_under_load_loses_no_call() -> None:
             for round_ in range(1, 11):
                 gateway.publish("echo", [], desired=0)
                 old = only
-                await gateway.until(lambda round_=round_: len(gateway.target.writes) == round_)
+                await gateway.until(lambda round_=round_: len(gateway.target.writes) == round_)  # type: ignore[misc]
                 only = await started()
                 gateway.publish("echo", [only])
                 await more(seen)

@@ -258,7 +258,7 @@ async def field_of_idlers(folder: Path) -> AsyncIterator[Field]:
         labels = {"com.openfaas.scale.zero": "true", "com.openfaas.scale.zero-duration": "100ms"}
         await provider._inner.deploy(FunctionSpec(ref=ECHO, image="none", labels=labels))
         parts = Parts(
-            provider=provider,  # type: ignore[arg-type]
+            provider=provider,
             decisions=decisions,
             clock=SystemClock(),
             registry=CollectorRegistry(),

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from kubernetes import client, config, watch
@@ -26,9 +27,9 @@ def test_blocking_client_reads_writes_and_watches(tmp_path: Path) -> None:
         kubeconfig = cluster.do(lambda emulator: emulator.write_kubeconfig(tmp_path / "kubeconfig"))
         with config.new_client_from_config(str(kubeconfig)) as api:
             apps = client.AppsV1Api(api)
-            created = apps.create_namespaced_deployment(NAMESPACE, deployment(), field_validation="Strict")
+            created = apps.create_namespaced_deployment(NAMESPACE, cast(Any, deployment()), field_validation="Strict")
             with pytest.raises(client.ApiException) as refused:
-                apps.create_namespaced_deployment(NAMESPACE, deployment())
+                apps.create_namespaced_deployment(NAMESPACE, cast(Any, deployment()))
             events = []
             for event in watch.Watch().stream(apps.list_namespaced_deployment, NAMESPACE, timeout_seconds=20):
                 events.append(event["type"])
@@ -46,7 +47,7 @@ async def test_asyncio_client_reads_writes_and_applies(cluster: Cluster, tmp_pat
     await aio_config.load_kube_config(str(cluster.emulator.write_kubeconfig(tmp_path / "kubeconfig")))
     async with aio_client.ApiClient() as api:
         apps, core = aio_client.AppsV1Api(api), aio_client.CoreV1Api(api)
-        applied = await apps.patch_namespaced_deployment(
+        applied: Any = await apps.patch_namespaced_deployment(
             "hello",
             NAMESPACE,
             deployment(),
@@ -54,10 +55,10 @@ async def test_asyncio_client_reads_writes_and_applies(cluster: Cluster, tmp_pat
             field_validation="Strict",
             _content_type="application/apply-patch+yaml",
         )
-        scale = await apps.read_namespaced_deployment_scale("hello", NAMESPACE)
+        scale: Any = await apps.read_namespaced_deployment_scale("hello", NAMESPACE)
         scale.spec.replicas = 2
-        scaled = await apps.replace_namespaced_deployment_scale("hello", NAMESPACE, scale)
-        pods = await core.list_namespaced_pod(NAMESPACE, label_selector="faas_function=hello")
+        scaled: Any = await apps.replace_namespaced_deployment_scale("hello", NAMESPACE, scale)
+        pods: Any = await core.list_namespaced_pod(NAMESPACE, label_selector="faas_function=hello")
 
     assert applied.metadata.managed_fields[0].manager == "springtide"
     assert scaled.spec.replicas == 2

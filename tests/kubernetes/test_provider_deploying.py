@@ -13,7 +13,7 @@ from springtide.scaler.core.policy import MIN
 from tests.kubernetes.emulator import Image
 from tests.kubernetes.provider_stage import ECHO, NAMESPACE, NOTHING, OnCluster, eventually, on_cluster, spec
 
-FOREIGN = {
+FOREIGN: dict[str, Any] = {
     "apiVersion": "apps/v1",
     "kind": "Deployment",
     "metadata": {

@@ -33,6 +33,7 @@ async def test_scaling_decision_is_an_event_on_the_deployment() -> None:
         fired = by_reason["AlertFiring"]
         assert (fired.get("note") or fired.get("message")) == "Scaled from 1 to 3 by the alert path: 9 calls/s"
         regarding = fired.get("regarding") or fired.get("involvedObject")
+        assert regarding is not None
         assert regarding["uid"] == on.deployment()["metadata"]["uid"]
 
 

@@ -8,9 +8,10 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,15 +70,15 @@ class Events:
                 await self._more.wait()
 
 
-def exists(path: Path) -> Callable[[], object]:
+def exists(path: Path) -> Callable[[], Awaitable[bool]]:
     async def probe() -> bool:
         return path.exists()
 
     return probe
 
 
-def child(folder: Path, name: str, script: str = WORKS, **options: object) -> Child:
-    arguments = {"ready": exists(folder / name), "log": folder / f"{name}.log", **options}
+def child(folder: Path, name: str, script: str = WORKS, **options: Any) -> Child:
+    arguments: dict[str, Any] = {"ready": exists(folder / name), "log": folder / f"{name}.log", **options}
     return Child(name=name, command=(sys.executable, "-IS", "-c", script, name, str(folder)), **arguments)
 
 
@@ -213,7 +214,7 @@ asyncio.run(main())
 """
 
 
-def of_members(folder: Path, **options: object) -> Child:
+def of_members(folder: Path, **options: Any) -> Child:
     members = tuple(Member(name, folder / f"{name}.log") for name in ("one", "two"))
     command = (sys.executable, "-c", MEMBERS, "process", str(folder))
     return replace(child(folder, "process", members=members, ready=None, **options), command=command)

@@ -111,7 +111,7 @@ async def test_caller_who_stops_reading_does_not_hold_a_place_for_ever(shared: S
     address = await world.up("stalled", env={"write_timeout": "100ms"}, annotations=world.handler(source, "stalled"))
     host, port = address.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    reader._transport.pause_reading()  # type: ignore[attr-defined] - nothing is read from the socket
+    reader._transport.pause_reading()  # type: ignore[attr-defined]  # nothing is read from the socket
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     await world.log_says(FunctionRef("openfaas-fn", "stalled"), "gave up")
     assert (await world.http.get(address + "/_/ready")).json()["inflight"] == 0

@@ -182,7 +182,7 @@ async def _conversation(world: World) -> list[bytes]:
     host, port = address.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
-    seen = []
+    seen: list[bytes] = []
     for line in (b"one\n", b"two\n"):
         writer.write(b"%x\r\n%s\r\n" % (len(line), line))
         if not seen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ DEADLINE_S = 30.0
 
 @asynccontextmanager
 async def client_of(
-    port: int, credentials: Credentials | None = CREDENTIALS, **more: float
+    port: int, credentials: Credentials | None = CREDENTIALS, **more: Any
 ) -> AsyncIterator[ProviderClient]:
     client = ProviderClient(f"http://127.0.0.1:{port}/", credentials, **more)
     try:

@@ -57,7 +57,8 @@ class Served:
     async def ready(self, name: str = "echo", *, replicas: int = 1, **more: object) -> FunctionEndpoints:
         """Deploy, and return once so many replicas answer; the invoke proxy, told earlier, knows them, too."""
         await self.deploy(name, **more)
-        ref, table = FunctionRef.parse(name), {}
+        ref = FunctionRef.parse(name)
+        table: dict[FunctionRef, FunctionEndpoints] = {}
         async with aclosing(self.memory.watch_endpoints()) as events:
             async for event in events:
                 table = merge(table, [event])

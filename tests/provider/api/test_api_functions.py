@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from springtide.runtime.clock import SystemClock
@@ -59,7 +61,7 @@ async def test_sleeping_function_shows_no_counts(served: Served) -> None:
 
 
 async def test_everything_set_is_echoed_verbatim(served: Served) -> None:
-    given = {
+    given: dict[str, Any] = {
         "envProcess": "cat",
         "envVars": {"a": "1"},
         "constraints": ["k=v"],
@@ -78,7 +80,7 @@ async def test_everything_set_is_echoed_verbatim(served: Served) -> None:
 
 
 async def test_nulls_of_older_clients_are_accepted(served: Served) -> None:
-    nothing = dict.fromkeys(
+    nothing: dict[str, Any] = dict.fromkeys(
         ("labels", "annotations", "envVars", "secrets", "constraints", "limits", "requests", "namespace"), None
     )
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -38,7 +39,7 @@ async def mirror(scope: Scope, receive: Receive, send: Send) -> None:
     await respond(send, 200, [(b"content-type", b"application/json")], json.dumps(asked).encode())
 
 
-async def invoke(served: Served, method: str, target: str, **more: object) -> httpx.Response:
+async def invoke(served: Served, method: str, target: str, **more: Any) -> httpx.Response:
     """Sends ``target`` exactly as written; no credentials."""
     async with httpx.AsyncClient(base_url=served.http.base_url, trust_env=False) as stranger:
         request = stranger.build_request(method, "/", extensions={"target": target.encode("latin-1")}, **more)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import httpx
 import pytest
@@ -88,7 +88,7 @@ async def test_logs_are_refused_for(served: Served, query: str, status: int) -> 
 
 async def test_unknown_function_is_404_also_where_the_provider_notices_late() -> None:
     class Late(MemoryProvider):
-        async def logs(self, query: LogQuery) -> AsyncIterator[LogLine]:  # noqa: ARG002 - the Protocol's signature
+        async def logs(self, query: LogQuery) -> AsyncGenerator[LogLine, None]:  # noqa: ARG002 - the Protocol's signature
             raise NotFound("no function")
             yield
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -30,7 +31,7 @@ def every_route() -> list[tuple[str, str]]:
         namespaces=NamespaceRule("openfaas-fn"),
     )
     routes = application.routes(parts)
-    return sorted((verb, route.path.replace("{name}", "echo")) for route in routes for verb in route.methods)
+    return sorted((verb, route.path.replace("{name}", "echo")) for route in routes for verb in route.methods or ())
 
 
 def test_routes_are_those_of_the_contract() -> None:
@@ -171,7 +172,7 @@ async def test_body_that_is_not_an_object_is_400_with_a_reason(
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length told", "chunked"])
 async def test_body_beyond_the_bound_is_413(served: Served, chunked: bool) -> None:
-    async def chunks():
+    async def chunks() -> AsyncIterator[bytes]:
         for _ in range(2):
             yield b" " * MAX_BODY_BYTES
 

@@ -7,13 +7,15 @@ answers 201 makes it exit non-zero, and a removed secret that answers 204 is an 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
+from springtide.runtime.asgi import Receive, Scope, Send
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
 from tests.provider.api.served import Served, serving
 
-DEPLOYMENT = {
+DEPLOYMENT: dict[str, Any] = {
     "service": "figlet",
     "image": "functions/figlet:latest",
     "envProcess": "",
@@ -182,7 +184,7 @@ async def test_version_and_login_and_ready(served: Served) -> None:
 
 
 async def test_invoke_appends_the_default_namespace() -> None:
-    async def app(scope, receive, send) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"hi"})
 

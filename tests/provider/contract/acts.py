@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from springtide.provider.ports import LogLine, LogQuery, Namespace, Provider
 from springtide.provider.spec import FunctionSpec
@@ -18,9 +18,9 @@ ECHO = FunctionRef(DEFAULT_NAMESPACE, "echo")
 MARKED = {"openfaas": "1"}
 
 
-def spec(ref: FunctionRef = ECHO, **changes: object) -> FunctionSpec:
+def spec(ref: FunctionRef = ECHO, **changes: Any) -> FunctionSpec:
     """A function that runs anywhere: it answers what it is sent, and writes it to its standard error, too."""
-    settings = {"image": "functions/alpine:latest", "env_process": "tee /dev/stderr"} | changes
+    settings: dict[str, Any] = {"image": "functions/alpine:latest", "env_process": "tee /dev/stderr"} | changes
     return FunctionSpec(ref=ref, **settings)
 
 

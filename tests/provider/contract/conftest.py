@@ -15,7 +15,7 @@ __all__ = ["pod_network", "stage"]
 pytest_runtest_protocol = inside_pod_network(Path(__file__).parent)
 
 
-@pytest.fixture(params=STAGES.values(), ids=STAGES.keys())
+@pytest.fixture(params=list(STAGES.values()), ids=list(STAGES))
 def stage(request: pytest.FixtureRequest) -> AbstractAsyncContextManager[Stage]:
     """One provider after another, opened anew for every test."""
     opened: Opened = request.param

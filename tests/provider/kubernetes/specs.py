@@ -13,7 +13,8 @@ ECHO = FunctionRef("openfaas-fn", "echo")
 
 
 def spec(**changes: Any) -> FunctionSpec:
-    return FunctionSpec(**({"ref": ECHO, "image": "ghcr.io/example/echo:1"} | changes))
+    settings: dict[str, Any] = {"ref": ECHO, "image": "ghcr.io/example/echo:1"}
+    return FunctionSpec(**(settings | changes))
 
 
 FULL = spec(

@@ -15,7 +15,7 @@ def entry(manager: str, operation: str, fields: dict[str, Any], **more: str) -> 
 
 
 def env(*names: str) -> dict[str, Any]:
-    keys = {f'k:{{"name":"{name}"}}': {".": {}, "f:value": {}} for name in names}
+    keys: dict[str, Any] = {f'k:{{"name":"{name}"}}': {".": {}, "f:value": {}} for name in names}
     return {"f:template": {"f:spec": {"f:containers": {CONTAINER: {"f:env": keys}}}}}
 
 
@@ -49,8 +49,10 @@ def test_edit_joins_what_we_applied() -> None:
 
 
 def test_restart_by_kubectl_stays_its_own_and_the_rest_of_its_entry_becomes_ours() -> None:
-    restarted = {"f:template": {"f:metadata": {"f:annotations": {"f:kubectl.kubernetes.io/restartedAt": {}}}}}
-    noted = {"f:template": {"f:metadata": {"f:annotations": {"f:note": {}}}}}
+    restarted: dict[str, Any] = {
+        "f:template": {"f:metadata": {"f:annotations": {"f:kubectl.kubernetes.io/restartedAt": {}}}}
+    }
+    noted: dict[str, Any] = {"f:template": {"f:metadata": {"f:annotations": {"f:note": {}}}}}
     restart = entry("kubectl-rollout", "Update", {"f:spec": restarted})
     edit = entry("kubectl-edit", "Update", {"f:spec": merge([restarted, noted, env("b")])})
 

@@ -24,7 +24,7 @@ from tests.provider.kubernetes.operating import (
     operating,
 )
 
-CPU = {"labels": {"com.openfaas.scale.type": "cpu"}, "requests": {"cpu": "100m"}}
+CPU: dict[str, Any] = {"labels": {"com.openfaas.scale.type": "cpu"}, "requests": {"cpu": "100m"}}
 
 
 @pytest.fixture

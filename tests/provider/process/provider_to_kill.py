@@ -16,7 +16,8 @@ from springtide.provider.process.service import ProcessDeps, build
 from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.spec import spec_from_json
 from springtide.runtime.clock import SystemClock
-from springtide.wire.endpoint_stream import merge
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import FunctionEndpoints, merge
 
 
 async def main() -> None:
@@ -28,7 +29,7 @@ async def main() -> None:
         spec = spec_from_json(deployment)
         await provider.deploy(spec)
         await provider.write(spec.ref, replicas, expect=None, decision=None)
-    table = {}
+    table: dict[FunctionRef, FunctionEndpoints] = {}
     async for event in provider.watch_endpoints():
         table = merge(table, [event])
         if table and all(len(function.endpoints) == function.replicas for function in table.values()):

@@ -124,7 +124,7 @@ async def test_rolling_update_under_load_loses_no_call(world: Any) -> None:
         callers = [asyncio.create_task(call_on_and_on(worker)) for worker in range(4)]
         for generation in ("2", "3", "4"):
             await here.provider.update(here.spec("fn", annotations=here.handler(SLOW)))
-            await eventually(lambda latest=generation: latest in generations, "an answer of the new generation")
+            await eventually(lambda latest=generation: latest in generations, "an answer of the new generation")  # type: ignore[misc]
         calling = False
         await asyncio.gather(*callers)
 

@@ -46,7 +46,7 @@ async def cluster(folder: Path, **user: object) -> AsyncIterator[tuple[ApiServer
     ],
 )
 def test_resource_is_found_at_its_path(resource: Resource, at: dict[str, str], path: str) -> None:
-    assert resource.path(**at) == path  # type: ignore[arg-type]
+    assert resource.path(**at) == path
 
 
 def test_every_resource_of_the_table_is_a_different_one() -> None:

@@ -18,7 +18,7 @@ def thing(version: int | str, *, name: str = "a", uid: str = "u", app: str = "x"
 
 def version_of(store: Store, name: str = "a") -> str | None:
     found = store.get(name, namespace="n")
-    return found and found["metadata"]["resourceVersion"]
+    return None if found is None else str(found["metadata"]["resourceVersion"])
 
 
 def test_object_never_goes_back() -> None:

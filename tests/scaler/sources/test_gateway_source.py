@@ -70,15 +70,14 @@ async def test_one_scrape_serves_every_function() -> None:
         pytest.param(lines(LABEL, calls="+Inf", active="+Inf"), "not a number", id="one gateway says infinity"),
     ],
 )
-def test_what_one_of_two_gateways_does_not_know_is_not_known(second: str, why: str) -> None:
-    async def story(source: GatewayActivity, now: Instant) -> None:
+@pytest.mark.parametrize("known_first", [True, False])
+async def test_what_one_of_two_gateways_does_not_know_is_not_known(second: str, why: str, known_first: bool) -> None:
+    gateways = [FakeGateway(lines(LABEL, calls=0, active=1000)), FakeGateway(second)]
+    async with against(*gateways if known_first else reversed(gateways)) as (source, now):
         told = whys((await source.activity([ECHO], now))[ECHO])
 
         assert len(told) == 2
         assert all(why in text for text in told)
-
-    against(story, FakeGateway(lines(LABEL, calls=0, active=1000)), FakeGateway(second))
-    against(story, FakeGateway(second), FakeGateway(lines(LABEL, calls=0, active=1000)))
 
 
 async def test_gauge_that_was_never_set_is_not_known() -> None:
