@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from pathlib import Path
 
 from springtide.runtime import bounded_json
 from springtide.runtime.errors import BadInput
+
+DAMAGED = ".damaged-"
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -28,6 +31,15 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def set_aside(path: Path, now: float) -> Path:
+    """Rename a file that cannot be read to ``NAME.damaged-TIME``, beside it; returns where it is. Raises OSError.
+
+    ``now`` in seconds since the epoch.
+    """
+    at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+    return path.rename(path.with_name(f"{path.name}{DAMAGED}{at}"))
 
 
 def read_json(path: Path) -> object:

@@ -23,7 +23,7 @@ from springtide.scaler.core import label_names
 @json_option
 @with_target
 def list_(*, target: Target, namespace: str | None, as_json: bool) -> None:
-    """List functions with their calls and replicas."""
+    """List functions with their calls and replicas. Problems are told on standard error."""
     with target.client() as client:
         functions = client.functions(namespace)
     if as_json:
@@ -34,6 +34,9 @@ def list_(*, target: Target, namespace: str | None, as_json: bool) -> None:
         for item in functions
     ]
     print_table(("Function", "Invocations", "Replicas", "Ready"), rows)
+    for item in functions:
+        if item.get("problem"):
+            click.echo(one_line(f"{item.get('name')}: {item['problem']}"), err=True)
 
 
 @click.command()

@@ -49,7 +49,7 @@ class Deployment:
         self.record = record
         self.program = program if isinstance(program, FunctionProgram) else None
         self.problem = str(program) if isinstance(program, BadInput) else None
-        self._last_line = ""
+        self._detail = record.damaged
         self.replicas: dict[str, ReplicaProcess] = {}
         self.retired = False
         self._context, self._publish = context, publish
@@ -83,8 +83,8 @@ class Deployment:
 
     @property
     def explained_problem(self) -> str | None:
-        """``problem`` with what the replica wrote last: for those who may read its logs, not for its callers."""
-        return f"{self.problem} (last line: {self._last_line})" if self.problem and self._last_line else self.problem
+        """``problem`` with what the replica wrote last, and the like: for those with credentials, not for callers."""
+        return f"{self.problem} ({self._detail})" if self.problem and self._detail else self.problem
 
     @property
     def endpoints(self) -> FunctionEndpoints:
@@ -127,7 +127,7 @@ class Deployment:
         lost = [replica for replica in self.replicas.values() if replica.state is not ReplicaState.STOPPING]
         if lost:
             self._context.restarts.labels(str(self.record.ref)).inc(len(lost))
-            self.problem, self._last_line = "the function host ended unexpectedly; replicas are started again", ""
+            self.problem, self._detail = "the function host ended unexpectedly; replicas are started again", ""
         for replica in self.replicas.values():
             replica.settle()
         self.replicas.clear()
@@ -194,7 +194,7 @@ class Deployment:
 
     def _failed(self, replica: ReplicaProcess, problem: str, *, last_line: str = "") -> float:
         """A replica is lost; returns the pause before the next start."""
-        self.problem, self._last_line = problem, last_line
+        self.problem, self._detail = problem, f"last line: {last_line}" if last_line else ""
         self._context.restarts.labels(str(self.record.ref)).inc()
         now = self._context.clock.now()
         return self._restart.failed(started_at=replica.requested_at, ready_at=replica.ready_at, now=now)

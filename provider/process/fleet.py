@@ -31,6 +31,7 @@ from springtide.wire import instruments
 
 HOST_PAUSES_S = (0.0, 0.2, 1.0, 5.0)
 """Between tries to get a host; the last one is repeated."""
+LOST = "its record was damaged and is set aside; deploy it again, or restore the record from a copy and restart"
 
 _log = structlog.get_logger()
 
@@ -107,18 +108,31 @@ class Fleet:
     async def start(self, records: Sequence[FunctionRecord]) -> None:
         """Take over what runs already, start the rest. Raises Unavailable without a host."""
         self._failure = asyncio.get_running_loop().create_future()
-        for record in records:
-            await self._files.make_mount(record)
+        programs = {record.uid: await self._prepared(record) for record in records}
         hello = await self._link.connect()
         # Nothing is awaited from here on until every replica is known: an event must find its own.
         for record in records:
-            self.add(record, _program(record))
+            self.add(record, programs[record.uid])
         running = {known.launch.uid for known in hello.running}
-        self._files.sweep_strangers(running | {record.uid for record in records})
+        if not any(record.damaged for record in records):  # Whose folders those are that are nobody's, nobody knows.
+            self._files.sweep_strangers(running | {record.uid for record in records})
         self._host_came(hello)
         self._spawn(self._keep_host(), "function host")
         self._spawn(replica_watch.check_health(self.all, self._settings), "health checks")
         self._spawn(self.usage.run(), "usage")
+
+    async def _prepared(self, record: FunctionRecord) -> FunctionProgram | BadInput:
+        """What it needs may have gone since it was deployed, or be damaged: that is its problem alone."""
+        if record.damaged:
+            return BadInput(LOST)
+        try:
+            await self._files.make_mount(record)
+            return launches.program(record.spec)
+        except BadInput as error:
+            return error
+        except Unavailable as error:
+            _log.error("a function cannot be started", function=str(record.ref), error=str(error))
+            return BadInput(str(error))
 
     async def stop(self) -> None:
         """Drain everything: gateways first hear that nothing answers any more."""
@@ -207,11 +221,3 @@ class Fleet:
     def _publish(self, deployment: Deployment) -> None:
         if self.deployments.get(deployment.record.ref) is deployment:
             self.feed.publish(deployment.endpoints)
-
-
-def _program(record: FunctionRecord) -> FunctionProgram | BadInput:
-    """What it needs, such as its handler's folder, may have gone since it was deployed: that is its problem alone."""
-    try:
-        return launches.program(record.spec)
-    except BadInput as error:
-        return error

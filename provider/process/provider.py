@@ -50,13 +50,13 @@ class ProcessProvider:
     # Service.
 
     async def start(self) -> None:
-        """Raises BadInput for a state folder that cannot be read, Unavailable when it is in use."""
+        """Raises BadInput for a state folder that cannot be used, Unavailable when it is in use."""
         await self._files.open()
-        self._started = True
+        self._started, now = True, Instant(self._clock.wall())
         default = self._settings.default_namespace
         self._namespaces = {default: Namespace(default)}
-        self._namespaces |= {namespace.name: namespace for namespace in self._files.namespaces()}
-        functions = self._files.functions()
+        self._namespaces |= {namespace.name: namespace for namespace in self._files.namespaces(now)}
+        functions = self._files.functions(now)
         for name in {record.ref.namespace for record in functions} - self._namespaces.keys():
             self._namespaces[name] = Namespace(name)  # Such as the default one of an earlier start.
         await self._fleet.start(functions)
@@ -88,6 +88,8 @@ class ProcessProvider:
     ) -> Scale:
         async with self._locks.of(ref):
             deployment = self._deployment(ref)
+            if deployment.record.damaged:
+                raise Unavailable(f"{ref}: {deployment.explained_problem}")
             if not 0 <= replicas <= MAX_REPLICAS:
                 raise BadInput(f"replicas: {replicas} is out of range; ask for 0 to {MAX_REPLICAS}")
             if expect not in (None, deployment.record.version):

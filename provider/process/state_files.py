@@ -19,14 +19,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
+
 from springtide.provider.ports import Namespace
 from springtide.provider.process import records
 from springtide.provider.process.records import FunctionRecord
 from springtide.runtime.errors import BadInput, Unavailable
-from springtide.runtime.files import read_json, write_atomic
-from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.runtime.files import read_json, set_aside, write_atomic
+from springtide.scaler.core.vocabulary import FunctionRef, Instant
 
 T = TypeVar("T")
+_log = structlog.get_logger()
 
 LOCK_TRIES, LOCK_PAUSE_S = 10, 0.1
 """A provider that was killed just now may not be quite gone."""
@@ -90,8 +93,8 @@ class StateFiles:
 
     # Functions.
 
-    def functions(self) -> list[FunctionRecord]:
-        return list(records.load_all(self.folder / "functions"))
+    def functions(self, now: Instant) -> list[FunctionRecord]:
+        return records.load_all(self.folder / "functions", now)
 
     async def save(self, record: FunctionRecord) -> None:
         """Durable when this returns. Raises Unavailable."""
@@ -99,7 +102,9 @@ class StateFiles:
         await self._write(write_atomic, file, json.dumps(record.to_json(), indent=1).encode())
 
     async def forget(self, ref: FunctionRef) -> None:
-        await self._write(_unlink, [self.folder / "functions" / records.file_name(ref)])
+        """What was set aside of it goes, too: it would be listed again at the next start."""
+        folder = self.folder / "functions"
+        await self._write(_unlink, [folder / records.file_name(ref), *records.damaged_files(folder, ref)])
 
     async def sweep(self, record: FunctionRecord) -> None:
         """Remove what a deleted function's replicas needed, once the last of them is gone."""
@@ -113,13 +118,13 @@ class StateFiles:
 
     # Namespaces.
 
-    def namespaces(self) -> list[Namespace]:
-        return [_namespace(file) for file in sorted((self.folder / "namespaces").glob("[!.]*.json"))]
+    def namespaces(self, now: Instant) -> list[Namespace]:
+        """Of one whose file is damaged, and set aside, only the name is left, and that it is for functions."""
+        return [_namespace(file, now) for file in sorted((self.folder / "namespaces").glob("[!.]*.json"))]
 
     async def save_namespace(self, namespace: Namespace) -> None:
-        value = {"labels": dict(namespace.labels), "annotations": dict(namespace.annotations)}
         file = self.folder / "namespaces" / f"{namespace.name}.json"
-        await self._write(write_atomic, file, json.dumps(value, indent=1).encode())
+        await self._write(write_atomic, file, _namespace_json(namespace))
 
     async def forget_namespace(self, name: str) -> None:
         await self._write(_unlink, [self.folder / "namespaces" / f"{name}.json"])
@@ -160,11 +165,37 @@ def _locked(fd: int) -> bool:
     return True
 
 
-def _namespace(file: Path) -> Namespace:
-    value: Any = read_json(file)
-    if not isinstance(value, dict) or not all(isinstance(value.get(key), dict) for key in ("labels", "annotations")):
-        raise BadInput(f"{file}: not a namespace's state; restore it from a copy or move it away")
-    return Namespace(file.name.removesuffix(".json"), value["labels"], value["annotations"])
+def _namespace(file: Path, now: Instant) -> Namespace:
+    name = file.name.removesuffix(".json")
+    try:
+        value: Any = read_json(file)
+        _check_namespace(value)
+        return Namespace(name, value["labels"], value["annotations"])
+    except (BadInput, OSError) as error:
+        namespace = Namespace(name, {"openfaas": "1"}, {})
+        where: Path | None = None
+        with contextlib.suppress(OSError):
+            where = set_aside(file, now)
+            write_atomic(file, _namespace_json(namespace))
+        _log.error(
+            "a namespace's file is damaged; its labels and annotations are lost: restore the file from a copy and "
+            "restart, or set them again",
+            namespace=name,
+            why=str(error),
+            set_aside_as=str(where),
+        )
+        return namespace
+
+
+def _check_namespace(value: Any) -> None:
+    parts = [value.get(key) for key in ("labels", "annotations")] if isinstance(value, dict) else [None]
+    if not all(isinstance(part, dict) and all(isinstance(text, str) for text in part.values()) for part in parts):
+        raise BadInput("not a namespace's state")
+
+
+def _namespace_json(namespace: Namespace) -> bytes:
+    value = {"labels": dict(namespace.labels), "annotations": dict(namespace.annotations)}
+    return json.dumps(value, indent=1).encode()
 
 
 def _write_secret(files: list[Path], value: bytes) -> None:
@@ -177,8 +208,17 @@ def _make_mount(mount: Path, source: Path, names: tuple[str, ...]) -> None:
     mount.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in names:
         with contextlib.suppress(FileNotFoundError):
-            _write_secret([mount / name], (source / name).read_bytes())
+            value = (source / name).read_bytes()
+            if not _holds(mount / name, value):  # A start on a full disk has nothing to write.
+                _write_secret([mount / name], value)
     _unlink([file for file in mount.iterdir() if file.name not in names])
+
+
+def _holds(file: Path, value: bytes) -> bool:
+    try:
+        return file.read_bytes() == value
+    except OSError:
+        return False
 
 
 def _make_folder(folder: Path) -> None:

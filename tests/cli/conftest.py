@@ -24,6 +24,7 @@ from springtide.provider.api import ProviderApiDeps, ProviderApiSettings, build
 from springtide.provider.memory import MemoryProvider
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
+from springtide.runtime.errors import Unavailable
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Endpoint
 
@@ -76,7 +77,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         server = await asyncio.start_server(echo, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
 
-        async def replica(_: FunctionRef, instance: str) -> Endpoint:
+        async def replica(ref: FunctionRef, instance: str) -> Endpoint:
+            if ref.name == "broken":
+                raise Unavailable("its program\x1b[31m ended")
             return Endpoint(instance, "127.0.0.1", port)
 
         memory = MemoryProvider(start_replica=replica)

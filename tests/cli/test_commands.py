@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from springtide.provider.spec import FunctionSpec
+from springtide.scaler.core.vocabulary import FunctionRef
+
 STACK = """
 provider: {name: openfaas}
 functions:
@@ -124,6 +127,16 @@ def test_list_prints_columns_as_wide_as_their_content(springtide: Any) -> None:
         "a-rather-long-name  0            1         1",
         "b                   0            0         0",
     ]
+
+
+def test_list_tells_problems_beside_the_table(springtide: Any, api: Any) -> None:
+    deployed(springtide)
+    api.do(api.provider.deploy(FunctionSpec(ref=FunctionRef("openfaas-fn", "broken"), image="x")))
+
+    outcome = springtide("list")
+
+    assert [line.split() for line in outcome.out.splitlines()[1:]] == [["broken", *"010"], ["echo", *"011"]]
+    assert outcome.err == "broken: its program\\x1b[31m ended\n"
 
 
 def test_scale_sets_the_count(springtide: Any) -> None:

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from springtide.provider.spec import spec_to_json
-from springtide.runtime.errors import BadInput, Unavailable
+from springtide.runtime.errors import Unavailable
 from springtide.scaler.core.vocabulary import FunctionRef
 from tests.provider.process.test_replicas import SLOW, call_slow, let_go
 from tests.provider.process.world import World, alive, eventually, left_behind, url
@@ -194,33 +194,6 @@ async def test_second_provider_of_one_state_folder_is_refused(world: Any) -> Non
             await second.provider.start()
         await second.provider.stop()
         assert (await first.http.get(url(first.table[REF]))).status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("content", "what"),
-    [
-        pytest.param("{", "not readable as JSON", id="cut off"),
-        pytest.param("[]", "not a function's state", id="something else"),
-        pytest.param('{"format": 1}', "'spec' is missing", id="without its parts"),
-        pytest.param('{"format": 99}', "format 99 is not 1", id="of a later format"),
-    ],
-)
-async def test_broken_state_file_is_one_clear_sentence(world: Any, content: str, what: str) -> None:
-    here = world()
-    (here.state_dir / "functions").mkdir(parents=True)
-    (here.state_dir / "functions" / "fn.openfaas-fn.json").write_text(content)
-    try:
-        with pytest.raises(BadInput) as caught:
-            await here.provider.start()
-    finally:
-        await here.provider.stop()
-    assert left_behind(here.state_dir) == []
-    text = str(caught.value)
-
-    assert what in text
-    assert "fn.openfaas-fn.json" in text
-    assert "restore it from a copy or move it away" in text
-    assert "\n" not in text
 
 
 async def test_function_whose_handler_is_gone_does_not_keep_the_others_from_starting(world: Any) -> None:

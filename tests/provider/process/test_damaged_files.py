@@ -1,0 +1,133 @@
+"""A file that cannot be read is set aside and told; everything else runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from springtide.provider.ports import Namespace
+from springtide.runtime.errors import NotFound, Unavailable
+from springtide.scaler.core.vocabulary import FunctionRef
+from tests.provider.process.world import World, url
+
+REF, OTHER = FunctionRef("openfaas-fn", "fn"), FunctionRef("openfaas-fn", "other")
+
+
+async def two_functions(here: World) -> None:
+    """Deployed, running, and the provider stopped again."""
+    await here.up("fn", "cat")
+    await here.up("other", "cat")
+
+
+def record_of(here: World, ref: FunctionRef = REF) -> Path:
+    return here.state_dir / "functions" / f"{ref.name}.{ref.namespace}.json"
+
+
+def changed(**change: Any) -> Any:
+    """The record as it was, but for this."""
+    return lambda text: json.dumps(json.loads(text) | change)
+
+
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        pytest.param(lambda text: text[: len(text) // 2], "not readable as JSON", id="cut off"),
+        pytest.param(lambda _: "\0" * 500, "not readable as JSON", id="blocks that were never written"),
+        pytest.param(lambda _: "", "not readable as JSON", id="nothing"),
+        pytest.param(lambda _: "[" * 20_000, "nested", id="nested deep"),
+        pytest.param(lambda _: "[]", "not a function's state", id="something else"),
+        pytest.param(lambda _: '{"format": 1}', "'spec' is missing", id="without its parts"),
+        pytest.param(changed(format=99), "format 99 is not 1", id="of a later format"),
+        pytest.param(changed(replicas=10**9), "not a whole number within bounds", id="a billion replicas"),
+        pytest.param(changed(createdAt=10**400), "is not an instant", id="made at no time"),
+        pytest.param(changed(uid="../../etc"), "not a valid name", id="a path for an id"),
+        pytest.param(
+            lambda text: text.replace('"fn"', '"other"'), "describes other.openfaas-fn", id="a copy of another"
+        ),
+    ],
+)
+async def test_damaged_record_is_set_aside_and_the_rest_runs(world: Any, damage: Any, what: str) -> None:
+    async with world() as here:
+        await two_functions(here)
+    file = record_of(here)
+    content = damage(file.read_text())
+    file.write_text(content)
+
+    async with world() as here:
+        answer = await here.http.post(url(await here.ready(OTHER)), content=b"x")
+        listed = {status.spec.ref: status for status in await here.provider.statuses("openfaas-fn")}
+
+        assert answer.text == "x"
+        assert what in (listed[REF].problem or "")
+        assert "deploy it again" in (here.table[REF].problem or "")
+        assert str(here.state_dir) not in (here.table[REF].problem or "")  # that is what callers are told
+        assert listed[REF].function.scale.ready == 0
+        (aside,) = file.parent.glob("fn.*damaged-*")
+        assert aside.read_text() == content
+        with pytest.raises(Unavailable, match="record was damaged"):
+            await here.scale(REF, 3)
+
+
+async def test_damaged_function_is_told_until_it_is_deployed_again(world: Any) -> None:
+    async with world() as here:
+        await two_functions(here)
+    record_of(here).write_text("{")
+    for _ in range(2):
+        async with world() as here:
+            assert "damaged" in ((await here.provider.status(REF)).problem or "")
+    async with world() as here:
+        await here.provider.deploy(here.spec("fn", "cat"))
+        await here.ready(REF)
+    async with world() as here:
+        await here.ready(REF)
+
+        assert (await here.provider.status(REF)).problem is None
+
+
+async def test_damaged_function_can_be_deleted_for_good(world: Any) -> None:
+    async with world() as here:
+        await two_functions(here)
+    record_of(here).write_text("{")
+    async with world() as here:
+        await here.provider.delete(REF)
+    async with world() as here:
+        await here.ready(OTHER)
+        with pytest.raises(NotFound):
+            await here.provider.read(REF)
+
+
+async def test_record_that_is_no_file_is_set_aside(world: Any) -> None:
+    here = world()
+    record_of(here).mkdir(parents=True)
+    async with here:
+        assert "damaged" in ((await here.provider.status(REF)).problem or "")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"labels": {"a": 1}, "annotations": {}}'])
+async def test_damaged_namespace_keeps_its_name_and_its_functions(world: Any, content: str) -> None:
+    async with world() as here:
+        await here.provider.put_namespace(Namespace("dev", {"openfaas": "1", "team": "a"}), replace=False)
+        await here.up("fn", "cat", namespace="dev")
+    (here.state_dir / "namespaces" / "dev.json").write_text(content)
+    for _ in range(2):
+        async with world() as here:
+            await here.ready(FunctionRef("dev", "fn"))
+            assert Namespace("dev", {"openfaas": "1"}, {}) in await here.provider.namespaces()
+    assert len(list((here.state_dir / "namespaces").glob("dev.json.damaged-*"))) == 1
+
+
+async def test_secret_that_cannot_be_read_is_the_problem_of_who_uses_it(world: Any) -> None:
+    async with world() as here:
+        await here.provider.put_secret("openfaas-fn", "token", b"s3cret", replace=False)
+        await here.up("fn", "cat", secrets=("token",))
+        await here.up("other", "cat")
+    secret = here.state_dir / "secrets" / "openfaas-fn" / "token"
+    secret.unlink()
+    secret.mkdir()
+    async with world() as here:
+        await here.ready(OTHER)
+
+        assert "token" in ((await here.provider.status(REF)).problem or "")
