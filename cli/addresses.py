@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from springtide.cli import ports
+from springtide.cli.ports import PortClaims
 
 LOOPBACK = "127.0.0.1"
 PROVIDER, ALERT_RECEIVER, IDLER, CONSOLE, PROMETHEUS, ALERTMANAGER = 8081, 8083, 8084, 8085, 9090, 9093
@@ -49,17 +50,17 @@ class Addresses:
         return f"{LOOPBACK}:{port}"
 
 
-def choose(host: str, wished: WishedPorts) -> Addresses:
-    """Ports that can be had now. Raises BadInput naming the flag for one that was asked for and is taken."""
-    chosen: list[int] = []
+def choose(host: str, wished: WishedPorts, claims: PortClaims) -> Addresses:
+    """Ports that can be had now, claimed for as long as ``claims`` is open.
+
+    Raises BadInput naming the flag for one that was asked for and is taken.
+    """
 
     def literal(port: int, flag: str, *, on: str = LOOPBACK) -> int:
-        chosen.append(ports.literal(on, port, flag, taken=chosen))
-        return chosen[-1]
+        return ports.literal(on, port, flag, claims)
 
     def preferred(port: int) -> int:
-        chosen.append(ports.preferred(LOOPBACK, port, taken=chosen))
-        return chosen[-1]
+        return ports.preferred(LOOPBACK, port, claims)
 
     def either(port: int | None, flag: str, known: int) -> int:
         return preferred(known) if port is None else literal(port, flag)

@@ -18,6 +18,7 @@ from springtide.cli import addresses, command_line, processes, stack, warm_impor
 from springtide.cli.addresses import WishedPorts
 from springtide.cli.announcements import Announcer
 from springtide.cli.gateway_client import GatewayClient
+from springtide.cli.ports import PortClaims
 from springtide.cli.processes import Plan
 from springtide.cli.run_file import RunFile
 from springtide.cli.state import Running, StateFolder
@@ -59,7 +60,7 @@ def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) ->
     """
     adopt_standard_streams()
     wished = _read(options.stack_file, environ, announcer) if options.stack_file else ()
-    with options.state.held():
+    with options.state.held(), PortClaims() as claims:
         options.state.withdraw()  # of one that was killed: it would be taken for ours until ours is written
         options.state.credentials()
         tools = find(options.tools_dir, environ.get("PATH", ""))
@@ -70,7 +71,7 @@ def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) ->
             )
         plan = Plan(
             state=options.state,
-            addresses=addresses.choose(options.host, options.ports),
+            addresses=addresses.choose(options.host, options.ports, claims),
             tools=None if isinstance(tools, Missing) else tools,
             environ=environ,
             fast=options.fast,

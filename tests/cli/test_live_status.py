@@ -11,6 +11,7 @@ import pytest
 
 from springtide.cli import live_status, ports
 from springtide.cli.explanation import Calls
+from springtide.cli.ports import PortClaims
 from springtide.cli.state import Running
 from springtide.scaler.core.vocabulary import FunctionRef
 
@@ -51,7 +52,7 @@ def part() -> Iterator[str]:
 
 @pytest.fixture
 def nobody() -> str:
-    return f"http://127.0.0.1:{ports.free('127.0.0.1')}"
+    return f"http://127.0.0.1:{ports.free('127.0.0.1', PortClaims())}"
 
 
 def running(**parts: Any) -> Running:

@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from springtide.cli import ports
 from springtide.cli.parts.hold_reporter import GATHER_S, HoldReporter
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
+from springtide.cli.ports import PortClaims
 from springtide.idler.settings import IdlerSettings
 from springtide.provider.api import ProviderApiDeps, ProviderApiSettings, build
 from springtide.provider.memory import MemoryProvider
@@ -174,7 +175,7 @@ async def provider(port: int) -> AsyncIterator[str]:
 
 async def test_holds_are_told_once_for_each_reason_and_changes_not_at_all() -> None:
     async def story() -> list[str]:
-        port = ports.free("127.0.0.1")
+        port = ports.free("127.0.0.1", PortClaims())
         async with provider(port) as url, reporting(port) as holds:
             for reason in (Reason.TOO_YOUNG, Reason.TOO_YOUNG, Reason.RECENTLY_ACTIVE, Reason.TOO_YOUNG):
                 holds.record(decision(reason))
@@ -189,7 +190,7 @@ async def test_holds_are_told_once_for_each_reason_and_changes_not_at_all() -> N
 
 async def test_holds_that_could_not_be_told_wait_for_the_provider_to_be_back() -> None:
     async def story() -> list[str]:
-        port = ports.free("127.0.0.1")
+        port = ports.free("127.0.0.1", PortClaims())
         async with reporting(port) as holds:
             holds.record(decision(Reason.WRITE_FAILED))
             await asyncio.sleep(2 * GATHER_S)

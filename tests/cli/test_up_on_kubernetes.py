@@ -9,6 +9,7 @@ import pytest
 from springtide.cli import addresses, processes
 from springtide.cli.addresses import WishedPorts
 from springtide.cli.command_line import run
+from springtide.cli.ports import PortClaims
 from springtide.cli.processes import Plan
 from springtide.cli.state import StateFolder
 from springtide.runtime.child_process import Child
@@ -18,7 +19,7 @@ def provider(tmp_path: Path, kubeconfig: str) -> Child:
     ports = WishedPorts(gateway=0, metrics=0, prometheus=0, alertmanager=0)
     plan = Plan(
         state=StateFolder(tmp_path),
-        addresses=addresses.choose("127.0.0.1", ports),
+        addresses=addresses.choose("127.0.0.1", ports, PortClaims()),
         tools=None,
         environ={},
         kubernetes=True,

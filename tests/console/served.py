@@ -14,6 +14,7 @@ import httpx
 from prometheus_client import CollectorRegistry
 
 from springtide.cli import ports
+from springtide.cli.ports import PortClaims
 from springtide.console.service import Console, ConsoleDeps, build
 from springtide.console.settings import ConsoleSettings
 from springtide.gateway import service as gateway
@@ -123,7 +124,7 @@ async def world(
         )
         await api.start()
         stack.push_async_callback(api.stop)
-        port = ports.free("127.0.0.1")
+        port = ports.free("127.0.0.1", PortClaims())
         door = gateway.build(
             GatewaySettings(
                 port=0,

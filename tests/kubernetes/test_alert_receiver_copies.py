@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from springtide.cli.ports import free
+from springtide.cli.ports import PortClaims, free
 from tests.fakes.alertmanager import alert, body
 from tests.kubernetes.idlers import ECHO, ROOT, Field, field_of_idlers
 
@@ -47,7 +47,7 @@ async def test_only_the_leader_is_ready_and_another_takes_over(tmp_path: Path) -
         delivery = body(alert(str(ECHO)))
         field.provider.role = f"openfaas/{LEASE}"
         field.provider.wakes = False
-        one, two = free("127.0.0.1"), free("127.0.0.1")
+        one, two = free("127.0.0.1", PortClaims()), free("127.0.0.1", PortClaims())
         leader = start(field, one)
         await until_ready(client, one, 200)
         start(field, two)
