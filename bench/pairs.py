@@ -72,7 +72,7 @@ def _row(name: str, before: Measured, after: Measured, rounds: int, run: Callabl
 
 def _cold_ms(one: Measured, callers: int) -> float:
     seconds: list[float] = []
-    for _ in range(5 if callers == 1 else 1):
+    for _ in range(20 if callers == 1 else 1):  # one start alone says little: they differ by milliseconds
         one.scale(0)
         one.until_asleep()
         herd = Herd(one.port, callers)
