@@ -11,7 +11,7 @@ import structlog
 
 from springtide.provider.process import launches
 from springtide.provider.process.deployment_context import DeploymentContext
-from springtide.provider.process.host_protocol import OUT_OF_MEMORY, Exited, Hello, Running
+from springtide.provider.process.host_protocol import OUT_OF_MEMORY, TOO_MANY_PROCESSES, Exited, Hello, Running
 from springtide.provider.process.launches import FunctionProgram
 from springtide.provider.process.plan import Plan, ReplicaState, ReplicaView, choice_matters, plan
 from springtide.provider.process.records import FunctionRecord
@@ -159,8 +159,7 @@ class Deployment:
         if event.reason == OUT_OF_MEMORY:
             self._context.out_of_memory.labels(str(self.record.ref)).inc()
         if replica.state is not ReplicaState.STOPPING:
-            limit = self.record.spec.limits.get("memory")
-            reason = f"memory limit {limit} exceeded" if event.reason == OUT_OF_MEMORY else event.reason
+            reason = self._reason(event)
             pause_s = self._failed(replica, f"replica {event.instance} {reason}", last_line=event.last_line)
             self._context.note(self.record, event.instance, f"replica {reason}; next start in {pause_s:.1f} s")
         elif event.reason == KILLED:
@@ -168,6 +167,17 @@ class Deployment:
                 self.record, event.instance, "calls still in flight at the end of the grace period were broken off"
             )
         self._changed()
+
+    def _reason(self, event: Exited) -> str:
+        settings, limit = self._context.settings, self.record.spec.limits.get("memory")
+        if event.reason == OUT_OF_MEMORY and limit:
+            return f"memory limit {limit} exceeded"
+        if event.reason == OUT_OF_MEMORY:
+            given = f"function_memory, {settings.replica_memory}"
+            return f"used more memory than is given where limits.memory does not say ({given}); set limits.memory"
+        if event.reason == TOO_MANY_PROCESSES:
+            return f"{TOO_MANY_PROCESSES} (function_processes, {settings.replica_processes})"
+        return event.reason
 
     def checked(self, replica: ReplicaProcess, health: ReplicaHealth) -> None:
         """A health check came back."""

@@ -11,7 +11,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from springtide.provider.endpoint_feed import EndpointFeed
-from springtide.provider.process import launches, replica_watch
+from springtide.provider.process import default_bounds, launches, replica_watch
 from springtide.provider.process.deployment import Deployment
 from springtide.provider.process.deployment_context import DeploymentContext
 from springtide.provider.process.host_link import HostLink
@@ -189,6 +189,15 @@ class Fleet:
     def _host_came(self, hello: Hello) -> None:
         self._hello = hello
         self.usage.enforces_memory = not hello.limits_memory
+        self.usage.enforces_processes = not hello.limits_processes
+        _log.info(
+            "what a replica may take of the machine where its function does not say",
+            memory=self._settings.replica_memory,
+            memory_bytes=default_bounds.memory_bytes(self._settings.replica_memory),
+            memory_kept_by="cgroup" if hello.limits_memory else "measuring, and ending the replica",
+            processes=self._settings.replica_processes or "any number",
+            processes_kept_by="cgroup" if hello.limits_processes else "counting, and ending the replica",
+        )
         if hello.sandbox_problem:
             _log.info("secrets are not mounted; functions find them by SPRINGTIDE_SECRETS", why=hello.sandbox_problem)
         known = {deployment.record.uid: deployment for deployment in self.all()}

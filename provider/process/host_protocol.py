@@ -18,7 +18,7 @@ from typing import Any
 
 from springtide.runtime.errors import Unavailable
 
-VERSION = 1
+VERSION = 2
 SOCKET = "host.sock"
 IDENTITY_VARIABLE = "SPRINGTIDE_HOST"
 """In the environment of the host and all below it, so that what a killed host left behind can be found."""
@@ -26,6 +26,7 @@ OUT_OF_MEMORY = "ran out of memory"
 """The reason of an exit for which the memory limit was the cause."""
 ADOPTED_VARIABLES = ("max_inflight",)
 """What a provider that takes over a running replica has to know of its environment."""
+TOO_MANY_PROCESSES = "had more processes and threads than it may have"
 MAX_LINE_BYTES = 4 << 20
 MAX_PATH_BYTES = 100
 
@@ -55,13 +56,15 @@ class Launch:
     read_only: bool = False
     memory_bytes: int | None = None
     cpu_millis: int | None = None
+    processes: int | None = None
+    """And threads; at once."""
     linger_s: float = 0.25
     """After SIGTERM calls are still taken for this long: a gateway may not have heard yet."""
     grace_s: float = 60.0
 
     @property
     def limited(self) -> bool:
-        return self.memory_bytes is not None or self.cpu_millis is not None
+        return any(limit is not None for limit in (self.memory_bytes, self.cpu_millis, self.processes))
 
     @property
     def wants_sandbox(self) -> bool:
@@ -126,6 +129,7 @@ class Hello:
     limits_memory: bool
     """By cgroup v2; without, the provider watches what replicas use."""
     limits_cpu: bool
+    limits_processes: bool
     sandbox_problem: str
     """Why replicas cannot have a view of the file system of their own; empty when they can."""
     running: tuple[Running, ...] = ()

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import signal
 import sys
+from collections import defaultdict
 from pathlib import Path
+
+MAX_PASSES = 50
 
 _LINUX = sys.platform == "linux"
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -55,6 +60,38 @@ def set_read_only(path: str, *, read_only: bool = True, recursive: bool = True) 
         ctypes.c_size_t(ctypes.sizeof(attributes)),
     )
     _check(result, f"mount_setattr {path}")
+
+
+def kill_tree(pid: int) -> None:
+    """A process and all below it, however fast they multiply: stopped until no new one turns up, then killed."""
+    stopped: set[int] = set()
+    for _ in range(MAX_PASSES):
+        fresh = _family(pid) - stopped
+        if not fresh:
+            break
+        _signal(fresh, signal.SIGSTOP)
+        stopped |= fresh
+    _signal(stopped, signal.SIGKILL)
+
+
+def _family(pid: int) -> set[int]:
+    below: dict[int, list[int]] = defaultdict(list)
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            stat = (entry / "stat").read_bytes()
+            below[int(stat[stat.rindex(b")") + 2 :].split()[1])].append(int(entry.name))
+    family, rest = {pid}, [pid]
+    while rest:
+        children = below.get(rest.pop(), [])
+        family.update(children)
+        rest += children
+    return family
+
+
+def _signal(pids: set[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
 
 
 def children() -> list[int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from springtide.provider import quantities
+from springtide.provider.process import default_bounds
 from springtide.provider.process.host_protocol import Hello, Launch
 from springtide.provider.process.records import FunctionRecord
 from springtide.provider.process.settings import ProcessSettings
@@ -76,11 +77,17 @@ def launch(
         has_secrets=bool(record.spec.secrets),
         stage_folder=str(files.folder / "stage"),
         read_only=record.spec.read_only_root_filesystem,
-        memory_bytes=wanted.memory_bytes,
+        memory_bytes=memory_limit(wanted, settings),
         cpu_millis=wanted.cpu_millis,
+        processes=settings.replica_processes or None,
         linger_s=settings.linger_s,
         grace_s=settings.grace_s,
     )
+
+
+def memory_limit(wanted: FunctionProgram, settings: ProcessSettings) -> int | None:
+    """What the function asked for, else the bound that protects the machine."""
+    return wanted.memory_bytes or default_bounds.memory_bytes(settings.replica_memory)
 
 
 def not_enforced(spec: FunctionSpec, hello: Hello) -> list[str]:

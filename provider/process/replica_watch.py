@@ -10,8 +10,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from springtide.provider.process import launches
 from springtide.provider.process.deployment import Deployment
-from springtide.provider.process.host_protocol import OUT_OF_MEMORY
+from springtide.provider.process.host_protocol import OUT_OF_MEMORY, TOO_MANY_PROCESSES
 from springtide.provider.process.plan import ReplicaState
 from springtide.provider.process.replica_process import ReplicaProcess, probe_health
 from springtide.provider.process.settings import ProcessSettings
@@ -64,6 +65,7 @@ class UsageWatch:
         self._readings: dict[str, _Reading] = {}
         self._read_at: float | None = None
         self.enforces_memory = True
+        self.enforces_processes = True
         """False where the kernel does."""
 
     def usage(self, deployment: Deployment) -> Usage | None:
@@ -102,15 +104,16 @@ class UsageWatch:
             for deployment, replica in replicas
             if replica.pid in measured
         }
-        if self.enforces_memory:
-            self._enforce()
-
-    def _enforce(self) -> None:
         for reading in self._readings.values():
-            program = reading.deployment.program
-            limit = program.memory_bytes if program is not None else None
-            if limit is not None and reading.measured.memory_bytes > limit:
-                reading.deployment.kill(reading.replica, OUT_OF_MEMORY)
+            self._enforce(reading)
+
+    def _enforce(self, reading: _Reading) -> None:
+        program, most = reading.deployment.program, self._settings.replica_processes
+        limit = launches.memory_limit(program, self._settings) if program is not None else None
+        if self.enforces_memory and limit is not None and reading.measured.memory_bytes > limit:
+            reading.deployment.kill(reading.replica, OUT_OF_MEMORY)
+        elif self.enforces_processes and 0 < most < reading.measured.processes:
+            reading.deployment.kill(reading.replica, TOO_MANY_PROCESSES)
 
     def families(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
         cpu, memory = catalogue.REPLICA_CPU, catalogue.REPLICA_MEMORY

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from springtide.provider.process.default_bounds import HALF, memory_bound
 from springtide.runtime.settings import duration, integer, setting, text
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 
@@ -65,6 +66,20 @@ class ProcessSettings:
         kind=duration,
         low=0.1,
         help="pause between measurements of processor time and memory",
+    )
+    replica_memory: str = setting(
+        HALF,
+        env="function_memory",
+        kind=memory_bound,
+        help="memory of a replica whose function has no limits.memory: half the machine's, a quantity, or none",
+    )
+    replica_processes: int = setting(
+        1_024,
+        env="function_processes",
+        kind=integer,
+        low=0,
+        high=1_000_000,
+        help="processes and threads that a replica may have at once; 0 is no bound",
     )
     log_limit_bytes: int = setting(
         4 << 20, env="function_log_limit", kind=integer, low=4096, help="bytes of log kept per function"

@@ -25,14 +25,16 @@ class Process:
     cpu_s: float
     """Its own, and that of its children that ended and were collected."""
     resident_bytes: int
+    threads: int
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One replica: processor seconds since it started, and bytes of memory now."""
+    """One replica: processor seconds since it started, and its bytes of memory, processes and threads now."""
 
     cpu_s: float
     memory_bytes: int
+    processes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Meter:
             pid: Measured(
                 sum(table[member].cpu_s for member in family),
                 sum(self._memory(table[member], now) for member in family),
+                sum(table[member].threads for member in family),
             )
             for pid, family in families.items()
         }
@@ -95,7 +98,7 @@ def _parse(pid: int, stat: bytes) -> Process:
     # The command, in brackets, may hold anything; the fields after it are counted from its last bracket.
     fields = stat[stat.rindex(b")") + 2 :].split()
     ticks = sum(int(field) for field in fields[11:15])
-    return Process(pid, int(fields[1]), ticks / _TICKS_PER_S, int(fields[21]) * _PAGE_BYTES)
+    return Process(pid, int(fields[1]), ticks / _TICKS_PER_S, int(fields[21]) * _PAGE_BYTES, int(fields[17]))
 
 
 def _family(pid: int, below: dict[int, list[int]]) -> list[int]:

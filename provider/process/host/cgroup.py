@@ -39,7 +39,7 @@ class Cgroups:
 
     @classmethod
     def _made(cls, folder: Path, offered: list[str]) -> Cgroups | None:
-        wanted = [controller for controller in ("memory", "cpu") if controller in offered]
+        wanted = [controller for controller in ("memory", "cpu", "pids") if controller in offered]
         try:
             folder.mkdir(exist_ok=True)
             (folder / "cgroup.subtree_control").write_text(" ".join(f"+{controller}" for controller in wanted))
@@ -49,9 +49,18 @@ class Cgroups:
 
     @property
     def limits_cpu(self) -> bool:
-        return "cpu" in _words(self._folder / "cgroup.subtree_control")
+        return self._has("cpu")
 
-    def create(self, name: str, *, memory_bytes: int | None, cpu_millis: int | None) -> None:
+    @property
+    def limits_processes(self) -> bool:
+        return self._has("pids")
+
+    def _has(self, controller: str) -> bool:
+        return any(word.lstrip("+") == controller for word in _words(self._folder / "cgroup.subtree_control"))
+
+    def create(
+        self, name: str, *, memory_bytes: int | None, cpu_millis: int | None, processes: int | None = None
+    ) -> None:
         """A group with its limits. Raises OSError."""
         group = self._folder / name
         group.mkdir(exist_ok=True)
@@ -60,6 +69,8 @@ class Cgroups:
             with contextlib.suppress(OSError):
                 (group / "memory.oom.group").write_text("1")
                 (group / "memory.swap.max").write_text("0")
+        if processes is not None and self.limits_processes:
+            (group / "pids.max").write_text(str(processes))
         if cpu_millis is not None and self.limits_cpu:
             quota_us = max(MIN_CPU_QUOTA_US, cpu_millis * CPU_PERIOD_US // 1000)
             (group / "cpu.max").write_text(f"{quota_us} {CPU_PERIOD_US}")

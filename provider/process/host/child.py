@@ -112,6 +112,8 @@ def _confine(launch: Launch, around: Surroundings) -> None:
         around.cgroups.join(launch.instance)
     elif launch.memory_bytes is not None:
         _limit_data(launch.memory_bytes)
+    if launch.processes is not None and not (around.cgroups is not None and around.cgroups.limits_processes):
+        _limit_processes()
     if launch.wants_sandbox and not around.sandbox_problem:
         try:
             sandbox.enter(
@@ -123,6 +125,18 @@ def _confine(launch: Launch, around: Surroundings) -> None:
     # Where memory runs out, a replica goes before the provider does.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")
+
+
+def _limit_processes() -> None:
+    """The kernel counts those of a user, not of a replica, and not root's: so only the last barrier is set here.
+
+    Half of what the machine can have; how many a replica may have, the provider watches.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        most = min(int(Path("/proc/sys/kernel", name).read_text()) for name in ("pid_max", "threads-max")) // 2
+        _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+        if hard == resource.RLIM_INFINITY or most < hard:
+            resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
 
 
 def _limit_data(memory_bytes: int) -> None:

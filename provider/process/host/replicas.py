@@ -99,7 +99,10 @@ class ReplicaTable:
             log = self._log(launch)
             if self._around.cgroups is not None and launch.limited:
                 self._around.cgroups.create(
-                    launch.instance, memory_bytes=launch.memory_bytes, cpu_millis=launch.cpu_millis
+                    launch.instance,
+                    memory_bytes=launch.memory_bytes,
+                    cpu_millis=launch.cpu_millis,
+                    processes=launch.processes,
                 )
             pid = _fork()
             if pid == 0:

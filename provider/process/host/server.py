@@ -16,6 +16,7 @@ from springtide.provider.process.host.child import Surroundings
 from springtide.provider.process.host.provider_connection import ProviderConnection
 from springtide.provider.process.host.replicas import ForkedReplica, ReplicaTable
 from springtide.provider.process.host_protocol import (
+    TOO_MANY_PROCESSES,
     VERSION,
     Exited,
     Hello,
@@ -128,6 +129,7 @@ class Host:
                     pid=os.getpid(),
                     limits_memory=self._around.cgroups is not None,
                     limits_cpu=self._around.cgroups is not None and self._around.cgroups.limits_cpu,
+                    limits_processes=self._around.cgroups is not None and self._around.cgroups.limits_processes,
                     sandbox_problem=self._around.sandbox_problem,
                     running=tuple(replica.running() for replica in self._replicas.all()),
                 )
@@ -153,6 +155,8 @@ class Host:
                 replica = self._replicas.get(instance)
                 if replica is not None:
                     replica.killed_because = why
+                    if why == TOO_MANY_PROCESSES:
+                        kernel.kill_tree(replica.pid)
                     replica.kill()
             case Note():
                 with contextlib.suppress(OSError):

@@ -254,6 +254,7 @@ LAUNCH = Launch(
             pid=2,
             limits_memory=True,
             limits_cpu=False,
+            limits_processes=False,
             sandbox_problem="",
             running=(Running(launch=LAUNCH, pid=3, port=4, ready=True, stopping=False),),
         ),
@@ -279,10 +280,10 @@ def fake_cgroups(root: Path, *, delegated: bool) -> Path:
     """A tree as systemd makes it: controllers handed down to app.slice, and our own scope below that."""
     scope = root / "user.slice" / "app.slice" / "our.scope"
     scope.mkdir(parents=True)
-    (root / "cgroup.controllers").write_text("cpu memory")
+    (root / "cgroup.controllers").write_text("cpu memory pids")
     for folder in (root, *list(scope.parents)[:2], scope):
         (folder / "cgroup.procs").touch()
-        (folder / "cgroup.subtree_control").write_text("" if folder == scope or not delegated else "cpu memory")
+        (folder / "cgroup.subtree_control").write_text("" if folder == scope or not delegated else "cpu memory pids")
     return root
 
 
@@ -291,10 +292,11 @@ def test_cgroup_is_made_where_controllers_are_handed_down(tmp_path: Path) -> Non
 
     cgroups = Cgroups.find("id", root=root, own="/user.slice/app.slice/our.scope")
     assert cgroups is not None
-    cgroups.create("fn-1-a", memory_bytes=64 << 20, cpu_millis=250)
+    cgroups.create("fn-1-a", memory_bytes=64 << 20, cpu_millis=250, processes=99)
 
     own = root / "user.slice" / "app.slice" / "springtide-id"
-    assert (own / "cgroup.subtree_control").read_text() == "+memory +cpu"
+    assert (own / "cgroup.subtree_control").read_text() == "+memory +cpu +pids"
+    assert (own / "fn-1-a" / "pids.max").read_text() == "99"
     assert (own / "fn-1-a" / "memory.max").read_text() == str(64 << 20)
     (own / "fn-1-a" / "memory.events").write_text("low 0\noom 1\noom_kill 1\n")
     assert cgroups.ran_out_of_memory("fn-1-a")

@@ -13,11 +13,12 @@ import httpx
 import pytest
 from prometheus_client import generate_latest
 
+from springtide.provider.process import default_bounds
 from springtide.provider.spec import FunctionStatus
 from springtide.runtime.errors import NotFound
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import FunctionEndpoints
-from tests.provider.process.world import World, alive, eventually, url
+from tests.provider.process.world import World, alive, eventually, left_behind, url
 
 REF = FunctionRef("openfaas-fn", "fn")
 
@@ -370,3 +371,54 @@ async def test_name_deployed_anew_while_the_old_one_drains_is_another_function(w
         assert (await here.http.post(url(function))).text == "new\n"
         let_go(here)
         assert (await call).status_code == 200
+
+
+async def test_replica_with_too_many_processes_is_ended_with_all_of_them(world: Any) -> None:
+    async with world(replica_processes=60) as here:
+        command = "sh -c 'for i in $(seq 2000); do setsid sleep 1000 & done; wait'"
+        address = await here.up("fn", command)
+        with contextlib.suppress(httpx.TransportError):
+            await here.http.get(address)
+
+        await here.log_says(REF, "had more processes and threads than it may have (function_processes, 60)")
+        await here.until(REF, lambda seen: seen.endpoints and url(seen) != address)
+        await eventually(lambda: len(left_behind(here.state_dir)) == 2, "the end of what it started")
+
+
+async def test_replica_is_bounded_in_memory_where_its_function_does_not_say(world: Any) -> None:
+    async with world(replica_memory="64Mi") as here:
+        source = "kept = []\ndef handle(event, context):\n    kept.append(b'x' * 80_000_000)\n    return ''"
+        await here.provider.deploy(here.spec("fn", annotations=here.handler(source)))
+        address = url(await here.ready(REF))
+        with contextlib.suppress(httpx.TransportError):
+            await here.http.get(address)
+
+        await here.log_says(REF, "(function_memory, 64Mi); set limits.memory")
+        await here.until(REF, lambda seen: seen.endpoints and url(seen) != address)
+
+
+async def test_machine_is_never_given_whole(world: Any) -> None:
+    async with world() as here:
+        bound = default_bounds.memory_bytes(here.settings.replica_memory)
+
+        assert bound is not None
+        assert 0 < 2 * bound <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        assert here.settings.replica_processes > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "files", "expected"),
+    [
+        pytest.param("none", {}, None, id="no bound"),
+        pytest.param("64Mi", {}, 64 << 20, id="a quantity"),
+        pytest.param("half", {"a/memory.max": "1073741824", "a/b/memory.max": "max"}, 512 << 20, id="of a container"),
+        pytest.param("half", {"memory/memory.limit_in_bytes": "1073741824"}, 512 << 20, id="of an older container"),
+    ],
+)
+def test_memory_bound(tmp_path: Path, text: str, files: dict[str, str], expected: int | None) -> None:
+    (tmp_path / "own").write_text("0::/a/b\n")
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+
+    assert default_bounds.memory_bytes(text, cgroups=tmp_path, own=tmp_path / "own") == expected
