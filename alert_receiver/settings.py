@@ -51,6 +51,11 @@ class AlertReceiverSettings:
     alertmanager_url: str = setting(
         "", env="alertmanager_url", help="base URL of Alertmanager, asked which alerts fire; empty: not asked"
     )
+    monitoring_secret_path: str = setting(
+        "",
+        env="monitoring_secret_path",
+        help="folder with basic-auth-user and basic-auth-password for Prometheus and Alertmanager; empty: none needed",
+    )
     review_interval_s: float = setting(
         60.0,
         env="alert_review_interval",

@@ -9,6 +9,7 @@ import httpx
 
 from springtide.cli.explanation import Calls
 from springtide.cli.state import Running
+from springtide.runtime.basic_auth import Credentials
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.gateway_metrics import GatewayMetricsReader
 
@@ -31,8 +32,8 @@ def calls(metrics_urls: Sequence[str], ref: FunctionRef) -> Calls | None:
     return Calls(seen.in_flight, seen.held or 0.0, seen.last_active)
 
 
-def away(running: Running) -> frozenset[str]:
-    """The parts of a local suite that do not answer, or that it runs without."""
+def away(running: Running, credentials: Credentials) -> frozenset[str]:
+    """The parts of a local suite that do not answer, or that it runs without. ``credentials`` are the suite's."""
     urls: Mapping[str, str | None] = {
         "prometheus": running.prometheus and f"{running.prometheus}/-/ready",
         "alertmanager": running.alertmanager and f"{running.alertmanager}/-/ready",
@@ -40,13 +41,14 @@ def away(running: Running) -> frozenset[str]:
         "idler": running.idler and f"{running.idler}/healthz",
     }
     with ThreadPoolExecutor(len(urls)) as threads:
-        answers = threads.map(lambda url: None if url is None else _got(url), urls.values())
+        answers = threads.map(lambda url: None if url is None else _got(url, credentials), urls.values())
         return frozenset(part for part, answer in zip(urls, answers, strict=True) if answer is None)
 
 
-def _got(url: str) -> str | None:
+def _got(url: str, credentials: Credentials | None = None) -> str | None:
     """The body of a good answer."""
     try:
-        return httpx.get(url, timeout=DEADLINE_S, trust_env=False).raise_for_status().text
+        headers = {} if credentials is None else {"Authorization": credentials.header}
+        return httpx.get(url, headers=headers, timeout=DEADLINE_S, trust_env=False).raise_for_status().text
     except (httpx.HTTPError, httpx.InvalidURL):
         return None

@@ -7,18 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import bcrypt
 import httpx
 
 from springtide.cli.addresses import Addresses
 from springtide.cli.parts.control import AND
 from springtide.cli.parts.settings_flags import Section
-from springtide.cli.state import USER, StateFolder
+from springtide.cli.state import StateFolder
 from springtide.cli.tools import Tools
 from springtide.gateway.settings import GatewaySettings
 from springtide.provider.process.settings import ProcessSettings
 from springtide.rules.alertmanager import BasicAuth, Webhook
-from springtide.rules.local import Targets, alertmanager_arguments, local_configuration, prometheus_arguments
+from springtide.rules.local import Login, Targets, alertmanager_arguments, local_configuration, prometheus_arguments
 from springtide.rules.timing import DEFAULT, FAST, Timing
+from springtide.runtime.basic_auth import PASSWORD_FILE, Credentials
 from springtide.runtime.child_process import Child, Member
 from springtide.runtime.durations import format_duration
 from springtide.runtime.files import write_atomic
@@ -27,6 +29,9 @@ from springtide.runtime.liveness import Probe
 GATEWAY, PROCESS = Section(GatewaySettings), Section(ProcessSettings)
 SPRINGTIDE = (sys.executable, "-P", "-m", "springtide.cli")
 """-P: the folder the user stands in may well hold a package called springtide."""
+
+BCRYPT_ROUNDS = 10
+"""What Prometheus's documentation shows: some 50 ms for a guess."""
 
 PROBE_DEADLINE_S = 3.0
 GRACE_S, MARGIN_S = 10.0, 10.0
@@ -85,9 +90,16 @@ def write_configuration(plan: Plan) -> None:
         prometheus=listen(at.prometheus),
         alertmanager=listen(at.alertmanager),
     )
-    auth = BasicAuth(username=USER, password_file=str(plan.state.secrets / "basic-auth-password"))
-    for name, content in local_configuration(plan.timing, targets, Webhook(url=_webhook(at), auth=auth)).items():
+    credentials = Credentials.from_folder(plan.state.secrets)
+    auth = BasicAuth(username=credentials.user, password_file=str(plan.state.secrets / PASSWORD_FILE))
+    login, webhook = Login(auth=auth, password_hash=_hash(credentials)), Webhook(url=_webhook(at), auth=auth)
+    for name, content in local_configuration(plan.timing, targets, webhook, login).items():
         write_atomic(plan.state.alerting / name, content.encode(), mode=0o600)
+
+
+def _hash(credentials: Credentials) -> str:
+    """Longer passwords are compared by their first 72 bytes, which is all that bcrypt takes."""
+    return bcrypt.hashpw(credentials.password.encode()[:72], bcrypt.gensalt(BCRYPT_ROUNDS)).decode()
 
 
 def _webhook(at: Addresses) -> str:
@@ -133,6 +145,7 @@ class _Builder:
                 *("--alert-receiver-url", _webhook(self._at)),
                 *("--console-url", self._at.url(self._at.console)),
                 *(("--prometheus-url", self._at.url(self._at.prometheus)) if self._plan.tools else ()),
+                *self._monitoring(),
             ),
             ready=self._at.gateway_url + "/healthz",
             # The master's own listener: a worker that hangs is its to replace.
@@ -151,6 +164,7 @@ class _Builder:
                 *("--state-file", str(self._plan.state.alert_receiver_file)),
                 *(("--prometheus-url", self._at.url(self._at.prometheus)) if self._plan.tools else ()),
                 *(("--alertmanager-url", self._at.url(self._at.alertmanager)) if self._plan.tools else ()),
+                *self._monitoring(),
                 *(FAST_ALERTS if self._plan.fast else ()),
             ),
             ready=self._at.url(self._at.alert_receiver) + "/healthz",
@@ -167,6 +181,7 @@ class _Builder:
                 *(("--idler-url", at.url(at.idler)) if self._plan.tools else ()),
                 *(("--prometheus-url", at.url(at.prometheus)) if self._plan.tools else ()),
                 *(("--alertmanager-url", at.url(at.alertmanager)) if self._plan.tools else ()),
+                *self._monitoring(),
             ),
             ready=at.url(at.console) + "/healthz",
             # It reads a stream through the gateway, which would wait for that as for any call.
@@ -181,6 +196,7 @@ class _Builder:
                 *("--provider-url", self._at.url(self._at.provider)),
                 *("--prometheus-url", self._at.url(self._at.prometheus)),
                 *("--gateway-metrics-urls", self._at.url(self._at.metrics) + "/metrics"),
+                *self._monitoring(),
                 *(FAST_IDLE if self._plan.fast else ()),
                 *(("--dry-run",) if self._plan.dry_run else ()),
             ),
@@ -206,6 +222,9 @@ class _Builder:
             ready=self._at.url(self._at.alertmanager) + "/-/ready",
             alive=self._at.url(self._at.alertmanager) + "/-/healthy",
         )
+
+    def _monitoring(self) -> tuple[str, ...]:
+        return ("--monitoring-secret-path", str(self._plan.state.secrets)) if self._plan.tools else ()
 
     def shared(self, parts: Sequence[Child]) -> Child:
         """These in one process; each writes its own log, and the process what none of them does."""

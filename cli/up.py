@@ -104,7 +104,10 @@ class _Suite:
         with stop_signals(until), _hangup(until):
             # A kept connection would be answered by the process that was there before, while it finishes its calls.
             fresh = httpx.Limits(max_keepalive_connections=0)
-            async with httpx.AsyncClient(trust_env=False, verify=client_context(), limits=fresh) as probes:
+            shown = {"Authorization": Credentials.from_folder(self._plan.state.secrets).header}
+            async with httpx.AsyncClient(
+                trust_env=False, verify=client_context(), limits=fresh, headers=shown
+            ) as probes:
                 stages = processes.stages(self._plan, probes)
                 self._supervisor = Supervisor(stages, report=self._report, zygote=self._zygote)
                 self._announcer.starting()

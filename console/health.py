@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 import httpx
@@ -12,6 +12,7 @@ import httpx
 from springtide.console.gateway_api import GatewayApi, why
 from springtide.console.settings import ConsoleSettings
 from springtide.runtime import bounded_json
+from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import SpringtideError
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.ports import Clock
@@ -60,7 +61,9 @@ class Probes:
         *,
         http: httpx.AsyncClient,
         clock: Clock,
+        monitoring_credentials: Credentials | None = None,
     ) -> None:
+        self._monitoring = {} if monitoring_credentials is None else {"Authorization": monitoring_credentials.header}
         self._settings = settings
         self._api = api
         self._prometheus = prometheus
@@ -159,7 +162,7 @@ class Probes:
             return part.absent("not configured: no alert scales a function")
         try:
             async with asyncio.timeout(self._settings.deadline_s):
-                response = await self._get(f"{part.address}/api/v2/status")
+                response = await self._get(f"{part.address}/api/v2/status", self._monitoring)
             response.raise_for_status()
             return part.up("answers", str(bounded_json.loads(response.content)["versionInfo"]["version"]))
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, KeyError, TypeError, ValueError) as error:
@@ -173,8 +176,8 @@ class Probes:
         except (SpringtideError, KeyError, TypeError):
             return None
 
-    async def _get(self, url: str) -> httpx.Response:
-        return await self._http.get(url, timeout=self._settings.deadline_s)
+    async def _get(self, url: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        return await self._http.get(url, headers=headers, timeout=self._settings.deadline_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,8 @@ class Console:
         assets, guard = Assets(), Guard(deps.credentials)
         board = Board(self._watch, self._decisions, self._feed)
         url, deadline_s = settings.prometheus_url, settings.deadline_s
-        prometheus = PrometheusClient(self._http, url, deadline_s=deadline_s) if url else None
+        shown = Credentials.of_setting(settings.monitoring_secret_path)
+        prometheus = PrometheusClient(self._http, url, deadline_s=deadline_s, credentials=shown) if url else None
         return Parts(
             api=self._api,
             watch=self._watch,
@@ -125,7 +126,9 @@ class Console:
             feed=self._feed,
             log_feed=self._log_feed,
             board=board,
-            probes=Probes(settings, self._api, prometheus, http=self._http, clock=deps.clock),
+            probes=Probes(
+                settings, self._api, prometheus, http=self._http, clock=deps.clock, monitoring_credentials=shown
+            ),
             invoker=Invoker(self._api.http, self._api.url, clock=deps.clock, deadline_s=settings.invoke_deadline_s),
             prometheus=PrometheusHistory(prometheus),
             pages=Pages(assets, guard, board, self._watch, self._decisions),

@@ -32,6 +32,11 @@ class ConsoleSettings:
         "", env="prometheus_url", help="where histories of hours and days are read; empty: the last minutes only"
     )
     alertmanager_url: str = setting("", env="alertmanager_url", help="base URL of Alertmanager")
+    monitoring_secret_path: str = setting(
+        "",
+        env="monitoring_secret_path",
+        help="folder with basic-auth-user and basic-auth-password for Prometheus and Alertmanager; empty: none needed",
+    )
     leave_s: float = setting(0.0, env="shutdown_delay", kind=duration, low=0, high=60, help=LEAVE_HELP)
     allowed_origins: tuple[str, ...] = setting(
         (),

@@ -203,7 +203,9 @@ class Gateway:
 
     def _counts(self, http: httpx.AsyncClient, plane: DataPlane) -> InvocationCounts:
         if self._settings.prometheus_url:
-            return PrometheusCounts(PrometheusClient(http, self._settings.prometheus_url, deadline_s=COUNTS_DEADLINE_S))
+            shown = Credentials.of_setting(self._settings.monitoring_secret_path)
+            url = self._settings.prometheus_url
+            return PrometheusCounts(PrometheusClient(http, url, deadline_s=COUNTS_DEADLINE_S, credentials=shown))
         return OwnCounts(plane.table) if self._worker is None else self._worker.counts
 
     def _polled(self, client: ProviderClient) -> PolledEndpoints:

@@ -58,6 +58,11 @@ class GatewaySettings:
     prometheus_url: str = setting(
         "", env="prometheus_url", help="where invocationCount is summed up; empty: this gateway's own counters"
     )
+    monitoring_secret_path: str = setting(
+        "",
+        env="monitoring_secret_path",
+        help="folder with basic-auth-user and basic-auth-password for Prometheus; empty: none needed",
+    )
     namespace: str = setting(
         DEFAULT_NAMESPACE, env="function_namespace", help="namespace of functions called without one"
     )

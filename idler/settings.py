@@ -14,6 +14,11 @@ class IdlerSettings:
         "http://127.0.0.1:8081", env="functions_provider_url", help="base URL of the provider's API"
     )
     prometheus_url: str = setting("", env="prometheus_url", help="base URL of Prometheus; wins over host and port")
+    monitoring_secret_path: str = setting(
+        "",
+        env="monitoring_secret_path",
+        help="folder with basic-auth-user and basic-auth-password for Prometheus; empty: none needed",
+    )
     prometheus_host: str = setting("127.0.0.1", env="prometheus_host", help="host of Prometheus")
     prometheus_port: int = setting(
         9090, env="prometheus_port", kind=integer, low=1, high=65535, help="port of Prometheus"

@@ -14,7 +14,7 @@ SCALER, OPERATORS = "scaler", "operators"
 
 @dataclass(frozen=True, slots=True)
 class BasicAuth:
-    """What Alertmanager proves itself with. The password stays in its file, which is read at every delivery."""
+    """What a client proves itself with. The password stays in its file, which is read at every request."""
 
     username: str
     password_file: str
@@ -45,6 +45,11 @@ def alertmanager_configuration(timing: Timing, webhook: Webhook) -> str:
     )
 
 
+def asked_for(auth: BasicAuth | None) -> Yaml:
+    """A client's part of a configuration, of Prometheus or of Alertmanager."""
+    return {} if auth is None else {"basic_auth": {"username": auth.username, "password_file": auth.password_file}}
+
+
 def _scaling_route(timing: Timing) -> Yaml:
     """A group of its own for each alert of each function.
 
@@ -63,13 +68,10 @@ def _scaling_route(timing: Timing) -> Yaml:
 
 
 def _delivery(webhook: Webhook) -> Yaml:
-    client: dict[str, object] = {"follow_redirects": False}
-    if webhook.auth is not None:
-        client["basic_auth"] = {"username": webhook.auth.username, "password_file": webhook.auth.password_file}
     return {
         "url": webhook.url,
         "send_resolved": True,
         # One alert a group, unless a user's rule keeps more labels; the receiver remembers no more than this.
         "max_alerts": MAX_ALERTS,
-        "http_config": client,
+        "http_config": {"follow_redirects": False, **asked_for(webhook.auth)},
     }

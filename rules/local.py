@@ -1,6 +1,7 @@
 """Prometheus and Alertmanager for the suite on one machine: their files and their command lines.
 
-Everything listens on loopback, where each part shows its metrics without credentials.
+Everything listens on loopback, where each part shows its metrics without credentials. These two ask for some: who can
+make up an alert scales functions, and a page in a browser reaches loopback, too.
 """
 
 from __future__ import annotations
@@ -9,10 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from springtide.rules.alertmanager import Webhook
+from springtide.rules.alertmanager import BasicAuth, Webhook, asked_for
+from springtide.rules.model import to_text
 from springtide.rules.prometheus import ALERTMANAGER_FILE, PROMETHEUS_FILE, configuration_files, static
 from springtide.rules.timing import Timing
 from springtide.scaler.core.catalogue import Part
+
+WEB_FILE = "web.yml"
+
+NO_ORIGIN = r"[^\x00-\x{10FFFF}]"
+"""Matches nothing, as Go writes it. By default Prometheus lets the pages of every site read its answers."""
 
 RESEND_S = 30
 """How often Prometheus tells Alertmanager again of what fires. A restarted Alertmanager, which has forgotten it, asks
@@ -32,7 +39,15 @@ class Targets:
     alertmanager: str
 
 
-def local_configuration(timing: Timing, targets: Targets, webhook: Webhook) -> Mapping[str, str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """What both ask for, by the bcrypt hash of the password, and show to each other."""
+
+    auth: BasicAuth
+    password_hash: str
+
+
+def local_configuration(timing: Timing, targets: Targets, webhook: Webhook, login: Login) -> Mapping[str, str]:
     """File name → content. All of them go into one folder."""
     jobs = {
         Part.GATEWAY.value: static(targets.gateway_metrics),
@@ -40,9 +55,10 @@ def local_configuration(timing: Timing, targets: Targets, webhook: Webhook) -> M
         Part.ALERT_RECEIVER.value: static(targets.alert_receiver),
         Part.IDLER.value: static(targets.idler),
         Part.CONSOLE.value: static(targets.console),
-        "prometheus": static(targets.prometheus),
+        "prometheus": {**static(targets.prometheus), **asked_for(login.auth)},
     }
-    return configuration_files(timing, webhook, jobs=jobs, alertmanager=targets.alertmanager)
+    files = configuration_files(timing, webhook, jobs=jobs, alertmanager=targets.alertmanager, auth=login.auth)
+    return {**files, WEB_FILE: to_text({"basic_auth_users": {login.auth.username: login.password_hash}})}
 
 
 def prometheus_arguments(folder: Path, data: Path, listen: str) -> list[str]:
@@ -51,7 +67,10 @@ def prometheus_arguments(folder: Path, data: Path, listen: str) -> list[str]:
         f"--config.file={folder.absolute() / PROMETHEUS_FILE}",
         f"--storage.tsdb.path={data.absolute()}",
         "--storage.tsdb.retention.time=7d",
+        "--storage.tsdb.retention.size=1GB",
         "--enable-feature=exemplar-storage",
+        f"--web.cors.origin={NO_ORIGIN}",
+        f"--web.config.file={folder.absolute() / WEB_FILE}",
         f"--web.listen-address={listen}",
         f"--web.external-url=http://{listen}/",
         f"--rules.alert.resend-delay={RESEND_S}s",
@@ -64,6 +83,7 @@ def alertmanager_arguments(folder: Path, data: Path, listen: str) -> list[str]:
     return [
         f"--config.file={folder.absolute() / ALERTMANAGER_FILE}",
         f"--storage.path={data.absolute()}",
+        f"--web.config.file={folder.absolute() / WEB_FILE}",
         f"--web.listen-address={listen}",
         f"--web.external-url=http://{listen}/",
         "--cluster.listen-address=",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from springtide.rules.alertmanager import Webhook, alertmanager_configuration
+from springtide.rules.alertmanager import BasicAuth, Webhook, alertmanager_configuration, asked_for
 from springtide.rules.alerts import scaling_group
 from springtide.rules.model import Yaml, rule_file, to_text
 from springtide.rules.operators import OperatorRules
@@ -23,12 +23,17 @@ def configuration_files(
     jobs: Mapping[str, Yaml],
     alertmanager: str,
     operators: OperatorRules = _DEFAULT_RULES,
+    auth: BasicAuth | None = None,
 ) -> Mapping[str, str]:
-    """File name → content, all for one folder. ``jobs``: name → how its targets are found."""
+    """File name → content, all for one folder. ``jobs``: name → how its targets are found.
+
+    ``auth`` is what Alertmanager asks Prometheus for.
+    """
+    alertmanagers = {**static(alertmanager), **asked_for(auth)}
     prometheus = {
         "global": {**_every(timing.parts_scrape_s), "evaluation_interval": prometheus_duration(timing.evaluation_s)},
         "rule_files": [SCALING_RULES_FILE, OPERATOR_RULES_FILE],
-        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
+        "alerting": {"alertmanagers": [alertmanagers]},
         "scrape_configs": [_job(name, discovery, timing) for name, discovery in jobs.items()],
     }
     return {

@@ -23,7 +23,8 @@ The commands are for `springtide up`, with its addresses; in a cluster `kubectl 
 of a part, and `kubectl -n openfaas port-forward` brings its port here. PromQL goes into Prometheus's own page, or:
 
 ```
-curl -sG http://127.0.0.1:9090/api/v1/query --data-urlencode 'query=up'
+curl -sG -u "admin:$(cat ~/.local/state/springtide/secrets/basic-auth-password)" \\
+  http://127.0.0.1:9090/api/v1/query --data-urlencode 'query=up'
 ```
 """
 

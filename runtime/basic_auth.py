@@ -39,6 +39,11 @@ class Credentials:
             raise BadInput(f"{folder}: {USER_FILE} and {PASSWORD_FILE} must not be empty")
         return cls(user, password)
 
+    @classmethod
+    def of_setting(cls, folder: str) -> Credentials | None:
+        """As ``from_folder``; none where the setting is empty."""
+        return cls.from_folder(Path(folder)) if folder else None
+
     @property
     def header(self) -> str:
         """The value of an ``Authorization`` header."""

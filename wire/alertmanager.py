@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from springtide.runtime.basic_auth import Credentials
 from springtide.wire.json_api import NONSENSE, JsonApi
 
 ABOUT_FUNCTIONS = 'function_name!=""'
@@ -26,8 +27,10 @@ class AlertmanagerAlert:
 class AlertmanagerClient:
     """Asks once and does not retry. Whatever is wrong is Unavailable, with one sentence."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str, *, deadline_s: float) -> None:
-        self._api = JsonApi("Alertmanager", http, url, deadline_s=deadline_s)
+    def __init__(
+        self, http: httpx.AsyncClient, url: str, *, deadline_s: float, credentials: Credentials | None = None
+    ) -> None:
+        self._api = JsonApi("Alertmanager", http, url, deadline_s=deadline_s, credentials=credentials)
 
     def __repr__(self) -> str:
         return f"<AlertmanagerClient {self._api.url}>"

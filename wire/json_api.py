@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from springtide.runtime import bounded_json
+from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import Unavailable, reason_of
 
 NONSENSE = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
@@ -18,8 +19,17 @@ NONSENSE = (KeyError, TypeError, ValueError, AttributeError, IndexError, Overflo
 class JsonApi:
     """Does not retry. Raises Unavailable only."""
 
-    def __init__(self, name: str, http: httpx.AsyncClient, url: str, *, deadline_s: float) -> None:
-        """``name`` is what the sentences call the server."""
+    def __init__(
+        self,
+        name: str,
+        http: httpx.AsyncClient,
+        url: str,
+        *,
+        deadline_s: float,
+        credentials: Credentials | None = None,
+    ) -> None:
+        """``name`` is what the sentences call the server, which is shown the ``credentials``, if there are any."""
+        self._headers = {} if credentials is None else {"Authorization": credentials.header}
         self._name = name
         self._http = http
         self.url = url.rstrip("/")
@@ -33,12 +43,17 @@ class JsonApi:
         try:
             async with asyncio.timeout(self._deadline_s):
                 response = await self._http.get(
-                    f"{self.url}{path}", params=dict(params or {}), timeout=self._deadline_s
+                    f"{self.url}{path}",
+                    params=dict(params or {}),
+                    headers=self._headers,
+                    timeout=self._deadline_s,
                 )
         except (TimeoutError, httpx.TimeoutException) as error:
             raise Unavailable(f"{self._name} at {self.url} did not answer within {self._deadline_s:g} s") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unavailable(f"{self._name} at {self.url} cannot be asked: {reason_of(error)}") from error
+        if response.status_code == 401:
+            raise Unavailable(f"{self._name} refuses our credentials (401); see monitoring_secret_path")
         if response.status_code != 200:
             raise Unavailable(f"{self._name} answered {response.status_code}: {response.text[:200]}")
         try:

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from springtide.runtime.basic_auth import Credentials
 from springtide.wire.json_api import NONSENSE, JsonApi
 
 
@@ -26,8 +27,10 @@ class VectorSample:
 class PrometheusClient:
     """Asks once and does not retry. Whatever is wrong is Unavailable, with one sentence."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str, *, deadline_s: float) -> None:
-        self._api = JsonApi("Prometheus", http, url, deadline_s=deadline_s)
+    def __init__(
+        self, http: httpx.AsyncClient, url: str, *, deadline_s: float, credentials: Credentials | None = None
+    ) -> None:
+        self._api = JsonApi("Prometheus", http, url, deadline_s=deadline_s, credentials=credentials)
 
     def __repr__(self) -> str:
         return f"<PrometheusClient {self.url}>"

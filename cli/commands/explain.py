@@ -74,7 +74,7 @@ def _standing(target: Target, client: GatewayClient, function: Json) -> Standing
         problem=function.get("problem"),
         calls=live_status.calls([f"{local.metrics}/metrics"], ref) if local else None,
         has_hpa=not ScalePolicy.from_labels(labels)[0].on_hpa or client.orchestration() != PROCESS,
-        away=live_status.away(local) if local else frozenset(),
+        away=live_status.away(local, target.state.credentials()) if local else frozenset(),
     )
 
 

@@ -15,6 +15,7 @@ from springtide.cli.parts.foreground import serve
 from springtide.cli.parts.hold_reporter import HoldReporter
 from springtide.cli.parts.leadership import Led, led
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
+from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.kept_parts import Assembled
 from springtide.runtime.kubernetes.settings import KubernetesSettings, LeaseSettings
@@ -48,6 +49,7 @@ async def _assembled(
     settings: AlertReceiverSettings, auth: AuthSettings, leading: Led
 ) -> AsyncIterator[Sequence[Service]]:
     credentials, activity, alerts = auth.credentials(), None, None
+    shown = Credentials.of_setting(settings.monitoring_secret_path)
     async with AsyncExitStack() as stack:
         leadership, election = await stack.enter_async_context(leading)
         provider = ProviderClient(settings.provider_url, credentials, leadership=leadership)
@@ -55,7 +57,10 @@ async def _assembled(
         holds = HoldReporter(provider)
         if settings.prometheus_url:
             activity = PrometheusActivity(
-                settings.prometheus_url, deadline_s=settings.deadline_s, gateway_job=settings.gateway_job
+                settings.prometheus_url,
+                deadline_s=settings.deadline_s,
+                gateway_job=settings.gateway_job,
+                credentials=shown,
             )
             stack.push_async_callback(activity.aclose)
         if settings.alertmanager_url:
@@ -64,6 +69,7 @@ async def _assembled(
                 prometheus_url=settings.prometheus_url,
                 deadline_s=settings.deadline_s,
                 default_namespace=settings.default_namespace,
+                credentials=shown,
             )
             stack.push_async_callback(alerts.aclose)
         deps = AlertReceiverDeps(

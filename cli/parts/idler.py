@@ -15,6 +15,7 @@ from springtide.cli.parts.leadership import Led, led
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
 from springtide.idler.service import IdlerDeps, build
 from springtide.idler.settings import IdlerSettings
+from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.kept_parts import Assembled
 from springtide.runtime.kubernetes.settings import KubernetesSettings, LeaseSettings
@@ -45,7 +46,12 @@ def assembled(environ: Mapping[str, str], given: Mapping[str, object]) -> Assemb
 
 @asynccontextmanager
 async def _assembled(settings: IdlerSettings, auth: AuthSettings, leading: Led) -> AsyncIterator[Sequence[Service]]:
-    activity = PrometheusActivity(settings.prometheus, deadline_s=settings.deadline_s, gateway_job=settings.gateway_job)
+    activity = PrometheusActivity(
+        settings.prometheus,
+        deadline_s=settings.deadline_s,
+        gateway_job=settings.gateway_job,
+        credentials=Credentials.of_setting(settings.monitoring_secret_path),
+    )
     gateways = GatewayActivity(settings.gateway_metrics_urls) if settings.gateway_metrics_urls else None
     async with AsyncExitStack() as stack:
         leadership, election = await stack.enter_async_context(leading)

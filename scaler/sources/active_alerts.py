@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import httpx
 
+from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.tls import client_context
 from springtide.scaler.core.alert_review import ActiveAlert, ActiveAlerts
@@ -31,13 +32,18 @@ class KnownAlerts:
         prometheus_url: str = "",
         deadline_s: float = 5.0,
         default_namespace: str = DEFAULT_NAMESPACE,
+        credentials: Credentials | None = None,
     ) -> None:
         """Without ``prometheus_url`` Alertmanager alone knows. ``default_namespace`` is that of bare names."""
         # Proxies and .netrc of the environment are not ours to use; entry points alone read the environment.
         self._http = httpx.AsyncClient(trust_env=False, verify=client_context(), headers={"User-Agent": "springtide"})
-        self._alertmanager = AlertmanagerClient(self._http, alertmanager_url, deadline_s=deadline_s)
+        self._alertmanager = AlertmanagerClient(
+            self._http, alertmanager_url, deadline_s=deadline_s, credentials=credentials
+        )
         self._prometheus = (
-            PrometheusClient(self._http, prometheus_url, deadline_s=deadline_s) if prometheus_url else None
+            PrometheusClient(self._http, prometheus_url, deadline_s=deadline_s, credentials=credentials)
+            if prometheus_url
+            else None
         )
         self._default_namespace = default_namespace
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import httpx
 
+from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.tls import client_context
 from springtide.scaler.core import catalogue
@@ -31,10 +32,17 @@ _Vector = dict[str, tuple[float, float]]
 class PrometheusActivity:
     """Implements ActivitySource. A question that fails is not repeated: the next sweep is the retry."""
 
-    def __init__(self, url: str, *, deadline_s: float = 5.0, gateway_job: str = "gateway") -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        deadline_s: float = 5.0,
+        gateway_job: str = "gateway",
+        credentials: Credentials | None = None,
+    ) -> None:
         # Proxies and .netrc of the environment are not ours to use; entry points alone read the environment.
         self._http = httpx.AsyncClient(trust_env=False, verify=client_context(), headers={"User-Agent": "springtide"})
-        self._prometheus = PrometheusClient(self._http, url, deadline_s=deadline_s)
+        self._prometheus = PrometheusClient(self._http, url, deadline_s=deadline_s, credentials=credentials)
         self._deadline_s = deadline_s
         self._gateway_job = gateway_job
         self._gateways: frozenset[str] = frozenset()

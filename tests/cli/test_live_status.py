@@ -13,6 +13,7 @@ from springtide.cli import live_status, ports
 from springtide.cli.explanation import Calls
 from springtide.cli.ports import PortClaims
 from springtide.cli.state import Running
+from springtide.runtime.basic_auth import Credentials
 from springtide.scaler.core.vocabulary import FunctionRef
 
 BUSY = FunctionRef("openfaas-fn", "busy")
@@ -27,6 +28,8 @@ gateway_function_last_active_timestamp_seconds{function_name="busy.openfaas-fn"}
 class Part(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         status = 200 if self.path in ("/healthz", "/-/ready", "/metrics") else 404
+        if self.path == "/-/ready" and self.headers["Authorization"] != OURS.header:
+            status = 401
         body = METRICS.encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
@@ -55,6 +58,9 @@ def nobody() -> str:
     return f"http://127.0.0.1:{ports.free('127.0.0.1', PortClaims())}"
 
 
+OURS = Credentials("admin", "secret")
+
+
 def running(**parts: Any) -> Running:
     return Running(pid=1, gateway="", metrics="", provider="", **parts)
 
@@ -62,11 +68,11 @@ def running(**parts: Any) -> Running:
 def test_parts_that_answer_are_not_away(part: str, nobody: str) -> None:
     here = running(alert_receiver=part, idler=nobody, prometheus=part, alertmanager=part)
 
-    assert live_status.away(here) == {"idler"}
+    assert live_status.away(here, OURS) == {"idler"}
 
 
 def test_parts_that_a_suite_runs_without_are_away(part: str) -> None:
-    assert live_status.away(running(alert_receiver=part)) == {"prometheus", "alertmanager", "idler"}
+    assert live_status.away(running(alert_receiver=part), OURS) == {"prometheus", "alertmanager", "idler"}
 
 
 def test_calls_of_all_gateways_are_one_number(part: str) -> None:

@@ -125,7 +125,14 @@ def test_secrets_are_named_by_folder_and_never_on_a_command_line(tmp_path: Path)
 def test_idler_gets_the_options_of_the_suite(tmp_path: Path, options: dict[str, bool], flags: set[str]) -> None:
     given = {word for word in child(tmp_path, "idler", separate=True, **options).command if word.startswith("--")}
 
-    always = {"--host", "--port", "--provider-url", "--prometheus-url", "--gateway-metrics-urls"}
+    always = {
+        "--monitoring-secret-path",
+        "--host",
+        "--port",
+        "--provider-url",
+        "--prometheus-url",
+        "--gateway-metrics-urls",
+    }
     assert given - always - {"--basic-auth", "--secret-mount-path"} == flags
 
 

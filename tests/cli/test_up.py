@@ -253,12 +253,38 @@ def test_all_seven_parts_run_and_are_scraped(tmp_path: Path, tools: Tools) -> No
         ours = {"provider", "gateway", "alert-receiver", "idler", "console"}
         assert set(run["parts"]) == {*ours, "alertmanager", "prometheus"}
 
-        def targets() -> dict[str, str]:
-            found = httpx.get(f"{run['prometheus']}/api/v1/targets", timeout=10).json()["data"]["activeTargets"]
-            return {target["labels"]["job"]: target["health"] for target in found}
+        def asked(path: str) -> Any:
+            return httpx.get(f"{run['prometheus']}/api/v1/{path}", auth=auth, timeout=10).json()["data"]
 
+        def targets() -> dict[str, str]:
+            return {target["labels"]["job"]: target["health"] for target in asked("targets")["activeTargets"]}
+
+        user = Credentials.from_folder(up.state / "secrets")
+        auth = (user.user, user.password)
         wanted = dict.fromkeys((*ours, "prometheus"), "up")
         eventually(lambda: targets() == wanted)
+        eventually(lambda: len(asked("alertmanagers")["activeAlertmanagers"]) == 1)
+        with up.client() as client:
+            eventually(lambda: "does not answer" not in client.get("/ui/system").raise_for_status().text)
+            assert "401" not in client.get("/ui/system").text
+
+
+def test_prometheus_and_alertmanager_take_nothing_from_strangers(tmp_path: Path, tools: Tools) -> None:
+    with started(tmp_path / "state", "--no-samples", "--fast", tools_dir=ROOT / ".tools") as up:
+        page = {"Origin": "http://elsewhere.example"}
+        alert = [{"labels": {"alertname": "Made", "function_name": "up.openfaas-fn", "severity": "critical"}}]
+        for part, path in (("prometheus", "/api/v1/query?query=up"), ("alertmanager", "/api/v2/alerts")):
+            for read in (path, "/debug/pprof/", "/metrics", "/-/healthy"):
+                assert httpx.get(f"{up.run[part]}{read}", headers=page).status_code == 401
+        assert httpx.post(f"{up.run['alertmanager']}/api/v2/alerts", json=alert, headers=page).status_code == 401
+
+        user = Credentials.from_folder(up.state / "secrets")
+        known = httpx.get(
+            f"{up.run['prometheus']}/api/v1/query?query=up", headers=page, auth=(user.user, user.password)
+        )
+        assert (known.status_code, known.headers.get("Access-Control-Allow-Origin")) == (200, None)
+        assert (up.state / "alerting" / "web.yml").stat().st_mode & 0o777 == 0o600
+        assert user.password not in (up.state / "alerting" / "web.yml").read_text()
 
 
 def eventually(condition: Any) -> None:

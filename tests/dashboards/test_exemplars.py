@@ -56,6 +56,7 @@ def scraped(prometheus_binary: Path, tmp_path_factory: pytest.TempPathFactory) -
         job = {"job_name": "gateway", "static_configs": [{"targets": [target]}]}
         timing = {"scrape_interval": "200ms", "scrape_timeout": "200ms"}
         (folder / "prometheus.yml").write_text(yaml.safe_dump({"global": timing, "scrape_configs": [job]}))
+        (folder / "web.yml").touch()
         arguments = prometheus_arguments(folder, folder / "data", listen)
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen([prometheus_binary, *arguments], stderr=log)

@@ -45,6 +45,12 @@ class Running:
     def credentials(self) -> Credentials:
         return Credentials.from_folder(self.state / "secrets")
 
+    @property
+    def prometheus(self) -> str:
+        """With user and password, for it asks for them."""
+        user = self.credentials
+        return str(self.run["prometheus"]).replace("://", f"://{user.user}:{user.password}@")
+
     def client(self, timeout_s: float = 30.0) -> httpx.Client:
         user = self.credentials
         return httpx.Client(base_url=self.gateway, auth=(user.user, user.password), timeout=timeout_s)

@@ -86,18 +86,18 @@ async def play(suite: Any, sound: Path, broken: Path) -> Observed:
         ebb.set()
         await asyncio.to_thread(refuse_and_break, suite)
         await asyncio.to_thread(suite.eventually, lambda: suite.replicas("web") == 0, "web falls asleep", 60)
-        await asyncio.to_thread(suite.eventually, partial(seen, suite.run["prometheus"], ASLEEP), "it is seen asleep")
+        await asyncio.to_thread(suite.eventually, partial(seen, suite.prometheus, ASLEEP), "it is seen asleep")
         async with suite.async_client() as client:
             assert (await client.get("/function/web")).status_code == 200
             assert (await client.get("/function/broken")).status_code >= 500
             await asyncio.gather(*(client.get("/function/steady?seconds=1.5") for _ in range(8)))
         for sign in SIGNS:
-            await asyncio.to_thread(suite.eventually, partial(seen, suite.run["prometheus"], sign), sign)
+            await asyncio.to_thread(suite.eventually, partial(seen, suite.prometheus, sign), sign)
         end = time.time()
-        told = await asyncio.to_thread(exposed, suite.run["prometheus"])
+        told = await asyncio.to_thread(exposed, suite.prometheus)
         stop.set()
     # Whole minutes, which every step divides, so that each query looks at the last instant, too.
-    return Observed(suite.run["prometheus"], end - 60 * math.ceil((end - start) / 60), end, told)
+    return Observed(suite.prometheus, end - 60 * math.ceil((end - start) / 60), end, told)
 
 
 ASLEEP = 'gateway_service_count{function_name="web.openfaas-fn"} == 0'

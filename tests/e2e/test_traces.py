@@ -43,10 +43,10 @@ def test_cold_call_is_found_from_prometheus_by_the_trace_it_left(
         suite.deploy("hello", handler, zero="true")
         suite.scale("hello", 0)
         asyncio.run(called(suite))
-        suite.eventually(lambda: bool(exemplars(suite.run["prometheus"], COLD)), "Prometheus has an exemplar")
+        suite.eventually(lambda: bool(exemplars(suite.prometheus, COLD)), "Prometheus has an exemplar")
         suite.eventually(lambda: any(span.name == "wake" for span in kept.spans), "the collector has the wake")
 
-        (exemplar,) = exemplars(suite.run["prometheus"], COLD)
+        (exemplar,) = exemplars(suite.prometheus, COLD)
         (wake,) = [span for span in kept.spans if span.name == "wake"]
         assert exemplar["labels"] == {"trace_id": wake.trace}
         assert abs((wake.ended - wake.began) / 1e9 - float(exemplar["value"])) < 1e-3

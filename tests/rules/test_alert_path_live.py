@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import httpx
 import pytest
 
@@ -23,6 +24,7 @@ from springtide.alert_receiver.payload import LOAD
 from springtide.cli.tools import Tools
 from springtide.rules import (
     BasicAuth,
+    Login,
     Targets,
     Timing,
     Webhook,
@@ -171,7 +173,7 @@ def running(program: Path, arguments: list[str], listen: str, log: Path) -> Iter
 
 def is_ready(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=2).status_code == 200
+        return httpx.get(url, auth=("admin", "open sesame"), timeout=2).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -198,8 +200,9 @@ def path(tools: Tools, tmp_path: Path) -> Iterator[AlertPath]:
             alertmanager=free_address(),
         )
         (tmp_path / "password").write_text("open sesame\n")
-        webhook = Webhook(f"http://{receiver}/", BasicAuth("admin", str(tmp_path / "password")))
-        for name, text in local_configuration(TIMING, targets, webhook).items():
+        auth = BasicAuth("admin", str(tmp_path / "password"))
+        login = Login(auth=auth, password_hash=bcrypt.hashpw(b"open sesame", bcrypt.gensalt(4)).decode())
+        for name, text in local_configuration(TIMING, targets, Webhook(f"http://{receiver}/", auth), login).items():
             (tmp_path / name).write_text(text)
         for program, arguments, listen in (
             (tools.alertmanager, alertmanager_arguments, targets.alertmanager),

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from springtide.rules import DEFAULT, FAST, BasicAuth, Targets, Timing, Webhook, local_configuration
+from springtide.rules import DEFAULT, FAST, BasicAuth, Login, Targets, Timing, Webhook, local_configuration
 
 Check = Callable[..., str]
 ROOT = Path(__file__).parents[2] / "rules"
 GENERATED, CASES = ROOT / "generated", sorted((ROOT / "tests").glob("*.yml"))
+LOGIN = Login(auth=BasicAuth("admin", "/dev/null"), password_hash="$2b$04$" + "x" * 53)
 WEBHOOK = Webhook("http://127.0.0.1:8083/system/alert")
 
 timings = pytest.mark.parametrize("timing", [pytest.param(DEFAULT, id="default"), pytest.param(FAST, id="fast")])
@@ -30,12 +31,13 @@ def written(folder: Path, files: Mapping[str, str]) -> Path:
 def test_promtool_accepts_local_configuration_and_rules(
     tmp_path: Path, timing: Timing, targets: Targets, promtool: Check
 ) -> None:
-    folder = written(tmp_path, local_configuration(timing, targets, WEBHOOK))
+    folder = written(tmp_path, local_configuration(timing, targets, WEBHOOK, LOGIN))
 
     said = promtool("check", "config", folder / "prometheus.yml")
 
     assert "2 rule files found" in said
     promtool("check", "rules", *folder.glob("*.rules.yml"))
+    promtool("check", "web-config", folder / "web.yml")
 
 
 @timings
@@ -45,7 +47,7 @@ def test_amtool_accepts_local_configuration(
 ) -> None:
     (tmp_path / "password").write_text("secret")
     credentials = BasicAuth("admin", str(tmp_path / "password")) if auth else None
-    folder = written(tmp_path, local_configuration(timing, targets, Webhook(WEBHOOK.url, credentials)))
+    folder = written(tmp_path, local_configuration(timing, targets, Webhook(WEBHOOK.url, credentials), LOGIN))
 
     amtool("check-config", folder / "alertmanager.yml")
 
@@ -61,7 +63,7 @@ def test_rules_pass_their_cases(cases: Path, promtool: Check) -> None:
 
 
 def test_local_prometheus_knows_every_part_and_reads_the_gateway_most_often(targets: Targets) -> None:
-    prometheus = yaml.safe_load(local_configuration(DEFAULT, targets, WEBHOOK)["prometheus.yml"])
+    prometheus = yaml.safe_load(local_configuration(DEFAULT, targets, WEBHOOK, LOGIN)["prometheus.yml"])
 
     jobs = {job["job_name"]: job for job in prometheus["scrape_configs"]}
     assert {name: job["static_configs"][0]["targets"][0] for name, job in jobs.items()} == {
