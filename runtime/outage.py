@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-FIRST_PAUSE_S, MAX_PAUSE_S = 10.0, 600.0
+MIN_PAUSE_S, MAX_PAUSE_S = 10.0, 600.0
 CALM_S = 60.0
 """What comes back sooner is the same outage, as far as intervals go: a fault that flaps is told no more often."""
 
@@ -27,7 +27,7 @@ class Outage:
         self._since: float | None = None
         self._failures = 0
         self._told = False
-        self._pause_s = FIRST_PAUSE_S
+        self._pause_s = MIN_PAUSE_S
         self._next_at = self._calm_at = float("-inf")
 
     def __repr__(self) -> str:
@@ -39,7 +39,7 @@ class Outage:
         if self._since is None:
             self._since, self._failures, self._told = now, 0, False
             if now >= self._calm_at:
-                self._pause_s, self._next_at = FIRST_PAUSE_S, now
+                self._pause_s, self._next_at = MIN_PAUSE_S, now
         self._failures += 1
         if now < self._next_at:
             return

@@ -135,11 +135,11 @@ async def test_body_that_we_do_not_read_is_not_late() -> None:
     async def slow(conversation: Conversation) -> None:
         await conversation.head()
         for _ in range(20):
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
         await conversation.reader.readexactly(16 * 1024 * 1024)
         await conversation.send(response(b"all"))
 
-    async with data_plane(read_timeout_s=0.05) as gateway, replica(slow) as server:
+    async with data_plane(read_timeout_s=0.5) as gateway, replica(slow) as server:
         gateway.publish("echo", [server])
         async with gateway.connect() as caller:
             sending = asyncio.create_task(caller.send(post(b"x" * 16 * 1024 * 1024)))
