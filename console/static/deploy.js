@@ -1,7 +1,7 @@
 // The form that deploys a function, or changes one.
 
 import { Refused, act } from "./api.js";
-import { data, find, make, markField, unmark } from "./shell.js";
+import { data, find, make, markField, ready, unmark } from "./shell.js";
 
 const form = find("#deploy");
 const problems = find("#problems");
@@ -63,3 +63,5 @@ form.addEventListener("submit", async (event) => {
     button.disabled = false;
   }
 });
+
+ready();

@@ -6,7 +6,7 @@ import { answerOf, coldPart } from "./answer.js";
 import { bytes, count, duration, rate, replicas } from "./format.js";
 import { follow } from "./live.js";
 import { logView } from "./log.js";
-import { data, find, make, markField, say, setText, timeOf, unmark, warn } from "./shell.js";
+import { data, find, make, markField, ready, say, setText, timeOf, unmark, warn } from "./shell.js";
 import { Timeline } from "./timeline.js";
 
 const { key } = data;
@@ -99,7 +99,7 @@ const sentence = ({ state, ready, desired, problem, held }) => {
 
 // The number to scale to begins at what is wanted now, whoever changed that last, until somebody writes another one.
 const wanted = find("#replicas");
-let edited = false;
+let edited = wanted.value !== wanted.defaultValue; // it may have been written before this script was read
 /** @type {number | null} */
 let asked = null;
 const showWanted = ({ desired }) => {
@@ -262,3 +262,5 @@ const stream = follow(
 );
 usage();
 setInterval(usage, 10_000);
+
+ready();

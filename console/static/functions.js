@@ -195,7 +195,6 @@ const first = (value) => {
 tick(data.tick);
 follow(() => ((fresh = true), "/ui/events"), { tick: first });
 for (const control of [search, states, order]) control.addEventListener("input", arrange);
-find("#tools").addEventListener("submit", (event) => event.preventDefault());
 addEventListener("keydown", (event) => {
   if (event.key === "/" && !/^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName ?? "")) {
     event.preventDefault();

@@ -90,6 +90,15 @@ export const showLive = (state) => {
   live.title = text;
 };
 
+/**
+ * What is clicked before its script is there does nothing, or lets the browser send a form by itself, and what was
+ * typed is lost. So buttons come disabled, and the script that serves them enables them when it has been read.
+ * @param {ParentNode} part
+ */
+export const ready = (part = document) => {
+  for (const button of part.querySelectorAll("[data-waits]")) button.disabled = false;
+};
+
 setText(find("#zone"), `Times: ${zone()}`);
 
 const button = find("#theme");
@@ -108,3 +117,4 @@ button.addEventListener("click", () => {
 });
 addEventListener("themechange", showTheme);
 showTheme();
+ready(find("header.top"));

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -20,6 +22,8 @@ from springtide.scaler.core.vocabulary import Reason, Writer
 from springtide.wire.function_rates import FunctionRates
 
 pytestmark = pytest.mark.virtual_time
+
+TEMPLATES = Path(__file__).parents[2] / "console" / "templates"
 
 
 def told(reason: str = "wake", writer: str = "wake", **inputs: float) -> DecisionRecord:
@@ -216,3 +220,11 @@ async def test_slot_is_told_only_with_its_own_numbers(loop: VirtualTimeLoop) -> 
     first = int(EPOCH / 2.0)
     assert [at for at, _ in told] == pytest.approx([0.1, 0.3, 2.2, 2.3])
     assert [slot for _, slot in told] == [0, first, first, first + 1]
+
+
+@pytest.mark.parametrize("page", sorted(TEMPLATES.glob("*.html")), ids=lambda page: page.stem)
+def test_nothing_can_be_clicked_before_its_script_is_there(page: Path) -> None:
+    """Nothing but a dialog's, which no one sees before."""
+    seen = re.sub(r"<dialog.*?</dialog>", "", page.read_text(), flags=re.DOTALL)
+
+    assert [tag for tag in re.findall(r"<button[^>]*>", seen) if " data-waits disabled" not in tag] == []

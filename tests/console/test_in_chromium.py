@@ -7,10 +7,11 @@ import re
 import signal
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.console.conftest import OpenPage, load
 from tests.e2e.conftest import Running, eventually
@@ -300,6 +301,34 @@ def test_function_is_changed_and_removed(deployed: Running, open_page: OpenPage,
         dialog.get_by_role("button", name="Remove it").click()
         expect(page.get_by_role("heading", name="Functions", exact=True)).to_be_visible()
         expect(page.locator("#rows article", has_text="passing")).to_have_count(0, timeout=PATIENCE_MS)
+
+
+@pytest.mark.parametrize(
+    ("script", "path", "button"),
+    [
+        pytest.param("deploy", "/ui/deploy?function=waits.openfaas-fn", "Change it", id="deploy"),
+        pytest.param("function", page_of("waits"), "Scale", id="scale"),
+    ],
+)
+def test_form_waits_for_its_script_and_keeps_what_was_typed_before(
+    deployed: Running, open_page: OpenPage, handlers: dict[str, Path], script: str, path: str, button: str
+) -> None:
+    deployed.deploy("waits", handlers["greet"])
+    with open_page("/ui/system") as page:
+        held: list[Route] = []
+        page.route(f"**/{script}.js", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks a handler
+        page.goto(path, wait_until="commit")
+        typed = page.get_by_label("Most replicas" if script == "deploy" else "Replicas", exact=True)
+        typed.fill("7")
+        typed.press("Enter")
+        send = page.get_by_role("button", name=button, exact=True)
+        expect(send).to_be_disabled()
+
+        held[0].continue_()
+
+        expect(send).to_be_enabled()
+        expect(typed).to_have_value("7")
+        assert urlsplit(page.url).path == urlsplit(path).path
 
 
 def test_main_tasks_need_no_mouse(deployed: Running, open_page: OpenPage) -> None:
