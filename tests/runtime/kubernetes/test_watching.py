@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -83,9 +84,10 @@ async def test_watch_that_breaks_goes_on_where_it_was(tmp_path: Path) -> None:
 
 async def test_bookmark_moves_the_version_a_watch_goes_on_from(tmp_path: Path) -> None:
     async with cached(tmp_path) as (server, cache):
-        heard = cache.age_s
+        heard_at = time.monotonic() - cache.age_s
+        await until(lambda: time.monotonic() > heard_at + 0.01)
         server.bookmark(PATH)
-        await until(lambda: cache.age_s <= heard)
+        await until(lambda: time.monotonic() - cache.age_s > heard_at + 0.005)
         server.compact()
         server.bookmark(PATH)
         bookmark = str(server._version)
