@@ -6,7 +6,9 @@ Read twice by the same code: by the provider, which refuses a function whose set
 from __future__ import annotations
 
 import enum
+import os
 import shlex
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +101,23 @@ def read(env: Mapping[str, str], handler: str | None = None) -> tuple[WatchdogCo
         buffer_http=reader.get("buffer_http", parse_switch, False),
     )
     return config, (*reader.problems, *_missing(config))
+
+
+def not_there(config: WatchdogConfig, env: Mapping[str, str], folder: Path | None = None) -> str:
+    """What the settings name and this machine does not have; empty when there is all. Relative to ``folder``.
+
+    A program by its name is looked for on the function's own PATH.
+    """
+    if config.mode is Mode.STATIC and config.static_path is not None and not config.static_path.is_dir():
+        return f"static_path: there is no folder {config.static_path}"
+    if config.mode in (*FORKING, Mode.HTTP) and config.command and not _program_there(config.command[0], env, folder):
+        return f"fprocess: there is no program {config.command[0]!r} on PATH {env.get('PATH', os.defpath)}"
+    return ""
+
+
+def _program_there(program: str, env: Mapping[str, str], folder: Path | None) -> bool:
+    place = str(folder / program) if folder is not None and os.path.dirname(program) else program  # noqa: PTH120
+    return shutil.which(place, path=env.get("PATH")) is not None
 
 
 def _missing(config: WatchdogConfig) -> list[str]:

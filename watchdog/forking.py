@@ -6,7 +6,6 @@ import asyncio
 import base64
 import json
 import os
-import shutil
 import time
 from collections.abc import AsyncIterator, Mapping
 from typing import NoReturn
@@ -23,11 +22,12 @@ from springtide.watchdog.calls import (
     guarded,
     reply,
 )
-from springtide.watchdog.config import Mode, WatchdogConfig
+from springtide.watchdog.config import Mode, WatchdogConfig, not_there
 from springtide.watchdog.log import log
 from springtide.watchdog.program import ForkedProgram
 
-VERBS = frozenset({"POST", "PUT", "PATCH", "DELETE", "GET"})
+VERBS = ("POST", "PUT", "PATCH", "DELETE", "GET")
+"""Of the classic watchdog; the other modes run the program for any."""
 OURS = (INTERNAL, b"of-watchdog")
 
 
@@ -36,14 +36,14 @@ class Forking:
 
     def __init__(self, config: WatchdogConfig, env: Mapping[str, str]) -> None:
         """Raises FileNotFoundError when there is no such program, so that no replica is ready that cannot answer."""
-        if shutil.which(config.command[0], path=env.get("PATH")) is None:
-            raise FileNotFoundError(f"fprocess: no program {config.command[0]!r} on PATH {env.get('PATH', '')}")
+        if missing := not_there(config, env):
+            raise FileNotFoundError(missing)
         self._config, self._env = config, env
         self._classic = config.mode is Mode.CLASSIC
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] not in VERBS:
-            await reply(send, 405, b"")
+        if self._classic and scope["method"] not in VERBS:
+            await reply(send, 405, b"", [(b"allow", ", ".join(VERBS).encode())])
             return
         began = time.perf_counter()
         answer = _Answer(self._config, scope, send, began)
@@ -88,11 +88,15 @@ class _Answer:
         else:
             await self._whole(program)
 
-    async def fail(self, status: int, text: bytes) -> None:
+    async def fail(self, status: int, text: bytes, *, content_type: str = "") -> None:
         """An answer of our own. One that is under way can only be broken off, which is what the caller must see."""
         if self._started:
             raise ConnectionAbortedError(text.decode(errors="replace"))
-        await reply(self._send, status, text, () if self._config.mode is Mode.CLASSIC else (OURS,))
+        headers = () if self._config.mode is Mode.CLASSIC else (OURS,)
+        await reply(self._send, status, text, headers, content_type=content_type)
+
+    def _failure(self, status: int) -> bytes:
+        return describe(status).encode() + (b"\n" if self._config.mode is Mode.CLASSIC else b"")
 
     async def _whole(self, program: ForkedProgram) -> None:
         output = bytearray()
@@ -102,7 +106,8 @@ class _Answer:
         seconds = time.perf_counter() - self._began
         if status != 0:
             log(f"fprocess failed: {describe(status)}")
-            output[:0] = f"{describe(status)}\n".encode()
+            # The classic watchdog shows what the program wrote until then; the newer one says how it ended, no more.
+            output = bytearray(self._failure(status)) + (output if self._config.mode is Mode.CLASSIC else b"")
         elif self._config.write_debug:
             log(output.decode(errors="replace"))
         if self._config.mode is Mode.CLASSIC:
@@ -110,7 +115,7 @@ class _Answer:
         headers = [(b"x-duration-seconds", f"{seconds:.6f}".encode())]
         if status != 0 and self._config.mode is not Mode.CLASSIC:
             headers.append(OURS)
-        kind = self._content_type() if status == 0 else ""
+        kind = "" if status and self._config.mode is Mode.CLASSIC else self._content_type()
         await reply(self._send, 500 if status else 200, bytes(output), headers, content_type=kind)
 
     async def _stream(self, program: ForkedProgram) -> None:
@@ -120,7 +125,7 @@ class _Answer:
         status = await program.status()
         if status != 0:
             log(f"fprocess failed: {describe(status)}")
-            await self.fail(500, f"{describe(status)}\n".encode())
+            await self.fail(500, self._failure(status), content_type=self._content_type())
             return
         await self._begin()
         await self._send({"type": "http.response.body", "body": b""})
@@ -132,9 +137,11 @@ class _Answer:
             await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     def _content_type(self) -> str:
-        """The one that the settings force, else the request's."""
+        """The one that the settings force, else the classic watchdog repeats the request's."""
         if self._config.content_type:
             return self._config.content_type
+        if self._config.mode is not Mode.CLASSIC:
+            return "application/octet-stream"
         given = [value for name, value in self._scope["headers"] if name == b"content-type"]
         return given[0].decode("latin-1") if given else "text/plain; charset=utf-8"
 
@@ -160,7 +167,8 @@ def environment_of_call(base: Mapping[str, str], scope: Scope) -> dict[str, str]
         key, text = "Http_" + canonical(name).replace("-", "_"), os.fsdecode(value)
         env[key] = f"{env[key]}, {text}" if key in env and key not in base else text
     env["Http_Method"] = scope["method"]
-    if "Http_Content_Length" in env:
+    if "Http_Transfer_Encoding" not in env:
+        env.setdefault("Http_Content_Length", "0")
         env["Http_ContentLength"] = env["Http_Content_Length"]
     if scope["query_string"]:
         env["Http_Query"] = os.fsdecode(scope["query_string"])

@@ -25,7 +25,7 @@ from springtide.watchdog.calls import (
     guarded,
     reply,
 )
-from springtide.watchdog.config import WatchdogConfig
+from springtide.watchdog.config import WatchdogConfig, not_there
 from springtide.watchdog.http_client import (
     CONNECT_TIMEOUT_S,
     Connection,
@@ -63,9 +63,14 @@ class Upstream:
         self._pool = Pool(self._host, self._port)
 
     async def start(self) -> None:
-        """Return when the program answers. Raises UpstreamError when it ends instead."""
+        """Return when the program answers. Raises UpstreamError when it ends instead, or is not there."""
+        if missing := not_there(self._config, self._env):
+            raise UpstreamError(missing)
         await self._settle_port()
-        self._process = self._run()
+        try:
+            self._process = self._run()
+        except (OSError, subprocess.SubprocessError) as error:
+            raise UpstreamError(f"cannot run fprocess: {error}") from error
         self._handle = ProcessHandle(self._process.pid, self._on_end)
         pause_s = MIN_PAUSE_S
         while not await self._answers():

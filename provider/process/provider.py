@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from prometheus_client import CollectorRegistry
 
 from springtide.provider.ports import LogLine, LogQuery, Namespace, ProviderInfo
-from springtide.provider.process import launches, log_stream
+from springtide.provider.process import launches, log_stream, runnable
 from springtide.provider.process.deployment import Deployment
 from springtide.provider.process.fleet import Fleet
 from springtide.provider.process.launches import FunctionProgram
@@ -209,7 +209,9 @@ class ProcessProvider:
         """Raises NotFound for the namespace, BadInput for anything that cannot run."""
         check_name("service", spec.ref.name)
         self._check_namespace(spec.ref.namespace)
-        return launches.program(spec)
+        program = launches.program(spec)
+        runnable.check(spec, program, self._settings)
+        return program
 
     def _record(self, spec: FunctionSpec, before: int, after: int, detail: str) -> None:
         """A count that a deployment changed; those that are written are recorded by whoever asks for them."""

@@ -102,11 +102,13 @@ def test_variable_fprocess_wins_over_the_env_process(shared: Shared) -> None:
         ),
         pytest.param({"exec_timeout": "50ms"}, "sleep 100", 408, "Killed process.", id="a time-out"),
         pytest.param({"mode": "serializing"}, "cat", 200, "body", id="serializing"),
-        pytest.param({"mode": "serializing"}, "false", 500, "exit status 1\n", id="serializing, failed"),
+        pytest.param(
+            {"mode": "serializing"}, "sh -c 'echo out; exit 1'", 500, "exit status 1", id="serializing, failed"
+        ),
         pytest.param(
             {"mode": "streaming", "exec_timeout": "50ms"}, "sleep 100", 504, "Killed process.", id="streaming, late"
         ),
-        pytest.param({"mode": "streaming"}, "false", 500, "exit status 1\n", id="streaming, failed before any output"),
+        pytest.param({"mode": "streaming"}, "false", 500, "exit status 1", id="streaming, failed before any output"),
         pytest.param({"mode": "streaming"}, "true", 200, "", id="streaming nothing"),
     ],
 )
@@ -136,9 +138,37 @@ def test_caller_may_shorten_the_time_limit_but_not_lengthen_it(shared: Shared) -
     assert shorter.status_code == longer.status_code == 408
 
 
+@pytest.mark.parametrize("mode", ["streaming", "serializing"])
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "PROPFIND"])
+def test_newer_modes_run_the_program_for_any_verb(shared: Shared, mode: str, method: str) -> None:
+    response = answer(shared, "printenv Http_Method", {"mode": mode}, method=method)
+
+    assert (response.status_code, response.text) == (200, "" if method == "HEAD" else f"{method}\n")
+
+
+@pytest.mark.parametrize("mode", ["streaming", "serializing"])
+def test_newer_modes_do_not_repeat_the_content_type(shared: Shared, mode: str) -> None:
+    given = {"Content-Type": "multipart/form-data; boundary=x"}
+    plain = answer(shared, "cat", {"mode": mode}, headers=given)
+    failed = answer(shared, "false", {"mode": mode}, headers=given)
+    forced = answer(shared, "cat", {"mode": mode, "content_type": "text/html"}, headers=given)
+
+    assert plain.headers["content-type"] == failed.headers["content-type"] == "application/octet-stream"
+    assert forced.headers["content-type"] == "text/html"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_call_without_a_body_says_that_its_length_is_zero(shared: Shared, method: str) -> None:
+    env = environment(answer(shared, "env", method=method))
+
+    assert env["Http_ContentLength"] == env["Http_Content_Length"] == "0"
+
+
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE"])
 def test_verb_that_is_not_a_functions_is_refused(shared: Shared, method: str) -> None:
-    assert answer(shared, "cat", method=method).status_code == 405
+    refused = answer(shared, "cat", method=method)
+
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST, PUT, PATCH, DELETE, GET")
 
 
 def test_request_can_be_marshalled(shared: Shared) -> None:

@@ -202,6 +202,38 @@ def test_static_mode_serves_a_folder_and_nothing_else(shared: Shared) -> None:
     assert (missing[0], outside[0]) == (404, 404)
 
 
+@pytest.mark.parametrize(
+    ("path", "location"),
+    [
+        ("/sub", "sub/"),
+        ("/sub?a=b&c=%20", "sub/?a=b&c=%20"),
+        ("/sub/a%20b", "a%20b/"),
+        ("/sub/x:y", "./x%3Ay/"),
+    ],
+)
+def test_folder_without_a_slash_is_redirected_beside_itself(shared: Shared, path: str, location: str) -> None:
+    async def story(world: World) -> httpx.Response:
+        for name in ("a b", "x:y"):
+            (world.folder / "pages" / "sub" / name).mkdir(parents=True, exist_ok=True)
+        address = await world.up(next(_names), env={"mode": "static", "static_path": str(world.folder / "pages")})
+        return await world.http.get(address + path)
+
+    answer = shared.run(story(shared.world))
+
+    assert (answer.status_code, answer.headers["location"]) == (301, location)
+
+
+def test_static_mode_takes_any_verb(shared: Shared) -> None:
+    async def story(world: World) -> list[tuple[int, str]]:
+        (world.folder / "verbs").mkdir()
+        (world.folder / "verbs" / "index.html").write_text("home")
+        address = await world.up(next(_names), env={"mode": "static", "static_path": str(world.folder / "verbs")})
+        answers = [await world.http.request(method, address) for method in ("POST", "OPTIONS", "HEAD")]
+        return [(answer.status_code, answer.text) for answer in answers]
+
+    assert shared.run(story(shared.world)) == [(200, "home"), (200, "home"), (200, "")]
+
+
 UPSTREAM = """
 import asyncio, os, sys
 print("listening soon", flush=True)

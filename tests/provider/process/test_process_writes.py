@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from springtide.provider.bounds import MAX_ENVIRONMENT_BYTES, MAX_VARIABLE_BYTES
+from springtide.provider.process import runnable
 from springtide.provider.spec import FunctionSpec, spec_from_json, spec_to_json
 from springtide.runtime.errors import BadInput, Conflict, NotFound
 from springtide.scaler.core.vocabulary import FunctionRef, Reason, Scale, Writer
@@ -91,6 +93,17 @@ async def test_counts_set_by_a_deployment_are_recorded(world: Any) -> None:
         pytest.param({"annotations": {"com.springtide.handler": "rel"}}, "absolute path", id="a relative handler"),
         pytest.param({"annotations": {"com.springtide.handler": "/nowhere"}}, "no handler.py", id="no handler"),
         pytest.param({"env_vars": {"upstream_url": "ftp://x"}}, "upstream_url", id="not http"),
+        pytest.param({"env_process": "no-such-program -x"}, "no program 'no-such-program' on PATH", id="no program"),
+        pytest.param({"env_process": "/etc/passwd"}, "no program ./etc/passwd", id="not to be executed"),
+        pytest.param({"env_process": "nothing", "env_vars": {"mode": "http"}}, "no program 'nothing'", id="no server"),
+        pytest.param({"env_vars": {"PATH": "/nowhere"}}, "no program 'cat' on PATH /nowhere", id="on its own path"),
+        pytest.param({"env_vars": {"mode": "static", "static_path": "/nowhere"}}, "no folder /nowhere", id="no site"),
+        pytest.param({"env_process": "python3 index.py"}, "no file index.py .* .springtide deploy -f", id="a template"),
+        pytest.param({"env_process": "./handler"}, "no file ./handler .* .springtide deploy -f", id="a built one"),
+        pytest.param(
+            {"env_process": "python3 -u index.py", "env_vars": {"mode": "http"}}, "no file index.py", id="a server"
+        ),
+        pytest.param({"env_process": "sh entry.sh"}, "no file entry.sh", id="a script"),
         pytest.param({"ref": FunctionRef("openfaas-fn", "../evil")}, "not a valid name", id="a path as a name"),
     ],
 )
@@ -153,3 +166,26 @@ async def test_limit_that_no_machine_can_give_is_refused(shared: Shared, text: s
     here = shared.world
     with pytest.raises(BadInput, match=r"limits\.memory: .* more"):
         await here.provider.deploy(here.spec("refused", "cat", limits={"memory": text}))
+
+
+@pytest.mark.parametrize(
+    ("command", "files"),
+    [
+        ("python index.py", ["index.py"]),
+        ("/usr/bin/python3.11 -u index.py --flag", ["index.py"]),
+        ("python -m http.server", []),
+        ("python3 -c 'print(1)' x.py", []),
+        ("python3 /srv/index.py", []),
+        ("node index.js", ["index.js"]),
+        ("ruby index.rb", ["index.rb"]),
+        ("php index.php", ["index.php"]),
+        ("dotnet ./root.dll", ["./root.dll"]),
+        ("java -Xmx1g -cp ./*:./lib/* com.openfaas.entrypoint.App", ["./*:./lib/*"]),
+        ("java -jar /srv/app.jar", []),
+        ("sh -c 'cat x'", []),
+        ("cat index.py", []),
+        ("python", []),
+    ],
+)
+def test_files_that_a_command_runs(command: str, files: list[str]) -> None:
+    assert [*runnable.files_of(shlex.split(command))] == [name.partition(":")[0] for name in files]

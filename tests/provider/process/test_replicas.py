@@ -167,8 +167,8 @@ async def test_update_that_cannot_start_leaves_the_old_ones_at_work(world: Any) 
 
 async def test_update_while_nothing_was_ready_works(world: Any) -> None:
     async with world() as here:
-        await here.provider.deploy(here.spec("fn", "no-such-program"))
-        await here.trouble(REF, "no-such-program")
+        await here.provider.deploy(here.spec("fn", "sh -c 'exit 3'", {"mode": "http"}))
+        await here.trouble(REF, "before it listened")
         await here.provider.update(here.spec("fn", "cat"))
         function = await here.ready(REF)
 
@@ -278,7 +278,7 @@ def parent_of(pid: int) -> int:
 
 async def test_function_taken_to_zero_has_no_problem_any_more(world: Any) -> None:
     async with world() as here:
-        await here.provider.deploy(here.spec("fn", "no-such-program"))
+        await here.provider.deploy(here.spec("fn", "sh -c 'exit 3'", {"mode": "http"}))
         await here.until(REF, lambda seen: seen.problem)
         await here.scale(REF, 0)
         await here.until(REF, lambda seen: not seen.replicas and not seen.problem)
