@@ -6,8 +6,7 @@ Asked at the start, each minute, and, while there is no answer, every few second
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from springtide.alert_receiver.history_store import HistoryStore
@@ -34,7 +33,7 @@ class PastDecisions(Protocol):
 class Reviewed(Protocol):
     """Who decides and writes for functions under review."""
 
-    async def review(self, ref: FunctionRef, active: ActiveAlerts) -> None: ...
+    async def review(self, refs: Collection[FunctionRef], active: ActiveAlerts) -> None: ...
 
     def hold_unknown(self, ref: FunctionRef, why: str) -> None: ...
 
@@ -77,7 +76,7 @@ class AlertReview:
             return False
         self._unanswered.over()
         silent = [ref for ref in refs if not active.may_fire(ref, self._histories.get(ref))]
-        await asyncio.gather(*map(partial(reviewed.review, active=active), silent))
+        await reviewed.review(silent, active)
         await self._histories.save()
         return True
 

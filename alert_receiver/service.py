@@ -17,7 +17,7 @@ from springtide.runtime.asgi_server import AsgiServer
 from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
 from springtide.runtime.exposition import exposition
 from springtide.runtime.served_loop import ServedLoop
-from springtide.scaler.core.ports import ActivitySource, AlertSource, Clock, Leadership, Recorder, ScaleTarget
+from springtide.scaler.core.ports import ActivitySource, AlertSource, Clock, Leadership, Recorder, ScaledFunctions
 from springtide.scaler.core.vocabulary import Writer
 from springtide.wire import instruments, leadership
 from springtide.wire.decision_log import Recorders
@@ -34,7 +34,7 @@ class AlertReceiverDeps:
     alert ended unheard.
     """
 
-    target: ScaleTarget
+    target: ScaledFunctions
     credentials: Credentials | None
     registry: CollectorRegistry
     recorder: Recorder

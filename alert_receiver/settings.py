@@ -76,6 +76,14 @@ class AlertReceiverSettings:
     deadline_s: float = setting(
         5.0, env="alert_receiver_deadline", kind=duration, low=0.1, help="longest wait for one answer of the provider"
     )
+    delivery_budget_s: float = setting(
+        8.0,
+        env="alert_delivery_budget",
+        kind=duration,
+        low=0.1,
+        help="longest work on one delivery, then it is answered 500; Alertmanager, which waits at least 10s, repeats "
+        "it, and the functions not reached come first",
+    )
     concurrency: int = setting(
         16,
         env="alert_receiver_concurrency",

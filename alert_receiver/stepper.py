@@ -6,8 +6,9 @@ One function is dealt with by one task at a time, in the order deliveries came; 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from itertools import islice
 
 import structlog
 
@@ -16,15 +17,15 @@ from springtide.alert_receiver.leadership_term import LeadershipTerm
 from springtide.alert_receiver.load_visibility import LoadVisibility
 from springtide.alert_receiver.review import AlertReview, PastDecisions
 from springtide.alert_receiver.settings import AlertReceiverSettings
+from springtide.alert_receiver.turns import Turns
 from springtide.runtime.deadlines import within
 from springtide.runtime.errors import BadInput, Conflict, NotFound, SpringtideError
-from springtide.runtime.keyed_locks import KeyedLocks
 from springtide.runtime.outage import Outage
 from springtide.scaler.core import alert_review, deliveries
 from springtide.scaler.core.alert_review import ActiveAlerts
 from springtide.scaler.core.deliveries import LoadView, StepOutcome
 from springtide.scaler.core.policy import ScalePolicy
-from springtide.scaler.core.ports import AlertSource, Clock, Recorder, ScaleTarget
+from springtide.scaler.core.ports import AlertSource, Clock, Recorder, ScaledFunctions
 from springtide.scaler.core.steps import AlertEvent, StepContext, StepHistory
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, NoData, Reason, Writer
 from springtide.scaler.scale_writer import ScaleWriter
@@ -32,6 +33,9 @@ from springtide.scaler.scale_writer import ScaleWriter
 Decide = Callable[[StepContext, LoadView, StepHistory, Instant], StepOutcome]
 
 NOT_LOOKED_AT = LoadView(NoData("not looked at, because a firing alert takes nothing away"))
+
+MAX_READ_SINGLY = 16
+"""Functions of one delivery that are read without a look at the list of all. As many unknown ones are told by name."""
 
 MIN_PAUSE_S = 0.05
 """Between two looks at a descending function, however short an interval its label asks for."""
@@ -50,7 +54,7 @@ class Stepper:
         self,
         settings: AlertReceiverSettings,
         *,
-        target: ScaleTarget,
+        target: ScaledFunctions,
         recorder: Recorder,
         clock: Clock,
         histories: HistoryStore,
@@ -78,27 +82,60 @@ class Stepper:
         self._past = past
         self._visibility = visibility
         self._review = AlertReview(settings, alerts, histories=histories, past=past, clock=clock) if alerts else None
-        self._slots = asyncio.Semaphore(settings.concurrency)
-        self._locks: KeyedLocks[FunctionRef] = KeyedLocks()
+        self._turns = Turns(settings.concurrency)
+        self._left_over: set[FunctionRef] = set()
         self._intervals: dict[FunctionRef, float] = {}
         self._group: asyncio.TaskGroup | None = None
         self._deliveries = Outage("a delivery failed, Alertmanager tries it again")
         self._steps_down = Outage("step down failed, tried again")
 
     def __repr__(self) -> str:
-        return f"<Stepper {len(self._locks)} functions in hand, {len(self._intervals)} descents, {self._histories!r}>"
+        return f"<Stepper {len(self._turns)} functions in hand, {len(self._intervals)} descents, {self._histories!r}>"
 
     async def deliver(self, events: Sequence[AlertEvent]) -> list[str]:
-        """Apply one delivery. Returns what could not be read or written, a line for each function."""
+        """Apply one delivery. Returns what could not be read or written, a line for each function.
+
+        It ends soon after its time is over. Functions it did not reach are a line too, and come first next time.
+        """
         grouped = deliveries.by_function(events)
-        failures = await asyncio.gather(*(self._deliver_one(ref, of_one) for ref, of_one in grouped.items()))
+        failed: dict[FunctionRef, str] = {}
+
+        async def one(ref: FunctionRef) -> None:
+            if (failure := await self._deliver_one(ref, grouped[ref])) is not None:
+                failed[ref] = f"{ref}: {failure}"
+
+        refs = sorted(await self._existing(list(grouped)), key=lambda ref: ref not in self._left_over)
+        left = await self._turns.batch(refs, one, within_s=self._settings.delivery_budget_s)
+        self._left_over = (self._left_over - grouped.keys()) | set(left)
         await self._histories.save()
-        failed = [failure for failure in failures if failure is not None]
-        if failed:
-            self._deliveries.failed(failed[0], functions=len(failed))
+        failures = [failed[ref] for ref in grouped if ref in failed]
+        if left:
+            reached = f"{len(left)} of {len(grouped)} functions were not reached"
+            failures.append(f"{reached} within {self._settings.delivery_budget_s:g} s; they are next")
+        if failures:
+            self._deliveries.failed(failures[0], functions=len(failed) + len(left))
         elif grouped:
             self._deliveries.over()
-        return failed
+        return failures
+
+    async def _existing(self, refs: Sequence[FunctionRef]) -> Sequence[FunctionRef]:
+        """Those that there are, by one list for all where they are many; all of them where that is not known."""
+        if len(refs) <= MAX_READ_SINGLY:
+            return refs
+        try:
+            listed = await within(self._settings.deadline_s, "listing functions", self._target.list_functions())
+        except SpringtideError:
+            return refs
+        unknown = deliveries.unknown(refs, [function.ref for function in listed])
+        for ref in unknown:
+            self._histories.forget(ref)
+        for ref in islice(unknown, MAX_READ_SINGLY):
+            self._hold(ref, Reason.UNKNOWN_FUNCTION, "no such function")
+        if unknown:
+            log.warning(
+                "alerts name functions that do not exist", functions=len(unknown), first=str(next(iter(unknown)))
+            )
+        return [ref for ref in refs if ref not in unknown]
 
     async def run(self) -> None:
         """Carry descents on while this copy leads, those that were under way before a restart or takeover first."""
@@ -140,13 +177,16 @@ class Stepper:
                 self._histories.put(ref, history)
                 self._carry_on(ref, self._settings.step_interval_s)
 
-    async def review(self, ref: FunctionRef, active: ActiveAlerts) -> None:
-        """Have a function come down whose alerts are known not to fire."""
+    async def review(self, refs: Collection[FunctionRef], active: ActiveAlerts) -> None:
+        """Have functions come down whose alerts are known not to fire. Those that fail are left to the next review."""
 
         def decide(context: StepContext, view: LoadView, history: StepHistory, now: Instant) -> StepOutcome:
             return alert_review.on_review(context, view, history, active, now)
 
-        await self._settle(ref, decide, look=True)  # the next review is the retry
+        async def one(ref: FunctionRef) -> None:
+            await self._settle(ref, decide, look=True)
+
+        await self._turns.batch(refs, one, within_s=self._settings.review_interval_s)
 
     def hold_unknown(self, ref: FunctionRef, why: str) -> None:
         """Tell why a function is left as it is."""
@@ -156,15 +196,13 @@ class Stepper:
         def decide(context: StepContext, view: LoadView, history: StepHistory, now: Instant) -> StepOutcome:
             return deliveries.on_delivery(context, view, history, events, now)
 
-        failure = await self._settle(ref, decide, look=deliveries.may_step_down(events))
-        return failure and f"{ref}: {failure}"
+        return await self._settle(ref, decide, look=deliveries.may_step_down(events))
 
     async def _settle(self, ref: FunctionRef, decide: Decide, *, look: bool) -> str | None:
-        """Decide and write for one function; a lost race is decided anew, once. Returns why it failed, if it did."""
-        async with self._locks.of(ref), self._slots:
+        """Decide and write for one function, whose turn it is; a lost race is decided anew, once. Returns a failure."""
+        error = await self._attempt(ref, decide, look=look)
+        if isinstance(error, Conflict):
             error = await self._attempt(ref, decide, look=look)
-            if isinstance(error, Conflict):
-                error = await self._attempt(ref, decide, look=look)
         if isinstance(error, Conflict):
             return f"another writer came first, twice: {error}"
         return None if error is None else str(error)
@@ -227,7 +265,7 @@ class Stepper:
         pause_s = self._until_due_s(ref)
         while self._histories.get(ref).descending:
             await asyncio.sleep(pause_s)
-            failure = await self._settle(ref, deliveries.on_tick, look=True)
+            failure = await self._turns.descent(ref, self._step_down)
             await self._histories.save()
             pause_s = self._until_due_s(ref)
             if failure is not None:
@@ -236,6 +274,9 @@ class Stepper:
             else:
                 self._steps_down.over()
         del self._intervals[ref]
+
+    async def _step_down(self, ref: FunctionRef) -> str | None:
+        return await self._settle(ref, deliveries.on_tick, look=True)
 
     def _until_due_s(self, ref: FunctionRef) -> float:
         now = Instant(self._clock.wall())

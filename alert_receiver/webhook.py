@@ -18,6 +18,9 @@ PATHS = ("/", "/alert", "/system/alert")
 MAX_DELIVERIES = 64
 """Deliveries dealt with at once; Alertmanager repeats one that is answered 503."""
 
+MAX_TOLD = 20
+"""Failures named in an answer, which Alertmanager logs."""
+
 Deliver = Callable[[Sequence[AlertEvent]], Awaitable[list[str]]]
 
 
@@ -79,7 +82,8 @@ class Webhook:
             await respond(send, 400, str(error).encode())
             return
         failures = await self._deliver(events)
-        await respond(send, 500 if failures else 200, "\n".join(failures).encode())
+        told = failures[:MAX_TOLD] + ([f"and {more} more"] if (more := len(failures) - MAX_TOLD) > 0 else [])
+        await respond(send, 500 if failures else 200, "\n".join(told).encode())
 
 
 async def _body(scope: Scope, receive: Receive) -> bytes:

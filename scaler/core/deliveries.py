@@ -65,6 +65,13 @@ def by_function(events: Sequence[AlertEvent]) -> dict[FunctionRef, list[AlertEve
     return grouped
 
 
+def unknown(refs: Sequence[FunctionRef], listed: Sequence[FunctionRef]) -> dict[FunctionRef, None]:
+    """Those, in order, that a list of all functions shows not to exist. A foreign provider may list functions under
+    another namespace than it knows them by, so one of a namespace that the list does not have may exist by its name."""
+    known, names, namespaces = set(listed), {ref.name for ref in listed}, {ref.namespace for ref in listed}
+    return {ref: None for ref in refs if ref not in known and (ref.namespace in namespaces or ref.name not in names)}
+
+
 def may_step_down(events: Sequence[AlertEvent]) -> bool:
     """Whether the load has to be looked at before these are decided on: a firing alert takes nothing away."""
     return any(event.status is AlertStatus.RESOLVED for event in events)
@@ -76,11 +83,20 @@ def on_delivery(
     """What all alerts of one delivery come to for one function; each sees the count the one before it left."""
     decisions: list[Decision] = []
     current, after = context, history
-    for event in events:
+    for event in _that_matter(events, history):
         decision, after = steps.on_alert(current, after, event, now)
         decisions.append(decision)
         current = replace(current, scale=replace(current.scale, desired=decision.after))
     return outcome(context, view, history, _together(decisions), after, now)
+
+
+def _that_matter(events: Sequence[AlertEvent], history: StepHistory) -> list[AlertEvent]:
+    """Without those that change nothing, so that thousands of alerts of one function cost no more than a few: firing
+    ones beyond what is remembered, and ends of alerts that were not heard of, but for one."""
+    firing = [event for event in events if event.status is AlertStatus.FIRING][-steps.MAX_ALERTS :]
+    over = {event.id.fingerprint: event for event in events if event.status is AlertStatus.RESOLVED}
+    known = {alert.fingerprint for alert in (*history.firing, *(event.id for event in firing))}
+    return [*firing, *([event for event in over.values() if event.id.fingerprint in known] or list(over.values())[:1])]
 
 
 def on_tick(context: StepContext, view: LoadView, history: StepHistory, now: Instant) -> StepOutcome:

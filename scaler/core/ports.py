@@ -39,6 +39,10 @@ class ScaleTarget(Protocol):
         """
 
 
+class ScaledFunctions(FunctionCatalog, ScaleTarget, Protocol):
+    """All functions, and the replicas of each."""
+
+
 class ActivitySource(Protocol):
     """Where the idle rule's measurements come from."""
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import pytest
 
 from springtide.alert_receiver.history_store import HistoryStore
 from springtide.alert_receiver.leadership_term import LeadershipTerm
 from springtide.alert_receiver.settings import AlertReceiverSettings
 from springtide.alert_receiver.stepper import Stepper
-from springtide.runtime.virtual_time import EPOCH, VirtualTimeLoop, run
+from springtide.runtime.virtual_time import EPOCH
 from springtide.scaler.core.alert_review import SCALING_LABELS, ActiveAlert, ActiveAlerts
 from springtide.scaler.core.steps import AlertEvent, AlertId, AlertStatus
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, NoData
 from springtide.wire.leadership import Always
 from tests.fakes.cluster import Cluster, Decisions
+from tests.loops import virtual_loop
+
+pytestmark = pytest.mark.virtual_time
 
 ECHO = FunctionRef("openfaas-fn", "echo")
 FIRING = AlertEvent(ECHO, AlertStatus.FIRING, AlertId("busy", "t0"), "busy")
@@ -40,7 +46,7 @@ class World:
     """One receiver, alone, that may be replaced by one without a memory."""
 
     def __init__(self) -> None:
-        self.loop = VirtualTimeLoop()
+        self.loop = virtual_loop()
         self.cluster, self.decisions = Cluster(self.loop.clock), Decisions()
         self.known = Known(self.cluster)
         self.stepper = self.fresh()
@@ -57,17 +63,16 @@ class World:
             alerts=self.known,
         )
 
-    def play(self, story: Callable[[], Awaitable[None]]) -> None:
-        async def main() -> None:
-            await self.cluster.deploy(ECHO)
-            running = asyncio.create_task(self.stepper.run())
-            try:
-                await story()
-            finally:
-                running.cancel()
-                await asyncio.wait([running])
-
-        run(main(), self.loop)
+    @asynccontextmanager
+    async def stepping(self) -> AsyncIterator[None]:
+        """The function is there, and what fires is reviewed meanwhile."""
+        await self.cluster.deploy(ECHO)
+        running = asyncio.create_task(self.stepper.run())
+        try:
+            yield
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
 
     def steps(self) -> list[tuple[float, int, int]]:
         return [(round(d.at - EPOCH, 3), d.before, d.after) for d in self.decisions.all if d.changes]
@@ -77,10 +82,10 @@ def busy() -> ActiveAlert:
     return ActiveAlert(ECHO, SCALING_LABELS, "busy")
 
 
-def test_end_that_was_never_told_is_found_within_a_minute() -> None:
+async def test_end_that_was_never_told_is_found_within_a_minute() -> None:
     world = World()
 
-    async def story() -> None:
+    async with world.stepping():
         world.known.answer = [busy()]
         for _ in range(3):
             await asyncio.sleep(10)
@@ -89,29 +94,25 @@ def test_end_that_was_never_told_is_found_within_a_minute() -> None:
         world.known.answer = []
         await asyncio.sleep(70)
 
-    world.play(story)
-
     assert world.steps() == [(10, 1, 5), (20, 5, 9), (30, 9, 13), (120, 13, 9), (125, 9, 5), (130, 5, 1)]
 
 
-def test_receiver_that_starts_without_a_memory_asks_at_once() -> None:
+async def test_receiver_that_starts_without_a_memory_asks_at_once() -> None:
     world = World()
 
-    async def story() -> None:
+    async with world.stepping():
         await world.stepper.deliver([FIRING])
         again = asyncio.create_task(world.fresh().run())
         await asyncio.sleep(1)
         again.cancel()
 
-    world.play(story)
-
     assert world.steps() == [(0, 1, 5), (0, 5, 1)]
 
 
-def test_not_known_is_no_reason_and_is_told_and_the_answer_is_acted_on_soon_after_a_reconnect() -> None:
+async def test_not_known_is_no_reason_and_is_told_and_the_answer_is_acted_on_soon_after_a_reconnect() -> None:
     world = World()
 
-    async def story() -> None:
+    async with world.stepping():
         world.known.answer = NoData("Alertmanager is away")
         await asyncio.sleep(0)
         await world.stepper.deliver([FIRING])
@@ -125,19 +126,15 @@ def test_not_known_is_no_reason_and_is_told_and_the_answer_is_acted_on_soon_afte
         world.known.answer = []
         await asyncio.sleep(10)
 
-    world.play(story)
-
     assert world.steps()[1:] == [(605, 5, 1)]
     assert world.known.asked[:3] == [0, 5, 10]
 
 
-def test_count_that_a_person_chose_stays() -> None:
+async def test_count_that_a_person_chose_stays() -> None:
     world = World()
 
-    async def story() -> None:
+    async with world.stepping():
         await world.cluster.scale(ECHO, 9)
         await asyncio.sleep(600)
-
-    world.play(story)
 
     assert world.steps() == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import pytest
@@ -28,34 +27,31 @@ def alerts(*labels: dict[str, str]) -> bytes:
     ).encode()
 
 
-def known(alertmanager: tuple[int, bytes], prometheus: tuple[int, bytes]) -> ActiveAlerts | NoData:
+async def known(alertmanager: tuple[int, bytes], prometheus: tuple[int, bytes]) -> ActiveAlerts | NoData:
     """The answer when each of them says this."""
 
     async def answer(path: str) -> tuple[int, bytes]:
         return alertmanager if path.startswith("/am/api/v2/alerts") else prometheus
 
-    async def main() -> ActiveAlerts | NoData:
-        server = HttpServer(answer)
-        await server.start()
-        url = f"http://127.0.0.1:{server.port}"
-        source = KnownAlerts(f"{url}/am/", prometheus_url=f"{url}/prom", deadline_s=5.0)
-        try:
-            return await source.active(NOW)
-        finally:
-            await source.aclose()
-            await server.stop()
-
-    return asyncio.run(main())
+    server = HttpServer(answer)
+    await server.start()
+    url = f"http://127.0.0.1:{server.port}"
+    source = KnownAlerts(f"{url}/am/", prometheus_url=f"{url}/prom", deadline_s=5.0)
+    try:
+        return await source.active(NOW)
+    finally:
+        await source.aclose()
+        await server.stop()
 
 
-def test_what_either_says_fires_is_known_to_fire() -> None:
-    told = known((200, alerts(OF_ECHO, {"alertname": "x", "function_name": "."})), (200, vector(OF_MAIL)))
+async def test_what_either_says_fires_is_known_to_fire() -> None:
+    told = await known((200, alerts(OF_ECHO, {"alertname": "x", "function_name": "."})), (200, vector(OF_MAIL)))
 
     assert told == ActiveAlerts(NOW, {ECHO: [ActiveAlert(ECHO, OF_ECHO, "aa")], MAIL: [ActiveAlert(MAIL, OF_MAIL)]})
 
 
-def test_nothing_fires_when_both_say_so() -> None:
-    assert known((200, b"[]"), (200, vector())) == ActiveAlerts(NOW)
+async def test_nothing_fires_when_both_say_so() -> None:
+    assert await known((200, b"[]"), (200, vector())) == ActiveAlerts(NOW)
 
 
 @pytest.mark.parametrize(
@@ -69,24 +65,21 @@ def test_nothing_fires_when_both_say_so() -> None:
         pytest.param((200, b"[]"), (200, b"null"), "Prometheus's answer makes no sense", id="null"),
     ],
 )
-def test_what_one_of_them_does_not_say_is_not_known(
+async def test_what_one_of_them_does_not_say_is_not_known(
     alertmanager: tuple[int, bytes], prometheus: tuple[int, bytes], why: str
 ) -> None:
-    told = known(alertmanager, prometheus)
+    told = await known(alertmanager, prometheus)
 
     assert isinstance(told, NoData)
     assert told.why.startswith(why)
 
 
-def test_nobody_there_is_not_known() -> None:
-    async def main() -> ActiveAlerts | NoData:
-        source = KnownAlerts("http://127.0.0.1:1")
-        try:
-            return await source.active(NOW)
-        finally:
-            await source.aclose()
-
-    told = asyncio.run(main())
+async def test_nobody_there_is_not_known() -> None:
+    source = KnownAlerts("http://127.0.0.1:1")
+    try:
+        told = await source.active(NOW)
+    finally:
+        await source.aclose()
 
     assert isinstance(told, NoData)
     assert "Alertmanager at http://127.0.0.1:1 cannot be asked" in told.why
