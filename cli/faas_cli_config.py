@@ -87,4 +87,6 @@ def _decoded(token: str, path: Path) -> Credentials:
 
 
 def _short(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or getattr(error, "problem", None) or error).replace("\n", " ")
+    if isinstance(error, yaml.YAMLError):
+        return yaml_text.place(error)
+    return str(getattr(error, "strerror", None) or error).replace("\n", " ")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from springtide.cli import yaml_text
+from springtide.cli import environment_files, yaml_text
 from springtide.provider.spec import FunctionSpec, spec_from_json, spec_to_json
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
@@ -188,11 +188,9 @@ class _Reader:
         merged: dict[str, str] = {}
         for name in self.texts(entry, "environment_file", where):
             try:
-                content = yaml_text.load(_text_of(self._folder / name), name)
+                merged |= environment_files.read(_text_of(self._folder / name), name)
             except BadInput as error:
-                self.problems.append(f"{where}environment_file: {error}")
-                continue
-            merged |= self.strings(self.mapping(content, name), "environment", f"{name}: ")
+                self.problems += [f"{where}environment_file: {problem}" for problem in str(error).splitlines()]
         return merged | self.strings(entry, "environment", where) | dict(self._overrides.environment)
 
     def _resources(self, entry: Mapping[str, Any], key: str, where: str) -> dict[str, str]:
@@ -211,7 +209,7 @@ class _Reader:
         if value is None:
             return {}
         if not isinstance(value, dict):
-            self.problems.append(f"{where}: must be a mapping of keys to values, not {value!r}")
+            self.problems.append(f"{where}: must be a mapping of keys to values, not {_kind(value)}")
             return {}
         return {str(key): item for key, item in value.items()}
 
@@ -219,7 +217,7 @@ class _Reader:
         given = self.mapping(entry.get(key), where + key)
         for name, item in given.items():
             if not isinstance(item, str | None):
-                self.problems.append(f"{where}{key}.{name}: must be a single value, not {item!r}")
+                self.problems.append(f"{where}{key}.{name}: must be a single value, not {_kind(item)}")
         return {name: item or "" for name, item in given.items() if isinstance(item, str | None)}
 
     def texts(self, entry: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
@@ -227,7 +225,7 @@ class _Reader:
         if value is None:
             return ()
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            self.problems.append(f"{where}{key}: must be a list of values, one '- value' a line, not {value!r}")
+            self.problems.append(f"{where}{key}: must be a list of values, one '- value' a line, not {_kind(value)}")
             return ()
         return tuple(value)
 
@@ -236,7 +234,7 @@ class _Reader:
         if value is None:
             return ""
         if not isinstance(value, str):
-            problem = f"{where}{key}: must be a single value, not {value!r}"
+            problem = f"{where}{key}: must be a single value, not {_kind(value)}"
             if problem not in self.problems:
                 self.problems.append(problem)
             return ""
@@ -247,6 +245,13 @@ class _Reader:
         if value not in ("", "true", "false"):
             self.problems.append(f"{where}{key}: {value!r} is neither true nor false")
         return value == "true"
+
+
+def _kind(value: object) -> str:
+    """In place of the content, which may be a secret, or a megabyte."""
+    if isinstance(value, list):
+        return "a list of other things" if any(not isinstance(item, str) for item in value) else "a list"
+    return "a mapping" if isinstance(value, dict) else "a single value"
 
 
 def _text_of(path: Path) -> str:

@@ -17,6 +17,8 @@ _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^
 MAX_CHARS = 1_000_000
 MAX_VALUES = 50_000
 MAX_DEPTH = 50
+_QUOTED = re.compile(r"'[^'<][^']+'|\"[^\"<][^\"]+\"")
+"""Of what the library says. Its own words for parts of a document begin with ``<``; single characters tell nothing."""
 _HALF = re.compile("[\ud800-\udfff]")
 _KEPT_TAGS = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
 
@@ -47,7 +49,7 @@ def load(text: str, source: str) -> Any:
         check_bounds(text)
         return yaml.load(text, _TextLoader)  # noqa: S506 - derived from the safe loader
     except yaml.YAMLError as error:
-        raise BadInput(f"{source}: not YAML: {_place(error)}") from error
+        raise BadInput(f"{source}: not YAML: {place(error)}") from error
 
 
 def check_bounds(text: str) -> None:
@@ -78,7 +80,7 @@ class _Bounds:
             self._anchored[anchor] = self._values - before
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchored:
-                raise _out_of_bounds(f"*{event.anchor} stands for nothing that is whole before it", event)
+                raise _out_of_bounds("an alias, *…, stands for nothing that is whole before it", event)
             self._count(self._anchored[event.anchor], event)
         elif isinstance(event, yaml.ScalarEvent):
             if _HALF.search(event.value):
@@ -102,10 +104,17 @@ def _out_of_bounds(problem: str, event: yaml.Event) -> yaml.YAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)  # type: ignore[arg-type]  # another mark of the same kind
 
 
-def _place(error: yaml.YAMLError) -> str:
+def place(error: yaml.YAMLError) -> str:
+    """What is wrong and where, in one line, without the values of the file."""
     mark = getattr(error, "problem_mark", None)
     what = getattr(error, "problem", None) or str(error).replace("\n", " ")
+    if not isinstance(error, _KeyTwiceError):
+        what = _QUOTED.sub("'…'", what)  # a piece of the file: a value, perhaps a password
     return what if mark is None else f"{what} (line {mark.line + 1}, column {mark.column + 1})"
+
+
+class _KeyTwiceError(yaml.constructor.ConstructorError):
+    """Its message names the key, which is no value."""
 
 
 class _TextLoader(yaml.SafeLoader):
@@ -130,7 +139,7 @@ def _mapping(loader: _TextLoader, node: yaml.MappingNode) -> dict[Any, Any]:
         if not isinstance(key, yaml.ScalarNode):
             raise yaml.constructor.ConstructorError(None, None, "a key must be text", key.start_mark)
         if key.value in written:
-            raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is written twice", key.start_mark)
+            raise _KeyTwiceError(None, None, f"{key.value[:100]!r} is written twice", key.start_mark)
         written.add(key.value)
     loader.flatten_mapping(node)
     return loader.construct_mapping(node, deep=True)

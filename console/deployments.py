@@ -100,6 +100,6 @@ def _pairs(value: dict[str, Any], field: str, problems: list[str]) -> dict[str, 
             continue
         key, equals, given = line.partition("=")
         if not equals or not key.strip():
-            problems.append(f"{field}, line {number}: {line!r} is not of the form KEY=VALUE")
+            problems.append(f"{field}, line {number}: not of the form KEY=VALUE")
         found[key.strip()] = given.strip()
     return found

@@ -35,6 +35,8 @@ class Credentials:
             raise BadInput(
                 f"{error.filename}: {error.strerror}; the folder must hold {USER_FILE} and {PASSWORD_FILE}"
             ) from error
+        except UnicodeDecodeError:  # Its own text, and what it holds, is a part of the password.
+            raise BadInput(f"{folder}: {USER_FILE} and {PASSWORD_FILE} must be text (UTF-8)") from None
         if not user or not password:
             raise BadInput(f"{folder}: {USER_FILE} and {PASSWORD_FILE} must not be empty")
         return cls(user, password)

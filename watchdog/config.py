@@ -41,6 +41,7 @@ FORKING = (Mode.CLASSIC, Mode.STREAMING, Mode.SERIALIZING)
 
 MAX_SHOWN = 200
 """Characters of a wrong value that its problem repeats."""
+UNSHOWN = ("fprocess", "function_process", "upstream_url")
 MAX_INFLIGHT = 1_000_000
 DEFAULT_TIMEOUT_S = 30.0
 CLASSIC_TIMEOUT_S = 5.0
@@ -145,7 +146,9 @@ class _Reader:
         try:
             return parse(text)
         except ValueError as error:
-            self.problems.append(f"{name}={text[:MAX_SHOWN]!r}: {error}")
+            # A command, or an address, may have a password in it.
+            shown = "" if name in UNSHOWN else f"={text[:MAX_SHOWN]!r}"
+            self.problems.append(f"{name}{shown}: {error}")
             return default
 
 

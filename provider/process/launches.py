@@ -42,7 +42,7 @@ def program(spec: FunctionSpec) -> FunctionProgram:
     env = {"fprocess": spec.env_process, **spec.env_vars}
     settings, wrong = config.read(env, handler)
     if not handler and not settings.command and settings.mode is config.Mode.CLASSIC:
-        wrong = (*(problem for problem in wrong if not problem.startswith("fprocess:")), _nothing_to_run(spec))
+        wrong = (*(problem for problem in wrong if not problem.startswith("fprocess: missing")), _nothing_to_run(spec))
     problems += wrong
     limits = _quantities("limits", spec.limits, problems)
     _quantities("requests", spec.requests, problems)

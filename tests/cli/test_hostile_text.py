@@ -90,7 +90,7 @@ MERGES = "b0: &b0 {x: y}\n" + "".join(f"b{n}: &b{n} {{<<: [*b{n - 1}, *b{n - 1}]
     [
         pytest.param(LAUGHS, "more than 50000 values, aliases followed (line 5", id="aliases of aliases"),
         pytest.param(MERGES, "more than 50000 values, aliases followed", id="merges of merges"),
-        pytest.param("a: &a [*a]", "*a stands for nothing that is whole before it", id="an alias of itself"),
+        pytest.param("a: &a [*a]", "an alias, *…, stands for nothing that is whole before it", id="an alias of itself"),
         pytest.param("[" * 20_000, "nested more than 50 levels deep (line 1, column 51)", id="brackets"),
         pytest.param("- " * 20_000 + "x", "nested more than 50 levels deep", id="dashes"),
         pytest.param("{a: " * 20_000, "nested more than 50 levels deep", id="braces"),

@@ -227,15 +227,15 @@ functions:
     told = problems(folder, text)
 
     assert told == [
-        "provider: must be a mapping of keys to values, not 'openfaas'",
+        "provider: must be a mapping of keys to values, not a single value",
         f"functions.Bad_Name: service 'Bad_Name' is not a valid name; use {NAME_RULE}",
         "functions.labelled: com.openfaas.scale.max='many': write a whole number, zero or more",
         f"functions.listed.environment_file: {folder / 'missing.yml'}: No such file or directory",
-        "functions.listed.secrets: must be a list of values, one '- value' a line, not 'key'",
-        "functions.listed.labels: must be a mapping of keys to values, not ['a', 'b']",
+        "functions.listed.secrets: must be a list of values, one '- value' a line, not a single value",
+        "functions.listed.labels: must be a mapping of keys to values, not a list",
         "functions.listed.readonly_root_filesystem: 'maybe' is neither true nor false",
         "functions.nothing.image: missing; give an image, an fprocess, or a python3 lang with a handler folder",
-        "functions.nested.environment.A: must be a single value, not {'B': 'c'}",
+        "functions.nested.environment.A: must be a single value, not a mapping",
         f"functions.misspelt.handler: {folder / 'gret'} holds no handler.py; correct the path, or give an image",
     ]
 
@@ -245,7 +245,7 @@ functions:
     [
         pytest.param("", "functions: missing; list at least one function under it", id="empty file"),
         pytest.param("functions:", "functions: missing; list at least one function under it", id="no functions"),
-        pytest.param("[1]", "the file: must be a mapping of keys to values, not ['1']", id="a list"),
+        pytest.param("[1]", "the file: must be a mapping of keys to values, not a list", id="a list"),
     ],
 )
 def test_file_without_functions_is_a_problem(folder: Path, text: str, problem: str) -> None:
@@ -279,6 +279,55 @@ def test_anchors_and_merge_keys_work(folder: Path) -> None:
 
     assert (one.env_process, other.env_process) == ("cat", "wc")
     assert one.labels == other.labels == {"x": "1"}
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        pytest.param("PASSWORD=hunter2\n", "line 1: not a mapping", id="the form of other tools"),
+        pytest.param("# a comment\nhunter2", "line 2: not a mapping", id="a bare word"),
+        pytest.param("- hunter2", "line 1: not a mapping", id="a list"),
+        pytest.param("environment: hunter2", "line 1: not a mapping", id="nothing below the key"),
+        pytest.param("environment:\n  - PASSWORD=hunter2", "line 2: not a mapping", id="a list below the key"),
+        pytest.param("environment:\n  A: b\n  PASSWORD: [hunter2]", "line 3: not a key with a", id="a list as value"),
+        pytest.param("environment:\n  A: b\n  PASSWORD: {hunter2: x}", "line 3: not a key", id="a mapping as value"),
+        pytest.param("environment:\n  PASSWORD: *hunter2", "line 2: not YAML", id="a star"),
+        pytest.param("environment:\n  PASSWORD: !hunter2 x", "line 2: a key is written twice, or", id="a tag"),
+        pytest.param("environment:\n  PASSWORD: !hunter2!x y", "line 2: not YAML", id="a tag's handle"),
+        pytest.param('environment:\n  PASSWORD: "hunter2', "not YAML", id="a quote that is not closed"),
+        pytest.param('environment:\n  PASSWORD: "\\hunter2"', "line 2: not YAML", id="a backslash"),
+        pytest.param("environment:\n  PASSWORD: a: hunter2", "line 2: not YAML", id="a colon"),
+        pytest.param("environment:\n  hunter2: a\n  hunter2: b", "line 3: a key is written twice", id="a key twice"),
+        pytest.param("environment:\n\tPASSWORD: hunter2", "line 2: not YAML", id="a tabulator"),
+    ],
+)
+def test_damaged_environment_file_is_told_by_its_line_and_never_by_its_content(
+    folder: Path, content: str, told: str
+) -> None:
+    (folder / "env.yml").write_text(content)
+
+    (problem,) = problems(folder, "functions:\n  a: {fprocess: env, environment_file: [env.yml]}\n")
+
+    assert problem.startswith("functions.a.environment_file: env.yml")
+    assert told in problem
+    assert "hunter2" not in problem
+
+
+@pytest.mark.parametrize("content", ["", "environment:\n", "# nothing\n", "other: {a: [b]}\n"])
+def test_environment_file_may_be_empty(folder: Path, content: str) -> None:
+    (folder / "env.yml").write_text(content)
+
+    assert only(folder, "fprocess: env\nenvironment_file: [env.yml]").env_vars == {}
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["*hunter2", "!hunter2 x", "!hunter2!x y", '"\\hunter2"', "[hunter2]", "{hunter2: x}", "a: hunter2", "'hunter2"],
+)
+def test_damaged_stack_file_is_told_without_its_values(folder: Path, value: str) -> None:
+    told = problems(folder, f"functions:\n  a:\n    fprocess: env\n    environment:\n      PASSWORD: {value}\n")
+
+    assert "hunter2" not in "\n".join(told)
 
 
 THREE = "functions:\n  web-a: {fprocess: a}\n  web-b: {fprocess: b}\n  job: {fprocess: c}\n"

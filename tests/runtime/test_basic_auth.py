@@ -167,3 +167,13 @@ def test_start_and_end_of_the_application_pass() -> None:
 
 def test_without_credentials_configured_everything_is_open() -> None:
     assert ask("/system/functions", credentials=None) == "let in"
+
+
+def test_password_that_is_no_text_is_told_without_it(tmp_path: Path) -> None:
+    (tmp_path / "basic-auth-user").write_text("admin")
+    (tmp_path / "basic-auth-password").write_bytes(b"\xffhunter2")
+
+    with pytest.raises(BadInput, match="must be text") as refused:
+        Credentials.from_folder(tmp_path)
+    assert "hunter2" not in str(refused.value)
+    assert refused.value.__cause__ is None
