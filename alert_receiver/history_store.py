@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from springtide.runtime.errors import BadInput, reason_of
-from springtide.runtime.files import read_json, write_atomic
+from springtide.runtime.files import read_json, set_aside, write_atomic
 from springtide.runtime.outage import Outage
 from springtide.scaler.core.steps import AlertId, StepHistory
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
@@ -29,12 +29,16 @@ log = structlog.get_logger()
 class HistoryStore:
     """Histories by function. With a file, ``save`` returns once all that was put before is safely in it."""
 
-    def __init__(self, file: Path | None = None, *, max_functions: int = MAX_FUNCTIONS) -> None:
-        """Reads the file. Raises BadInput with one sentence when it, or its folder, is not usable."""
+    def __init__(self, file: Path | None = None, *, max_functions: int = MAX_FUNCTIONS, now: float = 0.0) -> None:
+        """Reads the file. Raises BadInput with one sentence when it, or its folder, is not usable.
+
+        One that is damaged is set aside, named after the time ``now`` (seconds since the epoch), and told in the log:
+        scaling without a memory beats no scaling.
+        """
         self._file = file
         self._outage = Outage("alert state not saved", file=str(file))
         self._max_functions = max_functions
-        self._histories: dict[FunctionRef, StepHistory] = load(file) if file is not None else {}
+        self._histories: dict[FunctionRef, StepHistory] = _loaded(file, now) if file is not None else {}
         self._changes = 0
         self._saved = 0
         self._writing = asyncio.Lock()
@@ -108,8 +112,25 @@ def dump(histories: Mapping[FunctionRef, StepHistory]) -> bytes:
     return json.dumps({"version": VERSION, "functions": functions}).encode()
 
 
+def _loaded(file: Path, now: float) -> dict[FunctionRef, StepHistory]:
+    try:
+        return load(file)
+    except Damaged as error:
+        why = str(error)
+    try:
+        where = str(set_aside(file, now))
+    except OSError as error:
+        where = f"not at all: {error.strerror or reason_of(error)}"
+    log.error("the memory of alerts is damaged; functions keep the steps they have", why=why, set_aside_as=where)
+    return {}
+
+
+class Damaged(BadInput):
+    """What the file holds is not what was written."""
+
+
 def load(file: Path) -> dict[FunctionRef, StepHistory]:
-    """The histories in ``file``; none when there is no file yet."""
+    """The histories in ``file``; none when there is no file yet. Raises Damaged, or BadInput when it cannot be read."""
     if not file.parent.is_dir():
         raise BadInput(f"{file.parent}: no such folder; create it or choose another state file")
     try:
@@ -118,10 +139,12 @@ def load(file: Path) -> dict[FunctionRef, StepHistory]:
         return {}
     except OSError as error:
         raise BadInput(f"{file}: {error.strerror}; make it readable or choose another state file") from error
+    except BadInput as error:
+        raise Damaged(str(error)) from error
     try:
         return _histories(value)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadInput(
+        raise Damaged(
             f"{file}: not the alert receiver's state ({type(error).__name__}: {error}); "
             "restore it from a copy or move it away"
         ) from error

@@ -56,7 +56,7 @@ def build(settings: AlertReceiverSettings, deps: AlertReceiverDeps) -> ServedLoo
         target=deps.target,
         recorder=Recorders([DecisionCounter(deps.registry, Writer.ALERT), deps.recorder]),
         clock=deps.clock,
-        histories=HistoryStore(settings.state_file),
+        histories=HistoryStore(settings.state_file, now=deps.clock.wall()),
         term=term,
         past=deps.past,
         alerts=deps.alerts,

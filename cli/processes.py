@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import bcrypt
 import httpx
 
 from springtide.cli.addresses import Addresses
+from springtide.cli.monitoring_data import mend_alertmanager, mend_prometheus
 from springtide.cli.parts.control import AND
 from springtide.cli.parts.settings_flags import Section
 from springtide.cli.state import StateFolder
@@ -211,6 +213,8 @@ class _Builder:
             (str(tools.prometheus), *arguments),
             ready=self._at.url(self._at.prometheus) + "/-/ready",
             alive=self._at.url(self._at.prometheus) + "/-/healthy",
+            vital=False,
+            mend=partial(mend_prometheus, state.prometheus),
         )
 
     def alertmanager(self, tools: Tools) -> Child:
@@ -221,6 +225,8 @@ class _Builder:
             (str(tools.alertmanager), *arguments),
             ready=self._at.url(self._at.alertmanager) + "/-/ready",
             alive=self._at.url(self._at.alertmanager) + "/-/healthy",
+            vital=False,
+            mend=partial(mend_alertmanager, state.alertmanager),
         )
 
     def _monitoring(self) -> tuple[str, ...]:
@@ -255,7 +261,7 @@ class _Builder:
         ready: str,
         alive: str = "",
         grace_s: float = GRACE_S,
-        stops_first: bool = False,
+        **more: Any,
     ) -> Child:
         """``alive`` answers whether it does anything at all; ``ready`` does too, unless given."""
         return Child(
@@ -266,7 +272,7 @@ class _Builder:
             alive=self._answers(alive or ready),
             environment=dict(self._plan.environ),
             grace_s=grace_s,
-            stops_first=stops_first,
+            **more,
         )
 
     def _answers(self, url: str, status: int | None = None) -> Probe:

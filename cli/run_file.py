@@ -12,7 +12,10 @@ AGAIN_EVERY_S = 5.0
 
 
 class RunFile:
-    """Written at each change, and later when it cannot be written then. ``notice`` is told once of each outage."""
+    """Written at each change, and later when it cannot be written then, or is lost or damaged.
+
+    ``notice`` is told once of each outage.
+    """
 
     def __init__(self, state: StateFolder, notice: Callable[[str], None]) -> None:
         self._state = state
@@ -43,5 +46,5 @@ class RunFile:
         """For ever."""
         while True:
             await asyncio.sleep(AGAIN_EVERY_S)
-            if self._failing and self._running is not None:
+            if self._running is not None and not self._state.announces(self._running):
                 self.show(self._running)

@@ -26,7 +26,7 @@ from typing import Any, cast
 
 from springtide.runtime.basic_auth import PASSWORD_FILE, USER_FILE, Credentials
 from springtide.runtime.errors import BadInput, Unavailable
-from springtide.runtime.files import read_json, write_atomic
+from springtide.runtime.files import read_json, set_aside, write_atomic
 
 USER, PASSWORD_LENGTH = "admin", 32
 LOCK_TRIES, LOCK_PAUSE_S = 10, 0.02
@@ -99,7 +99,7 @@ class StateFolder:
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Make the folder and hold it for one suite; raises Unavailable when another has it."""
-        with _explained(self.root):
+        with explained(self.root):
             for folder in (self.root, self.secrets, self.alerting, self.log("any").parent):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = (self.root / "lock").open("w")
@@ -114,7 +114,7 @@ class StateFolder:
 
     def credentials(self) -> Credentials:
         """The suite's user and password; a file that is missing is made, for its owner only."""
-        with _explained(self.secrets):
+        with explained(self.secrets):
             if not (self.secrets / USER_FILE).exists():
                 write_atomic(self.secrets / USER_FILE, USER.encode(), mode=0o600)
             if not (self.secrets / PASSWORD_FILE).exists():
@@ -122,6 +122,16 @@ class StateFolder:
                 password = "".join(secrets.choice(alphabet) for _ in range(PASSWORD_LENGTH))
                 write_atomic(self.secrets / PASSWORD_FILE, password.encode(), mode=0o600)
         return Credentials.from_folder(self.secrets)
+
+    def mend_credentials(self, now: float) -> list[str]:
+        """Set aside a file that holds no credentials, so that it is made anew; a sentence for each."""
+        told = []
+        with explained(self.secrets):
+            for file in (self.secrets / USER_FILE, self.secrets / PASSWORD_FILE):
+                if file.is_file() and not _readable(file):
+                    kept = set_aside(file, now).name
+                    told.append(f"{file} was damaged and is set aside as {kept}; there is a new one: log in again")
+        return told
 
     def running(self) -> Running | None:
         """The suite that runs here now, if one does. A file left by one that was killed counts for nothing."""
@@ -132,6 +142,8 @@ class StateFolder:
             value = read_json(self.run_file)
         except FileNotFoundError:
             return None
+        except BadInput as error:
+            raise BadInput(f"{self.run_file}: damaged; the suite writes it again within 5 s: try again") from error
         except OSError as error:
             raise BadInput(f"{error.filename}: {error.strerror}; choose another --state-dir") from error
         try:
@@ -140,7 +152,14 @@ class StateFolder:
             raise BadInput(f"{self.run_file}: not written by this version ({error}); restart the suite") from error
 
     def announce(self, running: Running) -> None:
-        write_atomic(self.run_file, json.dumps(asdict(running), indent=2).encode() + b"\n", mode=0o600)
+        write_atomic(self.run_file, _run_text(running), mode=0o600)
+
+    def announces(self, running: Running) -> bool:
+        """Whether the file is there and says so."""
+        try:
+            return self.run_file.read_bytes() == _run_text(running)
+        except OSError:
+            return False
 
     def withdraw(self) -> None:
         """What cannot be removed counts for nothing as soon as nobody holds the lock."""
@@ -155,6 +174,18 @@ class StateFolder:
         (self.root / "samples-deployed").touch()
 
 
+def _run_text(running: Running) -> bytes:
+    return json.dumps(asdict(running), indent=2).encode() + b"\n"
+
+
+def _readable(credential: Path) -> bool:
+    try:
+        text = credential.read_text().strip()
+    except UnicodeDecodeError:
+        return False
+    return text.isprintable() and bool(text)
+
+
 def _try_lock(handle: int, kind: int) -> bool:
     try:
         fcntl.flock(handle, kind | fcntl.LOCK_NB)
@@ -164,7 +195,8 @@ def _try_lock(handle: int, kind: int) -> bool:
 
 
 @contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """What the disk refuses below ``path``, as a sentence."""
     try:
         yield
     except OSError as error:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +22,7 @@ from springtide.cli.gateway_client import GatewayClient
 from springtide.cli.ports import PortClaims
 from springtide.cli.processes import Plan
 from springtide.cli.run_file import RunFile
-from springtide.cli.state import Running, StateFolder
+from springtide.cli.state import Running, StateFolder, explained
 from springtide.cli.tools import Missing, find
 from springtide.provider.spec import FunctionSpec, spec_to_json
 from springtide.runtime.basic_auth import Credentials
@@ -62,6 +63,8 @@ def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) ->
     wished = _read(options.stack_file, environ, announcer) if options.stack_file else ()
     with options.state.held(), PortClaims() as claims:
         options.state.withdraw()  # of one that was killed: it would be taken for ours until ours is written
+        for told in options.state.mend_credentials(time.time()):
+            announcer.notice(told)
         options.state.credentials()
         tools = find(options.tools_dir, environ.get("PATH", ""))
         if isinstance(tools, Missing):
@@ -81,7 +84,8 @@ def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) ->
             separate=options.separate,
         )
         if plan.tools is not None:
-            processes.write_configuration(plan)
+            with explained(options.state.alerting):
+                processes.write_configuration(plan)
         samples = () if not options.samples or options.state.samples_deployed else stack.read(SAMPLES, {}).functions
         warm_imports.import_all()
         zygote = Zygote.make(partial(command_line.run, environ=environ))

@@ -24,6 +24,10 @@ KEPT_LOG_BYTES = 1024 * 1024
 TAIL_LINES = 15
 
 
+def no_remedy(_said: str) -> str | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """One of several parts that run in one child, which says of each how it is."""
@@ -47,6 +51,10 @@ class Child:
     """What to run as a fork of the zygote, where there is one; the environment is then the zygote's."""
     members: tuple[Member, ...] = ()
     """They are told of on its standard input, which is a socket (``part_reports.Reporter``)."""
+    vital: bool = True
+    """Whether nothing shall run when it cannot be started. One that is not is tried again for as long as all runs."""
+    mend: Callable[[str], str | None] = no_remedy
+    """Given what it logged before it ended at its start: what was done so that the next may succeed, if anything."""
     hung_after_s: float = 15.0
     """How long it may go without an answer, or a beat, before it is killed."""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -108,6 +116,13 @@ def _dies_with_parent(parent: int) -> Callable[[], None]:
             os._exit(1)
 
     return before_exec
+
+
+def size(log: Path) -> int:
+    try:
+        return log.stat().st_size
+    except OSError:
+        return 0
 
 
 def tail(log: Path, *, since: int = 0, lines: int = TAIL_LINES) -> str:

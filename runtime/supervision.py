@@ -17,7 +17,7 @@ import contextlib
 from collections.abc import Iterable, Sequence
 
 from springtide.runtime.backoff import RESTART, STEADY_AFTER_S
-from springtide.runtime.child_process import Child, Process, how_ended, spawn, tail, trim
+from springtide.runtime.child_process import Child, Process, how_ended, size, spawn, tail, trim
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.liveness import Probe, until_hung
 from springtide.runtime.part_reports import Event, Happening, Report, Reports
@@ -90,6 +90,7 @@ class _Kept:
         self._process: Process | None = None
         self._reports: Reports | None = None
         self._ready_at: float | None = None
+        self._problem: str | None = None
 
     @property
     def pid(self) -> int | None:
@@ -97,35 +98,35 @@ class _Kept:
         return process.pid if process is not None and process.returncode is None else None
 
     async def start(self) -> None:
-        """Start it once; raises Unavailable when it, or one of its members, does not become ready."""
-        since = self.child.log.stat().st_size if self.child.log.exists() else 0
-        problem = await self._start()
+        """Start it once; raises Unavailable when it, or one of its members, does not become ready.
+
+        One that is not vital is left to ``keep``, and so is what could be mended.
+        """
+        since = size(self.child.log)
+        problem = await self._attempt()
         failed = await self._reports.first() if problem is None and self._reports is not None else None
-        if problem is not None or failed is not None:
-            await self.stop(quietly=True)
         if failed is not None:
+            await self.stop(quietly=True)
             raise Unavailable(f"{failed.child} {failed.why}")
-        if problem is not None:
+        if problem is not None and self.child.vital:
             shown = tail(self.child.log, since=since)
             said = f":\n{shown}" if "\n" in shown else f": {shown}" if shown else f"; see {self.child.log}"
             raise Unavailable(f"{self.child.name} {problem}{said}")
+        self._problem = problem
 
     async def keep(self) -> None:
         """Start it again whenever it ends, for ever."""
-        failures = 0
+        failures, problem, what = 0, self._problem, Happening.FAILED
         while True:
-            assert self._process is not None
-            problem: str | None = await self._end(self._process)
-            failures = 1 if self._steady() else failures + 1
-            what = Happening.DIED
-            while problem is not None:
-                delay_s = RESTART.delay_s(failures)
-                self._say(what, problem, delay_s)
-                await asyncio.sleep(delay_s)
-                problem, what = await self._start(), Happening.FAILED
-                if problem is not None:
-                    await self.stop(quietly=True)
-                    failures += 1
+            if problem is None:
+                assert self._process is not None
+                problem, what = await self._end(self._process), Happening.DIED
+                failures = 0 if self._steady() else failures
+            failures += 1
+            delay_s = RESTART.delay_s(failures)
+            self._say(what, problem, delay_s)
+            await asyncio.sleep(delay_s)
+            problem, what = await self._attempt(), Happening.FAILED
 
     async def stop(self, *, quietly: bool = False) -> None:
         """SIGTERM, and SIGKILL once its grace is over. Idempotent."""
@@ -144,6 +145,16 @@ class _Kept:
             if not quietly:
                 self._say(what, detail)
         self._hear_no_more()
+
+    async def _attempt(self) -> str | None:
+        """Start it; why it is not ready and stopped again, with what was done about that, or None."""
+        since = size(self.child.log)
+        problem = await self._start()
+        if problem is None:
+            return None
+        await self.stop(quietly=True)
+        mended = self.child.mend(tail(self.child.log, since=since))
+        return f"{problem}; {mended}" if mended is not None else problem
 
     async def _start(self) -> str | None:
         """Start the process and wait until it is ready; why it is not, or None."""

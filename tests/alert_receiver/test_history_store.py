@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -134,16 +135,19 @@ def test_the_function_heard_of_longest_ago_is_forgotten_first_a_descending_one_l
         pytest.param(dump({ECHO: DESCENDING}).replace(b'"echo"', b"null"), id="no name"),
     ],
 )
-def test_broken_state_file_gives_one_sentence(tmp_path: Path, content: bytes) -> None:
+def test_damaged_state_file_is_set_aside_and_told_in_one_sentence(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "alerts.json"
     file.write_bytes(content)
 
-    with pytest.raises(BadInput) as refused:
-        HistoryStore(file)
+    with structlog.testing.capture_logs() as lines:
+        store = HistoryStore(file, now=1_700_000_000.0)
 
-    assert str(refused.value).startswith(f"{file}: ")
-    assert "\n" not in str(refused.value)
-    assert str(refused.value).endswith("move it away")
+    kept = tmp_path / "alerts.json.damaged-20231114T221320Z"
+    assert (kept.read_bytes(), file.exists(), store.descending()) == (content, False, [])
+    (line,) = lines
+    assert (line["log_level"], line["set_aside_as"]) == ("error", str(kept))
+    assert line["why"].startswith(f"{file}: ")
+    assert "\n" not in line["why"]
 
 
 def test_state_file_that_is_a_folder_gives_one_sentence(tmp_path: Path) -> None:

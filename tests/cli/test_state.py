@@ -116,9 +116,43 @@ def test_broken_run_file_is_one_sentence(state: StateFolder, content: bytes) -> 
     with state.held():
         state.run_file.write_bytes(content)
 
-        with pytest.raises(BadInput, match=r"run\.json: not"):
+        with pytest.raises(BadInput, match=r"run\.json: (not|damaged)"):
             state.running()
 
 
 def test_no_suite_ever_ran_here(state: StateFolder) -> None:
     assert state.running() is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"\n", id="blank"),
+        pytest.param(b"\xff\xfe", id="no text"),
+        pytest.param(b"a\nb", id="two lines"),
+        pytest.param(bytes(32), id="zeros, as a crash leaves them"),
+    ],
+)
+def test_damaged_password_is_set_aside_and_made_anew(state: StateFolder, content: bytes) -> None:
+    with state.held():
+        state.credentials()
+        (state.secrets / "basic-auth-password").write_bytes(content)
+
+        (told,) = state.mend_credentials(1_700_000_000.0)
+
+        assert len(state.credentials().password) == 32
+        assert state.mend_credentials(1_700_000_000.0) == []
+    assert (state.secrets / "basic-auth-password.damaged-20231114T221320Z").read_bytes() == content
+    assert told.endswith("log in again")
+
+
+def test_run_file_that_is_damaged_is_known_from_a_whole_one(state: StateFolder) -> None:
+    with state.held():
+        state.announce(RUNNING)
+        assert state.announces(RUNNING)
+        state.run_file.write_text("{")
+
+        assert not state.announces(RUNNING)
+        with pytest.raises(BadInput, match="try again"):
+            state.running()

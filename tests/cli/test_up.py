@@ -332,14 +332,41 @@ def test_stack_file_is_deployed_at_every_start(tmp_path: Path) -> None:
         assert names(up) == ["one", "two"]
 
 
-def test_broken_state_file_is_one_sentence_naming_it(tmp_path: Path) -> None:
-    broken = tmp_path / "state" / "provider" / "functions" / "hello.openfaas-fn.json"
-    broken.parent.mkdir(parents=True)
-    broken.write_text("{")
+def test_damaged_files_are_set_aside_told_and_replaced(tmp_path: Path, tools: Tools) -> None:
+    """A password, what Alertmanager, Prometheus and the alert receiver remember, and where all of it is."""
+    state = tmp_path / "state"
+    for file in ("secrets/basic-auth-password", "alertmanager/nflog", "prometheus/chunks_head/000001"):
+        (state / file).parent.mkdir(parents=True)
+        (state / file).write_bytes(b"\xff" * 200)
+    (state / "alert-receiver.json").write_bytes(b'{"version"')
+    with started(state, "--no-samples", "--fast", tools_dir=ROOT / ".tools") as up:
+        assert names(up) == []
+        eventually(lambda: {"prometheus", "alertmanager"} <= up.run["parts"].keys())
+        run = up.run
+        user = Credentials.from_folder(state / "secrets")
+        for part in ("prometheus", "alertmanager"):
+            eventually(lambda part=part: ready(run[part], user))
 
-    said = refused(tmp_path / "state")
+        (state / "run.json").write_text("{")
+        eventually(lambda: (state / "run.json").read_text() != "{")
+        assert up.run["gateway"] == run["gateway"]
+    aside = {file.relative_to(state).as_posix().partition(".damaged-")[0] for file in state.rglob("*.damaged-*")}
+    assert aside == {
+        "secrets/basic-auth-password",
+        "alertmanager/nflog",
+        "prometheus/chunks_head",
+        "alert-receiver.json",
+    }
+    told = {line["part"]: line["detail"] for line in up.lines if line["event"] == "failed"}
+    assert "chunks_head is damaged and was set aside as chunks_head.damaged-" in told["prometheus"]
+    assert "nflog is damaged and was set aside as nflog.damaged-" in told["alertmanager"]
 
-    assert said.startswith(f"springtide: provider ended while starting (exit code 1): {broken}: not readable as JSON")
+
+def ready(url: str, user: Credentials) -> bool:
+    try:
+        return httpx.get(f"{url}/-/ready", auth=(user.user, user.password), timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 SLOW = """

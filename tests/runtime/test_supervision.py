@@ -167,6 +167,25 @@ async def test_child_that_fails_at_start_is_reported_with_the_end_of_its_log(tmp
     assert str(caught.value) == "part ended while starting (exit code 7): no such port"
 
 
+async def test_child_that_is_not_vital_is_tried_again_and_so_is_what_could_be_mended(tmp_path: Path) -> None:
+    (tmp_path / "broken").touch()
+
+    def mend(said: str) -> str:
+        (tmp_path / "broken").unlink()
+        return f"mended, {len(said)} characters were said"
+
+    heard = Events()
+    optional = child(tmp_path, "part", WORKS_UNLESS_BROKEN, vital=False, mend=mend)
+    supervisor = Supervisor([[optional], [child(tmp_path, "other")]], report=heard)
+    await supervisor.start()
+    await heard.until(Happening.READY, count=2)
+    await supervisor.stop()
+
+    assert [event.detail for event in heard.all if event.what is Happening.FAILED] == [
+        "ended while starting (exit code 3); mended, 0 characters were said; starting again in 0.1 s"
+    ]
+
+
 async def test_child_that_is_never_ready_is_stopped_and_reported(tmp_path: Path) -> None:
     never = child(tmp_path, "part", ready=exists(tmp_path / "never"), ready_within_s=0.5)
     supervisor = Supervisor([[never]], report=Events())

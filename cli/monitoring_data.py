@@ -1,0 +1,75 @@
+"""What Prometheus and Alertmanager keep on disk, when they cannot read it: set aside, so that they start without it.
+
+Each of them ends at its start over one damaged file, and alerts are not worth a suite that does not run.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from springtide.runtime.errors import reason_of
+from springtide.runtime.files import set_aside
+
+SNAPSHOTS = ("nflog", "silences")
+"""Alertmanager's: which notifications were sent, and what is silenced."""
+
+_NOT_THE_DATA = ("loading configuration", "address already in use", "web-config", "permission denied")
+_STORAGE = re.compile(r"opening storage failed: (\S+?):? ")
+
+Clock = Callable[[], float]
+
+
+def mend_alertmanager(data: Path, said: str, *, now: Clock = time.time) -> str | None:
+    """``said`` is what it wrote as it ended. It names no file: those go that do not look whole, or else all."""
+    lowered = said.lower()
+    if "level=error" not in lowered or any(other in lowered for other in _NOT_THE_DATA):
+        return None
+    files = [data / name for name in SNAPSHOTS if (data / name).is_file()]
+    return _put_away([file for file in files if not _whole(file)] or files, now())
+
+
+def mend_prometheus(data: Path, said: str, *, now: Clock = time.time) -> str | None:
+    """The part of its database that it names, or else the whole: the folder of a block, the log, its newest chunks."""
+    if "opening storage failed" not in said or "lock" in said:
+        return None
+    named = _STORAGE.search(said)
+    inside = Path(named[1]) if named is not None else data
+    if inside != data and inside.is_relative_to(data):
+        return _put_away([data / inside.relative_to(data).parts[0]], now())
+    return _put_away([data], now())
+
+
+def _put_away(damaged: Iterable[Path], now: float) -> str | None:
+    told = []
+    for path in damaged:
+        try:
+            told.append(f"{path} is damaged and was set aside as {set_aside(path, now).name}")
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            told.append(f"{path} is damaged and cannot be set aside: {error.strerror or reason_of(error)}")
+    return "; ".join(told) or None
+
+
+def _whole(file: Path) -> bool:
+    """Whether it is a row of messages, each after its length, to the last byte."""
+    try:
+        data = file.read_bytes()
+    except OSError:
+        return False
+    at = 0
+    while at < len(data):
+        length = shift = 0
+        while True:
+            if at >= len(data) or shift > 63:
+                return False
+            byte = data[at]
+            length |= (byte & 0x7F) << shift
+            at, shift = at + 1, shift + 7
+            if byte < 0x80:
+                break
+        at += length
+    return at == len(data)
