@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -23,6 +24,9 @@ MAX_FUNCTIONS = 10_000
 VERSION = 2
 """Version 1 kept the last step up of each alert; it is still read."""
 
+NONSENSE = (KeyError, TypeError, ValueError, AttributeError)
+"""What reading a file of another shape raises."""
+
 log = structlog.get_logger()
 
 
@@ -32,13 +36,15 @@ class HistoryStore:
     def __init__(self, file: Path | None = None, *, max_functions: int = MAX_FUNCTIONS, now: float = 0.0) -> None:
         """Reads the file. Raises BadInput with one sentence when it, or its folder, is not usable.
 
-        One that is damaged is set aside, named after the time ``now`` (seconds since the epoch), and told in the log:
-        scaling without a memory beats no scaling.
+        One that is damaged is set aside, named after the time ``now`` (seconds since the epoch), and told in the log;
+        what can be read of it is kept. Scaling without a memory beats no scaling.
         """
+        self.damage: str | None = None
+        """What to tell of a file that was damaged."""
         self._file = file
         self._outage = Outage("alert state not saved", file=str(file))
         self._max_functions = max_functions
-        self._histories: dict[FunctionRef, StepHistory] = _loaded(file, now) if file is not None else {}
+        self._histories: dict[FunctionRef, StepHistory] = self._loaded(file, now) if file is not None else {}
         self._changes = 0
         self._saved = 0
         self._writing = asyncio.Lock()
@@ -96,6 +102,21 @@ class HistoryStore:
                 self._outage.over()
                 self._saved = changes
 
+    def _loaded(self, file: Path, now: float) -> dict[FunctionRef, StepHistory]:
+        try:
+            return load(file)
+        except Damaged as error:
+            why, kept = str(error), dict(error.kept)
+        try:
+            where = str(set_aside(file, now))
+            if kept:
+                write_atomic(file, dump(kept), mode=0o600)
+        except OSError as error:
+            where = f"not at all: {error.strerror or reason_of(error)}"
+        log.error("the memory of alerts is damaged", why=why, set_aside_as=where, functions_kept=len(kept))
+        self.damage = f"what was remembered of alerts was damaged, and is set aside as {where}"
+        return kept
+
 
 def dump(histories: Mapping[FunctionRef, StepHistory]) -> bytes:
     functions = [
@@ -112,21 +133,10 @@ def dump(histories: Mapping[FunctionRef, StepHistory]) -> bytes:
     return json.dumps({"version": VERSION, "functions": functions}).encode()
 
 
-def _loaded(file: Path, now: float) -> dict[FunctionRef, StepHistory]:
-    try:
-        return load(file)
-    except Damaged as error:
-        why = str(error)
-    try:
-        where = str(set_aside(file, now))
-    except OSError as error:
-        where = f"not at all: {error.strerror or reason_of(error)}"
-    log.error("the memory of alerts is damaged; functions keep the steps they have", why=why, set_aside_as=where)
-    return {}
-
-
 class Damaged(BadInput):
-    """What the file holds is not what was written."""
+    """What the file holds is not what was written. ``kept`` is what could be read."""
+
+    kept: Mapping[FunctionRef, StepHistory] = MappingProxyType({})
 
 
 def load(file: Path) -> dict[FunctionRef, StepHistory]:
@@ -134,7 +144,7 @@ def load(file: Path) -> dict[FunctionRef, StepHistory]:
     if not file.parent.is_dir():
         raise BadInput(f"{file.parent}: no such folder; create it or choose another state file")
     try:
-        value = read_json(file)
+        value: Any = read_json(file)
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -142,26 +152,44 @@ def load(file: Path) -> dict[FunctionRef, StepHistory]:
     except BadInput as error:
         raise Damaged(str(error)) from error
     try:
-        return _histories(value)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Damaged(
-            f"{file}: not the alert receiver's state ({type(error).__name__}: {error}); "
-            "restore it from a copy or move it away"
-        ) from error
+        if value["version"] not in (1, VERSION):
+            raise ValueError(f"version {value['version']!r} is not {VERSION}")
+        items = list(value["functions"])
+    except NONSENSE as error:
+        raise _damaged(file, error) from error
+    histories, damage = _histories(items)
+    if damage is not None:
+        found = _damaged(file, damage)
+        found.kept = histories
+        raise found from damage
+    return histories
 
 
-def _histories(value: Any) -> dict[FunctionRef, StepHistory]:
-    if value["version"] not in (1, VERSION):
-        raise ValueError(f"version {value['version']!r} is not {VERSION}")
-    return {
-        FunctionRef(_text(item["namespace"]), _text(item["name"])): StepHistory(
-            firing=_alerts_from_json(item["firing"]),
-            last_step_up=_last_step_up(item),
-            descending=item["descending"] is True,
-            last_step_down=_instant_or_none(item["lastStepDown"]),
-        )
-        for item in value["functions"]
-    }
+def _damaged(file: Path, error: Exception) -> Damaged:
+    why = f"not the alert receiver's state ({type(error).__name__}: {error})"
+    return Damaged(f"{file}: {why}; restore it from a copy or move it away")
+
+
+def _histories(items: list[Any]) -> tuple[dict[FunctionRef, StepHistory], Exception | None]:
+    """What can be read, and what was wrong first with the rest."""
+    histories, damage = {}, None
+    for item in items:
+        try:
+            ref, history = _history(item)
+        except NONSENSE as error:
+            damage = damage or error
+        else:
+            histories[ref] = history
+    return histories, damage
+
+
+def _history(item: Any) -> tuple[FunctionRef, StepHistory]:
+    return FunctionRef(_text(item["namespace"]), _text(item["name"])), StepHistory(
+        firing=_alerts_from_json(item["firing"]),
+        last_step_up=_last_step_up(item),
+        descending=item["descending"] is True,
+        last_step_down=_instant_or_none(item["lastStepDown"]),
+    )
 
 
 def _last_step_up(item: Any) -> Instant | None:

@@ -6,6 +6,7 @@ One function is dealt with by one task at a time, in the order deliveries came; 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -156,12 +157,21 @@ class Stepper:
         """Never returns; raises _LeadershipOver when the time as leader is over, which ends what is under way."""
         for ref in self._histories.descending():
             self._carry_on(ref, self._settings.step_interval_s)
+        if self._histories.damage is not None and self._past is not None:
+            group.create_task(self._tell(self._histories.damage, self._past), name="damaged memory")
         if self._review is not None:
             group.create_task(self._review.run(self), name="review of alerts")
         elif not self._term.alone and self._past is not None:
             group.create_task(self._recall(self._past), name="recall of descents")
         await self._term.over()
         raise _LeadershipOver
+
+    async def _tell(self, damage: str, past: PastDecisions) -> None:
+        """Tell of every function that alerts changed last that the memory of them is damaged."""
+        with contextlib.suppress(SpringtideError):  # the log has it
+            changes = await within(self._settings.deadline_s, "reading past decisions", past.last_changes())
+            for ref in [ref for ref, decision in changes.items() if decision.writer is Writer.ALERT]:
+                self._hold(ref, Reason.NO_DATA, damage)
 
     async def _recall(self, past: PastDecisions) -> None:
         """Go on with what the leader before us may have begun. ``term`` holds the first step back for long enough to

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -51,13 +52,13 @@ class World:
         self.known = Known(self.cluster)
         self.stepper = self.fresh()
 
-    def fresh(self) -> Stepper:
+    def fresh(self, histories: HistoryStore | None = None) -> Stepper:
         return Stepper(
             AlertReceiverSettings(),
             target=self.cluster,
             recorder=self.decisions,
             clock=self.loop.clock,
-            histories=HistoryStore(),
+            histories=histories or HistoryStore(),
             term=LeadershipTerm(Always(), self.loop.clock),
             past=self.known,
             alerts=self.known,
@@ -138,3 +139,18 @@ async def test_count_that_a_person_chose_stays() -> None:
         await asyncio.sleep(600)
 
     assert world.steps() == []
+
+
+async def test_damaged_memory_is_told_of_each_function_that_alerts_had_changed(tmp_path: Path) -> None:
+    world, file = World(), tmp_path / "alerts.json"
+    file.write_bytes(b"{")
+    async with world.stepping():
+        world.known.answer = [busy()]
+        await world.stepper.deliver([FIRING])
+        again = asyncio.create_task(world.fresh(HistoryStore(file)).run())
+        await asyncio.sleep(1)
+        again.cancel()
+
+    told = world.decisions.all[-1]
+    assert (told.ref, told.reason) == (ECHO, "no_data")
+    assert told.detail.startswith("what was remembered of alerts was damaged, and is set aside as ")

@@ -19,7 +19,7 @@ from springtide.alert_receiver.webhook import MAX_DELIVERIES, Webhook
 from springtide.runtime.asgi_server import bind
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
-from springtide.runtime.errors import BadInput, Unavailable
+from springtide.runtime.errors import Unavailable
 from springtide.runtime.served_loop import ServedLoop
 from springtide.scaler.core.vocabulary import FunctionRef
 from tests.fakes.alertmanager import alert, body
@@ -276,16 +276,15 @@ async def test_repeat_after_a_restart_is_not_a_second_step(tmp_path: Path) -> No
     assert cluster.writes == [(ECHO, 5)]
 
 
-async def test_broken_state_file_stops_the_start_with_one_sentence(tmp_path: Path) -> None:
-    file = tmp_path / "alerts.json"
-    file.write_text("{")
+async def test_damaged_state_file_is_set_aside_and_alerts_scale(tmp_path: Path) -> None:
+    (tmp_path / "alerts.json").write_text("{")
+    cluster = Cluster()
+    await cluster.deploy(ECHO)
+    async with receiver(cluster, state_file=tmp_path / "alerts.json") as (client, _):
+        await client.post("/alert", content=body(alert("echo")))
 
-    async def main() -> None:
-        async with receiver(Cluster(), state_file=file):
-            pass
-
-    with pytest.raises(BadInput, match=r"alerts.json: not readable as JSON .* move it away$"):
-        await main()
+    assert cluster.writes == [(ECHO, 5)]
+    assert len(list(tmp_path.glob("alerts.json.damaged-*"))) == 1
 
 
 async def test_port_in_use_stops_the_start_with_one_sentence() -> None:
