@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import secrets
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -17,6 +18,7 @@ from springtide.provider.process.plan import Plan, ReplicaState, ReplicaView, ch
 from springtide.provider.process.records import FunctionRecord
 from springtide.provider.process.replica_process import ReplicaHealth, ReplicaProcess, probe_health
 from springtide.provider.process.start_limits import RestartPause
+from springtide.provider.process.stopped_host import StoppedHost
 from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import BadInput, SpringtideError
 from springtide.scaler.core.vocabulary import Scale
@@ -124,14 +126,35 @@ class Deployment:
     def host_went(self) -> None:
         """The host died, and every replica with it. That says nothing about the function: no back-off."""
         self._host = None
-        lost = [replica for replica in self.replicas.values() if replica.state is not ReplicaState.STOPPING]
+        died = [replica for replica in self.replicas.values() if replica.stopped_host is None]
+        lost = [replica for replica in died if replica.state is not ReplicaState.STOPPING]
         if lost:
             self._context.restarts.labels(str(self.record.ref)).inc(len(lost))
             self.problem, self._detail = "the function host ended unexpectedly; replicas are started again", ""
         for replica in self.replicas.values():
             replica.settle()
-        self.replicas.clear()
+        self.replicas = {key: replica for key, replica in self.replicas.items() if replica.stopped_host is not None}
         self._changed()
+
+    def host_stopped(self, stopped: StoppedHost) -> None:
+        """The host lives and does nothing. What answers goes on until another host's replicas stand in for it."""
+        self._host = None
+        for replica in list(self.replicas.values()):
+            if replica.stopped_host is not None:
+                continue
+            if replica.state is ReplicaState.STARTING or not replica.pid:
+                replica.settle()
+                del self.replicas[replica.instance]  # It dies with its host; nobody would hear that it is ready.
+                continue
+            replica.stopped_host = stopped
+            stopped.keep(replica.instance, replica.pid, partial(self._ended_without_host, replica.instance))
+            if replica.state is ReplicaState.STOPPING:
+                stopped.stop(replica.instance, self._context.settings.grace_s)
+        self._changed()
+
+    def _ended_without_host(self, instance: str) -> None:
+        if instance in self.replicas:
+            self.exited(Exited(instance, "ended while its host did not answer"))
 
     def poke(self) -> None:
         self._news.set()
@@ -200,7 +223,10 @@ class Deployment:
 
     def kill(self, replica: ReplicaProcess, why: str) -> None:
         """End a replica at once; its exit is told with this reason."""
-        self._context.kill(replica.instance, why)
+        if replica.stopped_host is not None:
+            replica.stopped_host.kill(replica.instance)
+        else:
+            self._context.kill(replica.instance, why)
 
     def _failed(self, replica: ReplicaProcess, problem: str, *, last_line: str = "") -> float:
         """A replica is lost; returns the pause before the next start."""
@@ -274,7 +300,10 @@ class Deployment:
         if replicas:
             self._publish(self)
         for replica in replicas:
-            self._context.stop(replica.instance)
+            if replica.stopped_host is not None:
+                replica.stopped_host.stop(replica.instance, self._context.settings.grace_s)
+            else:
+                self._context.stop(replica.instance)
 
     def _start(self) -> bool:
         """Ask for one more replica; False when too many are starting already."""

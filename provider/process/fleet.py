@@ -23,6 +23,7 @@ from springtide.provider.process.replica_watch import UsageCollector, UsageWatch
 from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.process.start_limits import StartSlots
 from springtide.provider.process.state_files import StateFiles
+from springtide.provider.process.stopped_host import StoppedHost
 from springtide.runtime.errors import BadInput, Unavailable
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.ports import Clock
@@ -47,9 +48,10 @@ class Fleet:
         self.usage = UsageWatch(self.all, settings, clock)
         self._settings, self._files = settings, files
         self._retiring: set[Deployment] = set()
+        self._stopped: set[StoppedHost] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._link = HostLink(settings, files.folder, self._on_event)
-        self._listening: asyncio.Task[None] | None = None
+        self._listening: asyncio.Task[bool] | None = None
         self._hello: Hello | None = None
         self._failure: asyncio.Future[None] | None = None
         self._restarts = instruments.counter(catalogue.REPLICA_RESTARTS, registry)
@@ -110,6 +112,7 @@ class Fleet:
         self._failure = asyncio.get_running_loop().create_future()
         programs = {record.uid: await self._prepared(record) for record in records}
         hello = await self._link.connect()
+        await self._link.end_strangers()
         # Nothing is awaited from here on until every replica is known: an event must find its own.
         for record in records:
             self.add(record, programs[record.uid])
@@ -146,7 +149,9 @@ class Fleet:
                 replica.settle()
                 replica.state = ReplicaState.STOPPING
             self._publish(deployment)
-        await self._link.shut_down(listening, self._settings.grace_s)
+        grace_s = self._settings.grace_s
+        stopping = [stopped.shut_down(grace_s) for stopped in self._stopped]
+        await asyncio.gather(self._link.shut_down(listening, grace_s), *stopping)
 
     async def wait(self) -> None:
         """Raises when one of our own tasks failed, which none should."""
@@ -170,18 +175,36 @@ class Fleet:
     async def _keep_host(self) -> None:
         while self._listening is not None:
             await asyncio.wait([self._listening])
-            _log.error("the function host ended unexpectedly; starting another")
             self._hello = None
-            for deployment in self.all():
-                deployment.host_went()
+            if self._listening.result():
+                self._set_host_aside()
+            else:
+                _log.error("the function host ended unexpectedly; starting another")
+                for deployment in self.all():
+                    deployment.host_went()
             self._host_came(await self._reconnected())
+
+    def _set_host_aside(self) -> None:
+        _log.error(
+            "the function host does not answer; another one starts, and its replicas go on until they are replaced"
+        )
+        stopped = self._link.set_aside()
+        self._stopped.add(stopped)
+        for deployment in self.all():
+            deployment.host_stopped(stopped)
+        self._spawn(self._let_go(stopped), "stopped function host")
+
+    async def _let_go(self, stopped: StoppedHost) -> None:
+        await stopped.gone()
+        self._stopped.discard(stopped)
+        _log.info("the function host that did not answer is gone")
 
     async def _reconnected(self) -> Hello:
         tries = 0
         while True:
             await asyncio.sleep(HOST_PAUSES_S[min(tries, len(HOST_PAUSES_S) - 1)])
             try:
-                return await self._link.connect()
+                return await self._link.connect(beside=bool(self._stopped))
             except Unavailable as error:
                 _log.error("no function host", error=str(error))
                 tries += 1

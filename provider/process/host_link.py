@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import secrets
 import signal
 import socket
 import struct
@@ -16,12 +17,24 @@ from pathlib import Path
 
 import structlog
 
-from springtide.provider.process import host_protocol
-from springtide.provider.process.host_protocol import IDENTITY_VARIABLE, SOCKET, VERSION, Hello, Message, Shutdown
+from springtide.provider.process import host_protocol, kernel
+from springtide.provider.process.host_protocol import (
+    IDENTITY_VARIABLE,
+    LOCK,
+    SOCKET,
+    VERSION,
+    Hello,
+    Message,
+    Ping,
+    Shutdown,
+)
 from springtide.provider.process.settings import ProcessSettings
+from springtide.provider.process.stopped_host import StoppedHost
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.processes import ProcessHandle
 
+MAX_MISSES = 4
+"""Questions in a row that a host does not answer before another one takes its place."""
 START_TIMEOUT_S = 20.0
 HELLO_TIMEOUT_S = 5.0
 END_TIMEOUT_S = 5.0
@@ -35,6 +48,11 @@ MAX_UNSENT_BYTES = 128 << 20
 _log = structlog.get_logger()
 
 
+def misses_after(misses: int, *, heard: bool, took_s: float, pause_s: float) -> int:
+    """Who woke up late was halted or starved itself, with the host perhaps, and cannot tell: it begins anew."""
+    return 0 if heard or took_s >= 2 * pause_s else misses + 1
+
+
 class HostLink:
     """One connection at a time; ``on_event`` is called for each event while ``listen`` runs."""
 
@@ -44,15 +62,20 @@ class HostLink:
         self._writer: asyncio.StreamWriter | None = None
         self._started: subprocess.Popen[bytes] | None = None
         self._host: ProcessHandle | None = None
+        self._identity = ""
+        self._heard = False
 
     def __repr__(self) -> str:
         return f"<HostLink {self._host!r} {'connected' if self._writer else 'not connected'}>"
 
-    async def connect(self) -> Hello:
-        """To the host that is there, else to a new one. Raises Unavailable when neither can be had."""
+    async def connect(self, *, beside: bool = False) -> Hello:
+        """To the host that is there, else to a new one. Raises Unavailable when neither can be had.
+
+        ``beside``: one that was set aside still lives.
+        """
         hello = await self._greet()
         if hello is None:
-            await self._start_host()
+            await self._start_host(beside=beside)
             hello = await self._greet()
         if hello is None:
             raise Unavailable(f"the function host does not answer: {self._last_words()}")
@@ -67,18 +90,53 @@ class HostLink:
         if self._writer.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             self._writer.transport.abort()
 
-    async def listen(self) -> None:
-        """Pass on events until the connection breaks."""
+    async def listen(self) -> bool:
+        """Pass on events until the connection breaks; True when it is the host that does not answer any more."""
+        hearing, asking = asyncio.create_task(self._hear()), asyncio.create_task(self._ask())
+        try:
+            await asyncio.wait([hearing, asking], return_when=asyncio.FIRST_COMPLETED)
+            if hearing.done():
+                hearing.result()
+            return not hearing.done()
+        finally:
+            for task in (hearing, asking):
+                task.cancel()
+            await asyncio.gather(hearing, asking, return_exceptions=True)
+            self._hang_up()
+
+    async def _hear(self) -> None:
         assert self._reader is not None
         try:
             while line := await self._reader.readline():
+                self._heard = True
                 self._on_event(host_protocol.decode(line))
         except (OSError, ValueError, Unavailable) as error:
             _log.warning("connection to the function host broke", error=str(error))
-        finally:
-            self._hang_up()
 
-    async def shut_down(self, listening: asyncio.Task[None] | None, grace_s: float) -> None:
+    async def _ask(self) -> None:
+        """Until the host has been silent several times in a row."""
+        loop, pause_s, misses = asyncio.get_running_loop(), self._settings.host_ping_s, 0
+        while misses < MAX_MISSES:
+            self._heard, asked_at = False, loop.time()
+            self.send(Ping())
+            await asyncio.sleep(pause_s)
+            misses = misses_after(misses, heard=self._heard, took_s=loop.time() - asked_at, pause_s=pause_s)
+
+    def set_aside(self) -> StoppedHost:
+        """The host does not answer: the next ``connect`` starts another one beside it."""
+        stopped = StoppedHost(self._host, self._started, self._identity)
+        self._host = self._started = None
+        for name in (SOCKET, LOCK):  # It holds the lock of the file, which another host is to make anew.
+            with contextlib.suppress(OSError):
+                (self._folder / name).unlink()
+        return stopped
+
+    async def end_strangers(self) -> None:
+        """Of this folder's hosts only the connected one is known: end what an earlier provider had set aside."""
+        ours, folder = self._identity, self._identity.partition("-")[0]
+        await asyncio.to_thread(kernel.kill_marked, lambda other: other != ours and other.partition("-")[0] == folder)
+
+    async def shut_down(self, listening: asyncio.Task[bool] | None, grace_s: float) -> None:
         """The host ends with all its replicas; ``listening`` is the running ``listen``, which ends with it.
 
         Without one the start did not get so far, and there is at most a host that nobody is connected to.
@@ -117,7 +175,7 @@ class HostLink:
             _turn_away(writer, host, signal.SIGTERM)
             return None
         self._forget_host()
-        self._reader, self._writer, self._host = reader, writer, host
+        self._reader, self._writer, self._host, self._identity = reader, writer, host, hello.identity
         return hello
 
     async def _dial(self) -> socket.socket:
@@ -132,10 +190,10 @@ class HostLink:
             raise
         return connection
 
-    async def _start_host(self) -> None:
+    async def _start_host(self, *, beside: bool) -> None:
         await self._collect()
         try:
-            self._started = process = self._spawn()
+            self._started = process = self._spawn(beside=beside)
         except OSError as error:  # No memory, no descriptor, no space for its log: later there may be.
             raise Unavailable(f"the function host cannot be started: {error}") from error
         assert process.stdout is not None
@@ -149,9 +207,10 @@ class HostLink:
             await self._collect()
             raise Unavailable(f"the function host did not start: {self._last_words()}")
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    def _spawn(self, *, beside: bool) -> subprocess.Popen[bytes]:
         settings = self._settings
-        identity = hashlib.sha256(os.fsencode(self._folder)).hexdigest()[:12]
+        # Its own, so that one host can be told from another of the same folder.
+        identity = f"{hashlib.sha256(os.fsencode(self._folder)).hexdigest()[:12]}-{secrets.token_hex(3)}"
         options = {
             "--state-dir": self._folder,
             "--bind-host": settings.host,
@@ -161,7 +220,7 @@ class HostLink:
         }
         # Nothing of our own environment: what the host has, every function could read.
         env = {"PATH": settings.path, "LANG": settings.lang, IDENTITY_VARIABLE: identity}
-        words = [str(word) for option in options.items() for word in option]
+        words = [*(str(word) for option in options.items() for word in option), *(["--beside"] if beside else [])]
         log = self._folder / "host.log"
         with contextlib.suppress(FileNotFoundError):
             if log.stat().st_size > MAX_LOG_BYTES:

@@ -18,8 +18,8 @@ from typing import Any
 
 from springtide.runtime.errors import Unavailable
 
-VERSION = 2
-SOCKET = "host.sock"
+VERSION = 3
+SOCKET, LOCK = "host.sock", "host.lock"
 IDENTITY_VARIABLE = "SPRINGTIDE_HOST"
 """In the environment of the host and all below it, so that what a killed host left behind can be found."""
 OUT_OF_MEMORY = "ran out of memory"
@@ -114,6 +114,16 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Ping:
+    """Answered by Pong: the host lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
 class Shutdown:
     """Stop every replica, then the host itself."""
 
@@ -126,6 +136,7 @@ class Hello:
 
     version: int
     pid: int
+    identity: str
     limits_memory: bool
     """By cgroup v2; without, the provider watches what replicas use."""
     limits_cpu: bool
@@ -158,9 +169,9 @@ class Exited:
     last_line: str = ""
 
 
-Message = Spawn | Stop | Kill | Note | Shutdown | Hello | Spawned | Ready | Exited
+Message = Spawn | Stop | Kill | Note | Ping | Pong | Shutdown | Hello | Spawned | Ready | Exited
 _TYPES: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Spawn, Stop, Kill, Note, Shutdown, Hello, Spawned, Ready, Exited)
+    kind.__name__: kind for kind in (Spawn, Stop, Kill, Note, Ping, Pong, Shutdown, Hello, Spawned, Ready, Exited)
 }
 
 

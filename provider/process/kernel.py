@@ -8,7 +8,10 @@ import os
 import signal
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
+
+from springtide.provider.process.host_protocol import IDENTITY_VARIABLE
 
 MAX_PASSES = 50
 
@@ -92,6 +95,16 @@ def _signal(pids: set[int], number: signal.Signals) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
+
+
+def kill_marked(wanted: Callable[[str], bool]) -> None:
+    """Kill every process below a host whose identity is wanted, but for this one."""
+    mark = f"{IDENTITY_VARIABLE}=".encode()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            marks = [word for word in (entry / "environ").read_bytes().split(b"\0") if word.startswith(mark)]
+            if marks and wanted(marks[0][len(mark) :].decode(errors="replace")) and int(entry.name) != os.getpid():
+                os.kill(int(entry.name), signal.SIGKILL)
 
 
 def children() -> list[int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from springtide.provider import http_probe
 from springtide.provider.process.plan import ReplicaState, ReplicaView
 from springtide.provider.process.start_limits import Slot
+from springtide.provider.process.stopped_host import StoppedHost
 from springtide.wire.endpoint_stream import Endpoint
 
 
@@ -30,9 +31,17 @@ class ReplicaProcess:
     slot: Slot | None = None
     give_up: asyncio.TimerHandle | None = None
     """Ends a replica that does not become ready."""
+    stopped_host: StoppedHost | None = None
+    """The host it belongs to, when that does not answer any more."""
 
     def view(self, generation: int) -> ReplicaView:
-        return ReplicaView(self.instance, self.state, self.generation == generation, self.number, self.in_flight)
+        return ReplicaView(
+            self.instance,
+            self.state,
+            self.generation == generation and self.stopped_host is None,
+            self.number,
+            self.in_flight,
+        )
 
     def endpoint(self, host: str) -> Endpoint:
         return Endpoint(self.instance, host, self.port, self.max_inflight)

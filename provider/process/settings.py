@@ -91,6 +91,13 @@ class ProcessSettings:
         low=0.1,
         help="time that functions run on after a crash of the provider, until the next one takes over",
     )
+    host_ping_s: float = setting(
+        2.0,
+        env="function_host_ping",
+        kind=duration,
+        low=0.05,
+        help="pause between questions whether the function host lives; after four without an answer another one starts",
+    )
     path: str = setting("/usr/local/bin:/usr/bin:/bin", env="PATH", kind=text, help="where functions find programs")
     home: str = setting("/", env="HOME", kind=text, help="home folder of functions")
     lang: str = setting("C.UTF-8", env="LANG", kind=text, help="locale of functions")

@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument("--orphan-grace", type=float, required=True, metavar="SECONDS")
     parser.add_argument("--drain", type=float, required=True, metavar="SECONDS")
     parser.add_argument("--identity", required=True)
+    parser.add_argument("--beside", action="store_true")
     given = parser.parse_args()
     options = HostOptions(
         state_dir=given.state_dir,
@@ -24,6 +25,7 @@ def main() -> None:
         orphan_grace_s=given.orphan_grace,
         drain_s=given.drain,
         identity=given.identity,
+        beside=given.beside,
     )
     startup.run(options, os.environ)
 

@@ -34,6 +34,7 @@ class Cgroups:
             if not parent.is_relative_to(root):
                 return None
             if "memory" in _words(parent / "cgroup.subtree_control") and _writable(parent):
+                _sweep(parent, name.partition("-")[0])
                 return cls._made(parent / f"springtide-{name}", _words(parent / "cgroup.subtree_control"))
         return None
 
@@ -92,6 +93,14 @@ class Cgroups:
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._folder.rmdir()
+
+
+def _sweep(parent: Path, folder: str) -> None:
+    """Groups that hosts of the same state folder left when they were killed. One in use cannot be removed."""
+    for left in parent.glob(f"springtide-{folder}*"):
+        for group in (*left.glob("*/"), left):
+            with contextlib.suppress(OSError):
+                group.rmdir()
 
 
 def _own_path() -> str | None:

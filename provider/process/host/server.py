@@ -24,6 +24,8 @@ from springtide.provider.process.host_protocol import (
     Launch,
     Message,
     Note,
+    Ping,
+    Pong,
     Ready,
     Shutdown,
     Spawn,
@@ -43,7 +45,12 @@ class HostOptions:
     drain_s: float
     """How long calls in flight get then."""
     identity: str
-    """In the environment of every process below this host, by which a later host finds what was left behind."""
+    """In the environment of every process below this host, by which a later host finds what was left behind.
+
+    Its part before a ``-`` is the state folder's.
+    """
+    beside: bool = False
+    """Another host lives and does nothing; what it has is not ours to end."""
 
 
 class Host:
@@ -127,6 +134,7 @@ class Host:
                 Hello(
                     version=VERSION,
                     pid=os.getpid(),
+                    identity=self._options.identity,
                     limits_memory=self._around.cgroups is not None,
                     limits_cpu=self._around.cgroups is not None and self._around.cgroups.limits_cpu,
                     limits_processes=self._around.cgroups is not None and self._around.cgroups.limits_processes,
@@ -161,6 +169,8 @@ class Host:
             case Note():
                 with contextlib.suppress(OSError):
                     self._replicas.note(command)
+            case Ping():
+                self._tell(Pong())
             case Shutdown(grace_s):
                 self._end(grace_s)
 

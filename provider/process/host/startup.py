@@ -7,21 +7,20 @@ import fcntl
 import gc
 import os
 import resource
-import signal
 import sys
 import time
 from collections.abc import MutableMapping
 from pathlib import Path
 
-from springtide.provider.process import host_protocol
+from springtide.provider.process import host_protocol, kernel
 from springtide.provider.process.host import sandbox
 from springtide.provider.process.host.cgroup import Cgroups
 from springtide.provider.process.host.child import Surroundings
 from springtide.provider.process.host.server import Host, HostOptions
-from springtide.provider.process.host_protocol import IDENTITY_VARIABLE, SOCKET
+from springtide.provider.process.host_protocol import LOCK, SOCKET
 from springtide.runtime.processes import adopt_orphans
 
-LOCK, STAGE = "host.lock", "stage"
+STAGE = "stage"
 LOCK_WAIT_S = 10.0
 """A host that is ending may hold the lock for as long as its replicas take to die."""
 
@@ -30,10 +29,14 @@ def run(options: HostOptions, environ: MutableMapping[str, str]) -> None:
     """Take the state folder's lock, clear up after a host that crashed, and serve. Prints ``ready`` when it listens."""
     lock = _lock(options.state_dir / LOCK)
     adopt_orphans()
-    _end_left_behind(options.identity)
+    if not options.beside:
+        # What a host that was killed could not take along: programs that its replicas had started.
+        folder = options.identity.partition("-")[0]
+        kernel.kill_marked(lambda identity: identity.partition("-")[0] == folder)
     cgroups = Cgroups.find(options.identity)
     around = Surroundings(environ, os.getpid(), cgroups, _try_sandbox(options.state_dir), _more_open_files())
     with host_protocol.listen_at(options.state_dir / SOCKET) as listener:
+        bound = (options.state_dir / SOCKET).stat().st_ino
         print("ready", flush=True)  # noqa: T201 - the provider waits for this word
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, 1)
@@ -42,7 +45,7 @@ def run(options: HostOptions, environ: MutableMapping[str, str]) -> None:
         gc.collect()
         gc.freeze()
         host.serve()
-        (options.state_dir / SOCKET).unlink(missing_ok=True)
+        _unlink_own(options.state_dir / SOCKET, bound)
     if cgroups is not None:
         cgroups.close()
     os.close(lock)
@@ -70,15 +73,11 @@ def _lock(path: Path) -> int:
             return fd
 
 
-def _end_left_behind(identity: str) -> None:
-    """Kill what a host that was killed could not take along: programs that its replicas had started."""
-    mark = f"{IDENTITY_VARIABLE}={identity}".encode()
-    for entry in Path("/proc").glob("[0-9]*"):
-        if int(entry.name) == os.getpid():
-            continue
-        with contextlib.suppress(OSError):
-            if mark in (entry / "environ").read_bytes().split(b"\0"):
-                os.kill(int(entry.name), signal.SIGKILL)
+def _unlink_own(path: Path, inode: int) -> None:
+    """Another host may have put its own there since."""
+    with contextlib.suppress(OSError):
+        if path.stat().st_ino == inode:
+            path.unlink()
 
 
 def _try_sandbox(state_dir: Path) -> str:

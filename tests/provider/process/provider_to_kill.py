@@ -1,4 +1,4 @@
-"""A provider in a process of its own, for tests that kill it: ``python -m … STATE_DIR ORPHAN_GRACE_S SPECS``.
+"""A provider in a process of its own, for tests that kill it: ``python -m … STATE_DIR ORPHAN_GRACE_S SPECS PING_S``.
 
 SPECS is a JSON list of [deployment, replicas]. Says ``ready`` when all replicas answer.
 """
@@ -10,6 +10,7 @@ import json
 import sys
 from pathlib import Path
 
+import structlog
 from prometheus_client import CollectorRegistry
 
 from springtide.provider.process.service import ProcessDeps, build
@@ -21,8 +22,11 @@ from springtide.wire.endpoint_stream import FunctionEndpoints, merge
 
 
 async def main() -> None:
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     folder, orphan_grace_s, wanted = Path(sys.argv[1]), float(sys.argv[2]), json.loads(sys.argv[3])
-    settings = ProcessSettings(state_dir=folder, orphan_grace_s=orphan_grace_s, linger_s=0.05)
+    settings = ProcessSettings(
+        state_dir=folder, orphan_grace_s=orphan_grace_s, linger_s=0.05, host_ping_s=float(sys.argv[4])
+    )
     provider = build(settings, ProcessDeps(SystemClock(), CollectorRegistry()))
     await provider.start()
     for deployment, replicas in wanted:

@@ -16,7 +16,7 @@ import pytest
 import uvloop
 
 from springtide.provider.process import host_protocol
-from springtide.provider.process.host_link import HostLink
+from springtide.provider.process.host_link import MAX_MISSES, HostLink, misses_after
 from springtide.provider.process.host_protocol import SOCKET, Message, Note
 from springtide.provider.process.settings import ProcessSettings
 from springtide.runtime.errors import Unavailable
@@ -34,7 +34,7 @@ os._exit(9)
 
 
 @contextlib.asynccontextmanager
-async def linked(folder: Path) -> AsyncIterator[tuple[HostLink, asyncio.Task[None]]]:
+async def linked(folder: Path) -> AsyncIterator[tuple[HostLink, asyncio.Task[bool]]]:
     """A host, and the task that hears its events."""
     (folder / "stage").mkdir()
     link = HostLink(ProcessSettings(state_dir=folder), folder, lambda _: None)
@@ -93,3 +93,17 @@ def test_host_that_cannot_be_started_now_is_no_error_of_the_providers(tmp_path: 
             await link.connect()
 
     asyncio.run(story())
+
+
+def test_host_is_silent_only_after_several_questions_of_somebody_who_was_awake() -> None:
+    def misses(*rounds: tuple[bool, float]) -> int:
+        count = 0
+        for heard, took_s in rounds:
+            count = misses_after(count, heard=heard, took_s=took_s, pause_s=2.0)
+        return count
+
+    silent, answered, we_slept = (False, 2.01), (True, 2.01), (False, 3600.0)
+
+    assert misses(*[silent] * MAX_MISSES) == MAX_MISSES > 2
+    assert misses(silent, silent, answered, silent) == 1
+    assert misses(silent, silent, silent, we_slept) == 0

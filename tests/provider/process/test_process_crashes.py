@@ -28,12 +28,20 @@ REF = FunctionRef("openfaas-fn", "fn")
 
 
 @contextlib.asynccontextmanager
-async def killable(world: World, *wanted: tuple[Any, int], orphan_grace_s: float = 10) -> AsyncIterator[int]:
+async def killable(
+    world: World, *wanted: tuple[Any, int], orphan_grace_s: float = 10, ping_s: float = 2
+) -> AsyncIterator[int]:
     """A provider in its own process with these functions ready; yields its pid and makes sure that it is dead after."""
     specs = json.dumps([[spec_to_json(spec), replicas] for spec, replicas in wanted])
     command = [sys.executable, "-m", "tests.provider.process.provider_to_kill"]
     process = await asyncio.create_subprocess_exec(
-        *command, str(world.state_dir), str(orphan_grace_s), specs, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        *command,
+        str(world.state_dir),
+        str(orphan_grace_s),
+        specs,
+        str(ping_s),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
     try:
@@ -258,3 +266,55 @@ async def test_state_folder_may_have_a_long_name(tmp_path: Path) -> None:
     async with World(folder) as here:
         address = await here.up("fn", "cat")
         assert (await here.http.post(address, content=b"x")).text == "x"
+
+
+async def test_host_that_is_stopped_is_stood_in_for_and_its_replicas_drain(world: Any) -> None:
+    async with world(host_ping_s=0.25) as here:
+        await here.provider.deploy(here.spec("fn", annotations=here.handler(SLOW)))
+        await here.scale(REF, 2)
+        old = await here.ready(REF, 2)
+        stopped = host_pid(here)
+        before = set(children(stopped))
+        call = await call_slow(here, url(old))
+
+        os.kill(stopped, signal.SIGSTOP)
+        while not (seen := here.table[REF].endpoints) or set(seen) & set(old.endpoints):
+            answers = await asyncio.gather(*(here.http.get(f"http://{one.host}:{one.port}") for one in seen))
+            assert [answer.status_code for answer in answers] == [200] * len(seen) != []
+            await asyncio.sleep(0)
+        new = await here.ready(REF, 2)
+        await here.scale(REF, 3)
+        await here.ready(REF, 3)
+
+        assert alive(stopped)
+        assert not call.done()
+        let_go(here)
+        assert (await call).status_code == 200
+        await eventually(lambda: not alive(stopped), "the end of the stopped host")
+        assert not [pid for pid in before if alive(pid)]
+        assert {one.instance for one in new.endpoints} <= {one.instance for one in here.table[REF].endpoints}
+
+
+async def test_provider_stops_with_a_host_that_is_stopped(world: Any) -> None:
+    async with world(host_ping_s=0.25, grace_s=0.5) as here:
+        await here.provider.deploy(here.spec("fn", annotations=here.handler(SLOW)))
+        old = await here.ready(REF)
+        call = await call_slow(here, url(old))
+        os.kill(host_pid(here), signal.SIGSTOP)
+        await here.until(REF, lambda seen: seen.endpoints and not set(seen.endpoints) & set(old.endpoints))
+    await asyncio.gather(call, return_exceptions=True)  # nothing is left behind, which leaving the block has checked
+
+
+async def test_next_provider_ends_a_host_that_the_one_before_had_set_aside(world: Any) -> None:
+    here = world()
+    spec = here.spec("fn", annotations=here.handler(SLOW))
+    async with killable(here, (spec, 1), ping_s=0.25) as pid:
+        stopped = host_pid(here)
+        os.kill(stopped, signal.SIGSTOP)
+        await eventually(
+            lambda: len(left_behind(here.state_dir)) > 2 and stopped in left_behind(here.state_dir), "another"
+        )
+        os.kill(pid, signal.SIGKILL)
+        async with here:
+            await here.ready(REF)
+            await eventually(lambda: not alive(stopped), "the end of the stopped host")

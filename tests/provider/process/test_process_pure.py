@@ -252,6 +252,7 @@ LAUNCH = Launch(
         Hello(
             version=1,
             pid=2,
+            identity="i",
             limits_memory=True,
             limits_cpu=False,
             limits_processes=False,

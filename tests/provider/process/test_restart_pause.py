@@ -28,7 +28,15 @@ pytestmark = pytest.mark.virtual_time
 
 
 SPEC = FunctionSpec(ref=FunctionRef("openfaas-fn", "echo"), image="any", env_process="cat")
-HELLO = Hello(version=VERSION, pid=1, limits_memory=False, limits_processes=False, limits_cpu=False, sandbox_problem="")
+HELLO = Hello(
+    version=VERSION,
+    pid=1,
+    limits_memory=False,
+    limits_processes=False,
+    identity="",
+    limits_cpu=False,
+    sandbox_problem="",
+)
 
 
 @dataclass

@@ -52,7 +52,8 @@ def left_behind(state_dir: Path) -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if mark in (entry / "environ").read_bytes().split(b"\0") and alive(int(entry.name)):
+            words = (entry / "environ").read_bytes().split(b"\0")
+            if any(word.partition(b"-")[0] == mark for word in words) and alive(int(entry.name)):
                 found.append(int(entry.name))
     return found
 
