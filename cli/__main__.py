@@ -13,9 +13,13 @@ def main() -> None:
     """Run the command line of this process and leave with its status."""
     hold_standard_descriptors()
     status = run(sys.argv[1:], dict(os.environ))
-    if status == 141:
-        # The reader is gone: nothing that is still buffered can be written, and the interpreter must not try.
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        # The reader is gone, or the disk full: what is still buffered is lost, and the interpreter must not try.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = status or 1
     sys.exit(status)
 
 

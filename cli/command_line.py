@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -53,6 +54,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
 }
 """Name to where the command is and what it does; only the one that is used gets imported."""
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""A disk, a quota or a limit; where output goes, or a file."""
 
 
 class _LazyGroup(click.Group):
@@ -106,8 +110,8 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except BrokenPipeError:
-        return 141
+    except OSError as error:
+        return _not_written(error)
     except UnicodeEncodeError as error:
         # An argument, a variable or a file's text: what Python reads from bytes that are no UTF-8.
         click.secho(f"springtide: {lines(error.object[:200])!r} is not text that can be sent", fg="red", err=True)
@@ -116,3 +120,14 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         click.secho(f"springtide: {lines(error)}", fg="red", err=True)
         return 1
     return result if isinstance(result, int) else 0
+
+
+def _not_written(error: OSError) -> int:
+    """The exit status. Raises what is wrong with something else than a reader that is gone or a disk that is full."""
+    if isinstance(error, BrokenPipeError):
+        return 141
+    if error.errno not in _FULL:
+        raise error
+    what = "cannot write" if error.filename is None else lines(error.filename)
+    click.secho(f"springtide: {what}: {error.strerror}", fg="red", err=True)
+    return 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -201,3 +202,21 @@ async def test_holds_that_could_not_be_told_wait_for_the_provider_to_be_back() -
                 return reasons
 
     assert await story() == ["write_failed", "in_flight"]
+
+
+@pytest.mark.parametrize("words", [pytest.param(["--help"], id="the help"), pytest.param(["--version"], id="a line")])
+def test_output_that_cannot_be_written_is_one_sentence(words: list[str]) -> None:
+    """Buffered, so that a short text fails at the end only."""
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "springtide.cli", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environ,
+            timeout=60,
+            check=False,
+        )
+
+    assert (done.returncode, done.stderr) == (1, "springtide: cannot write: No space left on device\n")
