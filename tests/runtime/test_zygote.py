@@ -33,7 +33,7 @@ def main(words):
     if words[0] == "print":
         sys.stdout = open(1, "w", closefd=False)  # buffered, whatever the environment says
         print("what nobody takes")
-        return 0
+        return 3
     if words[0] == "fail":
         raise RuntimeError("a bug")
     if words[0] == "echo":
@@ -235,8 +235,8 @@ until.set()
     assert out.stdout == "None\n"
 
 
-def test_fork_whose_output_cannot_be_written_ends_all_the_same(tmp_path: Path) -> None:
-    """It would go on as a second zygote, with the first one's socket."""
+def test_fork_whose_output_cannot_be_written_ends_with_its_status(tmp_path: Path) -> None:
+    """It would go back into the zygote's own code."""
     out = printed(
         tmp_path,
         """
@@ -245,4 +245,4 @@ print(await asyncio.wait_for(process.wait(), 10), flush=True)
 """,
     )
 
-    assert out == "0\n"
+    assert out == "3\n"
