@@ -22,7 +22,7 @@ from springtide.cli.tools import Tools
 from springtide.runtime.basic_auth import Credentials
 
 ROOT = Path(__file__).parents[2]
-START_S = 60.0
+START_S = 120.0
 ENVIRONMENT = dict(os.environ, SPRINGTIDE_TOOLS_DIR=str(ROOT / ".tools"), upstream_timeout="2m")
 
 
