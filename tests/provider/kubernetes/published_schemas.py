@@ -11,7 +11,10 @@ from kubernetes_validate.utils import all_versions, major_minor, schema_contents
 from referencing import Registry, Resource
 
 OLDEST = (1, 29)
-VERSIONS = tuple(version for version in all_versions() if tuple(map(int, major_minor(version).split("."))) >= OLDEST)
+VERSIONS = tuple(
+    dict.fromkeys(version for version in all_versions() if tuple(map(int, major_minor(version).split("."))) >= OLDEST)
+)
+"""Each once: the library has two folders of every one."""
 
 
 @functools.cache
