@@ -15,13 +15,22 @@ from hypothesis import settings
 from springtide.cli.tools import Missing, Tools, find
 from springtide.runtime.virtual_time import VirtualTimeLoop
 from tests import loops
-from tests.costs import Costs
+from tests.costs import Costs, is_quick
 
 ROOT = Path(__file__).parents[1]
 
 # A shared machine stalls now and then; how long an example takes is never what is tested.
 settings.register_profile("springtide", deadline=None)
 settings.load_profile("springtide")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="only tests that budgets.toml calls quick")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    wanted = not config.getoption("quick") or collection_path.is_dir() or is_quick(collection_path)
+    return None if wanted else True
 
 
 def pytest_configure(config: pytest.Config) -> None:

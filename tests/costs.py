@@ -6,11 +6,14 @@ of the children it waited for.
 
 from __future__ import annotations
 
+import functools
 import resource
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +23,18 @@ _PROPERTY = "processor_s"
 
 def budgets() -> dict[str, float]:
     """Seconds of processor time by folder below ``tests``."""
-    return {str(folder): float(seconds) for folder, seconds in tomllib.loads(BUDGETS.read_text())["folders"].items()}
+    return {str(folder): float(seconds) for folder, seconds in _table()["seconds"].items()}
+
+
+def is_quick(file: Path) -> bool:
+    """Whether it is part of ``make check``."""
+    path = file.relative_to(BUDGETS.parent).as_posix()
+    return any(fnmatch(path, pattern) for pattern in _table()["quick"])
+
+
+@functools.cache
+def _table() -> dict[str, Any]:
+    return tomllib.loads(BUDGETS.read_text())
 
 
 def folder_of(nodeid: str, known: Mapping[str, float]) -> str:
