@@ -13,7 +13,7 @@ from springtide.cli.stack import PYTHON_IMAGE
 from tests.e2e.conftest import ROOT, running
 from tests.kubernetes.emulator import Image, running_in_thread
 
-HELLO = ROOT / "suite" / "samples" / "hello"
+HELLO = ROOT / "cli" / "samples" / "hello"
 
 
 def counts(events: list[dict[str, object]], reason: str) -> list[tuple[object, object]]:
