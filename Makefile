@@ -18,7 +18,7 @@ up: setup tools
 
 # What is worth knowing before each commit: linters, types, the tests that are pure. Some 90 seconds on two processors.
 check: lint
-	@$(PYTEST) --quiet --quick
+	@$(PYTEST) --quick --quiet
 
 test: setup-test tools browser lint
 	@$(PYTEST) --durations 20
