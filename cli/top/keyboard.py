@@ -23,9 +23,12 @@ class Keyboard:
         self._input = sys.stdin.fileno() if sys.stdin.isatty() else None
         self._before: list[Any] = []
         self._on_term: Any = None
+        self._on_interrupt: Any = None
+        self._interrupted = False
 
     def __enter__(self) -> Keyboard:
         self._on_term = signal.signal(signal.SIGTERM, _end)
+        self._on_interrupt = signal.signal(signal.SIGINT, self._interrupt)
         if self._input is not None:
             self._before = termios.tcgetattr(self._input)
             tty.setcbreak(self._input)
@@ -35,9 +38,12 @@ class Keyboard:
         if self._input is not None:
             termios.tcsetattr(self._input, termios.TCSADRAIN, self._before)
         signal.signal(signal.SIGTERM, self._on_term)
+        signal.signal(signal.SIGINT, self._on_interrupt)
 
     def pressed(self, within_s: float) -> str:
-        """The next key; empty when none was pressed in that time."""
+        """The next key; empty when none was pressed in that time. Raises KeyboardInterrupt after Ctrl-C."""
+        if self._interrupted:
+            raise KeyboardInterrupt
         if self._input is None:
             time.sleep(max(0.0, within_s))
             return ""
@@ -47,6 +53,11 @@ class Keyboard:
         if not key:  # the terminal is gone, and would be readable for ever
             raise KeyboardInterrupt
         return key.decode("latin-1")
+
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        # Python drops what is raised while a finalizer or a callback of the collector runs; so it is remembered, too.
+        self._interrupted = True
+        raise KeyboardInterrupt
 
 
 def _end(number: int, _frame: FrameType | None) -> None:

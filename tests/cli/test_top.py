@@ -10,6 +10,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from springtide.cli.top.keyboard import Keyboard
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 20.0
@@ -176,6 +179,19 @@ def test_live_view_shows_calls_and_changes_and_ctrl_c_leaves_the_terminal_as_it_
     assert re.search(BACK, ending + live.seen)
     assert "Traceback" not in ending
     assert termios.tcgetattr(live.fd) == before
+
+
+def test_interrupt_that_comes_in_a_finalizer_is_not_lost() -> None:
+    """What is raised there goes nowhere: Python only prints it."""
+
+    class Finalized:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    with Keyboard() as keyboard:
+        Finalized()
+        with pytest.raises(KeyboardInterrupt):
+            keyboard.pressed(0)
 
 
 def test_keys_change_the_order_and_q_ends(live: Screen) -> None:
