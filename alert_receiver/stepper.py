@@ -105,7 +105,8 @@ class Stepper:
             if (failure := await self._deliver_one(ref, grouped[ref])) is not None:
                 failed[ref] = f"{ref}: {failure}"
 
-        refs = sorted(await self._existing(list(grouped)), key=lambda ref: ref not in self._left_over)
+        existing = await self._existing(list(grouped))
+        refs = sorted(existing, key=lambda ref: (not existing[ref], ref not in self._left_over))
         left = await self._turns.batch(refs, one, within_s=self._settings.delivery_budget_s)
         self._left_over = (self._left_over - grouped.keys()) | set(left)
         await self._histories.save()
@@ -119,15 +120,19 @@ class Stepper:
             self._deliveries.over()
         return failures
 
-    async def _existing(self, refs: Sequence[FunctionRef]) -> Sequence[FunctionRef]:
-        """Those that there are, by one list for all where they are many; all of them where that is not known."""
+    async def _existing(self, refs: Sequence[FunctionRef]) -> dict[FunctionRef, bool]:
+        """Those that there may be, by one list for all where they are many; all of them where that is not known.
+
+        False for one that is not in the list: a question each, which those that are in it do not wait for.
+        """
         if len(refs) <= MAX_READ_SINGLY:
-            return refs
+            return dict.fromkeys(refs, True)
         try:
             listed = await within(self._settings.deadline_s, "listing functions", self._target.list_functions())
         except SpringtideError:
-            return refs
-        unknown = deliveries.unknown(refs, [function.ref for function in listed])
+            return dict.fromkeys(refs, True)
+        known = {function.ref for function in listed}
+        unknown = deliveries.unknown(refs, known)
         for ref in unknown:
             self._histories.forget(ref)
         for ref in islice(unknown, MAX_READ_SINGLY):
@@ -136,7 +141,7 @@ class Stepper:
             log.warning(
                 "alerts name functions that do not exist", functions=len(unknown), first=str(next(iter(unknown)))
             )
-        return [ref for ref in refs if ref not in unknown]
+        return {ref: ref in known for ref in refs if ref not in unknown}
 
     async def run(self) -> None:
         """Carry descents on while this copy leads, those that were under way before a restart or takeover first."""

@@ -10,7 +10,7 @@ measured now, without a gap for the settling time, by a receiver that has led fo
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from springtide.scaler.core import steps
@@ -65,7 +65,7 @@ def by_function(events: Sequence[AlertEvent]) -> dict[FunctionRef, list[AlertEve
     return grouped
 
 
-def unknown(refs: Sequence[FunctionRef], listed: Sequence[FunctionRef]) -> dict[FunctionRef, None]:
+def unknown(refs: Sequence[FunctionRef], listed: Collection[FunctionRef]) -> dict[FunctionRef, None]:
     """Those, in order, that a list of all functions shows not to exist. A foreign provider may list functions under
     another namespace than it knows them by, so one of a namespace that the list does not have may exist by its name."""
     known, names, namespaces = set(listed), {ref.name for ref in listed}, {ref.namespace for ref in listed}

@@ -98,6 +98,19 @@ async def test_functions_that_cannot_be_listed_are_read() -> None:
     assert len(world.cluster.writes) == 20
 
 
+async def test_function_that_is_listed_does_not_wait_for_those_of_namespaces_that_are_not() -> None:
+    world = World()
+    await world.deploy(ECHO)
+    elsewhere = [FunctionRef(f"ns{number}", "echo") for number in range(500)]
+    for ref in elsewhere:
+        world.cluster.on_read[ref] = world._slowly
+
+    first = await world.stepper.deliver(events([*elsewhere, ECHO]))
+
+    assert "of 501 functions were not reached" in first[0]
+    assert world.stepped_at(ECHO) == [1]
+
+
 async def test_delivery_has_a_time_and_what_it_did_not_reach_comes_first_in_the_next() -> None:
     world, refs = World(), named(100)
     await world.deploy(*refs)

@@ -165,8 +165,25 @@ def test_more_alerts_than_can_be_right_are_refused_not_cut() -> None:
     too_many = json.dumps({"alerts": [one] * (payload.MAX_ALERTS + 1)}).encode()
 
     assert len(parse(whole)) == payload.MAX_ALERTS
-    with pytest.raises(BadInput, match="10001 in one delivery, at most 10000"):
+    with pytest.raises(BadInput, match="20001 in one delivery, at most 20000"):
         parse(too_many)
+
+
+def test_ten_thousand_alerts_as_alertmanager_writes_them_are_within_the_bounds() -> None:
+    """A delivery that is refused is not tried again."""
+    one = alert("echo") | {
+        "labels": {
+            "alertname": "APIHighInvocationRate",
+            "function_name": f"{'f' * 40}.openfaas-fn",
+            "severity": "major",
+        },
+        "annotations": {"summary": "s" * 60, "description": "d" * 160, "load": "31.2 calls/s, above 5, at 1767225600"},
+        "generatorURL": "http://prometheus:9090/graph?g0.expr=" + "x" * 150,
+    }
+    delivery = json.dumps({"alerts": [one] * 10_001}).encode()
+
+    assert len(delivery) <= payload.MAX_BYTES
+    assert len(parse(delivery)) == 10_001
 
 
 json_values: st.SearchStrategy[Any] = st.recursive(

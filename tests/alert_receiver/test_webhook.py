@@ -124,7 +124,7 @@ async def test_failures_are_answered_500_naming_each_so_that_alertmanager_repeat
         pytest.param(b"{", 400, "the body is not JSON", id="bad JSON"),
         pytest.param(b"[]", 400, "must be a JSON object", id="not an object"),
         pytest.param(b"{}", 400, "alerts: must be a list", id="no alerts"),
-        pytest.param(b" " * (MAX_BYTES + 1), 413, "at most 1048576 bytes", id="too long"),
+        pytest.param(b" " * (MAX_BYTES + 1), 413, "at most 8388608 bytes", id="too long"),
     ],
 )
 async def test_bad_delivery_is_refused_with_the_reason(content: bytes, status: int, why: str) -> None:
