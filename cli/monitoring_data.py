@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from springtide.runtime.errors import reason_of
-from springtide.runtime.files import set_aside
+from springtide.runtime.files import read_whole, set_aside
 
 SNAPSHOTS = ("nflog", "silences")
 """Alertmanager's: which notifications were sent, and what is silenced."""
@@ -57,7 +57,7 @@ def _put_away(damaged: Iterable[Path], now: float) -> str | None:
 def _whole(file: Path) -> bool:
     """Whether it is a row of messages, each after its length, to the last byte."""
     try:
-        data = file.read_bytes()
+        data = read_whole(file)
     except OSError:
         return False
     at = 0

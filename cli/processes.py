@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import bcrypt
@@ -25,7 +27,7 @@ from springtide.rules.timing import DEFAULT, FAST, Timing
 from springtide.runtime.basic_auth import PASSWORD_FILE, Credentials
 from springtide.runtime.child_process import Child, Member
 from springtide.runtime.durations import format_duration
-from springtide.runtime.files import write_atomic
+from springtide.runtime.files import set_aside, write_atomic
 from springtide.runtime.liveness import Probe
 
 GATEWAY, PROCESS = Section(GatewaySettings), Section(ProcessSettings)
@@ -81,7 +83,7 @@ def stages(plan: Plan, probes: httpx.AsyncClient) -> list[list[Child]]:
 
 
 def write_configuration(plan: Plan) -> None:
-    """What Prometheus and Alertmanager read at their start."""
+    """What Prometheus and Alertmanager read at their start. Raises OSError."""
     at, listen = plan.addresses, plan.addresses.listen
     targets = Targets(
         gateway_metrics=listen(at.metrics),
@@ -96,7 +98,15 @@ def write_configuration(plan: Plan) -> None:
     auth = BasicAuth(username=credentials.user, password_file=str(plan.state.secrets / PASSWORD_FILE))
     login, webhook = Login(auth=auth, password_hash=_hash(credentials)), Webhook(url=_webhook(at), auth=auth)
     for name, content in local_configuration(plan.timing, targets, webhook, login).items():
-        write_atomic(plan.state.alerting / name, content.encode(), mode=0o600)
+        _write(plan.state.alerting / name, content.encode())
+
+
+def _write(file: Path, content: bytes) -> None:
+    try:
+        write_atomic(file, content, mode=0o600)
+    except IsADirectoryError:
+        set_aside(file, time.time())
+        write_atomic(file, content, mode=0o600)
 
 
 def _hash(credentials: Credentials) -> str:

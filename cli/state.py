@@ -26,7 +26,7 @@ from typing import Any, cast
 
 from springtide.runtime.basic_auth import PASSWORD_FILE, USER_FILE, Credentials
 from springtide.runtime.errors import BadInput, Unavailable
-from springtide.runtime.files import read_json, set_aside, write_atomic
+from springtide.runtime.files import read_json, read_whole, set_aside, write_atomic
 
 USER, PASSWORD_LENGTH = "admin", 32
 LOCK_TRIES, LOCK_PAUSE_S = 10, 0.02
@@ -97,10 +97,16 @@ class StateFolder:
         return self.root / "logs" / f"{part}.log"
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Make the folder and hold it for one suite; raises Unavailable when another has it."""
+    def held(self) -> Iterator[list[str]]:
+        """Make the folder and hold it for one suite; raises Unavailable when another has it.
+
+        What was in the place of a folder is set aside, with a sentence each.
+        """
+        told: list[str] = []
         with explained(self.root):
             for folder in (self.root, self.secrets, self.alerting, self.log("any").parent):
+                if folder != self.root and folder.exists() and not folder.is_dir():
+                    told.append(f"{folder} was no folder and is set aside as {set_aside(folder, time.time()).name}")
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = (self.root / "lock").open("w")
         with lock:
@@ -110,7 +116,7 @@ class StateFolder:
                 time.sleep(LOCK_PAUSE_S)
             else:
                 raise Unavailable(f"a suite already runs on {self.root}; stop it, or choose another --state-dir")
-            yield
+            yield told
 
     def credentials(self) -> Credentials:
         """The suite's user and password; a file that is missing is made, for its owner only."""
@@ -128,7 +134,7 @@ class StateFolder:
         told = []
         with explained(self.secrets):
             for file in (self.secrets / USER_FILE, self.secrets / PASSWORD_FILE):
-                if file.is_file() and not _readable(file):
+                if os.path.lexists(file) and not (file.is_file() and _readable(file)):
                     kept = set_aside(file, now).name
                     told.append(f"{file} was damaged and is set aside as {kept}; there is a new one: log in again")
         return told
@@ -157,7 +163,7 @@ class StateFolder:
     def announces(self, running: Running) -> bool:
         """Whether the file is there and says so."""
         try:
-            return self.run_file.read_bytes() == _run_text(running)
+            return read_whole(self.run_file) == _run_text(running)
         except OSError:
             return False
 
@@ -179,11 +185,12 @@ def _run_text(running: Running) -> bytes:
 
 
 def _readable(credential: Path) -> bool:
+    """Basic authentication has a colon between user and password."""
     try:
         text = credential.read_text().strip()
     except UnicodeDecodeError:
         return False
-    return text.isprintable() and bool(text)
+    return text.isprintable() and bool(text) and not (credential.name == USER_FILE and ":" in text)
 
 
 def _try_lock(handle: int, kind: int) -> bool:

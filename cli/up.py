@@ -22,7 +22,7 @@ from springtide.cli.gateway_client import GatewayClient
 from springtide.cli.ports import PortClaims
 from springtide.cli.processes import Plan
 from springtide.cli.run_file import RunFile
-from springtide.cli.state import Running, StateFolder, explained
+from springtide.cli.state import Running, StateFolder
 from springtide.cli.tools import Missing, find
 from springtide.provider.spec import FunctionSpec, spec_to_json
 from springtide.runtime.basic_auth import Credentials
@@ -61,9 +61,9 @@ def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) ->
     """
     adopt_standard_streams()
     wished = _read(options.stack_file, environ, announcer) if options.stack_file else ()
-    with options.state.held(), PortClaims() as claims:
+    with options.state.held() as set_aside, PortClaims() as claims:
         options.state.withdraw()  # of one that was killed: it would be taken for ours until ours is written
-        for told in options.state.mend_credentials(time.time()):
+        for told in (*set_aside, *options.state.mend_credentials(time.time())):
             announcer.notice(told)
         options.state.credentials()
         tools = find(options.tools_dir, environ.get("PATH", ""))
@@ -84,8 +84,15 @@ def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) ->
             separate=options.separate,
         )
         if plan.tools is not None:
-            with explained(options.state.alerting):
+            try:
                 processes.write_configuration(plan)
+            except OSError as error:  # A full disk, say. Calls need neither.
+                announcer.notice(
+                    f"{error.filename or options.state.alerting} cannot be written ({error.strerror or error}), so no "
+                    "Prometheus and Alertmanager: functions scale by hand and wake on a call, and everything else "
+                    "works; start again once it can be"
+                )
+                plan = replace(plan, tools=None)
         samples = () if not options.samples or options.state.samples_deployed else stack.read(SAMPLES, {}).functions
         warm_imports.import_all()
         zygote = Zygote.make(partial(command_line.run, environ=environ))

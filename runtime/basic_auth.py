@@ -11,6 +11,7 @@ from pathlib import Path
 
 from springtide.runtime.asgi import App, Receive, Scope, Send, respond
 from springtide.runtime.errors import BadInput
+from springtide.runtime.files import read_whole
 from springtide.runtime.wrong_credentials import WrongCredentials
 
 __all__ = ["PASSWORD_FILE", "USER_FILE", "App", "Credentials", "Receive", "RequireBasicAuth", "Scope", "Send"]
@@ -29,8 +30,8 @@ class Credentials:
     def from_folder(cls, folder: Path) -> Credentials:
         """Read the two files OpenFaaS keeps its credentials in (surrounding white space is dropped)."""
         try:
-            user = (folder / USER_FILE).read_text().strip()
-            password = (folder / PASSWORD_FILE).read_text().strip()
+            user = read_whole(folder / USER_FILE).decode().strip()
+            password = read_whole(folder / PASSWORD_FILE).decode().strip()
         except OSError as error:
             raise BadInput(
                 f"{error.filename}: {error.strerror}; the folder must hold {USER_FILE} and {PASSWORD_FILE}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tempfile
 import time
 from pathlib import Path
@@ -42,10 +44,25 @@ def set_aside(path: Path, now: float) -> Path:
     return path.rename(path.with_name(f"{path.name}{DAMAGED}{at}"))
 
 
-def read_json(path: Path) -> object:
-    """The JSON value in ``path``; raises BadInput naming file, place and remedy when it is not JSON."""
+def read_whole(path: Path) -> bytes:
+    """All of a regular file. Raises OSError, for anything else too: a pipe would be waited at for ever."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        value: object = bounded_json.loads(path.read_bytes())
+        kind = os.fstat(handle).st_mode
+        if stat.S_ISDIR(kind):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(kind):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(handle)
+
+
+def read_json(path: Path) -> object:
+    """The JSON value in ``path``; raises BadInput naming file, place and remedy when it is not JSON, and OSError."""
+    try:
+        value: object = bounded_json.loads(read_whole(path))
     except ValueError as error:
         raise BadInput(f"{path}: not readable as JSON ({error}); restore it from a copy or move it away") from error
     return value

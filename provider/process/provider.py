@@ -51,8 +51,9 @@ class ProcessProvider:
 
     async def start(self) -> None:
         """Raises BadInput for a state folder that cannot be used, Unavailable when it is in use."""
-        await self._files.open()
-        self._started, now = True, Instant(self._clock.wall())
+        now = Instant(self._clock.wall())
+        await self._files.open(now)
+        self._started = True
         default = self._settings.default_namespace
         self._namespaces = {default: Namespace(default)}
         self._namespaces |= {namespace.name: namespace for namespace in self._files.namespaces(now)}

@@ -25,7 +25,7 @@ from springtide.provider.ports import Namespace
 from springtide.provider.process import records
 from springtide.provider.process.records import FunctionRecord
 from springtide.runtime.errors import BadInput, Unavailable
-from springtide.runtime.files import read_json, set_aside, write_atomic
+from springtide.runtime.files import read_json, read_whole, set_aside, write_atomic
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
 
 T = TypeVar("T")
@@ -69,11 +69,11 @@ class StateFiles:
 
     # Life.
 
-    async def open(self) -> None:
+    async def open(self, now: Instant) -> None:
         """Make the folder ours. Raises Unavailable when another provider has it, BadInput when it cannot be used."""
         try:
             for name in ("functions", "namespaces", "secrets", "mounts", "work", "logs", "stage"):
-                (self.folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+                _make_place(self.folder / name, now)
             self.folder.chmod(0o700)
             self._lock = os.open(self.folder / "provider.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -208,7 +208,7 @@ def _make_mount(mount: Path, source: Path, names: tuple[str, ...]) -> None:
     mount.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in names:
         with contextlib.suppress(FileNotFoundError):
-            value = (source / name).read_bytes()
+            value = read_whole(source / name)
             if not _holds(mount / name, value):  # A start on a full disk has nothing to write.
                 _write_secret([mount / name], value)
     _unlink([file for file in mount.iterdir() if file.name not in names])
@@ -216,9 +216,17 @@ def _make_mount(mount: Path, source: Path, names: tuple[str, ...]) -> None:
 
 def _holds(file: Path, value: bytes) -> bool:
     try:
-        return file.read_bytes() == value
+        return read_whole(file) == value
     except OSError:
         return False
+
+
+def _make_place(folder: Path, now: Instant) -> None:
+    """With what is no folder set aside: nothing of ours is in it."""
+    if os.path.lexists(folder) and not folder.is_dir():
+        where = set_aside(folder, now)
+        _log.error("a folder of ours was something else", folder=str(folder), set_aside_as=str(where))
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 def _make_folder(folder: Path) -> None:

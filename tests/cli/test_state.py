@@ -147,6 +147,23 @@ def test_damaged_password_is_set_aside_and_made_anew(state: StateFolder, content
     assert told.endswith("log in again")
 
 
+def test_user_with_a_colon_cannot_log_in_and_is_made_anew(state: StateFolder) -> None:
+    with state.held():
+        state.credentials()
+        (state.secrets / "basic-auth-user").write_text("ad:min")
+
+        assert len(state.mend_credentials(1_700_000_000.0)) == 1
+        assert state.credentials().user == "admin"
+
+
+def test_what_is_in_the_place_of_a_folder_is_set_aside_and_told(state: StateFolder) -> None:
+    state.root.mkdir(parents=True)
+    (state.root / "secrets").write_text("no folder")
+    with state.held() as told:
+        assert state.credentials().user == "admin"
+    assert "secrets was no folder and is set aside as secrets.damaged-" in told[0]
+
+
 def test_run_file_that_is_damaged_is_known_from_a_whole_one(state: StateFolder) -> None:
     with state.held():
         state.announce(RUNNING)

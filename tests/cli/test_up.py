@@ -339,6 +339,9 @@ def test_damaged_files_are_set_aside_told_and_replaced(tmp_path: Path, tools: To
         (state / file).parent.mkdir(parents=True)
         (state / file).write_bytes(b"\xff" * 200)
     (state / "alert-receiver.json").write_bytes(b'{"version"')
+    (state / "secrets/basic-auth-user").mkdir()
+    (state / "alerting/prometheus.yml").mkdir(parents=True)
+    (state / "logs").write_text("no folder")
     with started(state, "--no-samples", "--fast", tools_dir=ROOT / ".tools") as up:
         assert names(up) == []
         eventually(lambda: {"prometheus", "alertmanager"} <= up.run["parts"].keys())
@@ -353,6 +356,9 @@ def test_damaged_files_are_set_aside_told_and_replaced(tmp_path: Path, tools: To
     aside = {file.relative_to(state).as_posix().partition(".damaged-")[0] for file in state.rglob("*.damaged-*")}
     assert aside == {
         "secrets/basic-auth-password",
+        "secrets/basic-auth-user",
+        "alerting/prometheus.yml",
+        "logs",
         "alertmanager/nflog",
         "prometheus/chunks_head",
         "alert-receiver.json",
@@ -360,6 +366,16 @@ def test_damaged_files_are_set_aside_told_and_replaced(tmp_path: Path, tools: To
     told = {line["part"]: line["detail"] for line in up.lines if line["event"] == "failed"}
     assert "chunks_head is damaged and was set aside as chunks_head.damaged-" in told["prometheus"]
     assert "nflog is damaged and was set aside as nflog.damaged-" in told["alertmanager"]
+
+
+def test_configuration_that_cannot_be_written_costs_only_the_alerts(tmp_path: Path, tools: Tools) -> None:
+    """As on a full disk, but for one folder alone."""
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "alerting").symlink_to("/proc")
+    with started(state, "--no-samples", tools_dir=ROOT / ".tools") as up:
+        assert names(up) == []
+        assert up.run["prometheus"] is up.run["alertmanager"] is None
 
 
 def ready(url: str, user: Credentials) -> bool:

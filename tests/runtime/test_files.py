@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 from pathlib import Path
 
 import pytest
 
 from springtide.runtime.errors import BadInput
-from springtide.runtime.files import read_json, write_atomic
+from springtide.runtime.files import read_json, read_whole, write_atomic
 
 
 def names(folder: Path) -> list[str]:
@@ -44,6 +45,15 @@ def test_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
 
     assert names(tmp_path) == ["a"]
     assert (tmp_path / "a" / "inside").read_text() == "x"
+
+
+def test_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a")
+
+    with pytest.raises(OSError, match="not a regular file"):
+        read_whole(tmp_path / "a")
+    with pytest.raises(IsADirectoryError, match=re.escape(str(tmp_path))):
+        read_json(tmp_path)
 
 
 def write_for_ever(file: Path, ready: object) -> None:

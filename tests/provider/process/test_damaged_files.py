@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,17 @@ async def test_damaged_record_is_set_aside_and_the_rest_runs(world: Any, damage:
             await here.scale(REF, 3)
 
 
+async def test_file_in_the_place_of_a_folder_is_set_aside(world: Any) -> None:
+    here = world()
+    here.state_dir.mkdir(exist_ok=True)
+    for name in ("functions", "work", "secrets"):
+        (here.state_dir / name).write_text("no folder")
+    async with here:
+        await here.up("fn", "cat")
+
+        assert len(list(here.state_dir.glob("*.damaged-*"))) == 3
+
+
 async def test_damaged_function_is_told_until_it_is_deployed_again(world: Any) -> None:
     async with world() as here:
         await two_functions(here)
@@ -99,9 +112,11 @@ async def test_damaged_function_can_be_deleted_for_good(world: Any) -> None:
             await here.provider.read(REF)
 
 
-async def test_record_that_is_no_file_is_set_aside(world: Any) -> None:
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+async def test_record_that_is_no_file_is_set_aside(world: Any, make: Callable[[Path], None]) -> None:
     here = world()
-    record_of(here).mkdir(parents=True)
+    record_of(here).parent.mkdir(parents=True)
+    make(record_of(here))
     async with here:
         assert "damaged" in ((await here.provider.status(REF)).problem or "")
 
