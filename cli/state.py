@@ -129,14 +129,17 @@ class StateFolder:
                 write_atomic(self.secrets / PASSWORD_FILE, password.encode(), mode=0o600)
         return Credentials.from_folder(self.secrets)
 
-    def mend_credentials(self, now: float) -> list[str]:
-        """Set aside a file that holds no credentials, so that it is made anew; a sentence for each."""
+    def mend_files(self, now: float) -> list[str]:
+        """Set aside what holds no credentials, or is no file, so that it is made anew; a sentence for each."""
         told = []
         with explained(self.secrets):
             for file in (self.secrets / USER_FILE, self.secrets / PASSWORD_FILE):
                 if os.path.lexists(file) and not (file.is_file() and _readable(file)):
                     kept = set_aside(file, now).name
                     told.append(f"{file} was damaged and is set aside as {kept}; there is a new one: log in again")
+            memory = self.alert_receiver_file
+            if os.path.lexists(memory) and not memory.is_file():
+                told.append(f"{memory} was no file and is set aside as {set_aside(memory, now).name}")
         return told
 
     def running(self) -> Running | None:

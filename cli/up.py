@@ -63,7 +63,7 @@ def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) ->
     wished = _read(options.stack_file, environ, announcer) if options.stack_file else ()
     with options.state.held() as set_aside, PortClaims() as claims:
         options.state.withdraw()  # of one that was killed: it would be taken for ours until ours is written
-        for told in (*set_aside, *options.state.mend_credentials(time.time())):
+        for told in (*set_aside, *options.state.mend_files(time.time())):
             announcer.notice(told)
         options.state.credentials()
         tools = find(options.tools_dir, environ.get("PATH", ""))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import structlog
 
 from springtide.runtime import bounded_json
 from springtide.runtime.errors import BadInput
-from springtide.runtime.files import write_atomic
+from springtide.runtime.files import set_aside, write_atomic
 from springtide.scaler.core.vocabulary import Decision
 from springtide.wire import decision_log
 
@@ -46,6 +48,8 @@ class FileJournal:
         decisions: list[Decision] = []
         unread, line, self._lines = 0, b"\n", 0
         try:
+            if os.path.lexists(self._path) and not self._path.is_file():  # A pipe would be waited at for ever.
+                set_aside(self._path, time.time())
             with self._path.open("rb") as file:
                 for line in file:
                     self._lines += 1

@@ -139,10 +139,10 @@ def test_damaged_password_is_set_aside_and_made_anew(state: StateFolder, content
         state.credentials()
         (state.secrets / "basic-auth-password").write_bytes(content)
 
-        (told,) = state.mend_credentials(1_700_000_000.0)
+        (told,) = state.mend_files(1_700_000_000.0)
 
         assert len(state.credentials().password) == 32
-        assert state.mend_credentials(1_700_000_000.0) == []
+        assert state.mend_files(1_700_000_000.0) == []
     assert (state.secrets / "basic-auth-password.damaged-20231114T221320Z").read_bytes() == content
     assert told.endswith("log in again")
 
@@ -152,8 +152,18 @@ def test_user_with_a_colon_cannot_log_in_and_is_made_anew(state: StateFolder) ->
         state.credentials()
         (state.secrets / "basic-auth-user").write_text("ad:min")
 
-        assert len(state.mend_credentials(1_700_000_000.0)) == 1
+        assert len(state.mend_files(1_700_000_000.0)) == 1
         assert state.credentials().user == "admin"
+
+
+def test_memory_of_alerts_that_is_no_file_is_set_aside(state: StateFolder) -> None:
+    with state.held():
+        state.credentials()
+        state.alert_receiver_file.mkdir()
+
+        (told,) = state.mend_files(1_700_000_000.0)
+
+    assert told.endswith("was no file and is set aside as alert-receiver.json.damaged-20231114T221320Z")
 
 
 def test_what_is_in_the_place_of_a_folder_is_set_aside_and_told(state: StateFolder) -> None:

@@ -25,6 +25,16 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "decisions.ndjson"
 
 
+def test_pipe_in_the_place_of_the_file_is_set_aside_not_waited_for(path: Path) -> None:
+    os.mkfifo(path)
+
+    log = DecisionLog(journal=FileJournal(path))
+    log.record(step(1))
+
+    assert len(DecisionLog(journal=FileJournal(path)).since(0)) == 1
+    assert len(list(path.parent.glob("*.damaged-*"))) == 1
+
+
 def test_decisions_survive_a_restart(path: Path) -> None:
     first = DecisionLog(journal=FileJournal(path))
     for decision in (step(1), hold(2), step(3)):
