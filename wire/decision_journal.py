@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,7 +47,7 @@ class FileJournal:
         decisions: list[Decision] = []
         unread, line, self._lines = 0, b"\n", 0
         try:
-            if os.path.lexists(self._path) and not self._path.is_file():  # A pipe would be waited at for ever.
+            if self._path.is_fifo():  # It would be waited at for ever.
                 set_aside(self._path, time.time())
             with self._path.open("rb") as file:
                 for line in file:
