@@ -180,7 +180,12 @@ class WorkerPool:
         self._keepers.append(asyncio.create_task(self._renew_on_request(slots), name="gateway renewals"))
 
     async def _hire(self, number: int, listener: socket.socket) -> Member:
-        launch = Launch(number, self._share, self._deps.credentials)
+        settings = self._share
+        if self._keepers:
+            # Its place has had a worker, which may know the functions when the provider tells them to nobody: whoever
+            # is to take over from that, or comes to callers who wait at the port, opens it once it knows them, too.
+            settings = replace(settings, first_snapshot_s=max(settings.first_snapshot_s, settings.hold_timeout_s))
+        launch = Launch(number, settings, self._deps.credentials)
         member = await Member.start(self._forks, launch, listener, self)
         self._living.append(member)
         task = asyncio.create_task(self._fold(member), name=f"gateway worker {number} over")

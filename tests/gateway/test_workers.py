@@ -17,12 +17,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from springtide.gateway.settings import GatewaySettings
 from springtide.gateway.workers import fork_server
 from springtide.gateway.workers.pool import PoolDeps, build
+from springtide.provider.api import ProviderApiDeps, ProviderApiSettings
+from springtide.provider.api import build as build_provider
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import Unavailable
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.catalogue import Part
 from tests.gateway.harness import Client, Conversation, client, get, response, until
-from tests.gateway.pooled import ECHO, Pooled, gone, left, load, more, pooled, stopped
+from tests.gateway.pooled import CREDENTIALS, ECHO, Pooled, gone, left, load, more, pooled, stopped
 
 pytestmark = pytest.mark.uvloop
 
@@ -202,6 +204,32 @@ async def test_renewal_under_load_loses_no_call() -> None:
         assert set(seen) == {"right"}
         assert (await suite.sample(INVOCATIONS) or 0.0) >= before + 100
     assert seen.total() > 200
+
+
+async def test_worker_that_comes_while_the_provider_is_away_opens_the_port_once_it_knows_the_functions() -> None:
+    async with pooled(first_snapshot_s=0.001) as suite, contextlib.AsyncExitStack() as stack:
+        first, port = suite.pids(), suite.api.port
+        while {await suite.call() for _ in range(20)} != {200}:
+            pass  # until these know the functions, who need not wait for them
+        seen = await stack.enter_async_context(load(suite))
+        await more(seen)
+        await suite.api.stop()
+        suite.pool.renew()
+        await until(lambda: len(suite.pids()) > len(first))
+        await more(seen, 300)
+
+        assert first <= suite.pids(), "those that know the functions have gone"
+        settings, deps = (
+            ProviderApiSettings(port=port),
+            ProviderApiDeps(provider=suite.provider, credentials=CREDENTIALS),
+        )
+        suite.api = build_provider(settings, deps)
+        await suite.api.start()
+        await until(lambda: not suite.pids() & first)
+        await more(seen)
+        await suite.api.stop()
+
+    assert set(seen) == {"right"}
 
 
 @pytest.fixture
