@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 
+import structlog
 from prometheus_client import CollectorRegistry
 
 from springtide.provider.ports import LogLine, LogQuery, Namespace, ProviderInfo
@@ -23,9 +24,11 @@ from springtide.scaler.core.ports import Clock, Recorder
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Reason, Scale, Writer
 from springtide.wire.endpoint_stream import Event
 
+_log = structlog.get_logger()
+
 
 class ProcessProvider:
-    """A wish is durable when its method returns; replicas follow. One at a time writes to one function."""
+    """A wish, but a wake's, is durable when its method returns; replicas follow. One at a time writes to a function."""
 
     name = "provider"
 
@@ -85,7 +88,7 @@ class ProcessProvider:
         replicas: int,
         *,
         expect: str | None,
-        decision: Decision | None,  # noqa: ARG002 - whoever serves the provider keeps the decision log
+        decision: Decision | None,
     ) -> Scale:
         async with self._locks.of(ref):
             deployment = self._deployment(ref)
@@ -97,7 +100,8 @@ class ProcessProvider:
                 raise Conflict(
                     f"{ref}: version is {deployment.record.version}, not {expect}; read again and decide anew"
                 )
-            await self._change(deployment, deployment.record.scaled(replicas), deployment.program)
+            record, wakes = deployment.record.scaled(replicas), decision is not None and decision.writer is Writer.WAKE
+            await self._change(deployment, record, deployment.program, must_save=not wakes)
             return deployment.scale
 
     # Functions come and go.
@@ -196,15 +200,23 @@ class ProcessProvider:
         await self._change(deployment, record, program)
         self._record(spec, before, record.replicas, "updated")
 
-    async def _change(self, deployment: Deployment, record: FunctionRecord, program: FunctionProgram | None) -> None:
-        """The wish goes to the replicas and to the disk side by side: a cold start does not wait for the disk."""
+    async def _change(
+        self, deployment: Deployment, record: FunctionRecord, program: FunctionProgram | None, *, must_save: bool = True
+    ) -> None:
+        """The wish goes to the replicas and to the disk side by side: a cold start does not wait for the disk.
+
+        Callers wait for a wake, a full disk or not: it need not be saved. The function's next write saves it all, and
+        after a restart before that the function sleeps, to be woken again.
+        """
         before = deployment.record, deployment.program
         deployment.change(record, program)
         try:
             await self._files.save(record)
-        except Unavailable:
-            deployment.change(*before)
-            raise
+        except Unavailable as error:
+            if must_save:
+                deployment.change(*before)
+                raise
+            _log.warning("a function was woken, though it is not saved", function=str(record.ref), why=str(error))
 
     def _checked(self, spec: FunctionSpec) -> FunctionProgram:
         """Raises NotFound for the namespace, BadInput for anything that cannot run."""

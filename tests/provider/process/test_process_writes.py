@@ -13,8 +13,8 @@ import pytest
 from springtide.provider.bounds import MAX_ENVIRONMENT_BYTES, MAX_VARIABLE_BYTES
 from springtide.provider.process import runnable
 from springtide.provider.spec import FunctionSpec, spec_from_json, spec_to_json
-from springtide.runtime.errors import BadInput, Conflict, NotFound
-from springtide.scaler.core.vocabulary import FunctionRef, Reason, Scale, Writer
+from springtide.runtime.errors import BadInput, Conflict, NotFound, Unavailable
+from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Scale, Writer
 from tests.provider.process.conftest import Shared
 from tests.provider.process.world import url
 
@@ -57,6 +57,29 @@ async def test_every_write_and_every_update_has_its_own_version(world: Any) -> N
     versions = await story()
 
     assert len(set(versions)) == len(versions)
+
+
+async def test_wake_that_cannot_be_saved_is_done_and_saved_with_the_next_write(world: Any) -> None:
+    async with world() as here:
+        await here.up("fn", "cat")
+        await here.scale(REF, 0)
+        folder = here.state_dir / "functions"
+        folder.rename(here.state_dir / "elsewhere")
+        for writer in (None, Writer.PERSON, Writer.ALERT):
+            with pytest.raises(Unavailable, match="not saved"):
+                await here.provider.write(REF, 1, expect=None, decision=writer and decision(writer))
+
+        await here.provider.write(REF, 1, expect=None, decision=decision(Writer.WAKE))
+
+        await here.ready(REF)
+        (here.state_dir / "elsewhere").rename(folder)
+        await here.scale(REF, 2)
+    async with world() as here:
+        assert (await here.provider.read(REF)).scale.desired == 2
+
+
+def decision(writer: Writer) -> Decision:
+    return Decision(REF, writer, 0, 1, Reason.WAKE, "", Instant(0.0))
 
 
 async def test_counts_set_by_a_deployment_are_recorded(world: Any) -> None:
