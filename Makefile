@@ -39,7 +39,8 @@ lint: setup-test
 bench: setup-test tools
 	@$(BIN)/python -m bench
 
-# Minutes of load while functions sleep, wake, grow, are updated and killed; fails when a call is lost.
+# Minutes of load while functions sleep, wake, grow, are updated and killed, and parts halt, die, have a full disk and
+# damaged files; fails when a call is lost.
 soak: setup-test
 	@$(BIN)/python -m bench soak --minutes $(MINUTES)
 

@@ -100,7 +100,7 @@ def _arguments() -> argparse.Namespace:
     long = parser.add_subparsers(dest="command").add_parser("soak", help=bench.soak.__doc__.partition("\n")[0])
     long.add_argument("--minutes", type=float, default=10.0)
     long.add_argument("--functions", type=int, default=20)
-    long.add_argument("--workers", type=int, default=1, help="of the gateway; several are restarted again and again")
+    long.add_argument("--workers", type=int, default=2, help="of the gateway; several are restarted again and again")
     long.add_argument("--logs", type=Path, help="folder that gets the logs of a run that lost something")
     long.add_argument("--json", action="store_true", help="print everything as JSON")
     return parser.parse_args()

@@ -26,10 +26,11 @@ class Child:
     name: str
 
     def tree(self) -> list[int]:
-        """It and all below it."""
+        """It and all below it; who ends meanwhile may be among them, with nobody below."""
         found = [self.pid]
         for pid in found:
-            found += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+            with contextlib.suppress(OSError):
+                found += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
         return found
 
     def cpu_s(self) -> float:
@@ -65,7 +66,7 @@ def child(
     cwd: Path | None = None,
 ) -> Iterator[Child]:
     """A process that listens on ``port``, from then until the block ends. Raises RuntimeError with its log's end."""
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

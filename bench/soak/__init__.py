@@ -2,5 +2,6 @@
 
 The parts are the real ones: a gateway and a provider as processes, functions as processes of that provider, the REST
 API with credentials. ``run`` starts them; ``caller`` makes the load; ``deeds`` is what happens to the functions
-meanwhile; ``tally`` judges every answer and decides which failures nobody could have prevented.
+meanwhile, ``troubles`` what happens to the parts; ``tally`` judges every answer and decides which failures nobody could
+have prevented.
 """

@@ -78,6 +78,7 @@ class Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
         self._h11 = h11.Connection(h11.CLIENT)
+        self.port = int(writer.get_extra_info("sockname")[1])
 
     @property
     def ended(self) -> bool:
@@ -128,6 +129,7 @@ async def exchange(
         async with asyncio.timeout(CALL_DEADLINE_S):
             if connection is None:
                 connection = Connection(*await asyncio.open_connection("127.0.0.1", port))
+            answer.port = connection.port
             await connection.send(_request(call), call.body)
             await connection.receive(answer, heard)
     except (OSError, TimeoutError, h11.RemoteProtocolError, h11.LocalProtocolError) as error:

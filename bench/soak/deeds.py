@@ -9,7 +9,7 @@ import random
 import signal
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import httpx
@@ -18,8 +18,8 @@ from bench.soak.caller import Callers
 from bench.soak.parts import Api
 from bench.soak.tally import Log
 
-DEADLINE_S = 45.0
-"""For a deed to show its effect on a machine that has much else to do."""
+DEADLINE_S = 90.0
+"""For a deed to show its effect on a machine that has much else to do, and parts in trouble."""
 
 KILL_PAUSE_S = 11.0
 """A replica that dies sooner after the last is a crash loop, whose callers are told so on purpose."""
@@ -43,6 +43,7 @@ class Cycle:
         self._generation = 0
         self._killed_at = 0.0
         self._over = asyncio.Event()
+        self._doing = asyncio.Lock()
 
     async def run(self, over: asyncio.Event) -> None:
         self._over = over
@@ -67,7 +68,8 @@ class Cycle:
     async def _do(self, deed: Callable[[], Awaitable[None]]) -> None:
         self._note(deed.__name__)
         try:
-            await deed()
+            async with self._doing:
+                await deed()
             self._note(f"{deed.__name__} done")
         except httpx.HTTPError as error:
             self._problem(f"{deed.__name__}: {type(error).__name__} {error}")
@@ -113,16 +115,35 @@ class Cycle:
         self.done["updates"] += 1
 
     async def kill(self) -> None:
-        """kill -9 one of the replicas that answered lately, whatever it is doing."""
+        """kill -9 one of the replicas that answered lately, whatever it is doing, if somebody can replace it now."""
         now = time.monotonic()
-        if now - self._killed_at < KILL_PAUSE_S:
+        lately = list(self._callers.seen.items())[-MAX_REPLICAS:]
+        if not lately or self._log.calm_since > now or now - self._killed_at < KILL_PAUSE_S:
             return
-        for pid, replica in random.sample(list(self._callers.seen.items())[-MAX_REPLICAS:], k=1):
-            if _kill(pid, replica):
-                self._note(f"killed {replica}")
-                self._killed_at = self._log.kills[pid] = now
-                self.done["kills"] += 1
-            del self._callers.seen[pid]
+        pid, replica = random.choice(lately)
+        if _kill(pid, replica):
+            self._note(f"killed {replica}")
+            self._killed_at = self._log.kills[pid] = now
+            self.done["kills"] += 1
+        del self._callers.seen[pid]
+
+    # For what happens to the parts.
+
+    @contextlib.asynccontextmanager
+    async def silenced(self) -> AsyncIterator[None]:
+        """Nobody calls the function, nor does anything else to it."""
+        async with self._doing:
+            self._callers.calling.clear()
+            try:
+                await self._until("callers are silent", self._silent)
+                yield
+            finally:
+                self._callers.calling.set()
+
+    async def deploy_anew(self) -> None:
+        self._generation += 1
+        await self._api.deploy(self.name, self._generation)
+        await self._until("it is awake", self._awake)
 
     # Inside.
 

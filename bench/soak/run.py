@@ -18,6 +18,7 @@ from bench.soak.caller import Callers
 from bench.soak.deeds import Cycle
 from bench.soak.parts import Api, Parts, Usage, running, usage
 from bench.soak.tally import RESTART_TAKES_S, Tally, Verdict
+from bench.soak.troubles import Troubles
 
 READY_S = 60.0
 
@@ -34,6 +35,11 @@ class SoakOptions:
     """Mean pause between two deeds on one function."""
     workers: int = 1
     """Of the gateway; with several they are restarted in turn, again and again."""
+    trouble_pause_s: float | None = 10.0
+    """Mean pause between two troubles of the parts; None for none at all."""
+    halt_s: float = 15.0
+    """Most time for which a part is halted: the time after which a supervisor replaces it."""
+    full_disk_s: float = 20.0
     report_s: float = 10.0
     settle_s: float = 6.0
     """Idle connections to replicas are kept for four seconds; after that a silent gateway should hold none."""
@@ -78,11 +84,12 @@ class _Soak:
         self._names = [f"soak-{number:02}" for number in range(options.functions)]
         self._callers = [Callers(name, parts.port, self._tally, think_s=options.think_s) for name in self._names]
         self._cycles: list[Cycle] = []
+        self._troubles: Troubles | None = None
         self._samples: list[Row] = []
         self._over = asyncio.Event()
 
     async def run(self) -> Account:
-        async with self._parts.api() as api:
+        async with self._parts.api(self._tally.log) as api:
             await self._deploy(api)
             before = self._usage()
             seconds = await self._load(api)
@@ -93,7 +100,7 @@ class _Soak:
             row["wakes"] = int(await api.metric("springtide_decisions_total", 'writer="wake"'))
             row["worker_restarts"] = len(self._tally.log.restarts)
             row |= _compared(before, self._usage())
-            problems += [problem for cycle in self._cycles for problem in cycle.problems]
+            problems += [problem for one in self._doers for problem in one.problems]
             histories = [await self._history(api, cycle) for cycle in self._cycles if cycle.name in self._tally.losers]
             return Account(row, self._samples, list(self._tally.failures), problems, histories)
 
@@ -106,7 +113,7 @@ class _Soak:
         }
 
     def _usage(self) -> dict[str, Usage]:
-        return {"gateway": usage(self._parts.gateway), "provider": usage(self._parts.provider)}
+        return {part: usage(pids) for part, pids in self._parts.trees().items()}
 
     async def _load(self, api: Api) -> float:
         """Callers call and functions change, until the time is over; how long that was, in seconds."""
@@ -118,9 +125,21 @@ class _Soak:
                     tasks.create_task(callers.call_for_ever(self._over))
             for cycle in self._cycles:
                 tasks.create_task(cycle.run(self._over))
+            if (pause_s := self._options.trouble_pause_s) is not None:
+                self._troubles = Troubles(
+                    self._parts,
+                    self._cycles,
+                    self._tally.log,
+                    pause_s=pause_s,
+                    halt_s=self._options.halt_s,
+                    full_disk_s=self._options.full_disk_s,
+                )
+                tasks.create_task(self._troubles.run(self._over))
             if self._options.workers > 1:
                 tasks.create_task(self._restart_workers())
             await self._watch(began)
+            if self._troubles is not None:
+                await self._troubles.all_seen.wait()
             self._over.set()
             for callers in self._callers:
                 callers.calling.set()
@@ -141,7 +160,7 @@ class _Soak:
         ends = began + self._options.minutes * 60
         while (now := time.monotonic()) < ends:
             await asyncio.sleep(min(self._options.report_s, ends - now))
-            gateway = usage(self._parts.gateway)
+            gateway = usage(self._parts.gateway.tree())
             sample: Row = {"at_s": round(time.monotonic() - began, 1), "calls": self._tally.calls}
             verdicts = self._tally.verdicts
             sample |= {"lost": verdicts[Verdict.LOST], "own_replica_killed": verdicts[Verdict.OWN_REPLICA_KILLED]}
@@ -154,7 +173,7 @@ class _Soak:
         """Have the gateway replace its workers, one at a time, whenever the last round must be over."""
         while not self._over.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._over.wait(), min(RESTART_TAKES_S, self._options.minutes * 20))
+                await asyncio.wait_for(self._over.wait(), min(RESTART_TAKES_S, max(self._options.minutes * 20, 2.0)))
                 return
             self._tally.log.restarts.append(time.monotonic())
             os.kill(self._parts.gateway.pid, signal.SIGHUP)
@@ -175,7 +194,11 @@ class _Soak:
 
     @property
     def _done(self) -> Counter[str]:
-        return sum((cycle.done for cycle in self._cycles), Counter())
+        return sum((one.done for one in self._doers), Counter())
+
+    @property
+    def _doers(self) -> list[Cycle | Troubles]:
+        return [*self._cycles, *([self._troubles] if self._troubles else [])]
 
 
 def _compared(before: dict[str, Usage], after: dict[str, Usage]) -> Row:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
+import math
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from bench.herd import percentile
@@ -47,6 +50,8 @@ class Answer:
     broken: str = ""
     first_byte: float = 0.0
     ended: float = 0.0
+    port: int = 0
+    """The caller's, of the connection it was awaited on."""
 
     @property
     def pid(self) -> int:
@@ -57,20 +62,43 @@ class Verdict(enum.StrEnum):
     RIGHT = "right"
     OWN_REPLICA_KILLED = "own replica killed while answering"
     CONNECTION_ENDED = "kept connection ended by a gateway worker's restart before the call was heard"
+    OWN_WORKER_REPLACED = "own gateway worker hung and was replaced while it had the call"
     LOST = "lost"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Log:
     """When what was done, on the monotonic clock."""
 
     kills: dict[int, float] = field(default_factory=dict)
     restarts: list[float] = field(default_factory=list)
     """Of gateway workers; each takes a while."""
+    halted: dict[int, float] = field(default_factory=dict)
+    """Callers' ports of the connections of a gateway worker that was halted, and, unless replaced, went on."""
+    calm_since: float = 0.0
+    """The end of the last trouble of a part; infinite during one."""
 
+    @contextlib.contextmanager
+    def trouble(self) -> Iterator[None]:
+        self.calm_since = math.inf
+        try:
+            yield
+        finally:
+            self.calm_since = time.monotonic()
+
+    def troubled(self) -> bool:
+        """A part is in trouble, or was just now."""
+        return time.monotonic() < self.calm_since + AFTERMATH_S
+
+
+AFTERMATH_S = 10.0
+"""For parts to find each other again."""
 
 RESTART_TAKES_S = 30.0
 """From the signal until the last worker of before has drained."""
+
+HALT_TAKES_S = 40.0
+"""From the halt of a gateway worker until it has gone on or been killed, by its master."""
 
 
 def judge(call: Call, answer: Answer, log: Log) -> Verdict:
@@ -83,6 +111,9 @@ def judge(call: Call, answer: Answer, log: Log) -> Verdict:
     killed = log.kills.get(answer.pid) if answer.status == 200 else None
     if killed is not None and call.began <= killed <= answer.ended and call.expected.startswith(answer.body):
         return Verdict.OWN_REPLICA_KILLED
+    halted = log.halted.get(answer.port)
+    if halted is not None and halted <= answer.ended <= halted + HALT_TAKES_S:
+        return Verdict.OWN_WORKER_REPLACED if call.expected.startswith(answer.body) else Verdict.LOST
     restarting = any(at <= answer.ended <= at + RESTART_TAKES_S for at in log.restarts)
     if call.reused and not answer.status and restarting:
         return Verdict.CONNECTION_ENDED
@@ -126,6 +157,7 @@ class Tally:
             "calls": self.calls,
             "lost": self.verdicts[Verdict.LOST],
             "own_replica_killed": self.verdicts[Verdict.OWN_REPLICA_KILLED],
+            "own_worker_replaced": self.verdicts[Verdict.OWN_WORKER_REPLACED],
             "connection_ended": self.verdicts[Verdict.CONNECTION_ENDED],
             "held": len(self.held_ms),
         }

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from bench.soak.run import SoakOptions, soak
+from bench.soak.troubles import TROUBLES
+
+SHORT = SoakOptions(functions=3, callers=3, think_s=0.05, pause_s=0.3, report_s=2.0, settle_s=0.0)
 
 
 def test_no_call_is_lost_while_functions_change(tmp_path: Path) -> None:
     told: list[str] = []
-    options = SoakOptions(minutes=0.08, functions=3, callers=3, think_s=0.05, pause_s=0.3, report_s=2.0, settle_s=0.0)
+    options = replace(SHORT, minutes=0.08, trouble_pause_s=None)
 
     account = soak(options, tmp_path, told.append)
 
@@ -17,6 +21,15 @@ def test_no_call_is_lost_while_functions_change(tmp_path: Path) -> None:
     assert account.problems == []
     assert account.good
     assert account.row["lost"] == 0
-    assert account.row["calls"] > 100
+    assert account.row["calls"] > 30
     assert account.row["wakes"] > 0
     assert told
+
+
+def test_no_call_is_lost_while_parts_are_in_trouble(tmp_path: Path) -> None:
+    options = replace(SHORT, minutes=0.0, workers=2, trouble_pause_s=0.1, halt_s=1.0, full_disk_s=1.0)
+
+    account = soak(options, tmp_path, lambda _: None)
+
+    assert account.good, account.sections
+    assert {name: account.row[name] for name in TROUBLES} == dict.fromkeys(TROUBLES, 1)

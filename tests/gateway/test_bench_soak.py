@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.soak.tally import RESTART_TAKES_S, Answer, Call, Kind, Log, Tally, Verdict, judge
+from bench.soak.tally import HALT_TAKES_S, RESTART_TAKES_S, Answer, Call, Kind, Log, Tally, Verdict, judge
 
 TOKEN = "0123"
 CALL = Call("f", Kind.GET, TOKEN, b"", 100.0, reused=False)
@@ -82,6 +82,34 @@ def answer(**given: Any) -> Answer:
         ),
         pytest.param(
             CALL, Answer(broken="reset", ended=101.0), Log(restarts=[100.0]), Verdict.LOST, id="new connection reset"
+        ),
+        pytest.param(
+            STREAM,
+            answer(body=bytearray(b"0123 0\n"), broken="ended", port=5),
+            Log(halted={5: 100.5}),
+            Verdict.OWN_WORKER_REPLACED,
+            id="cut short with its gateway worker",
+        ),
+        pytest.param(
+            STREAM,
+            answer(body=bytearray(b"0123 1\n"), broken="ended", port=5),
+            Log(halted={5: 100.5}),
+            Verdict.LOST,
+            id="cut short with its gateway worker, but wrong before",
+        ),
+        pytest.param(
+            STREAM,
+            answer(body=bytearray(b"0123 0\n"), broken="ended", port=6),
+            Log(halted={5: 100.5}),
+            Verdict.LOST,
+            id="cut short at another gateway worker",
+        ),
+        pytest.param(
+            CALL,
+            Answer(broken="reset", ended=101.0, port=5),
+            Log(halted={5: 101.0 - HALT_TAKES_S - 1}),
+            Verdict.LOST,
+            id="cut short long after its gateway worker was halted",
         ),
     ],
 )
