@@ -85,21 +85,20 @@ def test_killed_part_comes_back_with_its_state(fast_suite: Any, handler: Path, p
         assert set(statuses) == {200}, "only the gateway's own death may cost a call"
 
 
-def test_function_comes_down_whose_alert_ended_while_alertmanager_was_killed(fast_suite: Any, handler: Path) -> None:
+async def test_function_comes_down_whose_alert_ended_while_alertmanager_was_killed(
+    fast_suite: Any, handler: Path
+) -> None:
     """The restarted Alertmanager has forgotten that it fired, so it never tells that it ended."""
     fast_suite.deploy("left", handler)
 
-    async def loaded() -> None:
-        stop = asyncio.Event()
-        calls = asyncio.create_task(fast_suite.load("left", per_second=40, stop=stop))
-        await asyncio.to_thread(
-            fast_suite.eventually, lambda: fast_suite.replicas("left") >= 9, "it climbs", START_OF_CLIMB_S
-        )
-        stop.set()
-        await calls
-        os.kill(fast_suite.run["parts"]["alertmanager"], signal.SIGKILL)
-
-    asyncio.run(loaded())
+    stop = asyncio.Event()
+    calls = asyncio.create_task(fast_suite.load("left", per_second=40, stop=stop))
+    await asyncio.to_thread(
+        fast_suite.eventually, lambda: fast_suite.replicas("left") >= 9, "it climbs", START_OF_CLIMB_S
+    )
+    stop.set()
+    await calls
+    os.kill(fast_suite.run["parts"]["alertmanager"], signal.SIGKILL)
     fast_suite.eventually(lambda: fast_suite.replicas("left") == 1, "it comes down", 60)
 
     [*_, first, _last] = [one for one in fast_suite.decisions("left") if one["after"] < one["before"]]

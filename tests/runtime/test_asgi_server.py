@@ -106,29 +106,26 @@ async def test_stop_finishes_the_request_under_way_and_takes_no_new_one() -> Non
         await stopping
 
 
-def test_server_that_leaves_answers_on_and_ends_each_connection_before_it_closes() -> None:
-    async def main() -> None:
-        server = AsgiServer(hello, name="test", leave_s=60)
-        await server.start()
-        url = f"http://127.0.0.1:{server.port}"
-        async with httpx.AsyncClient() as client:
-            before = await client.get(f"{url}/x")
-            leaving = asyncio.create_task(server.leave())
-            await asyncio.sleep(0)
+async def test_server_that_leaves_answers_on_and_ends_each_connection_before_it_closes() -> None:
+    server = AsgiServer(hello, name="test", leave_s=60)
+    await server.start()
+    url = f"http://127.0.0.1:{server.port}"
+    async with httpx.AsyncClient() as client:
+        before = await client.get(f"{url}/x")
+        leaving = asyncio.create_task(server.leave())
+        await asyncio.sleep(0)
 
-            kept, new = await client.get(f"{url}/x"), await client.get(f"{url}/y")
-            ready = await client.get(f"{url}/readyz")
+        kept, new = await client.get(f"{url}/x"), await client.get(f"{url}/y")
+        ready = await client.get(f"{url}/readyz")
 
-            assert [answer.status_code for answer in (before, kept, new, ready)] == [200, 200, 200, 503]
-            assert "connection" not in before.headers
-            assert [answer.headers["connection"] for answer in (kept, new, ready)] == ["close"] * 3
-            assert not leaving.done()
-        leaving.cancel()
-        await server.stop()
+        assert [answer.status_code for answer in (before, kept, new, ready)] == [200, 200, 200, 503]
+        assert "connection" not in before.headers
+        assert [answer.headers["connection"] for answer in (kept, new, ready)] == ["close"] * 3
+        assert not leaving.done()
+    leaving.cancel()
+    await server.stop()
 
-        assert not await listens(server.port)
-
-    asyncio.run(main())
+    assert not await listens(server.port)
 
 
 async def listens(port: int) -> bool:

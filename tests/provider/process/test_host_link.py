@@ -85,14 +85,11 @@ def host_of(folder: Path) -> int:
         return int.from_bytes(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 4), sys.byteorder)
 
 
-def test_host_that_cannot_be_started_now_is_no_error_of_the_providers(tmp_path: Path) -> None:
-    async def story() -> None:
-        (tmp_path / "host.log").mkdir()
-        link = HostLink(ProcessSettings(state_dir=tmp_path), tmp_path, lambda _: None)
-        with pytest.raises(Unavailable, match="cannot be started"):
-            await link.connect()
-
-    asyncio.run(story())
+async def test_host_that_cannot_be_started_now_is_no_error_of_the_providers(tmp_path: Path) -> None:
+    (tmp_path / "host.log").mkdir()
+    link = HostLink(ProcessSettings(state_dir=tmp_path), tmp_path, lambda _: None)
+    with pytest.raises(Unavailable, match="cannot be started"):
+        await link.connect()
 
 
 def test_host_is_silent_only_after_several_questions_of_somebody_who_was_awake() -> None:
