@@ -69,16 +69,17 @@ def answered_again(suite: Any, name: str) -> None:
 
 @pytest.mark.parametrize("part", ["gateway", "provider", "alert-receiver", "idler", "alertmanager", "prometheus"])
 def test_killed_part_comes_back_with_its_state(fast_suite: Any, handler: Path, part: str) -> None:
-    fast_suite.deploy("steady", handler, factor="0")
-    fast_suite.scale("steady", 3)
-    fast_suite.eventually(lambda: fast_suite.status("steady").get("availableReplicas") == 3, "3 replicas answer")
-    before, pid = fast_suite.status("steady"), fast_suite.run["parts"][part]
+    name = f"steady-{part}"  # one that is rolled over has a replica more for a while
+    fast_suite.deploy(name, handler, factor="0")
+    fast_suite.scale(name, 3)
+    fast_suite.eventually(lambda: fast_suite.status(name).get("availableReplicas") == 3, "3 replicas answer")
+    before, pid = fast_suite.status(name), fast_suite.run["parts"][part]
 
-    statuses, _ = under_load(fast_suite, "steady", lambda: os.kill(pid, signal.SIGKILL))
+    statuses, _ = under_load(fast_suite, name, lambda: os.kill(pid, signal.SIGKILL))
 
     fast_suite.eventually(lambda: fast_suite.run["parts"].get(part, pid) != pid, f"{part} is back")
-    fast_suite.eventually(lambda: fast_suite.status("steady").get("availableReplicas") == 3, "3 replicas answer")
-    after = fast_suite.status("steady")
+    fast_suite.eventually(lambda: fast_suite.status(name).get("availableReplicas") == 3, "3 replicas answer")
+    after = fast_suite.status(name)
     assert {key: after[key] for key in before if key != "usage"} == before
     assert statuses[200] > 0
     if part != "gateway":
