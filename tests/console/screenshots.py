@@ -90,7 +90,12 @@ def deploy(suite: Running, folder: Path) -> None:
                  f"    {does}", f"    print('{name} done')", f"    return {answer}", "")  # fmt: skip
         (folder / name / "handler.py").write_text("\n".join(lines))
         suite.deploy(name, folder / name, max="10", factor="20", target="20", zero=str(name == "greet").lower())
-    body = {"service": "invoices", "image": "any", "envProcess": "no-such-program"}
+    body = {
+        "service": "invoices",
+        "image": "any",
+        "envProcess": "false",
+        "envVars": {"mode": "http", "upstream_url": "http://127.0.0.1:3000"},
+    }
     with suite.client() as client:
         client.post("/system/functions", json=body)
 

@@ -76,8 +76,8 @@ async def test_change_keeps_what_the_form_shows() -> None:
             [
                 "name: missing; lower-case letters, digits and '-'",
                 "image: missing; name an image, a command, or the folder of a Python handler",
-                "labels, line 1: 'nothing' is not of the form KEY=VALUE",
-                "env, line 2: 'A' is not of the form KEY=VALUE",
+                "labels, line 1: not of the form KEY=VALUE",
+                "env, line 2: not of the form KEY=VALUE",
             ],
             id="the form's own",
         ),

@@ -197,7 +197,9 @@ def test_answer_is_read_aloud_without_its_body(deployed: Running, open_page: Ope
 
 def test_answer_of_the_gateway_is_not_taken_for_the_functions(deployed: Running, open_page: OpenPage) -> None:
     with deployed.client() as client:
-        client.post("/system/functions", json={"service": "crashing", "image": "any", "envProcess": "no-such-program"})
+        ends = {"mode": "http", "upstream_url": "http://127.0.0.1:3000"}
+        crashing = {"service": "crashing", "image": "any", "envProcess": "false", "envVars": ends}
+        assert client.post("/system/functions", json=crashing).status_code == 202
     with open_page(page_of("crashing")) as page:
         page.get_by_role("button", name="Invoke").click()
         expect(page.locator("#status")).to_have_text("503 Service Unavailable", timeout=90_000)
