@@ -20,7 +20,9 @@ from springtide.runtime.errors import BadInput
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
 
 HANDLER = "com.springtide.handler"
-"""Annotation: the absolute folder of a Python handler."""
+"""Annotation: the absolute folder of a handler."""
+LANG = "com.springtide.lang"
+"""Annotation beside it: the template the handler was written for, which decides how it is called."""
 PYTHON_IMAGE, PROCESS_IMAGE = "springtide/python", "springtide/process"
 """Written where a function names no image: the wire asks for one, processes need none."""
 
@@ -142,7 +144,7 @@ class _Reader:
         entry = self.mapping(value, where[:-1])
         self.known(entry, _FUNCTION_KEYS, where)
         image, handler = self._runs(entry, where)
-        annotations = self.strings(entry, "annotations", where)
+        annotations = self.strings(entry, "annotations", where) | self._handler_annotations(entry, handler, where)
         spec = FunctionSpec(
             ref=FunctionRef(self.text(entry, "namespace", where) or self._namespace(), name),
             image=image,
@@ -151,7 +153,7 @@ class _Reader:
             constraints=self.texts(entry, "constraints", where),
             secrets=self.texts(entry, "secrets", where),
             labels=self.strings(entry, "labels", where),
-            annotations=annotations | ({HANDLER: str(handler)} if handler is not None else {}),
+            annotations=annotations,
             limits=self._resources(entry, "limits", where),
             requests=self._resources(entry, "requests", where),
             read_only_root_filesystem=self.flag(entry, "readonly_root_filesystem", where),
@@ -182,6 +184,12 @@ class _Reader:
             remedy = "give an image, an fprocess, or a python3 lang with a handler folder"
             self.problems.append(f"{where}image: missing; {remedy}")
         return image or (PROCESS_IMAGE if fprocess else ""), None
+
+    def _handler_annotations(self, entry: Mapping[str, Any], handler: Path | None, where: str) -> dict[str, str]:
+        lang = self.text(entry, "lang", where)
+        if handler is None:
+            return {}
+        return {HANDLER: str(handler)} | ({LANG: lang} if lang else {})
 
     def _environment(self, entry: Mapping[str, Any], where: str) -> dict[str, str]:
         """environment_file, then environment, then the command line."""

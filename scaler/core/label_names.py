@@ -41,6 +41,7 @@ ANNOTATIONS = (
     "com.openfaas.queue",
     "com.openfaas.serviceaccount",
     "com.springtide.handler",
+    "com.springtide.lang",
 )
 """Names, and beginnings of names, that are read from annotations only."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from springtide.cli import stack, yaml_text
-from springtide.cli.stack import HANDLER, PROCESS_IMAGE, PYTHON_IMAGE, Overrides, Stack
+from springtide.cli.stack import HANDLER, LANG, PROCESS_IMAGE, PYTHON_IMAGE, Overrides, Stack
 from springtide.cli.up import SAMPLES
 from springtide.provider.spec import NAME_RULE, FunctionSpec
 from springtide.runtime.errors import BadInput
@@ -134,7 +135,9 @@ def test_function_runs_from_handler_program_or_image(
     spec = only(folder, body)
 
     assert (spec.image, spec.env_process) == (image, process)
-    assert spec.annotations == ({HANDLER: str(folder / "greet")} if from_folder else {})
+    lang = re.search(r"lang: (\S+)", body)
+    told = {HANDLER: str(folder / "greet")} | ({LANG: lang[1]} if lang else {})
+    assert spec.annotations == (told if from_folder else {})
 
 
 def test_environment_merges_file_then_stack_then_command_line(folder: Path) -> None:

@@ -71,7 +71,9 @@ def test_type_that_is_nearly_a_known_one_is_told_with_it(kind: str, near: str) -
     assert problem.startswith(f"{SCALE}type={kind!r}: is it {near}?")
 
 
-@pytest.mark.parametrize("key", ["com.openfaas.health.http.path", "com.openfaas.profile", "com.springtide.handler"])
+@pytest.mark.parametrize(
+    "key", ["com.openfaas.health.http.path", "com.openfaas.profile", "com.springtide.handler", "com.springtide.lang"]
+)
 def test_annotation_written_as_a_label_is_told(key: str) -> None:
     assert label_names.problems_of({key: "/ready"}) == (f"{key}='/ready': read from annotations only; write it there",)
 
