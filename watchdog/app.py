@@ -11,11 +11,12 @@ from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from springtide.watchdog.calls import INTERNAL, Receive, Scope, Send, reply
-from springtide.watchdog.config import WatchdogConfig
-from springtide.watchdog.function import ServedFunction
-from springtide.watchdog.log import log
-from springtide.watchdog.metrics import Metrics
+from .calls import INTERNAL, Receive, Scope, Send, reply
+from .config import WatchdogConfig
+from .function import ServedFunction
+from .log import log
+from .metrics import Metrics
+from .timeouts import timeout
 
 HEALTH, READY, METRICS = "/_/health", "/_/ready", "/_/metrics"
 FULL = (INTERNAL, b"faas-middleware")
@@ -113,7 +114,7 @@ class _Call:
         if not message.get("more_body", False):
             self.end()
         try:
-            async with asyncio.timeout(self._write_timeout_s):
+            async with timeout(self._write_timeout_s):
                 await self._send(message)
         except TimeoutError:
             log("gave up: the caller did not read its answer within write_timeout")

@@ -7,7 +7,8 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from typing import Any, NoReturn, TypeVar
 
-from springtide.watchdog.values import parse_duration_s
+from .timeouts import timeout_at
+from .values import parse_duration_s
 
 T = TypeVar("T")
 
@@ -45,7 +46,7 @@ class Caller:
         deadline = asyncio.get_running_loop().time() + self._read_timeout_s
         while not self._body_read.is_set():
             try:
-                async with asyncio.timeout_at(deadline):
+                async with timeout_at(deadline):
                     message = await self._receive()
             except TimeoutError:
                 raise SlowCallerError from None

@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from springtide.watchdog.values import parse_duration_s, parse_switch
+from .values import parse_duration_s, parse_switch
 
 T = TypeVar("T")
 
 
-class Mode(enum.StrEnum):
+class Mode(str, enum.Enum):
     """How a call reaches the function."""
+
+    __str__ = str.__str__
 
     CLASSIC = "classic"
     """A new process for each call, answer sent when it ends."""
@@ -47,7 +49,7 @@ DEFAULT_TIMEOUT_S = 30.0
 CLASSIC_TIMEOUT_S = 5.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class WatchdogConfig:
     """Durations in seconds; an ``exec_timeout_s`` of 0 is no limit, a ``max_inflight`` of 0 neither."""
 
@@ -122,13 +124,12 @@ def _program_there(program: str, env: Mapping[str, str], folder: Path | None) ->
 
 
 def _missing(config: WatchdogConfig) -> list[str]:
-    match config.mode:
-        case Mode.STATIC if config.static_path is None:
-            return ["static_path: missing; mode static serves the folder it names"]
-        case Mode.PYTHON if config.handler is None:
-            return ["mode python needs a handler folder; deploy from a stack.yaml whose function has one"]
-        case Mode.CLASSIC | Mode.STREAMING | Mode.SERIALIZING | Mode.HTTP if not config.command:
-            return [f"fprocess: missing; mode {config.mode} needs the command to run, as envProcess or as fprocess"]
+    if config.mode is Mode.STATIC and config.static_path is None:
+        return ["static_path: missing; mode static serves the folder it names"]
+    if config.mode is Mode.PYTHON and config.handler is None:
+        return ["mode python needs a handler folder; deploy from a stack.yaml whose function has one"]
+    if config.mode in (*FORKING, Mode.HTTP) and not config.command:
+        return [f"fprocess: missing; mode {config.mode} needs the command to run, as envProcess or as fprocess"]
     return []
 
 

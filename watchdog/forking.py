@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import os
@@ -10,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from typing import NoReturn
 
-from springtide.watchdog.calls import (
+from .calls import (
     INTERNAL,
     Caller,
     CallerLeftError,
@@ -22,9 +21,10 @@ from springtide.watchdog.calls import (
     guarded,
     reply,
 )
-from springtide.watchdog.config import Mode, WatchdogConfig, not_there
-from springtide.watchdog.log import log
-from springtide.watchdog.program import ForkedProgram
+from .config import Mode, WatchdogConfig, not_there
+from .log import log
+from .program import ForkedProgram
+from .timeouts import timeout
 
 VERBS = ("POST", "PUT", "PATCH", "DELETE", "GET")
 """Of the classic watchdog; the other modes run the program for any."""
@@ -50,7 +50,7 @@ class Forking:
         if self._classic:
             log("Forking fprocess.")
         try:
-            async with asyncio.timeout(exec_timeout_s(scope["headers"], self._config.exec_timeout_s)):
+            async with timeout(exec_timeout_s(scope["headers"], self._config.exec_timeout_s)):
                 await self._run(scope, Caller(receive, self._config.read_timeout_s), answer)
         except TimeoutError:
             log(f"Killed process: exec_timeout after {time.perf_counter() - began:.3f}s")

@@ -13,6 +13,8 @@ from typing import cast
 
 import httptools
 
+from .timeouts import timeout
+
 CONNECT_TIMEOUT_S = 5.0
 MAX_IDLE_S = 1.0
 """An idle connection is used again within this time only: common servers close theirs after two to five seconds."""
@@ -24,7 +26,7 @@ class UpstreamGoneError(Exception):
     """The function's server closed the connection, or never took it, or did not speak HTTP."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Head:
     status: int
     headers: Sequence[tuple[bytes, bytes]]
@@ -205,7 +207,7 @@ class Pool:
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            async with timeout(CONNECT_TIMEOUT_S):
                 _, connection = await loop.create_connection(Connection, self._host, self._port)
         except (OSError, TimeoutError) as error:
             raise UpstreamGoneError(f"cannot connect to {self._host}:{self._port}: {error}") from error

@@ -13,7 +13,7 @@ import signal
 import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from springtide.watchdog.processes import ProcessHandle, readable, writable
+from .processes import ProcessHandle, readable, writable
 
 READ_BYTES = 65_536
 REAP_PAUSES_S = (0.01, 0.1, 1.0)
@@ -34,7 +34,7 @@ class ForkedProgram:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if merge_errors else None,
-            process_group=0,
+            start_new_session=True,
             bufsize=0,
         )
         assert self._process.stdin is not None

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from springtide.watchdog.calls import (
+from .calls import (
     INTERNAL,
     Caller,
     CallerLeftError,
@@ -34,8 +34,9 @@ from springtide.watchdog.calls import (
     SlowCallerError,
     exec_timeout_s,
 )
-from springtide.watchdog.config import WatchdogConfig
-from springtide.watchdog.log import log
+from .config import WatchdogConfig
+from .log import log
+from .timeouts import timeout
 
 MAX_THREADS = 64
 """Synchronous handlers running at once in one replica; more calls wait their turn."""
@@ -62,7 +63,7 @@ class Headers(Mapping[str, str]):
         return len(self._values)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Event:
     body: bytes
     headers: Headers
@@ -71,7 +72,7 @@ class Event:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Context:
     hostname: str
 
@@ -88,7 +89,7 @@ class PythonHandler:
         self._takes_event = len(inspect.signature(self._handle).parameters) != 1
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        limit = asyncio.timeout(exec_timeout_s(scope["headers"], self._config.exec_timeout_s))
+        limit = timeout(exec_timeout_s(scope["headers"], self._config.exec_timeout_s))
         try:
             body = await Caller(receive, self._config.read_timeout_s).body()
             async with limit:
@@ -144,7 +145,7 @@ def load(folder: Path) -> Callable[..., Any]:
     return handle  # type: ignore[no-any-return]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Response:
     """What a handler's result means: a body as bytes, or an iterator of its pieces."""
 
@@ -162,7 +163,7 @@ class Response:
             body = result[0]
             status = result[1] if len(result) > 1 else 200
             headers = result[2] if len(result) > 2 else {}
-        if not isinstance(body, AsyncIterator | Iterator):
+        if not isinstance(body, (AsyncIterator, Iterator)):
             body, kind = _encoded(body)
         else:
             kind = b"application/octet-stream"
@@ -174,7 +175,7 @@ class Response:
         return cls(int(status), body, head)
 
     async def send(self, send: Send) -> None:
-        if isinstance(self.body, AsyncIterator | Iterator):
+        if isinstance(self.body, (AsyncIterator, Iterator)):
             await self._stream(send)
             return
         head = [*self.headers, (b"content-length", str(len(self.body)).encode())]
@@ -187,7 +188,10 @@ class Response:
         end = object()
         while True:
             if isinstance(self.body, AsyncIterator):
-                item = await anext(self.body, end)
+                try:
+                    item = await self.body.__anext__()
+                except StopAsyncIteration:
+                    break
             else:
                 item = await asyncio.to_thread(next, self.body, end)
             if item is end:
@@ -198,12 +202,10 @@ class Response:
 
 def _encoded(body: Any) -> tuple[bytes, bytes]:
     """The bytes of a body and its content type."""
-    match body:
-        case None:
-            return b"", b"text/plain; charset=utf-8"
-        case bytes() | bytearray() | memoryview():
-            return bytes(body), b"application/octet-stream"
-        case str():
-            return body.encode(), b"text/plain; charset=utf-8"
-        case _:
-            return json.dumps(body).encode(), b"application/json"
+    if body is None:
+        return b"", b"text/plain; charset=utf-8"
+    if isinstance(body, (bytes, bytearray, memoryview)):
+        return bytes(body), b"application/octet-stream"
+    if isinstance(body, str):
+        return body.encode(), b"text/plain; charset=utf-8"
+    return json.dumps(body).encode(), b"application/json"

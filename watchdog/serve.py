@@ -20,12 +20,13 @@ import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from springtide.watchdog import config, function
-from springtide.watchdog.app import Watchdog
-from springtide.watchdog.calls import INTERIM, Receive, Scope, Send, reply
-from springtide.watchdog.http_client import Head
-from springtide.watchdog.log import log
-from springtide.watchdog.upstream import HOP_BY_HOP, UpstreamError
+from . import config, function
+from .app import Watchdog
+from .calls import INTERIM, Receive, Scope, Send, reply
+from .http_client import Head
+from .log import log
+from .timeouts import timeout
+from .upstream import HOP_BY_HOP, UpstreamError
 
 KEEP_ALIVE_S = 300
 """Longer than any gateway keeps an idle connection, so that it is never our end that closes under a new call."""
@@ -165,7 +166,7 @@ class Server:
         for connection in list(self._state.connections):
             connection.shutdown()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(grace_s):
+            async with timeout(grace_s):
                 await self._watchdog.idle()
                 # The last answers may still be on their way; the protocol tells nobody of a connection's end.
                 while self._state.connections:  # noqa: ASYNC110

@@ -9,8 +9,8 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from springtide.watchdog.calls import Receive, Scope, Send, reply
-from springtide.watchdog.config import WatchdogConfig, not_there
+from .calls import Receive, Scope, Send, reply
+from .config import WatchdogConfig, not_there
 
 
 class StaticFolder:

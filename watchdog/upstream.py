@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from springtide.watchdog.calls import (
+from .calls import (
     INTERIM,
     INTERNAL,
     Caller,
@@ -25,8 +25,8 @@ from springtide.watchdog.calls import (
     guarded,
     reply,
 )
-from springtide.watchdog.config import WatchdogConfig, not_there
-from springtide.watchdog.http_client import (
+from .config import WatchdogConfig, not_there
+from .http_client import (
     CONNECT_TIMEOUT_S,
     Connection,
     Interim,
@@ -34,8 +34,9 @@ from springtide.watchdog.http_client import (
     UpstreamGoneError,
     request_head,
 )
-from springtide.watchdog.log import log
-from springtide.watchdog.processes import ProcessHandle, die_with_parent
+from .log import log
+from .processes import ProcessHandle, die_with_parent
+from .timeouts import timeout
 
 OURS = (INTERNAL, b"of-watchdog")
 HOP_BY_HOP = frozenset(
@@ -84,7 +85,7 @@ class Upstream:
             self._config.command,
             env=self._env,
             stdin=subprocess.DEVNULL,
-            process_group=0,
+            start_new_session=True,
             preexec_fn=die_with_parent,  # noqa: PLW1509 - no other thread runs yet
         )
 
@@ -94,7 +95,7 @@ class Upstream:
             return True
         host = [(b"host", f"{self._host}:{self._port}".encode()), (b"connection", b"close")]
         with contextlib.suppress(UpstreamGoneError, TimeoutError):
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            async with timeout(CONNECT_TIMEOUT_S):
                 connection = await self._pool.take()
                 try:
                     await connection.send(request_head("GET", self._config.ready_path.encode(), host))
@@ -121,7 +122,7 @@ class Upstream:
         proxied = _Proxied(self._pool, send, scope["extensions"][INTERIM]["send"])
         caller = Caller(receive, self._config.read_timeout_s)
         try:
-            async with asyncio.timeout(exec_timeout_s(scope["headers"], self._config.exec_timeout_s)):
+            async with timeout(exec_timeout_s(scope["headers"], self._config.exec_timeout_s)):
                 request, body = await self._request(scope, caller)
                 await proxied.exchange(request, body, caller, bodiless=scope["method"] == "HEAD")
         except CallerLeftError:

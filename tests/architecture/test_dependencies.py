@@ -29,7 +29,7 @@ def imported(folders: list[Path]) -> dict[str, str]:
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             else:
-                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                names = [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             found.update((name.split(".")[0], str(file.relative_to(ROOT))) for name in names)
     return {name: file for name, file in found.items() if name not in {*sys.stdlib_module_names, "springtide"}}
 
