@@ -32,6 +32,9 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 FOLLOW_READ_S = 24 * 3600.0
 """A followed log may be silent for long; the connection itself still has its deadline."""
 
+DEPLOY_READ_S = 3600.0
+"""A deployment may build: the gateway's own ``deploy_timeout`` ends it, with a sentence."""
+
 
 class GatewayClient:
     """One gateway, with the credentials for its ``/system`` routes; invocations never carry them."""
@@ -91,10 +94,11 @@ class GatewayClient:
 
     def deploy(self, deployment: Json) -> None:
         """Update it, or create it where it is not there yet: works with any gateway, upsert or not."""
+        timeout = httpx.Timeout(DEPLOY_READ_S, connect=5.0)
         try:
-            self._call("PUT", "/system/functions", json=deployment)
+            self._call("PUT", "/system/functions", json=deployment, timeout=timeout)
         except NotFound:
-            self._call("POST", "/system/functions", json=deployment)
+            self._call("POST", "/system/functions", json=deployment, timeout=timeout)
 
     def remove(self, name: str, namespace: str | None) -> None:
         body = {"functionName": name, **_namespace(namespace)}

@@ -173,6 +173,7 @@ class Gateway:
                 alert_receiver_url=settings.alert_receiver_url,
                 console_url=settings.console_url,
                 timeout_s=settings.upstream_timeout_s,
+                deploy_timeout_s=settings.deploy_timeout_s,
                 stream_timeout_s=STREAM_SILENCE_S,
             ),
             SystemDeps(

@@ -10,6 +10,8 @@ from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 
 MEBIBYTE = 1024 * 1024
 
+MAX_DEPLOY_S = 24 * 3600.0
+
 BACKLOG = 4096
 """Connections not yet accepted: many callers of a sleeping function come at once."""
 
@@ -90,6 +92,14 @@ class GatewaySettings:
     )
     tunnel_idle_s: float = setting(
         600.0, env="tunnel_idle", kind=duration, help="how long a WebSocket or other tunnel may be silent"
+    )
+    deploy_timeout_s: float = setting(
+        900.0,
+        env="deploy_timeout",
+        kind=duration,
+        low=1,
+        high=MAX_DEPLOY_S,
+        help="longest silence of the provider while it deploys or builds, which may install packages; then 504",
     )
     max_connections: int = setting(
         50_000,

@@ -18,6 +18,7 @@ from springtide.gateway.endpoint_source import Readiness
 from springtide.gateway.invocation_counts import InvocationCounts
 from springtide.gateway.route_table import RouteTable
 from springtide.gateway.system_proxy import PassedOn, SystemProxy, read_whole, target, told_of_its_page
+from springtide.gateway.time_limit import TimeLimit
 from springtide.runtime import bounded_json
 from springtide.runtime.asgi import App
 from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
@@ -34,9 +35,6 @@ GUARDED = ("/system", "/ui")
 ASYNC_CALLS = ("/async-function/",)
 """What pages of any site may call, as they may ``/function/``, which does not come through here."""
 
-MAX_CONNECT_S = 30.0
-"""Longest wait for a connection to another part, in seconds."""
-
 MAX_PUSH_DELAY_S = 1.0
 """How long a deployment's answer waits until calls find the function."""
 
@@ -44,7 +42,7 @@ MAX_DEPLOYMENT_BYTES = 4 * 1024 * 1024
 
 READ = ["GET"]
 FORWARDED: tuple[tuple[str, list[str]], ...] = (
-    ("/system/functions", ["PUT", "DELETE"]),
+    ("/system/functions", ["DELETE"]),
     ("/system/function/{name}", READ),
     ("/system/scale-function/{name}", ["POST"]),
     ("/system/secrets", ["GET", "POST", "PUT", "DELETE"]),
@@ -76,12 +74,13 @@ class SystemDeps:
 
 @dataclass(frozen=True, slots=True)
 class SystemTargets:
-    """Where requests go and how long an answer may take; a stream may be silent for longer."""
+    """Where requests go and how long an answer may take; a deployment may take longer, and a stream be silent so."""
 
     provider_url: str
     alert_receiver_url: str
     console_url: str
     timeout_s: float
+    deploy_timeout_s: float
     stream_timeout_s: float
 
 
@@ -90,21 +89,28 @@ def build_app(targets: SystemTargets, deps: SystemDeps) -> App:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.add_exception_handler(HTTPException, _plain_error)
     app.add_exception_handler(SpringtideError, _failed)
-    short = _timeout(targets.timeout_s)
-    provider = SystemProxy(deps.http, what="the provider", credentials=deps.credentials, timeout=short)
+    short = TimeLimit("upstream_timeout", targets.timeout_s)
+    silence = TimeLimit("longest silence of a stream", targets.stream_timeout_s)
+    provider = SystemProxy(deps.http, what="the provider", credentials=deps.credentials, limit=short)
+    deploying = SystemProxy(
+        deps.http,
+        what="the provider",
+        credentials=deps.credentials,
+        limit=TimeLimit("deploy_timeout", targets.deploy_timeout_s),
+    )
     streams = SystemProxy(
         deps.stream_http,
         what="the provider",
         credentials=deps.credentials,
-        timeout=_timeout(targets.stream_timeout_s),
+        limit=silence,
     )
-    receiver = SystemProxy(deps.http, what="the alert receiver", credentials=deps.credentials, timeout=short)
+    receiver = SystemProxy(deps.http, what="the alert receiver", credentials=deps.credentials, limit=short)
     for path, methods in FORWARDED:
         _add_forwarded(app, path, methods, provider, targets.provider_url)
     for path in STREAMED:
         _add_streamed(app, path, streams, targets.provider_url, deps.streams)
     _add_functions(app, provider, targets.provider_url, deps.counts)
-    _add_deploy(app, provider, targets.provider_url, deps)
+    _add_deploy(app, deploying, targets.provider_url, deps)
     _add_logs(app, streams, targets.provider_url, deps)
     _add_info(app, provider, targets.provider_url)
     _add_alert(app, receiver, targets.alert_receiver_url)
@@ -112,16 +118,10 @@ def build_app(targets: SystemTargets, deps: SystemDeps) -> App:
         deps.console_http,
         what="the console",
         credentials=deps.credentials,
-        timeout=_timeout(targets.stream_timeout_s),
+        limit=silence,
     )
     _add_console(app, console, targets.console_url)
     return RequireBasicAuth(app, credentials=deps.credentials, guarded=GUARDED, wrong=deps.wrong)
-
-
-def _timeout(read_s: float) -> httpx.Timeout:
-    """On a machine that is busy a connection takes its time, and who waits gets an answer."""
-    connect_s = min(read_s, MAX_CONNECT_S)
-    return httpx.Timeout(read_s, connect=connect_s, pool=connect_s)
 
 
 def _add_forwarded(app: FastAPI, path: str, methods: list[str], proxy: SystemProxy, base_url: str) -> None:
@@ -174,9 +174,9 @@ def _add_functions(app: FastAPI, provider: SystemProxy, base_url: str, counts: I
 
 
 def _add_deploy(app: FastAPI, provider: SystemProxy, base_url: str, deps: SystemDeps) -> None:
-    @app.post("/system/functions")
+    @app.api_route("/system/functions", methods=["POST", "PUT"])
     async def deploy(request: Request) -> Response:
-        """Answer once calls find the new function: the provider's push may be a moment behind its answer."""
+        """Answer once calls find the function: the provider's push may be a moment behind its answer."""
         body = await _bounded_body(request)
         if body is None:
             return PlainTextResponse(f"a deployment has at most {MAX_DEPLOYMENT_BYTES} bytes", 413)

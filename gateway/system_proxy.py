@@ -11,11 +11,15 @@ from fastapi import Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from springtide.gateway.time_limit import TimeLimit
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import reason_of
 from springtide.runtime.http_headers import HOP_BY_HOP
 
 log = structlog.get_logger(__name__)
+
+MAX_CONNECT_S = 30.0
+"""Longest wait for a connection to another part, in seconds."""
 
 Headers = list[tuple[bytes, bytes]]
 _NONE = Headers()
@@ -31,15 +35,16 @@ class SystemProxy:
     """Sends requests to one other part of the suite in our own name: the caller's credentials stop here."""
 
     def __init__(
-        self, http: httpx.AsyncClient, *, what: str, credentials: Credentials | None, timeout: httpx.Timeout
+        self, http: httpx.AsyncClient, *, what: str, credentials: Credentials | None, limit: TimeLimit
     ) -> None:
-        """``what`` names the other side in messages."""
+        """``what`` names the other side in messages; ``limit`` is how long it may be silent."""
         self._http = http
         self._what = what
         self._authorization = (
             [(b"authorization", credentials.header.encode())] if credentials is not None else Headers()
         )
-        self._timeout = timeout
+        self._limit = limit
+        self._timeout = _timeout(limit.seconds)
 
     async def send(
         self, request: Request, url: str, body: bytes | None = None, *, more: Headers = _NONE
@@ -70,7 +75,7 @@ class SystemProxy:
 
     def failed(self, error: httpx.HTTPError) -> Response:
         if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
-            return PlainTextResponse(f"{self._what} did not answer in time", 504)
+            return PlainTextResponse(f"{self._what} did not answer within {self._limit}", 504)
         return PlainTextResponse(f"{self._what} cannot be reached: {reason_of(error)}", 502)
 
 
@@ -118,6 +123,12 @@ def target(base_url: str, request: Request) -> str:
 def told_of_its_page(request: Request) -> Headers:
     """What the browser said of the page that a request comes from, and the host it asked."""
     return [(name, value) for name, value in request.headers.raw if name in (b"host", *_OF_A_PAGE)]
+
+
+def _timeout(read_s: float) -> httpx.Timeout:
+    """On a machine that is busy a connection takes its time, and who waits gets an answer. 0 is no limit."""
+    connect_s = min(read_s or MAX_CONNECT_S, MAX_CONNECT_S)
+    return httpx.Timeout(read_s or None, connect=connect_s, pool=connect_s)
 
 
 def _without(headers: Iterable[tuple[bytes, bytes]], names: frozenset[bytes]) -> Headers:

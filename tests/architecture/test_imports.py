@@ -164,7 +164,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 GATEWAY_LAYERS = (
     {
         *("http1", "settings", "deadlines", "disconnect_watcher", "trace_context", "call_metrics", "call_state"),
-        *("endpoint_source", "open_files"),
+        *("endpoint_source", "open_files", "time_limit"),
     },
     {"timeouts", "resend", "upload", "call_record", "system_proxy", "metrics"},
     {"client_connection", "replica_connection", "access_log", "spans"},
