@@ -11,7 +11,7 @@ from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from .calls import INTERNAL, Receive, Scope, Send, reply
+from .calls import INTERNAL, Receive, Scope, Send, own_limit, reply
 from .config import WatchdogConfig
 from .function import ServedFunction
 from .log import log
@@ -117,5 +117,6 @@ class _Call:
             async with timeout(self._write_timeout_s):
                 await self._send(message)
         except TimeoutError:
-            log("gave up: the caller did not read its answer within write_timeout")
+            limit = own_limit("write_timeout", self._write_timeout_s)
+            log(f"gave up: the caller did not read its answer within {limit}")
             raise ConnectionAbortedError from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, MutableMapping
+from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
 from .timeouts import timeout_at
@@ -31,7 +32,10 @@ class CallerLeftError(Exception):
 
 
 class SlowCallerError(Exception):
-    """The caller's body did not arrive within the read time-out."""
+    """The caller's body did not arrive within the read time-out; the text is for the caller and the log."""
+
+    def __init__(self, read_timeout_s: float) -> None:
+        super().__init__(f"The request body did not arrive within {own_limit('read_timeout', read_timeout_s)}.")
 
 
 class Caller:
@@ -49,7 +53,7 @@ class Caller:
                 async with timeout_at(deadline):
                     message = await self._receive()
             except TimeoutError:
-                raise SlowCallerError from None
+                raise SlowCallerError(self._read_timeout_s) from None
             if message["type"] == "http.disconnect":
                 raise CallerLeftError
             if not message.get("more_body", False):
@@ -82,14 +86,32 @@ async def guarded(work: Coroutine[Any, Any, T], guard: Coroutine[Any, Any, NoRet
         await asyncio.gather(working, guarding, return_exceptions=True)
 
 
-def exec_timeout_s(headers: Headers, configured_s: float) -> float | None:
-    """The time a call may take: the configured one, shortened by the caller's X-Timeout; None for no limit."""
-    limits = [configured_s] if configured_s else []
+@dataclass(frozen=True)
+class ExecLimit:
+    """How long a call may take, ``seconds`` None for no limit; as text: which limit that is, and where it is set."""
+
+    seconds: float | None
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def exec_limit(headers: Headers, configured_s: float) -> ExecLimit:
+    """The configured one, shortened by the caller's X-Timeout. Of both 0 is no limit."""
+    limit = ExecLimit(configured_s or None, own_limit("exec_timeout", configured_s))
     for name, value in headers:
         if name == b"x-timeout":
             with contextlib.suppress(ValueError):
-                limits.append(parse_duration_s(value.decode("latin-1")))
-    return min(limits) if limits else None
+                asked_s = parse_duration_s(value.decode("latin-1"))
+                if asked_s and (limit.seconds is None or asked_s < limit.seconds):
+                    limit = ExecLimit(asked_s, f"X-Timeout ({asked_s:.10g} s), a header of the request")
+    return limit
+
+
+def own_limit(name: str, seconds: float) -> str:
+    """A limit from the function's environment as it is told: name, value, and where to change it."""
+    return f"{name} ({seconds:.10g} s) of the function; set {name} in its environment"
 
 
 async def reply(send: Send, status: int, body: bytes, headers: Headers = (), *, content_type: str = "") -> None:

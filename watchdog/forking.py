@@ -17,7 +17,7 @@ from .calls import (
     Scope,
     Send,
     SlowCallerError,
-    exec_timeout_s,
+    exec_limit,
     guarded,
     reply,
 )
@@ -28,6 +28,8 @@ from .timeouts import timeout
 
 VERBS = ("POST", "PUT", "PATCH", "DELETE", "GET")
 """Of the classic watchdog; the other modes run the program for any."""
+CONNECTION_CLOSED = "its connection was closed, by the caller or by a time-out of the gateway,"
+"""From here the two look the same; the gateway's own answer, or its log, tells them apart."""
 OURS = (INTERNAL, b"of-watchdog")
 
 
@@ -46,19 +48,21 @@ class Forking:
             await reply(send, 405, b"", [(b"allow", ", ".join(VERBS).encode())])
             return
         began = time.perf_counter()
+        limit = exec_limit(scope["headers"], self._config.exec_timeout_s)
         answer = _Answer(self._config, scope, send, began)
         if self._classic:
             log("Forking fprocess.")
         try:
-            async with timeout(exec_timeout_s(scope["headers"], self._config.exec_timeout_s)):
+            async with timeout(limit.seconds):
                 await self._run(scope, Caller(receive, self._config.read_timeout_s), answer)
         except TimeoutError:
-            log(f"Killed process: exec_timeout after {time.perf_counter() - began:.3f}s")
-            await answer.fail(408 if self._classic else 504, b"Killed process.")
-        except SlowCallerError:
-            await answer.fail(408, b"The request body did not arrive within read_timeout.")
+            log(f"Killed process after {time.perf_counter() - began:.3f}s: it ran longer than {limit}")
+            await answer.fail(408 if self._classic else 504, f"Killed process. It ran longer than {limit}.".encode())
+        except SlowCallerError as error:
+            log(f"Killed process: {error}")
+            await answer.fail(408, str(error).encode())
         except CallerLeftError:
-            log(f"Killed process: caller left after {time.perf_counter() - began:.3f}s")
+            log(f"Killed process: {CONNECTION_CLOSED} after {time.perf_counter() - began:.3f}s")
         except OSError as error:
             log(f"cannot run fprocess: {error}")
             await answer.fail(500, f"cannot run fprocess: {error}\n".encode())

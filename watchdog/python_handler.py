@@ -32,7 +32,7 @@ from .calls import (
     Scope,
     Send,
     SlowCallerError,
-    exec_timeout_s,
+    exec_limit,
 )
 from .config import WatchdogConfig
 from .log import log
@@ -89,19 +89,21 @@ class PythonHandler:
         self._takes_event = len(inspect.signature(self._handle).parameters) != 1
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        limit = timeout(exec_timeout_s(scope["headers"], self._config.exec_timeout_s))
+        limit = exec_limit(scope["headers"], self._config.exec_timeout_s)
+        timer = timeout(limit.seconds)
         try:
             body = await Caller(receive, self._config.read_timeout_s).body()
-            async with limit:
+            async with timer:
                 response = Response.of(await self._call(self._argument(scope, body)))
         except CallerLeftError:
             return
-        except SlowCallerError:
-            response = Response.of(("The request body did not arrive within read_timeout.", 408, OURS))
+        except SlowCallerError as error:
+            log(str(error))
+            response = Response.of((str(error), 408, OURS))
         except (Exception, SystemExit):  # noqa: BLE001 - the function's own code may raise anything
-            if limit.expired():
-                log("exec_timeout: the handler took too long")
-                response = Response.of(("The handler took longer than exec_timeout.", 504, OURS))
+            if timer.expired():
+                log(f"The handler took longer than {limit}.")
+                response = Response.of((f"The handler took longer than {limit}.", 504, OURS))
             else:
                 traceback.print_exc()
                 response = Response.of(("The handler raised an exception; see the function's log.", 500, OURS))

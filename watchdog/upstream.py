@@ -21,7 +21,7 @@ from .calls import (
     Scope,
     Send,
     SlowCallerError,
-    exec_timeout_s,
+    exec_limit,
     guarded,
     reply,
 )
@@ -121,16 +121,17 @@ class Upstream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         proxied = _Proxied(self._pool, send, scope["extensions"][INTERIM]["send"])
         caller = Caller(receive, self._config.read_timeout_s)
+        limit = exec_limit(scope["headers"], self._config.exec_timeout_s)
         try:
-            async with timeout(exec_timeout_s(scope["headers"], self._config.exec_timeout_s)):
+            async with timeout(limit.seconds):
                 request, body = await self._request(scope, caller)
                 await proxied.exchange(request, body, caller, bodiless=scope["method"] == "HEAD")
         except CallerLeftError:
             pass
-        except SlowCallerError:
-            await proxied.fail(408, "The request body did not arrive within read_timeout.")
+        except SlowCallerError as error:
+            await proxied.fail(408, str(error))
         except TimeoutError:
-            await proxied.fail(504, "The function took longer than exec_timeout.")
+            await proxied.fail(504, f"The call took longer than {limit}.")
         except UpstreamGoneError as error:
             await proxied.fail(500, f"The function's program failed: {error}.")
 

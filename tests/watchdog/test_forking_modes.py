@@ -100,13 +100,25 @@ def test_variable_fprocess_wins_over_the_env_process(shared: Shared) -> None:
         pytest.param(
             {"combine_output": "false"}, "sh -c 'echo err >&2; echo out'", 200, "out\n", id="unless it is not wanted"
         ),
-        pytest.param({"exec_timeout": "50ms"}, "sleep 100", 408, "Killed process.", id="a time-out"),
+        pytest.param(
+            {"exec_timeout": "50ms"},
+            "sleep 100",
+            408,
+            "Killed process. It ran longer than exec_timeout (0.05 s) of the function; "
+            "set exec_timeout in its environment.",
+            id="a time-out",
+        ),
         pytest.param({"mode": "serializing"}, "cat", 200, "body", id="serializing"),
         pytest.param(
             {"mode": "serializing"}, "sh -c 'echo out; exit 1'", 500, "exit status 1", id="serializing, failed"
         ),
         pytest.param(
-            {"mode": "streaming", "exec_timeout": "50ms"}, "sleep 100", 504, "Killed process.", id="streaming, late"
+            {"mode": "streaming", "exec_timeout": "50ms"},
+            "sleep 100",
+            504,
+            "Killed process. It ran longer than exec_timeout (0.05 s) of the function; "
+            "set exec_timeout in its environment.",
+            id="streaming, late",
         ),
         pytest.param({"mode": "streaming"}, "false", 500, "exit status 1", id="streaming, failed before any output"),
         pytest.param({"mode": "streaming"}, "true", 200, "", id="streaming nothing"),
@@ -136,6 +148,31 @@ def test_caller_may_shorten_the_time_limit_but_not_lengthen_it(shared: Shared) -
     longer = answer(shared, "sleep 100", {"exec_timeout": "50ms"}, headers={"X-Timeout": "1h"})
 
     assert shorter.status_code == longer.status_code == 408
+    assert "X-Timeout (0.05 s), a header of the request" in shorter.text
+    assert "exec_timeout (0.05 s) of the function" in longer.text
+
+
+@pytest.mark.parametrize("asked", ["0", "0s", "0ms", "0h0m"])
+@pytest.mark.parametrize("mode", ["classic", "streaming", "serializing"])
+def test_caller_who_asks_for_no_time_limit_gets_the_functions_own(shared: Shared, mode: str, asked: str) -> None:
+    unlimited = answer(shared, "cat", {"mode": mode, "exec_timeout": "0"}, content=b"x", headers={"X-Timeout": asked})
+
+    assert (unlimited.status_code, unlimited.text) == (200, "x")
+
+
+def test_log_does_not_blame_the_caller_for_a_connection_that_was_closed(shared: Shared) -> None:
+    async def story(world: World) -> str:
+        address = await world.up("abandoned", "sleep 100")
+        host, port = address.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        await world.log_says(FunctionRef("openfaas-fn", "abandoned"), "Forking fprocess.")
+        writer.close()
+        return await world.log_says(FunctionRef("openfaas-fn", "abandoned"), "Killed process")
+
+    told = shared.run(story(shared.world))
+
+    assert "its connection was closed, by the caller or by a time-out of the gateway, after" in told
 
 
 @pytest.mark.parametrize("mode", ["streaming", "serializing"])
@@ -261,6 +298,7 @@ async def test_body_that_does_not_arrive_in_time_is_answered_408(shared: Shared)
     host, port = address.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
-    status = await reader.readline()
+    status, _, rest = (await reader.readuntil(b"its environment.")).partition(b"\r\n")
     writer.close()
     assert b" 408 " in status
+    assert b"within read_timeout (0.1 s) of the function; set read_timeout in its environment." in rest

@@ -123,6 +123,7 @@ def test_handler_that_takes_too_long_is_answered_504(shared: Shared, kind: str) 
     response = handled(shared, f"{kind} handle(event, context):\n    {wait}", {"exec_timeout": "50ms"})
 
     assert (response.status_code, response.headers["x-openfaas-internal"]) == (504, "of-watchdog")
+    assert "longer than exec_timeout (0.05 s) of the function; set exec_timeout" in response.text
 
 
 def test_handlers_own_timeout_error_is_an_exception_like_others(shared: Shared) -> None:
@@ -337,6 +338,9 @@ def test_http_mode_answers_504_when_the_program_is_late(shared: Shared) -> None:
     response = shared.run(story(shared.world))
 
     assert (response.status_code, response.headers["x-openfaas-internal"]) == (504, "of-watchdog")
+    assert response.text == (
+        "The call took longer than exec_timeout (0.1 s) of the function; set exec_timeout in its environment."
+    )
 
 
 def test_http_program_that_ends_is_started_again(shared: Shared) -> None:
