@@ -31,6 +31,8 @@ VERBS = ("POST", "PUT", "PATCH", "DELETE", "GET")
 CONNECTION_CLOSED = "its connection was closed, by the caller or by a time-out of the gateway,"
 """From here the two look the same; the gateway's own answer, or its log, tells them apart."""
 OURS = (INTERNAL, b"of-watchdog")
+MAX_CAUSE = 300
+"""Bytes of a failed program's last line that the log repeats."""
 
 
 class Forking:
@@ -69,13 +71,17 @@ class Forking:
 
     async def _run(self, scope: Scope, caller: Caller, answer: _Answer) -> None:
         env = environment_of_call(self._env, scope) if self._config.cgi_headers else self._env
-        merge = self._classic and self._config.combine_output
-        async with ForkedProgram(self._config.command, env, merge_errors=merge) as program:
+        async with ForkedProgram(self._config.command, env, merge_errors=merges(self._config)) as program:
             await guarded(answer.take(program), self._feed(program, caller, scope))
 
     async def _feed(self, program: ForkedProgram, caller: Caller, scope: Scope) -> NoReturn:
         await program.feed(_marshalled(caller, scope) if self._config.marshal_request else caller.chunks())
         await caller.leaves()
+
+
+def merges(config: WatchdogConfig) -> bool:
+    """Whether what the program writes to standard error is part of its answer."""
+    return config.mode is Mode.CLASSIC and config.combine_output
 
 
 class _Answer:
@@ -109,7 +115,10 @@ class _Answer:
         status = await program.status()
         seconds = time.perf_counter() - self._began
         if status != 0:
-            log(f"fprocess failed: {describe(status)}")
+            # What it wrote to standard error is in the log already, unless it goes to the caller with the rest.
+            said = bytes(output[-MAX_CAUSE:]).strip() if merges(self._config) else b""
+            last = said.rpartition(b"\n")[2].decode(errors="replace")
+            log(f"fprocess failed: {describe(status)}" + (f": {last}" if last else ""))
             # The classic watchdog shows what the program wrote until then; the newer one says how it ended, no more.
             output = bytearray(self._failure(status)) + (output if self._config.mode is Mode.CLASSIC else b"")
         elif self._config.write_debug:

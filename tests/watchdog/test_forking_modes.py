@@ -238,6 +238,15 @@ async def test_log_says_what_the_watchdog_did(shared: Shared) -> None:
     assert [any(part in text for text in texts) for part in parts] == [True] * 3
 
 
+async def test_log_says_why_a_call_failed_whose_errors_its_caller_was_told(shared: Shared) -> None:
+    world = shared.world
+    address = await world.up("unlucky", "python3 -m nosuchmodule")
+    assert (await world.http.post(address)).status_code == 500
+
+    told = await world.log_says(FunctionRef("openfaas-fn", "unlucky"), "fprocess failed: exit status 1")
+    assert told.endswith("No module named nosuchmodule")
+
+
 def test_streaming_sends_output_as_it_comes(shared: Shared) -> None:
     assert shared.run(_conversation(shared.world)) == [b"got one\n", b"got two\n"]
 
