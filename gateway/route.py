@@ -23,6 +23,7 @@ class Route:
         "is_system",
         "label",
         "labels",
+        "lasting",
         "metrics",
         "policy",
         "problem",
@@ -46,9 +47,11 @@ class Route:
         self.policy = ScalePolicy()
         self.problem: str | None = None
         self.delay: str | None = None
+        """Why no replica comes, where waiting is of no use, and where it may be."""
+        self.lasting = False
+        """The problem ends only when somebody changes something: waiting for a moment is of no use either."""
         self.wake_obstacle: str | None = None
         """Why a wake under way has not come through yet."""
-        """Why no replica comes, where waiting is of no use, and where it may be."""
         self.removed = False
         self.decided_at = 0.0
         self.accepted_at = 0.0
@@ -62,6 +65,7 @@ class Route:
         self.desired = function.replicas
         self.version = function.version
         self.problem = function.problem
+        self.lasting = function.lasting
         self.delay = function.delay
         if function.labels != self.labels:
             self.labels = function.labels
@@ -90,6 +94,11 @@ class Route:
     def at_capacity(self) -> bool:
         """Whether calls are held because a replica that is ready has all it may be given."""
         return any(replica.full for replica in self.ready)
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether it is awake, nothing answers, and nothing will until somebody changes something."""
+        return self.lasting and bool(self.problem) and self.desired > 0 and not self.ready
 
     def waited_for(self) -> bool:
         """Whether callers are held."""

@@ -8,11 +8,12 @@ dead connection. Both ends use this module.
     {"type": "removed", "name": "…", "namespace": "…"}
     {"type": "heartbeat"}
 
-    FUNCTION = {"name", "namespace", "replicas", "version", "labels", "annotations"?, "problem"?, "delay"?,
+    FUNCTION = {"name", "namespace", "replicas", "version", "labels", "annotations"?, "problem"?, "lasting"?, "delay"?,
                 "endpoints": [{"instance", "address": "127.0.0.1:40001", "maxInflight"?, "prefix"?}, …]}
 
-``endpoints`` holds the replicas that answer and are not being stopped; ``problem`` is why none comes, if known, and
-``delay`` why it takes long, where waiting may be of use yet: callers whose time is over are told.
+``endpoints`` holds the replicas that answer and are not being stopped; ``problem`` is why none comes, if known, with
+``lasting`` where none will until somebody changes something, so that nobody need wait. ``delay`` is why it takes long,
+where waiting may be of use yet: callers whose time is over are told.
 ``annotations`` are those of the function's spec, at most ``MAX_ANNOTATIONS_BYTES`` of them: the longest are left out,
 since what a gateway looks for there is short (an environment, a schedule, topics) and each change repeats all of it.
 Absent means none, and a reader that does not know the field passes it over.
@@ -63,6 +64,7 @@ class FunctionEndpoints:
     problem: str | None = None
     annotations: Mapping[str, str] = field(default_factory=dict)
     delay: str | None = None
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,8 @@ def _function_to_json(function: FunctionEndpoints) -> dict[str, Any]:
         value["annotations"] = annotations
     if function.problem:
         value["problem"] = function.problem
+    if function.lasting:
+        value["lasting"] = True
     if function.delay:
         value["delay"] = function.delay
     return value
@@ -188,6 +192,7 @@ def _function_from_json(value: dict[str, Any]) -> FunctionEndpoints:
         endpoints=tuple(_endpoint_from_json(item) for item in value["endpoints"]),
         labels=dict(value.get("labels") or {}),
         problem=value.get("problem"),
+        lasting=value.get("lasting") is True,
         delay=value.get("delay"),
         annotations=bounded_annotations(value.get("annotations") or {}),
     )

@@ -114,6 +114,9 @@ class Admission:
         if route.removed:
             call.refuse(*refusals.no_such_function(route.label))
             return
+        if route.hopeless:
+            call.refuse(*refusals.does_not_start(route.label, route.problem or ""))
+            return
         seconds = self._limits.seconds(
             rerouted=bool(call.last_loss and route.ready),
             problem=bool(route.problem),
@@ -160,7 +163,9 @@ class Admission:
         if not route.metrics.held:
             return
         self.release(route)
-        if route.problem and route not in self._problems:
+        if route.hopeless:
+            self._refuse_all(route, refusals.does_not_start(route.label, route.problem or ""))
+        elif route.problem and route not in self._problems:
             self._problems[route] = self._loop.call_later(self._limits.problem_s, self._problem_stays, route)
 
     def removed(self, route: Route) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 
 import structlog
 
-from springtide.provider.process import launches
+from springtide.provider.process import launches, runnable
 from springtide.provider.process.deployment_context import DeploymentContext
 from springtide.provider.process.host_protocol import OUT_OF_MEMORY, TOO_MANY_PROCESSES, Exited, Hello, Running
 from springtide.provider.process.launches import FunctionProgram
@@ -29,6 +29,8 @@ LOAD_DEADLINE_S = 0.5
 """For replicas to say how busy they are before one of them is chosen to go; who does not answer counts as busy."""
 
 KILLED = "killed by SIGKILL"
+LOOK_AGAIN_S = 1.0
+"""For what a start needs and the machine does not have: it costs a look at a file or two."""
 
 _log = structlog.get_logger()
 
@@ -52,6 +54,7 @@ class Deployment:
         self.program = program if isinstance(program, FunctionProgram) else None
         self.problem = str(program) if isinstance(program, BadInput) else None
         self._detail = record.damaged
+        self._missing = ""
         self.replicas: dict[str, ReplicaProcess] = {}
         self.retired = False
         self._context, self._publish = context, publish
@@ -86,6 +89,8 @@ class Deployment:
     @property
     def explained_problem(self) -> str | None:
         """``problem`` with what the replica wrote last, and the like: for those with credentials, not for callers."""
+        if self._missing:
+            return self._missing
         return f"{self.problem} ({self._detail})" if self.problem and self._detail else self.problem
 
     @property
@@ -96,7 +101,8 @@ class Deployment:
             version=self.record.version,
             endpoints=tuple(replica.endpoint(self._context.settings.host) for replica in self.ready),
             labels=self.labels,
-            problem=self.problem,
+            problem=self._missing or self.problem,
+            lasting=bool(self._missing) or self.program is None,
             annotations=dict(self.record.spec.annotations),
         )
 
@@ -107,7 +113,7 @@ class Deployment:
         self._mounts.add(record.generation)
         if record.generation != self.record.generation or not record.replicas:
             self._restart.reset()  # What failed is not wanted any more: the next try is a first one.
-            self.problem = None
+            self.problem, self._missing = None, ""
         self.record, self.program = record, program
         self._changed()
 
@@ -259,7 +265,7 @@ class Deployment:
         By the time at which the look was taken: a timer may fire a little early, and a pause that was not over then but
         is now would be nobody's.
         """
-        pause_s = self._restart.retry_at - since
+        pause_s = LOOK_AGAIN_S if self._missing else self._restart.retry_at - since
         try:
             async with asyncio.timeout(pause_s if pause_s > 0 else None):
                 await self._news.wait()
@@ -274,7 +280,8 @@ class Deployment:
             await self._ask_load()
             chosen = self._plan()
         self._stop([self.replicas[instance] for instance in chosen.stop])
-        if self.program is not None and self._restart.retry_at <= now:
+        self._look_for_program(wanted=bool(chosen.start))
+        if self.program is not None and not self._missing and self._restart.retry_at <= now:
             for _ in range(chosen.start):
                 if not self._start():
                     break
@@ -304,6 +311,22 @@ class Deployment:
                 replica.stopped_host.stop(replica.instance, self._context.settings.grace_s)
             else:
                 self._context.stop(replica.instance)
+
+    def _look_for_program(self, *, wanted: bool) -> None:
+        """It was there when it was deployed, and may be gone: callers are told at once, and of its return.
+
+        No replica is lost by it: that is no reason to pause before the next start.
+        """
+        missing = ""
+        if wanted and self.program is not None:
+            missing = runnable.missing(self.record.spec, self.program, self._context.settings)
+        if missing == self._missing:
+            return
+        self._missing = missing
+        if missing:
+            _log.warning("a function cannot be started", function=str(self.record.ref), why=missing)
+            self._context.note(self.record, self.record.ref.name, f"no replica can be started: {missing}")
+        self._publish(self)
 
     def _start(self) -> bool:
         """Ask for one more replica; False when too many are starting already."""

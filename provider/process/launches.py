@@ -138,9 +138,14 @@ def _handler(spec: FunctionSpec, problems: list[str]) -> str | None:
         return None
     if not Path(folder).is_absolute():
         problems.append(f"annotation {HANDLER}={folder!r}: write an absolute path")
-    elif not (Path(folder) / "handler.py").is_file():
-        problems.append(f"annotation {HANDLER}={folder!r}: there is no handler.py in it")
     return folder
+
+
+def handler_missing(folder: str | None) -> str:
+    """Why a Python handler cannot be loaded from its folder; empty where nothing speaks against it."""
+    if folder is None or (Path(folder) / "handler.py").is_file():
+        return ""
+    return f"annotation {HANDLER}={folder!r}: there is no handler.py in it"
 
 
 def _nothing_to_run(spec: FunctionSpec) -> str:

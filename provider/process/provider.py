@@ -223,7 +223,8 @@ class ProcessProvider:
         check_name("service", spec.ref.name)
         self._check_namespace(spec.ref.namespace)
         program = launches.program(spec)
-        runnable.check(spec, program, self._settings)
+        if missing := runnable.missing(spec, program, self._settings):
+            raise BadInput(missing)
         return program
 
     def _record(self, spec: FunctionSpec, before: int, after: int, detail: str) -> None:

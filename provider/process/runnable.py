@@ -1,25 +1,46 @@
 """Whether what a function names is on this machine: images are not fetched here, so what they hold is not there.
 
 ``faas-cli deploy`` of a template's function sends the template's command, such as ``python index.py``, and no handler.
+Asked when a function is deployed, and again before each start: what was there may have been removed since.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from springtide.provider.process import executable, launches
 from springtide.provider.process.launches import FunctionProgram
 from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.spec import FunctionSpec
-from springtide.runtime.errors import BadInput
 from springtide.watchdog import config
 from springtide.watchdog.config import Mode
 
-SCRIPT_READERS = ("python", "python2", "python3", "node", "nodejs", "ruby", "php", "perl", "dotnet", "bash", "sh")
-"""Programs whose first word that is no option is a file they run."""
-INLINE = ("-c", "-m", "-e", "-r", "-p", "-")
-"""After these comes no file."""
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Of a program whose first word that is no option is a file it runs: letters that stand alone, and with a value.
+
+    After any other option it is not certain what the next word is.
+    """
+
+    alone: str
+    valued: tuple[str, ...] = ()
+
+
+_PYTHON, _NODE = Options("bBdEiIOPqRsSuvx", ("-W", "-X")), Options("", ("-r", "--require", "--import"))
+_SHELL = Options("aefhkmnptuvxl", ("-o", "+o", "-O", "+O"))
+READERS: Mapping[str, Options] = {
+    **dict.fromkeys(("python", "python2", "python3", "pypy3"), _PYTHON),
+    **dict.fromkeys(("node", "nodejs"), _NODE),
+    **dict.fromkeys(("bash", "sh", "dash", "ash"), _SHELL),
+    "ruby": Options("wvd", ("-I", "-E")),
+    "perl": Options("wWtTX"),
+    "php": Options("nqH", ("-d", "-c")),
+    "dotnet": Options(""),
+}
 CLASS_PATHS = ("-jar", "-cp", "-classpath", "--class-path")
 REMEDY = (
     "containers are not run here, so what the image holds is not on this machine: deploy from the stack.yaml with "
@@ -27,29 +48,66 @@ REMEDY = (
 )
 
 
-def check(spec: FunctionSpec, wanted: FunctionProgram, settings: ProcessSettings) -> None:
-    """Raises BadInput for a program, script or folder that is not there."""
-    if wanted.config.mode is Mode.PYTHON:
-        return
-    folder = Path(wanted.handler) if wanted.handler else None
-    missing = config.not_there(wanted.config, {"PATH": settings.path} | wanted.env, folder or Path("/nonexistent"))
-    if missing and "/" in "".join(wanted.config.command[:1]) and not PurePath(wanted.config.command[0]).is_absolute():
-        missing = f"fprocess: there is no file {wanted.config.command[0]} for image {spec.image}; {REMEDY}"
-    if missing:
-        raise BadInput(missing)
-    for name in files_of(wanted.config.command):
-        if folder is None or not ((folder / name).exists() or "*" in name):
-            raise BadInput(f"fprocess: there is no file {name} for image {spec.image}; {REMEDY}")
+def missing(spec: FunctionSpec, wanted: FunctionProgram, settings: ProcessSettings) -> str:
+    """The program, script or folder that is not there, or cannot be run; empty when nothing speaks against a start."""
+    path = wanted.env.get("PATH") or settings.path
+    match wanted.config.mode:
+        case Mode.PYTHON:
+            return launches.handler_missing(wanted.handler)
+        case Mode.STATIC:
+            return config.not_there(wanted.config, {"PATH": path})
+        case Mode.HTTP | Mode.CLASSIC | Mode.STREAMING | Mode.SERIALIZING:
+            folder = Path(wanted.handler) if wanted.handler else None
+            problems = _problems(wanted.config.command, path, folder, spec.image)
+            return next((f"fprocess: {problem}" for problem in problems), "")
+
+
+def _problems(command: Sequence[str], path: str, folder: Path | None, image: str) -> Iterator[str]:
+    programs, files = programs_of(command), [*files_of(command)]
+    for name in (*(program for program in programs if "/" in program), *files):
+        if folder is None and not PurePath(name).is_absolute():
+            yield f"there is no file {name} for image {image}; {REMEDY}"
+    for program in programs:
+        if why := executable.why_not(program, path, folder):
+            yield why
+    for name in files:
+        if not (folder or Path("/")).joinpath(name).exists() and "*" not in name:
+            yield f"there is no file {name}, which {command[0]} is to run"
+
+
+def programs_of(command: Sequence[str]) -> list[str]:
+    """The program, and the one that env is to run."""
+    inner = executable.called_by_env(command[1:]) if PurePath(command[0]).name == "env" else ()
+    return [command[0], *inner[:1]]
 
 
 def files_of(command: Sequence[str]) -> Iterator[str]:
-    """The files with relative names that an interpreter is told to run; of a class path its first entry."""
+    """The files that an interpreter is told to run, where that is certain; of a class path its first entry."""
+    if command and PurePath(command[0]).name == "env":
+        command = executable.called_by_env(command[1:])
     program, rest = (PurePath(command[0]).name, list(command[1:])) if command else ("", [])
     if program == "java":
-        found = [value.partition(":")[0] for option, value in itertools.pairwise(rest) if option in CLASS_PATHS]
+        found = [(option, value.partition(":")[0]) for option, value in itertools.pairwise(rest)]
         # Of `./*:./lib`, say, nobody knows what is in it; without a folder of its own there is nothing.
-        yield from (name for name in found if not PurePath(name).is_absolute())
-    elif program in SCRIPT_READERS or program.rpartition(".")[0] in SCRIPT_READERS:
-        word = next((word for word in rest if word in INLINE or not word.startswith("-")), "-")
-        if word not in INLINE and not PurePath(word).is_absolute():
-            yield word
+        yield from (
+            name
+            for option, name in found
+            if option == "-jar" or (option in CLASS_PATHS and not PurePath(name).is_absolute())
+        )
+    elif options := READERS.get(program) or READERS.get(program.rpartition(".")[0]):
+        script = _script(options, rest)
+        if script and (program != "dotnet" or script.endswith(".dll")):
+            yield script
+
+
+def _script(options: Options, words: list[str]) -> str:
+    """The first word that is no option; empty where there is none, or where it may be something else."""
+    rest = iter(words)
+    for word in rest:
+        if word in options.valued:
+            next(rest, None)
+        elif not word.startswith(("-", "+")):
+            return word
+        elif word == "-" or word.startswith("--") or set(word[1:]) - set(options.alone):
+            return ""
+    return ""

@@ -207,6 +207,27 @@ async def test_problem_that_stays_ends_the_wait_of_all(rig: Rig) -> None:
     assert call.told == [(9, 503)]
 
 
+async def test_problem_that_only_a_change_ends_is_told_at_once(rig: Rig) -> None:
+    waiting = rig.hold()
+    await asyncio.sleep(1)
+    rig.route.desired, rig.route.problem, rig.route.lasting = 1, "there is no program", True
+    rig.admission.changed(rig.route)
+    assert waiting.told == [(1, 503)]
+    assert rig.hold().told == [(1, 503)]
+    assert rig.wakes.routes == [rig.route]
+
+    rig.route.problem, rig.route.lasting = None, False
+    rig.admission.changed(rig.route)
+    assert rig.hold().told == []
+
+
+async def test_sleeping_function_is_woken_whatever_its_problem_was(rig: Rig) -> None:
+    rig.route.desired, rig.route.problem, rig.route.lasting = 0, "there was no program", True
+
+    assert rig.hold().told == []
+    assert rig.wakes.routes == [rig.route]
+
+
 @pytest.mark.parametrize(
     ("event", "status"),
     [

@@ -51,6 +51,7 @@ functions = st.builds(
     st.none() | texts.filter(bool),
     st.dictionaries(texts, texts, max_size=2),
     st.none() | texts.filter(bool),
+    st.booleans(),
 )
 events = st.one_of(
     st.builds(Snapshot, st.lists(functions, max_size=4, unique_by=lambda function: function.ref).map(tuple)),
