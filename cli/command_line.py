@@ -12,6 +12,7 @@ import click
 
 from springtide.cli.terminal_text import lines
 from springtide.runtime.errors import SpringtideError
+from springtide.runtime.lean_imports import import_lean
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("springtide.cli.commands.up:up", "Run the whole suite on this machine."),
@@ -66,6 +67,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         if cmd_name not in COMMANDS:
             return None
+        import_lean()
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         return cast("click.Command", getattr(importlib.import_module(module), attribute))
 

@@ -77,7 +77,8 @@ def _tells_of_lost(stream: Stream) -> Processor:
 
 
 def _to_console() -> Render:
-    return structlog.dev.ConsoleRenderer()
+    # What structlog makes of a traceback where rich is at hand shows local variables, and among them secrets.
+    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 
 
 def _to_json() -> Render:

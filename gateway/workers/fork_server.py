@@ -32,6 +32,8 @@ _PROGRAM = """\
 import json, socket, sys
 master = socket.socket(fileno=int(sys.argv[1]))
 sys.path[:] = json.loads(master.recv(65536))
+from springtide.runtime.lean_imports import import_lean
+import_lean()
 from springtide.gateway.workers.forker import main
 main(master)
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,39 @@ def test_lines_of_ours_and_of_libraries_are_json_where_nobody_reads_along() -> N
     assert ours == {"event": "woken", "function": "echo", "after": 1, "level": "info"}
     assert "ZeroDivisionError" in theirs.pop("exception")
     assert theirs == {"event": "it broke: why", "level": "error", "logger": "a.library"}
+
+
+FAILS_WITH_A_SECRET = """
+import structlog
+from springtide.runtime import logs
+logs.configure()
+def log_in(password):
+    raise ValueError("no such user")
+try:
+    log_in("".join(["hunt", "er2"]))
+except ValueError:
+    structlog.get_logger().exception("refused")
+"""
+
+
+def test_traceback_on_a_terminal_shows_no_values() -> None:
+    ours, terminal = pty.openpty()
+    try:
+        subprocess.run([sys.executable, "-c", FAILS_WITH_A_SECRET], stderr=terminal, timeout=30, check=True)
+        os.close(terminal)
+        text = b"".join(iter(lambda: _read(ours), b"")).decode()
+    finally:
+        os.close(ours)
+
+    assert "ValueError: no such user" in text
+    assert "hunter2" not in text
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 64 * 1024)
+    except OSError:  # a terminal's way to say that nobody is left who writes
+        return b""
 
 
 LOGS_TWICE = """
