@@ -65,6 +65,16 @@ def set_read_only(path: str, *, read_only: bool = True, recursive: bool = True) 
     _check(result, f"mount_setattr {path}")
 
 
+def sync_file_system(folder: Path) -> None:
+    """Everything written to the file system of the folder is on its disk. Raises OSError."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if _LINUX:
+            _check(_libc.syncfs(fd), f"sync {folder}")
+    finally:
+        os.close(fd)
+
+
 def kill_tree(pid: int) -> None:
     """A process and all below it, however fast they multiply: stopped until no new one turns up, then killed."""
     stopped: set[int] = set()
