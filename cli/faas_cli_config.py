@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from springtide.cli import yaml_text
+from springtide.cli import yaml_problems, yaml_text
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import BadInput
 from springtide.runtime.files import write_atomic
@@ -88,5 +88,5 @@ def _decoded(token: str, path: Path) -> Credentials:
 
 def _short(error: Exception) -> str:
     if isinstance(error, yaml.YAMLError):
-        return yaml_text.place(error)
+        return yaml_problems.place(error)
     return str(getattr(error, "strerror", None) or error).replace("\n", " ")

@@ -6,15 +6,19 @@ folder, without a container build. Paths in the file are relative to the file.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import fnmatch
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from springtide.cli import environment_files, yaml_text
+from springtide.cli import environment_files, stack_shape, stack_source, yaml_text
+from springtide.cli.stack_shape import CONFIGURATION_KEYS, FUNCTION_KEYS, PROVIDER_KEYS, RESOURCE_KEYS, ROOT_KEYS
+from springtide.cli.stack_source import Source
+from springtide.cli.substitution import Substitution
 from springtide.provider.spec import FunctionSpec, spec_from_json, spec_to_json
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
@@ -26,32 +30,24 @@ LANG = "com.springtide.lang"
 PYTHON_IMAGE, PROCESS_IMAGE = "springtide/python", "springtide/process"
 """Written where a function names no image: the wire asks for one, processes need none."""
 
+_TRUE, _FALSE = ("true", "yes", "on", "y"), ("false", "no", "off", "n")
+"""As YAML 1.1 has them, and faas-cli's reader."""
 _PYTHON3 = re.compile(r"python3(?:[-.].*)?")
-_ROOT_KEYS = ("version", "provider", "functions", "configuration")
-_PROVIDER_KEYS = ("name", "gateway")
-_CONFIGURATION_KEYS = ("templates", "copy")
-_FUNCTION_KEYS = (
-    "lang",
-    "handler",
-    "image",
-    "fprocess",
-    "environment",
-    "environment_file",
-    "secrets",
-    "skip_build",
-    "constraints",
-    "labels",
-    "annotations",
-    "limits",
-    "requests",
-    "readonly_root_filesystem",
-    "build_options",
-    "build_args",
-    "build_secrets",
-    "platforms",
-    "namespace",
-)
-_RESOURCE_KEYS = ("memory", "cpu", "nvidia.com/gpu", "amd.com/gpu", "intel.com/gpu")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One function of a file: its spec, or what is wrong with it, each with its key and a remedy."""
+
+    ref: FunctionRef
+    spec: FunctionSpec | None
+    problems: tuple[str, ...] = ()
+
+    def wanted(self) -> FunctionSpec:
+        """Raises BadInput when something is wrong with it."""
+        if self.spec is None:
+            raise BadInput("\n".join(self.problems))
+        return self.spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +55,20 @@ class Stack:
     """What a stack file says; ``warnings`` are sentences for a person."""
 
     gateway: str | None
-    functions: tuple[FunctionSpec, ...]
+    entries: tuple[Entry, ...]
     warnings: tuple[str, ...] = ()
 
-    def named(self, name: str) -> FunctionSpec:
-        for spec in self.functions:
-            if spec.ref.name == name:
-                return spec
+    @property
+    def functions(self) -> tuple[FunctionSpec, ...]:
+        return tuple(entry.spec for entry in self.entries if entry.spec is not None)
+
+    def named(self, name: str) -> Entry:
+        for entry in self.entries:
+            if entry.ref.name == name:
+                return entry
         raise BadInput(f"no function {name} in the stack file; there are {self._names()}")
 
-    def matching(self, *, wildcard: str | None = None, regex: str | None = None) -> tuple[FunctionSpec, ...]:
+    def matching(self, *, wildcard: str | None = None, regex: str | None = None) -> tuple[Entry, ...]:
         """The functions whose names match; all without a pattern. Raises BadInput when none does."""
         if wildcard and regex:
             raise BadInput("--filter and --regex exclude each other; give one")
@@ -76,13 +76,13 @@ class Stack:
             pattern = re.compile(regex or fnmatch.translate(wildcard or "*"))
         except re.error as error:
             raise BadInput(f"--regex {regex!r}: {error}") from error
-        chosen = tuple(spec for spec in self.functions if pattern.match(spec.ref.name))
-        if not chosen and self.functions:
+        chosen = tuple(entry for entry in self.entries if pattern.match(entry.ref.name))
+        if not chosen:
             raise BadInput(f"no function matches {wildcard or regex!r}; there are {self._names()}")
         return chosen
 
     def _names(self) -> str:
-        return ", ".join(spec.ref.name for spec in self.functions)
+        return ", ".join(entry.ref.name for entry in self.entries)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,28 +96,36 @@ class Overrides:
 NOTHING = Overrides(environment={})
 
 
-def read(path: Path, variables: Mapping[str, str], overrides: Overrides = NOTHING) -> Stack:
-    """Parse a stack file; ``variables`` fill in ``${VAR}``. Raises BadInput with every problem, one a line."""
-    text, unset = yaml_text.substitute(_text_of(path), variables)
-    reader = _Reader(path.absolute().parent, overrides)
-    reader.warnings += [f"${{{name}}} is not set and has no default; it was left empty" for name in unset]
-    root = reader.mapping(yaml_text.load(text, str(path)), "the file")
-    reader.known(root, _ROOT_KEYS, "")
-    provider = reader.mapping(root.get("provider"), "provider")
-    reader.known(provider, _PROVIDER_KEYS, "provider.")
-    reader.known(reader.mapping(root.get("configuration"), "configuration"), _CONFIGURATION_KEYS, "configuration.")
-    functions = reader.mapping(root.get("functions"), "functions")
-    if not functions:
-        reader.problems.append("functions: missing; list at least one function under it")
-    specs = [reader.function(name, value) for name, value in functions.items()]
-    if reader.problems:
-        raise BadInput("\n".join(f"{path}: {problem}" for problem in reader.problems))
-    gateway = reader.text(provider, "gateway", "provider.")
-    return Stack(
-        gateway=gateway or None,
-        functions=tuple(spec for spec in specs if spec is not None),
-        warnings=tuple(f"{path}: {warning}" for warning in reader.warnings),
-    )
+def read(source: Path | Source, variables: Mapping[str, str], overrides: Overrides = NOTHING) -> Stack:
+    """A stack file all of whose functions are right; ``variables`` fill in ``${VAR}``.
+
+    Raises BadInput with every problem, one a line.
+    """
+    stack = read_each(source, variables, overrides)
+    if problems := [problem for entry in stack.entries for problem in entry.problems]:
+        raise BadInput("\n".join(problems))
+    return stack
+
+
+def read_each(source: Path | Source, variables: Mapping[str, str] | None, overrides: Overrides = NOTHING) -> Stack:
+    """The same where a function that is wrong leaves the others alone: its entry says what is wrong with it.
+
+    Without ``variables`` every ``${VAR}`` stays as it is. Raises BadInput for what is wrong with the file itself.
+    """
+    source = stack_source.from_file(source) if isinstance(source, Path) else source
+    reader = _Reader(source.folder, overrides)
+    with reader.of_file(source.name):
+        root = reader.mapping(reader.load(source, variables), "the file")
+        provider = reader.mapping(root.get("provider"), "provider")
+        reader.known(provider, PROVIDER_KEYS, "provider.")
+        reader.known(reader.mapping(root.get("configuration"), "configuration"), CONFIGURATION_KEYS, "configuration.")
+        gateway = reader.text(provider, "gateway", "provider.")
+        functions = reader.functions(root)
+        if reader.problems:
+            for name, value in functions.items():  # so that all is told at once
+                reader.function(name, value)
+    entries = tuple(reader.entry(name, value, source.name) for name, value in functions.items())
+    return Stack(gateway or None, entries, tuple(f"{source.name}: {warning}" for warning in reader.warnings))
 
 
 def single(name: str, value: Mapping[str, Any], overrides: Overrides = NOTHING) -> FunctionSpec:
@@ -138,11 +146,60 @@ class _Reader:
         self.problems: list[str] = []
         self.warnings: list[str] = []
 
+    @contextlib.contextmanager
+    def of_file(self, name: str) -> Iterator[None]:
+        """Raises BadInput with the problems found within, as those of the file."""
+        try:
+            yield
+        except BadInput as error:
+            raise BadInput(str(error) if str(error).startswith(name) else f"{name}: {error}") from error
+        if self.problems:
+            raise BadInput("\n".join(f"{name}: {problem}" for problem in self.problems))
+
+    def load(self, source: Source, variables: Mapping[str, str] | None) -> Any:
+        """The document with its variables filled in."""
+        if variables is None:
+            return yaml_text.load(source.text, source.name)
+        substitution = Substitution(variables)
+
+        def fill(text: str, line: int) -> str:
+            filled = substitution.fill(text)
+            self.problems += [f"line {line}: {demand}" for demand in substitution.demanded]
+            self.warnings += [
+                f"line {line}: {left}… is no form of a variable and was left as it is; write $${left[1:]} to mean that"
+                for left in substitution.left
+            ]
+            return filled
+
+        root = yaml_text.load(source.text, source.name, fill)
+        unset = [f"${{{name}}} is not set and has no default; it was left empty" for name in substitution.unset]
+        self.warnings += unset
+        return root
+
+    def functions(self, root: Mapping[str, Any]) -> dict[str, Any]:
+        """The entries of ``functions``; keys that stand a level off are problems, their consequences are not."""
+        misplaced = stack_shape.misplaced_in_root(root)
+        self.problems += [f"{key}: {remedy}" for key, remedy in misplaced.items()]
+        self.known({key: value for key, value in root.items() if key not in misplaced}, ROOT_KEYS, "")
+        functions, problems = stack_shape.with_keys_in_place(self.mapping(root.get("functions"), "functions"))
+        self.problems += problems
+        if not functions and not self.problems:
+            self.problems.append("functions: missing; list at least one function under it")
+        return functions
+
+    def entry(self, name: str, value: object, file: str) -> Entry:
+        """One function with its own problems."""
+        self.problems = []
+        spec = self.function(name, value)
+        namespace = value.get("namespace") if isinstance(value, dict) else None
+        ref = FunctionRef(namespace if isinstance(namespace, str) and namespace else self._namespace(), name)
+        return Entry(spec.ref if spec else ref, spec, tuple(f"{file}: {problem}" for problem in self.problems))
+
     def function(self, name: str, value: object) -> FunctionSpec | None:
         """The spec of one entry of ``functions``; None when it has problems."""
         where, before = f"functions.{name}.", len(self.problems)
         entry = self.mapping(value, where[:-1])
-        self.known(entry, _FUNCTION_KEYS, where)
+        self.known(entry, FUNCTION_KEYS, where)
         image, handler = self._runs(entry, where)
         annotations = self.strings(entry, "annotations", where) | self._handler_annotations(entry, handler, where)
         spec = FunctionSpec(
@@ -192,24 +249,26 @@ class _Reader:
         return {HANDLER: str(handler)} | ({LANG: lang} if lang else {})
 
     def _environment(self, entry: Mapping[str, Any], where: str) -> dict[str, str]:
-        """environment_file, then environment, then the command line."""
-        merged: dict[str, str] = {}
+        """environment, then the files in their order, then the command line: the later wins, as with faas-cli."""
+        merged = self.strings(entry, "environment", where)
         for name in self.texts(entry, "environment_file", where):
             try:
-                merged |= environment_files.read(_text_of(self._folder / name), name)
+                merged |= environment_files.read(stack_source.text_of(self._folder / name), name)
             except BadInput as error:
                 self.problems += [f"{where}environment_file: {problem}" for problem in str(error).splitlines()]
-        return merged | self.strings(entry, "environment", where) | dict(self._overrides.environment)
+        return merged | dict(self._overrides.environment)
 
     def _resources(self, entry: Mapping[str, Any], key: str, where: str) -> dict[str, str]:
         resources = self.strings(entry, key, where)
-        self.known(resources, _RESOURCE_KEYS, f"{where}{key}.")
+        self.known(resources, RESOURCE_KEYS, f"{where}{key}.")
         return {name: amount for name, amount in resources.items() if amount}
 
     def known(self, value: Mapping[str, Any], keys: Sequence[str], where: str) -> None:
         """Warn of keys nobody reads."""
         for key in value:
-            if key not in keys:
+            if key not in keys and stack_shape.is_function(value[key]):
+                self.problems.append(f"{where}{key}: a function within another; indent both alike")
+            elif key not in keys:
                 near = difflib.get_close_matches(key, keys, n=1)
                 self.warnings.append(f"{where}{key}: unknown, ignored" + (f"; is it {near[0]}?" if near else ""))
 
@@ -225,7 +284,8 @@ class _Reader:
         given = self.mapping(entry.get(key), where + key)
         for name, item in given.items():
             if not isinstance(item, str | None):
-                self.problems.append(f"{where}{key}.{name}: must be a single value, not {_kind(item)}")
+                hint = "; if it is a key of the function, it is indented too far" if name in FUNCTION_KEYS else ""
+                self.problems.append(f"{where}{key}.{name}: must be a single value, not {_kind(item)}{hint}")
         return {name: item or "" for name, item in given.items() if isinstance(item, str | None)}
 
     def texts(self, entry: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
@@ -250,9 +310,9 @@ class _Reader:
 
     def flag(self, entry: Mapping[str, Any], key: str, where: str) -> bool:
         value = self.text(entry, key, where).lower()
-        if value not in ("", "true", "false"):
+        if value not in ("", *_TRUE, *_FALSE):
             self.problems.append(f"{where}{key}: {value!r} is neither true nor false")
-        return value == "true"
+        return value in _TRUE
 
 
 def _kind(value: object) -> str:
@@ -260,13 +320,3 @@ def _kind(value: object) -> str:
     if isinstance(value, list):
         return "a list of other things" if any(not isinstance(item, str) for item in value) else "a list"
     return "a mapping" if isinstance(value, dict) else "a single value"
-
-
-def _text_of(path: Path) -> str:
-    try:
-        with path.open() as file:
-            return file.read(yaml_text.MAX_CHARS + 1)  # too long, and refused as such; a device has no end
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path}: not a text file") from error

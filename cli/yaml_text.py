@@ -1,4 +1,4 @@
-"""YAML as stack files use it: ``${VAR:-default}`` filled in first, and every value read as the text that was written.
+"""YAML as stack files use it: values are the text that was written, ``${VAR}`` filled in once they are read.
 
 Text, because labels and environment variables are text: ``1.0``, ``0755`` and ``yes`` must arrive as they stand.
 """
@@ -6,50 +6,75 @@ Text, because labels and environment variables are text: ``1.0``, ``0755`` and `
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 import yaml
 
+from springtide.cli.hidden_forms import MAX_FORMS, HiddenForms, TooManyFormsError
+from springtide.cli.yaml_problems import KeyTwiceError, place_and_remedy
 from springtide.runtime.errors import BadInput
 
-_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 MAX_CHARS = 1_000_000
 MAX_VALUES = 50_000
 MAX_DEPTH = 50
-_QUOTED = re.compile(r"'[^'<][^']+'|\"[^\"<][^\"]+\"")
-"""Of what the library says. Its own words for parts of a document begin with ``<``; single characters tell nothing."""
 _HALF = re.compile("[\ud800-\udfff]")
-_KEPT_TAGS = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
+_NULL = "tag:yaml.org,2002:null"
+_KEPT_TAGS = (_NULL, "tag:yaml.org,2002:merge")
+
+Fill = Callable[[str, int], str]
+"""Fills in the variables of one key or value, which is in the line of that number."""
 
 
-def substitute(text: str, variables: Mapping[str, str]) -> tuple[str, list[str]]:
-    """``text`` with its variables filled in, and the names of those that have neither value nor default.
+def load(text: str, source: str, fill: Fill | None = None) -> Any:
+    """The document as mappings, lists, strings and None. Raises BadInput naming ``source`` and the place.
 
-    An empty variable counts as unset, as ``:-`` does in a shell. Comment lines are left alone.
+    What ``fill`` makes of a key or a value is text, whatever it looks like; without quotes, nothing is null.
     """
-    unset: list[str] = []
-
-    def value(found: re.Match[str]) -> str:
-        name, default = found["name"], found["default"]
-        if variables.get(name):
-            return variables[name]
-        if default is None and name not in unset and name not in variables:
-            unset.append(name)
-        return default or ""
-
-    lines = text.splitlines(keepends=True)
-    filled = [line if line.lstrip().startswith("#") else _VARIABLE.sub(value, line) for line in lines]
-    return "".join(filled), unset
-
-
-def load(text: str, source: str) -> Any:
-    """The document as mappings, lists, strings and None. Raises BadInput naming ``source`` and the place."""
     try:
-        check_bounds(text)
-        return yaml.load(text, _TextLoader)  # noqa: S506 - derived from the safe loader
+        forms = HiddenForms(text if fill else "")
+        readable = forms.text if fill else text
+        check_bounds(readable)
+        loader = _TextLoader(readable)
+        try:
+            node = _only_document(loader, source)
+            if node is not None and fill:
+                _fill_in(node, lambda value, line: fill(forms.restore(value), line))
+            return None if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
     except yaml.YAMLError as error:
-        raise BadInput(f"{source}: not YAML: {place(error)}") from error
+        raise BadInput(f"{source}: not YAML: {place_and_remedy(error, text)}") from error
+    except TooManyFormsError as error:
+        raise BadInput(f"{source}: it has more than {MAX_FORMS} ${{…}}; split the file") from error
+
+
+def _only_document(loader: _TextLoader, source: str) -> yaml.Node | None:
+    """Empty ones after it are nothing. Raises BadInput for a second one."""
+    first: yaml.Node | None = loader.get_node() if loader.check_node() else None
+    while loader.check_node():
+        line = loader.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]
+        other = loader.get_node()
+        if other is not None and not (isinstance(other, yaml.ScalarNode) and not other.value and not other.style):
+            told = f"a stack file is one document; a second begins at line {line}: put it in a file of its own"
+            raise BadInput(f"{source}: {told}")
+    return first
+
+
+def _fill_in(root: yaml.Node, fill: Fill) -> None:
+    nodes, seen = [root], {id(root)}
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, yaml.ScalarNode):
+            filled = fill(node.value, node.start_mark.line + 1)
+            if not filled and node.value and node.style is None:
+                node.tag = _NULL
+            node.value = filled
+            continue
+        pairs = node.value if isinstance(node, yaml.MappingNode) else [node.value]
+        within = [child for pair in reversed(pairs) for child in reversed(pair) if id(child) not in seen]
+        seen.update(map(id, within))
+        nodes += within
 
 
 def check_bounds(text: str) -> None:
@@ -104,19 +129,6 @@ def _out_of_bounds(problem: str, event: yaml.Event) -> yaml.YAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)  # type: ignore[arg-type]  # another mark of the same kind
 
 
-def place(error: yaml.YAMLError) -> str:
-    """What is wrong and where, in one line, without the values of the file."""
-    mark = getattr(error, "problem_mark", None)
-    what = getattr(error, "problem", None) or str(error).replace("\n", " ")
-    if not isinstance(error, _KeyTwiceError):
-        what = _QUOTED.sub("'…'", what)  # a piece of the file: a value, perhaps a password
-    return what if mark is None else f"{what} (line {mark.line + 1}, column {mark.column + 1})"
-
-
-class _KeyTwiceError(yaml.constructor.ConstructorError):
-    """Its message names the key, which is no value."""
-
-
 class _TextLoader(yaml.SafeLoader):
     """A safe loader that leaves scalars as text, but for null, and refuses a key that is written twice."""
 
@@ -139,7 +151,7 @@ def _mapping(loader: _TextLoader, node: yaml.MappingNode) -> dict[Any, Any]:
         if not isinstance(key, yaml.ScalarNode):
             raise yaml.constructor.ConstructorError(None, None, "a key must be text", key.start_mark)
         if key.value in written:
-            raise _KeyTwiceError(None, None, f"{key.value[:100]!r} is written twice", key.start_mark)
+            raise KeyTwiceError(None, None, f"{key.value[:100]!r} is written twice", key.start_mark)
         written.add(key.value)
     loader.flatten_mapping(node)
     return loader.construct_mapping(node, deep=True)

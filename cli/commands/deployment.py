@@ -117,5 +117,6 @@ def _of_stack(options: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[s
     for warning in read.warnings:
         click.echo(f"springtide: {lines(warning)}", err=True)
     if only := options.get("only"):
-        return read.gateway, (read.named(only),)
-    return read.gateway, read.matching(wildcard=options["wildcard"], regex=options["regex"])
+        return read.gateway, (read.named(only).wanted(),)
+    chosen = read.matching(wildcard=options["wildcard"], regex=options["regex"])
+    return read.gateway, tuple(entry.wanted() for entry in chosen)

@@ -48,7 +48,7 @@ def _of_stack(file: Path, target: Target, name: str, namespace: str | None) -> F
     read = stack.read(file, target.environ, stack.Overrides(environment={}, namespace=namespace))
     for warning in read.warnings:
         click.echo(f"springtide: {one_line(warning)}", err=True)
-    return read.named(name)
+    return read.named(name).wanted()
 
 
 def _deployed(target: Target, name: str, namespace: str | None) -> FunctionSpec:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from springtide.cli import stack, yaml_text
+from springtide.cli import stack
 from springtide.cli.stack import HANDLER, LANG, PROCESS_IMAGE, PYTHON_IMAGE, Overrides, Stack
 from springtide.cli.up import SAMPLES
 from springtide.provider.spec import NAME_RULE, FunctionSpec
@@ -140,12 +140,16 @@ def test_function_runs_from_handler_program_or_image(
     assert spec.annotations == (told if from_folder else {})
 
 
-def test_environment_merges_file_then_stack_then_command_line(folder: Path) -> None:
-    body = "fprocess: env\nenvironment_file:\n  - more.yml\nenvironment:\n  B: from stack\n  C: from stack"
+def test_environment_file_wins_over_the_inline_environment_and_the_command_line_over_both(folder: Path) -> None:
+    (folder / "last.yml").write_text("environment: {B: from the last file}\n")
+    body = (
+        "fprocess: env\nenvironment_file:\n  - more.yml\n  - last.yml\n"
+        "environment:\n  A: inline\n  B: inline\n  C: inline\n  D: inline"
+    )
 
     spec = only(folder, body, environment={"C": "from flag"})
 
-    assert spec.env_vars == {"A": "from file", "B": "from stack", "C": "from flag"}
+    assert spec.env_vars == {"A": "from file", "B": "from the last file", "C": "from flag", "D": "inline"}
 
 
 @pytest.mark.parametrize(
@@ -160,24 +164,6 @@ def test_namespace_is_the_files_then_the_command_lines(
     folder: Path, body: str, wished: str | None, namespace: str
 ) -> None:
     assert only(folder, body, namespace=wished).ref.namespace == namespace
-
-
-@pytest.mark.parametrize(
-    ("text", "variables", "filled"),
-    [
-        pytest.param("a: ${A}", {"A": "1"}, "a: 1", id="set"),
-        pytest.param("a: ${A:-2}", {}, "a: 2", id="default"),
-        pytest.param("a: ${A:-2}", {"A": ""}, "a: 2", id="empty counts as unset"),
-        pytest.param("a: ${A:-http://x:80/y}", {}, "a: http://x:80/y", id="default with colons"),
-        pytest.param("a: ${A:-}", {}, "a: ", id="empty default"),
-        pytest.param("a: ${A}${B:-b}", {"A": "a"}, "a: ab", id="two in a row"),
-        pytest.param("a: $A and ${1} and $$", {"A": "1"}, "a: $A and ${1} and $$", id="only the braced form"),
-        pytest.param("# ${A}", {"A": "1"}, "# ${A}", id="comments are left alone"),
-        pytest.param("a: ${A}", {"A": "${B}", "B": "no"}, "a: ${B}", id="values are not filled in again"),
-    ],
-)
-def test_variables_are_filled_in(text: str, variables: dict[str, str], filled: str) -> None:
-    assert yaml_text.substitute(text, variables) == (filled, [])
 
 
 def test_variable_without_value_and_default_is_warned_about_once(folder: Path) -> None:
@@ -355,7 +341,7 @@ def test_functions_are_chosen_by_pattern(folder: Path, patterns: dict[str, str],
         with pytest.raises(BadInput):
             read_stack.matching(**patterns)
     else:
-        assert [spec.ref.name for spec in read_stack.matching(**patterns)] == names
+        assert [entry.ref.name for entry in read_stack.matching(**patterns)] == names
 
 
 def test_single_function_is_made_of_the_same_keys() -> None:
@@ -379,3 +365,292 @@ def test_samples_are_valid_and_one_of_them_sleeps() -> None:
     assert (Path(hello.annotations[HANDLER]) / "handler.py").is_file()
     assert hello.labels["com.openfaas.scale.zero"] == "true"
     assert wc.env_process == "wc"
+
+
+KEY = "-----BEGIN KEY-----\nMIIE\n'\"#: {[\n-----END KEY-----\n"
+SURVIVORS = [
+    pytest.param("${V}", id="plain"),
+    pytest.param('"${V}"', id="in double quotes"),
+    pytest.param("'${V}'", id="in single quotes"),
+    pytest.param("!!str ${V}", id="tagged"),
+    pytest.param("${V} # a comment with ${NOPE}", id="before a comment"),
+    pytest.param("|-\n  ${V}", id="in a block"),
+    pytest.param(">-\n  ${V}", id="in a folded block"),
+]
+
+
+@pytest.mark.parametrize("written", SURVIVORS)
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(KEY, id="several lines"),
+        pytest.param("pass # word", id="what would be a comment"),
+        pytest.param('it\'s "quoted" \\n', id="quotes and backslashes"),
+        pytest.param("a: b", id="what would be a mapping"),
+        pytest.param("null", id="what would be null"),
+        pytest.param("[1]", id="what would be a list"),
+        pytest.param("*x &y !z @ ` %", id="what would mean something to YAML"),
+        pytest.param("\t", id="a tabulator"),
+        pytest.param("${V}", id="what would be a variable"),
+    ],
+)
+def test_value_of_a_variable_arrives_as_it_is(folder: Path, written: str, value: str) -> None:
+    indented = written.replace("\n", "\n    ")
+    (folder / "stack.yaml").write_text(
+        f"functions:\n  echo:\n    fprocess: env\n    environment:\n      A: {indented}\n      B: x\n".replace(
+            "\n      ${V}\n", "\n        ${V}\n"
+        )
+    )
+
+    read_stack = stack.read(folder / "stack.yaml", {"V": value})
+
+    assert read_stack.functions[0].env_vars == {"A": value, "B": "x"}
+    assert read_stack.warnings == ()
+
+
+def test_variables_are_filled_in_wherever_text_is(folder: Path) -> None:
+    text = """
+provider: {name: openfaas, gateway: ${GATEWAY:-http://a.example:1}}
+functions:
+  ${PREFIX:-x}-echo: {image: r/${OWNER:=me}/x:${TAG-latest}, fprocess: sh -c ${CMD}, secrets: [${KEY}, $${KEY}]}
+  other:
+    fprocess: cat
+    labels:
+      ${PREFIX}: "${UNSET:-say \\"hi\\"}"
+      slashes: "${SLASHES//\\//-}"
+      text: ${UNSET:-a: b # c, [d]}
+      # ${NOPE} in a comment
+    environment:
+      EMPTY: ${EMPTY}
+"""
+    read_stack = read(folder, text, {"PREFIX": "p", "KEY": "k", "CMD": "a: b", "SLASHES": "a/b/c", "EMPTY": ""})
+
+    echo, other = read_stack.functions
+    assert read_stack.gateway == "http://a.example:1"
+    assert (echo.ref.name, echo.image, echo.env_process) == ("p-echo", "r/me/x:latest", "sh -c a: b")
+    assert echo.secrets == ("k", "${KEY}")
+    assert other.labels == {"p": 'say "hi"', "slashes": "a-b-c", "text": "a: b # c, [d]"}
+    assert other.env_vars == {"EMPTY": ""}
+    assert read_stack.warnings == ()
+
+
+def test_what_became_empty_without_quotes_is_nothing_and_in_quotes_an_empty_text(folder: Path) -> None:
+    body = "    fprocess: cat\n    secrets: ${NONE:-}\n    limits: ${NONE:-}\n    labels: {a: ${NONE:-}}"
+
+    (spec,) = read(folder, f"functions:\n  a:\n{body}\n").functions
+
+    assert (spec.secrets, spec.limits, spec.labels) == ((), {}, {"a": ""})
+    assert problems(folder, "functions:\n  a: {fprocess: cat, secrets: '${NONE:-}'}") == [
+        "functions.a.secrets: must be a list of values, one '- value' a line, not a single value"
+    ]
+
+
+def test_form_that_is_none_is_left_and_warned_about_with_its_line(folder: Path) -> None:
+    read_stack = read(
+        folder, "functions:\n  echo:\n    fprocess: awk ${1}\n    image: a${TAG:?name a tag}", {"TAG": "1"}
+    )
+
+    assert read_stack.functions[0].env_process == "awk ${1}"
+    (warning,) = read_stack.warnings
+    told = "line 3: ${1… is no form of a variable and was left as it is; write $${1 to mean that"
+    assert warning == f"{folder / 'stack.yaml'}: {told}"
+
+
+def test_variable_that_the_file_demands_is_a_problem_with_its_line(folder: Path) -> None:
+    told = problems(folder, "functions:\n  a:\n    fprocess: cat\n    image: x:${TAG:?name a tag}\n")
+
+    assert told == ["line 4: ${TAG} is not set: name a tag"]
+
+
+def test_keys_that_become_the_same_are_refused(folder: Path) -> None:
+    (told,) = problems(folder, "functions:\n  ${A:-x}: {fprocess: a}\n  x: {fprocess: b}\n")
+
+    assert "'x' is written twice (line 3, column 3)" in told
+
+
+def test_file_without_substitution_is_read_as_it_stands(folder: Path) -> None:
+    (folder / "stack.yaml").write_text("functions:\n  a: {fprocess: 'cat ${A} $$'}\n")
+
+    (entry,) = stack.read_each(folder / "stack.yaml", None).entries
+
+    assert entry.wanted().env_process == "cat ${A} $$"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param(
+            "functions:\n  a:\n    image: ${V}\n    fprocess: x: y\n",
+            "mapping values are not allowed here (line 4, column 16) at key fprocess; put a value that has ': ' in it",
+            id="a colon in a value",
+        ),
+        pytest.param(
+            "functions:\n  a:\n    image: ${V}\n\tfprocess: x\n",
+            "(line 4, column 1) at key fprocess; it is a tabulator; indent with spaces",
+            id="a tabulator",
+        ),
+        pytest.param(
+            "functions:\n  a:\n    image: ${V}\n   fprocess: x\n",
+            "(line 4, column 4) at key fprocess; indent it as the lines",
+            id="an indentation between two levels",
+        ),
+        pytest.param(
+            "functions:\n  a:\n    image: ${V}\n    fprocess: 'x\n    labels: {}\n",
+            "(line 4, column 15) at key fprocess; close the quote",
+            id="a quote that is not closed",
+        ),
+        pytest.param(
+            "functions:\n  a:\n    image: ${V}\n    fprocess: @x\n",
+            "(line 4, column 15) at key fprocess; put a value that begins with it in quotes",
+            id="a character that YAML keeps for itself",
+        ),
+        pytest.param(
+            "functions:\n  a:\n    image: ${V}\n    fprocess: *.py\n",
+            "(line 4, column 16) at key fprocess; put a value that begins with * or & in quotes",
+            id="a star",
+        ),
+        pytest.param(
+            "functions:\n  a: {fprocess: x, image: ${V}\n",
+            "(line 2, column 6) at key a",
+            id="a brace that is not closed",
+        ),
+        pytest.param(
+            "functions:\n  a:\n    image: ${V}\n    image: x\n",
+            "'image' is written twice (line 4, column 5) at key image",
+            id="a key twice",
+        ),
+    ],
+)
+def test_yaml_error_names_the_place_in_the_file_whatever_variables_hold(folder: Path, text: str, told: str) -> None:
+    (folder / "stack.yaml").write_text(text)
+
+    with pytest.raises(BadInput) as caught:
+        stack.read(folder / "stack.yaml", {"V": "many\nlines\n" * 9})
+
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("end", ["---\n", "---\n# nothing\n", "...\n"])
+def test_nothing_may_come_after_the_document(folder: Path, end: str) -> None:
+    assert len(read(folder, f"functions:\n  a: {{fprocess: cat}}\n{end}").functions) == 1
+
+
+def test_second_document_is_refused_with_its_line(folder: Path) -> None:
+    (told,) = problems(folder, "functions:\n  a: {fprocess: cat}\n---\nfunctions:\n  b: {fprocess: cat}\n")
+
+    assert told == "a stack file is one document; a second begins at line 3: put it in a file of its own"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param(
+            "functions:\n  greet:\n    lang: python3-http\n    handler: ./greet\n"
+            "  labels:\n    a: b\n  secrets:\n    - key\n",
+            [
+                "functions.labels: a key of a function, not a function; indent it, to stand under greet",
+                "functions.secrets: a key of a function, not a function; indent it, to stand under greet",
+            ],
+            id="some keys beside the function",
+        ),
+        pytest.param(
+            "functions:\n  greet:\n  fprocess: cat\n  image: a\n",
+            [
+                "functions.fprocess: a key of a function, not a function; indent it, to stand under greet",
+                "functions.image: a key of a function, not a function; indent it, to stand under greet",
+            ],
+            id="all keys beside the function",
+        ),
+        pytest.param(
+            "functions:\n  greet:\n    fprocess: cat\nlabels:\n  a: b\n",
+            ["labels: a key of a function; indent it, to stand under the function's name, under functions"],
+            id="a key beside functions",
+        ),
+        pytest.param(
+            "functions:\ngreet:\n  fprocess: cat\n",
+            ["greet: a function; indent it, to stand under functions"],
+            id="a function beside functions",
+        ),
+        pytest.param(
+            "provider:\n  name: openfaas\ngateway: http://x\nfunctions:\n  a: {fprocess: cat}\n",
+            ["gateway: a key of provider; indent it, to stand under provider"],
+            id="the gateway beside the provider",
+        ),
+        pytest.param(
+            "functions:\n  greet:\n    fprocess: cat\n    other:\n      fprocess: wc\n",
+            ["functions.greet.other: a function within another; indent both alike"],
+            id="a function within another",
+        ),
+        pytest.param(
+            "functions:\n  greet:\n    fprocess: cat\n    environment:\n      A: b\n      labels:\n        a: b\n",
+            [
+                (
+                    "functions.greet.environment.labels: must be a single value, not a mapping; "
+                    "if it is a key of the function, it is indented too far"
+                )
+            ],
+            id="a key too far in",
+        ),
+        pytest.param(
+            "functions:\n  greet:\n    lang: python3-http\n  handler: ./none\n",
+            [
+                "functions.handler: a key of a function, not a function; indent it, to stand under greet",
+                "functions.greet.handler: {folder}/none holds no handler.py; correct the path, or give an image",
+            ],
+            id="what else is wrong is told, too",
+        ),
+    ],
+)
+def test_keys_a_level_off_are_named_with_where_they_belong_and_not_their_consequences(
+    folder: Path, text: str, told: list[str]
+) -> None:
+    assert problems(folder, text) == [problem.replace("{folder}", str(folder)) for problem in told]
+
+
+@pytest.mark.parametrize("name", ["labels", "requests", "secrets"])
+def test_function_may_have_the_name_of_a_key(folder: Path, name: str) -> None:
+    (spec,) = read(folder, f"functions:\n  {name}:\n    image: a\n").functions
+
+    assert spec.ref.name == name
+
+
+def test_function_that_is_wrong_leaves_the_others_alone(folder: Path) -> None:
+    (folder / "stack.yaml").write_text("functions:\n  a: {}\n  b: {fprocess: cat, namespace: dev}\n")
+
+    wrong, right = stack.read_each(folder / "stack.yaml", {}).entries
+
+    assert (wrong.ref.name, wrong.spec, right.ref) == ("a", None, FunctionRef("dev", "b"))
+    assert wrong.problems == (
+        (
+            f"{folder / 'stack.yaml'}: functions.a.image: missing; "
+            "give an image, an fprocess, or a python3 lang with a handler folder"
+        ),
+    )
+    with pytest.raises(BadInput, match=r"functions\.a\.image: missing"):
+        wrong.wanted()
+
+
+@pytest.mark.parametrize(
+    ("written", "read_only"),
+    [("yes", True), ("On", True), ("true", True), ("no", False), ("off", False), ("False", False), ("~", False)],
+)
+def test_flag_is_read_as_faas_cli_reads_it(folder: Path, written: str, read_only: bool) -> None:
+    spec = only(folder, f"fprocess: cat\nreadonly_root_filesystem: {written}")
+
+    assert spec.read_only_root_filesystem is read_only
+
+
+def test_values_are_the_text_that_was_written(folder: Path) -> None:
+    values = {"A": "yes", "B": "0755", "C": "1.10", "D": "0x1F", "E": "1_000", "F": "2001-01-01", "G": "1e3", "H": ".5"}
+    lines = "\n".join(f"  {key}: {value}" for key, value in values.items())
+
+    assert only(folder, f"fprocess: env\nenvironment:\n{lines}\n  N: null\n  T: ~").env_vars == values | {
+        "N": "",
+        "T": "",
+    }
+
+
+def test_file_of_another_system_is_read_as_utf_8(folder: Path) -> None:
+    (folder / "stack.yaml").write_bytes(b"\xef\xbb\xbffunctions:\r\n  a:\r\n    fprocess: echo \xc3\xbc\r\n")
+
+    assert stack.read(folder / "stack.yaml", {}).functions[0].env_process == "echo ü"
