@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
+from springtide.gateway.builder_api import add_builder
 from springtide.gateway.endpoint_source import Readiness
 from springtide.gateway.invocation_counts import InvocationCounts
 from springtide.gateway.route_table import RouteTable
@@ -114,6 +115,7 @@ def build_app(targets: SystemTargets, deps: SystemDeps) -> App:
     _add_logs(app, streams, targets.provider_url, deps)
     _add_info(app, provider, targets.provider_url)
     _add_alert(app, receiver, targets.alert_receiver_url)
+    add_builder(app, streams, targets.provider_url)
     console = SystemProxy(
         deps.console_http,
         what="the console",

@@ -6,9 +6,10 @@ BadInput, Conflict, Unavailable.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
+from typing import IO, Protocol
 
 from springtide.provider.spec import FunctionSpec, FunctionStatus
 from springtide.scaler.core.ports import FunctionCatalog, ScaleTarget
@@ -100,6 +101,34 @@ class LogSource(Protocol):
 class EndpointSource(Protocol):
     def watch_endpoints(self) -> AsyncIterator[Event]:
         """A Snapshot, then each change, for ever. Heartbeats are the server's business, not the provider's."""
+
+
+class Build(Protocol):
+    """One build that was asked for and understood."""
+
+    @property
+    def image(self) -> str:
+        """What it will be called."""
+
+    async def run(self, tell: Callable[[str], None]) -> None:
+        """Build it, telling each line of progress; then the image can be deployed. Raises SpringtideError.
+
+        A failed or cancelled build changes nothing.
+        """
+
+    def discard(self) -> None:
+        """Throw away what was unpacked; at the end of each build, whether it was run or not."""
+
+
+class ImageBuilder(Protocol):
+    """Makes images that functions can be deployed from."""
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for what is being received."""
+
+    async def accept(self, archive: IO[bytes]) -> Build:
+        """Unpack a build request, an uncompressed tar. Raises BadInput for one that is not as it must be."""
 
 
 class Provider(

@@ -12,11 +12,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from springtide.provider.api import decisions, endpoints, functions, info, logs, namespaces, scaling, secrets
+from springtide.provider.api import builds, decisions, endpoints, functions, info, logs, namespaces, scaling, secrets
+from springtide.provider.api.builds import BUILD_PATH, BuildRules
 from springtide.provider.api.middleware import MAX_BODY_BYTES, BoundedBody, LeaderFence, RequestMetrics
 from springtide.provider.api.request_values import NamespaceRule
 from springtide.provider.api.scale_accounting import ScaleAccounting, ScaleWrites
-from springtide.provider.ports import Provider
+from springtide.provider.ports import ImageBuilder, Provider
 from springtide.runtime.asgi import App
 from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
 from springtide.runtime.build_version import Version
@@ -47,6 +48,8 @@ class Parts:
     namespaces: NamespaceRule
     max_followers: int = MAX_FOLLOWERS
     terms: Terms = field(default_factory=Terms)
+    builder: ImageBuilder | None = None
+    build_rules: BuildRules = field(default_factory=BuildRules)
 
 
 def routes(parts: Parts) -> list[APIRoute]:
@@ -62,6 +65,7 @@ def routes(parts: Parts) -> list[APIRoute]:
         endpoints.router(parts.provider, parts.stopping, heartbeat_s=parts.heartbeat_s),
         decisions.router(parts.decisions, parts.stopping, parts.namespaces, followers=followers),
         info.router(parts.provider, parts.version, parts.registry),
+        builds.router(parts.builder, parts.build_rules, parts.stopping),
     )
     return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
 
@@ -73,7 +77,7 @@ def application(parts: Parts, *, credentials: Credentials | None, body_deadline_
     api.add_exception_handler(SpringtideError, _explain)
     api.add_exception_handler(HTTPException, _refuse)
     fenced = LeaderFence(api, parts.terms, open_paths=OPEN_PATHS)
-    bounded = BoundedBody(fenced, max_bytes=MAX_BODY_BYTES, deadline_s=body_deadline_s)
+    bounded = BoundedBody(fenced, max_bytes=MAX_BODY_BYTES, deadline_s=body_deadline_s, unbounded=(BUILD_PATH,))
     wrong = instruments.wrong_credentials(parts.registry)
     guarded = RequireBasicAuth(bounded, credentials=credentials, open_paths=OPEN_PATHS, wrong=wrong)
     return RequestMetrics(guarded, paths=[route.path for route in known], registry=parts.registry, clock=parts.clock)

@@ -35,7 +35,7 @@ class LineStream(Response, Generic[T]):
         stopping: asyncio.Event,
         idle_s: float | None = None,
         idle_line: bytes = b"",
-        place: contextlib.AbstractContextManager[None] | None = None,
+        place: contextlib.AbstractContextManager[object] | None = None,
     ) -> None:
         """``place`` is held for as long as the stream goes on; TooMany from it is the answer."""
         super().__init__()
@@ -43,7 +43,7 @@ class LineStream(Response, Generic[T]):
         self._items, self._encode = items, encode
         self._stopping = stopping
         self._idle_s, self._idle_line = idle_s, idle_line
-        self._place = place or contextlib.nullcontext()
+        self._place: contextlib.AbstractContextManager[object] = place or contextlib.nullcontext()
 
     async def __call__(
         self,

@@ -71,13 +71,17 @@ class LeaderFence:
 
 
 class BoundedBody:
-    """Refuses bodies that are too large (413) or too slow (408), whatever handler reads them."""
+    """Refuses bodies that are too large (413) or too slow (408), whatever handler reads them.
 
-    def __init__(self, app: App, *, max_bytes: int, deadline_s: float) -> None:
-        self._app = app
+    Those of ``unbounded`` paths have bounds of their own.
+    """
+
+    def __init__(self, app: App, *, max_bytes: int, deadline_s: float, unbounded: Collection[str] = ()) -> None:
+        self._app, self._unbounded = app, unbounded
         self._max_bytes = max_bytes
         self._deadline_s = deadline_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        receive = bounded(receive, max_bytes=self._max_bytes, deadline_s=self._deadline_s)
+        if scope["path"] not in self._unbounded:
+            receive = bounded(receive, max_bytes=self._max_bytes, deadline_s=self._deadline_s)
         await self._app(scope, receive, send)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from prometheus_client import CollectorRegistry
 
 from springtide.provider.api.application import Parts, application
+from springtide.provider.api.builds import BuildRules
 from springtide.provider.api.endpoints import EndpointFollower
 from springtide.provider.api.invoke import PREFIX, InvokeProxy
 from springtide.provider.api.request_values import NamespaceRule
-from springtide.provider.ports import Provider
+from springtide.provider.ports import ImageBuilder, Provider
 from springtide.runtime.asgi import App, Receive, Scope, Send
 from springtide.runtime.asgi_server import AsgiServer
 from springtide.runtime.basic_auth import Credentials
@@ -23,6 +24,8 @@ from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 from springtide.wire.decision_log import DecisionLog
 from springtide.wire.endpoint_stream import HEARTBEAT_S
+
+BUILDS = BuildRules()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,30 @@ class ProviderApiSettings:
         low=0.1,
         help="longest wait for a request's body, and for a replica that says nothing",
     )
+    payload_secret: str = setting(
+        "",
+        env="payload_secret",
+        help="file with the secret that bodies of POST /build are signed with; empty: no builds",
+    )
+    build_max_bytes: int = setting(
+        BUILDS.max_bytes,
+        env="build_max_bytes",
+        kind=integer,
+        low=1024,
+        high=4 << 30,
+        help="largest body of POST /build, in bytes; then 413",
+    )
+    build_timeout_s: float = setting(
+        BUILDS.timeout_s,
+        env="build_timeout",
+        kind=duration,
+        low=1,
+        high=3000,
+        help="longest build; then it is ended and has failed",
+    )
+    max_builds: int = setting(
+        BUILDS.at_once, env="max_builds", kind=integer, low=1, high=64, help="builds at once; beyond it 429"
+    )
     grace_s: float = setting(
         5.0, env="shutdown_grace", kind=duration, low=0, high=3600, help="time for open requests to finish on stop"
     )
@@ -54,10 +81,11 @@ class ProviderApiSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ProviderApiDeps:
-    """``credentials`` None switches authentication off."""
+    """``credentials`` None switches authentication off; ``builder`` None is for where functions are not built."""
 
     provider: Provider
     credentials: Credentials | None
+    builder: ImageBuilder | None = None
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     clock: Clock = field(default_factory=SystemClock)
     decisions: DecisionLog = field(default_factory=DecisionLog)
@@ -120,6 +148,13 @@ def build(settings: ProviderApiSettings, deps: ProviderApiDeps) -> ProviderApi:
         stopping=stopping,
         heartbeat_s=HEARTBEAT_S,
         namespaces=NamespaceRule(settings.default_namespace),
+        builder=deps.builder,
+        build_rules=BuildRules(
+            secret_file=settings.payload_secret,
+            max_bytes=settings.build_max_bytes,
+            timeout_s=settings.build_timeout_s,
+            at_once=settings.max_builds,
+        ),
     )
     api = application(parts, credentials=deps.credentials, body_deadline_s=settings.read_timeout_s)
     endpoints = EndpointFollower(deps.provider)

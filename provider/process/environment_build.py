@@ -59,7 +59,7 @@ async def install(
     """Install into the environment in ``folder``. Raises BadInput with the installer's own words."""
     with tempfile.TemporaryDirectory(prefix="springtide-build-") as scratch:
         words, source = await asyncio.to_thread(_arguments, wanted, Path(scratch))
-        build = _Build(folder, tell, max_bytes=max_bytes)
+        build = InstallerRun(folder, tell, max_bytes=max_bytes)
         try:
             async with asyncio.timeout(timeout_s):
                 status = await build.run((*tool.command, *words), tool.environ, source)
@@ -89,8 +89,8 @@ def _arguments(wanted: Wanted, scratch: Path) -> tuple[tuple[str, ...], Path]:
     return words, source
 
 
-class _Build:
-    """One run of the installer, with all that it starts."""
+class InstallerRun:
+    """One run of an installer that fills ``folder``, with all that it starts."""
 
     def __init__(self, folder: Path, tell: Tell, *, max_bytes: int) -> None:
         self._folder, self._tell, self._max_bytes = folder, tell, max_bytes
@@ -99,7 +99,7 @@ class _Build:
         self.too_large = False
 
     def __repr__(self) -> str:
-        return f"<_Build {self._folder} {self._told} lines>"
+        return f"<InstallerRun {self._folder} {self._told} lines>"
 
     @property
     def last_words(self) -> str:

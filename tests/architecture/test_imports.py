@@ -167,7 +167,7 @@ GATEWAY_LAYERS = (
         *("endpoint_source", "open_files", "time_limit"),
     },
     {"timeouts", "resend", "upload", "call_record", "system_proxy", "metrics"},
-    {"client_connection", "replica_connection", "access_log", "spans"},
+    {"client_connection", "replica_connection", "access_log", "spans", "builder_api"},
     {"backend_replica", "tunnel", "draining", "tracing"},
     {"connector", "route"},
     {"route_table", "coldstart"},

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 from prometheus_client import CollectorRegistry
 
 from springtide.provider.api import ProviderApi, ProviderApiDeps, ProviderApiSettings, Version, build
 from springtide.provider.memory import MemoryProvider
+from springtide.provider.ports import ImageBuilder
 from springtide.runtime.asgi_server import AsgiServer
 from springtide.runtime.basic_auth import App, Credentials
 from springtide.runtime.clock import SystemClock
@@ -74,7 +76,12 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    app: App | None = None, *, credentials: Credentials | None = CREDENTIALS, read_timeout_s: float = 2 * DEADLINE_S
+    app: App | None = None,
+    *,
+    credentials: Credentials | None = CREDENTIALS,
+    read_timeout_s: float = 2 * DEADLINE_S,
+    builder: ImageBuilder | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Served]:
     """``app`` is what replicas answer with; without one nobody answers."""
     replicas = Replicas(app) if app is not None else None
@@ -85,12 +92,13 @@ async def serving(
     deps = ProviderApiDeps(
         provider=memory,
         credentials=credentials,
+        builder=builder,
         registry=registry,
         clock=SystemClock(),
         decisions=decisions,
         version=Version("1.2.3", "abc123", "Say hello"),
     )
-    api = build(ProviderApiSettings(port=0, read_timeout_s=read_timeout_s, grace_s=2.0), deps)
+    api = build(ProviderApiSettings(port=0, read_timeout_s=read_timeout_s, grace_s=2.0, **settings), deps)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(memory.aclose)
         stack.push_async_callback(api.stop)

@@ -52,6 +52,8 @@ def test_routes_are_those_of_the_contract() -> None:
         "/system/info",
         "/system/endpoints",
         "/system/scaling/decisions",
+        "/build",
+        "/publickey",
     }
 
 
