@@ -55,8 +55,11 @@ class Meter:
         self._shares: dict[int, _Share] = {}
 
     def measure(self, pids: Iterable[int]) -> dict[int, Measured]:
-        """For each replica, by its pid; one that is gone is absent. One look through /proc, whatever their number."""
-        table = _process_table()
+        """For each replica, by its pid; one that is gone is absent. One look through /proc, whatever their number,
+        and none for none.
+        """
+        pids = tuple(pids)
+        table = _process_table() if pids else {}
         below: dict[int, list[int]] = defaultdict(list)
         for process in table.values():
             below[process.parent].append(process.pid)
