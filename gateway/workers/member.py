@@ -171,7 +171,8 @@ class Member:
             asking = self._spawn(self.numbers(None))
             # In parts, so that a pause of our own is not taken for one of the worker's: its answer is read in between.
             for _ in range(HUNG_LOOKS):
-                await asyncio.wait([asking], timeout=self._master.hung_after_s / HUNG_LOOKS)
+                if not asking.done():
+                    await asyncio.wait([asking], timeout=self._master.hung_after_s / HUNG_LOOKS)
             if not asking.done():
                 self.kill(f"did not answer for {self._master.hung_after_s:g} s")
             await asyncio.sleep(POLL_S)
