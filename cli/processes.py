@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -9,9 +10,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import bcrypt
-import httpx
 
 from springtide.cli.addresses import Addresses
 from springtide.cli.monitoring_data import mend_alertmanager, mend_prometheus
@@ -28,6 +29,7 @@ from springtide.runtime.basic_auth import PASSWORD_FILE, Credentials
 from springtide.runtime.child_process import Child, Member
 from springtide.runtime.durations import format_duration
 from springtide.runtime.files import set_aside, write_atomic
+from springtide.runtime.http_probe import fetch
 from springtide.runtime.liveness import Probe
 
 GATEWAY, PROCESS = Section(GatewaySettings), Section(ProcessSettings)
@@ -68,12 +70,13 @@ class Plan:
         return FAST if self.fast else DEFAULT
 
 
-def stages(plan: Plan, probes: httpx.AsyncClient) -> list[list[Child]]:
+def stages(plan: Plan, *, authorization: str = "") -> list[list[Child]]:
     """Children in the order in which they start; the gateway is the first to stop, the provider the last.
 
+    ``authorization`` is the header that each is shown when it is asked whether it is there.
     First what answers calls, and both at once, for a gateway waits for its provider; then what scales.
     """
-    build = _Builder(plan, probes)
+    build = _Builder(plan, authorization)
     answering, control = [build.provider(), build.gateway()], [build.alert_receiver(), build.console()]
     alerting: list[Child] = []
     if plan.tools is not None:
@@ -119,10 +122,10 @@ def _webhook(at: Addresses) -> str:
 
 
 class _Builder:
-    def __init__(self, plan: Plan, probes: httpx.AsyncClient) -> None:
+    def __init__(self, plan: Plan, authorization: str) -> None:
         self._plan = plan
         self._at = plan.addresses
-        self._probes = probes
+        self._authorization = authorization
 
     def provider(self) -> Child:
         return self._kubernetes_provider() if self._plan.kubernetes else self._process_provider()
@@ -288,11 +291,15 @@ class _Builder:
     def _answers(self, url: str, status: int | None = None) -> Probe:
         """With any status, unless given: what refuses its work is alive."""
 
+        to = urlsplit(url)
+
         async def probe() -> bool:
+            # A kept connection would be answered by the process that was there before, while it finishes its calls.
             try:
-                answer = await self._probes.get(url, timeout=PROBE_DEADLINE_S)
-            except httpx.HTTPError:
+                async with asyncio.timeout(PROBE_DEADLINE_S):
+                    answer = await fetch(to.hostname or "", to.port or 80, to.path, authorization=self._authorization)
+            except (OSError, TimeoutError):
                 return False
-            return status in (None, answer.status_code)
+            return answer is not None and status in (None, answer.status)
 
         return probe

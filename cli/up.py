@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from springtide.cli import addresses, command_line, processes, stack, warm_imports
 from springtide.cli.addresses import WishedPorts
 from springtide.cli.announcements import Announcer
@@ -31,7 +29,6 @@ from springtide.runtime.lossy_stream import adopt_standard_streams
 from springtide.runtime.part_reports import Event, Happening
 from springtide.runtime.service import stop_signals
 from springtide.runtime.supervision import Supervisor
-from springtide.runtime.tls import client_context
 from springtide.runtime.zygote import Zygote
 
 DEPLOY_DEADLINE_S = 10.0
@@ -113,26 +110,21 @@ class _Suite:
     async def run(self, *, samples: Sequence[FunctionSpec], wished: Sequence[FunctionSpec]) -> None:
         until = asyncio.Event()
         with stop_signals(until), _hangup(until):
-            # A kept connection would be answered by the process that was there before, while it finishes its calls.
-            fresh = httpx.Limits(max_keepalive_connections=0)
-            shown = {"Authorization": Credentials.from_folder(self._plan.state.secrets).header}
-            async with httpx.AsyncClient(
-                trust_env=False, verify=client_context(), limits=fresh, headers=shown
-            ) as probes:
-                stages = processes.stages(self._plan, probes)
-                self._supervisor = Supervisor(stages, report=self._report, zygote=self._zygote)
-                self._announcer.starting()
-                trying = asyncio.create_task(self._run_file.keep_trying(), name="run file")
-                try:
-                    if await _unless(until, self._start(samples, wished)):
-                        await _unless(until, self._supervisor.wait())
-                finally:
-                    trying.cancel()
-                    self._announcer.stopping()
-                    await self._supervisor.stop()
-                    if self._zygote is not None:
-                        await self._zygote.close()
-                    self._plan.state.withdraw()
+            shown = Credentials.from_folder(self._plan.state.secrets).header
+            stages = processes.stages(self._plan, authorization=shown)
+            self._supervisor = Supervisor(stages, report=self._report, zygote=self._zygote)
+            self._announcer.starting()
+            trying = asyncio.create_task(self._run_file.keep_trying(), name="run file")
+            try:
+                if await _unless(until, self._start(samples, wished)):
+                    await _unless(until, self._supervisor.wait())
+            finally:
+                trying.cancel()
+                self._announcer.stopping()
+                await self._supervisor.stop()
+                if self._zygote is not None:
+                    await self._zygote.close()
+                self._plan.state.withdraw()
         self._announcer.stopped()
 
     async def _start(self, samples: Sequence[FunctionSpec], wished: Sequence[FunctionSpec]) -> None:

@@ -6,13 +6,14 @@ import asyncio
 import re
 from collections.abc import Iterable
 
-from springtide.provider.http_probe import READY_PATH, probe
 from springtide.provider.kubernetes.manifests import keys
 from springtide.provider.kubernetes.manifests.keys import PORT
 from springtide.provider.kubernetes.views import PodView
 from springtide.provider.quantities import parse
 from springtide.provider.spec import Usage
+from springtide.provider.watchdog_endpoints import READY_PATH, in_flight
 from springtide.runtime.errors import SpringtideError
+from springtide.runtime.http_probe import probe
 from springtide.runtime.kubernetes.api import KubernetesApi, Where
 from springtide.runtime.kubernetes.resources import POD_METRICS
 from springtide.scaler.core.vocabulary import FunctionRef
@@ -34,8 +35,8 @@ async def calls_in_flight(pods: Iterable[PodView]) -> dict[str, float]:
                 probe(pod.ip, PORT, READY_PATH, connect_s=PROBE_S, answer_s=PROBE_S),
                 probe(pod.ip, METRICS_PORT, METRICS_PATH, connect_s=PROBE_S, answer_s=PROBE_S),
             )
-        if own is not None and own.in_flight is not None:  # Our own watchdog.
-            return pod.name, own.in_flight
+        if own is not None and (calls := in_flight(own)) is not None:  # Our own watchdog.
+            return pod.name, calls
         return pod.name, None if metrics is None else _calls_in(metrics.body)
 
     answers = await asyncio.gather(*(calls_of(pod) for pod in pods if pod.ip and pod.ready))

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from springtide.provider.http_probe import HEALTH_PATH, READY_PATH, probe
 from springtide.provider.kubernetes.views import PodView
+from springtide.provider.watchdog_endpoints import HEALTH_PATH, READY_PATH
+from springtide.runtime.http_probe import probe
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from springtide.provider.http_probe import HEALTH_PATH, READY_PATH
 from springtide.provider.kubernetes.manifests import deployment_reader, keys
 from springtide.provider.kubernetes.manifests.keys import PORT
 from springtide.provider.spec import FunctionSpec
+from springtide.provider.watchdog_endpoints import HEALTH_PATH, READY_PATH
 from springtide.runtime.kubernetes.api import Json
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from springtide.provider import http_probe
 from springtide.provider.process.plan import ReplicaState, ReplicaView
 from springtide.provider.process.start_limits import Slot
 from springtide.provider.process.stopped_host import StoppedHost
+from springtide.provider.watchdog_endpoints import READY_PATH, in_flight
+from springtide.runtime import http_probe
 from springtide.wire.endpoint_stream import Endpoint
 
 
@@ -67,10 +68,10 @@ async def probe_health(host: str, port: int, *, deadline_s: float) -> ReplicaHea
     """What a replica says of itself. Never raises for what it does or does not do."""
     try:
         async with asyncio.timeout(deadline_s):
-            answer = await http_probe.fetch(host, port, http_probe.READY_PATH)
+            answer = await http_probe.fetch(host, port, READY_PATH)
     except (OSError, TimeoutError):
         return ReplicaHealth(None)
     if answer is None:
         return ReplicaHealth(ready=False)
     # 429 is as ready as it gets: all its places are taken.
-    return ReplicaHealth(answer.status in (200, 429), answer.in_flight or 0)
+    return ReplicaHealth(answer.status in (200, 429), in_flight(answer) or 0)

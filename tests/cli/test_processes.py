@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
@@ -34,13 +32,7 @@ TOOLS = Tools(Path("/t/prometheus"), Path("/t/promtool"), Path("/t/alertmanager"
 
 def stages(tmp_path: Path, tools: Tools | None = TOOLS, **options: Any) -> list[list[Child]]:
     given: dict[str, Any] = {"state": StateFolder(tmp_path), "addresses": AT, "tools": tools, "environ": {}}
-    plan = Plan(**given | options)
-
-    async def build() -> list[list[Child]]:
-        async with httpx.AsyncClient() as probes:
-            return processes.stages(plan, probes)
-
-    return asyncio.run(build())
+    return processes.stages(Plan(**given | options))
 
 
 def child(tmp_path: Path, name: str, **options: Any) -> Child:

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
-import httpx
 import pytest
 
 from springtide.cli import addresses, processes
@@ -26,11 +24,7 @@ def provider(tmp_path: Path, kubeconfig: str) -> Child:
         kubeconfig=kubeconfig,
     )
 
-    async def build() -> list[list[Child]]:
-        async with httpx.AsyncClient() as probes:
-            return processes.stages(plan, probes)
-
-    return next(child for stage in asyncio.run(build()) for child in stage if child.name == "provider")
+    return next(child for stage in processes.stages(plan) for child in stage if child.name == "provider")
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from springtide.provider.http_probe import HEALTH_PATH, READY_PATH, probe
 from springtide.provider.kubernetes.readiness import ProbeTarget, ReadinessProber
 from springtide.provider.kubernetes.views import PodView, pod_view
+from springtide.provider.watchdog_endpoints import HEALTH_PATH, READY_PATH
 from springtide.runtime.clock import SystemClock
+from springtide.runtime.http_probe import probe
 from springtide.scaler.core.vocabulary import FunctionRef
 from tests.provider.kubernetes.cluster_objects import pod
 
