@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import time
 from collections.abc import MutableMapping
 from typing import Any
 
-from prometheus_client import CONTENT_TYPE_LATEST
-
-from .calls import INTERNAL, Receive, Scope, Send, own_limit, reply
+from .calls import INTERNAL, Receive, Scope, Send, reply
 from .config import WatchdogConfig
 from .function import ServedFunction
 from .log import log
-from .metrics import Metrics
-from .timeouts import timeout
+from .metrics import CONTENT_TYPE, Metrics
 
 HEALTH, READY, METRICS = "/_/health", "/_/ready", "/_/metrics"
 FULL = (INTERNAL, b"faas-middleware")
@@ -56,12 +52,16 @@ class Watchdog:
         return 0 < self._config.max_inflight <= self._in_flight
 
     async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call = _Call(self, scope["method"], send, self._config.write_timeout_s)
+        call = _Call(self, scope["method"], send)
         self._in_flight += 1
         self._none_in_flight.clear()
         try:
-            with contextlib.suppress(ConnectionAbortedError):
-                await self._function.app(scope, receive, call)
+            await self._function.app(scope, receive, call)
+        except ConnectionAbortedError:
+            raise
+        except Exception:
+            call.fail()
+            raise
         finally:
             call.end()
 
@@ -73,7 +73,7 @@ class Watchdog:
 
     async def _answer_about_itself(self, path: str, send: Send) -> None:
         if path == METRICS:
-            await reply(send, 200, self._metrics.exposition(self._in_flight), content_type=CONTENT_TYPE_LATEST)
+            await reply(send, 200, self._metrics.exposition(self._in_flight), content_type=CONTENT_TYPE)
         elif path == HEALTH:
             await (reply(send, 503, b"draining") if self.draining else reply(send, 200, b"OK"))
         else:
@@ -84,17 +84,16 @@ class Watchdog:
 
 
 class _Call:
-    """One call's way back to the caller. It says when the connection ends, and gives up on a caller that stalls.
+    """One call's way back to the caller. It says when the connection ends.
 
     The call ends with the last piece of the answer, not with what the function's mode still clears up: who gets an
     answer may call again at once, and must find the place free.
     """
 
-    __slots__ = ("_began", "_ended", "_method", "_send", "_status", "_watchdog", "_write_timeout_s")
+    __slots__ = ("_began", "_ended", "_method", "_send", "_status", "_watchdog")
 
-    def __init__(self, watchdog: Watchdog, method: str, send: Send, write_timeout_s: float) -> None:
+    def __init__(self, watchdog: Watchdog, method: str, send: Send) -> None:
         self._watchdog, self._method, self._send = watchdog, method, send
-        self._write_timeout_s = write_timeout_s
         self._began = time.perf_counter()
         self._status = 499  # By convention: the caller left before there was an answer.
         self._ended = False
@@ -104,19 +103,17 @@ class _Call:
             self._ended = True
             self._watchdog.call_ended(self._status, self._method, time.perf_counter() - self._began)
 
+    def fail(self) -> None:
+        """What the function said cannot be sent, so the server answers."""
+        self._status = 500
+
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            self._status = message["status"]
             if self._watchdog.draining:
                 message["headers"] = [*message["headers"], (b"connection", b"close")]
             await self._send(message)
+            self._status = message["status"]
             return
         if not message.get("more_body", False):
             self.end()
-        try:
-            async with timeout(self._write_timeout_s):
-                await self._send(message)
-        except TimeoutError:
-            limit = own_limit("write_timeout", self._write_timeout_s)
-            log(f"gave up: the caller did not read its answer within {limit}")
-            raise ConnectionAbortedError from None
+        await self._send(message)

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
-from .timeouts import timeout_at
 from .values import parse_duration_s
 
 T = TypeVar("T")
@@ -24,10 +23,14 @@ INTERNAL = b"x-openfaas-internal"
 
 
 INTERIM = "springtide.interim"
-"""The ASGI extension by which an application sends a head before its answer: its ``send`` takes a Head."""
+"""The ASGI extension by which an application sends a head before its answer: ``send(status, headers)``."""
+
+UPGRADE = "springtide.upgrade"
+"""Of requests that offer to speak another protocol: the ``protocols``, and ``switch(headers, transport, early)``, which
+answers 101 and joins the caller with another connection by the Tunnel that it returns."""
 
 
-class CallerLeftError(Exception):
+class CallerLeftError(ConnectionAbortedError):
     """The caller closed the connection before the answer was complete."""
 
 
@@ -41,19 +44,14 @@ class SlowCallerError(Exception):
 class Caller:
     """The other end of one call. Its body can be read once."""
 
-    def __init__(self, receive: Receive, read_timeout_s: float) -> None:
-        self._receive, self._read_timeout_s = receive, read_timeout_s
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
         self._body_read = asyncio.Event()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives. Raises CallerLeftError or SlowCallerError."""
-        deadline = asyncio.get_running_loop().time() + self._read_timeout_s
         while not self._body_read.is_set():
-            try:
-                async with timeout_at(deadline):
-                    message = await self._receive()
-            except TimeoutError:
-                raise SlowCallerError(self._read_timeout_s) from None
+            message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise CallerLeftError
             if not message.get("more_body", False):

@@ -56,7 +56,7 @@ class Forking:
             log("Forking fprocess.")
         try:
             async with timeout(limit.seconds):
-                await self._run(scope, Caller(receive, self._config.read_timeout_s), answer)
+                await self._run(scope, Caller(receive), answer)
         except TimeoutError:
             log(f"Killed process after {time.perf_counter() - began:.3f}s: it ran longer than {limit}")
             await answer.fail(408 if self._classic else 504, f"Killed process. It ran longer than {limit}.".encode())

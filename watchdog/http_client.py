@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from typing import cast
 
-import httptools
-
+from .http1.body import Body, body_of
+from .http1.fields import MAX_HEAD_BYTES, UNTIL_CLOSE, Malformed, check_incomplete
+from .http1.response import ResponseHead, parse_response
 from .timeouts import timeout
 
 CONNECT_TIMEOUT_S = 5.0
@@ -20,23 +20,18 @@ MAX_IDLE_S = 1.0
 """An idle connection is used again within this time only: common servers close theirs after two to five seconds."""
 MAX_IDLE = 256
 MAX_UNREAD_BYTES = 262_144
+MAX_INTERIM_HEADS = 100
 
 
 class UpstreamGoneError(Exception):
     """The function's server closed the connection, or never took it, or did not speak HTTP."""
 
 
-@dataclass(frozen=True)
-class Head:
-    status: int
-    headers: Sequence[tuple[bytes, bytes]]
+Interim = Callable[[int, Sequence["tuple[bytes, bytes]"]], None]
+"""Who is given the heads before the answer, such as early hints: their status and headers."""
 
 
-Interim = Callable[[Head], None]
-"""Who is given the heads before the answer, such as early hints."""
-
-
-def _dropped(_: Head) -> None:
+def _dropped(_status: int, _headers: Sequence[tuple[bytes, bytes]]) -> None:
     pass
 
 
@@ -52,20 +47,23 @@ class Connection(asyncio.Protocol):
 
     def reset(self) -> None:
         """Ready for the next request."""
-        self._parser = httptools.HttpResponseParser(self)
         self.interim: Interim = _dropped
-        self._bodiless = False
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._head: Head | None = None
-        self._chunks: deque[bytes] = deque()
+        self._to_head = False
+        self._buffer, self._seen = b"", 0
+        self._interim_heads = 0
+        self._head: ResponseHead | None = None
+        self._body: Body | None = None
+        self._chunks: list[bytes] = []
         self._unread = 0
-        self._complete = self._reusable = False
+        self._paused = False
         self._failure = ""
 
     @property
     def reusable(self) -> bool:
-        """The answer is complete and the server keeps the connection."""
-        return self._complete and self._reusable and not self.closed
+        """The answer is complete, the server keeps the connection, and nothing came that nobody asked for."""
+        if self._head is None or self._body is None or not self._body.done or self._buffer:
+            return False
+        return self._head.keep_alive and not self.closed
 
     @property
     def closed(self) -> bool:
@@ -83,26 +81,40 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         self._transport.write(data)
 
-    async def answer(self, *, bodiless: bool) -> Head:
-        """``bodiless``: the request was HEAD, so that lengths in the answer announce nothing."""
-        self._bodiless = bodiless
+    def expect(self, *, to_head: bool) -> None:
+        """Before the request is sent. ``to_head``: it is HEAD, so that lengths in the answer announce nothing."""
+        self._to_head = to_head
+
+    async def answer(self) -> ResponseHead:
+        """Raises UpstreamGoneError."""
         while self._head is None:
             await self._more()
         return self._head
 
     async def body(self) -> AsyncIterator[bytes]:
-        while not self._bodiless:
+        """Its pieces as they come. Raises UpstreamGoneError."""
+        assert self._body is not None
+        while True:
             if self._chunks:
-                data = b"".join(self._chunks)
+                data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
                 self._chunks.clear()
                 self._unread = 0
-                if self._transport is not None and not self.closed:
-                    self._transport.resume_reading()
+                self._read_on()
                 yield data
-            elif self._complete:
+            elif self._body.done:
                 return
             else:
                 await self._more()
+
+    def detached(self) -> tuple[asyncio.Transport, bytes]:
+        """For a tunnel, after a 101: the transport, and what came behind the head."""
+        if self.closed:
+            raise UpstreamGoneError("the connection was closed")
+        assert self._transport is not None
+        self._read_on()
+        transport, early = self._transport, self._buffer
+        self._transport = None
+        return transport, early
 
     async def _more(self) -> None:
         if self._failure:
@@ -113,24 +125,26 @@ class Connection(asyncio.Protocol):
     # asyncio's callbacks.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's own class is no subclass of it.
+        self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
-        if self._head is not None and not _framed(self._head.headers):
-            self._complete = True  # An answer without a length ends with its connection.
+        if error is None and self._head is not None and self._head.length == UNTIL_CLOSE and self._body is not None:
+            self._body.done = True
         self._fail(f"the connection was closed: {error}" if error else "the connection was closed")
         self._writable.set()
 
     def data_received(self, data: bytes) -> None:
         try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._fail(f"it did not speak HTTP/1.1: {error}")
+            if self._head is None:
+                self._buffer += data
+                self._read_heads()
+            else:
+                self._read_body(data)
+        except Malformed as problem:
+            self._fail(f"it did not speak HTTP/1.1: {problem}")
             self.close()
-
-    def eof_received(self) -> None:
-        pass
+        self._news.set()
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -138,38 +152,46 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._writable.set()
 
+    def _read_heads(self) -> None:
+        while self._head is None:
+            end = self._buffer.find(b"\r\n\r\n", max(0, self._seen - 3))
+            if end < 0:
+                check_incomplete(self._buffer, self._seen)
+                self._seen = len(self._buffer)
+                return
+            if end > MAX_HEAD_BYTES:
+                raise Malformed("headers that are too large")
+            head = parse_response(self._buffer[:end], to_head=self._to_head)
+            self._buffer, self._seen = self._buffer[end + 4 :], 0
+            if head.status < 200 and head.status != 101:
+                self._interim_heads += 1
+                if self._interim_heads > MAX_INTERIM_HEADS:
+                    raise Malformed("too many heads before the answer")
+                self.interim(head.status, head.headers)
+                continue
+            self._head, self._body = head, body_of(head.length)
+            rest, self._buffer = self._buffer, b""
+            if rest:
+                self._read_body(rest)
+
+    def _read_body(self, data: bytes) -> None:
+        assert self._body is not None
+        payload, self._buffer = (b"", self._buffer + data) if self._body.done else self._body.feed(data)
+        if payload:
+            self._chunks.append(payload)
+            self._unread += len(payload)
+        if self._unread + len(self._buffer) > MAX_UNREAD_BYTES and self._transport is not None and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _read_on(self) -> None:
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+
     def _fail(self, why: str) -> None:
         self._failure = self._failure or why
         self._news.set()
-
-    # The parser's callbacks.
-
-    def on_message_begin(self) -> None:
-        self._headers = []
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if status < 200:
-            self.interim(Head(status, self._headers))
-        else:
-            self._head = Head(status, self._headers)
-            self._reusable = self._parser.should_keep_alive() and not self._bodiless
-            self._news.set()
-
-    def on_body(self, data: bytes) -> None:
-        self._chunks.append(data)
-        self._unread += len(data)
-        if self._unread > MAX_UNREAD_BYTES and self._transport is not None:
-            self._transport.pause_reading()
-        self._news.set()
-
-    def on_message_complete(self) -> None:
-        if self._head is not None:
-            self._complete = True
-            self._news.set()
 
 
 class Pool:
@@ -218,7 +240,3 @@ def request_head(method: str, target: bytes, headers: Sequence[tuple[bytes, byte
     lines = [b"%s %s HTTP/1.1\r\n" % (method.encode("latin-1"), target)]
     lines += [b"%s: %s\r\n" % item for item in headers]
     return b"".join([*lines, b"\r\n"])
-
-
-def _framed(headers: Sequence[tuple[bytes, bytes]]) -> bool:
-    return any(name in (b"content-length", b"transfer-encoding") for name, _ in headers)

@@ -5,9 +5,15 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+import traceback
 
 
 def log(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):  # whoever reads it is gone, or the function closed it
         sys.stderr.write(f"{time.strftime('%Y/%m/%d %H:%M:%S')} {text}\n")
         sys.stderr.flush()
+
+
+def log_exception(error: BaseException) -> None:
+    """With its traceback."""
+    log("".join(traceback.format_exception(type(error), error, error.__traceback__)).rstrip("\n"))

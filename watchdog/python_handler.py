@@ -92,7 +92,7 @@ class PythonHandler:
         limit = exec_limit(scope["headers"], self._config.exec_timeout_s)
         timer = timeout(limit.seconds)
         try:
-            body = await Caller(receive, self._config.read_timeout_s).body()
+            body = await Caller(receive).body()
             async with timer:
                 response = Response.of(await self._call(self._argument(scope, body)))
         except CallerLeftError:

@@ -7,30 +7,20 @@ import contextlib
 import os
 import signal
 import socket
-import time
 from collections.abc import Awaitable, Coroutine, Mapping
 from dataclasses import dataclass
-from email.utils import formatdate
 from functools import partial
-from http import HTTPStatus
 from typing import Any
-
-import uvicorn
-import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.server import ServerState
 
 from . import config, function
 from .app import Watchdog
-from .calls import INTERIM, Receive, Scope, Send, reply
-from .http_client import Head
 from .log import log
+from .server import HttpServer, ServerTimeouts
 from .timeouts import timeout
-from .upstream import HOP_BY_HOP, UpstreamError
+from .upstream import UpstreamError
 
 KEEP_ALIVE_S = 300
 """Longer than any gateway keeps an idle connection, so that it is never our end that closes under a new call."""
-BACKLOG = 2048
 
 
 @dataclass(frozen=True)
@@ -52,8 +42,7 @@ def run(replica: ReplicaSpec, *, listener: int, ready: int) -> int:
     if problems:
         log("; ".join(problems))
         return 1
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings, replica, listener, ready))
+    return asyncio.run(_serve(settings, replica, listener, ready))
 
 
 async def _serve(settings: config.WatchdogConfig, replica: ReplicaSpec, listener: int, ready: int) -> int:
@@ -66,13 +55,16 @@ async def _serve(settings: config.WatchdogConfig, replica: ReplicaSpec, listener
             log(str(error))
             return 1
         loop.add_signal_handler(signal.SIGTERM, told.set)
-        server = Server(Watchdog(settings, opened), socket.socket(fileno=listener))
+        os.register_at_fork(after_in_child=partial(_forget_signals, signal.getsignal(signal.SIGTERM)))
+        timeouts = ServerTimeouts(settings.read_timeout_s, settings.write_timeout_s, KEEP_ALIVE_S)
+        watchdog = Watchdog(settings, opened)
+        server = HttpServer(watchdog, socket.socket(fileno=listener), timeouts)
         await server.start()
         os.write(ready, b"1")
         os.close(ready)
         ended = await _first(told.wait(), opened.ends())
         if not ended:
-            await server.drain(replica.linger_s, replica.grace_s)
+            await drain(watchdog, server, linger_s=replica.linger_s, grace_s=replica.grace_s)
     return 1 if ended else 0
 
 
@@ -85,97 +77,28 @@ async def _first(told: Coroutine[Any, Any, object], ends: Awaitable[None]) -> bo
     return not tasks[0].done()
 
 
-_OF_A_BODY = (b"content-length", b"transfer-encoding")
-CLOSE = (b"connection", b"close")
+async def drain(watchdog: Watchdog, server: HttpServer, *, linger_s: float, grace_s: float) -> None:
+    """Take calls a moment longer, finish what is in flight within the grace, close every connection.
 
-
-class _Http1(HttpToolsProtocol):
-    """uvicorn's protocol, with a way to send early hints, for which ASGI has none.
-
-    An offer to switch to another protocol is not taken up. The parser drops the body of a request that makes one, which
-    is refused for that.
+    1. Not ready any more; every answer closes its connection.
+    2. Linger: a gateway may have chosen this replica just before it heard.
+    3. Stop listening, close idle connections, wait for the calls in flight and for their last bytes to leave. Tunnels
+       are calls in flight: whoever speaks WebSocket has the grace to end.
     """
-
-    def on_headers_complete(self) -> None:
-        if self.parser.should_upgrade() and any(name in _OF_A_BODY for name, _ in self.headers):
-            self.app = _speaks_http1_only
-        super().on_headers_complete()
-        send = partial(self._send_interim, self.cycle, self.scope["http_version"])
-        self.scope["extensions"] = {INTERIM: {"send": send}}
-
-    def _send_interim(self, cycle: RequestResponseCycle, version: str, head: Head) -> None:
-        """Those of one request, while it is the one being answered; 100 is this server's own to send."""
-        answering = cycle is self.cycle and not cycle.response_started and not cycle.disconnected
-        if answering and version == "1.1" and head.status not in (100, 101):
-            fields = b"".join(b"%b: %b\r\n" % field for field in head.headers if field[0] not in HOP_BY_HOP)
-            self.transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, _phrase(head.status), fields))
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Anybody may offer anything: nothing to log."""
+    watchdog.draining = True
+    await asyncio.sleep(linger_s)
+    server.stop_listening()
+    with contextlib.suppress(TimeoutError):
+        async with timeout(grace_s):
+            await watchdog.idle()
+            await server.no_connections()
 
 
-async def _speaks_http1_only(_scope: Scope, _receive: Receive, send: Send) -> None:
-    await reply(send, 505, b"Only HTTP/1.1 is spoken here; send the request without Upgrade.\n", [CLOSE])
+def _forget_signals(ours: Any) -> None:
+    """In a child that a handler forks (``multiprocessing`` does): signals to it are not this replica's to hear.
 
-
-def _phrase(status: int) -> bytes:
-    try:
-        return HTTPStatus(status).phrase.encode()
-    except ValueError:
-        return b""
-
-
-class Server:
-    """uvicorn's HTTP protocol without its server, whose ticks would wake every idle replica ten times a second."""
-
-    def __init__(self, watchdog: Watchdog, listener: socket.socket) -> None:
-        self._watchdog, self._listener = watchdog, listener
-        self._state = ServerState()
-        self._config = uvicorn.Config(
-            self._app,
-            interface="asgi3",
-            lifespan="off",
-            ws="none",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
-        )
-        self._server: asyncio.Server | None = None
-        self._second = 0
-
-    async def start(self) -> None:
-        self._config.load()
-        loop = asyncio.get_running_loop()
-        self._state.default_headers = [(b"date", b"")]
-        self._server = await loop.create_server(
-            lambda: _Http1(self._config, self._state, {}, loop), sock=self._listener, backlog=BACKLOG
-        )
-
-    async def drain(self, linger_s: float, grace_s: float) -> None:
-        """Take calls a moment longer, finish what is in flight within the grace, close every connection.
-
-        1. Not ready any more; every answer closes its connection.
-        2. Linger: a gateway may have chosen this replica just before it heard.
-        3. Stop listening, close idle connections, wait for the calls in flight and for their last bytes to leave.
-        """
-        self._watchdog.draining = True
-        await asyncio.sleep(linger_s)
-        assert self._server is not None
-        self._server.close()
-        for connection in list(self._state.connections):
-            connection.shutdown()
-        with contextlib.suppress(TimeoutError):
-            async with timeout(grace_s):
-                await self._watchdog.idle()
-                # The last answers may still be on their way; the protocol tells nobody of a connection's end.
-                while self._state.connections:  # noqa: ASYNC110
-                    await asyncio.sleep(0.005)
-
-    async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        second = int(time.time())
-        if second != self._second:
-            self._second = second
-            # In place: the protocol has taken hold of the list for this answer already.
-            self._state.default_headers[0] = (b"date", formatdate(second, usegmt=True).encode())
-        await self._watchdog(scope, receive, send)
+    The loop's descriptor for signals is shared with the child, so that ending the child would drain the replica.
+    """
+    signal.set_wakeup_fd(-1)
+    if signal.getsignal(signal.SIGTERM) is ours:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

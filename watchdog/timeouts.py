@@ -18,6 +18,12 @@ class Timeout:
         self._timer: asyncio.TimerHandle | None = None
         self._expired = False
 
+    def prolong(self, seconds: float | None) -> None:
+        """From now on: begin anew, inside the block. Does nothing where the time is over."""
+        if self._timer is not None and seconds is not None and not self._expired:
+            self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._expire)
+
     def expired(self) -> bool:
         """Whether the time was over before the block."""
         return self._expired

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from .calls import (
     INTERIM,
     INTERNAL,
+    UPGRADE,
     Caller,
     CallerLeftError,
     Receive,
@@ -26,6 +27,8 @@ from .calls import (
     reply,
 )
 from .config import WatchdogConfig, not_there
+from .http1.fields import HOP_BY_HOP
+from .http1.response import ResponseHead
 from .http_client import (
     CONNECT_TIMEOUT_S,
     Connection,
@@ -36,12 +39,14 @@ from .http_client import (
 )
 from .log import log
 from .processes import ProcessHandle, die_with_parent
+from .server import Switch
 from .timeouts import timeout
+from .tunnel import Tunnel
 
 OURS = (INTERNAL, b"of-watchdog")
-HOP_BY_HOP = frozenset(
-    {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"expect"}
-)
+NOT_SENT_ON = HOP_BY_HOP | {b"expect"}
+NOT_PASSED_BACK = HOP_BY_HOP | {b"date"}
+"""The server adds its own date."""
 MIN_PAUSE_S, MAX_PAUSE_S = 0.005, 0.1
 STOP_S = 2.0
 """How long the program gets between SIGTERM and SIGKILL once its last call is answered."""
@@ -99,7 +104,7 @@ class Upstream:
                 connection = await self._pool.take()
                 try:
                     await connection.send(request_head("GET", self._config.ready_path.encode(), host))
-                    return (await connection.answer(bodiless=True)).status < 300
+                    return (await connection.answer()).status < 300
                 finally:
                     connection.close()
         return False
@@ -119,13 +124,12 @@ class Upstream:
         self._pool.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        proxied = _Proxied(self._pool, send, scope["extensions"][INTERIM]["send"])
-        caller = Caller(receive, self._config.read_timeout_s)
+        proxied = _Proxied(self._pool, scope, send)
+        caller = Caller(receive)
         limit = exec_limit(scope["headers"], self._config.exec_timeout_s)
         try:
-            async with timeout(limit.seconds):
-                request, body = await self._request(scope, caller)
-                await proxied.exchange(request, body, caller, bodiless=scope["method"] == "HEAD")
+            request, body = await self._request(scope, caller)
+            await proxied.exchange(request, body, caller, limit.seconds)
         except CallerLeftError:
             pass
         except SlowCallerError as error:
@@ -137,7 +141,9 @@ class Upstream:
 
     async def _request(self, scope: Scope, caller: Caller) -> tuple[bytes, AsyncIterator[bytes] | None]:
         """The request's head, and its body in the framing that the head announces."""
-        headers = [(name, value) for name, value in scope["headers"] if name not in HOP_BY_HOP]
+        headers = [(name, value) for name, value in scope["headers"] if name not in NOT_SENT_ON]
+        if UPGRADE in scope["extensions"]:
+            headers += [(b"connection", b"Upgrade"), (b"upgrade", scope["extensions"][UPGRADE]["protocols"])]
         names = {name for name, _ in scope["headers"]}
         target = self._path + scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
         if self._config.buffer_http or not names & {b"content-length", b"transfer-encoding"}:
@@ -187,31 +193,56 @@ class Upstream:
 class _Proxied:
     """One answer on its way from the program to the caller."""
 
-    def __init__(self, pool: Pool, send: Send, interim: Interim) -> None:
-        self._pool, self._send, self._interim = pool, send, interim
+    def __init__(self, pool: Pool, scope: Scope, send: Send) -> None:
+        self._pool, self._send = pool, send
+        self._to_head = scope["method"] == "HEAD"
+        self._interim: Interim = scope["extensions"][INTERIM]["send"]
+        self._switch: Switch | None = scope["extensions"].get(UPGRADE, {}).get("switch")
         self._started = False
+        self._tunnel: Tunnel | None = None
 
     async def exchange(
-        self, request: bytes, body: AsyncIterator[bytes] | None, caller: Caller, *, bodiless: bool
+        self, request: bytes, body: AsyncIterator[bytes] | None, caller: Caller, limit_s: float | None
     ) -> None:
-        """Request and answer side by side; ends with the answer."""
+        """Request and answer side by side; ends with the answer. Raises TimeoutError.
+
+        The limit is for the answer to begin, and for an answer of known length to end. One whose length nobody knows is
+        a stream, and ends when nothing comes for that long; so does none of what follows a switch to another protocol.
+        """
         connection = await self._pool.take()
         try:
+            connection.expect(to_head=self._to_head)
             connection.interim = self._interim
             await connection.send(request)
-            await guarded(self._relay(connection, bodiless=bodiless), _upload(connection, body, caller))
+            await guarded(self._relay(connection, limit_s), _upload(connection, body, caller))
+            if self._tunnel is not None:
+                await self._tunnel.over()
         finally:
             self._pool.give_back(connection)
 
-    async def _relay(self, connection: Connection, *, bodiless: bool) -> None:
-        head = await connection.answer(bodiless=bodiless)
-        # The server that sends this adds the date.
-        headers = [(name, value) for name, value in head.headers if name not in HOP_BY_HOP and name != b"date"]
+    async def _relay(self, connection: Connection, limit_s: float | None) -> None:
+        limit = timeout(limit_s)
+        async with limit:
+            head = await connection.answer()
+            if head.status == 101:
+                self._join(head, connection)
+                return
+            self._started = True
+            headers = [field for field in head.headers if field[0] not in NOT_PASSED_BACK]
+            await self._send({"type": "http.response.start", "status": head.status, "headers": headers})
+            async for data in connection.body():
+                await self._send({"type": "http.response.body", "body": data, "more_body": True})
+                if head.length < 0:
+                    limit.prolong(limit_s)
+            await self._send({"type": "http.response.body", "body": b""})
+
+    def _join(self, head: ResponseHead, connection: Connection) -> None:
+        if self._switch is None:
+            connection.close()
+            raise UpstreamGoneError("it switched to another protocol, which nobody offered")
+        transport, early = connection.detached()
         self._started = True
-        await self._send({"type": "http.response.start", "status": head.status, "headers": headers})
-        async for data in connection.body():
-            await self._send({"type": "http.response.body", "body": data, "more_body": True})
-        await self._send({"type": "http.response.body", "body": b""})
+        self._tunnel = self._switch(head.headers, transport, early)
 
     async def fail(self, status: int, text: str) -> None:
         """An answer of our own. One that is under way can only be broken off, which is what the caller must see."""

@@ -14,6 +14,10 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SHIPPED = [link.resolve() for link in (ROOT / "src" / "springtide").iterdir() if link.is_symlink()]
 
 
+UNIMPORTED = {"litecharts", "uv", "httptools"}
+"""Data, a program, and what the protocol of uvicorn that we use imports without requiring it."""
+
+
 def canonical(requirement: str) -> str:
     """The name of a requirement as package indexes compare it (PEP 503)."""
     name = re.match(r"[A-Za-z0-9._-]+", requirement)
@@ -54,5 +58,4 @@ def test_every_dependency_is_used() -> None:
     distributions = packages_distributions()
     used = {canonical(one) for name in imported([*SHIPPED, ROOT / "deploy"]) for one in distributions.get(name, [])}
 
-    no_modules = {"litecharts", "uv"}  # data, and a program
-    assert {canonical(requirement) for requirement in PROJECT["dependencies"]} - used <= no_modules
+    assert {canonical(requirement) for requirement in PROJECT["dependencies"]} - used <= UNIMPORTED
