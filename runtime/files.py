@@ -12,12 +12,14 @@ from pathlib import Path
 from springtide.runtime import bounded_json
 from springtide.runtime.errors import BadInput
 
+MAX_PREFIX = 40
+"""Characters of a name that its temporary file begins with: a name may be as long as the file system allows."""
 DAMAGED = ".damaged-"
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Replace ``path`` by a file with ``data``; a reader or a crash sees the old content or the new, never a part."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:MAX_PREFIX]}.")
     try:
         with os.fdopen(handle, "wb") as file:
             os.fchmod(file.fileno(), mode)

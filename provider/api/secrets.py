@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from springtide.provider.api.request_values import NamespaceRule, read_object
 from springtide.provider.json_fields import text_of
 from springtide.provider.ports import SecretStore
-from springtide.provider.spec import check_name
+from springtide.provider.spec import check_secret_name
 from springtide.runtime.errors import BadInput
 
 
@@ -59,7 +59,7 @@ def router(store: SecretStore, namespaces: NamespaceRule) -> APIRouter:
 def _name(body: Mapping[str, Any], problems: list[str]) -> str:
     name = text_of(body, "name", problems)
     try:
-        return check_name("secret", name)
+        return check_secret_name(name)
     except BadInput as error:
         problems.append(str(error))
         return ""

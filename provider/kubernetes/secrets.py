@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from springtide.provider.kubernetes.manifests.keys import MANAGED_BY, OPENFAAS
 from springtide.provider.kubernetes.manifests.secrets import is_listed, is_pull_secret, secret_of
-from springtide.provider.spec import check_name
+from springtide.provider.spec import check_secret_name
 from springtide.runtime.errors import BadInput, NotFound
 from springtide.runtime.kubernetes.api import Json, KubernetesApi, Where
 from springtide.runtime.kubernetes.resources import SECRETS
@@ -27,7 +27,7 @@ class Secrets:
         return sorted(item["metadata"]["name"] for item in listing.items)
 
     async def create(self, namespace: str, name: str, value: bytes) -> None:
-        body = secret_of(namespace, check_name("secret", name), value)
+        body = secret_of(namespace, check_secret_name(name), value)
         await self._api.create(SECRETS, body)
 
     async def replace(self, namespace: str, name: str, value: bytes) -> None:
@@ -57,7 +57,7 @@ class Secrets:
             return None
 
     async def _ours(self, namespace: str, name: str) -> Json:
-        secret = await self._get(namespace, check_name("secret", name))
+        secret = await self._get(namespace, check_secret_name(name))
         if secret is None or not is_listed(secret):
             raise NotFound(f"no secret {name} with label {MANAGED_BY}={OPENFAAS} in {namespace}")
         return secret

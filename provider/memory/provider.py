@@ -11,7 +11,7 @@ from springtide.provider.endpoint_feed import EndpointFeed
 from springtide.provider.memory.logs import LogBuffer
 from springtide.provider.memory.replicas import ReplicaSet, StartReplica, StopReplica
 from springtide.provider.ports import LogLine, LogQuery, Namespace, ProviderInfo
-from springtide.provider.spec import FunctionSpec, FunctionStatus, Usage, check_name, check_namespace
+from springtide.provider.spec import FunctionSpec, FunctionStatus, Usage, check_namespace, check_secret_name
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFound
 from springtide.scaler.core.policy import MAX_REPLICAS, ScalePolicy, initial_replicas, updated_replicas
@@ -146,7 +146,7 @@ class MemoryProvider:
         return sorted(self._secrets_of(namespace))
 
     async def put_secret(self, namespace: str, name: str, value: bytes, *, replace: bool) -> None:
-        check_name("secret", name)
+        check_secret_name(name)
         secrets = self._secrets_of(namespace)
         _check_presence(f"secret {name} in {namespace}", there=name in secrets, replace=replace)
         secrets[name] = value

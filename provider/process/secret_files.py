@@ -8,7 +8,7 @@ from pathlib import Path
 from springtide.provider.process.deployment import Deployment
 from springtide.provider.process.records import FunctionRecord
 from springtide.provider.process.state_files import StateFiles
-from springtide.provider.spec import check_name
+from springtide.provider.spec import check_secret_name
 from springtide.runtime.errors import AlreadyExists, BadInput, NotFound
 from springtide.runtime.keyed_locks import KeyedLocks
 
@@ -39,7 +39,7 @@ class SecretFiles:
             await self._files.make_mount(record)
 
     async def put(self, namespace: str, name: str, value: bytes, *, replace: bool) -> None:
-        check_name("secret", name)
+        check_secret_name(name)
         async with self._locks.of(namespace):
             there = name in self.names(namespace)
             if there and not replace:

@@ -4,7 +4,7 @@ import pytest
 
 from springtide.runtime.errors import AlreadyExists, BadInput, NotFound
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
-from tests.provider.contract.acts import marked
+from tests.provider.contract.acts import ECHO, marked, spec
 from tests.provider.contract.stages import Stage
 
 
@@ -55,7 +55,29 @@ async def test_secrets_of_two_namespaces_live_apart(stage: Stage) -> None:
     assert list(await stage.provider.secret_names("dev")) == []
 
 
-@pytest.mark.parametrize("name", ["../token", "UPPER", "", "a" * 64], ids=["path", "upper case", "empty", "too long"])
+LONGEST = ".".join(["a" * 63] * 3 + ["b" * 61])
+
+
+@pytest.mark.parametrize(
+    "name", ["tls.crt", "config.v1.json", "a" * 64, LONGEST], ids=["dot", "dots", "long", "longest"]
+)
+async def test_secret_may_be_called_like_a_file(stage: Stage, name: str) -> None:
+    await stage.provider.put_secret(DEFAULT_NAMESPACE, name, b"1", replace=False)
+    await stage.provider.put_secret(DEFAULT_NAMESPACE, name, b"2", replace=True)
+    await stage.provider.deploy(spec(secrets=(name,)))
+
+    assert (await stage.provider.status(ECHO)).spec.secrets == (name,)
+    assert list(await stage.provider.secret_names(DEFAULT_NAMESPACE)) == [name]
+
+    await stage.provider.delete_secret(DEFAULT_NAMESPACE, name)
+
+    assert list(await stage.provider.secret_names(DEFAULT_NAMESPACE)) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../token", "UPPER", "", "a" * 254, ".", "..", ".a", "a.", "a..b", "a.-b", "a_b", "a/b", "a\n"],
+)
 async def test_secret_with_a_bad_name_is_bad_input(stage: Stage, name: str) -> None:
     with pytest.raises(BadInput):
         await stage.provider.put_secret(DEFAULT_NAMESPACE, name, b"1", replace=False)

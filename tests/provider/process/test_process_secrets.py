@@ -42,6 +42,14 @@ async def test_function_sees_exactly_its_secrets_where_openfaas_has_them(shared:
     assert lines[2:] == ["t0ken"] if mounts_possible() else True
 
 
+async def test_secret_called_like_a_file_is_read_by_that_name(shared: Shared) -> None:
+    world = shared.world
+    await secrets(world, **{"tls.crt": "certificate"})
+    address = await world.up("dotted", "sh -c 'cat $SPRINGTIDE_SECRETS/tls.crt'", secrets=("tls.crt",))
+
+    assert (await world.http.post(address)).text == "certificate"
+
+
 async def test_mount_changes_nothing_on_the_machine(shared: Shared) -> None:
     before = Path("/var/openfaas").exists()
 
