@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import enum
 import os
-import shlex
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from . import command_words
 from .values import parse_duration_s, parse_switch
 
 T = TypeVar("T")
@@ -80,7 +80,9 @@ def read(env: Mapping[str, str], handler: str | None = None) -> tuple[WatchdogCo
     """The settings and everything wrong with them. ``handler`` is the folder of a Python handler, if there is one."""
     reader = _Reader(env)
     nothing: tuple[str, ...] = ()
-    command = reader.get("fprocess", _words, nothing) or reader.get("function_process", _words, nothing)
+    command = reader.get("fprocess", command_words.split, nothing)
+    command = command or reader.get("function_process", command_words.split, nothing)
+    unreadable = bool(reader.problems)
     mode = reader.get("mode", _mode, Mode.PYTHON if handler else Mode.CLASSIC)
     timeout_s = CLASSIC_TIMEOUT_S if mode is Mode.CLASSIC else DEFAULT_TIMEOUT_S
     # A call of a Python handler cannot be ended from outside, and the classic watchdog has no limit either.
@@ -103,7 +105,7 @@ def read(env: Mapping[str, str], handler: str | None = None) -> tuple[WatchdogCo
         write_debug=reader.get("write_debug", parse_switch, False),
         buffer_http=reader.get("buffer_http", parse_switch, False),
     )
-    return config, (*reader.problems, *_missing(config))
+    return config, (*reader.problems, *(() if unreadable else _missing(config)))
 
 
 def not_there(config: WatchdogConfig, env: Mapping[str, str], folder: Path | None = None) -> str:
@@ -151,10 +153,6 @@ class _Reader:
             shown = "" if name in UNSHOWN else f"={text[:MAX_SHOWN]!r}"
             self.problems.append(f"{name}{shown}: {error}")
             return default
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(shlex.split(text))
 
 
 def _mode(text: str) -> Mode:

@@ -41,7 +41,8 @@ def program(spec: FunctionSpec) -> FunctionProgram:
     handler = _handler(spec, problems)
     env = {"fprocess": spec.env_process, **spec.env_vars}
     settings, wrong = config.read(env, handler)
-    if not handler and not settings.command and settings.mode is config.Mode.CLASSIC:
+    missing = any(problem.startswith("fprocess: missing") for problem in wrong)
+    if not handler and missing and settings.mode is config.Mode.CLASSIC:
         wrong = (*(problem for problem in wrong if not problem.startswith("fprocess: missing")), _nothing_to_run(spec))
     problems += wrong
     limits = _quantities("limits", spec.limits, problems)

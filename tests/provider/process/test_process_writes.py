@@ -104,7 +104,9 @@ async def test_counts_set_by_a_deployment_are_recorded(world: Any) -> None:
     [
         pytest.param({"env_process": ""}, "images are not fetched", id="nothing to run"),
         pytest.param({"env_process": "", "image": "functions/alpine:3"}, "runs any command", id="a bare runner"),
-        pytest.param({"env_process": "sh -c 'open"}, "fprocess: No closing", id="a quote that is not closed"),
+        pytest.param(
+            {"env_process": "sh -c 'open"}, "fprocess: word 3 begins with a quote", id="a quote that is not closed"
+        ),
         pytest.param({"limits": {"memory": "lots"}}, "limits.memory: 'lots'", id="a limit that is no quantity"),
         pytest.param({"limits": {"memory": "128m"}}, "write mebibytes as 20Mi", id="milli-bytes"),
         pytest.param({"requests": {"cpu": "-1"}}, "requests.cpu", id="a negative request"),
