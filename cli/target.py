@@ -22,8 +22,12 @@ class Target:
     state: StateFolder
 
     def gateway(self, stack_gateway: str | None = None) -> str:
-        """--gateway, then stack.yaml, then OPENFAAS_URL, then the local suite, then OpenFaaS's default."""
-        asked = self.flag or stack_gateway or self.environ.get("OPENFAAS_URL")
+        """--gateway, then stack.yaml, then OPENFAAS_URL, then the local suite, then OpenFaaS's default.
+
+        The default itself in a stack file says nothing: ``faas-cli new`` writes it into each.
+        """
+        chosen = stack_gateway if stack_gateway and normal(stack_gateway) != DEFAULT_GATEWAY else None
+        asked = self.flag or chosen or self.environ.get("OPENFAAS_URL")
         if not asked:
             local = self.state.running()
             asked = local.gateway if local else DEFAULT_GATEWAY

@@ -21,9 +21,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 NAME_RULE = "lower-case letters, digits and '-', at most 63, starting and ending with a letter or digit"
 
-MAX_SECRET_NAME = 253
-SECRET_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-RULE_OF_SECRET_NAMES = (
+MAX_SUBDOMAIN = 253
+SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+SUBDOMAIN_RULE = (
     "lower-case letters, digits, '-' and '.', at most 253, with a letter or digit at both ends and beside each '.'"
 )
 
@@ -72,8 +72,8 @@ def check_name(what: str, name: str) -> str:
 
 def check_secret_name(name: str) -> str:
     """``name`` if a secret may have it: a DNS subdomain, such as ``tls.crt``. Raises BadInput naming the rule."""
-    if len(name) > MAX_SECRET_NAME or not SECRET_NAME.fullmatch(name):
-        raise BadInput(f"secret {name[:MAX_SHOWN]!r} is not a valid name; use {RULE_OF_SECRET_NAMES}")
+    if len(name) > MAX_SUBDOMAIN or not SUBDOMAIN.fullmatch(name):
+        raise BadInput(f"secret {name[:MAX_SHOWN]!r} is not a valid name; use {SUBDOMAIN_RULE}")
     return name
 
 

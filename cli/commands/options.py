@@ -50,9 +50,8 @@ def with_target(command: F) -> F:
     @click.option(
         "--gateway",
         "-g",
-        help="The gateway's URL  [default: stack.yaml's, then $OPENFAAS_URL, then the local suite's, then "
-        + DEFAULT_GATEWAY
-        + "]",
+        help="The gateway's URL  [default: stack.yaml's unless that is the last of these, then "
+        "$OPENFAAS_URL, then the local suite's, then " + DEFAULT_GATEWAY + "]",
     )
     @state_dir_option
     @click.pass_obj
