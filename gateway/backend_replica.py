@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from springtide.gateway.replica_connection import ReplicaConnection
+from springtide.gateway.time_limit import TimeLimit
 from springtide.runtime.backoff import Backoff
 
 MAX_CONNECTING = 64
@@ -198,7 +199,8 @@ class BackendReplica:
         except (OSError, TimeoutError) as error:
             self._connecting -= 1
             self._pause()
-            self._reject_waiting(str(error) or "no connection in time")
+            limit = TimeLimit("connect_timeout", self._connections.connect_timeout_s)
+            self._reject_waiting(str(error) or f"no connection within {limit}")
             return
         self._connecting -= 1
         self.put_back(connection)

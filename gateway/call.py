@@ -12,6 +12,7 @@ from typing import Protocol
 
 from springtide.gateway import resend
 from springtide.gateway.backend_replica import BackendReplica
+from springtide.gateway.broken_answers import BrokenAnswers
 from springtide.gateway.call_record import CLIENT_LEFT, CallRecord, Observer
 from springtide.gateway.call_state import TRANSITIONS, CallEvent, CallState
 from springtide.gateway.client_connection import ClientConnection
@@ -27,7 +28,8 @@ from springtide.gateway.http1.response import ResponseHead
 from springtide.gateway.replica_connection import ReplicaConnection
 from springtide.gateway.resend import ResendRules
 from springtide.gateway.route import Route
-from springtide.gateway.timeouts import TimedCall, TimedTunnel
+from springtide.gateway.time_limit import TimeLimit, shown_s
+from springtide.gateway.timeouts import CallLimit, TimedCall, TimedTunnel
 from springtide.gateway.tunnel import Tunnel
 from springtide.gateway.upload import Upload
 from springtide.scaler.core.ports import Clock
@@ -62,17 +64,13 @@ class CallTimeouts(Protocol):
     def body(self) -> DeadlineQueue[TimedCall]: ...
 
     @property
-    def first_byte(self) -> DeadlineQueue[TimedCall]: ...
+    def first_byte(self) -> TimeLimit: ...
 
     @property
-    def first_byte_timed(self) -> bool: ...
+    def max_call(self) -> TimeLimit: ...
 
     @property
     def tunnel(self) -> DeadlineQueue[TimedTunnel]: ...
-
-    def start_call(self, call: TimedCall) -> None: ...
-
-    def stop_call(self, call: TimedCall) -> None: ...
 
 
 class Stopping(Protocol):
@@ -84,13 +82,14 @@ class Stopping(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CallPorts:
-    """What all calls share: four ports, what records calls (if anything does), and when a call is sent again."""
+    """What all calls share: four ports, what is told of calls (if it is to be), and when a call is sent again."""
 
     clock: Clock
     admission: CallAdmission
     timeouts: CallTimeouts
     draining: Stopping
     observer: Observer | None
+    broken: BrokenAnswers
     resend: ResendRules
 
 
@@ -104,12 +103,12 @@ class Call:
         "_encode",
         "_http11",
         "_keep",
+        "_limit",
         "_own_headers",
         "_ports",
         "_replica",
         "_request",
         "_resends",
-        "_timed",
         "_upgrade",
         "_upload",
         "last_loss",
@@ -121,6 +120,7 @@ class Call:
         "state",
         "status",
         "timing",
+        "wait_limit",
     )
 
     def __init__(
@@ -149,6 +149,7 @@ class Call:
         self.timing: WaitTiming | None = None
         self.requested_timeout = head.timeout
         self.last_loss = ""
+        self.wait_limit: TimeLimit | None = None
         self.record = record
         self._http11 = head.http11
         self._keep = head.keep_alive
@@ -157,7 +158,7 @@ class Call:
         self._connection: ReplicaConnection | None = None
         self._replica: BackendReplica | None = None
         self._encode = False
-        self._timed = route.is_system
+        self._limit: CallLimit | None = None
         self._resends = 0
         self._request = request
         self._own_headers = own_headers
@@ -195,9 +196,10 @@ class Call:
     def assign(self, replica: BackendReplica) -> None:
         self.state = _ASSIGN[self.state]
         self._replica = replica
-        if not self._timed:
-            self._timed = True
-            self._ports.timeouts.start_call(self)
+        if self._limit is None:
+            limit = self._limit = self.route.limit
+            if limit is not None:
+                limit.start(self)
         if self.record is not None:
             self.record.assigned(self._ports.clock.now(), replica.address)
         replica.take(self, fresh=self._resends > 0)
@@ -207,7 +209,7 @@ class Call:
         """Bytes of the request that are kept for (another) sending."""
         return len(self._request) + (self._upload.kept_bytes if self._upload is not None else 0)
 
-    def refuse(self, status: int, text: str, reason: str) -> None:
+    def refuse(self, status: int, text: str, reason: str, retry_after_s: int = 1) -> None:
         """Answer in place of the function; only before an answer has begun."""
         self.status = status
         self._note_refusal(reason, text)
@@ -215,25 +217,36 @@ class Call:
             self._keep = False
         extra = self._own_headers
         if status in _RETRY_LATER:
-            extra += b"\r\nRetry-After: 1"
+            extra += b"\r\nRetry-After: %d" % retry_after_s
         self._client.write(reply(status, text, extra=extra, close=not self._keep, head_only=self.method == b"HEAD"))
         self._finish()
 
     def timed_out(self) -> None:
-        """The whole call, or the wait for its first byte, took too long."""
+        """Its answer did not begin in time, or is silent for too long; not its fault while we do not read."""
+        limit = self._limit
+        assert limit is not None
         if not self.status:
-            self.refuse(504, f"{self.route.label} did not answer in time", "upstream_timeout")
+            text = f"{self.route.label} did not answer within {limit.limit.with_remedy}"
+            self.refuse(504, text, "upstream_timeout")
+        elif self._client.full:
+            limit.stream(self)
         else:
-            self._cut("upstream_timeout")
+            self._cut("stream_idle", f"nothing came for {shown_s(limit.idle_s)}; set stream_idle of the gateway")
+
+    def first_byte_timed_out(self) -> None:
+        text = f"{self.route.label} did not begin to answer within {self._ports.timeouts.first_byte.with_remedy}"
+        self.refuse(504, text, "upstream_timeout")
 
     def body_timed_out(self) -> None:
         """The client sends its body too slowly; not its fault while we do not read."""
+        queue = self._ports.timeouts.body
+        limit = TimeLimit("read_timeout", queue.seconds)
         if self._client.paused or self._connection is None:
-            self._ports.timeouts.body.start(self)
+            queue.start(self)
         elif self.status:
-            self._cut("stalled_body")
+            self._cut("stalled_body", f"no more of the request's body came within {limit}")
         else:
-            self.refuse(408, "the request's body did not arrive in time", "stalled_body")
+            self.refuse(408, f"no more of the request's body came within {limit}", "stalled_body")
 
     # From the client.
 
@@ -252,6 +265,8 @@ class Call:
             ports.timeouts.body.start(self)
         connection = self._connection
         if connection is not None:
+            if self._limit is not None and not self._keeps_coming(self._limit):
+                return b""
             if upload.kept_bytes > ports.resend.max_kept_bytes:
                 upload.forget()
             if payload:
@@ -316,7 +331,7 @@ class Call:
         connection, self._connection = self._connection, None
         self._leave_replica(why)
         if self.status or connection is None:
-            self._cut("answer_cut")
+            self._cut("answer_cut", why)
             return
         self.last_loss = why
         self.state = _LOSE[self.state]
@@ -352,8 +367,8 @@ class Call:
         if self._upload is not None:
             self._upload.forget()
         ports = self._ports
-        if ports.timeouts.first_byte_timed:
-            ports.timeouts.first_byte.stop(self)
+        if length != len(payload) and self._limit is not None:
+            self._limit.stream(self)
         if self.record is not None:
             self.record.answering(ports.clock.now(), length)
         if ports.draining.stopping or (self.request_open and length == len(payload)):
@@ -375,6 +390,8 @@ class Call:
         self._client.write(answer + payload)
 
     def answer_more(self, payload: bytes) -> None:
+        if self._limit is not None:
+            self._limit.stream(self)
         self._client.write(chunk(payload) if self._encode else payload)
 
     def answered(self, trailers: bytes) -> None:
@@ -396,7 +413,8 @@ class Call:
         if self.record is not None:
             self.record.answering(ports.clock.now(), -1)
         self._connection = None
-        ports.timeouts.stop_call(self)
+        if self._limit is not None:
+            self._limit.stop(self)
         self._client.write(switching_head(head, self._own_headers))
         Tunnel(ports.timeouts.tunnel, self._client, connection, self._tunnel_finished).open(data)
 
@@ -423,13 +441,27 @@ class Call:
     def _malformed_body(self, error: Malformed) -> None:
         """The body breaks the rules: whatever the replica has seen of it stays unfinished."""
         if self.status:
-            self._cut("malformed")
+            self._cut("malformed", str(error))
         else:
             self.refuse(error.status, str(error), "malformed")
 
-    def _cut(self, reason: str) -> None:
+    def _keeps_coming(self, limit: CallLimit) -> bool:
+        """More of the request came: what there is for a call begins anew. False for one that has ended by that."""
+        ports = self._ports
+        if self.status:
+            limit.stream(self)
+            return True
+        longest = ports.timeouts.max_call
+        if longest.seconds and ports.clock.now() - self._arrived > longest.seconds:
+            self.refuse(408, f"the request's body did not arrive within {longest}", "stalled_body")
+            return False
+        limit.start(self)
+        return True
+
+    def _cut(self, reason: str, why: str) -> None:
         """An answer has begun and cannot be finished: the caller must see that it is not whole."""
-        self._note_refusal(reason, "")
+        self._note_refusal(reason, why)
+        self._ports.broken.note(self.route.label, reason, why)
         self._drop_connection()
         self._client.abort()
         # The connection's end comes back as client_left, which finishes the call.
@@ -457,7 +489,9 @@ class Call:
         self.state = _FINISH[self.state]
         ports, route = self._ports, self.route
         clock = ports.clock
-        ports.timeouts.stop_call(self)
+        limit = self._limit
+        if limit is not None:
+            limit.stop(self)
         if self._upload is not None:
             ports.timeouts.body.stop(self)
         connection, self._connection = self._connection, None

@@ -16,6 +16,7 @@ from springtide.gateway.http1.request import (
     check_incomplete,
     parse_request,
 )
+from springtide.gateway.time_limit import TimeLimit
 from springtide.gateway.timeouts import Timeouts
 
 MAX_PIPELINED_BYTES = 64 * 1024
@@ -215,7 +216,8 @@ class ClientConnection(asyncio.Protocol):
             self.close()
             return
         extra = self._ports.requests.own_headers()
-        self.write(reply(408, "the request's headers did not arrive in time", extra=extra, close=True))
+        limit = TimeLimit("head_timeout", self._timeouts.head.seconds)
+        self.write(reply(408, f"the request's headers did not arrive within {limit}", extra=extra, close=True))
         self.close(unread=True)
 
     def idle_timed_out(self) -> None:

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from springtide.gateway.broken_answers import BrokenAnswers
 from springtide.gateway.call import CallPorts
 from springtide.gateway.call_metrics import CallMetrics
 from springtide.gateway.call_record import Observer
@@ -50,7 +51,12 @@ class DataPlane:
         self.timeouts = Timeouts(loop, settings)
         self.disconnects = DisconnectWatcher(loop)
         self._connector = Connector(loop, settings, clock=clock, timeouts=self.timeouts)
-        self.table = RouteTable(clock=clock, open_replica=self._connector.replica, namespace=settings.namespace)
+        self.table = RouteTable(
+            clock=clock,
+            open_replica=self._connector.replica,
+            call_limit=self.timeouts.call_limit,
+            namespace=settings.namespace,
+        )
         self._waker = FunctionWaker(
             deps.target, clock=clock, recorder=deps.recorder, max_retry_s=settings.wake_patience_s
         )
@@ -75,6 +81,7 @@ class DataPlane:
             timeouts=self.timeouts,
             draining=self.draining,
             observer=deps.observer,
+            broken=BrokenAnswers(clock),
             resend=ResendRules(settings.replay_bytes, settings.retry_posts),
         )
         self.clients = ClientPorts(

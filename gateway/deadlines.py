@@ -16,7 +16,7 @@ T = TypeVar("T", bound=Hashable)
 class DeadlineQueue(Generic[T]):
     """Calls ``expire`` with each item that was not stopped within ``seconds`` of its start; 0 means never."""
 
-    __slots__ = ("_deadlines", "_expire", "_loop", "_seconds", "_timer")
+    __slots__ = ("__weakref__", "_deadlines", "_expire", "_loop", "_seconds", "_timer")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, expire: Callable[[T], None]) -> None:
         self._loop = loop
@@ -30,6 +30,10 @@ class DeadlineQueue(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._deadlines)
+
+    @property
+    def seconds(self) -> float:
+        return self._seconds
 
     def start(self, item: T) -> None:
         """Start or restart the time of ``item``."""

@@ -7,6 +7,7 @@ from random import random
 
 from springtide.gateway.backend_replica import BackendReplica
 from springtide.gateway.call_metrics import CallMetrics
+from springtide.gateway.timeouts import CallLimit
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import FunctionEndpoints
@@ -24,9 +25,12 @@ class Route:
         "label",
         "labels",
         "lasting",
+        "limit",
         "metrics",
+        "next_start",
         "policy",
         "problem",
+        "problem_since",
         "ready",
         "ref",
         "removed",
@@ -46,10 +50,16 @@ class Route:
         self.labels: Mapping[str, str] = {}
         self.policy = ScalePolicy()
         self.problem: str | None = None
+        self.problem_since: float | None = None
+        """On the monotonic clock; one problem after the other counts as one."""
+        self.next_start: float | None = None
+        """When a replica is tried to be started again, in seconds of the epoch; None: not known."""
         self.delay: str | None = None
         """Why no replica comes, where waiting is of no use, and where it may be."""
         self.lasting = False
         """The problem ends only when somebody changes something: waiting for a moment is of no use either."""
+        self.limit: CallLimit | None = None
+        """How long its calls may take; None: they have no limit here."""
         self.wake_obstacle: str | None = None
         """Why a wake under way has not come through yet."""
         self.removed = False
@@ -60,12 +70,17 @@ class Route:
     def __repr__(self) -> str:
         return f"<Route {self.label} wants {self.desired}, {self.ready}, {self.metrics}>"
 
-    def describe(self, function: FunctionEndpoints) -> None:
+    def describe(self, function: FunctionEndpoints, now: float) -> None:
         """Take over everything about the function but its replicas."""
         self.desired = function.replicas
         self.version = function.version
+        if not function.problem:
+            self.problem_since = None
+        elif not self.problem:
+            self.problem_since = now
         self.problem = function.problem
         self.lasting = function.lasting
+        self.next_start = function.next_start
         self.delay = function.delay
         if function.labels != self.labels:
             self.labels = function.labels

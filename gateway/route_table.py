@@ -14,9 +14,11 @@ import structlog
 from springtide.gateway.backend_replica import BackendReplica
 from springtide.gateway.call_metrics import CallMetrics
 from springtide.gateway.route import Route
+from springtide.gateway.timeouts import CallLimit
 from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import Unavailable, Unsupported
 from springtide.runtime.outage import Outage
+from springtide.scaler.core.call_timeout import CallTimeout
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Changed, Endpoint, Event, FunctionEndpoints, Heartbeat, Removed, Snapshot
@@ -42,8 +44,17 @@ class Listener(Protocol):
 class RouteTable:
     """Routes by function and by every name they may be called by."""
 
-    def __init__(self, *, clock: Clock, open_replica: Callable[[Endpoint], BackendReplica], namespace: str) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        open_replica: Callable[[Endpoint], BackendReplica],
+        call_limit: Callable[[CallTimeout | None], CallLimit],
+        namespace: str,
+    ) -> None:
+        """``call_limit`` is what holds for the calls of a function that says so much of itself."""
         self._clock = clock
+        self._call_limit = call_limit
         self._open_replica = open_replica
         self.namespace = namespace
         self._routes: dict[FunctionRef, Route] = {}
@@ -121,7 +132,8 @@ class RouteTable:
 
     def _change(self, function: FunctionEndpoints) -> None:
         route = self._routes.get(function.ref) or self._add(function.ref)
-        route.describe(function)
+        route.describe(function, self._clock.now())
+        route.limit = self._call_limit(function.timeout)
         known = self._replicas[function.ref]
         wanted = dict.fromkeys(function.endpoints)
         gone = [known.pop(endpoint) for endpoint in list(known) if endpoint not in wanted]

@@ -12,6 +12,8 @@ MEBIBYTE = 1024 * 1024
 
 MAX_DEPLOY_S = 24 * 3600.0
 
+MAX_CALL_S = 7 * 24 * 3600.0
+
 BACKLOG = 4096
 """Connections not yet accepted: many callers of a sleeping function come at once."""
 
@@ -79,7 +81,26 @@ class GatewaySettings:
         60.0, env="write_timeout", kind=duration, help="longest pause of a caller in reading its answer"
     )
     upstream_timeout_s: float = setting(
-        60.0, env="upstream_timeout", kind=duration, help="longest call to a function, first byte to last; then 504"
+        60.0,
+        env="upstream_timeout",
+        kind=duration,
+        help="longest wait for a function's answer once it has the whole request, where the function names no time of "
+        "its own; then 504",
+    )
+    max_call_duration_s: float = setting(
+        3600.0,
+        env="max_call_duration",
+        kind=duration,
+        high=MAX_CALL_S,
+        help="longest time that a function may name itself (com.springtide.timeout, exec_timeout), and longest upload",
+    )
+    stream_idle_s: float = setting(
+        0.0,
+        env="stream_idle",
+        kind=duration,
+        high=MAX_CALL_S,
+        help="how long an answer that has begun may be silent before it is broken off, however long it is altogether; "
+        "0: as long as the function may take to begin it, and at least upstream_timeout",
     )
     first_byte_timeout_s: float = setting(
         0.0, env="first_byte_timeout", kind=duration, help="longest wait for a function's first byte; then 504"

@@ -1,4 +1,4 @@
-"""A time limit as it is told to whoever meets it: its name, whose it is and how long. Pure."""
+"""A time limit as it is told to whoever meets it: its name, whose it is, how long, and what to do about it. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,14 @@ class TimeLimit(NamedTuple):
     name: str
     seconds: float
     owner: str = GATEWAY
+    remedy: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} ({shown_s(self.seconds)}) of {self.owner}"
+
+    @property
+    def with_remedy(self) -> str:
+        return f"{self}; {self.remedy}" if self.remedy else str(self)
 
 
 def shown_s(seconds: float) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from springtide.provider import bounds
 from springtide.provider.json_fields import flag_of, list_of, strings_of, text_of
 from springtide.runtime.errors import BadInput
-from springtide.scaler.core import label_names
+from springtide.scaler.core import call_timeout, label_names
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Function, FunctionRef
 
@@ -120,7 +120,9 @@ def spec_from_json(value: Any, *, default_namespace: str = DEFAULT_NAMESPACE, de
         problems.append("envProcess, envVars: a NUL character cannot be passed to a process; remove it")
     labels = strings_of(value, "labels", problems)
     problems += ScalePolicy.from_labels(labels)[1]
-    problems += label_names.problems_of(labels) if deploying else ()
+    annotations = strings_of(value, "annotations", problems)
+    if deploying:
+        problems += [*label_names.problems_of(labels), *call_timeout.problems_of(annotations)]
     spec = FunctionSpec(
         ref=FunctionRef(namespace, name),
         image=image,
@@ -129,7 +131,7 @@ def spec_from_json(value: Any, *, default_namespace: str = DEFAULT_NAMESPACE, de
         constraints=list_of(value, "constraints", problems),
         secrets=list_of(value, "secrets", problems),
         labels=labels,
-        annotations=strings_of(value, "annotations", problems),
+        annotations=annotations,
         limits=strings_of(value, "limits", problems),
         requests=strings_of(value, "requests", problems),
         read_only_root_filesystem=flag_of(value, "readOnlyRootFilesystem", problems),

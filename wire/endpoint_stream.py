@@ -9,6 +9,7 @@ dead connection. Both ends use this module.
     {"type": "heartbeat"}
 
     FUNCTION = {"name", "namespace", "replicas", "version", "labels", "annotations"?, "problem"?, "lasting"?, "delay"?,
+                "nextStart"?, "timeout"?: {"seconds", "source"},
                 "endpoints": [{"instance", "address": "127.0.0.1:40001", "maxInflight"?, "prefix"?}, …]}
 
 ``endpoints`` holds the replicas that answer and are not being stopped; ``problem`` is why none comes, if known, with
@@ -16,6 +17,9 @@ dead connection. Both ends use this module.
 where waiting may be of use yet: callers whose time is over are told.
 ``annotations`` are those of the function's spec, at most ``MAX_ANNOTATIONS_BYTES`` of them: the longest are left out,
 since what a gateway looks for there is short (an environment, a schedule, topics) and each change repeats all of it.
+``nextStart`` is when a replica is tried to be started again, in seconds of the epoch.
+``timeout`` is how long one call may take, as the function's annotation or environment says, and which of them
+(``scaler/core/call_timeout.py``); the environment itself, which may hold secrets, stays with the provider.
 Absent means none, and a reader that does not know the field passes it over.
 """
 
@@ -27,7 +31,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from springtide.runtime import bounded_json
+from springtide.runtime.durations import MAX_DURATION_S
 from springtide.runtime.errors import Unavailable
+from springtide.scaler.core.call_timeout import CallTimeout
 from springtide.scaler.core.vocabulary import FunctionRef
 
 HEARTBEAT_S = 5.0
@@ -65,6 +71,8 @@ class FunctionEndpoints:
     annotations: Mapping[str, str] = field(default_factory=dict)
     delay: str | None = None
     lasting: bool = False
+    timeout: CallTimeout | None = None
+    next_start: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +180,10 @@ def _function_to_json(function: FunctionEndpoints) -> dict[str, Any]:
         value["lasting"] = True
     if function.delay:
         value["delay"] = function.delay
+    if function.next_start is not None:
+        value["nextStart"] = function.next_start
+    if function.timeout is not None:
+        value["timeout"] = {"seconds": function.timeout.seconds, "source": function.timeout.source}
     return value
 
 
@@ -194,8 +206,17 @@ def _function_from_json(value: dict[str, Any]) -> FunctionEndpoints:
         problem=value.get("problem"),
         lasting=value.get("lasting") is True,
         delay=value.get("delay"),
+        next_start=float(value["nextStart"]) if value.get("nextStart") is not None else None,
+        timeout=_timeout_from_json(value.get("timeout")),
         annotations=bounded_annotations(value.get("annotations") or {}),
     )
+
+
+def _timeout_from_json(value: dict[str, Any] | None) -> CallTimeout | None:
+    if not value:
+        return None
+    seconds = float(value["seconds"])
+    return CallTimeout(seconds, str(value["source"])) if 0 <= seconds <= MAX_DURATION_S else None
 
 
 def _endpoint_from_json(value: dict[str, Any]) -> Endpoint:

@@ -201,6 +201,7 @@ class PolledEndpoints:
                 endpoints,
                 labels=dict(function.labels),
                 annotations=dict(function.annotations),
+                timeout=function.call_timeout,
             ),
             number,
         )

@@ -21,6 +21,7 @@ from springtide.runtime import bounded_json
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import NotFound, SpringtideError, Unavailable, Unsupported, error_for_status
 from springtide.runtime.tls import client_context
+from springtide.scaler.core import call_timeout
 from springtide.scaler.core.ports import Leadership
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Scale
 from springtide.wire import decision_log, endpoint_stream
@@ -202,9 +203,16 @@ def _function(value: Any, namespace: str | None, version: str = "") -> Function:
             labels=dict(value.get("labels") or {}),
             annotations=dict(value.get("annotations") or {}),
             created_at=_instant(value.get("createdAt")),
+            call_timeout=call_timeout.of_function(_texts(value.get("annotations")), _texts(value.get("envVars"))),
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise Unavailable(f"provider: not a function status: {str(value)[:500]}") from error
+
+
+def _texts(value: Any) -> dict[str, str]:
+    """What of an object is text; somebody else's provider wrote it."""
+    items = value.items() if isinstance(value, dict) else ()
+    return {key: text for key, text in items if isinstance(text, str)}
 
 
 def _instant(text: str | None) -> Instant | None:

@@ -20,6 +20,7 @@ from springtide.gateway.coldstart.refusals import Refusal
 from springtide.gateway.coldstart.timing import WaitTiming
 from springtide.gateway.endpoint_source import Readiness
 from springtide.gateway.route import Route
+from springtide.gateway.time_limit import TimeLimit
 from springtide.runtime.durations import parse_duration_s
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.ports import Clock
@@ -33,16 +34,18 @@ class WaitLimits:
     reroute_s: float
     problem_s: float
 
-    def seconds(self, *, rerouted: bool, problem: bool, requested: bytes) -> float:
+    def limit(self, *, rerouted: bool, problem: bool, requested: bytes) -> TimeLimit:
         """For one call: ``rerouted`` has lost a replica while others run; ``requested`` is its own X-Timeout."""
-        seconds = self.reroute_s if rerouted else self.hold_s
+        limits = [TimeLimit("reroute_timeout", self.reroute_s) if rerouted else TimeLimit("hold_timeout", self.hold_s)]
         if problem:
-            seconds = min(seconds, self.problem_s)
+            limits.append(TimeLimit("problem_grace", self.problem_s))
         if requested:
             # What cannot be read is not ours to refuse: the function may read the header in its own way.
             with contextlib.suppress(ValueError):
-                seconds = min(seconds, parse_duration_s(requested.decode("latin-1")))
-        return seconds
+                seconds = parse_duration_s(requested.decode("latin-1"))
+                if seconds:  # 0 asks for no limit, as it does of a watchdog
+                    limits.append(TimeLimit("X-Timeout", seconds, "the request"))
+        return min(limits, key=lambda limit: limit.seconds)
 
 
 class WaitingCall(Hashable, Protocol):
@@ -51,6 +54,8 @@ class WaitingCall(Hashable, Protocol):
     route: Route
     record: CallRecord | None
     timing: WaitTiming | None
+    wait_limit: TimeLimit | None
+    """What ends its wait."""
     requested_timeout: bytes
     last_loss: str
     """Why the last replica could not be used; empty when none was tried."""
@@ -62,7 +67,7 @@ class WaitingCall(Hashable, Protocol):
     def assign(self, replica: BackendReplica) -> None:
         """A replica has room for it."""
 
-    def refuse(self, status: int, text: str, reason: str) -> None:
+    def refuse(self, status: int, text: str, reason: str, retry_after_s: int = 1) -> None:
         """No replica will take it."""
 
 
@@ -114,15 +119,15 @@ class Admission:
         if route.removed:
             call.refuse(*refusals.no_such_function(route.label))
             return
-        if route.hopeless:
-            call.refuse(*refusals.does_not_start(route.label, route.problem or ""))
+        if route.hopeless or self._known_broken(route, now):
+            call.refuse(*self._broken(route))
             return
-        seconds = self._limits.seconds(
+        limit = call.wait_limit = self._limits.limit(
             rerouted=bool(call.last_loss and route.ready),
             problem=bool(route.problem),
             requested=call.requested_timeout,
         )
-        if not self._queue.enter(route, call, deadline=now + seconds, size=call.kept_bytes):
+        if not self._queue.enter(route, call, deadline=now + limit.seconds, size=call.kept_bytes):
             call.refuse(*refusals.queue_full(route.label, at_capacity=route.at_capacity))
             return
         route.metrics.held += 1
@@ -164,7 +169,7 @@ class Admission:
             return
         self.release(route)
         if route.hopeless:
-            self._refuse_all(route, refusals.does_not_start(route.label, route.problem or ""))
+            self._refuse_all(route, self._broken(route))
         elif route.problem and route not in self._problems:
             self._problems[route] = self._loop.call_later(self._limits.problem_s, self._problem_stays, route)
 
@@ -212,7 +217,19 @@ class Admission:
     def _problem_stays(self, route: Route) -> None:
         del self._problems[route]
         if route.problem and not route.ready:
-            self._refuse_all(route, refusals.does_not_start(route.label, route.problem))
+            self._refuse_all(route, self._broken(route))
+
+    def _known_broken(self, route: Route, now: float) -> bool:
+        """Whether others have waited for a replica since its problem is known: who comes now need not wait, too.
+
+        One that sleeps is woken all the same: its next start is the first since.
+        """
+        since = route.problem_since
+        return since is not None and not route.ready and route.desired > 0 and now - since >= self._limits.problem_s
+
+    def _broken(self, route: Route) -> Refusal:
+        next_start_s = route.next_start - self._clock.wall() if route.next_start else self._limits.problem_s
+        return refusals.does_not_start(route.label, route.problem or "", next_start_s=next_start_s)
 
     def _refuse_all(self, route: Route, refusal: Refusal) -> None:
         # All are counted out before the first is answered: its end lets in others, and they must not count it as held.
@@ -239,10 +256,12 @@ class Admission:
         for call in expired:
             call.route.metrics.held -= 1
         for call in expired:
-            route = call.route
+            route, limit = call.route, call.wait_limit
+            assert limit is not None
             call.refuse(
                 *refusals.waited_too_long(
                     route.label,
+                    limit=limit,
                     last_loss=call.last_loss,
                     at_capacity=route.at_capacity,
                     problem=route.problem or route.wake_obstacle or route.delay,

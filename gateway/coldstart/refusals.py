@@ -5,9 +5,14 @@ Pure: facts in; status, sentence and reason out.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
+from springtide.gateway.time_limit import TimeLimit
 from springtide.scaler.core import catalogue
+
+MAX_RETRY_AFTER_S = 300
+"""The most that a caller is told to wait: what is wrong may be mended sooner."""
 
 
 class Refusal(NamedTuple):
@@ -16,6 +21,7 @@ class Refusal(NamedTuple):
     status: int
     text: str
     reason: str
+    retry_after_s: int = 1
 
 
 def queue_full(function: str, *, at_capacity: bool) -> Refusal:
@@ -29,15 +35,17 @@ def queue_full(function: str, *, at_capacity: bool) -> Refusal:
     return Refusal(503, f"too many callers wait for {function}", catalogue.OVERLOADED)
 
 
-def waited_too_long(function: str, *, last_loss: str, at_capacity: bool, problem: str | None) -> Refusal:
+def waited_too_long(
+    function: str, *, limit: TimeLimit, last_loss: str, at_capacity: bool, problem: str | None
+) -> Refusal:
     """No replica took the call in time. ``last_loss``: why the last one that was tried could not be used, or empty."""
     if last_loss:
-        return Refusal(502, f"{function} could not be reached: {last_loss}", "upstream_failed")
+        return Refusal(502, f"{function} could not be reached within {limit}: {last_loss}", "upstream_failed")
     if at_capacity:
-        text = f"all replicas of {function} are busy and none took the call in time"
+        text = f"all replicas of {function} are busy and none took the call within {limit}"
         return Refusal(429, text, catalogue.AT_CAPACITY)
     why = f": {problem}" if problem else ""
-    return Refusal(503, f"no replica of {function} took the call in time{why}", catalogue.HOLD_TIMEOUT)
+    return Refusal(503, f"no replica of {function} took the call within {limit}{why}", catalogue.HOLD_TIMEOUT)
 
 
 def no_such_function(function: str) -> Refusal:
@@ -48,8 +56,10 @@ def function_deleted(function: str) -> Refusal:
     return Refusal(404, f"the function {function} was deleted", "unknown_function")
 
 
-def does_not_start(function: str, problem: str) -> Refusal:
-    return Refusal(503, f"{function} does not start: {problem}", catalogue.WAKE_FAILED)
+def does_not_start(function: str, problem: str, *, next_start_s: float) -> Refusal:
+    """``next_start_s``: until it is tried again, as far as that is known."""
+    retry_after_s = min(max(1, math.ceil(next_start_s)), MAX_RETRY_AFTER_S)
+    return Refusal(503, f"{function} does not start: {problem}", catalogue.WAKE_FAILED, retry_after_s)
 
 
 def gateway_stops(function: str) -> Refusal:

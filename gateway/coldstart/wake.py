@@ -10,6 +10,7 @@ from typing import Protocol
 import structlog
 
 from springtide.gateway.route import Route
+from springtide.gateway.time_limit import TimeLimit
 from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import Conflict, NotFound, SpringtideError, Unavailable
 from springtide.scaler.core.policy import ScalePolicy, wake_replicas
@@ -92,8 +93,9 @@ class FunctionWaker:
         gone = isinstance(error, NotFound)
         reason = Reason.UNKNOWN_FUNCTION if gone else Reason.WRITE_FAILED
         decision = self._decision(route, 0, 0, reason, str(error))
+        tried = f"; tried for {TimeLimit('wake_patience', self._max_retry_s)}" if isinstance(error, Unavailable) else ""
         if self._listener is not None:
-            self._listener.wake_failed(route, 404 if gone else 503, f"{route.label} cannot be woken: {error}")
+            self._listener.wake_failed(route, 404 if gone else 503, f"{route.label} cannot be woken: {error}{tried}")
         self._writer.tell(decision)
         log.warning("a wake failed", function=route.label, why=str(error))
 

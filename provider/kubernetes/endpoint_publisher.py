@@ -17,6 +17,7 @@ from springtide.provider.endpoint_feed import EndpointFeed
 from springtide.provider.kubernetes.manifests.keys import PORT
 from springtide.provider.kubernetes.readiness import ProbeTarget, ReadinessProber
 from springtide.provider.kubernetes.views import DeploymentView, PodView, SliceView, how_it_ended
+from springtide.scaler.core import call_timeout
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Endpoint, FunctionEndpoints
@@ -124,6 +125,7 @@ class EndpointPublisher:
                 problem=self.problem(ref) if lacking else None,
                 delay=self.delay(ref) if lacking else None,
                 annotations=function.spec.annotations,
+                timeout=call_timeout.of_function(function.spec.annotations, function.spec.env_vars),
             )
         )
         self._probe_starting(function, nobody_answers=not endpoints)

@@ -14,6 +14,7 @@ from springtide.provider.ports import LogLine, LogQuery, Namespace, ProviderInfo
 from springtide.provider.spec import FunctionSpec, FunctionStatus, Usage, check_namespace, check_secret_name
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFound
+from springtide.scaler.core import call_timeout
 from springtide.scaler.core.policy import MAX_REPLICAS, ScalePolicy, initial_replicas, updated_replicas
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, Function, FunctionRef, Instant, Scale
@@ -229,6 +230,7 @@ class MemoryProvider:
                 labels=held.labels,
                 problem=replicas.problem,
                 annotations=held.spec.annotations,
+                timeout=call_timeout.of_function(held.spec.annotations, held.spec.env_vars),
             )
         )
 

@@ -21,6 +21,7 @@ from springtide.provider.process.start_limits import RestartPause
 from springtide.provider.process.stopped_host import StoppedHost
 from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import BadInput, SpringtideError
+from springtide.scaler.core import call_timeout
 from springtide.scaler.core.vocabulary import Scale
 from springtide.watchdog import config
 from springtide.wire.endpoint_stream import FunctionEndpoints
@@ -104,7 +105,16 @@ class Deployment:
             problem=self._missing or self.problem,
             lasting=bool(self._missing) or self.program is None,
             annotations=dict(self.record.spec.annotations),
+            next_start=self._next_start,
+            timeout=call_timeout.of_function(self.record.spec.annotations, self.record.spec.env_vars),
         )
+
+    @property
+    def _next_start(self) -> float | None:
+        """In seconds of the epoch; None when nothing is being waited for."""
+        clock = self._context.clock
+        left_s = self._restart.retry_at - clock.now()
+        return clock.wall() + left_s if self.problem and left_s > 0 else None
 
     # What is asked for.
 

@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Mapping
 
 from springtide.scaler.core import policy, targets
+from springtide.scaler.core.call_timeout import TIMEOUT
 from springtide.scaler.core.policy import ScalePolicy
 
 OUR_PREFIXES = (policy.PREFIX, "com.springtide.")
@@ -41,6 +42,7 @@ ANNOTATIONS = (
     "com.openfaas.queue",
     "com.openfaas.serviceaccount",
     "com.springtide.handler",
+    TIMEOUT,
     "com.springtide.lang",
 )
 """Names, and beginnings of names, that are read from annotations only."""

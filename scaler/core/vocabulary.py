@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NewType
 
+from springtide.scaler.core.call_timeout import CallTimeout
+
 Instant = NewType("Instant", float)
 
 DEFAULT_NAMESPACE = "openfaas-fn"
@@ -50,6 +52,7 @@ class Function:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     created_at: Instant | None = None
+    call_timeout: CallTimeout | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,9 +165,10 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 GATEWAY_LAYERS = (
     {
         *("http1", "settings", "deadlines", "disconnect_watcher", "trace_context", "call_metrics", "call_state"),
-        *("endpoint_source", "open_files", "time_limit"),
+        *("endpoint_source", "open_files", "time_limit", "broken_answers"),
     },
-    {"timeouts", "resend", "upload", "call_record", "system_proxy", "metrics"},
+    {"call_limits", "resend", "upload", "call_record", "system_proxy", "metrics"},
+    {"timeouts"},
     {"client_connection", "replica_connection", "access_log", "spans", "builder_api"},
     {"backend_replica", "tunnel", "draining", "tracing"},
     {"connector", "route"},

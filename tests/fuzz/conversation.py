@@ -169,15 +169,7 @@ class Conversation:
             assert metrics.started == metrics.answered, route
             assert all(replica.in_flight == 0 and not replica.idle for replica in route.ready), route
         assert len(plane.admission) == plane.admission.kept_bytes == 0
-        queues = (
-            plane.timeouts.head,
-            plane.timeouts.keep_alive,
-            plane.timeouts.linger,
-            plane.timeouts.write,
-            plane.timeouts.body,
-            plane.timeouts.call,
-        )
-        for queue in (*queues, plane.timeouts.first_byte, plane.timeouts.tunnel, plane.timeouts.replica_idle):
+        for queue in plane.timeouts:
             assert len(queue) == 0, queue
         await plane.close()
 

@@ -20,6 +20,7 @@ from springtide.gateway.connector import Connector
 from springtide.gateway.endpoint_source import Pushed
 from springtide.gateway.route import Route
 from springtide.gateway.settings import GatewaySettings
+from springtide.gateway.time_limit import TimeLimit
 from springtide.gateway.timeouts import Timeouts
 from springtide.runtime import virtual_time
 from springtide.runtime.virtual_time import VirtualTimeLoop
@@ -39,15 +40,18 @@ class Remembering:
     kept_bytes: int = 10
     record: CallRecord | None = None
     timing: WaitTiming | None = None
+    wait_limit: TimeLimit | None = None
+    retry_after_s: list[int] = field(default_factory=list)
     told: list[tuple[float, str | int]] = field(default_factory=list)
 
     def assign(self, replica: BackendReplica) -> None:
         replica.in_flight += 1
         self.told.append((asyncio.get_running_loop().time(), replica.address))
 
-    def refuse(self, status: int, text: str, reason: str) -> None:
+    def refuse(self, status: int, text: str, reason: str, retry_after_s: int = 1) -> None:
         assert text
         assert reason
+        self.retry_after_s.append(retry_after_s)
         self.told.append((asyncio.get_running_loop().time(), status))
 
 
@@ -62,6 +66,7 @@ class Wakes:
 class Rig:
     def __init__(self, loop: VirtualTimeLoop) -> None:
         self._loop = loop
+        self.clock = loop.clock
         self.wakes = Wakes()
         self.route = Route(FunctionRef("openfaas-fn", "echo"), CallMetrics(last_active=0.0))
         self.admission = Admission(
@@ -93,34 +98,44 @@ def rig() -> Rig:
 
 
 @pytest.mark.parametrize(
-    ("rerouted", "problem", "requested", "seconds"),
+    ("rerouted", "problem", "requested", "limit"),
     [
-        pytest.param(False, False, b"", 60, id="while the function wakes"),
-        pytest.param(True, False, b"", 5, id="its replica went away"),
-        pytest.param(False, True, b"", 8, id="a problem is known"),
-        pytest.param(True, True, b"", 5, id="the shorter of two"),
-        pytest.param(False, False, b"1.5s", 1.5, id="the caller waits less"),
-        pytest.param(False, False, b"10m", 60, id="the caller would wait longer"),
-        pytest.param(False, False, b"soon", 60, id="what is no duration is the function's own"),
+        pytest.param(False, False, b"", "hold_timeout (60 s) of the gateway", id="while the function wakes"),
+        pytest.param(True, False, b"", "reroute_timeout (5 s) of the gateway", id="its replica went away"),
+        pytest.param(False, True, b"", "problem_grace (8 s) of the gateway", id="a problem is known"),
+        pytest.param(True, True, b"", "reroute_timeout (5 s) of the gateway", id="the shorter of two"),
+        pytest.param(False, False, b"1.5s", "X-Timeout (1.5 s) of the request", id="the caller waits less"),
+        pytest.param(False, False, b"10m", "hold_timeout (60 s) of the gateway", id="the caller would wait longer"),
+        pytest.param(False, False, b"0", "hold_timeout (60 s) of the gateway", id="the caller asks for no limit"),
+        pytest.param(False, False, b"0ms", "hold_timeout (60 s) of the gateway", id="and for none by a duration"),
+        pytest.param(False, False, b"soon", "hold_timeout (60 s) of the gateway", id="no duration is the function's"),
     ],
 )
-def test_how_long_a_call_waits(rerouted: bool, problem: bool, requested: bytes, seconds: float) -> None:
-    assert LIMITS.seconds(rerouted=rerouted, problem=problem, requested=requested) == seconds
+def test_how_long_a_call_waits_and_which_limit_that_is(
+    rerouted: bool, problem: bool, requested: bytes, limit: str
+) -> None:
+    assert str(LIMITS.limit(rerouted=rerouted, problem=problem, requested=requested)) == limit
 
 
 @pytest.mark.parametrize(
     ("last_loss", "at_capacity", "problem", "status", "part"),
     [
-        pytest.param("", False, None, 503, "took the call in time", id="none came"),
-        pytest.param("", False, "no such image", 503, "in time: no such image", id="and it is known why"),
-        pytest.param("", True, None, 429, "are busy", id="all are full"),
-        pytest.param("refused", True, "x", 502, "could not be reached: refused", id="one was tried"),
+        pytest.param("", False, None, 503, "took the call within hold_timeout (60 s) of the gateway", id="none came"),
+        pytest.param("", False, "no such image", 503, "of the gateway: no such image", id="and it is known why"),
+        pytest.param(
+            "", True, None, 429, "are busy and none took the call within hold_timeout (60 s)", id="all are full"
+        ),
+        pytest.param(
+            "refused", True, "x", 502, "within hold_timeout (60 s) of the gateway: refused", id="one was tried"
+        ),
     ],
 )
 def test_what_a_call_is_told_that_waited_too_long(
     last_loss: str, at_capacity: bool, problem: str | None, status: int, part: str
 ) -> None:
-    refusal = refusals.waited_too_long("echo", last_loss=last_loss, at_capacity=at_capacity, problem=problem)
+    refusal = refusals.waited_too_long(
+        "echo", limit=TimeLimit("hold_timeout", 60), last_loss=last_loss, at_capacity=at_capacity, problem=problem
+    )
 
     assert refusal.status == status
     assert part in refusal.text
@@ -226,6 +241,46 @@ async def test_sleeping_function_is_woken_whatever_its_problem_was(rig: Rig) -> 
 
     assert rig.hold().told == []
     assert rig.wakes.routes == [rig.route]
+
+
+async def test_problem_that_others_have_waited_for_is_told_at_once(rig: Rig) -> None:
+    rig.route.desired, rig.route.problem, rig.route.problem_since = 1, "no such image", 0.0
+    await asyncio.sleep(LIMITS.problem_s - 1)
+    early = rig.hold()
+    await asyncio.sleep(1)
+    late = rig.hold()
+
+    assert (early.told, late.told) == ([], [(LIMITS.problem_s, 503)])
+
+
+@pytest.mark.parametrize(
+    ("next_start_in_s", "told_s"),
+    [
+        pytest.param(6.2, 7, id="the time to the next start"),
+        pytest.param(-3.0, 1, id="which is under way"),
+        pytest.param(90_000.0, 300, id="at most five minutes"),
+        pytest.param(None, 8, id="which is not known"),
+    ],
+)
+async def test_caller_of_a_broken_function_is_told_when_to_come_again(
+    rig: Rig, next_start_in_s: float | None, told_s: int
+) -> None:
+    rig.route.desired, rig.route.problem, rig.route.problem_since = 1, "no such image", -60.0
+    rig.route.next_start = None if next_start_in_s is None else rig.clock.wall() + next_start_in_s
+
+    assert rig.hold().retry_after_s == [told_s]
+
+
+@pytest.mark.parametrize("state", ["asleep", "ready"])
+async def test_known_problem_does_not_keep_a_function_from_its_callers(rig: Rig, state: str) -> None:
+    rig.route.problem, rig.route.problem_since = "no such image", -60.0
+    rig.route.desired = 0 if state == "asleep" else 1
+    full = rig.replica(limit=1)
+    full.in_flight = 1
+    rig.route.ready = [full] if state == "ready" else []
+
+    assert rig.hold().told == []
+    assert rig.wakes.routes == ([rig.route] if state == "asleep" else [])
 
 
 @pytest.mark.parametrize(

@@ -317,13 +317,9 @@ class AnyOrder(RuleBasedStateMachine):
             for replica in route.ready:
                 assert replica.in_flight == 0
         assert len(self.plane.admission) == self.plane.admission.kept_bytes == 0
-        for queue in (
-            self.plane.timeouts.call,
-            self.plane.timeouts.body,
-            self.plane.timeouts.tunnel,
-            self.plane.timeouts.write,
-        ):
-            assert len(queue) == 0
+        lasting = (self.plane.timeouts.keep_alive, self.plane.timeouts.replica_idle, self.plane.timeouts.linger)
+        for queue in self.plane.timeouts:
+            assert queue in lasting or len(queue) == 0, queue
         assert not [one for one in self.loop.upstreams if not one.lost and one.protocol not in self.idle()]
         self.loop.run_until_complete(self.plane.close())
         assert self.loop.errors == []

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from springtide.gateway.backend_replica import BackendReplica
+from springtide.gateway.broken_answers import BrokenAnswers
 from springtide.gateway.call import Call, CallPorts
 from springtide.gateway.call_metrics import CallMetrics
 from springtide.gateway.call_state import CallState
@@ -82,9 +83,18 @@ class Rig:
         loop.connected = self.connections.append
         settings = GatewaySettings()
         self.timeouts = Timeouts(loop, settings)
+        self.route.limit = self.timeouts.call_limit(None)
         connector = Connector(loop, settings, clock=loop.clock, timeouts=self.timeouts)
         draining = Draining(self.waiting, max_connections=10)
-        ports = CallPorts(loop.clock, self.waiting, self.timeouts, draining, None, ResendRules(1000, retry_posts=True))
+        ports = CallPorts(
+            loop.clock,
+            self.waiting,
+            self.timeouts,
+            draining,
+            None,
+            BrokenAnswers(loop.clock),
+            ResendRules(1000, retry_posts=True),
+        )
         system = Route(FunctionRef("", "system"), CallMetrics(last_active=0.0), is_system=True)
         system.ready = [connector.system(no_system)]
         dispatcher = Dispatcher(OneFunction(self.route), ports, system=system, unknown=self.unknown)
@@ -200,7 +210,7 @@ async def test_answer_that_breaks_off_is_cut_and_not_sent_again(rig: Rig) -> Non
 
 async def test_call_is_timed_from_its_first_replica_on(rig: Rig) -> None:
     call = await rig.held()
-    assert len(rig.timeouts.call) == 0
+    assert len(rig.timeouts) == 0
     call.assign(rig.replica)
     await turns()
     await asyncio.sleep(GatewaySettings().upstream_timeout_s)

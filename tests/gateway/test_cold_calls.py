@@ -371,7 +371,7 @@ async def test_function_that_takes_too_long_is_503_with_what_delays_it() -> None
         answer = await caller.get()
 
         assert answer.status == 503
-        assert b"in time: it answers /_/ready with 503" in answer.body
+        assert b"within hold_timeout (0.2 s) of the gateway: it answers /_/ready with 503" in answer.body
 
 
 async def test_problem_that_passes_costs_no_caller_its_answer() -> None:

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from springtide.gateway.backend_replica import BackendReplica
 from springtide.gateway.route import Route
 from springtide.gateway.route_table import RouteTable
+from springtide.gateway.settings import GatewaySettings
+from springtide.gateway.timeouts import CallLimit, Timeouts
 from springtide.runtime import virtual_time
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.virtual_time import VirtualTimeLoop
+from springtide.scaler.core.call_timeout import CallTimeout
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Changed, Endpoint, Event, FunctionEndpoints, Heartbeat, Removed, Snapshot
 
@@ -34,12 +37,16 @@ def function(name: str, *ports: int, namespace: str = "openfaas-fn", replicas: i
     return FunctionEndpoints(FunctionRef(namespace, name), len(ports) if replicas is None else replicas, "1", endpoints)
 
 
+def limits() -> Callable[[CallTimeout | None], CallLimit]:
+    return Timeouts(asyncio.get_running_loop(), GatewaySettings()).call_limit
+
+
 def in_table(events: list[Event], *, namespace: str = "openfaas-fn") -> tuple[RouteTable, Listener]:
     """A table after some events. Its replicas are never connected to."""
     listener = Listener()
 
     async def main() -> RouteTable:
-        table = RouteTable(clock=loop.clock, open_replica=unconnected, namespace=namespace)
+        table = RouteTable(clock=loop.clock, open_replica=unconnected, call_limit=limits(), namespace=namespace)
         table.listen(listener)
         for event in events:
             table.apply(event)
@@ -156,7 +163,7 @@ async def test_last_known_replicas_stay_while_the_provider_is_away_and_it_is_ask
                 await asyncio.sleep(1e6)
             raise Unavailable("the provider is away")
 
-    table = RouteTable(clock=loop.clock, open_replica=unconnected, namespace="openfaas-fn")
+    table = RouteTable(clock=loop.clock, open_replica=unconnected, call_limit=limits(), namespace="openfaas-fn")
     following = asyncio.create_task(table.follow(Flaky()))
     await table.first_snapshot.wait()
     await asyncio.sleep(0.01)

@@ -196,7 +196,7 @@ def test_worker_tells_only_of_functions_that_something_happened_to() -> None:
     busy.metrics.end(200, 0.1, 3.0)
     assert reports(reporter)[1] == ["busy"]
     assert reports(reporter)[1] == []
-    quiet.describe(FunctionEndpoints(quiet.ref, 4, version="2"))
+    quiet.describe(FunctionEndpoints(quiet.ref, 4, version="2"), 4.0)
     assert reports(reporter)[1] == ["quiet"]
     reporter.tell_all()
     assert reports(reporter)[1] == ["busy", "quiet"]

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from springtide.runtime.errors import Unavailable
+from springtide.scaler.core.call_timeout import CallTimeout
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import (
     MAX_ANNOTATIONS_BYTES,
@@ -52,6 +53,8 @@ functions = st.builds(
     st.dictionaries(texts, texts, max_size=2),
     st.none() | texts.filter(bool),
     st.booleans(),
+    st.none() | st.builds(CallTimeout, st.floats(0, 1e9), texts),
+    st.none() | st.floats(0, 1e10),
 )
 events = st.one_of(
     st.builds(Snapshot, st.lists(functions, max_size=4, unique_by=lambda function: function.ref).map(tuple)),
@@ -97,6 +100,27 @@ def test_annotations_are_sent_where_there_are_any() -> None:
         "schedule": "*/5 * * * *",
     }
     assert "annotations" not in json.loads(encode(Changed(ECHO)))["function"]
+
+
+def test_how_long_a_call_may_take_is_sent_and_what_says_so_but_no_environment() -> None:
+    timed = replace(ECHO, timeout=CallTimeout(600, "exec_timeout"), next_start=12.5)
+
+    sent = json.loads(encode(Changed(timed)))["function"]
+
+    assert sent["timeout"] == {"seconds": 600, "source": "exec_timeout"}
+    assert sent["nextStart"] == 12.5
+
+
+@pytest.mark.parametrize("seconds", ["-1", "1e300"])
+def test_time_that_is_none_says_nothing(seconds: str) -> None:
+    line = encode(Changed(replace(ECHO, timeout=CallTimeout(7, "x")))).replace(
+        b'"seconds":7', b'"seconds":' + seconds.encode()
+    )
+
+    event = decode(line)
+
+    assert isinstance(event, Changed)
+    assert event.function.timeout is None
 
 
 def test_longest_annotations_are_left_out_where_they_are_too_many() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from springtide.runtime.errors import BadInput, NotFound, Unauthenticated, Unavailable
 from springtide.runtime.virtual_time import VirtualTimeLoop
+from springtide.scaler.core.call_timeout import CallTimeout
 from springtide.scaler.core.vocabulary import Function, FunctionRef, Scale
 from springtide.wire.endpoint_stream import (
     Changed,
@@ -39,6 +40,7 @@ class Catalog:
         self._loop = loop
         self.scales: dict[FunctionRef, tuple[int, int]] = {}
         self.annotations: dict[str, str] = {}
+        self.call_timeout: CallTimeout | None = None
         self.failure: Exception | None = None
         self.list_takes_s = self.read_takes_s = 0.0
         self.lists: list[float] = []
@@ -47,7 +49,10 @@ class Catalog:
 
     async def list_functions(self) -> Sequence[Function]:
         self.lists.append(self._loop.time())
-        seen = [Function(ref, Scale(*scale, ""), annotations=self.annotations) for ref, scale in self.scales.items()]
+        seen = [
+            Function(ref, Scale(*scale, ""), annotations=self.annotations, call_timeout=self.call_timeout)
+            for ref, scale in self.scales.items()
+        ]
         await asyncio.sleep(self.list_takes_s)
         if self.failure is not None:
             raise self.failure
@@ -117,6 +122,17 @@ def state(ref: FunctionRef, replicas: int, *endpoints: Endpoint) -> FunctionEndp
 async def until(instant: float) -> None:
     """Until just after ``instant``."""
     await asyncio.sleep(instant + 1e-6 - asyncio.get_running_loop().time())
+
+
+async def test_time_that_a_function_names_is_told_when_it_changes() -> None:
+    async with live() as world:
+        world.catalog.scales = {ECHO: (1, 1)}
+        world.watch()
+        await until(1)
+        world.catalog.call_timeout = CallTimeout(600, "exec_timeout")
+        await until(6)
+
+    assert world.news[-1] == (5.0, Changed(replace(state(ECHO, 1, PROVIDER), timeout=CallTimeout(600, "exec_timeout"))))
 
 
 async def test_functions_are_listed_every_interval_and_only_changes_are_told() -> None:

@@ -20,6 +20,7 @@ from springtide.runtime.errors import (
     Unavailable,
     Unsupported,
 )
+from springtide.scaler.core.call_timeout import CallTimeout
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, FunctionRef, Instant, Reason, Writer
 from springtide.wire.endpoint_stream import Changed, Snapshot
 from springtide.wire.provider_client import ProviderClient
@@ -239,6 +240,21 @@ async def test_foreign_provider_without_namespaces_lists_its_functions() -> None
         assert (echo.scale.desired, echo.scale.ready, dict(echo.labels)) == (2, 0, {})
         assert echo.created_at == pytest.approx(1_704_067_200.123456)
         assert (other.scale.desired, other.created_at) == (0, None)
+
+
+async def test_foreign_provider_tells_how_long_calls_may_take_by_environment_and_annotations() -> None:
+    env = b'{"name": "env", "envVars": {"exec_timeout": "10m", "password": "x"}, "annotations": null}'
+    both = b'{"name": "both", "envVars": {"exec_timeout": "1m"}, "annotations": {"com.springtide.timeout": "5m"}}'
+    odd = b'{"name": "odd", "envVars": ["exec_timeout"], "annotations": {"com.springtide.timeout": 5}}'
+
+    async with foreign({"/system/functions": (200, b"[%b, %b, %b]" % (env, both, odd))}) as client:
+        told = {function.ref.name: function.call_timeout for function in await client.list_functions()}
+
+    assert told == {
+        "env": CallTimeout(600, "exec_timeout"),
+        "both": CallTimeout(300, "com.springtide.timeout"),
+        "odd": None,
+    }
 
 
 async def test_foreign_provider_with_null_lists_has_no_functions() -> None:

@@ -80,6 +80,27 @@ def context(folder: Path, clock: ScriptedClock, host: Host) -> DeploymentContext
     )
 
 
+async def test_gateways_are_told_when_a_function_that_failed_is_started_again(
+    loop: VirtualTimeLoop, tmp_path: Path
+) -> None:
+    clock, host = ScriptedClock(loop), Host()
+    pause_s = ProcessSettings(state_dir=tmp_path).restart_first_s
+    record = FunctionRecord.new(SPEC, 1, Instant(0.0))
+    deployment = Deployment(record, launches.program(SPEC), context(tmp_path, clock, host), publish=lambda _: None)
+    deployment.host_came(HELLO, [])
+    task = asyncio.create_task(deployment.run())
+    await asyncio.sleep(1)
+    assert deployment.endpoints.next_start is None
+
+    deployment.exited(Exited(host.spawned()[0], "exit status 1"))
+
+    assert deployment.endpoints.next_start == pytest.approx(clock.wall() + pause_s)
+    await asyncio.sleep(pause_s + 1)
+    assert deployment.endpoints.next_start is None
+    task.cancel()
+    await asyncio.wait([task])
+
+
 async def test_timer_that_fires_early_does_not_leave_a_function_without_replicas(
     loop: VirtualTimeLoop, tmp_path: Path
 ) -> None:
