@@ -21,6 +21,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Show a running suite scaling a function up, down, to zero and awake.",
     ),
     "deploy": ("springtide.cli.commands.deployment:deploy", "Deploy a function, or those of a stack file."),
+    "versions": ("springtide.cli.commands.versions:versions", "List what a function runs and can go back to."),
+    "rollback": ("springtide.cli.commands.versions:rollback", "Deploy an earlier version of a function again."),
     "list": ("springtide.cli.commands.inspection:list_", "List functions with their calls and replicas."),
     "describe": ("springtide.cli.commands.inspection:describe", "Show everything about one function."),
     "explain": ("springtide.cli.commands.explain:explain_", "Tell why a function has the replicas it has."),

@@ -100,6 +100,20 @@ class GatewayClient:
         except NotFound:
             self._call("POST", "/system/functions", json=deployment, timeout=timeout)
 
+    def versions(self, name: str, namespace: str | None) -> list[Json]:
+        """What a function runs and can go back to, newest first."""
+        with self._missing(f"function {name}", namespace):
+            return list(
+                self._json("GET", f"/system/function/{quote(name)}/versions", params=_namespace(namespace)) or []
+            )
+
+    def rollback(self, name: str, namespace: str | None, to: str | None) -> Json:
+        """Go back to an earlier version, the last one unless told; returns what is current then."""
+        body = {**({"to": to} if to else {}), **_namespace(namespace)}
+        with self._missing(f"function {name}", namespace):
+            path, timeout = f"/system/function/{quote(name)}/rollback", httpx.Timeout(DEPLOY_READ_S, connect=5.0)
+            return dict(self._json("POST", path, json=body, params=_namespace(namespace), timeout=timeout))
+
     def remove(self, name: str, namespace: str | None) -> None:
         body = {"functionName": name, **_namespace(namespace)}
         with self._missing(f"function {name}", namespace):

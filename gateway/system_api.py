@@ -45,6 +45,7 @@ READ = ["GET"]
 FORWARDED: tuple[tuple[str, list[str]], ...] = (
     ("/system/functions", ["DELETE"]),
     ("/system/function/{name}", READ),
+    ("/system/function/{name}/versions", READ),
     ("/system/scale-function/{name}", ["POST"]),
     ("/system/secrets", ["GET", "POST", "PUT", "DELETE"]),
     ("/system/namespaces", READ),
@@ -108,6 +109,7 @@ def build_app(targets: SystemTargets, deps: SystemDeps) -> App:
     receiver = SystemProxy(deps.http, what="the alert receiver", credentials=deps.credentials, limit=short)
     for path, methods in FORWARDED:
         _add_forwarded(app, path, methods, provider, targets.provider_url)
+    _add_forwarded(app, "/system/function/{name}/rollback", ["POST"], deploying, targets.provider_url)
     for path in STREAMED:
         _add_streamed(app, path, streams, targets.provider_url, deps.streams)
     _add_functions(app, provider, targets.provider_url, deps.counts)

@@ -43,6 +43,18 @@ class Namespace:
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployedVersion:
+    """One that a function runs, or can go back to. ``code`` is a hash of its code; empty where there is none."""
+
+    name: str
+    generation: int
+    image: str
+    deployed_at: Instant
+    code: str = ""
+    current: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderInfo:
     """Who answers: such as ``springtide-process`` and ``process``."""
@@ -62,6 +74,19 @@ class Deployer(Protocol):
 
     async def delete(self, ref: FunctionRef) -> None:
         """Remove; calls in flight finish first."""
+
+
+class VersionKeeper(Protocol):
+    """Raises Unsupported, with what to do instead, where versions are kept by somebody else, or not at all."""
+
+    async def versions(self, ref: FunctionRef) -> Sequence[DeployedVersion]:
+        """Newest first, the current one in front. NotFound when there is no such function."""
+
+    async def rollback(self, ref: FunctionRef, to: str | None = None) -> DeployedVersion:
+        """Deploy an earlier version again, as an update; without a name the last one. Returns what is current then.
+
+        BadInput when there is no such version, or what it needs is not there any more.
+        """
 
 
 class StatusReader(Protocol):
@@ -135,6 +160,7 @@ class Provider(
     FunctionCatalog,
     ScaleTarget,
     Deployer,
+    VersionKeeper,
     StatusReader,
     SecretStore,
     NamespaceStore,

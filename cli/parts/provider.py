@@ -40,16 +40,18 @@ def provider(environ: Mapping[str, str], /, *, data_dir: Path, **given: object) 
     """Run the provider: functions as processes of this machine, behind OpenFaaS's REST API."""
     plain = {"state_dir": data_dir.absolute()}
     refuse(API.problems(environ, given), AUTH.problems(environ, given), PROCESS.problems(environ, given, **plain))
-    serve(_assembled(API.read(environ, given), AUTH.read(environ, given), PROCESS.read(environ, given, **plain)))
+    settings = API.read(environ, given), AUTH.read(environ, given), PROCESS.read(environ, given, **plain)
+    serve(_assembled(*settings, operator=dict(environ)))
 
 
 @asynccontextmanager
 async def _assembled(
-    api: ProviderApiSettings, auth: AuthSettings, process: ProcessSettings
+    api: ProviderApiSettings, auth: AuthSettings, process: ProcessSettings, *, operator: Mapping[str, str]
 ) -> AsyncIterator[Sequence[Service]]:
     registry, clock = CollectorRegistry(), SystemClock()
     decisions = DecisionLog(journal=FileJournal(process.state_dir / "decisions.ndjson"))
-    processes = build_process(process, ProcessDeps(clock=clock, registry=registry, recorder=decisions))
+    own = ProcessDeps(clock=clock, registry=registry, recorder=decisions, operator=operator)
+    processes = build_process(process, own)
     deps = ProviderApiDeps(
         provider=processes, credentials=auth.credentials(), registry=registry, clock=clock, decisions=decisions
     )

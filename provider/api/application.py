@@ -12,7 +12,18 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from springtide.provider.api import builds, decisions, endpoints, functions, info, logs, namespaces, scaling, secrets
+from springtide.provider.api import (
+    builds,
+    decisions,
+    endpoints,
+    functions,
+    info,
+    logs,
+    namespaces,
+    scaling,
+    secrets,
+    versions,
+)
 from springtide.provider.api.builds import BUILD_PATH, BuildRules
 from springtide.provider.api.middleware import MAX_BODY_BYTES, BoundedBody, LeaderFence, RequestMetrics
 from springtide.provider.api.request_values import NamespaceRule
@@ -58,6 +69,7 @@ def routes(parts: Parts) -> list[APIRoute]:
     accounting = ScaleAccounting(parts.decisions, ScaleWrites(parts.registry))
     routers = (
         functions.router(parts.provider, accounting, parts.namespaces),
+        versions.router(parts.provider, parts.namespaces),
         scaling.router(parts.provider, accounting, parts.clock, namespaces=parts.namespaces, terms=parts.terms),
         secrets.router(parts.provider, parts.namespaces),
         namespaces.router(parts.provider),

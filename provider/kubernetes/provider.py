@@ -25,9 +25,9 @@ from springtide.provider.kubernetes.secrets import Secrets
 from springtide.provider.kubernetes.server_side_apply import ReferenceReader
 from springtide.provider.kubernetes.settings import SERVICE, KubernetesProviderSettings
 from springtide.provider.kubernetes.views import DeploymentView
-from springtide.provider.ports import LogLine, LogQuery, Namespace, ProviderInfo
+from springtide.provider.ports import DeployedVersion, LogLine, LogQuery, Namespace, ProviderInfo
 from springtide.provider.spec import FunctionSpec, FunctionStatus, check_name, check_namespace
-from springtide.runtime.errors import NotFound
+from springtide.runtime.errors import NotFound, Unsupported
 from springtide.runtime.keyed_locks import KeyedLocks
 from springtide.runtime.kubernetes.api import KubernetesApi
 from springtide.scaler.core.policy import ScalePolicy
@@ -150,6 +150,16 @@ class KubernetesProvider:
         inventory = self._inventory(spec.ref.namespace)
         async with self._locks.of(spec.ref):
             self._record(spec, await self._deployer.update(inventory, spec), "updated")
+
+    async def versions(self, ref: FunctionRef) -> Sequence[DeployedVersion]:
+        raise Unsupported(
+            f"versions are kept by Kubernetes: kubectl -n {ref.namespace} rollout history deployment/{ref.name}"
+        )
+
+    async def rollback(self, ref: FunctionRef, to: str | None = None) -> DeployedVersion:  # noqa: ARG002 - the port's
+        raise Unsupported(
+            f"versions are kept by Kubernetes: kubectl -n {ref.namespace} rollout undo deployment/{ref.name}"
+        )
 
     async def delete(self, ref: FunctionRef) -> None:
         inventory = self._inventory(ref.namespace)

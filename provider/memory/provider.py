@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from springtide.provider.endpoint_feed import EndpointFeed
 from springtide.provider.memory.logs import LogBuffer
 from springtide.provider.memory.replicas import ReplicaSet, StartReplica, StopReplica
-from springtide.provider.ports import LogLine, LogQuery, Namespace, ProviderInfo
+from springtide.provider.ports import DeployedVersion, LogLine, LogQuery, Namespace, ProviderInfo
 from springtide.provider.spec import FunctionSpec, FunctionStatus, Usage, check_namespace, check_secret_name
 from springtide.runtime.clock import SystemClock
-from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFound
+from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, Unsupported
 from springtide.scaler.core import call_timeout
 from springtide.scaler.core.policy import MAX_REPLICAS, ScalePolicy, initial_replicas, updated_replicas
 from springtide.scaler.core.ports import Clock
@@ -127,6 +127,14 @@ class MemoryProvider:
         held.spec = spec
         held.version = self._next_version()
         held.replicas.roll(updated_replicas(_policy(spec), held.replicas.wanted))
+
+    async def versions(self, ref: FunctionRef) -> Sequence[DeployedVersion]:
+        self._held(ref)
+        raise Unsupported("functions in memory have no earlier versions; deploy the one you want")
+
+    async def rollback(self, ref: FunctionRef, to: str | None = None) -> DeployedVersion:  # noqa: ARG002 - the port's
+        self._held(ref)
+        raise Unsupported("functions in memory have no earlier versions; deploy the one you want")
 
     async def delete(self, ref: FunctionRef) -> None:
         self._held(ref)

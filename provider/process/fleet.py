@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any
 
 import structlog
@@ -17,14 +17,15 @@ from springtide.provider.process.deployment_context import DeploymentContext
 from springtide.provider.process.host_link import HostLink
 from springtide.provider.process.host_protocol import Exited, Hello, Message, Ready, Running, Spawned, Stop
 from springtide.provider.process.launches import FunctionProgram
+from springtide.provider.process.pinning import Pinning
 from springtide.provider.process.plan import ReplicaState
-from springtide.provider.process.records import FunctionRecord
+from springtide.provider.process.records import FunctionRecord, Pinned
 from springtide.provider.process.replica_watch import UsageCollector, UsageWatch
 from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.process.start_limits import StartSlots
 from springtide.provider.process.state_files import StateFiles
 from springtide.provider.process.stopped_host import StoppedHost
-from springtide.runtime.errors import BadInput, Unavailable
+from springtide.runtime.errors import BadInput, TooMany, Unavailable
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
@@ -41,12 +42,19 @@ class Fleet:
     """``deployments`` is by function; one that was deleted is still here until its last replica has drained."""
 
     def __init__(
-        self, settings: ProcessSettings, *, clock: Clock, files: StateFiles, registry: CollectorRegistry
+        self,
+        settings: ProcessSettings,
+        *,
+        clock: Clock,
+        files: StateFiles,
+        pinning: Pinning,
+        registry: CollectorRegistry,
     ) -> None:
         self.deployments: dict[FunctionRef, Deployment] = {}
         self.feed = EndpointFeed()
         self.usage = UsageWatch(self.all, settings, clock)
-        self._settings, self._files = settings, files
+        self._settings, self._files, self._pinning = settings, files, pinning
+        pinning.refers(self._pinned)
         self._retiring: set[Deployment] = set()
         self._stopped: set[StoppedHost] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -110,7 +118,9 @@ class Fleet:
     async def start(self, records: Sequence[FunctionRecord]) -> None:
         """Take over what runs already, start the rest. Raises Unavailable without a host."""
         self._failure = asyncio.get_running_loop().create_future()
-        programs = {record.uid: await self._prepared(record) for record in records}
+        prepared = [await self._prepared(record) for record in records]
+        records = [record for record, _ in prepared]
+        programs = {record.uid: program for record, program in prepared}
         hello = await self._link.connect()
         await self._link.end_strangers()
         # Nothing is awaited from here on until every replica is known: an event must find its own.
@@ -123,19 +133,28 @@ class Fleet:
         self._spawn(self._keep_host(), "function host")
         self._spawn(replica_watch.check_health(self.all, self._settings), "health checks")
         self._spawn(self.usage.run(), "usage")
+        self._spawn(self._pinning.keep_pruning(), "versions")
 
-    async def _prepared(self, record: FunctionRecord) -> FunctionProgram | BadInput:
+    async def _prepared(self, record: FunctionRecord) -> tuple[FunctionRecord, FunctionProgram | BadInput]:
         """What it needs may have gone since it was deployed, or be damaged: that is its problem alone."""
         if record.damaged:
-            return BadInput(LOST)
+            return record, BadInput(LOST)
         try:
             await self._files.make_mount(record)
-            return launches.program(record.spec)
+            adopted = await self._pinning.adopted(record)
+            if adopted is not record:
+                await self._files.save(adopted)
+            return adopted, launches.program(adopted.spec, self._pinning.stores.placed(adopted.current.pinned))
         except BadInput as error:
-            return error
-        except Unavailable as error:
+            return record, error
+        except (TooMany, Unavailable) as error:
             _log.error("a function cannot be started", function=str(record.ref), error=str(error))
-            return BadInput(str(error))
+            return record, BadInput(str(error))
+
+    def _pinned(self) -> Iterator[Pinned]:
+        """What functions run, may go back to, or are still ending with."""
+        for deployment in self.all():
+            yield from (version.pinned for version in deployment.record.versions)
 
     async def stop(self) -> None:
         """Drain everything: gateways first hear that nothing answers any more."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from springtide.provider import quantities
 from springtide.provider.process import default_bounds
+from springtide.provider.process.environments import Environment
 from springtide.provider.process.host_protocol import Hello, Launch
-from springtide.provider.process.records import FunctionRecord
+from springtide.provider.process.records import FunctionRecord, Pinned
 from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.process.state_files import StateFiles
 from springtide.provider.spec import FunctionSpec
@@ -33,13 +35,52 @@ class FunctionProgram:
     handler: str | None
     memory_bytes: int | None
     cpu_millis: int | None
+    folder: str | None = None
+    """With the code, where it was pinned."""
+    lang: str = ""
+    """The template by whose convention a handler is called."""
+    python: str = ""
+    """The interpreter of its environment."""
+    programs: str = ""
+    """The folder with the programs of its environment, where that is its own."""
+
+    def search_path(self, usual: str) -> str:
+        """Where it finds programs: as in a container, ``python`` is the one with its packages."""
+        return f"{self.programs}{os.pathsep}{usual}" if self.programs else usual
 
 
-def program(spec: FunctionSpec) -> FunctionProgram:
-    """Raises BadInput listing everything wrong, one problem a line."""
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where what was pinned is on this machine."""
+
+    pinned: Pinned
+    code: Path | None
+    environment: Environment
+
+
+def source_folder(spec: FunctionSpec) -> Path | None:
+    """The folder that is deployed: the annotation's, or that of an image we stand in for. Raises BadInput."""
+    image = known_image(spec.image)
+    if image is not None and image.handler is not None:
+        return image.handler
+    folder = spec.annotations.get(HANDLER)
+    if not folder:
+        return None
+    if not Path(folder).is_absolute():
+        raise BadInput(f"annotation {HANDLER}={folder!r}: write an absolute path")
+    return Path(folder)
+
+
+def program(spec: FunctionSpec, placed: Placed | None = None) -> FunctionProgram:
+    """Raises BadInput listing everything wrong, one problem a line.
+
+    Without ``placed`` it is what can be said before anything is pinned: a handler is then where it comes from.
+    """
     problems: list[str] = []
-    handler = _handler(spec, problems)
-    env = {"fprocess": spec.env_process, **spec.env_vars}
+    pinned = placed.pinned if placed is not None else Pinned()
+    folder = (placed.code if placed is not None else None) or source_folder(spec)
+    handler = str(folder) if folder is not None and not pinned.command else None
+    env = {"fprocess": spec.env_process or pinned.command, **pinned.variables, **spec.env_vars}
     settings, wrong = config.read(env, handler)
     missing = any(problem.startswith("fprocess: missing") for problem in wrong)
     if not handler and missing and settings.mode is config.Mode.CLASSIC:
@@ -55,6 +96,10 @@ def program(spec: FunctionSpec) -> FunctionProgram:
         handler=handler,
         memory_bytes=limits.get("memory"),
         cpu_millis=limits.get("cpu"),
+        folder=str(folder) if folder is not None else None,
+        lang=pinned.lang,
+        python=str(placed.environment.python) if placed is not None else "",
+        programs=str(placed.environment.python.parent) if placed is not None and pinned.environment else "",
     )
 
 
@@ -64,13 +109,14 @@ def launch(
     """One replica of the record's generation."""
     secrets = files.mount(record)
     own = _environment(record.spec, settings, instance=instance, secrets=secrets)
+    own["PATH"] = wanted.search_path(own["PATH"])
     return Launch(
         instance=instance,
         function=str(record.ref),
         uid=record.uid,
         generation=record.generation,
         env=own | wanted.env,
-        folder=wanted.handler or str(files.work(record)),
+        folder=wanted.folder or str(files.work(record)),
         handler=wanted.handler,
         log_folder=str(files.log(record)),
         log_limit_bytes=settings.log_limit_bytes,
@@ -129,24 +175,13 @@ def _environment(spec: FunctionSpec, settings: ProcessSettings, *, instance: str
     return env | ({"TZ": settings.tz} if settings.tz else {})
 
 
-def _handler(spec: FunctionSpec, problems: list[str]) -> str | None:
-    """The folder of a Python handler: the annotation's, or that of an image we stand in for."""
-    image = known_image(spec.image)
-    if image is not None and image.handler is not None:
-        return str(image.handler)
-    folder = spec.annotations.get(HANDLER)
-    if not folder:
-        return None
-    if not Path(folder).is_absolute():
-        problems.append(f"annotation {HANDLER}={folder!r}: write an absolute path")
-    return folder
-
-
-def handler_missing(folder: str | None) -> str:
+def handler_missing(spec: FunctionSpec, folder: str | None) -> str:
     """Why a Python handler cannot be loaded from its folder; empty where nothing speaks against it."""
     if folder is None or (Path(folder) / "handler.py").is_file():
         return ""
-    return f"annotation {HANDLER}={folder!r}: there is no handler.py in it"
+    if folder == spec.annotations.get(HANDLER):
+        return f"annotation {HANDLER}={folder!r}: there is no handler.py in it"
+    return f"there is no handler.py in {folder}, the copy that was deployed; deploy the function again"
 
 
 def _nothing_to_run(spec: FunctionSpec) -> str:

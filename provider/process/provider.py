@@ -7,12 +7,13 @@ from collections.abc import AsyncGenerator, Sequence
 import structlog
 from prometheus_client import CollectorRegistry
 
-from springtide.provider.ports import LogLine, LogQuery, Namespace, ProviderInfo
+from springtide.provider.ports import DeployedVersion, LogLine, LogQuery, Namespace, ProviderInfo
 from springtide.provider.process import launches, log_stream, runnable
 from springtide.provider.process.deployment import Deployment
 from springtide.provider.process.fleet import Fleet
 from springtide.provider.process.launches import FunctionProgram
-from springtide.provider.process.records import FunctionRecord
+from springtide.provider.process.pinning import Pinning
+from springtide.provider.process.records import FunctionRecord, FunctionVersion, Pinned
 from springtide.provider.process.secret_files import SecretFiles
 from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.process.state_files import StateFiles
@@ -33,14 +34,23 @@ class ProcessProvider:
     name = "provider"
 
     def __init__(
-        self, settings: ProcessSettings, *, clock: Clock, registry: CollectorRegistry, recorder: Recorder | None
+        self,
+        settings: ProcessSettings,
+        *,
+        clock: Clock,
+        pinning: Pinning,
+        registry: CollectorRegistry,
+        recorder: Recorder | None,
     ) -> None:
         self._settings, self._clock, self._recorder = settings, clock, recorder
         self._files = StateFiles(settings.state_dir)
-        self._fleet = Fleet(settings, clock=clock, files=self._files, registry=registry)
+        self._pinning = pinning
+        self._fleet = Fleet(settings, clock=clock, files=self._files, pinning=pinning, registry=registry)
         self._secrets = SecretFiles(self._files, self._fleet.all, self._check_namespace)
         self._namespaces: dict[str, Namespace] = {}
         self._locks: KeyedLocks[FunctionRef | str] = KeyedLocks()
+        self._deploying: KeyedLocks[FunctionRef] = KeyedLocks()
+        """One deployment of a function after the other, while others write to it: building may take long."""
         self._started = False
 
     def __repr__(self) -> str:
@@ -57,6 +67,7 @@ class ProcessProvider:
         now = Instant(self._clock.wall())
         await self._files.open(now)
         self._started = True
+        await self._pinning.open()
         default = self._settings.default_namespace
         self._namespaces = {default: Namespace(default)}
         self._namespaces |= {namespace.name: namespace for namespace in self._files.namespaces(now)}
@@ -68,6 +79,7 @@ class ProcessProvider:
     async def stop(self) -> None:
         if self._started:
             self._started = False
+            await self._pinning.close()
             await self._fleet.stop()
             self._files.close()
 
@@ -107,26 +119,35 @@ class ProcessProvider:
     # Functions come and go.
 
     async def deploy(self, spec: FunctionSpec) -> None:
-        async with self._locks.of(spec.ref):
-            program = self._checked(spec)
-            deployment = self._fleet.deployments.get(spec.ref)
-            if deployment is not None:
-                await self._update(deployment, spec, program)
-                return
-            replicas = initial_replicas(_policy(spec))
-            record = FunctionRecord.new(spec, replicas, Instant(self._clock.wall()))
-            await self._secrets.mount(record)
-            await self._files.save(record)
-            if spec.ref.namespace not in self._namespaces:
-                await self._files.forget(spec.ref)
-                raise NotFound(f"no namespace {spec.ref.namespace}; it was deleted just now")
-            self._fleet.add(record, program)
-            self._record(spec, 0, replicas, "deployed")
+        async with self._deploying.of(spec.ref):
+            pinned, program = await self._pinned(spec)
+            async with self._locks.of(spec.ref):
+                deployment = self._fleet.deployments.get(spec.ref)
+                if deployment is not None:
+                    await self._update(deployment, spec, pinned, program)
+                else:
+                    await self._create(spec, pinned, program)
 
     async def update(self, spec: FunctionSpec) -> None:
-        async with self._locks.of(spec.ref):
-            deployment = self._deployment(spec.ref)
-            await self._update(deployment, spec, self._checked(spec))
+        async with self._deploying.of(spec.ref):
+            self._deployment(spec.ref)
+            pinned, program = await self._pinned(spec)
+            async with self._locks.of(spec.ref):
+                await self._update(self._deployment(spec.ref), spec, pinned, program)
+
+    async def versions(self, ref: FunctionRef) -> Sequence[DeployedVersion]:
+        record = self._deployment(ref).record
+        return [_deployed(version, current=version is record.current) for version in record.versions]
+
+    async def rollback(self, ref: FunctionRef, to: str | None = None) -> DeployedVersion:
+        async with self._deploying.of(ref):
+            version = _chosen(self._deployment(ref).record, to)
+            pinned = await self._pinning.restored(version)
+            program = self._program(version.spec, pinned)
+            async with self._locks.of(ref):
+                deployment = self._deployment(ref)
+                await self._update(deployment, version.spec, pinned, program)
+                return _deployed(deployment.record.current, current=True)
 
     async def delete(self, ref: FunctionRef) -> None:
         async with self._locks.of(ref):
@@ -193,9 +214,22 @@ class ProcessProvider:
 
     # Below: one write after the other.
 
-    async def _update(self, deployment: Deployment, spec: FunctionSpec, program: FunctionProgram) -> None:
-        before = deployment.record.replicas
-        record = deployment.record.updated(spec, updated_replicas(_policy(spec), before))
+    async def _create(self, spec: FunctionSpec, pinned: Pinned, program: FunctionProgram) -> None:
+        replicas = initial_replicas(_policy(spec))
+        record = FunctionRecord.new(spec, replicas, Instant(self._clock.wall()), pinned=pinned)
+        await self._secrets.mount(record)
+        await self._files.save(record)
+        if spec.ref.namespace not in self._namespaces:
+            await self._files.forget(spec.ref)
+            raise NotFound(f"no namespace {spec.ref.namespace}; it was deleted just now")
+        self._fleet.add(record, program)
+        self._record(spec, 0, replicas, "deployed")
+
+    async def _update(
+        self, deployment: Deployment, spec: FunctionSpec, pinned: Pinned, program: FunctionProgram
+    ) -> None:
+        before, now = deployment.record.replicas, Instant(self._clock.wall())
+        record = deployment.record.updated(spec, updated_replicas(_policy(spec), before), now, pinned=pinned)
         await self._secrets.mount(record)
         await self._change(deployment, record, program)
         self._record(spec, before, record.replicas, "updated")
@@ -218,14 +252,22 @@ class ProcessProvider:
                 raise
             _log.warning("a function was woken, though it is not saved", function=str(record.ref), why=str(error))
 
-    def _checked(self, spec: FunctionSpec) -> FunctionProgram:
-        """Raises NotFound for the namespace, BadInput for anything that cannot run."""
+    async def _pinned(self, spec: FunctionSpec) -> tuple[Pinned, FunctionProgram]:
+        """Raises NotFound for the namespace, BadInput for anything that cannot run, before and after it is built."""
         check_name("service", spec.ref.name)
         self._check_namespace(spec.ref.namespace)
-        program = launches.program(spec)
+        self._runnable(spec, launches.program(spec))
+        pinned = await self._pinning.pin(spec)
+        return pinned, self._program(spec, pinned)
+
+    def _program(self, spec: FunctionSpec, pinned: Pinned) -> FunctionProgram:
+        program = launches.program(spec, self._pinning.stores.placed(pinned))
+        self._runnable(spec, program)
+        return program
+
+    def _runnable(self, spec: FunctionSpec, program: FunctionProgram) -> None:
         if missing := runnable.missing(spec, program, self._settings):
             raise BadInput(missing)
-        return program
 
     def _record(self, spec: FunctionSpec, before: int, after: int, detail: str) -> None:
         """A count that a deployment changed; those that are written are recorded by whoever asks for them."""
@@ -250,6 +292,29 @@ class ProcessProvider:
     def _check_namespace(self, name: str) -> None:
         if name not in self._namespaces:
             raise NotFound(f"no namespace {name}")
+
+
+def _chosen(record: FunctionRecord, to: str | None) -> FunctionVersion:
+    """The version to go back to. Raises BadInput when there is none such."""
+    there = ", ".join(version.name for version in record.earlier) or "none"
+    if to == record.current.name:
+        raise BadInput(f"version {to} of {record.ref} is the one that runs; earlier ones: {there}")
+    for version in record.earlier:
+        if to in (None, version.name):
+            return version
+    what = f"no version {to[:80]!r} of {record.ref}" if to else f"no earlier version of {record.ref}"
+    raise BadInput(f"{what} is kept; earlier ones: {there}")
+
+
+def _deployed(version: FunctionVersion, *, current: bool) -> DeployedVersion:
+    return DeployedVersion(
+        name=version.name,
+        generation=version.generation,
+        image=version.spec.image,
+        deployed_at=version.deployed_at,
+        code=version.pinned.code,
+        current=current,
+    )
 
 
 def _policy(spec: FunctionSpec) -> ScalePolicy:

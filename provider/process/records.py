@@ -6,8 +6,12 @@ cannot be read is set aside, and its function is known by its name alone until i
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import json
 import secrets
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,10 @@ from springtide.scaler.core.policy import MAX_REPLICAS
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
 
 FORMAT = 1
+MAX_VERSIONS = 10
+"""Kept of a function, the one that runs among them."""
+MAX_EARLIER_BYTES = 1 << 20
+"""Of them on disk."""
 MAX_INSTANT = 253_402_300_800
 """The end of the year 9999, beyond which a date cannot be written."""
 
@@ -27,22 +35,71 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pinned:
+    """What a deployment fixed beside the spec: it stays what it was, whatever becomes of where it came from."""
+
+    code: str = ""
+    """The version in the code store; empty for a program of the machine."""
+    environment: str = ""
+    """The key of the Python environment; empty for the default one."""
+    lang: str = ""
+    """The template by whose convention a handler is called."""
+    command: str = ""
+    """What runs in the folder of the code where the spec names no command; empty for a Python handler."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Of the function's environment, where the spec does not set them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionVersion:
+    """A function as it was deployed at one time."""
+
+    spec: FunctionSpec
+    generation: int
+    deployed_at: Instant
+    pinned: Pinned = Pinned()
+
+    @property
+    def name(self) -> str:
+        """The same for what is the same, whenever it was deployed."""
+        content = [spec_to_json(self.spec), asdict(self.pinned)]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionRecord:
     """The wish for one function. Every write of it raises ``serial``; every change of what runs ``generation``."""
 
-    spec: FunctionSpec
+    current: FunctionVersion
     replicas: int
     created_at: Instant
     uid: str
     """Of this deployment: the same name deployed anew after a deletion has another."""
     serial: int = 1
-    generation: int = 1
+    earlier: tuple[FunctionVersion, ...] = ()
+    """What it can go back to, the last one first."""
     damaged: str = ""
     """What is wrong with the file that was to hold all this, and where it is now; empty when nothing is."""
 
     @classmethod
-    def new(cls, spec: FunctionSpec, replicas: int, created_at: Instant) -> FunctionRecord:
-        return cls(spec=spec, replicas=replicas, created_at=created_at, uid=secrets.token_hex(4))
+    def new(
+        cls, spec: FunctionSpec, replicas: int, created_at: Instant, *, pinned: Pinned = Pinned()
+    ) -> FunctionRecord:
+        version = FunctionVersion(spec=spec, generation=1, deployed_at=created_at, pinned=pinned)
+        return cls(current=version, replicas=replicas, created_at=created_at, uid=secrets.token_hex(4))
+
+    @property
+    def spec(self) -> FunctionSpec:
+        return self.current.spec
+
+    @property
+    def generation(self) -> int:
+        return self.current.generation
+
+    @property
+    def versions(self) -> tuple[FunctionVersion, ...]:
+        """Newest first, each once."""
+        return (self.current, *self.earlier)
 
     @property
     def ref(self) -> FunctionRef:
@@ -61,20 +118,32 @@ class FunctionRecord:
     def scaled(self, replicas: int) -> FunctionRecord:
         return replace(self, replicas=replicas, serial=self.serial + 1)
 
-    def updated(self, spec: FunctionSpec, replicas: int) -> FunctionRecord:
+    def updated(self, spec: FunctionSpec, replicas: int, now: Instant, *, pinned: Pinned = Pinned()) -> FunctionRecord:
+        """Deployed anew. What ran until now can be gone back to, unless it is the same."""
+        current = FunctionVersion(spec=spec, generation=self.generation + 1, deployed_at=now, pinned=pinned)
+        before = () if self.damaged else self.versions
         return replace(
-            self, spec=spec, replicas=replicas, serial=self.serial + 1, generation=self.generation + 1, damaged=""
+            self,
+            current=current,
+            replicas=replicas,
+            serial=self.serial + 1,
+            earlier=tuple(_kept(version for version in before if version.name != current.name)),
+            damaged="",
         )
+
+    def adopted(self, pinned: Pinned) -> FunctionRecord:
+        """With the code pinned that runs already: no other generation."""
+        return replace(self, current=replace(self.current, pinned=pinned))
 
     def to_json(self) -> dict[str, Any]:
         return {
             "format": FORMAT,
-            "spec": spec_to_json(self.spec),
+            **_version_to_json(self.current),
             "replicas": self.replicas,
             "createdAt": self.created_at,
             "uid": self.uid,
             "serial": self.serial,
-            "generation": self.generation,
+            "earlier": [_version_to_json(version) for version in self.earlier],
         }
 
 
@@ -83,16 +152,17 @@ def load(file: Path) -> FunctionRecord:
     value: Any = read_json(file)
     try:
         _check_format(value["format"])
+        spec, created_at = spec_from_json(value["spec"]), _instant(value["createdAt"])
         record = FunctionRecord(
-            spec=spec_from_json(value["spec"]),
+            current=_version(value, created_at, spec=spec),
             replicas=_whole(value["replicas"], high=MAX_REPLICAS),
-            created_at=_instant(value["createdAt"]),
+            created_at=created_at,
             uid=check_name("uid", value["uid"]),
             serial=_whole(value["serial"]),
-            generation=_whole(value["generation"]),
+            earlier=tuple(_versions(value.get("earlier", []), created_at)),
         )
         _check_place(record, file)
-    except (BadInput, KeyError, TypeError, ValueError) as error:
+    except (BadInput, AttributeError, KeyError, TypeError, ValueError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error).replace("\n", "; ")
         raise BadInput(f"not a function's state: {what}") from error
     return record
@@ -159,6 +229,50 @@ def _check_format(number: object) -> None:
 
 def file_name(ref: FunctionRef) -> str:
     return f"{ref.name}.{ref.namespace}.json"
+
+
+def _kept(versions: Iterable[FunctionVersion]) -> Iterator[FunctionVersion]:
+    """As many as there is room for: they are written with every write of the function."""
+    size = 0
+    for version in itertools.islice(versions, MAX_VERSIONS - 1):
+        size += len(json.dumps(_version_to_json(version)))
+        if size > MAX_EARLIER_BYTES:
+            return
+        yield version
+
+
+def _version(value: Any, created_at: Instant, *, spec: FunctionSpec) -> FunctionVersion:
+    """Functions that were deployed before code was pinned have nothing but the spec and the generation."""
+    return FunctionVersion(
+        spec=spec,
+        generation=_whole(value["generation"]),
+        deployed_at=_instant(value["deployedAt"]) if "deployedAt" in value else created_at,
+        pinned=_pinned(value.get("pinned", {})),
+    )
+
+
+def _versions(values: Any, created_at: Instant) -> Iterator[FunctionVersion]:
+    if not isinstance(values, list) or len(values) > MAX_VERSIONS:
+        raise ValueError("earlier: not a list of versions")
+    for value in values:
+        yield _version(value, created_at, spec=spec_from_json(value["spec"]))
+
+
+def _pinned(value: Any) -> Pinned:
+    pinned = Pinned(**value)
+    texts = (pinned.code, pinned.environment, pinned.lang, pinned.command, *pinned.variables.values())
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("pinned: not texts")
+    return pinned
+
+
+def _version_to_json(version: FunctionVersion) -> dict[str, Any]:
+    return {
+        "spec": spec_to_json(version.spec),
+        "generation": version.generation,
+        "deployedAt": version.deployed_at,
+        "pinned": asdict(version.pinned),
+    }
 
 
 def _whole(value: Any, *, high: int = 1 << 63) -> int:

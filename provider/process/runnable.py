@@ -50,14 +50,14 @@ REMEDY = (
 
 def missing(spec: FunctionSpec, wanted: FunctionProgram, settings: ProcessSettings) -> str:
     """The program, script or folder that is not there, or cannot be run; empty when nothing speaks against a start."""
-    path = wanted.env.get("PATH") or settings.path
+    path = wanted.env.get("PATH") or wanted.search_path(settings.path)
     match wanted.config.mode:
         case Mode.PYTHON:
-            return launches.handler_missing(wanted.handler)
+            return launches.handler_missing(spec, wanted.handler)
         case Mode.STATIC:
             return config.not_there(wanted.config, {"PATH": path})
         case Mode.HTTP | Mode.CLASSIC | Mode.STREAMING | Mode.SERIALIZING:
-            folder = Path(wanted.handler) if wanted.handler else None
+            folder = Path(wanted.folder) if wanted.folder else None
             problems = _problems(wanted.config.command, path, folder, spec.image)
             return next((f"fprocess: {problem}" for problem in problems), "")
 

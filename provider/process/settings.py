@@ -47,6 +47,20 @@ class ProcessSettings:
     health_failures: int = setting(
         3, env="function_health_failures", kind=integer, low=1, help="failed checks in a row that replace a replica"
     )
+    build_timeout_s: float = setting(
+        600.0,
+        env="build_timeout",
+        kind=duration,
+        low=1,
+        high=3600,
+        help="longest time that installing a function's requirements may take",
+    )
+    environment_bytes: int = setting(
+        4 << 30, env="environment_size", kind=integer, low=1 << 20, high=1 << 40, help="bytes of one Python environment"
+    )
+    environment_builds: int = setting(
+        2, env="environment_builds", kind=integer, low=1, high=64, help="Python environments built at once; more wait"
+    )
     restart_first_s: float = setting(
         0.1, env="function_restart_first", kind=duration, low=0.001, help="pause before the first restart"
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from springtide.provider.ports import LogLine, LogQuery, Namespace, ProviderInfo
+from springtide.provider.ports import DeployedVersion, LogLine, LogQuery, Namespace, ProviderInfo
 from springtide.provider.spec import FunctionSpec, FunctionStatus, Usage, rfc3339, spec_from_json, spec_to_json
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import error_for_status
@@ -56,6 +56,14 @@ class RestProvider:
 
     async def update(self, spec: FunctionSpec) -> None:
         await self._ask("PUT", "/system/functions", json=spec_to_json(spec))
+
+    async def versions(self, ref: FunctionRef) -> Sequence[DeployedVersion]:
+        params = {"namespace": ref.namespace}
+        return [_version(v) for v in await self._ask("GET", f"/system/function/{ref.name}/versions", params=params)]
+
+    async def rollback(self, ref: FunctionRef, to: str | None = None) -> DeployedVersion:
+        body = {"namespace": ref.namespace} | ({"to": to} if to else {})
+        return _version(await self._ask("POST", f"/system/function/{ref.name}/rollback", json=body))
 
     async def delete(self, ref: FunctionRef) -> None:
         await self._ask("DELETE", "/system/functions", json={"functionName": ref.name, "namespace": ref.namespace})
@@ -114,6 +122,17 @@ class RestProvider:
         if not response.is_success:
             raise error_for_status(response.status_code)(response.text)
         return response.json() if response.content else None
+
+
+def _version(value: dict[str, Any]) -> DeployedVersion:
+    return DeployedVersion(
+        name=value["version"],
+        generation=value["generation"],
+        image=value["image"],
+        deployed_at=Instant(datetime.fromisoformat(value["deployedAt"]).timestamp()),
+        code=value.get("code", ""),
+        current=value["current"],
+    )
 
 
 def _status(value: dict[str, Any]) -> FunctionStatus:

@@ -143,6 +143,13 @@ def with_handler(here: World) -> tuple[dict[str, Any], Path]:
     return {"annotations": annotations}, here.folder / "handler-folder" / "handler.py"
 
 
+def deployed(here: World) -> Path:
+    """The copy of the handler that runs, in a folder that lets it be taken away."""
+    (file,) = (here.state_dir / "code").glob("*/handler.py")
+    file.parent.chmod(0o700)
+    return file
+
+
 KINDS = [with_program, with_interpreter, with_script, with_site, with_handler]
 
 
@@ -153,6 +160,8 @@ async def test_what_is_gone_since_is_told_at_once_and_its_return_is_seen(
     async with world() as here:
         what, file = kind(here)
         await here.up("fn", **what)
+        if kind is with_handler:
+            file = deployed(here)
         await here.scale(REF, 0)
         await here.until(REF, lambda seen: not seen.endpoints)
         away = file.rename(file.with_name("away"))
@@ -175,8 +184,9 @@ async def test_what_is_gone_since_is_told_at_once_and_its_return_is_seen(
 
 async def test_what_is_gone_is_told_after_a_restart_of_the_provider_too(world: Any) -> None:
     async with world() as here:
-        what, file = with_handler(here)
+        what, _ = with_handler(here)
         await here.up("fn", **what)
+        file = deployed(here)
     away = file.rename(file.with_name("away"))
 
     async with world() as here:

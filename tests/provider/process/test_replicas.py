@@ -24,7 +24,7 @@ REF = FunctionRef("openfaas-fn", "fn")
 
 SLOW = """
 import asyncio, os, pathlib
-here = pathlib.Path(__file__).parent
+here = pathlib.Path("DEPLOYED-FROM")
 async def handle(event, context):
     if event.path == "/slow":
         (here / f"began-{context.hostname}").touch()

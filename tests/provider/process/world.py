@@ -58,6 +58,10 @@ def left_behind(state_dir: Path) -> list[int]:
     return found
 
 
+def left_at(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
 def described(pid: int) -> str:
     """For the message of a failed assertion."""
     try:
@@ -118,6 +122,15 @@ class World:
                 await self._changed.wait()
         return self.table[ref]
 
+    async def next_change(self) -> None:
+        """Of what gateways see."""
+        self._changed.clear()
+        await self._changed.wait()
+
+    async def until_gone(self, ref: FunctionRef) -> None:
+        """Deleted, and the last of its replicas has ended."""
+        await eventually(lambda: ref not in self.table and not left_at(self.state_dir / "work"), f"the end of {ref}")
+
     async def trouble(self, ref: FunctionRef, words: str) -> str:
         """The problem that those with credentials read, as soon as it has ``words``; callers never see them."""
         async with asyncio.timeout(PATIENCE_S):
@@ -140,10 +153,10 @@ class World:
         return answer
 
     def handler(self, source: str, name: str = "handler-folder") -> dict[str, str]:
-        """The annotations of a function whose handler has this source."""
+        """The annotations of a function whose handler has this source, and may name the folder it comes from."""
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
-        (folder / "handler.py").write_text(source)
+        (folder / "handler.py").write_text(source.replace("DEPLOYED-FROM", str(folder)))
         return {HANDLER: str(folder)}
 
     def spec(self, name: str, command: str = "", env: Mapping[str, str] | None = None, **more: Any) -> FunctionSpec:
