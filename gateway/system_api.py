@@ -250,7 +250,7 @@ def _no_logs(status: int, why: str, ref: FunctionRef, table: RouteTable) -> Resp
     if status in (404, 501):
         return PlainTextResponse(why or "this provider has no logs", 501)
     if status == 422:
-        return PlainTextResponse("tail must be a number and since a time in RFC 3339", 422)
+        return PlainTextResponse(why or "tail must be a number and since a time in RFC 3339", 422)
     if status in (400, 429):
         return PlainTextResponse(why, status)
     return PlainTextResponse(f"the provider answered {status} when asked for logs", 500)

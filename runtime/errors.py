@@ -7,7 +7,7 @@
     ├── NotFound            404
     ├── AlreadyExists       409
     ├── Conflict            412  a compare-and-set lost: somebody else wrote first
-    ├── Unprocessable       422  a query parameter cannot be understood
+    ├── Unprocessable       422  which lines of a log are wanted cannot be understood
     ├── TooMany             429
     ├── Unsupported         501
     └── Unavailable         503  the other side is down or answers nonsense; try again

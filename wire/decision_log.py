@@ -205,21 +205,26 @@ class DecisionLog:
         """Drop the hold memory of a deleted function (its past decisions stay)."""
         self._holds.forget(ref)
 
-    def since(self, instant: float, ref: FunctionRef | None = None) -> list[Decision]:
-        """Decisions at or after ``instant``, oldest first; of one function or of all."""
-        return [d for d in self._decisions if d.at >= instant and ref in (None, d.ref)]
+    def since(
+        self, instant: float, ref: FunctionRef | None = None, *, reason: Reason | None = None, tail: int | None = None
+    ) -> list[Decision]:
+        """Decisions at or after ``instant``, oldest first; of one function or of all, the newest ``tail`` or all."""
+        fitting = [decision for decision in self._decisions if _fits(decision, instant, ref, reason)]
+        return fitting[-tail:] if tail else fitting
 
-    async def follow(self, instant: float, ref: FunctionRef | None = None) -> AsyncGenerator[Decision, None]:
-        """Those since ``instant``, then each new one as it is recorded, for ever."""
+    async def follow(
+        self, instant: float, ref: FunctionRef | None = None, *, reason: Reason | None = None, tail: int | None = None
+    ) -> AsyncGenerator[Decision, None]:
+        """Those that ``since`` gives, then each new one as it is recorded, for ever."""
         queue: asyncio.Queue[Decision] = asyncio.Queue(MAX_UNREAD)
-        past = self.since(instant, ref)
+        past = self.since(instant, ref, reason=reason, tail=tail)
         self._followers.add(queue)
         try:
             for decision in past:
                 yield decision
             while True:
                 decision = await queue.get()
-                if decision.at >= instant and ref in (None, decision.ref):
+                if _fits(decision, instant, ref, reason):
                     yield decision
         finally:
             self._followers.discard(queue)
@@ -232,6 +237,10 @@ class DecisionLog:
         if self._counts[decision.changes] > limit + limit // 8:
             self._decisions = newest(self._decisions, self._max_decisions)
             self._counts = Counter(kept.changes for kept in self._decisions)
+
+
+def _fits(decision: Decision, instant: float, ref: FunctionRef | None, reason: Reason | None) -> bool:
+    return decision.at >= instant and ref in (None, decision.ref) and reason in (None, decision.reason)
 
 
 class Recorders:

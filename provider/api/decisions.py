@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from springtide.provider.api.line_stream import LineStream
-from springtide.provider.api.request_values import NamespaceRule, instant, read_json, yes_or_no
+from springtide.provider.api.request_values import MAX_SHOWN, NamespaceRule, instant, only, read_json, tail, yes_or_no
 from springtide.runtime.concurrency_limit import ConcurrencyLimit
-from springtide.runtime.errors import BadInput, Unprocessable
+from springtide.runtime.errors import BadInput
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason
 from springtide.wire import decision_log
 from springtide.wire.decision_log import DecisionLog
@@ -29,19 +29,17 @@ def router(
 
     @routes.get("/system/scaling/decisions")
     async def read(request: Request) -> Response:
+        only(request, "function", "since", "reason", "tail", "follow")
         asked = request.query_params
         ref = FunctionRef.parse(asked["function"], namespaces.default) if asked.get("function") else None
         since = instant("since", asked.get("since")) or Instant(0.0)
-        reason = _reason(asked.get("reason"))
-
-        def encode(decision: Decision) -> bytes:
-            if reason not in (None, decision.reason):
-                return b""
-            return json.dumps(decision_log.to_json(decision)).encode() + b"\n"
-
-        following = yes_or_no("follow", asked.get("follow"))
-        decisions = log.follow(since, ref) if following else _each(log.since(since, ref))
-        return LineStream(decisions, encode, stopping=stopping, place=followers.place() if following else None)
+        reason, last = _reason(asked.get("reason")), tail(asked.get("tail"))
+        following = yes_or_no(request, "follow")
+        if following:
+            decisions = log.follow(since, ref, reason=reason, tail=last)
+        else:
+            decisions = _each(log.since(since, ref, reason=reason, tail=last))
+        return LineStream(decisions, _encode, stopping=stopping, place=followers.place() if following else None)
 
     @routes.post("/system/scaling/decisions")
     async def report(request: Request) -> Response:
@@ -69,12 +67,18 @@ async def _reported(request: Request) -> list[Decision]:
 
 
 def _reason(text: str | None) -> Reason | None:
+    if not text:
+        return None
     try:
-        return Reason(text) if text else None
+        return Reason(text)
     except ValueError:
-        raise Unprocessable(f"reason: {text!r} is no reason; write one of {', '.join(Reason)}") from None
+        raise BadInput(f"reason: {text[:MAX_SHOWN]!r} is no reason; write one of {', '.join(Reason)}") from None
 
 
-async def _each(decisions: list[Decision]) -> AsyncIterator[Decision]:
+async def _each(decisions: list[Decision]) -> AsyncGenerator[Decision, None]:
     for decision in decisions:
         yield decision
+
+
+def _encode(decision: Decision) -> bytes:
+    return json.dumps(decision_log.to_json(decision)).encode() + b"\n"

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from springtide.provider.api.line_stream import LineStream
 from springtide.provider.api.misspelt_labels import MisspeltLabels
-from springtide.provider.api.request_values import flag
+from springtide.provider.api.request_values import only, yes_or_no
 from springtide.provider.ports import EndpointSource
 from springtide.runtime.errors import SpringtideError
 from springtide.runtime.outage import Outage
@@ -77,7 +77,8 @@ def router(source: EndpointSource, stopping: asyncio.Event, *, heartbeat_s: floa
 
     @routes.get("/system/endpoints")
     async def endpoints(request: Request) -> Response:
-        if not flag(request.query_params.get("watch")):
+        only(request, "watch")
+        if not yes_or_no(request, "watch"):
             return LineStream(_snapshot(source), encode, stopping=stopping)
         return LineStream(
             source.watch_endpoints(), encode, stopping=stopping, idle_s=heartbeat_s, idle_line=encode(Heartbeat())

@@ -9,9 +9,9 @@ from starlette.responses import JSONResponse, Response
 from springtide.provider.api.request_values import (
     NamespaceRule,
     allowed_namespace,
-    flag,
     read_json,
     read_object,
+    yes_or_no,
 )
 from springtide.provider.api.scale_accounting import ScaleAccounting
 from springtide.provider.json_fields import text_of
@@ -48,7 +48,7 @@ def router(provider: Provider, accounting: ScaleAccounting, namespaces: Namespac
 
     @routes.get("/system/function/{name}")
     async def describe(request: Request, name: str) -> Response:
-        usage = flag(request.query_params.get("usage"))
+        usage = yes_or_no(request, "usage")
         status = await provider.status(FunctionRef(namespaces.of(request), name), usage=usage)
         return JSONResponse(status_to_json(status), headers={"ETag": f'"{status.function.scale.version}"'})
 

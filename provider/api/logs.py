@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from springtide.provider.api.line_stream import LineStream
-from springtide.provider.api.request_values import NamespaceRule, flag, instant, tail
+from springtide.provider.api.request_values import NamespaceRule, instant, tail, yes_or_no
 from springtide.provider.ports import LogLine, LogQuery, Provider
 from springtide.provider.spec import rfc3339
 from springtide.runtime.concurrency_limit import ConcurrencyLimit
-from springtide.runtime.errors import BadInput
+from springtide.runtime.errors import BadInput, Unprocessable
 from springtide.scaler.core.vocabulary import FunctionRef
 
 
@@ -37,12 +37,16 @@ def _query(request: Request, namespaces: NamespaceRule) -> LogQuery:
     asked = request.query_params
     if not asked.get("name"):
         raise BadInput("name: missing; say whose logs")
+    try:
+        last, since = tail(asked.get("tail")), instant("since", asked.get("since"))
+    except BadInput as error:  # These two are 422 in OpenFaaS.
+        raise Unprocessable(str(error)) from None
     return LogQuery(
         ref=FunctionRef(namespaces.of(request), asked["name"]),
-        tail=tail(asked.get("tail")),
-        since=instant("since", asked.get("since")),
+        tail=last,
+        since=since,
         instance=asked.get("instance") or None,
-        follow=flag(asked.get("follow")),
+        follow=yes_or_no(request, "follow"),
     )
 
 

@@ -1,6 +1,6 @@
 """What requests say: JSON bodies, the namespace from body or query, and query parameters with a form of their own.
 
-A body that cannot be understood is BadInput (400), a query parameter Unprocessable (422).
+What cannot be understood is BadInput (400), named with its value and what to write instead.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from starlette.requests import ClientDisconnect, Request
 from springtide.provider.json_fields import text_of
 from springtide.provider.spec import check_name
 from springtide.runtime import bounded_json
-from springtide.runtime.errors import BadInput, Unauthenticated, Unprocessable
+from springtide.runtime.errors import BadInput, Unauthenticated
 from springtide.scaler.core.vocabulary import Instant
 
 RESERVED_NAMESPACE = "kube-system"
-TRUE, FALSE = ("1", "true"), ("0", "false")
+TRUE, FALSE = ("1", "t", "true"), ("0", "f", "false")
+"""In capitals, too: what Go's clients write, and what people do."""
+MAX_SHOWN = 80
+"""Characters of a wrong value that are repeated."""
 _INTEGER = re.compile(r"-?[0-9]{1,9}")
 _BLANK_ZONE = re.compile(r" (\d\d:?\d\d)$")
 _SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
@@ -67,16 +70,19 @@ def allowed_namespace(name: str) -> str:
     return check_name("namespace", name)
 
 
-def flag(text: str | None) -> bool:
-    """``true`` or ``1``; anything else is false, as OpenFaaS's providers have it."""
-    return (text or "").lower() in TRUE
-
-
-def yes_or_no(key: str, text: str | None) -> bool:
-    """``flag`` for what is ours alone: a slip is told, not taken for no."""
+def yes_or_no(request: Request, key: str) -> bool:
+    """False when not given. Raises BadInput: a slip is told, not taken for no."""
+    text = request.query_params.get(key, "")
     if text and text.lower() not in TRUE + FALSE:
-        raise Unprocessable(f"{key}: {text!r} is neither yes nor no; write true or false")
-    return flag(text)
+        raise BadInput(f"{key}: {text[:MAX_SHOWN]!r} is neither yes nor no; write true or false")
+    return text.lower() in TRUE
+
+
+def only(request: Request, *known: str) -> None:
+    """For routes that are ours alone. Raises BadInput for a parameter that there is not, which would change nothing."""
+    for key in request.query_params:
+        if key not in known:
+            raise BadInput(f"{key[:MAX_SHOWN]}: there is no such parameter; there are {', '.join(known)}")
 
 
 def instant(key: str, text: str | None) -> Instant | None:
@@ -92,13 +98,13 @@ def instant(key: str, text: str | None) -> Instant | None:
             return Instant(at.timestamp())
     except (ValueError, OverflowError):
         pass
-    raise Unprocessable(f"{key}: {text[:80]!r} is not an RFC 3339 time such as 2026-01-31T12:00:00Z or epoch seconds")
+    raise BadInput(f"{key}: {text[:MAX_SHOWN]!r} is not an RFC 3339 time such as 2026-01-31T12:00:00Z or epoch seconds")
 
 
 def tail(text: str | None) -> int | None:
-    """How many of the newest lines; None (for 0, -1 or not given) means all."""
+    """How many of the newest; None (for 0, -1 or not given) means all."""
     if not text:
         return None
     if not _INTEGER.fullmatch(text) or int(text) < -1:
-        raise Unprocessable(f"tail: {text!r} is not a number of lines; -1 and 0 mean all")
+        raise BadInput(f"tail: {text[:MAX_SHOWN]!r} is not a number; write how many of the newest, or -1 or 0 for all")
     return int(text) if int(text) > 0 else None

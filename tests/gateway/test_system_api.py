@@ -375,6 +375,7 @@ async def test_logs_are_streamed_line_by_line() -> None:
 
         bad = await suite.http.get("/system/logs", params={"name": "echo", "tail": "many"})
         assert bad.status_code == 422
+        assert bad.text.startswith("tail: 'many' is not a number; write")
 
 
 @pytest.mark.uvloop

@@ -34,6 +34,10 @@ def decisions_in(text: str) -> list[Decision]:
         pytest.param("?since=1970-01-01T00:33:20Z", [IDLE, OTHER], id="since a time"),
         pytest.param("?reason=idle", [IDLE], id="by reason"),
         pytest.param("?function=echo&reason=wake", [], id="none fits"),
+        pytest.param("?tail=2", [IDLE, OTHER], id="the newest two"),
+        pytest.param("?function=echo&tail=1", [IDLE], id="the newest of one"),
+        pytest.param("?tail=1&reason=idle", [IDLE], id="the newest of a reason"),
+        pytest.param("?tail=-1", [UP, IDLE, OTHER], id="minus one is all"),
         pytest.param("?follow=false", [UP, IDLE, OTHER], id="without following"),
     ],
 )
@@ -46,9 +50,29 @@ async def test_reported_decisions_are_read_back(served: Served, query: str, expe
     assert decisions_in(answer.text) == expected
 
 
-@pytest.mark.parametrize("query", ["?since=yesterday", "?reason=because", "?follow=maybe"])
-async def test_query_that_makes_no_sense_is_422(served: Served, query: str) -> None:
-    assert (await served.http.get(PATH + query)).status_code == 422
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("since=yesterday", "since: 'yesterday' is not an RFC 3339 time"),
+        ("reason=because", "reason: 'because' is no reason; write one of "),
+        ("follow=maybe", "follow: 'maybe' is neither yes nor no; write true or false"),
+        ("tail=abc", "tail: 'abc' is not a number; write"),
+        ("tial=3", "tial: there is no such parameter; there are function, since, reason, tail, follow"),
+    ],
+)
+async def test_query_that_makes_no_sense_is_refused(served: Served, query: str, told: str) -> None:
+    answer = await served.http.get(f"{PATH}?{query}")
+
+    assert answer.status_code == 400
+    assert answer.text.startswith(told)
+
+
+async def test_follower_may_begin_with_the_newest(served: Served) -> None:
+    served.decisions.record(UP)
+    served.decisions.record(IDLE)
+
+    async with served.http.stream("GET", f"{PATH}?function=echo&follow=true&tail=1&reason=idle") as answer:
+        assert decisions_in(await anext(answer.aiter_lines())) == [IDLE]
 
 
 async def test_followers_see_what_was_and_what_comes_of_one_function(served: Served) -> None:

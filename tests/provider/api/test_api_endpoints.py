@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import httpx
+import pytest
 from prometheus_client import CollectorRegistry
 
 from springtide.provider.api import Version, application
@@ -35,6 +36,19 @@ async def test_without_watch_one_snapshot_is_all(served: Served) -> None:
     assert [(function.ref, function.replicas) for function in snapshot.functions] == [(ECHO, 1)]
     # The one of the invoke proxy; the request's own is closed.
     assert "1 watchers" in watchers(served)
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("watch=perhaps", "watch: 'perhaps' is neither yes nor no; write true or false"),
+        ("wacht=true", "wacht: there is no such parameter; there are watch"),
+    ],
+)
+async def test_query_that_makes_no_sense_is_refused(served: Served, query: str, told: str) -> None:
+    answer = await served.http.get(f"/system/endpoints?{query}")
+
+    assert (answer.status_code, answer.text) == (400, told)
 
 
 async def test_watcher_is_told_of_each_change_at_once(served: Served) -> None:

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from starlette.requests import Request
 
 from springtide.provider.api import request_values
-from springtide.runtime.errors import Unprocessable
+from springtide.runtime.errors import BadInput
 
 
 @pytest.mark.parametrize(
@@ -15,8 +16,8 @@ def test_tail_of(text: str | None, lines: int | None) -> None:
 
 
 @pytest.mark.parametrize("text", ["-2", "x", "1.5", "1_0", " 1", "+1", "٣", "9" * 10])
-def test_tail_that_is_no_number_is_unprocessable(text: str) -> None:
-    with pytest.raises(Unprocessable, match="tail"):
+def test_tail_that_is_no_number_is_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="tail"):
         request_values.tail(text)
 
 
@@ -51,26 +52,32 @@ def test_instant_of(text: str | None, instant: float | None) -> None:
         "9" * 20,
     ],
 )
-def test_instant_that_is_none_is_unprocessable(text: str) -> None:
-    with pytest.raises(Unprocessable, match="since"):
+def test_instant_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="since"):
         request_values.instant("since", text)
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [("true", True), ("1", True), ("True", True), ("false", False), ("0", False), ("x", False), (None, False)],
-)
-def test_flag_of(text: str | None, value: bool) -> None:
-    assert request_values.flag(text) is value
+def asked(query: str) -> Request:
+    return Request({"type": "http", "query_string": query.encode(), "headers": []})
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("true", True), ("1", True), ("FALSE", False), ("0", False), (None, False)]
+    ("query", "value"),
+    [("x=true", True), ("x=1", True), ("x=T", True), ("x=FALSE", False), ("x=0", False), ("x=", False), ("", False)],
 )
-def test_yes_or_no_of(text: str | None, value: bool) -> None:
-    assert request_values.yes_or_no("follow", text) is value
+def test_yes_or_no_of(query: str, value: bool) -> None:
+    assert request_values.yes_or_no(asked(query), "x") is value
 
 
-def test_neither_yes_nor_no_is_unprocessable() -> None:
-    with pytest.raises(Unprocessable, match="follow: 'maybe' is neither yes nor no; write true or false"):
-        request_values.yes_or_no("follow", "maybe")
+def test_neither_yes_nor_no_is_refused() -> None:
+    with pytest.raises(BadInput, match="follow: 'maybe' is neither yes nor no; write true or false"):
+        request_values.yes_or_no(asked("follow=maybe"), "follow")
+    with pytest.raises(BadInput) as caught:
+        request_values.yes_or_no(asked("follow=" + "m" * 1000), "follow")
+    assert len(str(caught.value)) < 200
+
+
+def test_parameter_that_there_is_not_is_refused() -> None:
+    request_values.only(asked("a=1&b="), "a", "b")
+    with pytest.raises(BadInput, match="sinse: there is no such parameter; there are since, tail"):
+        request_values.only(asked("tail=1&sinse=5"), "since", "tail")
