@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from springtide.provider import bounds
+from springtide.provider import annotation_values, bounds
 from springtide.provider.json_fields import flag_of, list_of, strings_of, text_of
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core import call_timeout, label_names
@@ -93,7 +93,7 @@ def check_namespace(name: str, labels: Mapping[str, str], annotations: Mapping[s
 def spec_from_json(value: Any, *, default_namespace: str = DEFAULT_NAMESPACE, deploying: bool = False) -> FunctionSpec:
     """Parse a FunctionDeployment. Raises BadInput listing everything wrong, one problem a line.
 
-    ``deploying``: misspelt labels and what is too large are refused, too; what is deployed already keeps running.
+    ``deploying``: misspelt labels and what is out of bounds are refused, too; what is deployed already keeps running.
     Null and missing objects are the same; 2020's ``network`` and ``registryAuth`` and unknown keys are ignored.
     """
     if not isinstance(value, dict):
@@ -136,13 +136,13 @@ def spec_from_json(value: Any, *, default_namespace: str = DEFAULT_NAMESPACE, de
         requests=strings_of(value, "requests", problems),
         read_only_root_filesystem=flag_of(value, "readOnlyRootFilesystem", problems),
     )
-    problems += _too_large(spec) if deploying else ()
+    problems += _out_of_bounds(spec) if deploying else ()
     if problems:
         raise BadInput("\n".join(problems))
     return spec
 
 
-def _too_large(spec: FunctionSpec) -> Iterator[str]:
+def _out_of_bounds(spec: FunctionSpec) -> Iterator[str]:
     yield from bounds.image_problems(spec.image)
     yield from bounds.environment_problems(spec.env_process, spec.env_vars)
     for what, entries in (("secrets", spec.secrets), ("constraints", spec.constraints)):
@@ -151,6 +151,7 @@ def _too_large(spec: FunctionSpec) -> Iterator[str]:
         yield from bounds.entry_problems(what, amounts)
     yield from bounds.metadata_problems("labels", spec.labels, bounds.MAX_LABELS_BYTES)
     yield from bounds.metadata_problems("annotations", spec.annotations, bounds.MAX_ANNOTATIONS_BYTES)
+    yield from annotation_values.problems(spec.annotations)
 
 
 def spec_to_json(spec: FunctionSpec) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def parse_duration_s(text: str) -> float:
         total += float(part[1]) * _UNIT_S[part[2]]
         position = part.end()
     if not text or position != len(text):
-        raise ValueError(f"{text!r} is not a duration; write seconds (90) or a Go duration (1m30s, 250ms)")
+        raise ValueError(f"{text[:40]!r} is not a duration; write seconds (90) or a Go duration (1m30s, 250ms)")
     return _bounded(total, text)
 
 

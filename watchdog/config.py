@@ -45,6 +45,7 @@ MAX_SHOWN = 200
 """Characters of a wrong value that its problem repeats."""
 UNSHOWN = ("fprocess", "function_process", "upstream_url")
 MAX_INFLIGHT = 1_000_000
+MAX_LOG_BUFFER, MAX_PORT = 1 << 30, 65_535
 DEFAULT_TIMEOUT_S = 30.0
 CLASSIC_TIMEOUT_S = 5.0
 
@@ -105,6 +106,8 @@ def read(env: Mapping[str, str], handler: str | None = None) -> tuple[WatchdogCo
         write_debug=reader.get("write_debug", parse_switch, False),
         buffer_http=reader.get("buffer_http", parse_switch, False),
     )
+    for name, parse in UNUSED.items():
+        reader.get(name, parse, None)
     return config, (*reader.problems, *(() if unreadable else _missing(config)))
 
 
@@ -162,11 +165,11 @@ def _mode(text: str) -> Mode:
     return Mode(text)
 
 
-def _whole(text: str) -> int:
+def _whole(text: str, most: int = MAX_INFLIGHT) -> int:
     if not text.strip().isdecimal():
         raise ValueError("write a whole number, zero or more")
-    if len(text.strip()) > len(str(MAX_INFLIGHT)) or int(text) > MAX_INFLIGHT:
-        raise ValueError(f"write at most {MAX_INFLIGHT}")
+    if len(text.strip()) > len(str(most)) or int(text) > most:
+        raise ValueError(f"write at most {most}")
     return int(text)
 
 
@@ -194,3 +197,22 @@ def _upstream(text: str) -> str:
         raise ValueError("write http://127.0.0.1:PORT; port 0 lets the watchdog choose one and tell it in $PORT")
     _ = parts.port  # Raises ValueError when it is not a port.
     return text.rstrip("/")
+
+
+def _log_buffer(text: str) -> int:
+    return -1 if text.strip() == "-1" else _whole(text, MAX_LOG_BUFFER)
+
+
+def _port(text: str) -> int:
+    return _whole(text, MAX_PORT)
+
+
+UNUSED: Mapping[str, Callable[[str], object]] = {
+    "healthcheck_interval": parse_duration_s,
+    "log_buffer_size": _log_buffer,
+    "port": _port,
+    "prefix_logs": parse_switch,
+    "suppress_lock": parse_switch,
+    "log_callid": parse_switch,
+}
+"""OpenFaaS's watchdogs read these, and nothing here needs them: a slip is told all the same."""

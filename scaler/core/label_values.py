@@ -10,6 +10,8 @@ MAX_REPLICAS = 10_000
 """A bound against slips of the finger (``max: 1000000``), not a limit of the product."""
 
 MAX_DOWN_WINDOW_S = 300.0
+MAX_DIGITS = 9
+MAX_TARGET = 1e9
 
 
 def count(text: str) -> int:
@@ -51,8 +53,8 @@ def down_window(text: str) -> float:
 
 def positive(text: str) -> float:
     value = _number(text)
-    if value <= 0:
-        raise ValueError("write a number above zero")
+    if not 0 < value <= MAX_TARGET:
+        raise ValueError(f"write a number above zero, at most {MAX_TARGET:.0f}")
     return value
 
 
@@ -66,6 +68,8 @@ def proportion(text: str) -> float:
 def _whole(text: str) -> int:
     if not text.isascii() or not text.isdecimal():
         raise ValueError("write a whole number, zero or more")
+    if len(text.lstrip("0")) > MAX_DIGITS:
+        raise ValueError(f"write a number of at most {MAX_DIGITS} digits")
     return int(text)
 
 

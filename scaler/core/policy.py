@@ -129,6 +129,10 @@ def updated_replicas(policy: ScalePolicy, current: int) -> int:
     return min(max(current, wake_replicas(policy)), max(policy.max, 1))
 
 
+MAX_SHOWN = 80
+"""Characters of a wrong value that its problem repeats."""
+
+
 class _Reader:
     """Reads labels one by one and keeps what is wrong with them."""
 
@@ -143,7 +147,7 @@ class _Reader:
         try:
             return parse(value.strip())
         except ValueError as error:
-            self.problems.append(f"{key}={value!r}: {error}")
+            self.problems.append(f"{key}={value[:MAX_SHOWN]!r}: {error}")
             return default
 
 

@@ -135,6 +135,71 @@ def test_problem_names_the_key(change: dict[str, object], word: str) -> None:
     assert word in "\n".join(problems(MINIMAL | change))
 
 
+@pytest.mark.parametrize(
+    ("key", "text", "told"),
+    [
+        ("com.openfaas.ready.http.initialDelay", "99999999999h", "is longer than any duration"),
+        ("com.openfaas.ready.http.initialDelay", "25h", "write at most 24h"),
+        ("com.openfaas.health.http.initialDelaySeconds", "-1", "is not a duration"),
+        ("com.openfaas.health.http.periodSeconds", "1e400", "is not a duration"),
+        ("com.openfaas.ready.http.period", "0", "write at least 1 s"),
+        ("com.openfaas.ready.http.timeoutSeconds", "9" * 5000, "is longer than any duration"),
+        ("com.openfaas.ready.http.successThreshold", "99999", "write 1 to 10000"),
+        ("com.openfaas.ready.http.failureThreshold", "9" * 5000, "write a whole number, 1 to 10000"),
+        ("com.openfaas.ready.http.path", "ready", "write a path that starts with /"),
+        ("com.openfaas.http.path", "ready", "write a path that starts with /"),
+        ("com.openfaas.retry.attempts", "1e400", "write a whole number, 0 to 10000"),
+        ("com.openfaas.retry.max_wait", "99999999999h", "is longer than any duration"),
+        ("prometheus.io.port", "99999999", "write a whole number, 1 to 65535"),
+        ("prometheus.io/port", "65536", "write 1 to 65535"),
+    ],
+)
+def test_annotation_out_of_bounds_is_refused_when_deployed(key: str, text: str, told: str) -> None:
+    value = {**MINIMAL, "annotations": {key: text}}
+
+    with pytest.raises(BadInput) as caught:
+        spec_from_json(value, deploying=True)
+
+    assert str(caught.value).startswith(f"annotation {key}={text[:80]!r}: ")
+    assert told in str(caught.value)
+    assert len(str(caught.value)) < 300
+    assert spec_from_json(value), "what is deployed already stays"
+
+
+def test_annotation_within_bounds_is_taken() -> None:
+    given = {
+        "com.openfaas.ready.http.initialDelay": "24h",
+        "com.openfaas.health.http.periodSeconds": "1",
+        "com.openfaas.ready.http.path": " ",
+        "com.openfaas.retry.attempts": "0",
+        "prometheus.io.port": "8081",
+        "topic": "99999999999h",
+    }
+    assert spec_from_json({**MINIMAL, "annotations": given}, deploying=True).annotations == given
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("com.openfaas.scale.min", "9" * 5000),
+        ("com.openfaas.scale.factor", "9" * 5000),
+        ("com.openfaas.scale.target", "1e300"),
+        ("com.openfaas.scale.target", "1e400"),
+        ("com.openfaas.scale.target-proportion", "1e400"),
+        ("com.openfaas.scale.zero-duration", "99999999999h"),
+        ("com.openfaas.scale.down.window", "1h"),
+        ("com.openfaas.scale.zero-duration", "x" * 5000),
+    ],
+)
+def test_label_out_of_bounds_is_refused(key: str, text: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        spec_from_json({**MINIMAL, "labels": {key: text}}, deploying=True)
+
+    assert str(caught.value).startswith(f"{key}={text[:80]!r}: ")
+    assert "write" in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
 def test_all_problems_are_told_at_once() -> None:
     labels = {"com.openfaas.scale.max": "x"}
 

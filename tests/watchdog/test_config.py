@@ -50,6 +50,16 @@ def test_command_is_split_as_a_shell_does_it() -> None:
         ("exec_timeout", "9999999h"),
         ("content_type", "text/plain\r\nX-Injected: 1"),
         ("content_type", "text/ü"),
+        ("healthcheck_interval", "99999999999h"),
+        ("healthcheck_interval", "often"),
+        ("log_buffer_size", "1e400"),
+        ("log_buffer_size", "9" * 5000),
+        ("log_buffer_size", "-2"),
+        ("port", "99999999"),
+        ("port", "http"),
+        ("prefix_logs", "perhaps"),
+        ("suppress_lock", "2"),
+        ("log_callid", "?"),
         ("ready_path", "ready"),
         ("ready_path", "/a b"),
         ("ready_path", "/ü"),
@@ -62,3 +72,11 @@ def test_value_out_of_bounds_is_told_and_not_taken(name: str, text: str) -> None
     assert problem.startswith(f"{name}=")
     assert len(problem) < 400
     assert settings == config.read({"fprocess": "x"})[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("healthcheck_interval", "10s"), ("log_buffer_size", "65536"), ("log_buffer_size", "-1"), ("port", "8080")],
+)
+def test_value_that_is_not_used_may_stay(name: str, text: str) -> None:
+    assert config.read({"fprocess": "x", name: text})[1] == ()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from springtide.provider import annotation_values
 from springtide.runtime.kubernetes.resources import Resource
 
 FUNCTION = "faas_function"
@@ -24,7 +25,7 @@ CREATED = "com.springtide.created"
 
 PROFILE = "com.openfaas.profile"
 SERVICE_ACCOUNT = "com.openfaas.serviceaccount"
-HEALTH, READY = "com.openfaas.health.http.", "com.openfaas.ready.http."
+HEALTH, READY = annotation_values.HEALTH, annotation_values.READY
 SCRAPE = "prometheus.io.scrape"
 
 MANAGED_BY = "app.kubernetes.io/managed-by"

@@ -8,11 +8,12 @@ readiness fall back to those of health, which had them for both when there was n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeVar
 
+from springtide.provider import annotation_values
 from springtide.provider.kubernetes.manifests import keys
 from springtide.provider.kubernetes.manifests.settings import ManifestSettings
-from springtide.runtime.durations import parse_duration_s
 from springtide.runtime.kubernetes.api import Json
 
 T = TypeVar("T")
@@ -25,14 +26,14 @@ FAILURES = 3
 def probes_of(annotations: Mapping[str, str], settings: ManifestSettings) -> tuple[Json, Json]:
     """Readiness and liveness. What cannot be read counts as unset: ``problems_of`` says so before."""
     ready, health = _Reader(annotations, keys.READY), _Reader(annotations, keys.HEALTH)
-    health_path = health.get("path", _path, DEFAULT_PATH)
+    health_path = health.get("path", annotation_values.path, DEFAULT_PATH)
     readiness = {
-        **_handler(ready.get("path", _path, health_path), settings),
+        **_handler(ready.get("path", annotation_values.path, health_path), settings),
         "initialDelaySeconds": ready.time("initialDelay", health.time("initialDelay", int(settings.readiness_delay_s))),
         "periodSeconds": ready.time("period", int(settings.readiness_period_s), least=1),
         "timeoutSeconds": ready.time("timeout", int(settings.readiness_timeout_s), least=1),
-        "successThreshold": ready.get("successThreshold", _count, 1),
-        "failureThreshold": ready.get("failureThreshold", _count, FAILURES),
+        "successThreshold": ready.get("successThreshold", annotation_values.threshold, 1),
+        "failureThreshold": ready.get("failureThreshold", annotation_values.threshold, FAILURES),
     }
     liveness = {
         **_handler(health_path, settings),
@@ -40,7 +41,7 @@ def probes_of(annotations: Mapping[str, str], settings: ManifestSettings) -> tup
         "periodSeconds": health.time("period", int(settings.liveness_period_s), least=1),
         "timeoutSeconds": health.time("timeout", int(settings.liveness_timeout_s), least=1),
         "successThreshold": 1,
-        "failureThreshold": health.get("failureThreshold", _count, FAILURES),
+        "failureThreshold": health.get("failureThreshold", annotation_values.threshold, FAILURES),
     }
     return readiness, liveness
 
@@ -49,12 +50,12 @@ def problems_of(annotations: Mapping[str, str]) -> list[str]:
     problems: list[str] = []
     for prefix in (keys.READY, keys.HEALTH):
         reader = _Reader(annotations, prefix, problems)
-        reader.get("path", _path, "")
+        reader.get("path", annotation_values.path, "")
         for name, least in (("initialDelay", 0), ("period", 1), ("timeout", 1)):
             reader.time(name, 0, least=least)
         for name in ("successThreshold", "failureThreshold"):
-            reader.get(name, _count, 1)
-    if _Reader(annotations, keys.HEALTH).get("successThreshold", _count, 1) != 1:
+            reader.get(name, annotation_values.threshold, 1)
+    if _Reader(annotations, keys.HEALTH).get("successThreshold", annotation_values.threshold, 1) != 1:
         problems.append(f"{keys.HEALTH}successThreshold: Kubernetes takes only 1 for liveness; remove it")
     return problems
 
@@ -79,28 +80,10 @@ class _Reader:
         try:
             return parse(value)
         except ValueError as error:
-            self._problems.append(f"{self._prefix}{name}={value!r}: {error}")
+            self._problems.append(f"{self._prefix}{name}={value[: annotation_values.MAX_SHOWN]!r}: {error}")
             return default
 
     def time(self, name: str, default: int, *, least: int = 0) -> int:
         """Whole seconds, the rest cut off."""
-
-        def parse(text: str) -> int:
-            seconds = int(parse_duration_s(text))
-            if seconds < least:
-                raise ValueError(f"write at least {least} s")
-            return seconds
-
+        parse = partial(annotation_values.probe_seconds, least=least)
         return self.get(f"{name}Seconds", parse, self.get(name, parse, default))
-
-
-def _path(text: str) -> str:
-    if not text.startswith("/"):
-        raise ValueError("write a path that starts with /, such as /_/health")
-    return text
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or int(text) < 1:
-        raise ValueError("write a whole number, one or more")
-    return int(text)
