@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -12,6 +13,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from springtide.runtime.asgi import App, Message, Receive, Scope, Send, respond
+from springtide.runtime.counted_warning import CountedWarning
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.same_origin import RefuseForeignPages, SameOrigin
 
@@ -61,11 +63,18 @@ HTTP2_PREFACE = b"PRI * HTTP/2"
 _HTTP2_REFUSED = b"HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
+def _told_elsewhere(record: logging.LogRecord) -> bool:
+    """uvicorn writes a line for each, which ``_Http1.not_http`` does not."""
+    return record.msg != "Invalid HTTP request received."
+
+
 class _Http1(HttpToolsProtocol):
     """uvicorn's protocol for who speaks HTTP/2, or offers to switch to another protocol, which is never taken up here.
 
     Its parser takes such a request for the last thing said in HTTP and drops the body: so one with a body is refused.
     """
+
+    not_http: CountedWarning
 
     def data_received(self, data: bytes) -> None:
         if self.cycle is None and data.startswith(HTTP2_PREFACE):
@@ -73,6 +82,10 @@ class _Http1(HttpToolsProtocol):
             self.transport.close()
         else:
             super().data_received(data)
+
+    def send_400_response(self, msg: str) -> None:
+        self.not_http.seen(client=str((self.client or ("unknown",))[0]))
+        super().send_400_response(msg)
 
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade() and self._has_body():
@@ -85,6 +98,15 @@ class _Http1(HttpToolsProtocol):
 
     def _unsupported_upgrade_warning(self) -> None:
         """Anybody may offer anything: nothing to log."""
+
+
+def _protocol() -> type[_Http1]:
+    """One server's."""
+
+    class Own(_Http1):
+        not_http = CountedWarning("requests that are no HTTP were answered 400")
+
+    return Own
 
 
 async def _speaks_http1_only(_scope: Scope, _receive: Receive, send: Send) -> None:
@@ -123,12 +145,13 @@ class AsgiServer:
         self._listener: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
         self._leave_s, self._leaving = leave_s, False
+        logging.getLogger("uvicorn.error").addFilter(_told_elsewhere)
         config = uvicorn.Config(
             self._takes_leave(RefuseForeignPages(app, SameOrigin(allowed_origins), open_to_pages=open_to_pages)),
             log_config=None,
             access_log=False,
             lifespan="off",
-            http=_Http1,
+            http=_protocol(),
             ws="none",
             interface="asgi3",  # its guess takes a bound method for ASGI 2
             server_header=False,

@@ -9,11 +9,8 @@ import asyncio
 import math
 from collections.abc import Callable
 
-import structlog
-
 from springtide.runtime.asgi import Scope
-
-log = structlog.get_logger(__name__)
+from springtide.runtime.counted_warning import CountedWarning
 
 MAX_DELAY_S = 2.0
 DELAY_STEP_S = 0.01
@@ -23,8 +20,6 @@ MAX_DELAYED = 100
 """Answers waiting at once; more are sent at once, so that guessing holds no more connections than these."""
 
 FORGET_S = 60.0
-LOG_PAUSE_S = 60.0
-"""Between two lines in the log."""
 
 
 class WrongCredentials:
@@ -35,8 +30,7 @@ class WrongCredentials:
         self._count = count
         self._recent, self._recent_at = 0.0, 0.0
         self._delayed = 0
-        self._untold = 0
-        self._quiet_until = 0.0
+        self._told = CountedWarning("wrong credentials")
 
     def __repr__(self) -> str:
         return f"<WrongCredentials {self._recent:.0f} of late, {self._delayed} waiting>"
@@ -47,27 +41,13 @@ class WrongCredentials:
         now = asyncio.get_running_loop().time()
         self._recent = self._recent * math.exp((self._recent_at - now) / FORGET_S) + 1
         self._recent_at = now
-        self._tell(scope, now)
+        self._told.seen(client=_client(scope), path=str(scope["path"])[:200])
         if self._delayed < MAX_DELAYED:
             self._delayed += 1
             try:
                 await asyncio.sleep(min(MAX_DELAY_S, DELAY_STEP_S * self._recent))
             finally:
                 self._delayed -= 1
-
-    def _tell(self, scope: Scope, now: float) -> None:
-        """One line at once; those that follow within a minute are told together at its end."""
-        self._untold += 1
-        if now < self._quiet_until:
-            if self._untold == 1:
-                asyncio.get_running_loop().call_at(self._quiet_until, self._write, scope)
-            return
-        self._write(scope)
-
-    def _write(self, scope: Scope) -> None:
-        times, self._untold = self._untold, 0
-        self._quiet_until = asyncio.get_running_loop().time() + LOG_PAUSE_S
-        log.warning("wrong credentials", times=times, client=_client(scope), path=str(scope["path"])[:200])
 
 
 def _client(scope: Scope) -> str:
