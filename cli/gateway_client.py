@@ -36,10 +36,17 @@ DEPLOY_READ_S = 3600.0
 """A deployment may build: the gateway's own ``deploy_timeout`` ends it, with a sentence."""
 
 
+class NoGateway(Unavailable):
+    """Nobody answers at the address."""
+
+
 class GatewayClient:
     """One gateway, with the credentials for its ``/system`` routes; invocations never carry them."""
 
-    def __init__(self, url: str, credentials: Credentials | None, *, timeout_s: float = 60.0) -> None:
+    def __init__(
+        self, url: str, credentials: Credentials | None, *, timeout_s: float = 60.0, verify: bool = True
+    ) -> None:
+        """Without ``verify`` anybody may answer in the place of an https:// gateway, and read the credentials."""
         self.url = url.rstrip("/")
         self._authorization = {"Authorization": credentials.header} if credentials else {}
         with _translated(self.url):
@@ -50,7 +57,7 @@ class GatewayClient:
                 timeout=httpx.Timeout(timeout_s, connect=5.0),
                 # As with faas-cli, a proxy that the environment names is not for this machine's own addresses.
                 trust_env=not own,
-                verify=client_context() if own else True,
+                verify=verify and (client_context() if own else True),
             )
 
     def __repr__(self) -> str:
@@ -92,9 +99,9 @@ class GatewayClient:
             text = self._call("GET", "/system/scaling/decisions", params={"since": f"{instant:.3f}"}).text
         return [decision_log.from_json(_parsed(line)) for line in text.splitlines() if line]
 
-    def deploy(self, deployment: Json) -> None:
+    def deploy(self, deployment: Json, *, timeout_s: float = DEPLOY_READ_S) -> None:
         """Update it, or create it where it is not there yet: works with any gateway, upsert or not."""
-        timeout = httpx.Timeout(DEPLOY_READ_S, connect=5.0)
+        timeout = httpx.Timeout(timeout_s, connect=5.0)
         try:
             self._call("PUT", "/system/functions", json=deployment, timeout=timeout)
         except NotFound:
@@ -113,6 +120,16 @@ class GatewayClient:
         with self._missing(f"function {name}", namespace):
             path, timeout = f"/system/function/{quote(name)}/rollback", httpx.Timeout(DEPLOY_READ_S, connect=5.0)
             return dict(self._json("POST", path, json=body, params=_namespace(namespace), timeout=timeout))
+
+    def create(self, deployment: Json, *, timeout_s: float = DEPLOY_READ_S) -> None:
+        """Raises AlreadyExists where it is; many gateways would update it."""
+        name, namespace = deployment["service"], deployment.get("namespace")
+        try:
+            self.function(name, namespace)
+        except NotFound:
+            self._call("POST", "/system/functions", json=deployment, timeout=httpx.Timeout(timeout_s, connect=5.0))
+        else:
+            raise AlreadyExists(f"function {name}{_of(namespace)} is there already; leave out --update=false")
 
     def remove(self, name: str, namespace: str | None) -> None:
         body = {"functionName": name, **_namespace(namespace)}
@@ -225,7 +242,9 @@ def _translated(url: str) -> Iterator[None]:
     try:
         yield
     except httpx.ConnectError as error:
-        raise Unavailable(f"no gateway answers at {url}; start the suite with: springtide up") from error
+        raise NoGateway(f"no gateway answers at {url}; start the suite with: springtide up") from error
+    except httpx.ConnectTimeout as error:
+        raise NoGateway(f"{url} did not answer in time") from error
     except httpx.TimeoutException as error:
         raise Unavailable(f"{url} did not answer in time") from error
     except UnicodeEncodeError:

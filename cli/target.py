@@ -20,6 +20,8 @@ class Target:
     flag: str | None
     environ: Mapping[str, str]
     state: StateFolder
+    verify: bool = True
+    """Whether an https:// gateway has to show a certificate that is good for its name."""
 
     def gateway(self, stack_gateway: str | None = None) -> str:
         """--gateway, then stack.yaml, then OPENFAAS_URL, then the local suite, then OpenFaaS's default.
@@ -49,7 +51,7 @@ class Target:
 
     def client(self, stack_gateway: str | None = None, *, timeout_s: float = 60.0) -> GatewayClient:
         gateway = self.gateway(stack_gateway)
-        return GatewayClient(gateway, self.credentials(gateway), timeout_s=timeout_s)
+        return GatewayClient(gateway, self.credentials(gateway), timeout_s=timeout_s, verify=self.verify)
 
 
 def _same(one: str, other: str) -> bool:

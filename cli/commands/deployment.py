@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from springtide.cli import stack
-from springtide.cli.commands.options import json_option, namespace_option, pairs, print_json, stack_option, with_target
+from springtide.cli import stack, stack_source
+from springtide.cli.commands.faas_cli_options import GoFlagCommand, ignored_options, tell_ignored
+from springtide.cli.commands.many import Task, Verb, do_all
+from springtide.cli.commands.options import (
+    duration_s,
+    json_option,
+    namespace_option,
+    pairs,
+    stack_option,
+    with_target,
+)
+from springtide.cli.gateway_client import DEPLOY_READ_S, GatewayClient
+from springtide.cli.stack import Entry
 from springtide.cli.target import Target
 from springtide.cli.terminal_text import lines
 from springtide.provider.spec import FunctionSpec, spec_to_json
-from springtide.runtime.errors import BadInput
+from springtide.runtime.errors import BadInput, NotFound
 
 DEFAULT_STACKS = ("stack.yaml", "stack.yml")
+MAX_TIMEOUT_S = 24 * 3600.0
+
+filter_option = click.option(
+    "--filter", "wildcard", help="Of a stack file, only functions whose names match, such as 'web-*'."
+)
+regex_option = click.option("--regex", help="Of a stack file, only functions whose names match from their start.")
+envsubst_option = click.option(
+    "--envsubst/--no-envsubst", default=True, help="Fill in ${VAR} in a stack file.  [default: envsubst]"
+)
 
 
-@click.command()
+@click.command(cls=GoFlagCommand)
 @click.argument("name", required=False)
 @stack_option
-@click.option("--filter", "wildcard", help="Of a stack file, only functions whose names match, such as 'web-*'.")
-@click.option("--regex", help="Of a stack file, only functions whose names match from their start.")
+@filter_option
+@regex_option
+@envsubst_option
 @click.option("--name", "name_option", help="The same as NAME, as faas-cli has it.")
 @click.option("--image", help="Container image; where functions run as processes, any word.")
 @click.option("--fprocess", help="The command that runs for each request.")
 @click.option("--handler", type=click.Path(file_okay=False), help="Folder with a handler.py: runs from there.")
+@click.option("--lang", help="The template that the handler was written for, such as python3-http.")
 @click.option("--env", "-e", multiple=True, metavar="KEY=VALUE", help="Environment variable; wins over the file's.")
 @click.option("--label", "-l", multiple=True, metavar="KEY=VALUE")
 @click.option("--annotation", multiple=True, metavar="KEY=VALUE")
@@ -34,48 +57,94 @@ DEFAULT_STACKS = ("stack.yaml", "stack.yml")
 @click.option("--constraint", multiple=True, metavar="KEY=VALUE")
 @click.option("--limit", multiple=True, metavar="KEY=QUANTITY", help="memory=128Mi or cpu=100m")
 @click.option("--request", multiple=True, metavar="KEY=QUANTITY", help="memory=128Mi or cpu=100m")
+@click.option("--memory-limit", hidden=True)
+@click.option("--cpu-limit", hidden=True)
+@click.option("--memory-request", hidden=True)
+@click.option("--cpu-request", hidden=True)
 @click.option("--readonly", is_flag=True, help="Make the root file system read-only.")
+@click.option("--update/--no-update", default=None, help="Change functions that are there already.  [default: update]")
+@click.option("--replace", is_flag=True, help="Remove functions that are there already, and make them anew.")
+@click.option("--timeout", help="Give up on a function after this long.  [default: the gateway's deploy_timeout]")
+@click.option("--token", "-k", hidden=True)
+@namespace_option
+@json_option
+@ignored_options
+@with_target
+def deploy(*, target: Target, as_json: bool, **options: Any) -> int:
+    """Deploy one function by flags, or those of a stack file (stack.yaml here, unless -f says otherwise).
+
+    One that is refused leaves the others to be deployed; the exit status is 1 then.
+    """
+    name = _function_name(options["name"] or options["name_option"], "deploy")
+    _check(options)
+    tell_ignored(options)
+    gateway: str | None = None
+    if name and options["stack_file"] is None:
+        entries: tuple[Entry, ...] = (_single(name, options),)
+    else:
+        gateway, entries = _of_stack({**options, "only": name}, target.environ)
+    with target.client(gateway) as client:
+        put = _put(client, options)
+        tasks = [Task(entry.ref.name, entry.ref.namespace, _deploys(client, entry, put)) for entry in entries]
+        return do_all(tasks, Verb("deployed", "url"), as_json=as_json)
+
+
+def _deploys(client: GatewayClient, entry: Entry, put: Callable[[FunctionSpec], None]) -> Callable[[], str]:
+    def work() -> str:
+        put(entry.wanted())
+        return f"{client.url}/function/{entry.ref}"
+
+    return work
+
+
+def _put(client: GatewayClient, options: Mapping[str, Any]) -> Callable[[FunctionSpec], None]:
+    timeout_s = _timeout_s(options["timeout"])
+
+    def put(spec: FunctionSpec) -> None:
+        if options["replace"]:
+            with contextlib.suppress(NotFound):  # a namespace that is missing is told by what comes next
+                client.remove(spec.ref.name, spec.ref.namespace)
+        if options["update"] is False and not options["replace"]:
+            client.create(spec_to_json(spec), timeout_s=timeout_s)
+        else:
+            client.deploy(spec_to_json(spec), timeout_s=timeout_s)
+
+    return put
+
+
+@click.command(cls=GoFlagCommand)
+@click.argument("names", nargs=-1)
+@stack_option
+@filter_option
+@regex_option
+@envsubst_option
 @namespace_option
 @json_option
 @with_target
-def deploy(*, target: Target, as_json: bool, **options: Any) -> None:
-    """Deploy one function by flags, or those of a stack file (stack.yaml here, unless -f says otherwise)."""
-    name = options["name"] or options["name_option"]
-    gateway: str | None = None
-    specs: tuple[FunctionSpec, ...]
-    if name and options["stack_file"] is None:
-        specs = (_single(name, options),)
-    else:
-        gateway, specs = _of_stack({**options, "only": name}, target.environ)
+def remove(*, target: Target, names: Sequence[str], as_json: bool, **options: Any) -> int:
+    """Remove functions by name, or those of a stack file. Calls under way finish first.
+
+    One that cannot be removed leaves the others to be; the exit status is 1 then.
+    """
+    chosen = [(_function_name(name, "remove"), options["namespace"]) for name in dict.fromkeys(names)]
+    gateway = None
+    if not chosen or options["stack_file"] is not None:
+        gateway, entries = _of_stack({**options, "env": ()}, target.environ)
+        there = {entry.ref.name: entry.ref.namespace for entry in entries}
+        if missing := [name for name, _ in chosen if name not in there]:
+            raise BadInput(f"no function {missing[0]} in the stack file; there are {', '.join(there)}")
+        chosen = [(name, there[name]) for name, _ in chosen] or list(there.items())
     with target.client(gateway) as client:
-        deployed = []
-        for spec in specs:
-            client.deploy(spec_to_json(spec))
-            url = f"{client.url}/function/{spec.ref}"
-            deployed.append({"name": spec.ref.name, "namespace": spec.ref.namespace, "url": url})
-            if not as_json:
-                click.echo(f"Deployed {spec.ref.name}. URL: {url}")
-    if as_json:
-        print_json(deployed)
+        tasks = [Task(name, namespace, _removes(client, name, namespace)) for name, namespace in chosen]
+        return do_all(tasks, Verb("removed"), as_json=as_json)
 
 
-@click.command()
-@click.argument("names", nargs=-1)
-@stack_option
-@click.option("--filter", "wildcard", help="Of a stack file, only functions whose names match, such as 'web-*'.")
-@click.option("--regex", help="Of a stack file, only functions whose names match from their start.")
-@namespace_option
-@with_target
-def remove(*, target: Target, names: Sequence[str], **options: Any) -> None:
-    """Remove functions by name, or those of a stack file. Calls under way finish first."""
-    gateway, chosen = None, [(name, options["namespace"]) for name in names]
-    if not chosen:
-        gateway, specs = _of_stack({**options, "env": ()}, target.environ)
-        chosen = [(spec.ref.name, spec.ref.namespace) for spec in specs]
-    with target.client(gateway) as client:
-        for name, namespace in chosen:
-            client.remove(name, namespace)
-            click.echo(f"Removed {name}.")
+def _removes(client: GatewayClient, name: str, namespace: str | None) -> Callable[[], str]:
+    def work() -> str:
+        client.remove(name, namespace)
+        return ""
+
+    return work
 
 
 @click.command()
@@ -90,33 +159,65 @@ def scale(*, target: Target, name: str, replicas: int, namespace: str | None) ->
     click.echo(f"Scaled {name} to {replicas}.")
 
 
-def _single(name: str, options: Mapping[str, Any]) -> FunctionSpec:
+def _function_name(name: str | None, command: str) -> Any:
+    """``name``, unless it is a stack file's."""
+    if name is None:
+        return None
+    if name.lower().endswith((".yml", ".yaml")) or stack_source.is_address(name) or name == stack_source.STANDARD_INPUT:
+        raise BadInput(f"{name} names no function; did you mean -f {name}? Write: springtide {command} -f {name}")
+    return name
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    if options["update"] and options["replace"]:
+        raise BadInput("--update and --replace exclude each other; give one")
+    if options["token"] is not None:
+        raise BadInput("--token: not known here; log in with: springtide login")
+
+
+def _timeout_s(text: str | None) -> float:
+    if text is None:
+        return DEPLOY_READ_S
+    seconds = duration_s(text, "--timeout")
+    if not 0 < seconds <= MAX_TIMEOUT_S:
+        raise BadInput(f"--timeout {text}: write more than 0, and at most {MAX_TIMEOUT_S / 3600:.0f}h")
+    return seconds
+
+
+def _single(name: str, options: Mapping[str, Any]) -> Entry:
     value: dict[str, Any] = {
         "image": options["image"],
         "fprocess": options["fprocess"],
         "handler": options["handler"],
+        "lang": options["lang"],
         "environment": pairs(options["env"], "--env"),
         "labels": pairs(options["label"], "--label"),
         "annotations": pairs(options["annotation"], "--annotation"),
         "secrets": list(options["secret"]),
         "constraints": list(options["constraint"]),
-        "limits": pairs(options["limit"], "--limit"),
-        "requests": pairs(options["request"], "--request"),
+        "limits": _amounts("limit", options),
+        "requests": _amounts("request", options),
         "readonly_root_filesystem": "true" if options["readonly"] else "false",
     }
-    return stack.single(name, value, stack.Overrides(environment={}, namespace=options["namespace"]))
+    spec = stack.single(name, value, stack.Overrides(environment={}, namespace=options["namespace"]))
+    return Entry(spec.ref, spec)
 
 
-def _of_stack(options: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[str | None, tuple[FunctionSpec, ...]]:
+def _amounts(kind: str, options: Mapping[str, Any]) -> dict[str, str]:
+    """``--limit memory=…``, and faas-cli's ``--memory-limit …``."""
+    named = {resource: options[f"{resource}_{kind}"] for resource in ("memory", "cpu")}
+    return {key: amount for key, amount in named.items() if amount} | pairs(options[kind], f"--{kind}")
+
+
+def _of_stack(options: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[str | None, tuple[Entry, ...]]:
     """The gateway a stack file names, and its functions that were asked for; warnings go to standard error."""
-    path = options["stack_file"] or next((Path(name) for name in DEFAULT_STACKS if Path(name).is_file()), None)
-    if path is None:
+    where = options["stack_file"] or next((Path(name) for name in DEFAULT_STACKS if Path(name).is_file()), None)
+    if where is None:
         raise BadInput("name a function, or a stack file with -f; there is no stack.yaml in this folder")
     overrides = stack.Overrides(environment=pairs(options["env"], "--env"), namespace=options["namespace"])
-    read = stack.read(path, environ, overrides)
+    read = stack.read_each(stack_source.read(where), environ if options["envsubst"] else None, overrides)
     for warning in read.warnings:
         click.echo(f"springtide: {lines(warning)}", err=True)
     if only := options.get("only"):
-        return read.gateway, (read.named(only).wanted(),)
-    chosen = read.matching(wildcard=options["wildcard"], regex=options["regex"])
-    return read.gateway, tuple(entry.wanted() for entry in chosen)
+        return read.gateway, (read.named(only),)
+    return read.gateway, read.matching(wildcard=options["wildcard"], regex=options["regex"])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 import yaml
 
-from springtide.cli import stack
+from springtide.cli import stack, stack_source
 from springtide.cli.commands.options import namespace_option, stack_option, with_target
 from springtide.cli.target import Target
 from springtide.cli.terminal_text import one_line
@@ -30,7 +28,7 @@ HEADER = f"""\
 @stack_option
 @namespace_option
 @with_target
-def hpa(*, target: Target, name: str, stack_file: Path | None, namespace: str | None) -> None:
+def hpa(*, target: Target, name: str, stack_file: str | None, namespace: str | None) -> None:
     """Print the HorizontalPodAutoscaler of a function that scales by processor time.
 
     The function is that of a stack file (-f), or the one that is deployed.
@@ -44,8 +42,10 @@ def hpa(*, target: Target, name: str, stack_file: Path | None, namespace: str | 
     click.echo(HEADER + yaml.safe_dump(manifest, sort_keys=False), nl=False)
 
 
-def _of_stack(file: Path, target: Target, name: str, namespace: str | None) -> FunctionSpec:
-    read = stack.read(file, target.environ, stack.Overrides(environment={}, namespace=namespace))
+def _of_stack(file: str, target: Target, name: str, namespace: str | None) -> FunctionSpec:
+    read = stack.read_each(
+        stack_source.read(file), target.environ, stack.Overrides(environment={}, namespace=namespace)
+    )
     for warning in read.warnings:
         click.echo(f"springtide: {one_line(warning)}", err=True)
     return read.named(name).wanted()

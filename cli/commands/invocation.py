@@ -9,10 +9,9 @@ from typing import Any, BinaryIO
 import click
 import httpx
 
-from springtide.cli.commands.options import namespace_option, pairs, with_target
+from springtide.cli.commands.options import duration_s, namespace_option, pairs, with_target
 from springtide.cli.target import Target
 from springtide.cli.terminal_text import lines, one_line
-from springtide.runtime.durations import parse_duration_s
 from springtide.runtime.errors import BadInput
 
 
@@ -32,7 +31,7 @@ def invoke(*, target: Target, name: str, data: str | None, namespace: str | None
     body = piped if data is None else data.encode()
     headers = (("Content-Type", options["content_type"]), *map(_header, options["header"]))
     with (
-        target.client(timeout_s=_duration(options["timeout"], "--timeout")) as client,
+        target.client(timeout_s=duration_s(options["timeout"], "--timeout")) as client,
         client.invoke(
             f"{name}.{namespace}" if namespace else name,
             method=options["method"].upper(),
@@ -64,10 +63,3 @@ def _header(text: str) -> tuple[str, str]:
     if not colon or not name.strip():
         raise BadInput(f"--header {text!r}: write 'Name: value'")
     return name.strip(), value.strip()
-
-
-def _duration(text: str, flag: str) -> float:
-    try:
-        return parse_duration_s(text)
-    except ValueError as error:
-        raise BadInput(f"{flag}: {error}") from error

@@ -13,6 +13,7 @@ import click
 from springtide.cli.state import StateFolder
 from springtide.cli.target import DEFAULT_GATEWAY, Target
 from springtide.cli.terminal_text import one_line
+from springtide.runtime.durations import parse_duration_s
 from springtide.runtime.errors import BadInput
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -26,7 +27,12 @@ state_dir_option = click.option(
 namespace_option = click.option("--namespace", "-n", help="The functions' namespace  [default: the gateway's]")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 stack_option = click.option(
-    "--file", "-f", "stack_file", type=click.Path(dir_okay=False, path_type=Path), help="A stack.yaml with functions."
+    "--file",
+    "--yaml",
+    "-f",
+    "stack_file",
+    metavar="FILE",
+    help="A stack.yaml with functions: a path, - for what is piped in, or an address (https://…).",
 )
 tools_dir_option = click.option(
     "--tools-dir",
@@ -53,13 +59,21 @@ def with_target(command: F) -> F:
         help="The gateway's URL  [default: stack.yaml's unless that is the last of these, then "
         "$OPENFAAS_URL, then the local suite's, then " + DEFAULT_GATEWAY + "]",
     )
+    @click.option("--tls-no-verify", is_flag=True, help="Take any certificate of an https:// gateway: for tests only.")
     @state_dir_option
     @click.pass_obj
     @functools.wraps(command)
     def wrapper(
-        environ: Mapping[str, str], /, *args: Any, gateway: str | None, state_dir: Path | None, **options: Any
+        environ: Mapping[str, str],
+        /,
+        *args: Any,
+        gateway: str | None,
+        state_dir: Path | None,
+        tls_no_verify: bool,
+        **options: Any,
     ) -> Any:
-        return command(*args, target=Target(gateway, environ, state_folder(state_dir, environ)), **options)
+        target = Target(gateway, environ, state_folder(state_dir, environ), verify=not tls_no_verify)
+        return command(*args, target=target, **options)
 
     return wrapper  # type: ignore[return-value]  # functools.wraps does not keep F
 
@@ -68,13 +82,23 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
-def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Columns as wide as their widest cell; no trailing blanks."""
+def print_table(
+    head: Sequence[str], rows: Iterable[Sequence[object]], colours: Sequence[str | None] | None = None
+) -> None:
+    """Columns as wide as their widest cell; no trailing blanks. ``colours`` are those of the rows, on a terminal."""
     lines = [tuple(map(one_line, row)) for row in (head, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     for number, line in enumerate(lines):
         cells = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        click.secho(cells, bold=number == 0)
+        click.secho(cells, bold=number == 0, fg=colours[number - 1] if colours and number else None)
+
+
+def duration_s(text: str, flag: str) -> float:
+    """Seconds; raises BadInput naming the flag."""
+    try:
+        return parse_duration_s(text)
+    except ValueError as error:
+        raise BadInput(f"{flag}: {error}") from error
 
 
 def pairs(values: Iterable[str], flag: str) -> dict[str, str]:
