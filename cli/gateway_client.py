@@ -24,7 +24,7 @@ from springtide.runtime.errors import (
 )
 from springtide.runtime.tls import client_context
 from springtide.scaler.core.vocabulary import Decision
-from springtide.wire import decision_log
+from springtide.wire import answer_headers, decision_log
 
 Json = dict[str, Any]
 Pairs = tuple[tuple[str, str], ...]
@@ -75,7 +75,9 @@ class GatewayClient:
     def function(self, name: str, namespace: str | None) -> Json:
         params = {"usage": "1", **_namespace(namespace)}
         with self._missing(f"function {name}", namespace):
-            return dict(self._json("GET", f"/system/function/{quote(name)}", params=params))
+            response = self._call("GET", f"/system/function/{quote(name)}", params=params)
+        limit = response.headers.get(answer_headers.CALL_LIMIT)
+        return dict(_parsed(response.text)) | ({"callLimit": limit} if limit else {})
 
     def orchestration(self) -> str | None:
         """What functions run on; None where the gateway does not say."""
@@ -99,13 +101,17 @@ class GatewayClient:
             text = self._call("GET", "/system/scaling/decisions", params={"since": f"{instant:.3f}"}).text
         return [decision_log.from_json(_parsed(line)) for line in text.splitlines() if line]
 
-    def deploy(self, deployment: Json, *, timeout_s: float = DEPLOY_READ_S) -> None:
-        """Update it, or create it where it is not there yet: works with any gateway, upsert or not."""
+    def deploy(self, deployment: Json, *, timeout_s: float = DEPLOY_READ_S) -> list[str]:
+        """Update it, or create it where it is not there yet: works with any gateway, upsert or not.
+
+        Returns what of it will not have the effect that was meant, a sentence each.
+        """
         timeout = httpx.Timeout(timeout_s, connect=5.0)
         try:
-            self._call("PUT", "/system/functions", json=deployment, timeout=timeout)
+            response = self._call("PUT", "/system/functions", json=deployment, timeout=timeout)
         except NotFound:
-            self._call("POST", "/system/functions", json=deployment, timeout=timeout)
+            response = self._call("POST", "/system/functions", json=deployment, timeout=timeout)
+        return response.headers.get_list(answer_headers.WARNING)
 
     def versions(self, name: str, namespace: str | None) -> list[Json]:
         """What a function runs and can go back to, newest first."""
@@ -121,15 +127,17 @@ class GatewayClient:
             path, timeout = f"/system/function/{quote(name)}/rollback", httpx.Timeout(DEPLOY_READ_S, connect=5.0)
             return dict(self._json("POST", path, json=body, params=_namespace(namespace), timeout=timeout))
 
-    def create(self, deployment: Json, *, timeout_s: float = DEPLOY_READ_S) -> None:
-        """Raises AlreadyExists where it is; many gateways would update it."""
+    def create(self, deployment: Json, *, timeout_s: float = DEPLOY_READ_S) -> list[str]:
+        """What ``deploy`` does, but raises AlreadyExists where it is; many gateways would update it."""
+        timeout = httpx.Timeout(timeout_s, connect=5.0)
         name, namespace = deployment["service"], deployment.get("namespace")
         try:
             self.function(name, namespace)
         except NotFound:
-            self._call("POST", "/system/functions", json=deployment, timeout=httpx.Timeout(timeout_s, connect=5.0))
+            response = self._call("POST", "/system/functions", json=deployment, timeout=timeout)
         else:
             raise AlreadyExists(f"function {name}{_of(namespace)} is there already; leave out --update=false")
+        return response.headers.get_list(answer_headers.WARNING)
 
     def remove(self, name: str, namespace: str | None) -> None:
         body = {"functionName": name, **_namespace(namespace)}

@@ -23,6 +23,9 @@ from springtide.wire import metrics_endpoint
 SILENCE_S = 3600.0
 """How long a stream may say nothing before it is opened anew."""
 
+DEPLOY_S = 900.0
+"""A deployment may install packages; the gateway's own ``deploy_timeout`` says what took so long."""
+
 MAX_CONNECTIONS = 200
 MAX_LINE_CHARS = 64 * 1024
 
@@ -84,7 +87,7 @@ class GatewayApi:
         return sorted(str(item.get("name")) for item in items if isinstance(item, dict))
 
     async def deploy(self, deployment: Mapping[str, Any], *, update: bool) -> None:
-        await self._call("PUT" if update else "POST", "/system/functions", json=deployment, deadline_s=60.0)
+        await self._call("PUT" if update else "POST", "/system/functions", json=deployment, deadline_s=DEPLOY_S)
 
     async def scale(self, ref: FunctionRef, replicas: int) -> None:
         body = {"serviceName": ref.name, "namespace": ref.namespace, "replicas": replicas}

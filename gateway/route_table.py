@@ -86,6 +86,9 @@ class RouteTable:
                 self._names[name] = route
         return route
 
+    def of(self, ref: FunctionRef) -> Route | None:
+        return self._routes.get(ref)
+
     async def known(self, ref: FunctionRef) -> None:
         """Return once there is a route for ``ref``."""
         while ref not in self._routes:

@@ -183,6 +183,7 @@ class Gateway:
                 streams=ConcurrencyLimit(settings.max_streams, "streams of logs, decisions and endpoints"),
                 credentials=deps.credentials,
                 counts=self._counts(http, plane),
+                bounds=plane.timeouts.bounds,
                 table=plane.table,
                 readiness=source,
                 wrong=WrongCredentials(partial(plane.unknown.metrics.refuse, WRONG_CREDENTIALS)),

@@ -15,10 +15,11 @@ from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse,
 from starlette.exceptions import HTTPException
 
 from springtide.gateway.builder_api import add_builder
+from springtide.gateway.call_limits import CallBounds
 from springtide.gateway.endpoint_source import Readiness
 from springtide.gateway.invocation_counts import InvocationCounts
 from springtide.gateway.route_table import RouteTable
-from springtide.gateway.system_proxy import PassedOn, SystemProxy, read_whole, target, told_of_its_page
+from springtide.gateway.system_proxy import PassedOn, SystemProxy, read_whole, target, told_of_its_page, warned
 from springtide.gateway.time_limit import TimeLimit
 from springtide.runtime import bounded_json
 from springtide.runtime.asgi import App
@@ -28,7 +29,10 @@ from springtide.runtime.concurrency_limit import ConcurrencyLimit
 from springtide.runtime.dns import resolved_urls
 from springtide.runtime.errors import SpringtideError, Unavailable, reason_of, status_of
 from springtide.runtime.wrong_credentials import WrongCredentials
+from springtide.scaler.core.call_timeout import CallTimeout
 from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire import answer_headers
+from springtide.wire.provider_client import call_timeout_of
 
 GUARDED = ("/system", "/ui")
 """All below these needs credentials, whether there is such a route or not; elsewhere there is nothing to guard."""
@@ -44,7 +48,6 @@ MAX_DEPLOYMENT_BYTES = 4 * 1024 * 1024
 READ = ["GET"]
 FORWARDED: tuple[tuple[str, list[str]], ...] = (
     ("/system/functions", ["DELETE"]),
-    ("/system/function/{name}", READ),
     ("/system/function/{name}/versions", READ),
     ("/system/scale-function/{name}", ["POST"]),
     ("/system/secrets", ["GET", "POST", "PUT", "DELETE"]),
@@ -69,6 +72,7 @@ class SystemDeps:
     streams: ConcurrencyLimit
     credentials: Credentials | None
     counts: InvocationCounts
+    bounds: CallBounds
     table: RouteTable
     readiness: Readiness
     wrong: WrongCredentials
@@ -114,6 +118,7 @@ def build_app(targets: SystemTargets, deps: SystemDeps) -> App:
         _add_streamed(app, path, streams, targets.provider_url, deps.streams)
     _add_functions(app, provider, targets.provider_url, deps.counts)
     _add_deploy(app, deploying, targets.provider_url, deps)
+    _add_describe(app, provider, targets.provider_url, deps.table)
     _add_logs(app, streams, targets.provider_url, deps)
     _add_info(app, provider, targets.provider_url)
     _add_alert(app, receiver, targets.alert_receiver_url)
@@ -184,7 +189,7 @@ def _add_deploy(app: FastAPI, provider: SystemProxy, base_url: str, deps: System
         body = await _bounded_body(request)
         if body is None:
             return PlainTextResponse(f"a deployment has at most {MAX_DEPLOYMENT_BYTES} bytes", 413)
-        ref = _deployed(body, deps.table.namespace)
+        ref, timeout = _deployed(body, deps.table.namespace)
         response = await provider.forward(request, target(base_url, request), body)
         async with contextlib.AsyncExitStack() as unsent:
             if isinstance(response, PassedOn):
@@ -193,7 +198,20 @@ def _add_deploy(app: FastAPI, provider: SystemProxy, base_url: str, deps: System
                 deps.readiness.look_again()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(deps.table.known(ref), MAX_PUSH_DELAY_S)
+            if response.status_code < 300 and (warning := deps.bounds.warning(timeout)):
+                response = await warned(response, warning)
             unsent.pop_all()
+        return response
+
+
+def _add_describe(app: FastAPI, provider: SystemProxy, base_url: str, table: RouteTable) -> None:
+    @app.get("/system/function/{name}")
+    async def describe(request: Request, name: str) -> Response:
+        """As the provider says, and how long calls of it may take here."""
+        response = await provider.forward(request, target(base_url, request))
+        route = table.of(FunctionRef(request.query_params.get("namespace") or table.namespace, name))
+        if route is not None and route.limit is not None:
+            response.headers[answer_headers.CALL_LIMIT] = str(route.limit.limit)
         return response
 
 
@@ -207,13 +225,17 @@ async def _bounded_body(request: Request) -> bytes | None:
     return bytes(body)
 
 
-def _deployed(body: bytes, default_namespace: str) -> FunctionRef | None:
-    """Which function a deployment is about; None for a body that only the provider understands."""
+def _deployed(body: bytes, default_namespace: str) -> tuple[FunctionRef | None, CallTimeout | None]:
+    """Which function a deployment is about, and how long it says its calls may take.
+
+    Neither for a body that only the provider understands.
+    """
     try:
         value = bounded_json.loads(body)
-        return FunctionRef(str(value.get("namespace") or default_namespace), str(value["service"]))
+        ref = FunctionRef(str(value.get("namespace") or default_namespace), str(value["service"]))
+        return ref, call_timeout_of(value)
     except (ValueError, KeyError, AttributeError, TypeError):
-        return None
+        return None, None
 
 
 def _add_counts(listed: list[Any], counts: Any) -> None:

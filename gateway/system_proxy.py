@@ -15,6 +15,7 @@ from springtide.gateway.time_limit import TimeLimit
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import reason_of
 from springtide.runtime.http_headers import HOP_BY_HOP
+from springtide.wire import answer_headers
 
 log = structlog.get_logger(__name__)
 
@@ -103,6 +104,17 @@ class PassedOn(StreamingResponse):
     async def aclose(self) -> None:
         """For who does not pass it on after all."""
         await self._held.aclose()
+
+
+async def warned(response: Response, warning: str) -> Response:
+    """``response`` with a warning in a header, and as its body where it has none: clients that know neither go on."""
+    if response.headers.get("content-length", "0") != "0" or "transfer-encoding" in response.headers:
+        response.headers.append(answer_headers.WARNING, warning)
+        return response
+    if isinstance(response, PassedOn):
+        await response.aclose()
+    kept = {name: value for name, value in response.headers.items() if name not in ("content-length", "content-type")}
+    return PlainTextResponse(f"warning: {warning}\n", response.status_code, {**kept, answer_headers.WARNING: warning})
 
 
 async def read_whole(response: httpx.Response) -> bytes:

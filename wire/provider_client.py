@@ -22,6 +22,7 @@ from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import NotFound, SpringtideError, Unavailable, Unsupported, error_for_status
 from springtide.runtime.tls import client_context
 from springtide.scaler.core import call_timeout
+from springtide.scaler.core.call_timeout import CallTimeout
 from springtide.scaler.core.ports import Leadership
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Scale
 from springtide.wire import decision_log, endpoint_stream
@@ -203,10 +204,15 @@ def _function(value: Any, namespace: str | None, version: str = "") -> Function:
             labels=dict(value.get("labels") or {}),
             annotations=dict(value.get("annotations") or {}),
             created_at=_instant(value.get("createdAt")),
-            call_timeout=call_timeout.of_function(_texts(value.get("annotations")), _texts(value.get("envVars"))),
+            call_timeout=call_timeout_of(value),
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise Unavailable(f"provider: not a function status: {str(value)[:500]}") from error
+
+
+def call_timeout_of(function: Any) -> CallTimeout | None:
+    """What a function's JSON, as it is deployed and as it is listed, says of how long its calls may take."""
+    return call_timeout.of_function(_texts(function.get("annotations")), _texts(function.get("envVars")))
 
 
 def _texts(value: Any) -> dict[str, str]:

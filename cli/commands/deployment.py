@@ -105,9 +105,11 @@ def _put(client: GatewayClient, options: Mapping[str, Any]) -> Callable[[Functio
             with contextlib.suppress(NotFound):  # a namespace that is missing is told by what comes next
                 client.remove(spec.ref.name, spec.ref.namespace)
         if options["update"] is False and not options["replace"]:
-            client.create(spec_to_json(spec), timeout_s=timeout_s)
+            warnings = client.create(spec_to_json(spec), timeout_s=timeout_s)
         else:
-            client.deploy(spec_to_json(spec), timeout_s=timeout_s)
+            warnings = client.deploy(spec_to_json(spec), timeout_s=timeout_s)
+        for warning in warnings:
+            click.echo(f"springtide: {lines(f'{spec.ref.name}: {warning}')}", err=True)
 
     return put
 

@@ -98,6 +98,7 @@ def _description(function: Json, url: str) -> list[tuple[str, object]]:
         ("Image", function.get("image")),
         ("Function process", function.get("envProcess")),
         ("URL", url),
+        ("Call limit", function.get("callLimit")),
         ("Created", function.get("createdAt")),
         ("CPU", f"{usage['cpu']:.0f}m" if usage.get("cpu") is not None else None),
         ("Memory", f"{usage['totalMemoryBytes'] / 1e6:.1f} MB" if usage.get("totalMemoryBytes") else None),

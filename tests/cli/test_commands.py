@@ -58,7 +58,24 @@ def test_function_is_deployed_by_flags_and_described(springtide: Any, api: Any) 
         "replicas": 1,
         "availableReplicas": 1,
         "invocationCount": 0,
+        "callLimit": "upstream_timeout (60 s) of the gateway",
     }
+
+
+def test_deployment_that_asks_for_more_time_than_any_call_gets_is_warned_of(springtide: Any) -> None:
+    outcome = springtide("deploy", "long", "--fprocess", "cat", "-e", "exec_timeout=2h")
+
+    assert (outcome.status, outcome.out.count("Deployed long.")) == (0, 1)
+    assert outcome.err.startswith("springtide: long: exec_timeout (7200 s) is longer than any call may take")
+    assert "set max_call_duration=7200s there" in outcome.err
+
+
+def test_describe_says_which_limit_ends_calls(springtide: Any) -> None:
+    deployed(springtide, "long", "-e", "exec_timeout=10m")
+
+    (line,) = [line for line in springtide("describe", "long").out.splitlines() if line.startswith("Call limit")]
+
+    assert line.split(maxsplit=2)[2] == "exec_timeout (600 s) of the function"
 
 
 def test_handler_folder_is_deployed_by_its_absolute_path(springtide: Any) -> None:

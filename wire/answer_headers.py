@@ -1,0 +1,9 @@
+"""Headers by which the gateway says more of a function than the provider's answer does."""
+
+from __future__ import annotations
+
+WARNING = "X-Springtide-Warning"
+"""Of a request that was done, and will not have all the effect that was meant; one for each warning."""
+
+CALL_LIMIT = "X-Springtide-Call-Limit"
+"""Of a function's description: which limit ends its calls, and how long that is."""
