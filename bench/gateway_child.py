@@ -14,6 +14,7 @@ from springtide.gateway.settings import GatewaySettings
 from springtide.gateway.workers import pool
 from springtide.runtime import logs
 from springtide.runtime.clock import SystemClock
+from springtide.runtime.lean_imports import import_lean
 from springtide.runtime.service import Service, run, stop_signals
 
 
@@ -32,5 +33,6 @@ def _service(settings: GatewaySettings) -> Service:
 
 
 if __name__ == "__main__":
+    import_lean()  # as the suite's command does
     logs.configure()
     uvloop.run(main(json.loads(sys.argv[1])))

@@ -10,6 +10,7 @@ import uvloop
 from springtide.provider.api import ProviderApiDeps, ProviderApiSettings, build
 from springtide.provider.memory import MemoryProvider
 from springtide.provider.spec import FunctionSpec
+from springtide.runtime.lean_imports import import_lean
 from springtide.runtime.service import run, stop_signals
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
 from springtide.wire.endpoint_stream import Endpoint
@@ -30,4 +31,5 @@ async def main(port: int, replica_port: int, ready_after_s: float) -> None:
 
 
 if __name__ == "__main__":
+    import_lean()  # as the suite's command does
     uvloop.run(main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))
