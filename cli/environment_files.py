@@ -21,7 +21,9 @@ def read(text: str, name: str) -> dict[str, str]:
         yaml_text.check_bounds(text)
         root = yaml.compose(text, yaml.SafeLoader)
     except yaml.YAMLError as error:
-        raise BadInput(f"{name}{_line(error)}: not YAML; {REMEDY}") from None  # its words quote the file
+        second = getattr(error, "context", None) == "expected a single document in the stream"
+        what = "a second document; such a file is one" if second else "not YAML"
+        raise BadInput(f"{name}{_line(error)}: {what}; {REMEDY}") from None  # its words quote the file
     problems = [f"{name}, line {node.start_mark.line + 1}: {what}; {REMEDY}" for node, what in _wrong(root)]
     if problems:
         raise BadInput("\n".join(problems))

@@ -26,7 +26,7 @@ from typing import Any, cast
 
 from springtide.runtime.basic_auth import PASSWORD_FILE, USER_FILE, Credentials
 from springtide.runtime.errors import BadInput, Unavailable
-from springtide.runtime.files import read_json, read_whole, set_aside, write_atomic
+from springtide.runtime.files import DAMAGED, make_way, read_json, read_whole, set_aside, write_atomic
 
 USER, PASSWORD_LENGTH = "admin", 32
 LOCK_TRIES, LOCK_PAUSE_S = 10, 0.02
@@ -103,11 +103,16 @@ class StateFolder:
         What was in the place of a folder is set aside, with a sentence each.
         """
         told: list[str] = []
+        now = time.time()
         with explained(self.root):
-            for folder in (self.root, self.secrets, self.alerting, self.log("any").parent):
-                if folder != self.root and folder.exists() and not folder.is_dir():
-                    told.append(f"{folder} was no folder and is set aside as {set_aside(folder, time.time()).name}")
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.secrets, self.alerting, self.log("any").parent):
+                told += _make_way(folder, now, folder=True)
+                folder.mkdir(mode=0o700, exist_ok=True)
+            for folder in (self.provider, self.prometheus, self.alertmanager):
+                told += _make_way(folder, now, folder=True)
+            for file in (self.root / "lock", *self.log("any").parent.iterdir()):
+                told += [] if DAMAGED in file.name else _make_way(file, now)
             lock = (self.root / "lock").open("w")
         with lock:
             for _ in range(LOCK_TRIES):
@@ -137,17 +142,20 @@ class StateFolder:
                 if os.path.lexists(file) and not (file.is_file() and _readable(file)):
                     kept = set_aside(file, now).name
                     told.append(f"{file} was damaged and is set aside as {kept}; there is a new one: log in again")
-            memory = self.alert_receiver_file
-            if os.path.lexists(memory) and not memory.is_file():
-                told.append(f"{memory} was no file and is set aside as {set_aside(memory, now).name}")
+            for file in (self.alert_receiver_file, self.run_file):
+                told += _make_way(file, now)
         return told
+
+    def set_aside(self) -> list[Path]:
+        """What was found damaged, or in the way, and is there for somebody to look at; of functions lists tell."""
+        found = [path for depth in ("*", "*/*", "*/*/*") for path in self.root.glob(f"{depth}{DAMAGED}*")]
+        return sorted(path for path in found if path.parent != self.provider / "functions")
 
     def running(self) -> Running | None:
         """The suite that runs here now, if one does. A file left by one that was killed counts for nothing."""
         try:
-            with (self.root / "lock").open("r+") as lock:
-                if _try_lock(lock.fileno(), fcntl.LOCK_SH):
-                    return None
+            if not self._is_held():
+                return None
             value = read_json(self.run_file)
         except FileNotFoundError:
             return None
@@ -159,6 +167,14 @@ class StateFolder:
             return Running(**cast("dict[str, Any]", value))
         except TypeError as error:
             raise BadInput(f"{self.run_file}: not written by this version ({error}); restart the suite") from error
+
+    def _is_held(self) -> bool:
+        """Raises OSError. Whatever is there: the next suite that starts sets aside what is no file."""
+        lock = os.open(self.root / "lock", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            return not _try_lock(lock, fcntl.LOCK_SH)
+        finally:
+            os.close(lock)
 
     def announce(self, running: Running) -> None:
         write_atomic(self.run_file, _run_text(running), mode=0o600)
@@ -181,6 +197,12 @@ class StateFolder:
 
     def remember_samples(self) -> None:
         (self.root / "samples-deployed").touch()
+
+
+def _make_way(path: Path, now: float, *, folder: bool = False) -> list[str]:
+    """A sentence when something was in the way."""
+    kept = make_way(path, now, folder=folder)
+    return [f"{path} was no {'folder' if folder else 'file'} and is set aside as {kept.name}"] if kept else []
 
 
 def _run_text(running: Running) -> bytes:

@@ -46,6 +46,16 @@ def set_aside(path: Path, now: float) -> Path:
     return path.rename(path.with_name(f"{path.name}{DAMAGED}{at}"))
 
 
+def make_way(path: Path, now: float, *, folder: bool = False) -> Path | None:
+    """Set aside what is at ``path`` and is no file, or no folder where one is to be; returns where it is then.
+
+    None when nothing was in the way. Raises OSError.
+    """
+    if not os.path.lexists(path) or (path.is_dir() if folder else path.is_file()):
+        return None
+    return set_aside(path, now)
+
+
 def read_whole(path: Path) -> bytes:
     """All of a regular file. Raises OSError, for anything else too: a pipe would be waited at for ever."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -17,6 +17,8 @@ from springtide.runtime.durations import parse_duration_s
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core import label_names
 
+MAX_KEPT_SHOWN = 5
+
 
 @click.command("list")
 @namespace_option
@@ -37,6 +39,10 @@ def list_(*, target: Target, namespace: str | None, as_json: bool) -> None:
     for item in functions:
         if item.get("problem"):
             click.echo(one_line(f"{item.get('name')}: {item['problem']}"), err=True)
+    if target.local(target.gateway()) is not None and (kept := target.state.set_aside()):
+        more = f" and {len(kept) - MAX_KEPT_SHOWN} more" if len(kept) > MAX_KEPT_SHOWN else ""
+        names = ", ".join(str(path) for path in kept[:MAX_KEPT_SHOWN]) + more
+        click.echo(one_line(f"set aside as damaged, or in the way: {names}; look at it, then remove it"), err=True)
 
 
 @click.command()

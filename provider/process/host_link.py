@@ -12,6 +12,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from springtide.provider.process.host_protocol import (
     Shutdown,
 )
 from springtide.provider.process.settings import ProcessSettings
+from springtide.provider.process.state_files import clear_way
 from springtide.provider.process.stopped_host import StoppedHost
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.processes import ProcessHandle
@@ -222,6 +224,10 @@ class HostLink:
         env = {"PATH": settings.path, "LANG": settings.lang, IDENTITY_VARIABLE: identity}
         words = [*(str(word) for option in options.items() for word in option), *(["--beside"] if beside else [])]
         log = self._folder / "host.log"
+        for file in (log, self._folder / LOCK):
+            clear_way(file, time.time())
+        if (self._folder / SOCKET).is_dir():
+            clear_way(self._folder / SOCKET, time.time())
         with contextlib.suppress(FileNotFoundError):
             if log.stat().st_size > MAX_LOG_BYTES:
                 log.unlink()

@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,9 +24,10 @@ import structlog
 
 from springtide.provider.ports import Namespace
 from springtide.provider.process import records
+from springtide.provider.process.log_files import CURRENT, PREVIOUS
 from springtide.provider.process.records import FunctionRecord
 from springtide.runtime.errors import BadInput, Unavailable
-from springtide.runtime.files import read_json, read_whole, set_aside, write_atomic
+from springtide.runtime.files import make_way, read_json, read_whole, set_aside, write_atomic
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
 
 T = TypeVar("T")
@@ -75,6 +77,7 @@ class StateFiles:
             for name in ("functions", "namespaces", "secrets", "mounts", "work", "logs", "stage"):
                 _make_place(self.folder / name, now)
             self.folder.chmod(0o700)
+            clear_way(self.folder / "provider.lock", now)
             self._lock = os.open(self.folder / "provider.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise BadInput(f"{error.filename}: {error.strerror}; choose a state folder that can be written") from error
@@ -141,8 +144,10 @@ class StateFiles:
 
     async def make_mount(self, record: FunctionRecord) -> None:
         """A folder with exactly the secrets of the record's generation, and a working folder. Raises Unavailable."""
-        source = self.secrets(record.ref.namespace)
-        await self._write(_make_mount, self.mount(record), source, record.spec.secrets)
+        source, mount, log = self.secrets(record.ref.namespace), self.mount(record), self.log(record)
+        folders, files = (mount.parent, mount, self.work(record), log), (log / CURRENT, log / PREVIOUS)
+        await self._write(_clear_ways, folders, files)
+        await self._write(_make_mount, mount, source, record.spec.secrets)
         await self._write(_make_folder, self.work(record))
 
     async def remove_mount(self, record: FunctionRecord, generation: int) -> None:
@@ -155,6 +160,12 @@ class StateFiles:
             return await asyncio.shield(loop.run_in_executor(self._writer, work, *arguments))
         except OSError as error:
             raise Unavailable(f"{error.filename or self.folder}: {error.strerror}; the state was not saved") from error
+
+
+def clear_way(path: Path, now: float, *, folder: bool = False) -> None:
+    """Set aside what is no file, or no folder, where one of ours is to be. Raises OSError."""
+    if where := make_way(path, now, folder=folder):
+        _log.error("something else was in the place of one of ours", path=str(path), set_aside_as=str(where))
 
 
 def _locked(fd: int) -> bool:
@@ -204,6 +215,12 @@ def _write_secret(files: list[Path], value: bytes) -> None:
         write_atomic(file, value, mode=0o600)
 
 
+def _clear_ways(folders: tuple[Path, ...], files: tuple[Path, ...]) -> None:
+    for paths, are_folders in ((folders, True), (files, False)):
+        for path in paths:
+            clear_way(path, time.time(), folder=are_folders)
+
+
 def _make_mount(mount: Path, source: Path, names: tuple[str, ...]) -> None:
     mount.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in names:
@@ -223,9 +240,7 @@ def _holds(file: Path, value: bytes) -> bool:
 
 def _make_place(folder: Path, now: Instant) -> None:
     """With what is no folder set aside: nothing of ours is in it."""
-    if os.path.lexists(folder) and not folder.is_dir():
-        where = set_aside(folder, now)
-        _log.error("a folder of ours was something else", folder=str(folder), set_aside_as=str(where))
+    clear_way(folder, now, folder=True)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -172,6 +174,45 @@ def test_what_is_in_the_place_of_a_folder_is_set_aside_and_told(state: StateFold
     with state.held() as told:
         assert state.credentials().user == "admin"
     assert "secrets was no folder and is set aside as secrets.damaged-" in told[0]
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["a folder", "a pipe"])
+@pytest.mark.parametrize("name", ["lock", "logs/gateway.log", "run.json"])
+def test_what_is_no_file_in_the_place_of_one_is_set_aside(
+    state: StateFolder, name: str, make: Callable[[Path], None]
+) -> None:
+    (state.root / "logs").mkdir(parents=True)
+    make(state.root / name)
+    assert state.running() is None
+    with state.held() as told:
+        (sentence,) = [*told, *state.mend_files(1_700_000_000.0)]
+        state.announce(RUNNING)
+        assert state.running() == RUNNING
+
+    assert f"{name} was no file and is set aside as {Path(name).name}.damaged-" in sentence
+    assert [str(path.relative_to(state.root)).partition(".damaged")[0] for path in state.set_aside()] == [name]
+    with state.held() as told:
+        assert told == []
+
+
+@pytest.mark.parametrize("name", ["prometheus", "alertmanager", "alerting", "provider", "logs", "secrets"])
+def test_what_is_no_folder_in_the_place_of_one_is_set_aside(state: StateFolder, name: str) -> None:
+    state.root.mkdir(parents=True)
+    (state.root / name).symlink_to("nowhere")
+    with state.held() as told:
+        assert not (state.root / name).is_symlink()
+
+    assert [sentence.partition(" as ")[0] for sentence in told] == [
+        f"{state.root / name} was no folder and is set aside"
+    ]
+
+
+def test_records_of_functions_are_told_with_the_functions(state: StateFolder) -> None:
+    (state.provider / "functions").mkdir(parents=True)
+    for name in ("functions/a.damaged-1", "decisions.damaged-1"):
+        (state.provider / name).touch()
+
+    assert [path.name for path in state.set_aside()] == ["decisions.damaged-1"]
 
 
 def test_run_file_that_is_damaged_is_known_from_a_whole_one(state: StateFolder) -> None:

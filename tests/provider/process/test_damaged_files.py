@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,55 @@ async def test_file_in_the_place_of_a_folder_is_set_aside(world: Any) -> None:
         await here.up("fn", "cat")
 
         assert len(list(here.state_dir.glob("*.damaged-*"))) == 3
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["a folder", "a pipe"])
+async def test_what_is_no_file_in_the_place_of_one_is_set_aside(world: Any, make: Callable[[Path], None]) -> None:
+    here = world()
+    here.state_dir.mkdir(exist_ok=True)
+    names = ["provider.lock", "host.lock", "host.log"]
+    for name in names:
+        make(here.state_dir / name)
+    async with here:
+        await here.up("fn", "cat")
+
+        assert {path.name.partition(".damaged-")[0] for path in here.state_dir.glob("*.damaged-*")} == set(names)
+
+
+async def test_folder_in_the_place_of_the_hosts_socket_is_set_aside(world: Any) -> None:
+    here = world()
+    (here.state_dir / "host.sock").mkdir(parents=True)
+    async with here:
+        await here.up("fn", "cat")
+
+
+@pytest.mark.parametrize(
+    ("place", "make"),
+    [
+        pytest.param("mounts/openfaas-fn", Path.touch, id="a file for the mounts of a namespace"),
+        pytest.param("work/{uid}", Path.touch, id="a file for the working folder"),
+        pytest.param("logs/{uid}", Path.touch, id="a file for the log's folder"),
+        pytest.param("logs/{uid}/current.log", Path.mkdir, id="a folder for the log"),
+        pytest.param("logs/{uid}/current.log", os.mkfifo, id="a pipe for the log"),
+        pytest.param("logs/{uid}/previous.log", os.mkfifo, id="a pipe for the older log"),
+    ],
+)
+async def test_what_is_in_the_way_of_one_function_is_set_aside(
+    world: Any, place: str, make: Callable[[Path], None]
+) -> None:
+    async with world() as here:
+        await two_functions(here)
+    (uid,) = [json.loads(record_of(here).read_text())["uid"]]
+    path = here.state_dir / place.format(uid=uid)
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    make(path)
+
+    async with world() as here:
+        await here.http.post(url(await here.ready(REF)), content=b"x")
+        assert "Forking" in await here.log_says(REF, "Forking")
+        assert len(list(path.parent.glob(f"{path.name}.damaged-*"))) == 1
 
 
 async def test_damaged_function_is_told_until_it_is_deployed_again(world: Any) -> None:
