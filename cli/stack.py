@@ -21,6 +21,7 @@ from springtide.cli.stack_source import Source
 from springtide.cli.substitution import Substitution
 from springtide.provider.spec import FunctionSpec, spec_from_json, spec_to_json
 from springtide.runtime.errors import BadInput
+from springtide.scaler.core import label_names
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
 
 HANDLER = "com.springtide.handler"
@@ -42,6 +43,7 @@ class Entry:
     ref: FunctionRef
     spec: FunctionSpec | None
     problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def wanted(self) -> FunctionSpec:
         """Raises BadInput when something is wrong with it."""
@@ -128,13 +130,13 @@ def read_each(source: Path | Source, variables: Mapping[str, str] | None, overri
     return Stack(gateway or None, entries, tuple(f"{source.name}: {warning}" for warning in reader.warnings))
 
 
-def single(name: str, value: Mapping[str, Any], overrides: Overrides = NOTHING) -> FunctionSpec:
-    """One function by the keys of a stack file; paths are relative to the current folder."""
+def single(name: str, value: Mapping[str, Any], overrides: Overrides = NOTHING) -> Entry:
+    """One function by the keys of a stack file; paths are relative to the current folder. Raises BadInput."""
     reader = _Reader(Path.cwd(), overrides)
-    spec = reader.function(name, dict(value))
+    spec, where = reader.function(name, dict(value)), f"functions.{name}"
     if spec is None or reader.problems:
-        raise BadInput("\n".join(problem.removeprefix(f"functions.{name}")[1:].strip() for problem in reader.problems))
-    return spec
+        raise BadInput("\n".join(problem.removeprefix(where)[1:].strip() for problem in reader.problems))
+    return Entry(spec.ref, spec, warnings=tuple(warning.removeprefix(f"{where}.") for warning in reader.warnings))
 
 
 class _Reader:
@@ -219,6 +221,7 @@ class _Reader:
             spec_from_json(spec_to_json(spec) | {"image": image or "said already"}, deploying=True)
         except BadInput as error:
             self.problems += [f"{where[:-1]}: {problem}" for problem in str(error).splitlines()]
+        self.warnings += [f"{where}labels.{note}" for note in label_names.without_effect(spec.labels)]
         return spec if len(self.problems) == before else None
 
     def _namespace(self) -> str:

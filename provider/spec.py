@@ -152,6 +152,7 @@ def _out_of_bounds(spec: FunctionSpec) -> Iterator[str]:
     yield from bounds.metadata_problems("labels", spec.labels, bounds.MAX_LABELS_BYTES)
     yield from bounds.metadata_problems("annotations", spec.annotations, bounds.MAX_ANNOTATIONS_BYTES)
     yield from annotation_values.problems(spec.annotations)
+    yield from label_names.annotation_problems(spec.annotations)
 
 
 def spec_to_json(spec: FunctionSpec) -> dict[str, Any]:

@@ -201,8 +201,9 @@ def _single(name: str, options: Mapping[str, Any]) -> Entry:
         "requests": _amounts("request", options),
         "readonly_root_filesystem": "true" if options["readonly"] else "false",
     }
-    spec = stack.single(name, value, stack.Overrides(environment={}, namespace=options["namespace"]))
-    return Entry(spec.ref, spec)
+    entry = stack.single(name, value, stack.Overrides(environment={}, namespace=options["namespace"]))
+    _warn(entry.warnings)
+    return entry
 
 
 def _amounts(kind: str, options: Mapping[str, Any]) -> dict[str, str]:
@@ -218,8 +219,12 @@ def _of_stack(options: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[s
         raise BadInput("name a function, or a stack file with -f; there is no stack.yaml in this folder")
     overrides = stack.Overrides(environment=pairs(options["env"], "--env"), namespace=options["namespace"])
     read = stack.read_each(stack_source.read(where), environ if options["envsubst"] else None, overrides)
-    for warning in read.warnings:
-        click.echo(f"springtide: {lines(warning)}", err=True)
+    _warn(read.warnings)
     if only := options.get("only"):
         return read.gateway, (read.named(only),)
     return read.gateway, read.matching(wildcard=options["wildcard"], regex=options["regex"])
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        click.echo(f"springtide: {lines(warning)}", err=True)

@@ -47,6 +47,9 @@ ANNOTATIONS = (
 )
 """Names, and beginnings of names, that are read from annotations only."""
 
+CONNECTORS = ("topic", "schedule", "prometheus.io.scrape", "prometheus.io.port", "prometheus.io.path")
+"""Annotations of other programs' that are no wrong labels, and mean nothing there."""
+
 MAX_SLIPS = 2
 """Characters that may differ in a name that is taken for a slip of a known one."""
 
@@ -65,6 +68,15 @@ def problems_of(labels: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(problems)
 
 
+def annotation_problems(annotations: Mapping[str, str]) -> tuple[str, ...]:
+    """Annotations that are labels: each with key, value and the remedy."""
+    return tuple(
+        f"annotation {key}={value!r}: read from labels only; write it there"
+        for key, value in annotations.items()
+        if key.strip() in KNOWN or key.strip().startswith(policy.PREFIX)
+    )
+
+
 def without_effect(labels: Mapping[str, str]) -> tuple[str, ...]:
     """Labels that are legal, and why they change nothing here; the scaling type first, if nobody measures it."""
     asked = ScalePolicy.from_labels(labels)[0]
@@ -79,6 +91,7 @@ def without_effect(labels: Mapping[str, str]) -> tuple[str, ...]:
         notes.append(f"{policy.PROPORTION}: not used; replicas come and go by alerts or an HPA")
     if policy.DOWN_WINDOW in labels and not asked.on_hpa:
         notes.append(f"{policy.DOWN_WINDOW}: used by type cpu only; here {policy.DOWN} says how it comes down")
+    notes += [f"{key}: read from annotations only; write it there" for key in CONNECTORS if key in labels]
     return tuple(notes)
 
 
@@ -101,7 +114,8 @@ def _key_remedy(key: str) -> str | None:
     """What to write instead of a name; None where it may stay."""
     if key in KNOWN or key == DEMO:
         return None
-    if any(key == name or (name.endswith(".") and key.startswith(name)) for name in ANNOTATIONS):
+    bare = key.strip()
+    if any(bare == name or (name.endswith(".") and bare.startswith(name)) for name in ANNOTATIONS):
         return "read from annotations only; write it there"
     if key in MEANT:
         return f"no such label; write {MEANT[key]}"
@@ -112,14 +126,14 @@ def _key_remedy(key: str) -> str | None:
 
 
 def _near_key(key: str) -> str | None:
-    """The known label that differs by a slip or two, or in the order of its words."""
+    """The known label that differs least, by a slip or two, in the order of its words, or in blanks around it."""
     plain = key.strip().lower()
     for name in KNOWN:
         if sorted(plain.split(".")) == sorted(name.split(".")):
             return name
-        if abs(len(plain) - len(name)) <= MAX_SLIPS and edit_distance(plain, name) <= MAX_SLIPS:
-            return name
-    return None
+    slips = {name: edit_distance(plain, name) for name in KNOWN if abs(len(plain) - len(name)) <= MAX_SLIPS}
+    nearest = min(slips, key=slips.__getitem__, default=None)
+    return nearest if nearest is not None and slips[nearest] <= MAX_SLIPS else None
 
 
 def _near_type(kind: str) -> str | None:

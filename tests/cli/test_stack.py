@@ -345,7 +345,7 @@ def test_functions_are_chosen_by_pattern(folder: Path, patterns: dict[str, str],
 
 
 def test_single_function_is_made_of_the_same_keys() -> None:
-    spec = stack.single("echo", {"fprocess": "cat", "labels": {"a": "b"}})
+    spec = stack.single("echo", {"fprocess": "cat", "labels": {"a": "b"}}).wanted()
 
     assert spec == FunctionSpec(
         ref=FunctionRef("openfaas-fn", "echo"), image=PROCESS_IMAGE, env_process="cat", labels={"a": "b"}
@@ -654,3 +654,16 @@ def test_file_of_another_system_is_read_as_utf_8(folder: Path) -> None:
     (folder / "stack.yaml").write_bytes(b"\xef\xbb\xbffunctions:\r\n  a:\r\n    fprocess: echo \xc3\xbc\r\n")
 
     assert stack.read(folder / "stack.yaml", {}).functions[0].env_process == "echo ü"
+
+
+def test_labels_and_annotations_in_each_others_place_are_told(folder: Path) -> None:
+    body = "fprocess: cat\n    labels: {schedule: '@daily'}\n"
+    told = problems(folder, f"functions:\n  a:\n    {body}    annotations: {{com.openfaas.scale.max: 5}}\n")
+
+    assert told == ["functions.a: annotation com.openfaas.scale.max='5': read from labels only; write it there"]
+    assert read(folder, f"functions:\n  a:\n    {body}").warnings == (
+        f"{folder / 'stack.yaml'}: functions.a.labels.schedule: read from annotations only; write it there",
+    )
+    assert stack.single("a", {"fprocess": "cat", "labels": {"topic": "x"}}).warnings == (
+        "labels.topic: read from annotations only; write it there",
+    )

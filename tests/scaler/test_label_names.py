@@ -78,6 +78,35 @@ def test_annotation_written_as_a_label_is_told(key: str) -> None:
     assert label_names.problems_of({key: "/ready"}) == (f"{key}='/ready': read from annotations only; write it there",)
 
 
+@pytest.mark.parametrize("key", [" com.openfaas.health.http.path", "com.openfaas.profile "])
+def test_annotation_with_a_blank_written_as_a_label_is_told(key: str) -> None:
+    (problem,) = label_names.problems_of({key: "x"})
+
+    assert problem.endswith("read from annotations only; write it there")
+
+
+@pytest.mark.parametrize(
+    "key", [f"{SCALE}max ", f" {SCALE}max", f"{SCALE}max\n", f"{SCALE}maxx", "com.openfaas.scle.max"]
+)
+def test_name_is_told_with_the_nearest_of_all_that_are_known(key: str) -> None:
+    (problem,) = label_names.problems_of({key: "1"})
+
+    assert problem.endswith(f"no such label; is it {SCALE}max?")
+
+
+@pytest.mark.parametrize("key", [f"{SCALE}max", f"{SCALE}zero ", f"{SCALE}anything", "com.springtide.scale.down"])
+def test_label_written_as_an_annotation_is_told(key: str) -> None:
+    (problem,) = label_names.annotation_problems({key: "1", "topic": "x", "com.openfaas.profile": "y"})
+
+    assert problem == f"annotation {key}='1': read from labels only; write it there"
+
+
+@pytest.mark.parametrize("key", ["topic", "schedule", "prometheus.io.scrape"])
+def test_annotation_of_a_connector_as_a_label_is_legal_and_told(key: str) -> None:
+    assert label_names.problems_of({key: "x"}) == ()
+    assert label_names.without_effect({key: "x"}) == (f"{key}: read from annotations only; write it there",)
+
+
 def test_every_problem_is_told_at_once() -> None:
     labels = {f"{SCALE}zeroduration": "5m", f"{SCALE}scale-max": "1", f"{SCALE}type": "rsp", f"{SCALE}min": "1"}
 
