@@ -17,8 +17,8 @@ from urllib.parse import unquote
 
 from .calls import INTERIM, INTERNAL, UPGRADE, App, CallerLeftError, SlowCallerError, own_limit
 from .http1.body import LAST_CHUNK, Body, body_of, chunk
-from .http1.fields import CHUNKED, MAX_HEAD_BYTES, UNTIL_CLOSE, Malformed, check_incomplete
-from .http1.request import RequestHead, parse_request
+from .http1.fields import CHUNKED, MAX_HEAD_BYTES, UNTIL_CLOSE, Malformed
+from .http1.request import RequestHead, check_incomplete_request, parse_request
 from .http1.response import NO_BODY, Unsendable, write_interim, write_response, write_switch
 from .log import log, log_exception
 from .tunnel import Tunnel
@@ -195,7 +195,7 @@ class HttpConnection(asyncio.Protocol):
         self._server.run(exchange)
 
     def _await_head(self, data: bytes) -> None:
-        check_incomplete(data, self._seen)
+        check_incomplete_request(data, self._seen)
         self._buffer, self._seen = data, len(data)
         if data and self._head_timer is None and self._server.timeouts.read_s:
             self._head_timer = self._loop.call_later(self._server.timeouts.read_s, self._refuse, _SLOW_HEAD)
@@ -210,7 +210,7 @@ class HttpConnection(asyncio.Protocol):
             self._bound_dropped(exchange, payload)
         if (exchange.unread > MAX_UNREAD_BYTES or len(self._buffer) > MAX_UNREAD_BYTES) and not self._paused:
             self._paused = True
-            if self._transport is not None:
+            if self._transport is not None and not self._transport.is_closing():
                 self._transport.pause_reading()
         if exchange.complete and exchange.body_complete:
             self._next()
@@ -225,7 +225,7 @@ class HttpConnection(asyncio.Protocol):
         """The function has taken what was there."""
         if self._paused:
             self._paused = False
-            if self._transport is not None:
+            if self._transport is not None and not self._transport.is_closing():
                 self._transport.resume_reading()
 
     def answered(self, exchange: Exchange, *, keep_alive: bool) -> None:

@@ -5,15 +5,26 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from .fields import CHUNKED, LINES, TOKEN, Malformed, check_chunked, explained, fields_of, length_of, tokens
+from .fields import (
+    CHUNKED,
+    LINES,
+    TOKEN,
+    Malformed,
+    check_chunked,
+    check_incomplete,
+    explained,
+    fields_of,
+    length_of,
+    tokens,
+)
 
-MAX_TARGET_BYTES = 16 * 1024
+MAX_REQUEST_LINE_BYTES = 16 * 1024
 
 _HEAD = re.compile(rb"(" + TOKEN + rb"+) ([\x21\x22\x24-\x7e\x80-\xff]+) HTTP/1\.([01])(" + LINES + rb")")
 _LINE = re.compile(rb"(" + TOKEN + rb"+) ([\x21\x22\x24-\x7e\x80-\xff]+) HTTP/(\d)\.(\d)")
 _LOOKED_AT = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"expect"})
 _HOST = re.compile(rb"[0-9A-Za-z._~!$&'()*+,;=%\-\[\]:]*")
-_ABSOLUTE = re.compile(rb"(?i)https?://[^/?]*(.*)", re.DOTALL)
+_ABSOLUTE = re.compile(rb"(?i)https?://([^/?]*)(.*)", re.DOTALL)
 
 
 class RequestHead(NamedTuple):
@@ -37,16 +48,22 @@ def parse_request(head: bytes) -> RequestHead:
     if match is None:
         raise _explained(head)
     method, target, minor, lines = match.groups()
-    if len(target) > MAX_TARGET_BYTES:
-        raise Malformed("the request target is too long", 414)
-    if target[0] != 0x2F:
-        target = _origin_form(target)
+    if len(target) > MAX_REQUEST_LINE_BYTES:
+        raise Malformed("the request line is too long", 414)
     headers = fields_of(lines)
     found: dict[bytes, list[bytes]] = {}
     for name, value in headers:
         if name in _LOOKED_AT:
             found.setdefault(name, []).append(value)
     return _framed(method.decode("ascii"), target, headers, found, http11=minor == b"1")
+
+
+def check_incomplete_request(data: bytes, seen: int) -> None:
+    """Raise Malformed for what can be no beginning of a head. The first ``seen`` bytes passed before."""
+    line_end = data.find(b"\r\n", 0, MAX_REQUEST_LINE_BYTES)
+    if line_end < 0 and len(data) > MAX_REQUEST_LINE_BYTES:
+        raise Malformed("the request line is too long", 414)
+    check_incomplete(data, seen)
 
 
 def _framed(
@@ -57,6 +74,8 @@ def _framed(
         raise Malformed("exactly one Host header is needed")
     if hosts and not _HOST.fullmatch(hosts[0]):
         raise Malformed("Host is not a host name")
+    if target[0] != 0x2F:
+        target = _origin_form(target, hosts[0] if hosts else b"")
     if not found:
         return RequestHead(method, target, headers, http11, http11)
     length = _length(found, http11=http11)
@@ -101,11 +120,13 @@ def _expects_continue(found: dict[bytes, list[bytes]]) -> bool:
     return True
 
 
-def _origin_form(target: bytes) -> bytes:
+def _origin_form(target: bytes, host: bytes) -> bytes:
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is None:
         raise Malformed("the request target must be a path")
-    return absolute[1] if absolute[1].startswith(b"/") else b"/" + absolute[1]
+    if absolute[1].lower() != host.lower():
+        raise Malformed("the request target names another host than the Host header")
+    return absolute[2] if absolute[2].startswith(b"/") else b"/" + absolute[2]
 
 
 def _explained(head: bytes) -> Malformed:

@@ -150,11 +150,15 @@ def _declared(value: bytes, so_far: int) -> int:
 def _check(lines: list[bytes], headers: Iterable[tuple[bytes, bytes]]) -> None:
     """Each line after the first is one line, and every one is a header."""
     block = b"".join(lines[1:])
-    if block.count(b"\n") == len(lines) - 1 and _LINES.fullmatch(block):
+    if (
+        block.count(b"\n") == len(lines) - 1
+        and _LINES.fullmatch(block)
+        and not any(b":" in name for name, _ in headers)
+    ):
         return
     for name, value in headers:
         line = b"\r\n%b: %b" % (name, value)
-        if line.count(b"\n") != 1 or not _LINES.fullmatch(line):
+        if line.count(b"\n") != 1 or not _LINES.fullmatch(line) or b":" in name:
             shown = name[:MAX_SHOWN].decode("latin-1")
             # A value may be a secret: a token with the line end of its file is the common case.
             raise Unsendable(f"the header {shown!r} has a name or a value that HTTP cannot send, such as a line end")
