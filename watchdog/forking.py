@@ -24,6 +24,7 @@ from .calls import (
 from .config import Mode, WatchdogConfig, not_there
 from .log import log
 from .program import ForkedProgram
+from .sniffing import SNIFFED_BYTES, content_type_of
 from .timeouts import timeout
 
 VERBS = ("POST", "PUT", "PATCH", "DELETE", "GET")
@@ -128,7 +129,7 @@ class _Answer:
         headers = [(b"x-duration-seconds", f"{seconds:.6f}".encode())]
         if status != 0 and self._config.mode is not Mode.CLASSIC:
             headers.append(OURS)
-        kind = "" if status and self._config.mode is Mode.CLASSIC else self._content_type()
+        kind = "" if status and self._config.mode is Mode.CLASSIC else self._content_type(bytes(output[:SNIFFED_BYTES]))
         await reply(self._send, 500 if status else 200, bytes(output), headers, content_type=kind)
 
     async def _stream(self, program: ForkedProgram) -> None:
@@ -149,14 +150,17 @@ class _Answer:
             headers = [(b"content-type", self._content_type().encode("latin-1"))]
             await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
-    def _content_type(self) -> str:
-        """The one that the settings force, else the classic watchdog repeats the request's."""
+    def _content_type(self, output: bytes = b"") -> str:
+        """The one that the settings force; else the classic watchdog repeats the request's, or says what it looks like.
+
+        That is what Go's server does where nobody names a type: a page is HTML, a picture a picture.
+        """
         if self._config.content_type:
             return self._config.content_type
         if self._config.mode is not Mode.CLASSIC:
             return "application/octet-stream"
         given = [value for name, value in self._scope["headers"] if name == b"content-type"]
-        return given[0].decode("latin-1") if given else "text/plain; charset=utf-8"
+        return given[0].decode("latin-1") if given else content_type_of(output)
 
 
 def describe(status: int) -> str:

@@ -7,10 +7,13 @@ import sys
 import time
 import traceback
 
+LINE_BEGINS = b"\x1e\x1f"
+"""Before each line: what a program wrote just before may lack its line end. Who keeps the log takes it out again."""
+
 
 def log(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):  # whoever reads it is gone, or the function closed it
-        sys.stderr.write(f"{time.strftime('%Y/%m/%d %H:%M:%S')} {text}\n")
+        sys.stderr.write(f"{LINE_BEGINS.decode()}{time.strftime('%Y/%m/%d %H:%M:%S')} {text}\n")
         sys.stderr.flush()
 
 

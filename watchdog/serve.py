@@ -9,12 +9,12 @@ import signal
 import socket
 from collections.abc import Awaitable, Coroutine, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from . import config, function
+from . import config, fork_signals, function
 from .app import Watchdog
 from .log import log
+from .orphans import OrphanCollector
 from .server import HttpServer, ServerTimeouts
 from .timeouts import timeout
 from .upstream import UpstreamError
@@ -48,6 +48,7 @@ def run(replica: ReplicaSpec, *, listener: int, ready: int) -> int:
 async def _serve(settings: config.WatchdogConfig, replica: ReplicaSpec, listener: int, ready: int) -> int:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
+    OrphanCollector()
     async with contextlib.AsyncExitStack() as stack:
         try:
             opened = await stack.enter_async_context(function.opened(settings, replica.env, replica.hostname))
@@ -55,7 +56,7 @@ async def _serve(settings: config.WatchdogConfig, replica: ReplicaSpec, listener
             log(str(error))
             return 1
         loop.add_signal_handler(signal.SIGTERM, told.set)
-        os.register_at_fork(after_in_child=partial(_forget_signals, signal.getsignal(signal.SIGTERM)))
+        fork_signals.keep_from_children(signal.SIGTERM, signal.SIGCHLD)
         timeouts = ServerTimeouts(settings.read_timeout_s, settings.write_timeout_s, KEEP_ALIVE_S)
         watchdog = Watchdog(settings, opened)
         server = HttpServer(watchdog, socket.socket(fileno=listener), timeouts)
@@ -92,13 +93,3 @@ async def drain(watchdog: Watchdog, server: HttpServer, *, linger_s: float, grac
         async with timeout(grace_s):
             await watchdog.idle()
             await server.no_connections()
-
-
-def _forget_signals(ours: Any) -> None:
-    """In a child that a handler forks (``multiprocessing`` does): signals to it are not this replica's to hear.
-
-    The loop's descriptor for signals is shared with the child, so that ending the child would drain the replica.
-    """
-    signal.set_wakeup_fd(-1)
-    if signal.getsignal(signal.SIGTERM) is ours:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)

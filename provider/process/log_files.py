@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from springtide.watchdog.log import LINE_BEGINS
+
 CURRENT, PREVIOUS = "current.log", "previous.log"
 MAX_LINE_BYTES = 16_384
 """A longer line is written in pieces, so that output without line ends is neither held back nor unbounded."""
@@ -78,11 +80,11 @@ class LineSplitter:
         self.last = ""
 
     def feed(self, data: bytes) -> list[bytes]:
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        while len(self._rest) > MAX_LINE_BYTES:
-            lines.append(self._rest[:MAX_LINE_BYTES])
-            self._rest = self._rest[MAX_LINE_BYTES:]
-        return self._noted(lines)
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        lines = [piece for line in whole for own in _lines_in(line) for piece in _pieces(own)]
+        *before, self._rest = _lines_in(self._rest)
+        *full, self._rest = _pieces(self._rest)
+        return self._noted([*lines, *before, *full])
 
     def end(self) -> list[bytes]:
         """What came without a line end."""
@@ -95,6 +97,18 @@ class LineSplitter:
                 self.last = line[:300].decode(errors="replace").strip()
                 break
         return lines
+
+
+def _lines_in(text: bytes) -> list[bytes]:
+    """Ends what a program wrote without a line end where a line of the watchdog's begins."""
+    if LINE_BEGINS not in text:
+        return [text]
+    before, *own = text.split(LINE_BEGINS)
+    return [before, *own] if before else own
+
+
+def _pieces(line: bytes) -> list[bytes]:
+    return [line[at : at + MAX_LINE_BYTES] for at in range(0, len(line), MAX_LINE_BYTES)] or [line]
 
 
 class LogReader:

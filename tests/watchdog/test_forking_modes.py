@@ -137,6 +137,39 @@ def test_own_answers_of_the_newer_modes_are_marked(shared: Shared) -> None:
     assert failed.headers["x-openfaas-internal"] == late.headers["x-openfaas-internal"] == "of-watchdog"
 
 
+@pytest.mark.parametrize(
+    ("output", "kind"),
+    [
+        pytest.param("<!DOCTYPE html><p>page</p>", "text/html; charset=utf-8", id="a page"),
+        pytest.param('{"a": 1}', "text/plain; charset=utf-8", id="JSON"),
+        pytest.param("\x89PNG\r\n\x1a\n", "image/png", id="a picture"),
+    ],
+)
+def test_classic_answer_is_labelled_by_its_content_where_the_request_has_no_type(
+    shared: Shared, output: str, kind: str
+) -> None:
+    file = shared.world.folder / "output"
+    file.write_bytes(output.encode("latin-1"))
+    sniffed = answer(shared, f"cat {file}", method="GET")
+    given = answer(shared, f"cat {file}", headers={"Content-Type": "application/x-thing"})
+
+    assert (sniffed.headers["content-type"], given.headers["content-type"]) == (kind, "application/x-thing")
+
+
+def test_log_line_of_the_watchdog_does_not_stick_to_the_programs(shared: Shared) -> None:
+    async def story(world: World) -> list[str]:
+        name = next(_names)
+        address = await world.up(name, "sh -c 'printf last >&2; echo out'", {"combine_output": "false"})
+        await world.http.post(address)
+        await world.log_says(FunctionRef("openfaas-fn", name), "Wrote 4 Bytes")
+        return await world.texts(FunctionRef("openfaas-fn", name))
+
+    texts = shared.run(story(shared.world))
+
+    assert "last" in texts
+    assert any(text.endswith("Forking fprocess.") for text in texts)
+
+
 def test_content_type_can_be_forced(shared: Shared) -> None:
     response = answer(shared, "echo 1", {"content_type": "image/svg+xml"}, headers={"Content-Type": "text/plain"})
 

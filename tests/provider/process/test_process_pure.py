@@ -17,6 +17,7 @@ from springtide.provider.process.plan import Plan, ReplicaState, ReplicaView, ch
 from springtide.provider.process.start_limits import RestartPause
 from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import Unavailable
+from springtide.watchdog.log import LINE_BEGINS
 
 STARTING, READY, UNREADY, STOPPING = ReplicaState
 
@@ -196,6 +197,27 @@ def test_lines_are_cut_from_any_pieces_and_long_ones_in_parts() -> None:
     assert splitter.last == "bc"
     assert [len(line) for line in splitter.feed(b"x" * 40_000)] == [16_384, 16_384]
     assert splitter.end() == [b"x" * (40_000 - 2 * 16_384)]
+
+
+@pytest.mark.parametrize("size", [1, 7, 16_384, 400_000])
+def test_no_line_is_longer_than_its_bound_however_it_arrives(size: int) -> None:
+    said = b"x" * 300_000 + b"\n" + b"y" * 16_384 + b"\n" + b"z" * 16_385
+    splitter = LineSplitter()
+
+    lines = [line for at in range(0, len(said), size) for line in splitter.feed(said[at : at + size])]
+    lines += splitter.end()
+
+    assert [len(line) for line in lines] == [16_384] * 18 + [300_000 - 18 * 16_384, 16_384, 16_384, 1]
+
+
+@pytest.mark.parametrize("size", range(1, 12))
+def test_line_of_the_watchdog_does_not_stick_to_what_a_program_left_open(size: int) -> None:
+    said = b"last" + LINE_BEGINS + b"Wrote 4 Bytes\n" + LINE_BEGINS + b"more\n\nx" + LINE_BEGINS + b"end"
+    splitter = LineSplitter()
+
+    lines = [line for at in range(0, len(said), size) for line in splitter.feed(said[at : at + size])]
+
+    assert [*lines, *splitter.end()] == [b"last", b"Wrote 4 Bytes", b"more", b"", b"x", b"end"]
 
 
 def test_reader_follows_over_rotations(tmp_path: Path) -> None:
