@@ -153,6 +153,7 @@ def _processes() -> Row:
 
 
 def _gateway() -> Row:
+    requests, seconds = catalogue.SYSTEM_REQUESTS, catalogue.SYSTEM_SECONDS.name
     held, held_limit = f"sum({catalogue.HELD.name})", f'max({catalogue.HELD_LIMIT.name}{{scope="all"}})'
     return Row(
         "Gateway",
@@ -183,6 +184,18 @@ def _gateway() -> Row:
                 "short",
                 query(f"max by (instance) ({catalogue.PROVIDER_CONNECTED.name})", "{{instance}}"),
             ).decimals(0),
+            lines(
+                "Requests to the system API by answer",
+                "What people, command lines and the console ask of the gateway; calls of functions are not among them.",
+                "reqps",
+                query(f"sum by (code, path) (rate({requests.name}[$__rate_interval]))", "{{code}} {{path}}"),
+            ),
+            lines(
+                "Duration of a request to the system API, p95",
+                "Until the answer begins; a deployment that installs packages takes long.",
+                "s",
+                query(_p(0.95, seconds, "path"), "{{path}}"),
+            ),
         ),
     )
 

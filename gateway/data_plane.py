@@ -20,6 +20,7 @@ from springtide.gateway.disconnect_watcher import DisconnectWatcher
 from springtide.gateway.dispatcher import Dispatcher
 from springtide.gateway.draining import Draining
 from springtide.gateway.endpoint_source import Pushed, Readiness
+from springtide.gateway.request_counts import RequestCounts
 from springtide.gateway.resend import ResendRules
 from springtide.gateway.route import Route
 from springtide.gateway.route_table import RouteTable
@@ -71,6 +72,7 @@ class DataPlane:
         self._waker.listen(self.admission)
         self.table.listen(self.admission)
         self.draining = Draining(self.admission, max_connections=settings.max_connections)
+        self.requests = RequestCounts()
         self.unknown = Route(FunctionRef("", UNKNOWN), CallMetrics(last_active=0.0))
         self.system = Route(FunctionRef("", "the system API"), CallMetrics(last_active=0.0), is_system=True)
         self.system.desired = 1

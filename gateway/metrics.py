@@ -17,6 +17,7 @@ from prometheus_client.samples import Exemplar
 
 from springtide.gateway import trace_context
 from springtide.gateway.call_metrics import CallMetrics, Histogram, code
+from springtide.gateway.request_counts import RequestCounts
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.catalogue import Kind
 from springtide.scaler.core.policy import ScalePolicy
@@ -64,6 +65,9 @@ class GatewayNumbers(Protocol):
     @property
     def unknown(self) -> FunctionNumbers: ...
 
+    @property
+    def requests(self) -> RequestCounts: ...
+
 
 class GatewayCollector(Collector):
     """Series exist for the functions in the table and for nothing else: a deleted function's are gone at once."""
@@ -83,6 +87,7 @@ class GatewayCollector(Collector):
         yield from _calls(routes)
         yield _refused([*routes, numbers.unknown])
         yield from _scales(routes)
+        yield from _requests(numbers.requests)
         yield _wrong_credentials(numbers.unknown)
         yield _connected(numbers.table)
 
@@ -102,6 +107,8 @@ _EMITTED = (
     catalogue.MIN_REPLICAS,
     catalogue.MAX_REPLICAS,
     catalogue.TARGET_LOAD,
+    catalogue.SYSTEM_REQUESTS,
+    catalogue.SYSTEM_SECONDS,
     catalogue.PROVIDER_CONNECTED,
     catalogue.WRONG_CREDENTIALS,
 )
@@ -189,6 +196,15 @@ def _refused(routes: list[FunctionNumbers]) -> Metric:
         for reason, count in sorted(route.metrics.refused.items()):
             _add(family, catalogue.REFUSED, (label, reason), count)
     return family
+
+
+def _requests(requests: RequestCounts) -> Iterator[Metric]:
+    counts, seconds = _family(catalogue.SYSTEM_REQUESTS), _family(catalogue.SYSTEM_SECONDS)
+    for (method, path, status), histogram in requests:
+        labels = (method, path, status, status)
+        _add(counts, catalogue.SYSTEM_REQUESTS, labels, histogram.count)
+        _add_histogram(seconds, catalogue.SYSTEM_SECONDS, labels, histogram)
+    yield from (counts, seconds)
 
 
 def _wrong_credentials(unknown: FunctionNumbers) -> Metric:

@@ -183,6 +183,8 @@ class Gateway:
                 streams=ConcurrencyLimit(settings.max_streams, "streams of logs, decisions and endpoints"),
                 credentials=deps.credentials,
                 counts=self._counts(http, plane),
+                requests=plane.requests,
+                clock=deps.clock,
                 bounds=plane.timeouts.bounds,
                 table=plane.table,
                 readiness=source,

@@ -13,11 +13,13 @@ import httpx
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from springtide.gateway.builder_api import add_builder
 from springtide.gateway.call_limits import CallBounds
 from springtide.gateway.endpoint_source import Readiness
 from springtide.gateway.invocation_counts import InvocationCounts
+from springtide.gateway.request_counts import CountedRequests, RequestCounts
 from springtide.gateway.route_table import RouteTable
 from springtide.gateway.system_proxy import PassedOn, SystemProxy, read_whole, target, told_of_its_page, warned
 from springtide.gateway.time_limit import TimeLimit
@@ -30,6 +32,7 @@ from springtide.runtime.dns import resolved_urls
 from springtide.runtime.errors import SpringtideError, Unavailable, reason_of, status_of
 from springtide.runtime.wrong_credentials import WrongCredentials
 from springtide.scaler.core.call_timeout import CallTimeout
+from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire import answer_headers
 from springtide.wire.provider_client import call_timeout_of
@@ -72,6 +75,8 @@ class SystemDeps:
     streams: ConcurrencyLimit
     credentials: Credentials | None
     counts: InvocationCounts
+    requests: RequestCounts
+    clock: Clock
     bounds: CallBounds
     table: RouteTable
     readiness: Readiness
@@ -130,7 +135,9 @@ def build_app(targets: SystemTargets, deps: SystemDeps) -> App:
         limit=silence,
     )
     _add_console(app, console, targets.console_url)
-    return RequireBasicAuth(app, credentials=deps.credentials, guarded=GUARDED, wrong=deps.wrong)
+    paths = [route.path for route in app.routes if isinstance(route, Route)]
+    guarded = RequireBasicAuth(app, credentials=deps.credentials, guarded=GUARDED, wrong=deps.wrong)
+    return CountedRequests(guarded, deps.requests, paths=paths, clock=deps.clock)
 
 
 def _add_forwarded(app: FastAPI, path: str, methods: list[str], proxy: SystemProxy, base_url: str) -> None:

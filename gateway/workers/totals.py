@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from springtide.gateway.call_metrics import CallMetrics
+from springtide.gateway.request_counts import RequestCounts
 from springtide.gateway.workers.messages import Row
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.vocabulary import FunctionRef
@@ -45,6 +46,7 @@ class Merged:
 
     table: Table
     unknown: Function
+    requests: RequestCounts
     decisions: Mapping[tuple[str, str], float]
     loop_lags: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
@@ -55,6 +57,7 @@ class Told:
     def __init__(self) -> None:
         self.functions: dict[FunctionRef, Row] = {}
         self.unknown = CallMetrics(last_active=0.0)
+        self.requests = RequestCounts()
         self.decisions: Counter[tuple[str, str]] = Counter()
         self.loop_lag: list[float] = []
         self.connected = False
@@ -75,6 +78,8 @@ class Told:
     def summary(self, content: Mapping[str, Any]) -> None:
         self.connected = content["connected"]
         self.loop_lag = content["loop_lag"]
+        self.requests = RequestCounts()
+        self.requests.add(content["requests"])
         self.decisions = Counter({(writer, reason): count for writer, reason, count in content["decisions"]})
         if content["unknown"] is not None:
             self.unknown = CallMetrics(last_active=0.0)
@@ -87,6 +92,7 @@ class Totals:
     def __init__(self) -> None:
         self._base: dict[FunctionRef, CallMetrics] = {}
         self._unknown = CallMetrics(last_active=0.0)
+        self._requests = RequestCounts()
         self._decisions: Counter[tuple[str, str]] = Counter()
 
     def __repr__(self) -> str:
@@ -99,6 +105,7 @@ class Totals:
             metrics.add(row.numbers)
             metrics.in_flight = metrics.held = 0
         self._unknown.add(told.unknown.as_numbers())
+        self._requests.add(told.requests.as_numbers())
         self._decisions.update(told.decisions)
 
     def forget(self, gone: Iterable[FunctionRef]) -> None:
@@ -122,12 +129,15 @@ class Totals:
         unknown = CallMetrics(last_active=0.0)
         for metrics in (self._unknown, *(told.unknown for told in living)):
             unknown.add(metrics.as_numbers())
+        requests = RequestCounts()
+        for counted in (self._requests, *(told.requests for told in living)):
+            requests.add(counted.as_numbers())
         decisions = self._decisions.copy()
         for told in living:
             decisions.update(told.decisions)  # adding counters would drop those that are 0 so far
         functions = tuple(self._function(ref, those) for ref, those in rows.items())
         connected = bool(living) and all(told.connected for told in living)
-        return Merged(Table(functions, connected), Function(UNKNOWN, unknown), decisions)
+        return Merged(Table(functions, connected), Function(UNKNOWN, unknown), requests, decisions)
 
     def _function(self, ref: FunctionRef, rows: Sequence[Row]) -> Function:
         metrics = CallMetrics(last_active=0.0)

@@ -121,6 +121,19 @@ MAX_REPLICAS = Metric("gateway_service_max", Kind.GAUGE, "Most replicas, by labe
 TARGET_LOAD = Metric(
     "gateway_service_target_load", Kind.GAUGE, "Target load per replica, by label", (*_FN, "scaling_type"), _GW
 )
+_SYSTEM = ("method", "path", "status", "code")
+"""``status`` as OpenFaaS's gateway called it; ``code`` the same, as everything else here and its provider do."""
+SYSTEM_REQUESTS = Metric(
+    "http_requests_total", Kind.COUNTER, "Requests to the gateway other than calls of functions", _SYSTEM, _GW
+)
+SYSTEM_SECONDS = Metric(
+    "http_request_duration_seconds",
+    Kind.HISTOGRAM,
+    "Seconds until the answer to a request other than a call of a function began",
+    _SYSTEM,
+    _GW,
+    DEFAULT_BUCKETS,
+)
 PROVIDER_CONNECTED = Metric(
     "gateway_provider_connected", Kind.GAUGE, "1 while the provider pushes endpoint changes, else 0", (), _GW
 )

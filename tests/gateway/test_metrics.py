@@ -47,6 +47,7 @@ async def test_names_are_exactly_the_catalogues() -> None:
         gateway.publish("echo", [server], labels=MAY_SLEEP)
         await caller.get()
         await caller.get("/function/none")
+        gateway.plane.requests.observe("GET", "/system/functions", 200, 0.1)
 
         text = exposed(gateway)
 

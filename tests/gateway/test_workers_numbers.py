@@ -13,6 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from springtide.gateway.call_metrics import CallMetrics, Exemplar, Histogram
+from springtide.gateway.request_counts import RequestCounts
 from springtide.gateway.route import Route
 from springtide.gateway.settings import GatewaySettings
 from springtide.gateway.workers import processors
@@ -49,13 +50,23 @@ def counted(*, calls: int = 0, in_flight: int = 0, held: int = 0, last_active: f
     return metrics
 
 
+REQUESTS = RequestCounts()
+REQUESTS.observe("GET", "/ui", 200, 0.5)
+
+
 def told(metrics: CallMetrics, *, connected: bool = True, desired: int = 1, ref: FunctionRef = ECHO) -> Told:
     """What the master knows of a worker after one report, having gone through JSON."""
     row = Row(ref.namespace, ref.name, metrics.as_numbers(), desired, desired, 1, 20, "rps", 50.0)
     one = Told()
     one.rows(json.loads(json.dumps({"gone": [], "rows": [row]})))
     one.summary(
-        {"connected": connected, "decisions": [["wake", "wake", 2.0]], "unknown": metrics.as_numbers(), "loop_lag": []}
+        {
+            "connected": connected,
+            "decisions": [["wake", "wake", 2.0]],
+            "requests": [["GET", "/ui", "200", REQUESTS.as_numbers()[0][3]]],
+            "unknown": metrics.as_numbers(),
+            "loop_lag": [],
+        }
     )
     return one
 
@@ -179,7 +190,9 @@ def plane_of(routes: list[Route]) -> Any:
     class Table(list[Route]):
         connected = True
 
-    return SimpleNamespace(table=Table(routes), unknown=Route(FunctionRef("", "_unknown"), counted()))
+    return SimpleNamespace(
+        table=Table(routes), unknown=Route(FunctionRef("", "_unknown"), counted()), requests=RequestCounts()
+    )
 
 
 def test_worker_tells_only_of_functions_that_something_happened_to() -> None:
@@ -221,9 +234,19 @@ def test_worker_without_a_plane_yet_is_not_connected_and_tells_its_decisions() -
     assert reports(Reporter(lambda: None, registry, vitals.loop_lag()))[2] == {
         "connected": False,
         "unknown": None,
+        "requests": [],
         "decisions": [("wake", "wake", 1.0), ("wake", "write_failed", 0.0), ("wake", "unknown_function", 0.0)],
         "loop_lag": [0.0] * (2 + len(catalogue.LOOP_LAG.buckets)),
     }
+
+
+def test_requests_of_the_system_api_are_added_up_and_outlive_their_worker() -> None:
+    totals, one, other = Totals(), told(counted()), told(counted())
+
+    totals.fold(other)
+
+    ((labels, histogram),) = totals.merged([one]).requests
+    assert (labels, histogram.count, histogram.sum) == (("GET", "/ui", "200"), 2, 1.0)
 
 
 # What a worker is given.
