@@ -57,6 +57,8 @@ class WatchdogConfig:
     mode: Mode
     command: tuple[str, ...] = ()
     handler: Path | None = None
+    lang: str = ""
+    """The handler's template, whose way of being called it has."""
     upstream_url: str = ""
     ready_path: str = ""
     static_path: Path | None = None
@@ -77,8 +79,11 @@ class WatchdogConfig:
         return self.mode is Mode.HTTP and bool(urlsplit(self.upstream_url).port)
 
 
-def read(env: Mapping[str, str], handler: str | None = None) -> tuple[WatchdogConfig, tuple[str, ...]]:
-    """The settings and everything wrong with them. ``handler`` is the folder of a Python handler, if there is one."""
+def read(env: Mapping[str, str], handler: str | None = None, lang: str = "") -> tuple[WatchdogConfig, tuple[str, ...]]:
+    """The settings and everything wrong with them.
+
+    ``handler`` is the folder of a Python handler, if there is one, and ``lang`` the name of its template.
+    """
     reader = _Reader(env)
     nothing: tuple[str, ...] = ()
     command = reader.get("fprocess", command_words.split, nothing)
@@ -92,6 +97,7 @@ def read(env: Mapping[str, str], handler: str | None = None) -> tuple[WatchdogCo
         mode=mode,
         command=command,
         handler=Path(handler) if handler else None,
+        lang=lang,
         upstream_url=reader.get("upstream_url", _upstream, "http://127.0.0.1:0"),
         ready_path=reader.get("ready_path", _path, ""),
         static_path=reader.get("static_path", _absolute, None),

@@ -7,6 +7,7 @@ import contextlib
 import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from .calls import App
 from .config import Mode, WatchdogConfig
@@ -33,10 +34,13 @@ class ServedFunction:
 
 
 @contextlib.asynccontextmanager
-async def opened(config: WatchdogConfig, env: Mapping[str, str], hostname: str) -> AsyncIterator[ServedFunction]:
-    """The function once it can answer; what it runs ends with the block."""
+async def opened(
+    config: WatchdogConfig, env: Mapping[str, str], hostname: str, handle: Callable[..., Any] | None = None
+) -> AsyncIterator[ServedFunction]:
+    """The function once it can answer; what it runs ends with the block. ``handle``: of a Python handler."""
     if config.mode is Mode.PYTHON:
-        yield ServedFunction(PythonHandler(config, hostname))
+        assert handle is not None
+        yield ServedFunction(PythonHandler(config, handle, env, hostname))
     elif config.mode is Mode.STATIC:
         # Imported when used: few functions serve files, and the others should not carry it.
         static_files = importlib.import_module(".static_files", __package__)

@@ -1,213 +1,223 @@
-"""Python handlers in the replica's own process, by the convention of the python3-http template and the older one.
+"""Python handlers in the replica's own process: called by their template's convention, their answers checked and sent.
 
-    def handle(event, context):   event.body, .headers, .method, .query, .path; context.hostname
-        return {"statusCode": 200, "body": "...", "headers": {...}}
-
-A text, bytes, dict or list is an answer, too; so is (body, status) or (body, status, headers), and an iterator is
-streamed. A handler of one argument gets the body as text. Handlers may be async; others run in threads.
+Handlers may be async; others run in threads. A call is handled once: whatever ``handle`` does or returns, there is an
+answer or, when that had begun already, an answer that is visibly broken off.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib
-import importlib.util
+import atexit
 import inspect
-import json
+import os
 import sys
-import traceback
-import types
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qsl
+from typing import Any, NoReturn, TypeVar
 
-from .calls import (
-    INTERNAL,
-    Caller,
-    CallerLeftError,
-    Receive,
-    Scope,
-    Send,
-    SlowCallerError,
-    exec_limit,
-)
+from . import handler_wsgi
+from .calls import INTERNAL, Caller, CallerLeftError, Receive, Scope, Send, SlowCallerError, exec_limit, reply
 from .config import WatchdogConfig
-from .log import log
-from .timeouts import timeout
+from .handler_answer import Answer, UnsendableError
+from .handler_conventions import NotTextError, convention_of
+from .handler_delivery import Delivery
+from .handler_event import MissingKeyError, Request
+from .log import log, log_exception
 
 MAX_THREADS = 64
 """Synchronous handlers running at once in one replica; more calls wait their turn."""
 
-OURS = {INTERNAL.decode(): "of-watchdog"}
-
-
-class Headers(Mapping[str, str]):
-    """Names match in any case; a header that came twice has its values joined."""
-
-    def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
-        self._values: dict[str, str] = {}
-        for name, value in raw:
-            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-            self._values[key] = f"{self._values[key]}, {text}" if key in self._values else text
-
-    def __getitem__(self, name: str) -> str:
-        return self._values[name.lower()]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
+OURS = [(INTERNAL, b"of-watchdog")]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Event:
-    body: bytes
-    headers: Headers
-    method: str
-    query: dict[str, str]
-    path: str
+class Failure:
+    """What a handler raised: kept as a value, since not every exception can pass through a future or the loop."""
 
-
-@dataclass(frozen=True)
-class Context:
-    hostname: str
+    error: BaseException
 
 
 class PythonHandler:
-    """One handler, imported once, when the replica starts."""
+    """One handler, imported before the replica serves."""
 
-    def __init__(self, config: WatchdogConfig, hostname: str) -> None:
-        """Raises whatever importing the function's code raises: then there is no replica, and the log says why."""
+    def __init__(
+        self, config: WatchdogConfig, handle: Callable[..., Any], env: Mapping[str, str], hostname: str
+    ) -> None:
+        """Inside the loop that serves."""
         assert config.handler is not None
-        self._config, self._context = config, Context(hostname)
+        self._config, self._handle = config, handle
+        self._convention = convention_of(config.lang, handle, env, hostname)
         self._executor = ThreadPoolExecutor(MAX_THREADS, "handler")
-        self._handle = load(config.handler)
-        self._takes_event = len(inspect.signature(self._handle).parameters) != 1
+        self._loop, self._pid = asyncio.get_running_loop(), os.getpid()
+        self._is_async = inspect.iscoroutinefunction(handle)
+        self._flask: handler_wsgi.FlaskCalls | None = None
+        if handler_wsgi.wants_flask(config.handler):
+            self._flask = handler_wsgi.FlaskCalls(self._convention, self._called_in_thread)
+
+    def close(self) -> None:
+        """Take no more calls; handlers that run in threads are not waited for."""
+        self._executor.shutdown(wait=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        limit = exec_limit(scope["headers"], self._config.exec_timeout_s)
-        timer = timeout(limit.seconds)
+        caller = Caller(receive)
         try:
-            body = await Caller(receive).body()
-            async with timer:
-                response = Response.of(await self._call(self._argument(scope, body)))
+            body = await caller.body()
         except CallerLeftError:
             return
         except SlowCallerError as error:
             log(str(error))
-            response = Response.of((str(error), 408, OURS))
-        except (Exception, SystemExit):  # noqa: BLE001 - the function's own code may raise anything
-            if timer.expired():
-                log(f"The handler took longer than {limit}.")
-                response = Response.of((f"The handler took longer than {limit}.", 504, OURS))
-            else:
-                traceback.print_exc()
-                response = Response.of(("The handler raised an exception; see the function's log.", 500, OURS))
-        await response.send(send)
-
-    def _argument(self, scope: Scope, body: bytes) -> tuple[Any, ...]:
-        if not self._takes_event:
-            return (body.decode(errors="replace"),)
-        query: dict[str, str] = {}
-        for name, value in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
-            query.setdefault(name, value)
-        return Event(body, Headers(scope["headers"]), scope["method"], query, scope["path"]), self._context
-
-    async def _call(self, arguments: tuple[Any, ...]) -> Any:
-        if inspect.iscoroutinefunction(self._handle):
-            return await self._handle(*arguments)
-        loop = asyncio.get_running_loop()
-        result = await loop.run_in_executor(self._executor, self._handle, *arguments)
-        return await result if isinstance(result, Coroutine) else result
-
-
-def load(folder: Path) -> Callable[..., Any]:
-    """``handle`` of ``handler.py`` in the folder, which is importable as itself and as the package ``function``."""
-    sys.path.insert(0, str(folder))
-    package = types.ModuleType("function")
-    if (folder / "__init__.py").exists():
-        spec = importlib.util.spec_from_file_location(
-            "function", folder / "__init__.py", submodule_search_locations=[str(folder)]
-        )
-        assert spec is not None
-        assert spec.loader is not None
-        package = importlib.util.module_from_spec(spec)
-        sys.modules["function"] = package
-        spec.loader.exec_module(package)
-    package.__path__ = [str(folder)]
-    sys.modules["function"] = package
-    module = importlib.import_module("function.handler")
-    handle = getattr(module, "handle", None)
-    if not callable(handle):
-        raise TypeError(f"{folder / 'handler.py'}: no function handle(event, context)")
-    return handle  # type: ignore[no-any-return]
-
-
-@dataclass(frozen=True)
-class Response:
-    """What a handler's result means: a body as bytes, or an iterator of its pieces."""
-
-    status: int
-    body: Any
-    headers: list[tuple[bytes, bytes]]
-
-    @classmethod
-    def of(cls, result: Any) -> Response:
-        headers: Any = {}
-        status, body = 200, result
-        if isinstance(result, dict) and result.keys() & {"statusCode", "body", "headers"}:
-            status, body, headers = result.get("statusCode", 200), result.get("body"), result.get("headers") or {}
-        elif isinstance(result, tuple) and 1 <= len(result) <= 3:
-            body = result[0]
-            status = result[1] if len(result) > 1 else 200
-            headers = result[2] if len(result) > 2 else {}
-        if not isinstance(body, (AsyncIterator, Iterator)):
-            body, kind = _encoded(body)
-        else:
-            kind = b"application/octet-stream"
-        pairs = headers.items() if isinstance(headers, Mapping) else headers
-        head = [(str(name).lower().encode("latin-1"), str(text).encode("latin-1")) for name, text in pairs]
-        head = [item for item in head if item[0] not in (b"content-length", b"transfer-encoding")]
-        if not any(name == b"content-type" for name, _ in head):
-            head.append((b"content-type", kind))
-        return cls(int(status), body, head)
-
-    async def send(self, send: Send) -> None:
-        if isinstance(self.body, (AsyncIterator, Iterator)):
-            await self._stream(send)
+            await reply(send, 408, str(error).encode(), OURS)
             return
-        head = [*self.headers, (b"content-length", str(len(self.body)).encode())]
-        await send({"type": "http.response.start", "status": self.status, "headers": head})
-        await send({"type": "http.response.body", "body": self.body})
+        request = Request(scope["method"], scope["path"], scope["query_string"], list(scope["headers"]), body)
+        delivery = Delivery(send, caller, request.method)
+        limit = exec_limit(request.headers, self._config.exec_timeout_s)
+        try:
+            outcome = await self._in_time(self._outcome(request, delivery), delivery, limit.seconds)
+        except TimeoutError:
+            log(f"The handler took longer than {limit}.")
+            await reply(send, 504, f"The handler took longer than {limit}.".encode(), OURS)
+            return
+        if isinstance(outcome, Failure):
+            await self._fail(outcome.error, delivery, send)
+        elif outcome is not None:
+            await delivery.whole(outcome)
 
-    async def _stream(self, send: Send) -> None:
-        """Piece by piece. When the iterator raises the answer is broken off, which is what the caller must see."""
-        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
-        end = object()
-        while True:
-            if isinstance(self.body, AsyncIterator):
-                try:
-                    item = await self.body.__anext__()
-                except StopAsyncIteration:
-                    break
-            else:
-                item = await asyncio.to_thread(next, self.body, end)
-            if item is end:
-                break
-            await send({"type": "http.response.body", "body": _encoded(item)[0], "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+    async def _in_time(
+        self, work: Coroutine[Any, Any, Answer | Failure | None], delivery: Delivery, limit_s: float | None
+    ) -> Answer | Failure | None:
+        """Raises TimeoutError when no answer has begun in time; a thread goes on, and nobody takes what it makes."""
+        if limit_s is None:
+            return await work
+        task = asyncio.ensure_future(work)
+        await asyncio.wait([task], timeout=limit_s)
+        if not task.done() and not delivery.begun:
+            delivery.give_up()
+            task.cancel()
+            raise TimeoutError
+        return await task
+
+    async def _outcome(self, request: Request, delivery: Delivery) -> Answer | Failure | None:
+        """A whole answer to send. None: it has been sent, piece by piece."""
+        if self._is_async and self._flask is None:
+            return await _caught(self._on_loop(request, delivery))
+        outcome: Any = await self._in_thread(self._respond, request, delivery)
+        if isinstance(outcome, Answer) and outcome.pieces is not None:
+            return await _caught(self._sent(outcome, delivery))
+        if isinstance(outcome, Awaitable):
+            return await _caught(self._awaited(outcome, request, delivery))
+        assert outcome is None or isinstance(outcome, (Answer, Failure))
+        return outcome
+
+    async def _on_loop(self, request: Request, delivery: Delivery) -> Answer | None:
+        return await self._awaited(self._handle(*self._convention.arguments(request)), request, delivery)
+
+    async def _awaited(self, result: Awaitable[Any], request: Request, delivery: Delivery) -> Answer | None:
+        answer = handler_wsgi.answer_of(await result, request, self._convention)
+        if answer.pieces is None:
+            return answer
+        await self._sent(answer, delivery)
+        return None
+
+    async def _sent(self, answer: Answer, delivery: Delivery) -> None:
+        if isinstance(answer.pieces, AsyncIterator):
+            await delivery.pieces_of_loop(answer)
+            return
+        failure = await self._in_thread(delivery.pieces_of_thread, answer)
+        if failure is not None:
+            raise failure.error
+
+    async def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        return await self._loop.run_in_executor(self._executor, self._guarded, work, *arguments)
+
+    def _guarded(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """The result, or the Failure. A process that the handler forked never goes on as if it were the replica."""
+        try:
+            result = work(*arguments)
+        except BaseException as error:  # noqa: BLE001 - the function's own code may raise anything
+            if os.getpid() != self._pid:
+                end_of_fork(error)
+            return Failure(error)
+        if os.getpid() != self._pid:
+            end_of_fork(None)
+        return result
+
+    def _respond(self, request: Request, delivery: Delivery) -> Any:
+        """In a thread: an answer to send, None when it has been sent, or what is to be awaited on the loop."""
+        if self._flask is not None:
+            answer = self._flask.answer(request)
+        else:
+            result = self._handle(*self._convention.arguments(request))
+            if inspect.isawaitable(result):
+                return result
+            answer = handler_wsgi.answer_of(result, request, self._convention)
+        if isinstance(answer.pieces, Iterator):
+            delivery.pieces_of_thread(answer)
+            return None
+        return answer
+
+    def _called_in_thread(self, *arguments: Any) -> Any:
+        """``handle``, from a thread; what it awaits is awaited on the loop."""
+        result = self._handle(*arguments)
+        if not inspect.isawaitable(result):
+            return result
+        outcome = asyncio.run_coroutine_threadsafe(_caught(_value(result)), self._loop).result()
+        if isinstance(outcome, Failure):
+            raise outcome.error
+        return outcome
+
+    async def _fail(self, error: BaseException, delivery: Delivery, send: Send) -> None:
+        """Raises ConnectionAbortedError, which breaks the connection off, for an answer that has begun."""
+        if isinstance(error, CallerLeftError):
+            return
+        if isinstance(error, (UnsendableError, NotTextError)):
+            log(f"500: {error}")
+        else:
+            log_exception(error)
+        if delivery.begun:
+            log("the answer is broken off")
+            raise ConnectionAbortedError
+        status, text, marks = _told(error)
+        await reply(send, status, text, marks)
 
 
-def _encoded(body: Any) -> tuple[bytes, bytes]:
-    """The bytes of a body and its content type."""
-    if body is None:
-        return b"", b"text/plain; charset=utf-8"
-    if isinstance(body, (bytes, bytearray, memoryview)):
-        return bytes(body), b"application/octet-stream"
-    if isinstance(body, str):
-        return body.encode(), b"text/plain; charset=utf-8"
-    return json.dumps(body).encode(), b"application/json"
+def end_of_fork(error: BaseException | None) -> NoReturn:
+    """End a process as Python ends one whose main program is over, or has raised this."""
+    code = error.code if isinstance(error, SystemExit) else 0 if error is None else error
+    status = 0 if code is None else code if isinstance(code, int) else 1
+    try:
+        if error is not None and not isinstance(error, SystemExit):
+            log_exception(error)
+        elif status and not isinstance(code, int):
+            sys.stderr.write(f"{code}\n")
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(status & 0xFF)
+
+
+def _told(error: BaseException) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+    """Status, text and marks of the answer to a call that failed. What was raised is for the log only."""
+    if isinstance(error, MissingKeyError):
+        return 400, b"Bad Request: the handler misses a header or an argument of the query; see its log.\n", []
+    if isinstance(error, NotTextError):
+        return 500, b"The body is no text in UTF-8, which the handler takes; see the function's log.", OURS
+    if isinstance(error, UnsendableError):
+        return 500, b"The handler returned what cannot be sent; see the function's log.", OURS
+    return 500, b"The handler raised an exception; see the function's log.", OURS
+
+
+async def _value(result: Awaitable[Any]) -> Any:
+    return await result
+
+
+async def _caught(work: Coroutine[Any, Any, T]) -> T | Failure:
+    """Its result or its Failure: SystemExit, say, would end the loop."""
+    try:
+        return await work
+    except BaseException as error:  # noqa: BLE001 - the function's own code may raise anything
+        return Failure(error)

@@ -7,12 +7,13 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import config, fork_signals, function
+from . import config, fork_signals, function, handler_loading
 from .app import Watchdog
+from .config import Mode
 from .log import log
 from .orphans import OrphanCollector
 from .server import HttpServer, ServerTimeouts
@@ -34,24 +35,35 @@ class ReplicaSpec:
     grace_s: float
     """What calls in flight get then."""
     handler: str | None = None
+    lang: str = ""
+    """The handler's template, which decides how it is called; empty: the number of its arguments."""
 
 
 def run(replica: ReplicaSpec, *, listener: int, ready: int) -> int:
     """Serve until told to drain; returns the exit status. ``listener`` and ``ready`` are open descriptors."""
-    settings, problems = config.read(replica.env, replica.handler)
+    settings, problems = config.read(replica.env, replica.handler, replica.lang)
     if problems:
         log("; ".join(problems))
         return 1
-    return asyncio.run(_serve(settings, replica, listener, ready))
+    # Before there is a loop: in a template's program none runs while the handler is imported, which may run its own.
+    handle = handler_loading.load(settings.handler) if settings.mode is Mode.PYTHON and settings.handler else None
+    return asyncio.run(_serve(settings, replica, handle, listener=listener, ready=ready))
 
 
-async def _serve(settings: config.WatchdogConfig, replica: ReplicaSpec, listener: int, ready: int) -> int:
+async def _serve(
+    settings: config.WatchdogConfig,
+    replica: ReplicaSpec,
+    handle: Callable[..., Any] | None,
+    *,
+    listener: int,
+    ready: int,
+) -> int:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     OrphanCollector()
     async with contextlib.AsyncExitStack() as stack:
         try:
-            opened = await stack.enter_async_context(function.opened(settings, replica.env, replica.hostname))
+            opened = await stack.enter_async_context(function.opened(settings, replica.env, replica.hostname, handle))
         except (UpstreamError, FileNotFoundError) as error:
             log(str(error))
             return 1

@@ -48,6 +48,10 @@ class Launch:
     log_limit_bytes: int
     handler: str | None = None
     """The folder of a Python handler to run in the replica itself."""
+    lang: str = ""
+    """The template by whose convention it is called."""
+    work_folder: str = ""
+    """Where a handler's replica makes its own working directory; empty: it runs in ``folder``."""
     secrets_folder: str
     """Holds exactly the function's secrets."""
     has_secrets: bool = False

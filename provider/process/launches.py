@@ -21,6 +21,8 @@ from springtide.watchdog.config import WatchdogConfig
 
 HANDLER = "com.springtide.handler"
 """Annotation: the absolute path of a folder with a Python handler, which runs in the replica itself."""
+LANG = "com.springtide.lang"
+"""Annotation: the template that the handler was written for."""
 
 SECRETS_VARIABLE, SECRETS_VARIABLE_OPENFAAS = "SPRINGTIDE_SECRETS", "secret_mount_path"
 BUILTIN = Path(__file__).parent / "builtin"
@@ -81,7 +83,8 @@ def program(spec: FunctionSpec, placed: Placed | None = None) -> FunctionProgram
     folder = (placed.code if placed is not None else None) or source_folder(spec)
     handler = str(folder) if folder is not None and not pinned.command else None
     env = {"fprocess": spec.env_process or pinned.command, **pinned.variables, **spec.env_vars}
-    settings, wrong = config.read(env, handler)
+    lang = pinned.lang if placed is not None else spec.annotations.get(LANG, "")
+    settings, wrong = config.read(env, handler, lang)
     missing = any(problem.startswith("fprocess: missing") for problem in wrong)
     if not handler and missing and settings.mode is config.Mode.CLASSIC:
         wrong = (*(problem for problem in wrong if not problem.startswith("fprocess: missing")), _nothing_to_run(spec))
@@ -97,7 +100,7 @@ def program(spec: FunctionSpec, placed: Placed | None = None) -> FunctionProgram
         memory_bytes=limits.get("memory"),
         cpu_millis=limits.get("cpu"),
         folder=str(folder) if folder is not None else None,
-        lang=pinned.lang,
+        lang=lang,
         python=str(placed.environment.python) if placed is not None else "",
         programs=str(placed.environment.python.parent) if placed is not None and pinned.environment else "",
     )
@@ -118,6 +121,8 @@ def launch(
         env=own | wanted.env,
         folder=wanted.folder or str(files.work(record)),
         handler=wanted.handler,
+        lang=wanted.lang,
+        work_folder=str(files.work(record)),
         log_folder=str(files.log(record)),
         log_limit_bytes=settings.log_limit_bytes,
         secrets_folder=str(secrets),

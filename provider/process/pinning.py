@@ -13,15 +13,13 @@ from springtide.provider.process import launches, requirements
 from springtide.provider.process.code_store import CodeStore
 from springtide.provider.process.environment_build import Tell
 from springtide.provider.process.environments import BuildBounds, Environment, Environments
-from springtide.provider.process.launches import Placed
+from springtide.provider.process.launches import LANG, Placed
 from springtide.provider.process.records import FunctionRecord, FunctionVersion, Pinned
 from springtide.provider.process.requirements import Wanted
 from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.errors import BadInput
 
-LANG = "com.springtide.lang"
-"""Annotation: the template that a handler was written for."""
 PRUNE_S = 600.0
 """Between looks for what is not referred to."""
 

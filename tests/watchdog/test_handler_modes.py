@@ -43,26 +43,6 @@ def handle(event, context):
     assert value == {"body": "ü", "method": "POST", "path": "/a b", "query": {"c": "d", "e": ""}, "header": "t"}
 
 
-@pytest.mark.parametrize(
-    ("result", "status", "body", "kind"),
-    [
-        pytest.param("'text'", 200, b"text", "text/plain; charset=utf-8", id="text"),
-        pytest.param("b'\\x00'", 200, b"\x00", "application/octet-stream", id="bytes"),
-        pytest.param("{'a': 1}", 200, b'{"a": 1}', "application/json", id="a dict that is no answer"),
-        pytest.param("[1]", 200, b"[1]", "application/json", id="a list"),
-        pytest.param("None", 200, b"", "text/plain; charset=utf-8", id="nothing"),
-        pytest.param("('gone', 410)", 410, b"gone", "text/plain; charset=utf-8", id="a body and a status"),
-        pytest.param("('<p>', 200, {'Content-Type': 'text/html'})", 200, b"<p>", "text/html", id="with headers"),
-        pytest.param("{'statusCode': 204}", 204, b"", "text/plain; charset=utf-8", id="a status alone"),
-        pytest.param("{'body': ['a']}", 200, b'["a"]', "application/json", id="a list as the body"),
-    ],
-)
-def test_handler_may_return(shared: Shared, result: str, status: int, body: bytes, kind: str) -> None:
-    response = handled(shared, f"def handle(event, context): return {result}")
-
-    assert (response.status_code, response.content, response.headers["content-type"]) == (status, body, kind)
-
-
 def test_handler_of_one_argument_gets_the_body_as_text(shared: Shared) -> None:
     assert handled(shared, "def handle(req): return req.upper()", content="abcü".encode()).text == "ABCÜ"
 

@@ -21,6 +21,7 @@ from springtide.provider.process.host_protocol import IDENTITY_VARIABLE, Launch
 from springtide.runtime.lossy_stream import leave
 from springtide.runtime.processes import adopt_orphans, die_with_parent, set_process_name
 from springtide.watchdog import serve
+from springtide.watchdog.handler_loading import made_folder
 from springtide.watchdog.log import log
 from springtide.watchdog.serve import ReplicaSpec
 
@@ -58,12 +59,14 @@ def run(launch: Launch, inherited: Inherited, around: Surroundings) -> NoReturn:
     status = 1
     try:
         _detach(inherited, around)
+        folder = _folder(launch)
         _confine(launch, around)
         identity = {IDENTITY_VARIABLE: around.environ[IDENTITY_VARIABLE]}
         replica = ReplicaSpec(
             hostname=launch.instance,
             env={**launch.env, **identity},
             handler=launch.handler,
+            lang=launch.lang,
             linger_s=launch.linger_s,
             grace_s=launch.grace_s,
         )
@@ -72,12 +75,19 @@ def run(launch: Launch, inherited: Inherited, around: Surroundings) -> NoReturn:
         time.tzset()
         faulthandler.enable()
         set_process_name(launch.instance)
-        os.chdir(launch.folder)
+        os.chdir(folder)
         status = serve.run(replica, listener=inherited.listener, ready=inherited.ready)
     except BaseException:  # noqa: BLE001 - the last frame of this process: whatever it is, it goes to the log
         traceback.print_exc()
     finally:
         leave(status)
+
+
+def _folder(launch: Launch) -> Path:
+    """Where the replica runs. Made before the replica's view of the file system may become read-only."""
+    if not launch.handler or not launch.work_folder:
+        return Path(launch.folder)
+    return made_folder(Path(launch.handler), Path(launch.work_folder))
 
 
 def _detach(inherited: Inherited, around: Surroundings) -> None:

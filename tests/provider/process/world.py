@@ -27,6 +27,7 @@ PATIENCE_S = 15.0
 """How long a test waits for something that should come at once."""
 
 HANDLER = "com.springtide.handler"
+LANG = "com.springtide.lang"
 
 
 async def eventually(true: Callable[[], object], what: str = "the condition") -> None:
@@ -152,12 +153,15 @@ class World:
             await asyncio.sleep(0)
         return answer
 
-    def handler(self, source: str, name: str = "handler-folder") -> dict[str, str]:
-        """The annotations of a function whose handler has this source, and may name the folder it comes from."""
+    def handler(self, source: str, name: str = "handler-folder", lang: str = "") -> dict[str, str]:
+        """The annotations of a function whose handler has this source, written for this template.
+
+        It may name the folder it comes from.
+        """
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         (folder / "handler.py").write_text(source.replace("DEPLOYED-FROM", str(folder)))
-        return {HANDLER: str(folder)}
+        return {HANDLER: str(folder)} | ({LANG: lang} if lang else {})
 
     def spec(self, name: str, command: str = "", env: Mapping[str, str] | None = None, **more: Any) -> FunctionSpec:
         ref = FunctionRef(more.pop("namespace", "openfaas-fn"), name)

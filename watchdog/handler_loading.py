@@ -1,0 +1,92 @@
+"""Importing a handler as OpenFaaS's Python templates do: its folder is the package ``function``.
+
+In their containers the current folder, and the first place that modules are looked for, is the one above the handler's
+folder. A replica's current folder is one of its own that looks like that. What is found there is found here; beyond
+that, plain names and relative paths of the handler's own folder work, which are looked for last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.machinery
+import importlib.util
+import os
+import shutil
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PACKAGE = "function"
+MAX_LINKS = 1000
+"""Entries of the handler's folder that are in the current folder, too."""
+_SEARCHED = ".packages"
+"""The folder, in the current one, that has the package and nothing else. Processes that ``multiprocessing`` starts
+anew find it there."""
+
+
+def made_folder(handler: Path, place: Path) -> Path:
+    """A new current folder for this process, inside ``place``, with the handler's folder in it as ``function``.
+
+    Those of processes that are gone are removed. Raises OSError.
+    """
+    for old in place.glob("replica-*"):
+        if not Path("/proc", old.name.rpartition("-")[2]).exists():
+            shutil.rmtree(old, ignore_errors=True)
+    folder = place / f"replica-{os.getpid()}"
+    (folder / _SEARCHED).mkdir(parents=True, exist_ok=True)
+    for link in (folder / PACKAGE, folder / _SEARCHED / PACKAGE):
+        link.symlink_to(handler)
+    standard = getattr(sys, "stdlib_module_names", ())
+    entries = [entry for entry in handler.iterdir() if entry.stem not in standard]
+    for entry in entries[:MAX_LINKS]:
+        with contextlib.suppress(FileExistsError):
+            (folder / entry.name).symlink_to(entry)
+    return folder
+
+
+def load(folder: Path) -> Callable[..., Any]:
+    """``handle`` of ``handler.py`` in the folder. Raises whatever importing the function's code raises."""
+    prepare(folder)
+    return handle_of(folder)
+
+
+def prepare(folder: Path) -> None:
+    """Make this process look like the template's program: its modules' places, its main module and its arguments."""
+    here = Path.cwd() / _SEARCHED
+    sys.path[:] = [
+        *([str(here)] if here.is_dir() else []),
+        *(place for place in sys.path if place not in ("", ".", str(folder))),
+        # Last, since in a container it is not searched at all: no file of the handler's hides a library.
+        str(folder),
+    ]
+    sys.argv[:] = ["index.py"]
+    # Of the host's main module multiprocessing would tell its new processes, which would run it.
+    sys.modules["__main__"] = types.ModuleType("__main__")
+
+
+def handle_of(folder: Path) -> Callable[..., Any]:
+    """Import the handler. Raises whatever its code raises, and TypeError when it has no ``handle``."""
+    spec = _package_spec(folder)
+    package = importlib.util.module_from_spec(spec)
+    sys.modules[PACKAGE] = package
+    if spec.loader is not None:
+        spec.loader.exec_module(package)
+    module = importlib.import_module(f"{PACKAGE}.handler")
+    handle = getattr(module, "handle", None)
+    if not callable(handle):
+        raise TypeError(f"{folder / 'handler.py'}: no function handle(event, context)")
+    return handle  # type: ignore[no-any-return]
+
+
+def _package_spec(folder: Path) -> importlib.machinery.ModuleSpec:
+    initial = folder / "__init__.py"
+    if initial.is_file():
+        found = importlib.util.spec_from_file_location(PACKAGE, initial, submodule_search_locations=[str(folder)])
+        assert found is not None
+        return found
+    spec = importlib.machinery.ModuleSpec(PACKAGE, None, is_package=True)
+    spec.submodule_search_locations = [str(folder)]
+    return spec
