@@ -11,7 +11,7 @@ import difflib
 import fnmatch
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +89,22 @@ class Stack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overrides:
-    """What the command line adds to each function of a file: variables on top, and the namespace where it has none."""
+    """What the command line says of every function of a file: it wins, key by key; lists grow."""
 
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, str] = field(default_factory=dict)
+    requests: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    read_only: bool = False
     namespace: str | None = None
+    default_namespace: str | None = None
+    """Of functions for which neither the command line nor the file names one."""
 
 
-NOTHING = Overrides(environment={})
+NOTHING = Overrides()
 
 
 def read(source: Path | Source, variables: Mapping[str, str], overrides: Overrides = NOTHING) -> Stack:
@@ -193,8 +202,8 @@ class _Reader:
         """One function with its own problems."""
         self.problems = []
         spec = self.function(name, value)
-        namespace = value.get("namespace") if isinstance(value, dict) else None
-        ref = FunctionRef(namespace if isinstance(namespace, str) and namespace else self._namespace(), name)
+        written = value.get("namespace") if isinstance(value, dict) else None
+        ref = FunctionRef(self._namespace(written if isinstance(written, str) else ""), name)
         return Entry(spec.ref if spec else ref, spec, tuple(f"{file}: {problem}" for problem in self.problems))
 
     def function(self, name: str, value: object) -> FunctionSpec | None:
@@ -203,19 +212,20 @@ class _Reader:
         entry = self.mapping(value, where[:-1])
         self.known(entry, FUNCTION_KEYS, where)
         image, handler = self._runs(entry, where)
-        annotations = self.strings(entry, "annotations", where) | self._handler_annotations(entry, handler, where)
+        asked = self._overrides
+        annotations = self.strings(entry, "annotations", where) | dict(asked.annotations)
         spec = FunctionSpec(
-            ref=FunctionRef(self.text(entry, "namespace", where) or self._namespace(), name),
+            ref=FunctionRef(self._namespace(self.text(entry, "namespace", where)), name),
             image=image,
             env_process=self.text(entry, "fprocess", where),
             env_vars=self._environment(entry, where),
-            constraints=self.texts(entry, "constraints", where),
-            secrets=self.texts(entry, "secrets", where),
-            labels=self.strings(entry, "labels", where),
-            annotations=annotations,
-            limits=self._resources(entry, "limits", where),
-            requests=self._resources(entry, "requests", where),
-            read_only_root_filesystem=self.flag(entry, "readonly_root_filesystem", where),
+            constraints=_with(self.texts(entry, "constraints", where), asked.constraints),
+            secrets=_with(self.texts(entry, "secrets", where), asked.secrets),
+            labels=self.strings(entry, "labels", where) | dict(asked.labels),
+            annotations=annotations | self._handler_annotations(entry, handler, where),
+            limits=self._resources(entry, "limits", where) | dict(asked.limits),
+            requests=self._resources(entry, "requests", where) | dict(asked.requests),
+            read_only_root_filesystem=self.flag(entry, "readonly_root_filesystem", where) or asked.read_only,
         )
         try:
             spec_from_json(spec_to_json(spec) | {"image": image or "said already"}, deploying=True)
@@ -224,8 +234,8 @@ class _Reader:
         self.warnings += [f"{where}labels.{note}" for note in label_names.without_effect(spec.labels)]
         return spec if len(self.problems) == before else None
 
-    def _namespace(self) -> str:
-        return self._overrides.namespace or DEFAULT_NAMESPACE
+    def _namespace(self, written: str) -> str:
+        return self._overrides.namespace or written or self._overrides.default_namespace or DEFAULT_NAMESPACE
 
     def _runs(self, entry: Mapping[str, Any], where: str) -> tuple[str, Path | None]:
         """The image, and the folder of the Python handler if it runs from one."""
@@ -316,6 +326,10 @@ class _Reader:
         if value not in ("", *_TRUE, *_FALSE):
             self.problems.append(f"{where}{key}: {value!r} is neither true nor false")
         return value in _TRUE
+
+
+def _with(given: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*given, *more)))
 
 
 def _kind(value: object) -> str:

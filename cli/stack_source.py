@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from springtide.cli.gateway_client import LOOPBACK
 from springtide.cli.yaml_text import MAX_CHARS
 from springtide.runtime.errors import BadInput, reason_of
 
@@ -85,6 +86,8 @@ def _fetched(address: str, shown: str) -> bytes:
                 max_redirects=MAX_REDIRECTS,
                 # Compressed, a few bytes could be gigabytes.
                 headers={"User-Agent": "springtide", "Accept-Encoding": "identity"},
+                # A proxy that the environment names is not for this machine's own addresses.
+                trust_env=httpx.URL(address).host not in LOOPBACK,
             ) as client,
             client.stream("GET", address) as response,
         ):

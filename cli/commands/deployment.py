@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from springtide.cli import stack, stack_source
 from springtide.cli.commands.faas_cli_options import GoFlagCommand, ignored_options, tell_ignored
 from springtide.cli.commands.many import Task, Verb, do_all
 from springtide.cli.commands.options import (
+    NAMESPACE_VARIABLE,
     duration_s,
     json_option,
     namespace_option,
@@ -21,13 +23,14 @@ from springtide.cli.commands.options import (
     with_target,
 )
 from springtide.cli.gateway_client import DEPLOY_READ_S, GatewayClient
-from springtide.cli.stack import Entry
+from springtide.cli.stack import Entry, Overrides
 from springtide.cli.target import Target
 from springtide.cli.terminal_text import lines
 from springtide.provider.spec import FunctionSpec, spec_to_json
 from springtide.runtime.errors import BadInput, NotFound
 
 DEFAULT_STACKS = ("stack.yaml", "stack.yml")
+OF_ONE_FUNCTION = ("image", "fprocess", "handler", "lang")
 MAX_TIMEOUT_S = 24 * 3600.0
 
 filter_option = click.option(
@@ -80,9 +83,9 @@ def deploy(*, target: Target, as_json: bool, **options: Any) -> int:
     tell_ignored(options)
     gateway: str | None = None
     if name and options["stack_file"] is None:
-        entries: tuple[Entry, ...] = (_single(name, options),)
+        entries: tuple[Entry, ...] = (_single(name, options, target.environ),)
     else:
-        gateway, entries = _of_stack({**options, "only": name}, target.environ)
+        gateway, entries = _of_stack({**options, "only": name}, target.environ, _overrides(options, target.environ))
     with target.client(gateway) as client:
         put = _put(client, options)
         tasks = [Task(entry.ref.name, entry.ref.namespace, _deploys(client, entry, put)) for entry in entries]
@@ -128,10 +131,11 @@ def remove(*, target: Target, names: Sequence[str], as_json: bool, **options: An
 
     One that cannot be removed leaves the others to be; the exit status is 1 then.
     """
-    chosen = [(_function_name(name, "remove"), options["namespace"]) for name in dict.fromkeys(names)]
+    namespace = options["namespace"] or target.environ.get(NAMESPACE_VARIABLE)
+    chosen = [(_function_name(name, "remove"), namespace) for name in dict.fromkeys(names)]
     gateway = None
     if not chosen or options["stack_file"] is not None:
-        gateway, entries = _of_stack({**options, "env": ()}, target.environ)
+        gateway, entries = _of_stack(options, target.environ, _namespaces(options, target.environ))
         there = {entry.ref.name: entry.ref.namespace for entry in entries}
         if missing := [name for name, _ in chosen if name not in there]:
             raise BadInput(f"no function {missing[0]} in the stack file; there are {', '.join(there)}")
@@ -186,7 +190,7 @@ def _timeout_s(text: str | None) -> float:
     return seconds
 
 
-def _single(name: str, options: Mapping[str, Any]) -> Entry:
+def _single(name: str, options: Mapping[str, Any], environ: Mapping[str, str]) -> Entry:
     value: dict[str, Any] = {
         "image": options["image"],
         "fprocess": options["fprocess"],
@@ -201,7 +205,7 @@ def _single(name: str, options: Mapping[str, Any]) -> Entry:
         "requests": _amounts("request", options),
         "readonly_root_filesystem": "true" if options["readonly"] else "false",
     }
-    entry = stack.single(name, value, stack.Overrides(environment={}, namespace=options["namespace"]))
+    entry = stack.single(name, value, _namespaces(options, environ))
     _warn(entry.warnings)
     return entry
 
@@ -212,12 +216,38 @@ def _amounts(kind: str, options: Mapping[str, Any]) -> dict[str, str]:
     return {key: amount for key, amount in named.items() if amount} | pairs(options[kind], f"--{kind}")
 
 
-def _of_stack(options: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[str | None, tuple[Entry, ...]]:
+def _namespaces(options: Mapping[str, Any], environ: Mapping[str, str]) -> Overrides:
+    return Overrides(namespace=options["namespace"], default_namespace=environ.get(NAMESPACE_VARIABLE))
+
+
+def _overrides(options: Mapping[str, Any], environ: Mapping[str, str]) -> Overrides:
+    """What the flags say of all functions of a file. Raises BadInput for those that are of one function."""
+    if of_one := [f"--{name}" for name in OF_ONE_FUNCTION if options[name] is not None]:
+        verb = "is" if len(of_one) == 1 else "are"
+        raise BadInput(
+            f"{', '.join(of_one)} {verb} of one function, and here is a stack file: write it there, or leave out -f "
+            "and name the function: springtide deploy NAME …"
+        )
+    return replace(
+        _namespaces(options, environ),
+        environment=pairs(options["env"], "--env"),
+        labels=pairs(options["label"], "--label"),
+        annotations=pairs(options["annotation"], "--annotation"),
+        limits=_amounts("limit", options),
+        requests=_amounts("request", options),
+        secrets=tuple(options["secret"]),
+        constraints=tuple(options["constraint"]),
+        read_only=options["readonly"],
+    )
+
+
+def _of_stack(
+    options: Mapping[str, Any], environ: Mapping[str, str], overrides: Overrides
+) -> tuple[str | None, tuple[Entry, ...]]:
     """The gateway a stack file names, and its functions that were asked for; warnings go to standard error."""
     where = options["stack_file"] or next((Path(name) for name in DEFAULT_STACKS if Path(name).is_file()), None)
     if where is None:
         raise BadInput("name a function, or a stack file with -f; there is no stack.yaml in this folder")
-    overrides = stack.Overrides(environment=pairs(options["env"], "--env"), namespace=options["namespace"])
     read = stack.read_each(stack_source.read(where), environ if options["envsubst"] else None, overrides)
     _warn(read.warnings)
     if only := options.get("only"):

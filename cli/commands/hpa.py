@@ -6,7 +6,7 @@ import click
 import yaml
 
 from springtide.cli import stack, stack_source
-from springtide.cli.commands.options import namespace_option, stack_option, with_target
+from springtide.cli.commands.options import NAMESPACE_VARIABLE, namespace_option, stack_option, with_target
 from springtide.cli.target import Target
 from springtide.cli.terminal_text import one_line
 from springtide.provider.kubernetes.manifests.checks import cpu_problems
@@ -33,7 +33,10 @@ def hpa(*, target: Target, name: str, stack_file: str | None, namespace: str | N
 
     The function is that of a stack file (-f), or the one that is deployed.
     """
-    spec = _of_stack(stack_file, target, name, namespace) if stack_file else _deployed(target, name, namespace)
+    if stack_file:
+        spec = _of_stack(stack_file, target, name, namespace)
+    else:
+        spec = _deployed(target, name, namespace or target.environ.get(NAMESPACE_VARIABLE))
     manifest = hpa_of(spec, by_hand=True)
     if manifest is None:
         raise BadInput(f"{name} does not scale by processor time; give it the label {TYPE}={targets.CPU.name}")
@@ -44,7 +47,9 @@ def hpa(*, target: Target, name: str, stack_file: str | None, namespace: str | N
 
 def _of_stack(file: str, target: Target, name: str, namespace: str | None) -> FunctionSpec:
     read = stack.read_each(
-        stack_source.read(file), target.environ, stack.Overrides(environment={}, namespace=namespace)
+        stack_source.read(file),
+        target.environ,
+        stack.Overrides(namespace=namespace, default_namespace=target.environ.get(NAMESPACE_VARIABLE)),
     )
     for warning in read.warnings:
         click.echo(f"springtide: {one_line(warning)}", err=True)

@@ -24,7 +24,12 @@ state_dir_option = click.option(
     help="The local suite's folder.  [env: SPRINGTIDE_STATE_DIR; default: $XDG_STATE_HOME/springtide, or the same "
     "below ~/.local/state]",
 )
-namespace_option = click.option("--namespace", "-n", help="The functions' namespace  [default: the gateway's]")
+NAMESPACE_VARIABLE = "OPENFAAS_NS"
+namespace_option = click.option(
+    "--namespace",
+    "-n",
+    help="The functions' namespace  [default: the stack file's, then $OPENFAAS_NS, then the gateway's]",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 stack_option = click.option(
     "--file",
@@ -72,6 +77,8 @@ def with_target(command: F) -> F:
         tls_no_verify: bool,
         **options: Any,
     ) -> Any:
+        if "namespace" in options and "stack_file" not in options:
+            options["namespace"] = options["namespace"] or environ.get(NAMESPACE_VARIABLE)
         target = Target(gateway, environ, state_folder(state_dir, environ), verify=not tls_no_verify)
         return command(*args, target=target, **options)
 

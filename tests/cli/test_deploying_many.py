@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from springtide.cli import stack_source
+from springtide.provider.ports import Namespace
 
 ONE = "functions:\n  one: {fprocess: cat}\n"
 NO_SECRET = "secrets: none not found in openfaas-fn; create them first"
@@ -287,3 +288,53 @@ def test_flag_that_makes_no_sense_is_refused(springtide: Any, words: str, status
 
     assert outcome.status == status
     assert said in outcome.err
+
+
+def test_flags_add_to_every_function_of_a_file_and_win(springtide: Any) -> None:
+    springtide("secret", "create", "key", "--from-literal", "v")
+    Path("stack.yaml").write_text(
+        "functions:\n  a: {fprocess: env, labels: {x: file, y: file}}\n  b: {fprocess: env}\n"
+    )
+
+    outcome = springtide(
+        *("deploy", "-l", "x=flag", "--annotation", "topic=t", "--secret", "key", "--constraint", "zone=a"),
+        *("--limit", "cpu=1", "--memory-request", "64Mi", "--readonly", "-e", "A=b"),
+    )
+
+    assert (outcome.status, outcome.err) == (0, "")
+    a, b = (json.loads(springtide("describe", name, "--json").out) for name in ("a", "b"))
+    assert (a["labels"]["x"], a["labels"]["y"], b["labels"]["x"]) == ("flag", "file", "flag")
+    for shown in (a, b):
+        assert shown["annotations"] == {"topic": "t"}
+        assert shown["secrets"] == ["key"]
+        assert shown["constraints"] == ["zone=a"]
+        assert (shown["limits"], shown["requests"]) == ({"cpu": "1"}, {"memory": "64Mi"})
+        assert shown["readOnlyRootFilesystem"] is True
+        assert shown["envVars"] == {"A": "b"}
+
+
+@pytest.mark.parametrize("flag", ["--image", "--fprocess", "--handler", "--lang"])
+def test_flag_of_one_function_is_refused_beside_a_file(springtide: Any, flag: str) -> None:
+    Path("stack.yaml").write_text(ONE)
+
+    outcome = springtide("deploy", flag, "x")
+
+    assert (outcome.status, outcome.out, names(springtide)) == (1, "", [])
+    assert outcome.err.startswith(f"springtide: {flag} is of one function, and here is a stack file")
+
+
+def test_namespace_is_the_flags_then_the_files_then_that_of_the_environment(springtide: Any, api: Any) -> None:
+    springtide.environ["OPENFAAS_NS"] = "dev"
+    api.do(api.provider.put_namespace(Namespace("dev", labels={"openfaas": "1"}), replace=False))
+    text = "functions:\n  a: {fprocess: cat, namespace: openfaas-fn}\n  b: {fprocess: cat}\n"
+
+    deployed = json.loads(springtide("deploy", "-f", "-", "--json", piped=text.encode()).out)
+    listed = json.loads(springtide("list", "--json").out)
+    by_flag = json.loads(springtide("deploy", "a", "-f", "-", "-n", "dev", "--json", piped=text.encode()).out)
+    removed = springtide("remove", "a", "b")
+    api.do(api.provider.delete_namespace("dev"))
+
+    assert [item["namespace"] for item in deployed] == ["openfaas-fn", "dev"]
+    assert [item["name"] for item in listed] == ["b"]
+    assert by_flag[0]["namespace"] == "dev"
+    assert removed.status == 0

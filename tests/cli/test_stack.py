@@ -157,10 +157,11 @@ def test_environment_file_wins_over_the_inline_environment_and_the_command_line_
     [
         pytest.param("fprocess: cat", None, "openfaas-fn", id="default"),
         pytest.param("fprocess: cat", "dev", "dev", id="command line"),
-        pytest.param("fprocess: cat\nnamespace: staging", "dev", "staging", id="the file wins"),
+        pytest.param("fprocess: cat\nnamespace: staging", None, "staging", id="the file"),
+        pytest.param("fprocess: cat\nnamespace: staging", "dev", "dev", id="the command line wins"),
     ],
 )
-def test_namespace_is_the_files_then_the_command_lines(
+def test_namespace_is_the_command_lines_then_the_files(
     folder: Path, body: str, wished: str | None, namespace: str
 ) -> None:
     assert only(folder, body, namespace=wished).ref.namespace == namespace
