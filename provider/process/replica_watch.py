@@ -23,6 +23,7 @@ from springtide.scaler.core.ports import Clock
 
 MAX_PROBES = 32
 """Health checks under way at once."""
+STOPPED = "was stopped by a signal (SIGSTOP) and did nothing"
 
 Deployments = Callable[[], Iterable[Deployment]]
 
@@ -57,7 +58,7 @@ class _Reading:
 
 
 class UsageWatch:
-    """Measures replicas in rounds, ends those above their memory limit, and exports what it measured."""
+    """Measures replicas in rounds, ends those above their limits or stopped, and exports what it measured."""
 
     def __init__(self, deployments: Deployments, settings: ProcessSettings, clock: Clock) -> None:
         self._deployments, self._settings, self._clock = deployments, settings, clock
@@ -104,8 +105,12 @@ class UsageWatch:
             for deployment, replica in replicas
             if replica.pid in measured
         }
-        for reading in self._readings.values():
-            self._enforce(reading)
+        for instance, reading in self._readings.items():
+            if reading.measured.stopped and instance in before and before[instance].measured.stopped:
+                # Nothing of it goes on, so its callers lose nothing: they wait, and it may be for an hour.
+                reading.deployment.kill(reading.replica, STOPPED)
+            else:
+                self._enforce(reading)
 
     def _enforce(self, reading: _Reading) -> None:
         program, most = reading.deployment.program, self._settings.replica_processes

@@ -26,6 +26,8 @@ class Process:
     """Its own, and that of its children that ended and were collected."""
     resident_bytes: int
     threads: int
+    stopped: bool
+    """By a signal, until another one lets it go on; not by a debugger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Measured:
     cpu_s: float
     memory_bytes: int
     processes: int
+    stopped: bool
+    """The replica itself, whatever its programs do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ class Meter:
                 sum(table[member].cpu_s for member in family),
                 sum(self._memory(table[member], now) for member in family),
                 sum(table[member].threads for member in family),
+                table[pid].stopped,
             )
             for pid, family in families.items()
         }
@@ -101,7 +106,8 @@ def _parse(pid: int, stat: bytes) -> Process:
     # The command, in brackets, may hold anything; the fields after it are counted from its last bracket.
     fields = stat[stat.rindex(b")") + 2 :].split()
     ticks = sum(int(field) for field in fields[11:15])
-    return Process(pid, int(fields[1]), ticks / _TICKS_PER_S, int(fields[21]) * _PAGE_BYTES, int(fields[17]))
+    size, threads = int(fields[21]) * _PAGE_BYTES, int(fields[17])
+    return Process(pid, int(fields[1]), ticks / _TICKS_PER_S, size, threads, fields[0] == b"T")
 
 
 def _family(pid: int, below: dict[int, list[int]]) -> list[int]:

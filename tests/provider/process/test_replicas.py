@@ -223,7 +223,8 @@ async def test_replica_that_is_not_ready_in_time_is_given_up(world: Any) -> None
 
 
 async def test_replica_that_does_not_answer_health_checks_is_replaced(world: Any) -> None:
-    async with world(health_interval_s=0.05, health_timeout_s=0.2, health_failures=2, grace_s=0.2) as here:
+    checks = {"health_interval_s": 0.05, "health_timeout_s": 0.2, "health_failures": 2}
+    async with world(**checks, usage_interval_s=60, grace_s=0.2) as here:
         function = await slow(here)
         pid = await pid_of(here, url(function))
         stuck = function.endpoints[0].instance
@@ -233,6 +234,21 @@ async def test_replica_that_does_not_answer_health_checks_is_replaced(world: Any
 
         await here.log_says(REF, "did not answer 2 health checks in a row")
         await eventually(lambda: not alive(pid), "the end of the stopped replica")
+
+
+async def test_replica_that_is_stopped_is_replaced_and_its_callers_wait_no_longer(world: Any) -> None:
+    async with world(health_interval_s=60, grace_s=60) as here:
+        function = await slow(here)
+        pid, stuck = await pid_of(here, url(function)), function.endpoints[0].instance
+        os.kill(pid, signal.SIGSTOP)
+        call = asyncio.create_task(here.http.get(url(function)))
+
+        with pytest.raises(httpx.TransportError) as caught:
+            await call
+
+        assert not isinstance(caught.value, httpx.TimeoutException), "broken, and not given up"
+        await here.until(REF, lambda seen: seen.endpoints and seen.endpoints[0].instance != stuck)
+        await here.log_says(REF, "was stopped by a signal (SIGSTOP) and did nothing")
 
 
 async def test_daemons_end_with_their_replica(world: Any) -> None:
