@@ -195,8 +195,9 @@ class GatewayClient:
         body: bytes,
     ) -> Iterator[httpx.Response]:
         """The answer to one call, whatever its status, with its body still to be read."""
+        limit = f"--timeout ({self._http.timeout.read:g} s)"
         with (
-            _translated(self.url),
+            _translated(self.url, within=limit),
             self._http.stream(
                 method, f"/function/{quote(name)}", params=tuple(query), headers=list(headers), content=body
             ) as response,
@@ -246,7 +247,8 @@ class GatewayClient:
 
 
 @contextlib.contextmanager
-def _translated(url: str) -> Iterator[None]:
+def _translated(url: str, *, within: str = "its time") -> Iterator[None]:
+    """``within`` names the time-out of the requests."""
     try:
         yield
     except httpx.ConnectError as error:
@@ -254,7 +256,7 @@ def _translated(url: str) -> Iterator[None]:
     except httpx.ConnectTimeout as error:
         raise NoGateway(f"{url} did not answer in time") from error
     except httpx.TimeoutException as error:
-        raise Unavailable(f"{url} did not answer in time") from error
+        raise Unavailable(f"{url} did not answer within {within}") from error
     except UnicodeEncodeError:
         raise  # of what is sent, not of where to
     except (OverflowError, UnicodeError) as error:

@@ -80,7 +80,8 @@ class Invoker:
             async with asyncio.timeout(self._deadline_s) as deadline:
                 return await self._invoke(ref, call, until=deadline.when())
         except (TimeoutError, httpx.TimeoutException) as error:
-            raise Unavailable(f"{ref.name} did not answer within {self._deadline_s:g} s") from error
+            limit = f"console_invoke_deadline ({self._deadline_s:g} s) of the console"
+            raise Unavailable(f"{ref.name} did not answer within {limit}") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unavailable(f"the call broke off: {why(error)}") from error
         finally:

@@ -460,11 +460,14 @@ class Call:
 
     def _cut(self, reason: str, why: str) -> None:
         """An answer has begun and cannot be finished: the caller must see that it is not whole."""
-        self._note_refusal(reason, why)
-        self._ports.broken.note(self.route.label, reason, why)
+        self._note_broken(reason, why)
         self._drop_connection()
         self._client.abort()
         # The connection's end comes back as client_left, which finishes the call.
+
+    def _note_broken(self, reason: str, why: str) -> None:
+        self._note_refusal(reason, why)
+        self._ports.broken.note(self.route.label, reason, why)
 
     def _note_refusal(self, reason: str, text: str) -> None:
         self.route.metrics.refuse(reason)
@@ -513,6 +516,9 @@ class Call:
             ports.admission.release(route)
         self._client.done(keep=self._keep)
 
-    def _tunnel_finished(self) -> None:
+    def _tunnel_finished(self, silent: bool) -> None:  # noqa: FBT001 - a callback of one argument
+        if silent:
+            limit = TimeLimit("tunnel_idle", self._ports.timeouts.tunnel.seconds)
+            self._note_broken("tunnel_idle", f"neither side sent anything within {limit}")
         self._keep = False
         self._finish()

@@ -11,7 +11,10 @@ from springtide.gateway.timeouts import TimedTunnel
 
 
 class Tunnel:
-    """Takes the call's place on both connections; ``finished`` is called once, at the end."""
+    """Takes the call's place on both connections; ``finished`` is called once, at the end.
+
+    It is told whether the time was over, because nothing came from either side.
+    """
 
     __slots__ = (
         "_client",
@@ -29,7 +32,7 @@ class Tunnel:
         idle: DeadlineQueue[TimedTunnel],
         caller: ClientConnection,
         connection: ReplicaConnection,
-        finished: Callable[[], None],
+        finished: Callable[[bool], None],
     ) -> None:
         self.request_open = True
         self._idle = idle
@@ -56,7 +59,7 @@ class Tunnel:
             self._client.write(data)
 
     def timed_out(self) -> None:
-        self._end()
+        self._end(silent=True)
 
     # From the caller.
 
@@ -105,11 +108,11 @@ class Tunnel:
     def replica_drained(self) -> None:
         self._client.resume()
 
-    def _end(self) -> None:
+    def _end(self, *, silent: bool = False) -> None:
         if self._over:
             return
         self._over = True
         self._idle.stop(self)
         self._connection.close()
         self.request_open = False
-        self._finished()
+        self._finished(silent)

@@ -10,6 +10,7 @@ import click
 import httpx
 
 from springtide.cli.commands.options import duration_s, namespace_option, pairs, with_target
+from springtide.cli.gateway_client import FOLLOW_READ_S
 from springtide.cli.target import Target
 from springtide.cli.terminal_text import lines, one_line
 from springtide.runtime.errors import BadInput
@@ -22,7 +23,7 @@ from springtide.runtime.errors import BadInput
 @click.option("--header", "-H", multiple=True, metavar="'NAME: VALUE'")
 @click.option("--query", multiple=True, metavar="KEY=VALUE")
 @click.option("--content-type", default="text/plain", show_default=True)
-@click.option("--timeout", default="60s", show_default=True, help="Give up after this long without an answer.")
+@click.option("--timeout", help="Give up after this long without an answer.  [default: when the gateway does]")
 @namespace_option
 @with_target
 def invoke(*, target: Target, name: str, data: str | None, namespace: str | None, **options: Any) -> None:
@@ -31,7 +32,7 @@ def invoke(*, target: Target, name: str, data: str | None, namespace: str | None
     body = piped if data is None else data.encode()
     headers = (("Content-Type", options["content_type"]), *map(_header, options["header"]))
     with (
-        target.client(timeout_s=duration_s(options["timeout"], "--timeout")) as client,
+        target.client(timeout_s=_patience_s(options["timeout"])) as client,
         client.invoke(
             f"{name}.{namespace}" if namespace else name,
             method=options["method"].upper(),
@@ -44,6 +45,11 @@ def invoke(*, target: Target, name: str, data: str | None, namespace: str | None
     if not response.is_success:
         click.echo(f"springtide: {name} answered {response.status_code} {one_line(response.reason_phrase)}", err=True)
         raise click.exceptions.Exit(1)
+
+
+def _patience_s(timeout: str | None) -> float:
+    """The gateway knows how long a function may take, and says so when that is over."""
+    return duration_s(timeout, "--timeout") if timeout else FOLLOW_READ_S
 
 
 def _print(response: httpx.Response, output: BinaryIO) -> None:

@@ -36,6 +36,7 @@ class InvokeProxy:
         """``read_timeout_s`` is how long a replica may be silent, before its answer or within it."""
         self._endpoints = endpoints
         self._default_namespace = default_namespace
+        self._read_timeout_s = read_timeout_s
         limits = httpx.Limits(
             max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_IDLE, keepalive_expiry=IDLE_S
         )
@@ -84,8 +85,8 @@ class InvokeProxy:
             response = await self._transport.handle_async_request(request)
         except ClientDisconnected:
             return
-        except httpx.HTTPError:
-            await _answer(send, 500, f"Can't reach service for: {name}.", internal=True)
+        except httpx.HTTPError as error:
+            await _answer(send, 500, f"Can't reach service for: {name}.{self._which_limit(error)}", internal=True)
             return
         upload.ignore()
         try:
@@ -98,6 +99,15 @@ class InvokeProxy:
         finally:
             await response.aclose()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _which_limit(self, error: httpx.HTTPError) -> str:
+        """The time-out that it was, as a sentence; empty for anything else."""
+        match error:
+            case httpx.ConnectTimeout() | httpx.PoolTimeout():
+                return f" No connection to a replica within {CONNECT_S:g} s."
+            case httpx.TimeoutException():
+                return f" It was silent for longer than read_timeout ({self._read_timeout_s:.10g} s) of the provider."
+        return ""
 
 
 async def _until_caller_leaves(forwarding: Coroutine[None, None, None], upload: RequestBody) -> None:

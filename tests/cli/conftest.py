@@ -33,12 +33,16 @@ DEADLINE_S = 20.0
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A function that answers with what it was asked; ``?status=500`` chooses another status."""
+    """A function that answers with what it was asked; ``?status=500`` chooses another status, ``none`` no answer."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
     body = await reader.readexactly(int(headers.get("content-length", 0)))
     method, target, _ = head[0].split(" ")
     status = target.partition("status=")[2] or "200"
+    if status == "none":
+        await reader.read()
+        writer.close()
+        return
     told = f"{method} {target}\n{headers.get('content-type')}\n{headers.get('x-test')}\n".encode() + body
     writer.write(f"HTTP/1.1 {status} Said\r\nContent-Length: {len(told)}\r\nConnection: close\r\n\r\n".encode() + told)
     await writer.drain()

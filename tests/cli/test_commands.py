@@ -214,6 +214,23 @@ def test_invoke_tells_a_status_that_is_no_success_and_prints_the_body(springtide
     assert outcome.err == "springtide: echo answered 500 Said\n"
 
 
+def test_invoke_waits_for_the_gateways_own_word_and_prints_which_limit_it_was(springtide: Any) -> None:
+    deployed(springtide, "late", "--annotation", "com.springtide.timeout=100ms")
+
+    outcome = springtide("invoke", "late", "--query", "status=none", "--data", "x")
+
+    assert "within com.springtide.timeout (0.1 s) of the function; set its annotation" in outcome.out
+    assert outcome.err == "springtide: late answered 504 Gateway Timeout\n"
+
+
+def test_invoke_that_was_given_a_time_names_it(springtide: Any) -> None:
+    deployed(springtide, "late")
+
+    outcome = springtide("invoke", "late", "--query", "status=none", "--data", "x", "--timeout", "100ms")
+
+    assert (outcome.status, "did not answer within --timeout (0.1 s)" in outcome.err) == (1, True), outcome.err
+
+
 def test_logs_are_printed_oldest_first_and_bounded(springtide: Any, api: Any) -> None:
     deployed(springtide)
     for text in ("one", "two", "three"):

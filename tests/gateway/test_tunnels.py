@@ -130,6 +130,7 @@ async def test_silent_tunnel_is_closed_after_its_time() -> None:
         await open_tunnel(gateway, caller)
 
         assert await caller.rest() == b"hello "
+        await gateway.until(lambda: gateway.route().metrics.refused == {"tunnel_idle": 1})
 
 
 async def test_function_that_does_not_upgrade_answers_as_usual() -> None:

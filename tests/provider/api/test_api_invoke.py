@@ -206,6 +206,9 @@ async def test_replica_that_is_silent_too_long_is_500() -> None:
         answer = await invoke(served, "GET", "/function/echo")
 
         assert (answer.status_code, answer.headers["x-openfaas-internal"]) == (500, "proxy")
+        assert answer.text == (
+            "Can't reach service for: echo. It was silent for longer than read_timeout (0.2 s) of the provider."
+        )
 
 
 async def test_answer_streams_while_the_function_still_works() -> None:
