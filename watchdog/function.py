@@ -13,6 +13,7 @@ from .calls import App
 from .config import Mode, WatchdogConfig
 from .forking import Forking
 from .python_handler import PythonHandler
+from .readiness import SelfReport
 from .upstream import Upstream
 
 
@@ -40,7 +41,8 @@ async def opened(
     """The function once it can answer; what it runs ends with the block. ``handle``: of a Python handler."""
     if config.mode is Mode.PYTHON:
         assert handle is not None
-        yield ServedFunction(PythonHandler(config, handle, env, hostname))
+        handler = PythonHandler(config, handle, env, hostname)
+        yield ServedFunction(handler, SelfReport(handler, config.ready_path) if config.ready_path else _always)
     elif config.mode is Mode.STATIC:
         # Imported when used: few functions serve files, and the others should not carry it.
         static_files = importlib.import_module(".static_files", __package__)

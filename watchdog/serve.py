@@ -16,6 +16,7 @@ from .app import Watchdog
 from .config import Mode
 from .log import log
 from .orphans import OrphanCollector
+from .readiness import until_ready
 from .server import HttpServer, ServerTimeouts
 from .timeouts import timeout
 from .upstream import UpstreamError
@@ -66,6 +67,8 @@ async def _serve(
             opened = await stack.enter_async_context(function.opened(settings, replica.env, replica.hostname, handle))
         except (UpstreamError, FileNotFoundError) as error:
             log(str(error))
+            return 1
+        if not await until_ready(opened.ready, opened.ends, settings.ready_path):
             return 1
         loop.add_signal_handler(signal.SIGTERM, told.set)
         fork_signals.keep_from_children(signal.SIGTERM, signal.SIGCHLD)

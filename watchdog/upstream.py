@@ -30,7 +30,6 @@ from .config import WatchdogConfig, not_there
 from .http1.fields import HOP_BY_HOP
 from .http1.response import ResponseHead
 from .http_client import (
-    CONNECT_TIMEOUT_S,
     Connection,
     Interim,
     Pool,
@@ -39,6 +38,7 @@ from .http_client import (
 )
 from .log import log
 from .processes import ProcessHandle, die_with_parent
+from .readiness import PATIENCE_S
 from .server import Switch
 from .timeouts import timeout
 from .tunnel import Tunnel
@@ -100,11 +100,11 @@ class Upstream:
             return True
         host = [(b"host", f"{self._host}:{self._port}".encode()), (b"connection", b"close")]
         with contextlib.suppress(UpstreamGoneError, TimeoutError):
-            async with timeout(CONNECT_TIMEOUT_S):
+            async with timeout(PATIENCE_S):
                 connection = await self._pool.take()
                 try:
                     await connection.send(request_head("GET", self._config.ready_path.encode(), host))
-                    return (await connection.answer()).status < 300
+                    return 200 <= (await connection.answer()).status < 300
                 finally:
                     connection.close()
         return False

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from springtide.provider import quantities
+from springtide.provider.annotation_values import READY
 from springtide.provider.process import default_bounds
 from springtide.provider.process.environments import Environment
 from springtide.provider.process.host_protocol import Hello, Launch
@@ -82,7 +83,12 @@ def program(spec: FunctionSpec, placed: Placed | None = None) -> FunctionProgram
     pinned = placed.pinned if placed is not None else Pinned()
     folder = (placed.code if placed is not None else None) or source_folder(spec)
     handler = str(folder) if folder is not None and not pinned.command else None
-    env = {"fprocess": spec.env_process or pinned.command, **pinned.variables, **spec.env_vars}
+    env = {
+        "fprocess": spec.env_process or pinned.command,
+        **pinned.variables,
+        **_asked_when_ready(spec),
+        **spec.env_vars,
+    }
     lang = pinned.lang if placed is not None else spec.annotations.get(LANG, "")
     settings, wrong = config.read(env, handler, lang)
     missing = any(problem.startswith("fprocess: missing") for problem in wrong)
@@ -187,6 +193,12 @@ def handler_missing(spec: FunctionSpec, folder: str | None) -> str:
     if folder == spec.annotations.get(HANDLER):
         return f"annotation {HANDLER}={folder!r}: there is no handler.py in it"
     return f"there is no handler.py in {folder}, the copy that was deployed; deploy the function again"
+
+
+def _asked_when_ready(spec: FunctionSpec) -> dict[str, str]:
+    """The watchdog asks what a kubelet would. Its own paths it answers anyway, for as long as it lives."""
+    path = spec.annotations.get(f"{READY}path", "").strip()
+    return {"ready_path": path} if path and not path.startswith("/_/") else {}
 
 
 def _nothing_to_run(spec: FunctionSpec) -> str:
