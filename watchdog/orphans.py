@@ -38,15 +38,20 @@ class OrphanCollector:
     """One for a process, and for all of its life."""
 
     def __init__(self) -> None:
-        """On the running loop, which must be the main thread's; before the code whose processes are told apart."""
-        self._loop = asyncio.get_running_loop()
+        """Before the code whose processes are told apart is imported. From now on they are written down."""
         self._started: set[int] = set()
         self._starting: set[object] = set()
         self._look: asyncio.TimerHandle | None = None
         for module, name in _STARTERS:
             if hasattr(module, name):
                 setattr(module, name, self._written_down(getattr(module, name)))
-        self._loop.add_signal_handler(signal.SIGCHLD, self._a_child_ended)
+
+    def begin(self) -> None:
+        """Collect, on the running loop of the main thread; unless the function sees to ended children itself."""
+        self._loop = asyncio.get_running_loop()
+        if signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL:
+            self._loop.add_signal_handler(signal.SIGCHLD, self._a_child_ended)
+            self._a_child_ended()
 
     def __repr__(self) -> str:
         return f"<OrphanCollector {len(self._started)} started>"

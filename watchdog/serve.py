@@ -46,22 +46,24 @@ def run(replica: ReplicaSpec, *, listener: int, ready: int) -> int:
     if problems:
         log("; ".join(problems))
         return 1
+    orphans = OrphanCollector()
     # Before there is a loop: in a template's program none runs while the handler is imported, which may run its own.
     handle = handler_loading.load(settings.handler) if settings.mode is Mode.PYTHON and settings.handler else None
-    return asyncio.run(_serve(settings, replica, handle, listener=listener, ready=ready))
+    return asyncio.run(_serve(settings, replica, handle, orphans, listener=listener, ready=ready))
 
 
 async def _serve(
     settings: config.WatchdogConfig,
     replica: ReplicaSpec,
     handle: Callable[..., Any] | None,
+    orphans: OrphanCollector,
     *,
     listener: int,
     ready: int,
 ) -> int:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
-    OrphanCollector()
+    orphans.begin()
     async with contextlib.AsyncExitStack() as stack:
         try:
             opened = await stack.enter_async_context(function.opened(settings, replica.env, replica.hostname, handle))

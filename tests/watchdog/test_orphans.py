@@ -33,6 +33,8 @@ def handle(event, context):
 KEEPS_ITS_OWN = """
 import os, subprocess, time
 
+early = subprocess.Popen(["sh", "-c", "exit 2"])
+
 def statuses():
     popen = subprocess.Popen(["sh", "-c", "exit 3"])
     pid = os.fork()
@@ -43,7 +45,7 @@ def statuses():
     number = int(orphan.stdout)
     while os.path.exists(f"/proc/{number}"):  # the orphan is collected, and theirs are still there
         time.sleep(0.001)
-    return [popen.wait(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]),
+    return [early.wait(), popen.wait(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]),
             os.waitstatus_to_exitcode(os.waitpid(spawned, 0)[1])]
 
 def handle(event, context):
@@ -76,7 +78,7 @@ async def test_what_a_handler_started_itself_is_its_own_to_collect(shared: Share
 
     answer = await world.http.get(address)
 
-    assert answer.json() == [3, 4, 5]
+    assert answer.json() == [2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("mode", ["classic", "streaming", "serializing"])
