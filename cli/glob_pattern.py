@@ -13,6 +13,7 @@ from springtide.runtime.errors import BadInput
 
 MAX_VALUE_CHARS = 10_000
 """Of a value that is searched for a pattern with stars: each place of it may be the beginning of a match."""
+MAX_PATTERN_CHARS = 500
 _STAR = "*"
 
 
@@ -69,6 +70,8 @@ def _check_length(value: str) -> None:
 
 def _tokens(pattern: str) -> list[str]:
     """Stars, and regular expressions for one character each."""
+    if len(pattern) > MAX_PATTERN_CHARS:
+        raise BadInput(f"a pattern for a variable has more than {MAX_PATTERN_CHARS} characters; shorten it")
     tokens, at = list[str](), 0
     while at < len(pattern):
         token, at = _token(pattern, at)

@@ -31,6 +31,8 @@ LANG = "com.springtide.lang"
 PYTHON_IMAGE, PROCESS_IMAGE = "springtide/python", "springtide/process"
 """Written where a function names no image: the wire asks for one, processes need none."""
 
+MAX_REMARKS = 50
+"""About variables of one file."""
 _TRUE, _FALSE = ("true", "yes", "on", "y"), ("false", "no", "off", "n")
 """As YAML 1.1 has them, and faas-cli's reader."""
 _PYTHON3 = re.compile(r"python3(?:[-.].*)?")
@@ -71,14 +73,17 @@ class Stack:
         raise BadInput(f"no function {name} in the stack file; there are {self._names()}")
 
     def matching(self, *, wildcard: str | None = None, regex: str | None = None) -> tuple[Entry, ...]:
-        """The functions whose names match; all without a pattern. Raises BadInput when none does."""
+        """The functions whose names match: a wildcard as a whole, an expression anywhere, as with faas-cli.
+
+        All without a pattern. Raises BadInput when none does.
+        """
         if wildcard and regex:
             raise BadInput("--filter and --regex exclude each other; give one")
         try:
-            pattern = re.compile(regex or fnmatch.translate(wildcard or "*"))
+            pattern = re.compile(regex or r"\A" + fnmatch.translate(wildcard or "*"))
         except re.error as error:
             raise BadInput(f"--regex {regex!r}: {error}") from error
-        chosen = tuple(entry for entry in self.entries if pattern.match(entry.ref.name))
+        chosen = tuple(entry for entry in self.entries if pattern.search(entry.ref.name))
         if not chosen:
             raise BadInput(f"no function matches {wildcard or regex!r}; there are {self._names()}")
         return chosen
@@ -171,20 +176,22 @@ class _Reader:
         """The document with its variables filled in."""
         if variables is None:
             return yaml_text.load(source.text, source.name)
-        substitution = Substitution(variables)
+        substitution, remarks = Substitution(variables), list[str]()
 
         def fill(text: str, line: int) -> str:
             filled = substitution.fill(text)
             self.problems += [f"line {line}: {demand}" for demand in substitution.demanded]
-            self.warnings += [
+            remarks.extend(
                 f"line {line}: {left}… is no form of a variable and was left as it is; write $${left[1:]} to mean that"
                 for left in substitution.left
-            ]
+            )
             return filled
 
         root = yaml_text.load(source.text, source.name, fill)
-        unset = [f"${{{name}}} is not set and has no default; it was left empty" for name in substitution.unset]
-        self.warnings += unset
+        remarks += [f"${{{name}}} is not set and has no default; it was left empty" for name in substitution.unset]
+        self.warnings += remarks[:MAX_REMARKS]
+        if len(remarks) > MAX_REMARKS:
+            self.warnings.append(f"{len(remarks) - MAX_REMARKS} more variables are not set, or no form of one")
         return root
 
     def functions(self, root: Mapping[str, Any]) -> dict[str, Any]:

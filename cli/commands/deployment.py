@@ -36,7 +36,9 @@ MAX_TIMEOUT_S = 24 * 3600.0
 filter_option = click.option(
     "--filter", "wildcard", help="Of a stack file, only functions whose names match, such as 'web-*'."
 )
-regex_option = click.option("--regex", help="Of a stack file, only functions whose names match from their start.")
+regex_option = click.option(
+    "--regex", help="Of a stack file, only functions in whose names it is found, such as '^web-'."
+)
 envsubst_option = click.option(
     "--envsubst/--no-envsubst", default=True, help="Fill in ${VAR} in a stack file.  [default: envsubst]"
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -330,7 +332,10 @@ THREE = "functions:\n  web-a: {fprocess: a}\n  web-b: {fprocess: b}\n  job: {fpr
         pytest.param({"wildcard": "web-*"}, ["web-a", "web-b"], id="wildcard"),
         pytest.param({"wildcard": "web"}, None, id="a wildcard matches whole names"),
         pytest.param({"regex": "web|job"}, ["web-a", "web-b", "job"], id="regular expression"),
-        pytest.param({"regex": "b$"}, None, id="matched from the start"),
+        pytest.param({"regex": "b$"}, ["web-b", "job"], id="found anywhere"),
+        pytest.param({"regex": "^b"}, None, id="found nowhere"),
+        pytest.param({"wildcard": "*b"}, ["web-b", "job"], id="wildcard at the beginning"),
+        pytest.param({"wildcard": "eb-*"}, None, id="a wildcard matches from the start"),
         pytest.param({"regex": "("}, None, id="bad expression"),
         pytest.param({"regex": "a", "wildcard": "b"}, None, id="both"),
     ],
@@ -668,3 +673,34 @@ def test_labels_and_annotations_in_each_others_place_are_told(folder: Path) -> N
     assert stack.single("a", {"fprocess": "cat", "labels": {"topic": "x"}}).warnings == (
         "labels.topic: read from annotations only; write it there",
     )
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param("${" * 300_000, id="openings"),
+        pytest.param("${A:-" * 190_000, id="defaults"),
+        pytest.param('"' + "${A/" * 200_000 + '"', id="replacements in quotes"),
+        pytest.param("${1} " * 190_000, id="what is no form"),
+        pytest.param(" '${A}" * 150_000, id="quotes"),
+        pytest.param("${A%" + "*a" * 400 + "} " * 2, id="a pattern of many stars"),
+    ],
+)
+def test_file_of_many_beginnings_is_answered_soon(folder: Path, written: str) -> None:
+    """In processor time, and generous: what goes wrong here takes hours."""
+    (folder / "stack.yaml").write_text(f"functions:\n  a: {{fprocess: cat}}\n  b:\n    fprocess: x {written}\n")
+    started = time.process_time()
+
+    with contextlib.suppress(BadInput):
+        stack.read(folder / "stack.yaml", {"A": "a" * 9_999})
+
+    assert time.process_time() - started < 60
+
+
+def test_remarks_about_variables_have_an_end(folder: Path) -> None:
+    names = " ".join(f"${{V{number}}}" for number in range(100))
+
+    warnings = read(folder, f"functions:\n  a:\n    fprocess: x {names}\n").warnings
+
+    assert len(warnings) == 51
+    assert warnings[-1].endswith("50 more variables are not set, or no form of one")

@@ -122,6 +122,7 @@ def test_variable_may_be_demanded(text: str, told: list[str]) -> None:
         pytest.param("${MANY//a/${MANY}}", id="each character replaced by all"),
         pytest.param("${MANY}" * 200, id="many times"),
         pytest.param("${MANY##*b*b*b*b*b*b*b*b*c}", id="a long search"),
+        pytest.param("${MANY#" + "b" * 501 + "}", id="a long pattern"),
     ],
 )
 def test_short_text_that_would_become_a_long_one_is_refused(text: str) -> None:
