@@ -19,8 +19,11 @@ _COLOURS = {Happening.DIED: "yellow", Happening.FAILED: "red", Happening.KILLED:
 class Announcer:
     """Prints; hints call the program ``command``, and name the state folder unless it is the default one."""
 
-    def __init__(self, state: StateFolder, *, as_json: bool, default_state: bool, command: str) -> None:
-        self._state = state
+    def __init__(
+        self, state: StateFolder, *, as_json: bool, default_state: bool, command: str, payload_secret: str = ""
+    ) -> None:
+        """``payload_secret`` is the file that signs build requests; empty where nothing is built."""
+        self._state, self._payload_secret = state, payload_secret
         self._as_json = as_json
         self._command = command
         self._option = "" if default_state else f" --state-dir {shlex.quote(str(state.root))}"
@@ -38,7 +41,11 @@ class Announcer:
         """``sample`` tells whether the sample function was deployed, now or earlier."""
         self._steady = True
         if self._as_json:
-            paths = {"password_file": str(self._state.secrets / PASSWORD_FILE), "state_dir": str(self._state.root)}
+            paths = {
+                "password_file": str(self._state.secrets / PASSWORD_FILE),
+                "payload_secret": self._payload_secret,
+                "state_dir": str(self._state.root),
+            }
             click.echo(json.dumps({"event": "ready", **asdict(running), "user": USER, **paths}))
         else:
             self._table(running, sample=sample)
@@ -69,12 +76,13 @@ class Announcer:
             ("Alertmanager", running.alertmanager),
             ("User", USER),
             ("Password in", str(self._state.secrets / PASSWORD_FILE)),
+            ("Payload secret", self._payload_secret or None),
             ("State in", str(self._state.root)),
         ]
         click.secho("Springtide runs. Ctrl-C stops it.", bold=True)
         for title, value in rows:
             if value is not None:
-                click.echo(f"  {title.ljust(14)}{value}")
+                click.echo(f"  {title.ljust(16)}{value}")
         click.echo("Try:")
         hints = [f"curl {running.gateway}/function/hello"] if sample else []
         hints += [f"{self._command} list{self._option}"] if not (sample and running.alert_path) else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote
 
 import httpx
@@ -29,6 +29,9 @@ from springtide.wire import answer_headers, decision_log
 Json = dict[str, Any]
 Pairs = tuple[tuple[str, str], ...]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+BUILD_READ_S = 3600.0
+"""A build may be silent for as long as it may take; gateway and provider have bounds of their own."""
+NDJSON = "application/x-ndjson"
 FOLLOW_READ_S = 24 * 3600.0
 """A followed log may be silent for long; the connection itself still has its deadline."""
 
@@ -138,6 +141,32 @@ class GatewayClient:
         else:
             raise AlreadyExists(f"function {name}{_of(namespace)} is there already; leave out --update=false")
         return response.headers.get_list(answer_headers.WARNING)
+
+    def build(self, archive: IO[bytes], signature: str) -> Iterator[Json]:
+        """The lines in which a build is told, as they come. Who may build is told by the signature alone."""
+        headers = {"X-Build-Signature": signature, "Content-Type": "application/octet-stream", "Accept": NDJSON}
+        timeout = httpx.Timeout(BUILD_READ_S, connect=5.0)
+        with (
+            _translated(self.url),
+            self._http.stream("POST", "/build", headers=headers, content=archive, timeout=timeout) as response,
+        ):
+            if response.status_code not in (200, 202):
+                response.read()
+                text = response.text.strip()[:2000] or response.reason_phrase
+                raise error_for_status(response.status_code)(f"{self.url} answered {response.status_code}: {text}")
+            for line in response.iter_lines():
+                if line.strip():
+                    yield dict(_parsed(line))
+
+    def store(self) -> Any:
+        """The gateway's store of functions, as it is served."""
+        with _missing(f"{self.url} has no store of functions"):
+            return self._json("GET", "/store/functions.json")
+
+    def templates(self) -> list[Json]:
+        """The templates that run there."""
+        with _missing(f"{self.url} has no list of templates"):
+            return list(self._json("GET", "/templates.json"))
 
     def remove(self, name: str, namespace: str | None) -> None:
         body = {"functionName": name, **_namespace(namespace)}

@@ -145,6 +145,7 @@ class _Builder:
             (
                 *("--host", "127.0.0.1", "--port", str(self._at.provider)),
                 *("--data-dir", str(self._plan.state.provider)),
+                *("--payload-secret", str(self._plan.state.payload_secret_of(self._plan.environ))),
             ),
             ready=self._at.url(self._at.provider) + "/healthz",
             grace_s=PROCESS.read(self._plan.environ, {}, state_dir=self._plan.state.provider).grace_s + MARGIN_S,

@@ -1,7 +1,7 @@
 """``stack.yaml``: the file in which people list their functions, read into specs. All its problems are told at once.
 
-A function whose ``lang`` is a Python 3 template and whose ``handler`` is a folder with a ``handler.py`` runs from that
-folder, without a container build. Paths in the file are relative to the file.
+A function whose ``lang`` is a template that runs here and whose ``handler`` is a folder with a handler for it runs from
+that folder, without a container build. Paths in the file are relative to the file.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from springtide.cli import environment_files, stack_shape, stack_source, yaml_te
 from springtide.cli.stack_shape import CONFIGURATION_KEYS, FUNCTION_KEYS, PROVIDER_KEYS, RESOURCE_KEYS, ROOT_KEYS
 from springtide.cli.stack_source import Source
 from springtide.cli.substitution import Substitution
+from springtide.provider.process import templates
 from springtide.provider.spec import FunctionSpec, spec_from_json, spec_to_json
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core import label_names
@@ -245,20 +246,21 @@ class _Reader:
         return self._overrides.namespace or written or self._overrides.default_namespace or DEFAULT_NAMESPACE
 
     def _runs(self, entry: Mapping[str, Any], where: str) -> tuple[str, Path | None]:
-        """The image, and the folder of the Python handler if it runs from one."""
+        """The image, and the folder of the handler if it runs from one."""
         image, fprocess = self.text(entry, "image", where), self.text(entry, "fprocess", where)
         lang, handler = self.text(entry, "lang", where), self.text(entry, "handler", where)
-        if handler and not fprocess and (not lang or _PYTHON3.fullmatch(lang)):
+        template = _template(lang)
+        if handler and not fprocess and template is not None:
             folder = (self._folder / handler).resolve()
-            if (folder / "handler.py").is_file():
+            if any((folder / name).is_file() for name in template.handler):
                 return image or PYTHON_IMAGE, folder
-            missing = f"{where}handler: {folder} holds no handler.py"
+            missing = f"{where}handler: {folder} holds no {' or '.join(template.handler)}"
             if not image:
                 self.problems.append(f"{missing}; correct the path, or give an image")
                 return "", None
             self.warnings.append(f"{missing}; only the image can run")
         if not image and not fprocess:
-            remedy = "give an image, an fprocess, or a python3 lang with a handler folder"
+            remedy = "give an image, an fprocess, or a handler folder with one of the langs " + templates.runnable()
             self.problems.append(f"{where}image: missing; {remedy}")
         return image or (PROCESS_IMAGE if fprocess else ""), None
 
@@ -337,6 +339,11 @@ class _Reader:
 
 def _with(given: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*given, *more)))
+
+
+def _template(lang: str) -> templates.Template | None:
+    """What a handler of this template runs as; Python templates of somebody's own as Python handlers do."""
+    return templates.of_handler(lang) if not lang or _PYTHON3.fullmatch(lang) else templates.known(lang)
 
 
 def _kind(value: object) -> str:

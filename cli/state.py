@@ -2,7 +2,7 @@
 
 lock                 held while a suite runs here
 run.json             where its parts listen and which processes they are; gone after an orderly stop
-secrets/             basic-auth-user and basic-auth-password, made on the first start
+secrets/             basic-auth-user, basic-auth-password and payload-secret, made on the first start
 provider/            functions, their secrets, logs and counts (the provider's own)
 prometheus/          configuration, rules and data
 alertmanager/        configuration and data
@@ -29,6 +29,7 @@ from springtide.runtime.errors import BadInput, Unavailable
 from springtide.runtime.files import DAMAGED, make_way, read_json, read_whole, set_aside, write_atomic
 
 USER, PASSWORD_LENGTH = "admin", 32
+PAYLOAD_SECRET_FILE = "payload-secret"  # noqa: S105 - a name
 LOCK_TRIES, LOCK_PAUSE_S = 10, 0.02
 """A client that looks whether a suite runs holds the lock for an instant."""
 
@@ -68,6 +69,15 @@ class StateFolder:
     @property
     def secrets(self) -> Path:
         return self.root / "secrets"
+
+    @property
+    def payload_secret(self) -> Path:
+        """What signs build requests, for faas-cli's --payload-secret."""
+        return self.secrets / PAYLOAD_SECRET_FILE
+
+    def payload_secret_of(self, environ: Mapping[str, str]) -> Path:
+        """The file that ``payload_secret`` names, or else our own."""
+        return Path(environ.get("payload_secret") or self.payload_secret)
 
     @property
     def provider(self) -> Path:
@@ -128,17 +138,18 @@ class StateFolder:
         with explained(self.secrets):
             if not (self.secrets / USER_FILE).exists():
                 write_atomic(self.secrets / USER_FILE, USER.encode(), mode=0o600)
-            if not (self.secrets / PASSWORD_FILE).exists():
-                alphabet = string.ascii_letters + string.digits
-                password = "".join(secrets.choice(alphabet) for _ in range(PASSWORD_LENGTH))
-                write_atomic(self.secrets / PASSWORD_FILE, password.encode(), mode=0o600)
+            for file in (self.secrets / PASSWORD_FILE, self.payload_secret):
+                if not file.exists():
+                    alphabet = string.ascii_letters + string.digits
+                    password = "".join(secrets.choice(alphabet) for _ in range(PASSWORD_LENGTH))
+                    write_atomic(file, password.encode(), mode=0o600)
         return Credentials.from_folder(self.secrets)
 
     def mend_files(self, now: float) -> list[str]:
         """Set aside what holds no credentials, or is no file, so that it is made anew; a sentence for each."""
         told = []
         with explained(self.secrets):
-            for file in (self.secrets / USER_FILE, self.secrets / PASSWORD_FILE):
+            for file in (self.secrets / USER_FILE, self.secrets / PASSWORD_FILE, self.payload_secret):
                 if os.path.lexists(file) and not (file.is_file() and _readable(file)):
                     kept = set_aside(file, now).name
                     told.append(f"{file} was damaged and is set aside as {kept}; there is a new one: log in again")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from springtide.provider.spec import FunctionSpec, FunctionStatus
 from springtide.scaler.core.ports import FunctionCatalog, ScaleTarget
@@ -154,6 +154,14 @@ class ImageBuilder(Protocol):
 
     async def accept(self, archive: IO[bytes]) -> Build:
         """Unpack a build request, an uncompressed tar. Raises BadInput for one that is not as it must be."""
+
+
+class Library(Protocol):
+    """What people can begin with, in the forms that faas-cli reads: functions to deploy, templates to write them by."""
+
+    async def store(self) -> dict[str, Any]: ...
+
+    async def templates(self) -> list[dict[str, Any]]: ...
 
 
 class Provider(

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from springtide.cli import stack, stack_source
+from springtide.cli.build_context import BuildSource
 from springtide.cli.commands.faas_cli_options import GoFlagCommand, ignored_options, tell_ignored
 from springtide.cli.commands.many import Task, Verb, do_all
 from springtide.cli.commands.options import (
@@ -19,10 +20,12 @@ from springtide.cli.commands.options import (
     json_option,
     namespace_option,
     pairs,
+    payload_secret_option,
     stack_option,
     with_target,
 )
 from springtide.cli.gateway_client import DEPLOY_READ_S, GatewayClient
+from springtide.cli.remote_build import RemoteBuilder
 from springtide.cli.stack import Entry, Overrides
 from springtide.cli.target import Target
 from springtide.cli.terminal_text import lines
@@ -71,6 +74,8 @@ envsubst_option = click.option(
 @click.option("--replace", is_flag=True, help="Remove functions that are there already, and make them anew.")
 @click.option("--timeout", help="Give up on a function after this long.  [default: the gateway's deploy_timeout]")
 @click.option("--token", "-k", hidden=True)
+@click.option("--build", is_flag=True, help="Build each first, and deploy the image: for a gateway elsewhere.")
+@payload_secret_option
 @namespace_option
 @json_option
 @ignored_options
@@ -87,9 +92,13 @@ def deploy(*, target: Target, as_json: bool, **options: Any) -> int:
     if name and options["stack_file"] is None:
         entries: tuple[Entry, ...] = (_single(name, options, target.environ),)
     else:
-        gateway, entries = _of_stack({**options, "only": name}, target.environ, _overrides(options, target.environ))
+        gateway, entries = chosen_entries(
+            {**options, "only": name}, target.environ, _overrides(options, target.environ)
+        )
     with target.client(gateway) as client:
         put = _put(client, options)
+        if options["build"]:
+            put = _built_first(RemoteBuilder.of(target, client, options["payload_secret"], quiet=as_json), put)
         tasks = [Task(entry.ref.name, entry.ref.namespace, _deploys(client, entry, put)) for entry in entries]
         return do_all(tasks, Verb("deployed", "url"), as_json=as_json)
 
@@ -119,6 +128,17 @@ def _put(client: GatewayClient, options: Mapping[str, Any]) -> Callable[[Functio
     return put
 
 
+def _built_first(builder: RemoteBuilder, put: Callable[[FunctionSpec], None]) -> Callable[[FunctionSpec], None]:
+    def build_and_put(spec: FunctionSpec) -> None:
+        source = BuildSource.of(spec)
+        if source is not None:
+            builder.build(source)
+            spec = source.deployed(spec)
+        put(spec)
+
+    return build_and_put
+
+
 @click.command(cls=GoFlagCommand)
 @click.argument("names", nargs=-1)
 @stack_option
@@ -137,7 +157,7 @@ def remove(*, target: Target, names: Sequence[str], as_json: bool, **options: An
     chosen = [(_function_name(name, "remove"), namespace) for name in dict.fromkeys(names)]
     gateway = None
     if not chosen or options["stack_file"] is not None:
-        gateway, entries = _of_stack(options, target.environ, _namespaces(options, target.environ))
+        gateway, entries = chosen_entries(options, target.environ, _namespaces(options, target.environ))
         there = {entry.ref.name: entry.ref.namespace for entry in entries}
         if missing := [name for name, _ in chosen if name not in there]:
             raise BadInput(f"no function {missing[0]} in the stack file; there are {', '.join(there)}")
@@ -243,7 +263,7 @@ def _overrides(options: Mapping[str, Any], environ: Mapping[str, str]) -> Overri
     )
 
 
-def _of_stack(
+def chosen_entries(
     options: Mapping[str, Any], environ: Mapping[str, str], overrides: Overrides
 ) -> tuple[str | None, tuple[Entry, ...]]:
     """The gateway a stack file names, and its functions that were asked for; warnings go to standard error."""

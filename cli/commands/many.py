@@ -44,10 +44,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """How it is told: ``done`` is ``deployed``, and ``address`` the key in JSON of what ``work`` returns."""
+    """``done`` is ``deployed``, say; what ``work`` returns is under ``address`` in JSON, else behind ``label``."""
 
     done: str
     address: str = "told"
+    label: str = "URL"
 
 
 def do_all(tasks: Sequence[Task], verb: Verb, *, as_json: bool) -> int:
@@ -80,7 +81,7 @@ def do_all(tasks: Sequence[Task], verb: Verb, *, as_json: bool) -> int:
 
 def _tell(outcome: Outcome, verb: Verb, *, as_json: bool) -> None:
     if not as_json:
-        told = f" URL: {outcome.told}" if outcome.told else ""
+        told = f" {verb.label}: {outcome.told}" if outcome.told else ""
         click.echo(f"{verb.done.capitalize()} {outcome.name}.{told}")
 
 

@@ -46,6 +46,12 @@ tools_dir_option = click.option(
     "[env: SPRINGTIDE_TOOLS_DIR; default: .tools]",
 )
 
+payload_secret_option = click.option(
+    "--payload-secret",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File with the secret that signs builds.  [env: OPENFAAS_PAYLOAD_SECRET; default: the local suite's]",
+)
+
 
 def state_folder(state_dir: Path | None, environ: Mapping[str, str]) -> StateFolder:
     return StateFolder(state_dir.absolute()) if state_dir is not None else StateFolder.default(environ)

@@ -89,7 +89,11 @@ def up(  # noqa: PLR0913 - one parameter for each option
         separate=separate,
     )
     announcer = Announcer(
-        state, as_json=as_json, default_state=state == StateFolder.default(environ), command=_command(environ)
+        state,
+        as_json=as_json,
+        default_state=state == StateFolder.default(environ),
+        command=_command(environ),
+        payload_secret="" if options.kubernetes else str(state.payload_secret_of(environ)),
     )
     local.run(options, environ, announcer)
 

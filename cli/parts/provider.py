@@ -53,6 +53,12 @@ async def _assembled(
     own = ProcessDeps(clock=clock, registry=registry, recorder=decisions, operator=operator)
     processes = build_process(process, own)
     deps = ProviderApiDeps(
-        provider=processes, credentials=auth.credentials(), registry=registry, clock=clock, decisions=decisions
+        provider=processes,
+        credentials=auth.credentials(),
+        builder=processes.builder,
+        library=processes.library,
+        registry=registry,
+        clock=clock,
+        decisions=decisions,
     )
     yield [vitals(registry), processes, build_api(api, deps)]

@@ -18,6 +18,7 @@ from springtide.provider.api import (
     endpoints,
     functions,
     info,
+    library,
     logs,
     namespaces,
     scaling,
@@ -28,7 +29,7 @@ from springtide.provider.api.builds import BUILD_PATH, BuildRules
 from springtide.provider.api.middleware import MAX_BODY_BYTES, BoundedBody, LeaderFence, RequestMetrics
 from springtide.provider.api.request_values import NamespaceRule
 from springtide.provider.api.scale_accounting import ScaleAccounting, ScaleWrites
-from springtide.provider.ports import ImageBuilder, Provider
+from springtide.provider.ports import ImageBuilder, Library, Provider
 from springtide.runtime.asgi import App
 from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
 from springtide.runtime.build_version import Version
@@ -61,6 +62,7 @@ class Parts:
     terms: Terms = field(default_factory=Terms)
     builder: ImageBuilder | None = None
     build_rules: BuildRules = field(default_factory=BuildRules)
+    library: Library | None = None
 
 
 def routes(parts: Parts) -> list[APIRoute]:
@@ -78,6 +80,7 @@ def routes(parts: Parts) -> list[APIRoute]:
         decisions.router(parts.decisions, parts.stopping, parts.namespaces, followers=followers),
         info.router(parts.provider, parts.version, parts.registry),
         builds.router(parts.builder, parts.build_rules, parts.stopping),
+        library.router(parts.library),
     )
     return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
 

@@ -84,7 +84,7 @@ class BuildRules:
 
     secret_file: str = ""
     max_bytes: int = 128 << 20
-    timeout_s: float = 600.0
+    timeout_s: float = 900.0
     upload_timeout_s: float = 300.0
     at_once: int = 2
 
@@ -236,7 +236,7 @@ async def _run(build: Build, timeout_s: float, told: asyncio.Queue[str]) -> str:
         async with asyncio.timeout(timeout_s):
             await build.run(partial(_tell, told))
     except TimeoutError:
-        return f"the build took longer than {timeout_s:g} s (build_timeout) and was ended"
+        return f"the build took longer than {timeout_s:g} s (max_build_time) and was ended"
     except SpringtideError as error:
         return str(error)
     return ""

@@ -12,7 +12,7 @@ from springtide.provider.api.builds import BuildRules
 from springtide.provider.api.endpoints import EndpointFollower
 from springtide.provider.api.invoke import PREFIX, InvokeProxy
 from springtide.provider.api.request_values import NamespaceRule
-from springtide.provider.ports import ImageBuilder, Provider
+from springtide.provider.ports import ImageBuilder, Library, Provider
 from springtide.runtime.asgi import App, Receive, Scope, Send
 from springtide.runtime.asgi_server import AsgiServer
 from springtide.runtime.basic_auth import Credentials
@@ -62,9 +62,9 @@ class ProviderApiSettings:
         high=4 << 30,
         help="largest body of POST /build, in bytes; then 413",
     )
-    build_timeout_s: float = setting(
+    max_build_s: float = setting(
         BUILDS.timeout_s,
-        env="build_timeout",
+        env="max_build_time",
         kind=duration,
         low=1,
         high=3000,
@@ -81,11 +81,14 @@ class ProviderApiSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ProviderApiDeps:
-    """``credentials`` None switches authentication off; ``builder`` None is for where functions are not built."""
+    """``credentials`` None switches authentication off; ``builder`` None is for where functions are not built, as
+    ``library`` None is for where there is none.
+    """
 
     provider: Provider
     credentials: Credentials | None
     builder: ImageBuilder | None = None
+    library: Library | None = None
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     clock: Clock = field(default_factory=SystemClock)
     decisions: DecisionLog = field(default_factory=DecisionLog)
@@ -149,10 +152,11 @@ def build(settings: ProviderApiSettings, deps: ProviderApiDeps) -> ProviderApi:
         heartbeat_s=HEARTBEAT_S,
         namespaces=NamespaceRule(settings.default_namespace),
         builder=deps.builder,
+        library=deps.library,
         build_rules=BuildRules(
             secret_file=settings.payload_secret,
             max_bytes=settings.build_max_bytes,
-            timeout_s=settings.build_timeout_s,
+            timeout_s=settings.max_build_s,
             at_once=settings.max_builds,
         ),
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from springtide.provider import quantities
 from springtide.provider.annotation_values import READY
-from springtide.provider.process import default_bounds
+from springtide.provider.process import default_bounds, function_store
 from springtide.provider.process.environments import Environment
 from springtide.provider.process.host_protocol import Hello, Launch
 from springtide.provider.process.records import FunctionRecord, Pinned
@@ -83,12 +83,8 @@ def program(spec: FunctionSpec, placed: Placed | None = None) -> FunctionProgram
     pinned = placed.pinned if placed is not None else Pinned()
     folder = (placed.code if placed is not None else None) or source_folder(spec)
     handler = str(folder) if folder is not None and not pinned.command else None
-    env = {
-        "fprocess": spec.env_process or pinned.command,
-        **pinned.variables,
-        **_asked_when_ready(spec),
-        **spec.env_vars,
-    }
+    command = pinned.command if spec.env_process in ("", pinned.said) else spec.env_process
+    env = {"fprocess": command, **pinned.variables, **_asked_when_ready(spec), **spec.env_vars}
     lang = pinned.lang if placed is not None else spec.annotations.get(LANG, "")
     settings, wrong = config.read(env, handler, lang)
     missing = any(problem.startswith("fprocess: missing") for problem in wrong)
@@ -246,4 +242,7 @@ def known_image(image: str) -> KnownImage | None:
     repository = head + slash + last.partition(":")[0]
     for registry in ("docker.io/", "ghcr.io/"):
         repository = repository.removeprefix(registry)
+    stored = function_store.of_image(repository)
+    if stored is not None:
+        return KnownImage("is of the store and runs a command of this machine", stored.handler)
     return _IMAGES.get(repository)

@@ -84,14 +84,9 @@ class LocalImages:
             self._file(unused.name).unlink(missing_ok=True)
             del self._images[unused.name]
 
-    @property
-    def code(self) -> set[str]:
-        """Versions that a deployment may ask for."""
-        return {image.code for image in self._images.values()}
-
-    @property
-    def environments(self) -> set[str]:
-        return {image.environment for image in self._images.values()} - {""}
+    def all(self) -> list[LocalImage]:
+        """Whatever a deployment may ask for."""
+        return list(self._images.values())
 
     def _oldest_but(self, kept: Collection[str]) -> list[LocalImage]:
         unused = (image for image in self._images.values() if image.name not in kept)

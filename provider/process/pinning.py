@@ -9,17 +9,22 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from springtide.provider.process import launches, requirements
+from springtide.provider.process import launches, requirements, templates
+from springtide.provider.process.builder.code_builder import CodeBuilder
+from springtide.provider.process.builder.node_modules import NodeModules, NpmBounds
 from springtide.provider.process.code_store import CodeStore
 from springtide.provider.process.environment_build import Tell
 from springtide.provider.process.environments import BuildBounds, Environment, Environments
 from springtide.provider.process.launches import LANG, Placed
+from springtide.provider.process.local_images import LocalImage, LocalImages
 from springtide.provider.process.records import FunctionRecord, FunctionVersion, Pinned
 from springtide.provider.process.requirements import Wanted
 from springtide.provider.process.settings import ProcessSettings
+from springtide.provider.process.templates import Language
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.errors import BadInput
 
+SCRATCH = "builds"
 PRUNE_S = 600.0
 """Between looks for what is not referred to."""
 
@@ -54,8 +59,12 @@ class Pinning:
         folder = settings.state_dir.absolute()
         self.code = CodeStore(folder / "code")
         self.environments = Environments(folder / "environments", bounds, operator, search=settings.path)
+        self.images = LocalImages(folder / "images")
+        npm = NpmBounds(timeout_s=settings.build_timeout_s, max_bytes=settings.environment_bytes)
+        modules = NodeModules(folder / "node", npm, operator, search=settings.path)
+        self.builder = CodeBuilder(folder / SCRATCH, self.code, self.environment_of, modules, search=settings.path)
         self._stores: Stores | None = None
-        self._referred: list[Referred] = []
+        self._referred: list[Referred] = [self._of_images]
 
     def __repr__(self) -> str:
         return f"<Pinning {self.code!r} {self.environments!r}>"
@@ -65,11 +74,13 @@ class Pinning:
         assert self._stores is not None, "open it first"
         return self._stores
 
-    async def open(self) -> None:
+    async def open(self, now: float) -> None:
         """Raises BadInput when the folders cannot be made."""
         try:
             await asyncio.to_thread(self.code.open)
             await asyncio.to_thread(self.environments.open)
+            await asyncio.to_thread(self.builder.open)
+            await asyncio.to_thread(self.images.open, now)
         except OSError as error:
             raise BadInput(f"{error.filename}: {error.strerror}; choose a state folder that can be written") from error
         self._stores = Stores(self.code, self.environments, await self.environments.ensure(Wanted()))
@@ -84,11 +95,29 @@ class Pinning:
     async def pin(self, spec: FunctionSpec, tell: Tell = lambda _line: None) -> Pinned:
         """Copy the code, and build its environment. Nothing has changed after BadInput, TooMany or Unavailable."""
         lang = spec.annotations.get(LANG, "")
+        image = self.image_of(spec)
+        if image is not None:
+            return _of_image(image)
         folder = launches.source_folder(spec)
         if folder is None:
             return Pinned(lang=lang)
-        code = await asyncio.to_thread(self.code.add, folder)
-        return Pinned(code=code, environment=await self.environment_of(code, tell), lang=lang)
+        built = await self.builder.build(templates.of_handler(lang), folder, tell)
+        return Pinned(
+            code=built.version,
+            environment=built.environment,
+            lang=lang,
+            command=built.command,
+            variables=built.variables,
+        )
+
+    def image_of(self, spec: FunctionSpec) -> LocalImage | None:
+        """What was built here under the function's image, unless it brings a handler of its own along."""
+        return None if spec.annotations.get(launches.HANDLER) else self.images.find(spec.image)
+
+    def runs_from_its_source(self, spec: FunctionSpec) -> bool:
+        """Whether what runs is what was deployed, so that it can be checked before it is pinned."""
+        lang = templates.of_handler(spec.annotations.get(LANG, "")).language
+        return self.image_of(spec) is None and (lang is Language.PYTHON or launches.source_folder(spec) is None)
 
     async def environment_of(self, code: str, tell: Tell = lambda _line: None) -> str:
         """The key of the environment that a version asks for; empty for the default one."""
@@ -124,7 +153,21 @@ class Pinning:
         environments = {self.stores.default.key, *(pinned.environment for pinned in kept)}
         await asyncio.to_thread(self.environments.prune, environments, **more)
 
+    def _of_images(self) -> Iterable[Pinned]:
+        return [_of_image(image) for image in self.images.all()]
+
     async def keep_pruning(self) -> None:
         while True:
             await self.prune()
             await asyncio.sleep(PRUNE_S)
+
+
+def _of_image(image: LocalImage) -> Pinned:
+    return Pinned(
+        code=image.code,
+        environment=image.environment,
+        lang=image.lang,
+        command=image.command,
+        said=image.said,
+        variables=image.variables,
+    )

@@ -9,10 +9,12 @@ from prometheus_client import CollectorRegistry
 
 from springtide.provider.ports import DeployedVersion, LogLine, LogQuery, Namespace, ProviderInfo
 from springtide.provider.process import launches, log_stream, runnable
+from springtide.provider.process.builder.image_builder import LocalImageBuilder
 from springtide.provider.process.deployment import Deployment
 from springtide.provider.process.fleet import Fleet
 from springtide.provider.process.launches import FunctionProgram
-from springtide.provider.process.pinning import Pinning
+from springtide.provider.process.library import LocalLibrary
+from springtide.provider.process.pinning import SCRATCH, Pinning
 from springtide.provider.process.records import FunctionRecord, FunctionVersion, Pinned
 from springtide.provider.process.secret_files import SecretFiles
 from springtide.provider.process.settings import ProcessSettings
@@ -52,6 +54,9 @@ class ProcessProvider:
         self._deploying: KeyedLocks[FunctionRef] = KeyedLocks()
         """One deployment of a function after the other, while others write to it: building may take long."""
         self._started = False
+        scratch = self._files.folder / SCRATCH
+        self.builder = LocalImageBuilder(scratch, pinning.builder, pinning.images, clock, deployed=self._images)
+        self.library = LocalLibrary(self._files.folder / "templates", search=settings.path)
 
     def __repr__(self) -> str:
         return f"<ProcessProvider {self._files.folder} {self._fleet!r}>"
@@ -67,7 +72,7 @@ class ProcessProvider:
         now = Instant(self._clock.wall())
         await self._files.open(now)
         self._started = True
-        await self._pinning.open()
+        await self._pinning.open(now)
         default = self._settings.default_namespace
         self._namespaces = {default: Namespace(default)}
         self._namespaces |= {namespace.name: namespace for namespace in self._files.namespaces(now)}
@@ -256,7 +261,8 @@ class ProcessProvider:
         """Raises NotFound for the namespace, BadInput for anything that cannot run, before and after it is built."""
         check_name("service", spec.ref.name)
         self._check_namespace(spec.ref.namespace)
-        self._runnable(spec, launches.program(spec))
+        if self._pinning.runs_from_its_source(spec):
+            self._runnable(spec, launches.program(spec))
         pinned = await self._pinning.pin(spec)
         return pinned, self._program(spec, pinned)
 
@@ -268,6 +274,9 @@ class ProcessProvider:
     def _runnable(self, spec: FunctionSpec, program: FunctionProgram) -> None:
         if missing := runnable.missing(spec, program, self._settings):
             raise BadInput(missing)
+
+    def _images(self) -> set[str]:
+        return {deployment.record.spec.image for deployment in self._fleet.all()}
 
     def _record(self, spec: FunctionSpec, before: int, after: int, detail: str) -> None:
         """A count that a deployment changed; those that are written are recorded by whoever asks for them."""

@@ -46,6 +46,8 @@ class Pinned:
     """The template by whose convention a handler is called."""
     command: str = ""
     """What runs in the folder of the code where the spec names no command; empty for a Python handler."""
+    said: str = ""
+    """What the template says that runs, which a deployment repeats and does not mean."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Of the function's environment, where the spec does not set them."""
 
@@ -260,7 +262,7 @@ def _versions(values: Any, created_at: Instant) -> Iterator[FunctionVersion]:
 
 def _pinned(value: Any) -> Pinned:
     pinned = Pinned(**value)
-    texts = (pinned.code, pinned.environment, pinned.lang, pinned.command, *pinned.variables.values())
+    texts = (pinned.code, pinned.environment, pinned.lang, pinned.command, pinned.said, *pinned.variables.values())
     if not all(isinstance(text, str) for text in texts):
         raise ValueError("pinned: not texts")
     return pinned

@@ -44,7 +44,8 @@ READERS: Mapping[str, Options] = {
 CLASS_PATHS = ("-jar", "-cp", "-classpath", "--class-path")
 REMEDY = (
     "containers are not run here, so what the image holds is not on this machine: deploy from the stack.yaml with "
-    "`springtide deploy -f`, which brings the handler along, or name a command with absolute paths"
+    "`springtide deploy -f`, which brings the handler along, build it here first (faas-cli up --remote-builder), or "
+    "name a command with absolute paths"
 )
 
 

@@ -116,6 +116,11 @@ def of_name(lang: str) -> Template:
     raise BadInput(f"lang {lang[:MAX_SHOWN]!r}: {_why_not(lang)}")
 
 
+def of_handler(lang: str) -> Template:
+    """For a handler's folder whose template may be of somebody's own: those run as Python handlers."""
+    return known(lang) or of_name("python3-http")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recognised:
     """A context, understood: its template, and the handler's folder inside it."""
@@ -182,9 +187,9 @@ def _not_known(context: Path, name: str, handler: Path) -> str:
         wanted = " or ".join(template.handler)
         return f"template {name}: there is no {wanted} in {handler.relative_to(context).as_posix()}/"
     if (context / "Dockerfile").is_file():
-        return f"the context has a Dockerfile and no template that runs here ({_runnable()}): {_why_not('dockerfile')}"
+        return f"the context has a Dockerfile and no template that runs here ({runnable()}): {_why_not('dockerfile')}"
     return (
-        f"the context is of no template that runs here ({_runnable()}): it has no handler.py, handler.js or handler.sh"
+        f"the context is of no template that runs here ({runnable()}): it has no handler.py, handler.js or handler.sh"
     )
 
 
@@ -194,10 +199,11 @@ def _why_not(name: str) -> str:
     program = _TOOLCHAINS.get(name.lower())
     if program:
         return f"functions of this language are not built here; {REMEDY}"
-    return f"no template that runs here, which are {_runnable()}; {REMEDY}"
+    return f"no template that runs here, which are {runnable()}; {REMEDY}"
 
 
-def _runnable() -> str:
+def runnable() -> str:
+    """The names of the templates that run here."""
     return ", ".join(template.lang for template in TEMPLATES)
 
 

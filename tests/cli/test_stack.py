@@ -13,9 +13,12 @@ import pytest
 from springtide.cli import stack
 from springtide.cli.stack import HANDLER, LANG, PROCESS_IMAGE, PYTHON_IMAGE, Overrides, Stack
 from springtide.cli.up import SAMPLES
+from springtide.provider.process import templates
 from springtide.provider.spec import NAME_RULE, FunctionSpec
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core.vocabulary import FunctionRef
+
+RUNS = f"give an image, an fprocess, or a handler folder with one of the langs {templates.runnable()}"
 
 
 @pytest.fixture
@@ -207,7 +210,7 @@ functions:
     environment_file: [missing.yml]
     readonly_root_filesystem: maybe
   nothing:
-    lang: node18
+    lang: ruby
     handler: ./nothing
   nested:
     fprocess: cat
@@ -226,7 +229,7 @@ functions:
         "functions.listed.secrets: must be a list of values, one '- value' a line, not a single value",
         "functions.listed.labels: must be a mapping of keys to values, not a list",
         "functions.listed.readonly_root_filesystem: 'maybe' is neither true nor false",
-        "functions.nothing.image: missing; give an image, an fprocess, or a python3 lang with a handler folder",
+        f"functions.nothing.image: missing; {RUNS}",
         "functions.nested.environment.A: must be a single value, not a mapping",
         f"functions.misspelt.handler: {folder / 'gret'} holds no handler.py; correct the path, or give an image",
     ]
@@ -626,12 +629,7 @@ def test_function_that_is_wrong_leaves_the_others_alone(folder: Path) -> None:
     wrong, right = stack.read_each(folder / "stack.yaml", {}).entries
 
     assert (wrong.ref.name, wrong.spec, right.ref) == ("a", None, FunctionRef("dev", "b"))
-    assert wrong.problems == (
-        (
-            f"{folder / 'stack.yaml'}: functions.a.image: missing; "
-            "give an image, an fprocess, or a python3 lang with a handler folder"
-        ),
-    )
+    assert wrong.problems == ((f"{folder / 'stack.yaml'}: functions.a.image: missing; {RUNS}"),)
     with pytest.raises(BadInput, match=r"functions\.a\.image: missing"):
         wrong.wanted()
 

@@ -8,14 +8,13 @@ import asyncio
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from springtide.provider.process.builder.node_modules import NodeModules
 from springtide.provider.process.code_store import CodeStore, remove_tree
-from springtide.provider.process.environments import Environments
-from springtide.provider.process.requirements import REQUIREMENTS, wanted_by
+from springtide.provider.process.requirements import REQUIREMENTS
 from springtide.provider.process.templates import HANDLER_FOLDER, Language, Template, missing_programs
 from springtide.runtime.errors import BadInput, Unavailable
 
@@ -24,6 +23,7 @@ MAX_SOURCES = 2_000
 """Python files looked through for what the template brings along."""
 
 Tell = Callable[[str], None]
+EnvironmentOf = Callable[[str, Tell], Awaitable[str]]
 
 _IMPORTS_FLASK = re.compile(rb"^[ \t]*(?:from|import)[ \t]+flask\b", re.MULTILINE)
 _NAMES_FLASK = re.compile(r"^\s*flask\b(?!-)", re.MULTILINE | re.IGNORECASE)
@@ -40,16 +40,26 @@ class BuiltCode:
 
 
 class CodeBuilder:
-    """``scratch`` is for code on its way to the store, ``search`` where functions find programs, as PATH."""
+    """``scratch`` is for code on its way to the store, ``search`` where functions find programs, as PATH.
+
+    ``environment_of`` builds the Python environment that a version in the store asks for, and returns its key.
+    """
 
     def __init__(
-        self, scratch: Path, store: CodeStore, environments: Environments, node_modules: NodeModules, *, search: str
+        self, scratch: Path, store: CodeStore, environment_of: EnvironmentOf, node_modules: NodeModules, *, search: str
     ) -> None:
-        self._scratch, self._store, self._environments = scratch, store, environments
+        self._scratch, self._store, self._environment_of = scratch, store, environment_of
         self._node_modules, self._search = node_modules, search
 
     def __repr__(self) -> str:
         return f"<CodeBuilder into {self._store!r}>"
+
+    def open(self) -> None:
+        """Make the scratch folder, without what one that was killed left in it. Raises OSError."""
+        self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left in self._scratch.iterdir():
+            remove_tree(left)
+        self._node_modules.open()
 
     async def build(self, template: Template, handler: Path, tell: Tell) -> BuiltCode:
         """Keep the code of the handler in this folder. Raises BadInput with the remedy, or the installer's own words.
@@ -80,11 +90,7 @@ class CodeBuilder:
             tell("the handler imports Flask, which this template brings along: added to its requirements")
             handler = await asyncio.to_thread(_with_flask, handler, staging)
         version = await self._keep(handler, tell)
-        code = self._store.path(version)
-        wanted = await asyncio.to_thread(wanted_by, code, version=version)
-        environment = await self._environments.ensure(wanted, tell)
-        tell("Python environment: " + (wanted.shown or "no requirements"))
-        return BuiltCode(version=version, environment=environment.key)
+        return BuiltCode(version=version, environment=await self._environment_of(version, tell))
 
     async def _node(self, template: Template, handler: Path, staging: Path, tell: Tell) -> BuiltCode:
         own = staging / HANDLER_FOLDER

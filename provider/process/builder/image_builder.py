@@ -52,12 +52,6 @@ class LocalImageBuilder:
     def scratch(self) -> Path:
         return self._scratch
 
-    def open(self) -> None:
-        """Make the scratch folder, without what one that was killed left in it. Raises OSError."""
-        self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left in self._scratch.iterdir():
-            remove_tree(left)
-
     async def accept(self, archive: IO[bytes]) -> Build:
         """Raises BadInput for what is not a build request, Unavailable when it cannot be written."""
         folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="context-", dir=self._scratch))

@@ -62,11 +62,11 @@ async def test_a_failed_build_says_why(tmp_path: Path, headers: dict[str, str]) 
 
 
 async def test_a_build_that_takes_too_long_is_ended(tmp_path: Path) -> None:
-    async with building(tmp_path, done=False, build_timeout_s=0.05) as (served, builder):
+    async with building(tmp_path, done=False, max_build_s=0.05) as (served, builder):
         answer = await post(served)
 
     assert answer.json()["status"] == "failed"
-    assert "build_timeout" in answer.json()["error"]
+    assert "max_build_time" in answer.json()["error"]
     assert (builder.running, builder.discarded) == (0, 1)
 
 

@@ -54,6 +54,8 @@ def test_routes_are_those_of_the_contract() -> None:
         "/system/scaling/decisions",
         "/build",
         "/publickey",
+        "/store/functions.json",
+        "/templates.json",
     }
 
 

@@ -34,7 +34,7 @@ def archive(members: Iterable[tuple[tarfile.TarInfo, bytes]], *, tar_format: int
     return out.getvalue()
 
 
-def build_request(files: Mapping[str, str], *, image: str = IMAGE) -> bytes:
+def build_request(files: Mapping[str, str | bytes], *, image: str = IMAGE) -> bytes:
     """What faas-cli sends: the request first, then the context's folders and files."""
     members = [member("com.openfaas.docker.config", request_file(image), mode=0o664)]
     folders: set[str] = set()
@@ -45,7 +45,7 @@ def build_request(files: Mapping[str, str], *, image: str = IMAGE) -> bytes:
             if folder not in folders:
                 folders.add(folder)
                 members.append(member(folder + "/", kind=tarfile.DIRTYPE, mode=0o755))
-        members.append(member("/".join(parts), text.encode()))
+        members.append(member("/".join(parts), text.encode() if isinstance(text, str) else text))
     return archive(members)
 
 

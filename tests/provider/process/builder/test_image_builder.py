@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from springtide.provider.process.builder.node_modules import NodeModules, NpmBou
 from springtide.provider.process.code_store import CodeStore
 from springtide.provider.process.environments import BuildBounds, Environments
 from springtide.provider.process.local_images import LocalImage, LocalImages
+from springtide.provider.process.requirements import wanted_by
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.errors import BadInput
 from tests.provider.process.builder.archives import IMAGE, PYTHON3_HTTP, archive, build_request, member, request_file
@@ -34,12 +35,17 @@ class Workshop:
         self.environments = Environments(folder / "environments", BuildBounds(), operator, search=SEARCH)
         modules = NodeModules(folder / "node", NpmBounds(), {}, search=SEARCH)
         self.scratch = folder / "builds"
-        code = CodeBuilder(self.scratch, self.code, self.environments, modules, search=SEARCH)
+        code = CodeBuilder(self.scratch, self.code, self.environment_of, modules, search=SEARCH)
         self.builder = LocalImageBuilder(self.scratch, code, self.images, SystemClock(), deployed=set)
-        for store in (self.code, self.environments, modules, self.builder):
+        for store in (self.code, self.environments, code):
             store.open()
         self.images.open(0)
         self.told: list[str] = []
+        self.reopen = code.open
+
+    async def environment_of(self, version: str, tell: Callable[[str], None]) -> str:
+        wanted = wanted_by(self.code.path(version), version=version)
+        return (await self.environments.ensure(wanted, tell)).key
 
     async def build(self, files: Mapping[str, str], image: str = IMAGE) -> LocalImage:
         build = await self.builder.accept(io.BytesIO(build_request(files, image=image)))
@@ -175,6 +181,6 @@ async def test_nothing_is_left_of_what_was_unpacked(workshop: Workshop) -> None:
         await workshop.builder.accept(io.BytesIO(b"no tar"))
     (workshop.scratch / "left" / "by").mkdir(parents=True)
 
-    workshop.builder.open()
+    workshop.reopen()
 
     assert list(workshop.scratch.iterdir()) == []

@@ -74,11 +74,3 @@ def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
         assert not file.exists()
         (aside,) = (tmp_path / "images").glob("*.damaged-*")
         aside.unlink()
-
-
-def test_what_deployments_may_ask_for_is_kept(tmp_path: Path) -> None:
-    images = opened(tmp_path)
-    images.put(MADE, deployed=())
-    images.put(replace(MADE, name="other:1", code="c1", environment=""), deployed=())
-
-    assert (images.code, images.environments) == ({"c0de", "c1"}, {"e17"})
