@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from springtide.cli import addresses, command_line, processes, stack, warm_imports
+from springtide.cli import addresses, command_line, processes, stack, stack_source, warm_imports
 from springtide.cli.addresses import WishedPorts
 from springtide.cli.announcements import Announcer
 from springtide.cli.gateway_client import GatewayClient
@@ -42,7 +42,7 @@ class UpOptions:
     host: str
     ports: WishedPorts
     tools_dir: Path
-    stack_file: Path | None = None
+    stack_file: str | None = None
     fast: bool = False
     samples: bool = True
     dry_run: bool = False
@@ -192,8 +192,8 @@ class _Suite:
         self._announcer.event(event)
 
 
-def _read(path: Path, environ: Mapping[str, str], announcer: Announcer) -> tuple[FunctionSpec, ...]:
-    read = stack.read(path, environ)
+def _read(where: str, environ: Mapping[str, str], announcer: Announcer) -> tuple[FunctionSpec, ...]:
+    read = stack.read(stack_source.read(where), environ)
     for warning in read.warnings:
         announcer.notice(warning)
     return read.functions

@@ -57,7 +57,7 @@ def up(  # noqa: PLR0913 - one parameter for each option
     alertmanager_port: int | None,
     fast: bool,
     no_samples: bool,
-    stack_file: Path | None,
+    stack_file: str | None,
     dry_run_idler: bool,
     provider: str,
     kubeconfig: str,
