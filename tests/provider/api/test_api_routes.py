@@ -40,6 +40,8 @@ def test_routes_are_those_of_the_contract() -> None:
     assert paths == OPEN | {
         "/system/functions",
         "/system/function/echo",
+        "/system/function/echo/rollback",
+        "/system/function/echo/versions",
         "/system/scale-function/echo",
         "/system/secrets",
         "/system/logs",
