@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -41,6 +42,9 @@ class Mode(str, enum.Enum):
 
 FORKING = (Mode.CLASSIC, Mode.STREAMING, Mode.SERIALIZING)
 
+_FLAVOURS = "debian|slim|alpine|armhf|arm64|buster|bullseye|bookworm|trixie"
+_CLASSIC = re.compile(rf"python3?(?:[.]?[0-9]+)?(?:-(?:{_FLAVOURS}))*")
+
 MAX_SHOWN = 200
 """Characters of a wrong value that its problem repeats."""
 UNSHOWN = ("fprocess", "function_process", "upstream_url")
@@ -74,9 +78,19 @@ class WatchdogConfig:
     buffer_http: bool = False
 
     @property
+    def forks_handler(self) -> bool:
+        """Each call is a process that is a fork, and calls the handler instead of running a command."""
+        return self.mode is Mode.CLASSIC and self.handler is not None and is_classic(self.lang)
+
+    @property
     def one_at_a_time(self) -> bool:
         """The program listens on a port it chose itself, so that a second replica would not fit beside it."""
         return self.mode is Mode.HTTP and bool(urlsplit(self.upstream_url).port)
+
+
+def is_classic(lang: str) -> bool:
+    """Whether it names a template of OpenFaaS whose Python handlers run in a process of their own for each call."""
+    return _CLASSIC.fullmatch(lang.strip().lower()) is not None
 
 
 def read(env: Mapping[str, str], handler: str | None = None, lang: str = "") -> tuple[WatchdogConfig, tuple[str, ...]]:
@@ -89,7 +103,10 @@ def read(env: Mapping[str, str], handler: str | None = None, lang: str = "") -> 
     command = reader.get("fprocess", command_words.split, nothing)
     command = command or reader.get("function_process", command_words.split, nothing)
     unreadable = bool(reader.problems)
-    mode = reader.get("mode", _mode, Mode.PYTHON if handler else Mode.CLASSIC)
+    forks_handler = bool(handler) and is_classic(lang)
+    mode = reader.get("mode", _mode, Mode.PYTHON if handler and not forks_handler else Mode.CLASSIC)
+    if forks_handler and mode is Mode.CLASSIC:
+        command = ()  # The template's own starts a Python for each call; here that is a fork.
     timeout_s = CLASSIC_TIMEOUT_S if mode is Mode.CLASSIC else DEFAULT_TIMEOUT_S
     # A call of a Python handler cannot be ended from outside, and the classic watchdog has no limit either.
     exec_timeout_s = 0.0 if mode in (Mode.CLASSIC, Mode.PYTHON) else DEFAULT_TIMEOUT_S
@@ -139,7 +156,7 @@ def _missing(config: WatchdogConfig) -> list[str]:
         return ["static_path: missing; mode static serves the folder it names"]
     if config.mode is Mode.PYTHON and config.handler is None:
         return ["mode python needs a handler folder; deploy from a stack.yaml whose function has one"]
-    if config.mode in (*FORKING, Mode.HTTP) and not config.command:
+    if config.mode in (*FORKING, Mode.HTTP) and not config.command and not config.forks_handler:
         return [f"fprocess: missing; mode {config.mode} needs the command to run, as envProcess or as fprocess"]
     return []
 

@@ -22,8 +22,9 @@ from .calls import (
     reply,
 )
 from .config import Mode, WatchdogConfig, not_there
+from .handler_fork import ForkedCall
 from .log import log
-from .program import ForkedProgram
+from .program import ForkedProgram, StartedProcess, start
 from .sniffing import SNIFFED_BYTES, content_type_of
 from .timeouts import timeout
 
@@ -72,8 +73,14 @@ class Forking:
 
     async def _run(self, scope: Scope, caller: Caller, answer: _Answer) -> None:
         env = environment_of_call(self._env, scope) if self._config.cgi_headers else self._env
-        async with ForkedProgram(self._config.command, env, merge_errors=merges(self._config)) as program:
+        async with ForkedProgram(self._started(env)) as program:
             await guarded(answer.take(program), self._feed(program, caller, scope))
+
+    def _started(self, env: Mapping[str, str]) -> StartedProcess:
+        """Raises OSError."""
+        if self._config.forks_handler and self._config.handler is not None:
+            return ForkedCall(self._config.handler, env, merge_errors=merges(self._config))
+        return start(self._config.command, env, merge_errors=merges(self._config))
 
     async def _feed(self, program: ForkedProgram, caller: Caller, scope: Scope) -> NoReturn:
         await program.feed(_marshalled(caller, scope) if self._config.marshal_request else caller.chunks())

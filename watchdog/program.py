@@ -12,32 +12,50 @@ import os
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from .processes import ProcessHandle, readable, writable
 
 READ_BYTES = 65_536
 
 
+class StartedProcess(Protocol):
+    """The leader of a session of its own, at the other ends of two unbuffered pipes."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def stdin(self) -> Any: ...
+
+    @property
+    def stdout(self) -> Any: ...
+
+    def wait(self) -> int: ...
+
+
+def start(command: Sequence[str], env: Mapping[str, str], *, merge_errors: bool) -> StartedProcess:
+    """Run a command; what it writes to standard error goes to its output or to the replica's log.
+
+    Raises OSError when it cannot be run.
+    """
+    return subprocess.Popen(
+        command,
+        env=env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT if merge_errors else None,
+        start_new_session=True,
+        bufsize=0,
+    )
+
+
 class ForkedProgram:
     """One run of a program, used as an async context manager: outside it nothing of the group is left."""
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str], *, merge_errors: bool) -> None:
-        """Starts it; what it writes to standard error goes to its output or to the replica's log.
-
-        Raises OSError when it cannot be run.
-        """
-        self._process = subprocess.Popen(
-            command,
-            env=env,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if merge_errors else None,
-            start_new_session=True,
-            bufsize=0,
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._stdin, self._stdout = self._process.stdin, self._process.stdout
+    def __init__(self, process: StartedProcess) -> None:
+        self._process = process
+        self._stdin, self._stdout = process.stdin, process.stdout
         for pipe in (self._stdin, self._stdout):
             os.set_blocking(pipe.fileno(), False)
         self._handle = ProcessHandle(self._process.pid, self.kill)

@@ -7,19 +7,17 @@ answer or, when that had begun already, an answer that is visibly broken off.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import inspect
 import os
-import sys
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from . import handler_wsgi
 from .calls import INTERNAL, Caller, CallerLeftError, Receive, Scope, Send, SlowCallerError, exec_limit, reply
 from .config import WatchdogConfig
+from .ended_process import end_process
 from .handler_answer import Answer, UnsendableError
 from .handler_conventions import NotTextError, convention_of
 from .handler_delivery import Delivery
@@ -138,10 +136,10 @@ class PythonHandler:
             result = work(*arguments)
         except BaseException as error:  # noqa: BLE001 - the function's own code may raise anything
             if os.getpid() != self._pid:
-                end_of_fork(error)
+                end_process(error)
             return Failure(error)
         if os.getpid() != self._pid:
-            end_of_fork(None)
+            end_process(None)
         return result
 
     def _respond(self, request: Request, delivery: Delivery) -> Any:
@@ -181,23 +179,6 @@ class PythonHandler:
             raise ConnectionAbortedError
         status, text, marks = _told(error)
         await reply(send, status, text, marks)
-
-
-def end_of_fork(error: BaseException | None) -> NoReturn:
-    """End a process as Python ends one whose main program is over, or has raised this."""
-    code = error.code if isinstance(error, SystemExit) else 0 if error is None else error
-    status = 0 if code is None else code if isinstance(code, int) else 1
-    try:
-        if error is not None and not isinstance(error, SystemExit):
-            log_exception(error)
-        elif status and not isinstance(code, int):
-            sys.stderr.write(f"{code}\n")
-        threading._shutdown()  # type: ignore[attr-defined]
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-    finally:
-        os._exit(status & 0xFF)
 
 
 def _told(error: BaseException) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:

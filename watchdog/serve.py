@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import config, fork_signals, function, handler_loading
+from . import config, fork_signals, function, handler_fork, handler_loading
 from .app import Watchdog
 from .config import Mode
 from .log import log
@@ -48,7 +48,11 @@ def run(replica: ReplicaSpec, *, listener: int, ready: int) -> int:
         return 1
     orphans = OrphanCollector()
     # Before there is a loop: in a template's program none runs while the handler is imported, which may run its own.
-    handle = handler_loading.load(settings.handler) if settings.mode is Mode.PYTHON and settings.handler else None
+    handle = None
+    if settings.forks_handler and settings.handler:
+        handler_fork.import_libraries(settings.handler)
+    elif settings.mode is Mode.PYTHON and settings.handler:
+        handle = handler_loading.load(settings.handler)
     return asyncio.run(_serve(settings, replica, handle, orphans, listener=listener, ready=ready))
 
 

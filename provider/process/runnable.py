@@ -51,6 +51,8 @@ REMEDY = (
 
 def missing(spec: FunctionSpec, wanted: FunctionProgram, settings: ProcessSettings) -> str:
     """The program, script or folder that is not there, or cannot be run; empty when nothing speaks against a start."""
+    if wanted.config.forks_handler:
+        return launches.handler_missing(spec, wanted.handler)
     path = wanted.env.get("PATH") or wanted.search_path(settings.path)
     match wanted.config.mode:
         case Mode.PYTHON:
