@@ -32,6 +32,7 @@ from springtide.gateway.time_limit import TimeLimit, shown_s
 from springtide.gateway.timeouts import CallLimit, TimedCall, TimedTunnel
 from springtide.gateway.tunnel import Tunnel
 from springtide.gateway.upload import Upload
+from springtide.scaler.core import catalogue
 from springtide.scaler.core.ports import Clock
 
 _RETRY_LATER = (429, 503)
@@ -231,7 +232,9 @@ class Call:
         elif self._client.full:
             limit.stream(self)
         else:
-            self._cut("stream_idle", f"nothing came for {shown_s(limit.idle_s)}; set stream_idle of the gateway")
+            self._cut(
+                catalogue.STREAM_IDLE, f"nothing came for {shown_s(limit.idle_s)}; set stream_idle of the gateway"
+            )
 
     def first_byte_timed_out(self) -> None:
         text = f"{self.route.label} did not begin to answer within {self._ports.timeouts.first_byte.with_remedy}"
@@ -331,7 +334,7 @@ class Call:
         connection, self._connection = self._connection, None
         self._leave_replica(why)
         if self.status or connection is None:
-            self._cut("answer_cut", why)
+            self._cut(catalogue.ANSWER_CUT, why)
             return
         self.last_loss = why
         self.state = _LOSE[self.state]
@@ -519,6 +522,6 @@ class Call:
     def _tunnel_finished(self, silent: bool) -> None:  # noqa: FBT001 - a callback of one argument
         if silent:
             limit = TimeLimit("tunnel_idle", self._ports.timeouts.tunnel.seconds)
-            self._note_broken("tunnel_idle", f"neither side sent anything within {limit}")
+            self._note_broken(catalogue.TUNNEL_IDLE, f"neither side sent anything within {limit}")
         self._keep = False
         self._finish()

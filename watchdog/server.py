@@ -198,7 +198,11 @@ class HttpConnection(asyncio.Protocol):
         check_incomplete_request(data, self._seen)
         self._buffer, self._seen = data, len(data)
         if data and self._head_timer is None and self._server.timeouts.read_s:
-            self._head_timer = self._loop.call_later(self._server.timeouts.read_s, self._refuse, _SLOW_HEAD)
+            self._head_timer = self._loop.call_later(self._server.timeouts.read_s, self._head_timed_out)
+
+    def _head_timed_out(self) -> None:
+        limit = own_limit("read_timeout", self._server.timeouts.read_s)
+        self._refuse(Malformed(f"the request's head did not arrive within {limit}", 408))
 
     def _more_body(self) -> None:
         exchange = self._exchange
@@ -605,7 +609,6 @@ class Exchange:
         return tunnel
 
 
-_SLOW_HEAD = Malformed("the request's head did not arrive within read_timeout", 408)
 _CANNOT = b"The function's answer cannot be sent; see its log.\n"
 _OWN = ((b"content-type", b"text/plain; charset=utf-8"), (INTERNAL, b"of-watchdog"))
 

@@ -59,6 +59,11 @@ WAKE_FAILED, HOLD_TIMEOUT, OVERLOADED, AT_CAPACITY = "wake_failed", "hold_timeou
 COLD_START_REFUSALS = (WAKE_FAILED, HOLD_TIMEOUT, OVERLOADED)
 """Values of REFUSED's ``reason``: callers sent away because no replica was ready. At capacity all were busy."""
 
+STREAM_IDLE, TUNNEL_IDLE, ANSWER_CUT = "stream_idle", "tunnel_idle", "answer_cut"
+BROKEN_OFF = (STREAM_IDLE, TUNNEL_IDLE, ANSWER_CUT)
+"""Values of REFUSED's ``reason``: an answer had begun, and its status is counted among INVOCATIONS. Nothing came any
+more; nothing moved in a tunnel; the replica went away."""
+
 _FN = ("function_name",)
 _GW = (Part.GATEWAY,)
 _PR = (Part.PROVIDER,)

@@ -102,7 +102,8 @@ def test_names_in_the_text_of_a_page_exist(page: Path) -> None:
         *(setting.name for setting in settings(Thresholds())),
         *REFUSALS,
         *catalogue.COLD_START_PARTS,
-        "max_inflight",  # the watchdog's
+        *catalogue.BROKEN_OFF,
+        *("max_inflight", "exec_timeout"),  # the watchdog's
         "last_active",  # a signal of the idler's sources
     }
 
