@@ -172,7 +172,7 @@ def _gateway() -> Row:
                 query(_counted(catalogue.REFUSED, "reason"), "{{reason}}"),
             ),
             lines(
-                "Waiting room",
+                "Queue of waiting calls",
                 "Callers held, and how many there is room for; beyond it they are refused.",
                 "short",
                 query(held, "held"),

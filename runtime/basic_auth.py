@@ -14,8 +14,6 @@ from springtide.runtime.errors import BadInput
 from springtide.runtime.files import read_whole
 from springtide.runtime.wrong_credentials import WrongCredentials
 
-__all__ = ["PASSWORD_FILE", "USER_FILE", "App", "Credentials", "Receive", "RequireBasicAuth", "Scope", "Send"]
-
 USER_FILE, PASSWORD_FILE = "basic-auth-user", "basic-auth-password"
 
 

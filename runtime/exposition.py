@@ -12,8 +12,6 @@ from prometheus_client.registry import Collector
 
 from springtide.runtime.asgi import App, Receive, Scope, Send, respond
 
-__all__ = ["OPEN_PATHS", "exposition", "respond", "selected_metrics", "send_metrics"]
-
 OPEN_PATHS = ("/metrics", "/healthz", "/readyz")
 """What ``RequireBasicAuth`` lets through without credentials."""
 

@@ -49,7 +49,7 @@ class WaitingQueue(Generic[K, T]):
         return len(self._lines.get(key, ()))
 
     def enter(self, key: K, ticket: T, *, deadline: float, size: int) -> bool:
-        """Put ``ticket`` last in the line for ``key``; False, and nothing is done, when the room is full."""
+        """Put ``ticket`` last in the line for ``key``; False, and nothing is done, when the queue is full."""
         bounds, line = self._bounds, self._lines.get(key)
         if len(self._keys) >= bounds.total or self._bytes + size > bounds.total_bytes:
             return False
@@ -65,7 +65,7 @@ class WaitingQueue(Generic[K, T]):
         return True
 
     def grow(self, ticket: T, size: int) -> bool:
-        """Account for more bytes kept for a waiting ticket; False when the room now holds more than it should."""
+        """Account for more bytes kept for a waiting ticket; False when the queue now keeps more than it should."""
         self._lines[self._keys[ticket]][ticket] += size
         self._bytes += size
         return self._bytes <= self._bounds.total_bytes

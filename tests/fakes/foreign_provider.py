@@ -8,8 +8,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from springtide.runtime.asgi import App, Receive, Scope, Send
 from springtide.runtime.asgi_server import AsgiServer
-from springtide.runtime.basic_auth import App, Credentials, Receive, RequireBasicAuth, Scope, Send
+from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
 
 NAMESPACE = "openfaas-fn"
 

@@ -6,10 +6,9 @@ import contextlib
 import httpx
 import pytest
 
+from springtide.runtime.asgi import Receive, Scope, Send, respond
 from springtide.runtime.asgi_server import AsgiServer, bind
-from springtide.runtime.basic_auth import Receive, Scope, Send
 from springtide.runtime.errors import Unavailable
-from springtide.runtime.exposition import respond
 
 
 async def hello(scope: Scope, _receive: Receive, send: Send) -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from springtide.runtime.basic_auth import Credentials, Receive, RequireBasicAuth, Scope, Send
+from springtide.runtime.asgi import Receive, Scope, Send
+from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
 from springtide.runtime.errors import BadInput
 
 CREDENTIALS = Credentials("admin", "pass:word")

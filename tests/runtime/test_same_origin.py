@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
+from springtide.runtime.asgi import respond
 from springtide.runtime.asgi_server import AsgiServer
-from springtide.runtime.exposition import respond
 from springtide.runtime.same_origin import SameOrigin, normal_origin, origins
 
 HOST = "faas.example:8080"

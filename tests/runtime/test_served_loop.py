@@ -6,11 +6,11 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
+from springtide.runtime.asgi import Receive, Scope, Send, respond
 from springtide.runtime.asgi_server import AsgiServer
-from springtide.runtime.basic_auth import Receive, Scope, Send
 from springtide.runtime.deadlines import within
 from springtide.runtime.errors import Unavailable
-from springtide.runtime.exposition import exposition, respond
+from springtide.runtime.exposition import exposition
 from springtide.runtime.served_loop import Loop, ServedLoop
 from springtide.runtime.virtual_time import VirtualTimeLoop, run
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from springtide.runtime.asgi import Receive, Scope, Send
 from springtide.runtime.asgi_server import AsgiServer, bind
-from springtide.runtime.basic_auth import Credentials, Receive, Scope, Send
+from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import (
     BadInput,
     Conflict,

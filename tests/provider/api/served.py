@@ -14,8 +14,9 @@ from prometheus_client import CollectorRegistry
 from springtide.provider.api import ProviderApi, ProviderApiDeps, ProviderApiSettings, Version, build
 from springtide.provider.memory import MemoryProvider
 from springtide.provider.ports import ImageBuilder
+from springtide.runtime.asgi import App
 from springtide.runtime.asgi_server import AsgiServer
-from springtide.runtime.basic_auth import App, Credentials
+from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.decision_log import DecisionLog

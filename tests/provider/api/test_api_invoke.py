@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from springtide.runtime.basic_auth import Receive, Scope, Send
+from springtide.runtime.asgi import Receive, Scope, Send
 from tests.provider.api.served import Served, serving
 
 

@@ -8,8 +8,8 @@ import pytest
 from springtide.provider.api import ProviderApi, ProviderApiDeps, ProviderApiSettings, build
 from springtide.provider.memory import MemoryProvider
 from springtide.runtime import service
+from springtide.runtime.asgi import Receive, Scope, Send
 from springtide.runtime.asgi_server import bind
-from springtide.runtime.basic_auth import Receive, Scope, Send
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.settings import SettingsError, read
 from tests.provider.api.served import serving

@@ -9,12 +9,12 @@ from springtide.gateway.coldstart.queue import QueueBounds, WaitingQueue
 WIDE = QueueBounds(per_function=1000, total=1000, total_bytes=10**9)
 
 
-def room(bounds: QueueBounds = WIDE) -> WaitingQueue[str, int]:
+def queue(bounds: QueueBounds = WIDE) -> WaitingQueue[str, int]:
     return WaitingQueue(bounds)
 
 
 def test_first_come_is_first_released() -> None:
-    waiting = room()
+    waiting = queue()
     for ticket in (3, 1, 2):
         assert waiting.enter("f", ticket, deadline=10, size=0)
 
@@ -22,7 +22,7 @@ def test_first_come_is_first_released() -> None:
 
 
 def test_lines_are_separate() -> None:
-    waiting = room()
+    waiting = queue()
     waiting.enter("f", 1, deadline=10, size=0)
     waiting.enter("g", 2, deadline=10, size=0)
 
@@ -40,8 +40,8 @@ def test_lines_are_separate() -> None:
         pytest.param(QueueBounds(2, 2, 20), id="all at once"),
     ],
 )
-def test_full_room_takes_nobody_until_somebody_leaves(bounds: QueueBounds) -> None:
-    waiting = room(bounds)
+def test_full_queue_takes_nobody_until_somebody_leaves(bounds: QueueBounds) -> None:
+    waiting = queue(bounds)
     assert waiting.enter("f", 1, deadline=10, size=10)
     assert waiting.enter("f", 2, deadline=10, size=10)
 
@@ -53,7 +53,7 @@ def test_full_room_takes_nobody_until_somebody_leaves(bounds: QueueBounds) -> No
 
 
 def test_those_whose_time_has_come_are_taken_whatever_their_place() -> None:
-    waiting = room()
+    waiting = queue()
     waiting.enter("f", 1, deadline=10, size=0)
     waiting.enter("f", 2, deadline=5, size=0)
     waiting.enter("g", 3, deadline=7, size=0)
@@ -66,7 +66,7 @@ def test_those_whose_time_has_come_are_taken_whatever_their_place() -> None:
 
 
 def test_evicted_line_is_empty_and_in_order() -> None:
-    waiting = room()
+    waiting = queue()
     for ticket in (1, 2, 3):
         waiting.enter("f", ticket, deadline=10, size=5)
 
@@ -76,7 +76,7 @@ def test_evicted_line_is_empty_and_in_order() -> None:
 
 
 def test_those_who_left_are_not_remembered() -> None:
-    waiting = room(QueueBounds(10, 10, 10))
+    waiting = queue(QueueBounds(10, 10, 10))
     for ticket in range(10_000):
         assert waiting.enter("f", ticket, deadline=60, size=1)
         assert waiting.leave(ticket)
@@ -85,12 +85,12 @@ def test_those_who_left_are_not_remembered() -> None:
 
 
 class Model(RuleBasedStateMachine):
-    """The room against the plainest thing that could do its work: one list."""
+    """The queue against the plainest thing that could do its work: one list."""
 
     def __init__(self) -> None:
         super().__init__()
         self.bounds = QueueBounds(per_function=4, total=7, total_bytes=60)
-        self.room: WaitingQueue[str, int] = WaitingQueue(self.bounds)
+        self.queue: WaitingQueue[str, int] = WaitingQueue(self.bounds)
         self.line: list[tuple[str, int, int, int]] = []
         self.next = 0
 
@@ -103,7 +103,7 @@ class Model(RuleBasedStateMachine):
             and sum(1 for other, _, _, _ in self.line if other == key) < self.bounds.per_function
         )
 
-        assert self.room.enter(key, self.next, deadline=deadline, size=size) == fits
+        assert self.queue.enter(key, self.next, deadline=deadline, size=size) == fits
 
         if fits:
             self.line.append((key, self.next, deadline, size))
@@ -112,7 +112,7 @@ class Model(RuleBasedStateMachine):
     def release(self, key: str) -> None:
         expected = next((entry for entry in self.line if entry[0] == key), None)
 
-        assert self.room.release(key) == (expected[1] if expected else None)
+        assert self.queue.release(key) == (expected[1] if expected else None)
 
         if expected:
             self.line.remove(expected)
@@ -122,8 +122,8 @@ class Model(RuleBasedStateMachine):
     def leave(self, data: st.DataObject) -> None:
         entry = data.draw(st.sampled_from(self.line))
 
-        assert self.room.leave(entry[1])
-        assert not self.room.leave(entry[1])
+        assert self.queue.leave(entry[1])
+        assert not self.queue.leave(entry[1])
 
         self.line.remove(entry)
 
@@ -131,23 +131,23 @@ class Model(RuleBasedStateMachine):
     def expire(self, now: int) -> None:
         due = {entry[1] for entry in self.line if entry[2] <= now}
 
-        assert set(self.room.expire(now)) == due
+        assert set(self.queue.expire(now)) == due
 
         self.line = [entry for entry in self.line if entry[1] not in due]
 
     @rule(key=st.sampled_from("fgh"))
     def evict(self, key: str) -> None:
-        assert self.room.evict(key) == [entry[1] for entry in self.line if entry[0] == key]
+        assert self.queue.evict(key) == [entry[1] for entry in self.line if entry[0] == key]
 
         self.line = [entry for entry in self.line if entry[0] != key]
 
     @invariant()
     def counts_agree(self) -> None:
-        assert len(self.room) == len(self.line)
-        assert self.room.kept_bytes == sum(entry[3] for entry in self.line)
-        assert self.room.next_deadline() == min((entry[2] for entry in self.line), default=None)
+        assert len(self.queue) == len(self.line)
+        assert self.queue.kept_bytes == sum(entry[3] for entry in self.line)
+        assert self.queue.next_deadline() == min((entry[2] for entry in self.line), default=None)
         for key in "fgh":
-            assert self.room.waiting(key) == sum(1 for entry in self.line if entry[0] == key)
+            assert self.queue.waiting(key) == sum(1 for entry in self.line if entry[0] == key)
 
 
 TestWaitingRoomModel = Model.TestCase
