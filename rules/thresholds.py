@@ -44,8 +44,8 @@ class Thresholds:
     wrong_passwords: float = _number(
         20, "requests", "requests to one part in five minutes that showed a wrong password"
     )
-    held_ratio: float = _number(0.8, "", "share of the calls that may wait which do", high=1)
-    held_s: float = _number(10, "s", "more calls wait than that")
+    held_ratio: float = _number(0.8, "", "share of the queue of waiting calls that may be taken", high=1)
+    held_s: float = _number(10, "s", "the queue is fuller than that")
 
     # Objectives.
     objective: float = _number(0.99, "", "share of a function's calls that are to be answered without a 5xx", high=1)
