@@ -23,6 +23,7 @@ from springtide.cli.commands.options import (
 from springtide.cli.remote_build import RemoteBuilder
 from springtide.cli.stack import Entry, Overrides
 from springtide.cli.target import Target
+from springtide.cli.terminal_text import one_line
 from springtide.provider.process import starters
 
 
@@ -68,15 +69,22 @@ def build(*, target: Target, payload_secret: Path | None, as_json: bool, **optio
     gateway, entries = chosen_entries(options, target.environ, Overrides())
     with target.client(gateway) as client:
         builder = RemoteBuilder.of(target, client, payload_secret, quiet=as_json)
-        tasks = [Task(entry.ref.name, None, _builds(builder, entry)) for entry in entries]
+        for name in [entry.ref.name for entry in entries if _has_nothing_to_build(entry)]:
+            click.echo(f"springtide: {one_line(name)} has no handler folder: nothing to build", err=True)
+        chosen = [entry for entry in entries if not _has_nothing_to_build(entry)]
+        tasks = [Task(entry.ref.name, None, _builds(builder, entry)) for entry in chosen]
         return do_all(tasks, Verb("built", "image", "Image"), as_json=as_json)
+
+
+def _has_nothing_to_build(entry: Entry) -> bool:
+    """One with problems is left to tell of them."""
+    return entry.spec is not None and BuildSource.of(entry.spec) is None
 
 
 def _builds(builder: RemoteBuilder, entry: Entry) -> Callable[[], str]:
     def work() -> str:
         source = BuildSource.of(entry.wanted())
-        if source is None:
-            return "nothing: it has no handler folder"
+        assert source is not None
         builder.build(source)
         return source.image
 

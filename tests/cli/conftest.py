@@ -22,11 +22,13 @@ from springtide.gateway.service import GatewayDeps
 from springtide.gateway.settings import GatewaySettings
 from springtide.provider.api import ProviderApiDeps, ProviderApiSettings, build
 from springtide.provider.memory import MemoryProvider
+from springtide.provider.process.library import LocalLibrary
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.errors import Unavailable
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Endpoint
+from tests.cli.recording_builder import RecordingBuilder
 
 CREDENTIALS = Credentials("admin", "s3cret")
 DEADLINE_S = 20.0
@@ -57,6 +59,8 @@ class Api:
     provider: MemoryProvider
     loop: asyncio.AbstractEventLoop
     metrics_url: str
+    builder: RecordingBuilder
+    payload_secret: Path
 
     def do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(DEADLINE_S)
@@ -71,7 +75,10 @@ class Api:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     # What it logs, in a process of its own in real life, must not get between what commands print.
-    log = (tmp_path_factory.mktemp("served") / "log").open("w")
+    folder = tmp_path_factory.mktemp("served")
+    log = (folder / "log").open("w")
+    secret, builder = folder / "payload-secret", RecordingBuilder(folder)
+    secret.write_text("a payload secret\n")
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(log))
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
@@ -87,7 +94,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
             return Endpoint(instance, "127.0.0.1", port)
 
         memory = MemoryProvider(start_replica=replica)
-        rest = build(ProviderApiSettings(port=0), ProviderApiDeps(provider=memory, credentials=CREDENTIALS))
+        library = LocalLibrary(folder / "templates", search="/usr/local/bin:/usr/bin:/bin")
+        parts = ProviderApiDeps(provider=memory, credentials=CREDENTIALS, builder=builder, library=library)
+        rest = build(ProviderApiSettings(port=0, payload_secret=str(secret)), parts)
         await rest.start()
         settings = GatewaySettings(port=0, metrics_port=0, provider_url=f"http://127.0.0.1:{rest.port}")
         deps = GatewayDeps(credentials=CREDENTIALS, registry=CollectorRegistry(), clock=SystemClock())
@@ -105,7 +114,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     services, memory, server = asyncio.run_coroutine_threadsafe(start(), loop).result(DEADLINE_S)
     door = services[-1]
     metrics_url = f"http://127.0.0.1:{door.metrics_port}/metrics"
-    api = Api(f"http://127.0.0.1:{door.port}", memory, loop, metrics_url)
+    api = Api(f"http://127.0.0.1:{door.port}", memory, loop, metrics_url, builder, secret)
     try:
         yield api
     finally:
