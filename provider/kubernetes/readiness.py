@@ -20,6 +20,7 @@ from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
 
 MAX_PER_S, MAX_IN_FLIGHT = 1_000, 64
+OWN_PATH = "one that is asked at another path names it in the annotation com.openfaas.ready.http.path"
 
 log = structlog.get_logger(__name__)
 
@@ -84,7 +85,9 @@ class ReadinessProber:
                     answered(pod)
                     return
                 if answer is not None and answer.status == 404:
-                    paths.pop(0)
+                    unknown = paths.pop(0)
+                    if not paths:
+                        self._refusals[pod.uid] = f"it answers {unknown} with 404; {OWN_PATH}"
                 else:
                     if answer is not None:
                         self._refusals[pod.uid] = f"it answers {paths[0]} with {answer.status}"

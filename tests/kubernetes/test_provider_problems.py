@@ -12,29 +12,37 @@ from tests.kubernetes.provider_stage import ECHO, eventually, on_cluster, spec
 
 pytestmark = pytest.mark.usefixtures("pod_network")
 
-ALWAYS_503 = """
+ALWAYS = """
 import http.server, os, signal, sys
 
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_error(503)
+        self.send_error(int(sys.argv[1]))
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 http.server.HTTPServer((os.environ.get("HOST", ""), int(os.environ["PORT"])), Answer).serve_forever()
 """
-SICK = {"sick": Image(command=(sys.executable, "-c", ALWAYS_503))}
+SICK = {name: Image(command=(sys.executable, "-c", ALWAYS, name[1:])) for name in ("a503", "a404", "a401")}
 
 
-async def test_function_whose_health_answers_503_says_so() -> None:
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [
+        ("a503", "it answers /_/ready with 503"),
+        ("a401", "it answers /_/ready with 401"),
+        ("a404", "it answers /_/health with 404; one that is asked at another path names it in the annotation "),
+    ],
+)
+async def test_function_whose_health_refuses_says_so(image: str, told: str) -> None:
     patient = ManifestSettings(liveness_delay_s=600.0)
     async with on_cluster(images=SICK, manifests=patient) as on:
-        await on.provider.deploy(spec(image="sick"))
+        await on.provider.deploy(spec(image=image))
 
         function = await on.table_when(lambda function: bool(function.delay))
         status = await on.provider.status(ECHO)
 
         assert function.problem is None
-        assert function.delay == "it answers /_/ready with 503"
+        assert (function.delay or "").startswith(told)
         assert status.problem == function.delay
 
 
@@ -42,7 +50,7 @@ async def test_function_that_the_kubelet_stops_again_and_again_is_told_as_that()
     hasty = ManifestSettings(liveness_delay_s=0.0, liveness_period_s=1.0)
     cluster = EmulatorSettings(default_image=Image(), restart_first_s=30.0)
     async with on_cluster(cluster=cluster, images=SICK, manifests=hasty) as on:
-        await on.provider.deploy(spec(image="sick"))
+        await on.provider.deploy(spec(image="a503"))
 
         status = await eventually(lambda: on.provider.status(ECHO), lambda status: "liveness" in (status.problem or ""))
 

@@ -192,7 +192,7 @@ async def test_largest_that_is_accepted_runs(shared: Shared) -> None:
     assert (answer.status_code, answer.text) == (200, "body")
 
 
-@pytest.mark.parametrize("text", ["9999999999Gi", "8Ei"])
+@pytest.mark.parametrize("text", ["9999999999Gi", "8Ei", "7Ei", "2Pi"])
 async def test_limit_that_no_machine_can_give_is_refused(shared: Shared, text: str) -> None:
     here = shared.world
     with pytest.raises(BadInput, match=r"limits\.memory: .* more"):
