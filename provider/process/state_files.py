@@ -4,6 +4,7 @@ functions/NAME.NAMESPACE.json    namespaces/NAME.json    secrets/NAMESPACE/NAME
 mounts/NAMESPACE/UID-GENERATION/NAME   the secrets of one generation of a function, as its replicas see them
 work/UID/   logs/UID/            a function's working folder and its log
 host.sock, host.lock, host.log, provider.lock, stage/
+code/, environments/, images/, node/, builds/, templates/   of code_store, environments, local_images, builder, library
 """
 
 from __future__ import annotations
