@@ -15,7 +15,7 @@ import os
 import shutil
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def made_folder(handler: Path, place: Path) -> Path:
     for link in (folder / PACKAGE, folder / _SEARCHED / PACKAGE):
         link.symlink_to(handler)
     standard = getattr(sys, "stdlib_module_names", ())
-    entries = [entry for entry in handler.iterdir() if entry.stem not in standard]
+    entries = [entry for entry in handler.iterdir() if entry.stem not in standard and entry.name != "__pycache__"]
     for entry in entries[:MAX_LINKS]:
         with contextlib.suppress(FileExistsError):
             (folder / entry.name).symlink_to(entry)
@@ -72,8 +72,8 @@ def handle_of(folder: Path) -> Callable[..., Any]:
     spec = _package_spec(folder)
     package = importlib.util.module_from_spec(spec)
     sys.modules[PACKAGE] = package
-    if spec.loader is not None:
-        spec.loader.exec_module(package)
+    assert spec.loader is not None
+    spec.loader.exec_module(package)
     module = importlib.import_module(f"{PACKAGE}.handler")
     handle = getattr(module, "handle", None)
     if not callable(handle):
@@ -81,12 +81,21 @@ def handle_of(folder: Path) -> Callable[..., Any]:
     return handle  # type: ignore[no-any-return]
 
 
+class _EmptyModule(importlib.machinery.SourceFileLoader):
+    """Stands for the empty ``__init__.py`` that the templates put beside a handler that has none."""
+
+    def get_data(self, path: str) -> bytes:
+        return b"" if path == self.path else super().get_data(path)
+
+    def path_stats(self, path: str) -> Mapping[str, Any]:
+        raise OSError(path)  # So nothing is kept of it beside the handler.
+
+
 def _package_spec(folder: Path) -> importlib.machinery.ModuleSpec:
     initial = folder / "__init__.py"
-    if initial.is_file():
-        found = importlib.util.spec_from_file_location(PACKAGE, initial, submodule_search_locations=[str(folder)])
-        assert found is not None
-        return found
-    spec = importlib.machinery.ModuleSpec(PACKAGE, None, is_package=True)
-    spec.submodule_search_locations = [str(folder)]
+    loader = None if initial.is_file() else _EmptyModule(PACKAGE, str(initial))
+    spec = importlib.util.spec_from_file_location(
+        PACKAGE, initial, loader=loader, submodule_search_locations=[str(folder)]
+    )
+    assert spec is not None
     return spec

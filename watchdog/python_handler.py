@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, thread
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -36,6 +36,11 @@ class Failure:
     """What a handler raised: kept as a value, since not every exception can pass through a future or the loop."""
 
     error: BaseException
+
+
+def forget_threads_in_children() -> None:
+    """From now on. A process that a handler forks has one thread; Python before 3.12 would wait for the others."""
+    os.register_at_fork(after_in_child=getattr(thread, "_threads_queues", {}).clear)
 
 
 class PythonHandler:
@@ -186,7 +191,11 @@ def _told(error: BaseException) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
     if isinstance(error, MissingKeyError):
         return 400, b"Bad Request: the handler misses a header or an argument of the query; see its log.\n", []
     if isinstance(error, NotTextError):
-        return 500, b"The body is no text in UTF-8, which the handler takes; see the function's log.", OURS
+        return (
+            500,
+            b"The body is no text in UTF-8, which the handler takes; with the variable RAW_BODY=true it gets bytes.",
+            OURS,
+        )
     if isinstance(error, UnsendableError):
         return 500, b"The handler returned what cannot be sent; see the function's log.", OURS
     return 500, b"The handler raised an exception; see the function's log.", OURS

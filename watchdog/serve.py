@@ -16,6 +16,7 @@ from .app import Watchdog
 from .config import Mode
 from .log import log
 from .orphans import OrphanCollector
+from .python_handler import forget_threads_in_children
 from .readiness import until_ready
 from .server import HttpServer, ServerTimeouts
 from .timeouts import timeout
@@ -52,6 +53,7 @@ def run(replica: ReplicaSpec, *, listener: int, ready: int) -> int:
     if settings.forks_handler and settings.handler:
         handler_fork.import_libraries(settings.handler)
     elif settings.mode is Mode.PYTHON and settings.handler:
+        forget_threads_in_children()
         handle = handler_loading.load(settings.handler)
     return asyncio.run(_serve(settings, replica, handle, orphans, listener=listener, ready=ready))
 
