@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from springtide.gateway.time_limit import TimeLimit, shown_s
 from springtide.scaler.core.call_timeout import EXEC_TIMEOUT, TIMEOUT, WRITE_TIMEOUT, CallTimeout
 
-WATCHDOG_FIRST_S = 1.0
+WATCHDOG_FIRST_S = 2.0
 """The watchdog ends a call at exec_timeout itself, and knows more of it: the gateway waits this much longer."""
 
 _OWN = "the function"
