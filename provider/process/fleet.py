@@ -15,7 +15,16 @@ from springtide.provider.process import default_bounds, launches, replica_watch
 from springtide.provider.process.deployment import Deployment
 from springtide.provider.process.deployment_context import DeploymentContext
 from springtide.provider.process.host_link import HostLink
-from springtide.provider.process.host_protocol import Exited, Hello, Message, Ready, Running, Spawned, Stop
+from springtide.provider.process.host_protocol import (
+    Exited,
+    Hello,
+    Message,
+    Ready,
+    Running,
+    ServerStarted,
+    Spawned,
+    Stop,
+)
 from springtide.provider.process.launches import FunctionProgram
 from springtide.provider.process.pinning import Pinning
 from springtide.provider.process.plan import ReplicaState
@@ -58,12 +67,13 @@ class Fleet:
         self._retiring: set[Deployment] = set()
         self._stopped: set[StoppedHost] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._link = HostLink(settings, files.folder, self._on_event)
+        self._link = HostLink(settings, files.folder, self._on_event, python=lambda: str(pinning.stores.default.python))
         self._listening: asyncio.Task[bool] | None = None
         self._hello: Hello | None = None
         self._failure: asyncio.Future[None] | None = None
         self._restarts = instruments.counter(catalogue.REPLICA_RESTARTS, registry)
         self._out_of_memory = instruments.counter(catalogue.REPLICA_OUT_OF_MEMORY, registry)
+        self._environment_starts = instruments.histogram(catalogue.ENVIRONMENT_START, registry)
         self._starts = instruments.histogram(catalogue.REPLICA_START, registry)
         self._context = DeploymentContext(
             settings=settings,
@@ -255,6 +265,8 @@ class Fleet:
         self._listening = asyncio.create_task(self._link.listen(), name="function host events")
 
     def _on_event(self, event: Message) -> None:
+        if isinstance(event, ServerStarted):
+            self._environment_starts.observe(event.seconds)
         if not isinstance(event, Spawned | Ready | Exited):
             return
         # Each event names a replica; of a function deleted by an earlier provider there is no deployment.

@@ -58,8 +58,16 @@ def misses_after(misses: int, *, heard: bool, took_s: float, pause_s: float) -> 
 class HostLink:
     """One connection at a time; ``on_event`` is called for each event while ``listen`` runs."""
 
-    def __init__(self, settings: ProcessSettings, folder: Path, on_event: Callable[[Message], None]) -> None:
-        self._settings, self._folder, self._on_event = settings, folder, on_event
+    def __init__(
+        self,
+        settings: ProcessSettings,
+        folder: Path,
+        on_event: Callable[[Message], None],
+        *,
+        python: Callable[[], str],
+    ) -> None:
+        """``python`` is the interpreter of the default environment, asked for when a host is started."""
+        self._settings, self._folder, self._on_event, self._python = settings, folder, on_event, python
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._started: subprocess.Popen[bytes] | None = None
@@ -219,6 +227,8 @@ class HostLink:
             "--orphan-grace": settings.orphan_grace_s,
             "--drain": min(settings.grace_s, MAX_DRAIN_S),
             "--identity": identity,
+            "--python": self._python(),
+            "--environment-idle": settings.environment_idle_s,
         }
         # Nothing of our own environment: what the host has, every function could read.
         env = {"PATH": settings.path, "LANG": settings.lang, IDENTITY_VARIABLE: identity}

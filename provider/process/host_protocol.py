@@ -18,7 +18,7 @@ from typing import Any
 
 from springtide.runtime.errors import Unavailable
 
-VERSION = 3
+VERSION = 4
 SOCKET, LOCK = "host.sock", "host.lock"
 IDENTITY_VARIABLE = "SPRINGTIDE_HOST"
 """In the environment of the host and all below it, so that what a killed host left behind can be found."""
@@ -46,6 +46,8 @@ class Launch:
     """Working directory."""
     log_folder: str
     log_limit_bytes: int
+    python: str
+    """The interpreter of its environment."""
     handler: str | None = None
     """The folder of a Python handler to run in the replica itself."""
     lang: str = ""
@@ -173,9 +175,18 @@ class Exited:
     last_line: str = ""
 
 
-Message = Spawn | Stop | Kill | Note | Ping | Pong | Shutdown | Hello | Spawned | Ready | Exited
+@dataclass(frozen=True, slots=True)
+class ServerStarted:
+    """A fork server came up; those that waited for it start now."""
+
+    python: str
+    seconds: float
+
+
+Message = ServerStarted | Spawn | Stop | Kill | Note | Ping | Pong | Shutdown | Hello | Spawned | Ready | Exited
 _TYPES: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Spawn, Stop, Kill, Note, Ping, Pong, Shutdown, Hello, Spawned, Ready, Exited)
+    kind.__name__: kind
+    for kind in (ServerStarted, Spawn, Stop, Kill, Note, Ping, Pong, Shutdown, Hello, Spawned, Ready, Exited)
 }
 
 

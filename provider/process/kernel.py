@@ -18,52 +18,6 @@ MAX_PASSES = 50
 _LINUX = sys.platform == "linux"
 _libc = ctypes.CDLL(None, use_errno=True)
 
-_SYS_MOUNT_SETATTR = 442  # The same number on every architecture.
-_AT_FDCWD, _AT_RECURSIVE, _MOUNT_ATTR_RDONLY = -100, 0x8000, 1
-
-CLONE_NEWNS, CLONE_NEWUSER = 0x0002_0000, 0x1000_0000
-MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE = 0x1000, 0x2000, 0x4000, 0x4_0000
-
-
-class _MountAttributes(ctypes.Structure):
-    _fields_ = (
-        ("set", ctypes.c_uint64),
-        ("clear", ctypes.c_uint64),
-        ("propagation", ctypes.c_uint64),
-        ("user_namespace", ctypes.c_uint64),
-    )
-
-
-def unshare(flags: int) -> None:
-    """Raises OSError where the system does not allow it."""
-    if not _LINUX:
-        raise OSError("namespaces are Linux's")
-    _check(_libc.unshare(flags), "unshare")
-
-
-def mount(source: str, target: str, *, kind: str = "none", flags: int = 0, options: str = "") -> None:
-    """mount(2); raises OSError."""
-    result = _libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode())
-    _check(result, f"mount {target}")
-
-
-def set_read_only(path: str, *, read_only: bool = True, recursive: bool = True) -> None:
-    """Change a mount (and those below it) without touching its other flags; Linux 5.12 on. Raises OSError."""
-    attributes = _MountAttributes()
-    if read_only:
-        attributes.set = _MOUNT_ATTR_RDONLY
-    else:
-        attributes.clear = _MOUNT_ATTR_RDONLY
-    result = _libc.syscall(
-        ctypes.c_long(_SYS_MOUNT_SETATTR),
-        ctypes.c_int(_AT_FDCWD),
-        ctypes.c_char_p(path.encode()),
-        ctypes.c_uint(_AT_RECURSIVE if recursive else 0),
-        ctypes.byref(attributes),
-        ctypes.c_size_t(ctypes.sizeof(attributes)),
-    )
-    _check(result, f"mount_setattr {path}")
-
 
 def sync_file_system(folder: Path) -> None:
     """Everything written to the file system of the folder is on its disk. Raises OSError."""

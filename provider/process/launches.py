@@ -122,6 +122,7 @@ def launch(
         generation=record.generation,
         env=own | wanted.env,
         folder=wanted.folder or str(files.work(record)),
+        python=wanted.python,
         handler=wanted.handler,
         lang=wanted.lang,
         work_folder=str(files.work(record)),

@@ -61,6 +61,14 @@ class ProcessSettings:
     environment_builds: int = setting(
         2, env="environment_builds", kind=integer, low=1, high=64, help="Python environments built at once; more wait"
     )
+    environment_idle_s: float = setting(
+        600.0,
+        env="environment_idle",
+        kind=duration,
+        low=1,
+        high=7 * 86400,
+        help="how long the fork server of a Python environment stays without replicas; the default one always does",
+    )
     restart_first_s: float = setting(
         0.1, env="function_restart_first", kind=duration, low=0.001, help="pause before the first restart"
     )

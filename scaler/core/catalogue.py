@@ -207,6 +207,14 @@ REPLICA_START = Metric(
     _PR,
     COLD_START_BUCKETS,
 )
+ENVIRONMENT_START = Metric(
+    "provider_environment_start_seconds",
+    Kind.HISTOGRAM,
+    "Seconds until the interpreter of a Python environment could fork replicas, for which the first cold start waits",
+    (),
+    _PR,
+    COLD_START_BUCKETS,
+)
 REPLICA_RESTARTS = Metric(
     "provider_replica_restarts_total", Kind.COUNTER, "Replicas started again because they died", _FN, _PR
 )

@@ -17,6 +17,8 @@ def main() -> None:
     parser.add_argument("--orphan-grace", type=float, required=True, metavar="SECONDS")
     parser.add_argument("--drain", type=float, required=True, metavar="SECONDS")
     parser.add_argument("--identity", required=True)
+    parser.add_argument("--python", required=True)
+    parser.add_argument("--environment-idle", type=float, required=True, metavar="SECONDS")
     parser.add_argument("--beside", action="store_true")
     given = parser.parse_args()
     options = HostOptions(
@@ -25,6 +27,8 @@ def main() -> None:
         orphan_grace_s=given.orphan_grace,
         drain_s=given.drain,
         identity=given.identity,
+        python=given.python,
+        environment_idle_s=given.environment_idle,
         beside=given.beside,
     )
     startup.run(options, os.environ)

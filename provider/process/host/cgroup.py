@@ -76,9 +76,9 @@ class Cgroups:
             quota_us = max(MIN_CPU_QUOTA_US, cpu_millis * CPU_PERIOD_US // 1000)
             (group / "cpu.max").write_text(f"{quota_us} {CPU_PERIOD_US}")
 
-    def join(self, name: str) -> None:
-        """Move the calling process into the group. Raises OSError."""
-        (self._folder / name / "cgroup.procs").write_text("0")
+    def folder(self, name: str) -> str:
+        """Of a group that was made; a process that writes 0 to its ``cgroup.procs`` joins it."""
+        return str(self._folder / name)
 
     def ran_out_of_memory(self, name: str) -> bool:
         words = _words(self._folder / name / "memory.events")

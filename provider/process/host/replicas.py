@@ -1,4 +1,4 @@
-"""The host's replicas: forked, watched, ended with everything they started."""
+"""The host's replicas: watched, ended with everything they started. Fork servers fork them, as children of the host."""
 
 from __future__ import annotations
 
@@ -8,19 +8,73 @@ import selectors
 import signal
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from springtide.provider.process import kernel
-from springtide.provider.process.host import child
-from springtide.provider.process.host.child import Inherited, Surroundings
-from springtide.provider.process.host_protocol import ADOPTED_VARIABLES, OUT_OF_MEMORY, Exited, Launch, Note, Running
+from springtide.provider.process.host.cgroup import Cgroups
+from springtide.provider.process.host.fork_servers import ForkServers
+from springtide.provider.process.host_protocol import (
+    ADOPTED_VARIABLES,
+    IDENTITY_VARIABLE,
+    OUT_OF_MEMORY,
+    Exited,
+    Launch,
+    Note,
+    Running,
+)
 from springtide.provider.process.log_files import LineSplitter, LogWriter
-from springtide.runtime.lossy_stream import flush_standard_streams
+from springtide.watchdog.start import Confinement, Inherited, Start
 
 READ_BYTES = 65_536
 MAX_LAST_READS = 64
 """Reads of what an ended replica left in its pipe; a process that escaped it may still be writing."""
+
+
+Fork = Callable[[Start, Inherited], int]
+"""Makes a child of ours that becomes the replica; returns its process id. Raises OSError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What this machine offers, found out once by the host."""
+
+    identity: str
+    """In the environment of every process below this host."""
+    cgroups: Cgroups | None
+    sandbox_problem: str
+    open_files: int
+    """The soft limit that programs expect; the host's own is higher."""
+
+    def confinement(self, launch: Launch) -> Confinement:
+        """Of one replica, by the means there are."""
+        groups = self.cgroups
+        by_group = groups is not None and launch.limited
+        sandboxed = launch.wants_sandbox and not self.sandbox_problem
+        return Confinement(
+            cgroup=groups.folder(launch.instance) if groups is not None and by_group else "",
+            memory_bytes=None if by_group else launch.memory_bytes,
+            limit_processes=launch.processes is not None and not (groups is not None and groups.limits_processes),
+            secrets=launch.secrets_folder if sandboxed else "",
+            stage=launch.stage_folder,
+            read_only=launch.read_only,
+            open_files=self.open_files,
+        )
+
+    def start(self, launch: Launch) -> Start:
+        """What the replica is told."""
+        return Start(
+            instance=launch.instance,
+            env={**launch.env, IDENTITY_VARIABLE: self.identity},
+            folder=launch.folder,
+            handler=launch.handler,
+            lang=launch.lang,
+            work_folder=launch.work_folder,
+            linger_s=launch.linger_s,
+            grace_s=launch.grace_s,
+            confinement=self.confinement(launch),
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -70,7 +124,7 @@ class ForkedReplica:
 
 
 class ReplicaTable:
-    """Forks replicas and reaps them. ``selector`` watches their pipes with the replica as data."""
+    """Has replicas forked, and reaps them. ``selector`` watches their pipes with the replica as data."""
 
     def __init__(self, selector: selectors.BaseSelector, around: Surroundings, bind_host: str) -> None:
         self._selector, self._around, self._bind_host = selector, around, bind_host
@@ -89,14 +143,14 @@ class ReplicaTable:
     def get(self, instance: str) -> ForkedReplica | None:
         return next((replica for replica in self._by_pid.values() if replica.launch.instance == instance), None)
 
-    def spawn(self, launch: Launch) -> ForkedReplica:
-        """Fork a replica. Raises OSError when the system gives no process, port or descriptor."""
+    def spawn(self, launch: Launch, fork: Fork) -> ForkedReplica:
+        """A new replica. Raises OSError when the system gives no process, port or descriptor."""
         with contextlib.ExitStack() as undo:
             listener = undo.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
             listener.bind((self._bind_host, 0))
             ready_read, ready_write = _pipe(undo)
             output_read, output_write = _pipe(undo)
-            log = self._log(launch)
+            log = self.open_log(launch)
             if self._around.cgroups is not None and launch.limited:
                 self._around.cgroups.create(
                     launch.instance,
@@ -104,9 +158,7 @@ class ReplicaTable:
                     cpu_millis=launch.cpu_millis,
                     processes=launch.processes,
                 )
-            pid = _fork()
-            if pid == 0:
-                child.run(launch, Inherited(listener.fileno(), ready_write, output_write), self._around)
+            pid = fork(self._around.start(launch), Inherited(listener.fileno(), ready_write, output_write))
             port = listener.getsockname()[1]
             undo.pop_all()
         listener.close()
@@ -139,10 +191,11 @@ class ReplicaTable:
         self._forget_fd(replica.output_fd)
         replica.output_fd = -1
 
-    def reap(self) -> list[Exited]:
+    def reap(self, servers: ForkServers) -> list[Exited]:
         """Collect every child that ended; end what ended replicas leave behind."""
         exits = []
         while (pid := _next_zombie()) is not None:
+            servers.ended(pid)
             replica = self._by_pid.pop(pid, None)
             if replica is not None:
                 replica.kill()  # Its group, before the id is free for another process.
@@ -151,7 +204,7 @@ class ReplicaTable:
                 exits.append(self._buried(replica, os.waitstatus_to_exitcode(status)))
         # A replica takes in the orphans of its own; one that reaches us has outlived its replica.
         for orphan in kernel.children():
-            if orphan not in self._by_pid:
+            if orphan not in self._by_pid and orphan not in servers.pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(orphan, signal.SIGKILL)
         return exits
@@ -170,16 +223,16 @@ class ReplicaTable:
             if cgroups.ran_out_of_memory(launch.instance):
                 reason = OUT_OF_MEMORY
             cgroups.remove(launch.instance)
-        self._close_unused_log(launch.log_folder)
+        self.close_unused_log(launch.log_folder)
         return Exited(launch.instance, reason, replica.lines.last)
 
-    def _log(self, launch: Launch) -> LogWriter:
+    def open_log(self, launch: Launch) -> LogWriter:
         """The one writer of a function's log."""
         if launch.log_folder not in self._logs:
             self._logs[launch.log_folder] = LogWriter(Path(launch.log_folder), launch.log_limit_bytes)
         return self._logs[launch.log_folder]
 
-    def _close_unused_log(self, folder: str) -> None:
+    def close_unused_log(self, folder: str) -> None:
         if not any(replica.launch.log_folder == folder for replica in self._by_pid.values()):
             log = self._logs.pop(folder, None)
             if log is not None:
@@ -195,16 +248,6 @@ def _pipe(undo: contextlib.ExitStack) -> tuple[int, int]:
     undo.callback(os.close, read)
     undo.callback(os.close, write)
     return read, write
-
-
-def _fork() -> int:
-    """Fork with SIGTERM held back: the child must not run the host's handler. It lets it in when it has its own."""
-    flush_standard_streams()
-    signal.pthread_sigmask(signal.SIG_BLOCK, child.HELD_BACK)
-    pid = os.fork()
-    if pid != 0:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, child.HELD_BACK)
-    return pid
 
 
 def _next_zombie() -> int | None:

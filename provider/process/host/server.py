@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import selectors
 import signal
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from springtide.provider.process import kernel
-from springtide.provider.process.host.child import Surroundings
+from springtide.provider.process.host.fork_servers import ForkServer, ForkServers
 from springtide.provider.process.host.provider_connection import ProviderConnection
-from springtide.provider.process.host.replicas import ForkedReplica, ReplicaTable
+from springtide.provider.process.host.replicas import ForkedReplica, ReplicaTable, Surroundings
 from springtide.provider.process.host_protocol import (
     TOO_MANY_PROCESSES,
     VERSION,
@@ -27,12 +30,16 @@ from springtide.provider.process.host_protocol import (
     Ping,
     Pong,
     Ready,
+    ServerStarted,
     Shutdown,
     Spawn,
     Spawned,
     Stop,
 )
+from springtide.watchdog.start import Inherited, Start
 
+_NO_PROCESS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""The system gives none; it is not the server's fault."""
 _WAKE, _LISTEN = "wake", "listen"
 
 
@@ -49,6 +56,10 @@ class HostOptions:
 
     Its part before a ``-`` is the state folder's.
     """
+    python: str
+    """The interpreter of the default environment, whose fork server always runs."""
+    environment_idle_s: float
+    """How long a fork server that nothing needs stays."""
     beside: bool = False
     """Another host lives and does nothing; what it has is not ours to end."""
 
@@ -56,10 +67,14 @@ class HostOptions:
 class Host:
     """One per state folder."""
 
-    def __init__(self, options: HostOptions, around: Surroundings, listener: socket.socket) -> None:
+    def __init__(
+        self, options: HostOptions, around: Surroundings, listener: socket.socket, environ: Mapping[str, str]
+    ) -> None:
         self._options, self._around, self._listener = options, around, listener
         self._selector = selectors.DefaultSelector()
         self._replicas = ReplicaTable(self._selector, around, options.bind_host)
+        self._servers = ForkServers(self._selector, environ, options.python, options.environment_idle_s)
+        self._waiting: dict[str, Launch] = {}
         self._provider: ProviderConnection | None = None
         self._alone_since: float | None = time.monotonic()
         self._ending = False
@@ -73,11 +88,14 @@ class Host:
 
     def serve(self) -> None:
         """Until told to end, or alone for too long, and the last replica is gone."""
+        self._warm()
         # Orphans that were killed may have had children, which become ours in turn: they are waited for, too.
         while not (self._ending and not len(self._replicas) and not kernel.children()):
             for key, events in self._selector.select(self._patience()):
                 self._handle(key, events)
             self._keep_deadlines()
+            if self._ending and not len(self._replicas):
+                self._servers.end()
         if self._provider is not None:
             self._provider.close()
 
@@ -90,6 +108,8 @@ class Host:
             self._talk(key.data, events)
         elif isinstance(key.data, ForkedReplica):
             self._on_pipe(key.data, key.fd)
+        elif isinstance(key.data, ForkServer) and self._servers.heard(key.data):
+            self._tell(ServerStarted(key.data.python, key.data.ready_after_s or 0.0))
 
     def _on_pipe(self, replica: ForkedReplica, fd: int) -> None:
         # The replica may have been buried by an event before this one.
@@ -117,7 +137,7 @@ class Host:
         if signal.SIGTERM in self._signalled:
             self._end(self._options.drain_s)
         self._signalled.clear()
-        for exited in self._replicas.reap():
+        for exited in self._replicas.reap(self._servers):
             self._tell(exited)
 
     # The provider.
@@ -158,8 +178,10 @@ class Host:
             case Spawn(launch):
                 self._spawn(launch)
             case Stop(instance, grace_s):
+                self._forget(instance, "was stopped before it started")
                 self._stop(self._replicas.get(instance), grace_s)
             case Kill(instance, why):
+                self._forget(instance, why)
                 replica = self._replicas.get(instance)
                 if replica is not None:
                     replica.killed_because = why
@@ -174,13 +196,60 @@ class Host:
             case Shutdown(grace_s):
                 self._end(grace_s)
 
+    # Starts.
+
+    def _warm(self) -> None:
+        """The default server is there before the first function asks for it."""
+        with contextlib.suppress(OSError):  # Whoever needs it is told why.
+            self._servers.of(self._options.python)
+
     def _spawn(self, launch: Launch) -> None:
+        """At once where the environment's server is ready, else when it is."""
+        self._waiting[launch.instance] = launch
+        self._replicas.open_log(launch)  # What is noted of the replica meanwhile has a place.
         try:
-            replica = self._replicas.spawn(launch)
+            server = self._servers.of(launch.python)
         except OSError as error:
-            self._tell(Exited(launch.instance, f"could not be started: {error.strerror or error}"))
+            self._server_says(launch.instance, f"{launch.python}: {error.strerror or error}")
             return
-        self._tell(Spawned(launch.instance, replica.pid, replica.port))
+        if server.ready_after_s is not None:
+            self._server_says(launch.instance, "")
+        else:
+            server.waiting.append(partial(self._server_says, launch.instance))
+
+    def _server_says(self, instance: str, problem: str) -> None:
+        """The server of one that waits is ready, or will never be."""
+        launch = self._waiting.pop(instance, None)
+        if launch is None:
+            return
+        if problem:
+            self._not_started(launch, f"could not be started: {problem}")
+            return
+        try:
+            replica = self._replicas.spawn(launch, partial(self._fork, launch.python))
+        except OSError as error:
+            self._not_started(launch, f"could not be started: {error.strerror or error}")
+            return
+        self._tell(Spawned(instance, replica.pid, replica.port))
+
+    def _fork(self, python: str, start: Start, inherited: Inherited) -> int:
+        server = self._servers.of(python)
+        try:
+            return server.fork(start, inherited)
+        except OSError as error:
+            if error.errno not in _NO_PROCESS:
+                self._servers.lose(server, "")  # It is gone, or does nothing: the next start has another one.
+            raise
+
+    def _forget(self, instance: str, why: str) -> None:
+        """One that waits is not wanted any more."""
+        launch = self._waiting.pop(instance, None)
+        if launch is not None:
+            self._not_started(launch, why)
+
+    def _not_started(self, launch: Launch, why: str) -> None:
+        self._replicas.close_unused_log(launch.log_folder)
+        self._tell(Exited(launch.instance, why))
 
     # Ends.
 
@@ -195,6 +264,8 @@ class Host:
 
     def _end(self, grace_s: float) -> None:
         self._ending = True
+        for instance in list(self._waiting):
+            self._forget(instance, "was stopped before it started")
         for replica in self._replicas.all():
             self._stop(replica, grace_s)
 
@@ -209,9 +280,11 @@ class Host:
             if replica.kill_at is not None and now >= replica.kill_at:
                 replica.kill_at = None
                 replica.kill()
+        self._servers.keep_deadlines(now, lambda: {replica.launch.python for replica in self._replicas.all()})
 
     def _patience(self) -> float | None:
         deadlines = [replica.kill_at for replica in self._replicas.all() if replica.kill_at is not None]
         if self._alone_since is not None:
             deadlines.append(self._alone_since + self._options.orphan_grace_s)
+        deadlines += self._servers.deadlines()
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None

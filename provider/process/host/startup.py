@@ -9,41 +9,39 @@ import os
 import resource
 import sys
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from springtide.provider.process import host_protocol, kernel
-from springtide.provider.process.host import sandbox
 from springtide.provider.process.host.cgroup import Cgroups
-from springtide.provider.process.host.child import Surroundings
+from springtide.provider.process.host.replicas import Surroundings
 from springtide.provider.process.host.server import Host, HostOptions
 from springtide.provider.process.host_protocol import LOCK, SOCKET
-from springtide.runtime.processes import adopt_orphans
+from springtide.watchdog import linux, sandbox
 
 STAGE = "stage"
 LOCK_WAIT_S = 10.0
 """A host that is ending may hold the lock for as long as its replicas take to die."""
 
 
-def run(options: HostOptions, environ: MutableMapping[str, str]) -> None:
+def run(options: HostOptions, environ: Mapping[str, str]) -> None:
     """Take the state folder's lock, clear up after a host that crashed, and serve. Prints ``ready`` when it listens."""
     lock = _lock(options.state_dir / LOCK)
-    adopt_orphans()
+    linux.adopt_orphans()
     if not options.beside:
         # What a host that was killed could not take along: programs that its replicas had started.
         folder = options.identity.partition("-")[0]
         kernel.kill_marked(lambda identity: identity.partition("-")[0] == folder)
     cgroups = Cgroups.find(options.identity)
-    around = Surroundings(environ, os.getpid(), cgroups, _try_sandbox(options.state_dir), _more_open_files())
+    around = Surroundings(options.identity, cgroups, _try_sandbox(options.state_dir), _more_open_files())
     with host_protocol.listen_at(options.state_dir / SOCKET) as listener:
         bound = (options.state_dir / SOCKET).stat().st_ino
         print("ready", flush=True)  # noqa: T201 - the provider waits for this word
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, 1)
-        host = Host(options, around, listener)
-        # What is imported now stays shared with every replica: a collection would write to, and so copy, its pages.
+        host = Host(options, around, listener, environ)
         gc.collect()
-        gc.freeze()
+        linux.trim_memory()
         host.serve()
         _unlink_own(options.state_dir / SOCKET, bound)
     if cgroups is not None:

@@ -11,8 +11,7 @@ import socket
 import struct
 from pathlib import Path
 
-from springtide.provider.process import kernel
-from springtide.runtime.processes import stay_readable
+from springtide.watchdog import linux
 
 CLONE_NEWNET = 0x4000_0000
 PODS, SERVICES = "10.244.0.0/16", "10.96.0.0/12"
@@ -36,10 +35,10 @@ def enter() -> None:
     """Move this process into a new one; it must have one thread only. Raises OSError where that is not allowed."""
     user, group = os.geteuid(), os.getegid()
     try:
-        kernel.unshare(CLONE_NEWNET)
+        linux.unshare(CLONE_NEWNET)
     except PermissionError:
-        kernel.unshare(kernel.CLONE_NEWUSER | CLONE_NEWNET)
-        stay_readable()
+        linux.unshare(linux.CLONE_NEWUSER | CLONE_NEWNET)
+        linux.stay_readable()
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
         Path("/proc/self/gid_map").write_text(f"{group} {group} 1")

@@ -37,7 +37,7 @@ os._exit(9)
 async def linked(folder: Path) -> AsyncIterator[tuple[HostLink, asyncio.Task[bool]]]:
     """A host, and the task that hears its events."""
     (folder / "stage").mkdir()
-    link = HostLink(ProcessSettings(state_dir=folder), folder, lambda _: None)
+    link = HostLink(ProcessSettings(state_dir=folder), folder, lambda _: None, python=lambda: sys.executable)
     listening = None
     try:
         await link.connect()
@@ -86,8 +86,8 @@ def host_of(folder: Path) -> int:
 
 
 async def test_host_that_cannot_be_started_now_is_no_error_of_the_providers(tmp_path: Path) -> None:
-    (tmp_path / "host.log").mkdir()
-    link = HostLink(ProcessSettings(state_dir=tmp_path), tmp_path, lambda _: None)
+    gone = tmp_path / "gone"
+    link = HostLink(ProcessSettings(state_dir=gone), gone, lambda _: None, python=lambda: sys.executable)
     with pytest.raises(Unavailable, match="cannot be started"):
         await link.connect()
 

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,15 @@ def children(pid: int) -> list[int]:
     return [int(word) for word in text.split()]
 
 
+def named(pids: Iterable[int], name: str) -> list[int]:
+    found = []
+    for pid in pids:
+        with contextlib.suppress(OSError):  # has ended
+            if Path(f"/proc/{pid}/comm").read_text().startswith(name):
+                found.append(pid)
+    return found
+
+
 def host_pid(world: World) -> int:
     """The one process marked as the host's whose parent is not."""
     marked = set(left_behind(world.state_dir))
@@ -87,7 +96,7 @@ async def test_call_in_flight_survives_the_death_of_the_provider(world: Any) -> 
     here = world()
     spec = here.spec("fn", annotations=here.handler(SLOW))
     async with killable(here, (spec, 1)) as pid, world_client(here) as client:
-        (replica,) = children(host_pid(here))
+        (replica,) = named(children(host_pid(here)), "fn-")
         call = asyncio.create_task(client.get(f"http://127.0.0.1:{port_of(replica)}/slow"))
         folder = here.folder / "handler-folder"
         await eventually(lambda: list(folder.glob("began-*")))

@@ -260,6 +260,7 @@ LAUNCH = Launch(
     folder="/",
     log_folder="/l",
     log_limit_bytes=1,
+    python="/p",
     secrets_folder="/s",
     stage_folder="/t",
 )

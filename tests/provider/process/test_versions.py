@@ -18,6 +18,7 @@ from springtide.provider.process.records import MAX_VERSIONS, FunctionRecord, Pi
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.errors import BadInput, NotFound
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
+from tests.provider.process.wheels import make_wheel, requirements
 from tests.provider.process.world import World, eventually, url
 
 REF = FunctionRef("openfaas-fn", "fn")
@@ -172,14 +173,27 @@ class Load:
                 self.lost.append(answer.text)
 
 
-async def test_no_call_is_lost_by_a_rollback(world: Any) -> None:
+async def test_no_call_is_lost_by_a_rollback_nor_by_requirements_that_cannot_be_resolved(world: Any) -> None:
     async with world(linger_s=0.5) as here:
-        await deployed(here, "A")
+        make_wheel(here.folder / "handler-folder" / "wheels", "tide_sample", "1.0")
+        make_wheel(here.folder / "handler-folder" / "wheels", "tide_sample", "2.0")
+        source = "import tide_sample\ndef handle(event, context):\n    return tide_sample.VERSION\n"
+        wanted = here.folder / "handler-folder" / "requirements.txt"
+        wanted.write_text(requirements("tide_sample==1.0"))
+        spec = here.spec("fn", annotations=here.handler(source))
+        await here.provider.deploy(spec)
+        await here.until(REF, lambda seen: seen.endpoints)
         load = Load(here)
         async with load.running():
-            await load.more("A")
-            await deployed(here, "B")
-            await load.more("B")
+            await load.more("1.0")
+            wanted.write_text(requirements("tide_sample==3.0"))
+            with pytest.raises(BadInput, match="tide-sample==3"):
+                await here.provider.update(spec)
+            await load.more("1.0")
+            assert set(load.seen) == {"1.0"}
+            wanted.write_text(requirements("tide_sample==2.0"))
+            await here.provider.update(spec)
+            await load.more("2.0")
             await here.provider.rollback(REF)
-            await load.more("A")
+            await load.more("1.0")
         assert load.lost == []

@@ -13,13 +13,13 @@ import signal
 import socket
 from typing import Any, NoReturn
 
-from springtide.provider.process.host import child
-from springtide.provider.process.host.child import Inherited, Surroundings
-from springtide.provider.process.host_protocol import IDENTITY_VARIABLE, Launch
+from springtide.provider.process.host_protocol import IDENTITY_VARIABLE
 from springtide.runtime.processes import adopt_orphans, die_with_parent
+from springtide.watchdog import replica
+from springtide.watchdog.start import Confinement, Inherited, Start
 
 MAX_MESSAGE_BYTES = 1 << 20
-OPEN_FILES = 1024
+OPEN_FILES, LINGER_S, GRACE_S = 1024, 0.25, 60.0
 
 
 class ForkServer:
@@ -75,10 +75,22 @@ class ForkServer:
     def _become(self, request: dict[str, Any], listener: int, output: int) -> NoReturn:
         if request["command"]:
             _execute(request, output)
-        os.environ[IDENTITY_VARIABLE] = request["id"]
-        around = Surroundings(os.environ, os.getppid(), None, "", OPEN_FILES)
-        ready = os.open(os.devnull, os.O_WRONLY)
-        child.run(Launch(**request["launch"]), Inherited(listener, ready, output), around)
+        launch, ready = request["launch"], os.open(os.devnull, os.O_WRONLY)
+        start = Start(
+            instance=launch["instance"],
+            env={**launch["env"], IDENTITY_VARIABLE: request["id"]},
+            folder=launch["folder"],
+            handler=launch.get("handler"),
+            linger_s=launch.get("linger_s", LINGER_S),
+            grace_s=launch.get("grace_s", GRACE_S),
+            confinement=Confinement(
+                secrets=launch["secrets_folder"] if launch["has_secrets"] or launch["read_only"] else "",
+                stage=launch["stage_folder"],
+                read_only=launch["read_only"],
+                open_files=OPEN_FILES,
+            ),
+        )
+        replica.run(start, Inherited(listener, ready, output), parent=os.getppid(), environ=os.environ)
 
     def _signal(self, request: dict[str, Any]) -> None:
         pid = next((pid for pid, known in self._ids.items() if known == request["id"]), None)

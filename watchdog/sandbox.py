@@ -10,8 +10,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from springtide.provider.process import kernel
-from springtide.runtime.processes import stay_readable
+from . import linux
 
 SECRETS = Path("/var/openfaas/secrets")
 
@@ -26,9 +25,9 @@ def enter(*, secrets: Path, stage: Path, read_only: bool) -> None:
     """
     _own_mounts()
     _make_mountable(SECRETS, stage)
-    kernel.mount(str(secrets), str(SECRETS), flags=kernel.MS_BIND | kernel.MS_REC)
+    linux.mount(str(secrets), str(SECRETS), flags=linux.MS_BIND | linux.MS_REC)
     with contextlib.suppress(OSError):  # Before Linux 5.12. The files are their owner's alone anyway.
-        kernel.set_read_only(str(SECRETS))
+        linux.set_read_only(str(SECRETS))
     if read_only:
         _make_read_only()
 
@@ -36,14 +35,14 @@ def enter(*, secrets: Path, stage: Path, read_only: bool) -> None:
 def _own_mounts() -> None:
     user, group = os.geteuid(), os.getegid()
     try:
-        kernel.unshare(kernel.CLONE_NEWNS)
+        linux.unshare(linux.CLONE_NEWNS)
     except PermissionError:
-        kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWNS)
-        stay_readable()
+        linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNS)
+        linux.stay_readable()
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
         Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
-    kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
+    linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
 
 
 def _make_mountable(target: Path, stage: Path) -> None:
@@ -51,7 +50,7 @@ def _make_mountable(target: Path, stage: Path) -> None:
     if target.is_dir():
         return
     covered = next(parent for parent in target.parents if parent.is_dir())
-    kernel.mount("tmpfs", str(stage), kind="tmpfs", options="mode=0755,size=1m")
+    linux.mount("tmpfs", str(stage), kind="tmpfs", options="mode=0755,size=1m")
     for entry in os.scandir(covered):
         copy = stage / entry.name
         if entry.is_symlink():
@@ -61,15 +60,15 @@ def _make_mountable(target: Path, stage: Path) -> None:
             copy.mkdir()
         else:
             copy.touch()
-        kernel.mount(entry.path, str(copy), flags=kernel.MS_BIND | kernel.MS_REC)
+        linux.mount(entry.path, str(copy), flags=linux.MS_BIND | linux.MS_REC)
     (stage / target.relative_to(covered)).mkdir(parents=True)
-    kernel.mount(str(stage), str(covered), flags=kernel.MS_MOVE)
+    linux.mount(str(stage), str(covered), flags=linux.MS_MOVE)
 
 
 def _make_read_only() -> None:
     kept = [folder for folder in STAYS_WRITABLE if Path(folder).is_dir()]
     for folder in kept:
-        kernel.mount(folder, folder, flags=kernel.MS_BIND | kernel.MS_REC)
-    kernel.set_read_only("/")
+        linux.mount(folder, folder, flags=linux.MS_BIND | linux.MS_REC)
+    linux.set_read_only("/")
     for folder in kept:
-        kernel.set_read_only(folder, read_only=False, recursive=False)
+        linux.set_read_only(folder, read_only=False, recursive=False)

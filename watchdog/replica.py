@@ -1,0 +1,150 @@
+"""What happens in a replica between the fork and its first call."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterable, MutableMapping
+from pathlib import Path
+from typing import NoReturn
+
+from . import linux, sandbox, serve
+from .handler_loading import made_folder
+from .log import log
+from .serve import ReplicaSpec
+from .start import Confinement, Inherited, Start
+
+DATA_HEADROOM_BYTES = 512 << 20
+"""Room for stacks and reservations that are address space, not memory. RLIMIT_DATA counts them; it is there to stop
+a runaway between two looks of the provider, which measures real memory."""
+
+HELD_BACK = (signal.SIGTERM, signal.SIGCHLD)
+_RESET_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGCHLD)
+
+
+def run(start: Start, inherited: Inherited, *, parent: int, environ: MutableMapping[str, str]) -> NoReturn:
+    """Become the replica; never returns into the code of whoever forked it. It dies with the ``parent``.
+
+    ``environ`` is the process's own, and becomes the function's.
+    """
+    status = 1
+    try:
+        _detach(inherited, parent, start.confinement.open_files)
+        folder = _folder(start)
+        _confine(start.confinement)
+        environ.clear()
+        environ.update(start.env)
+        time.tzset()
+        faulthandler.enable()
+        linux.set_process_name(start.instance)
+        os.chdir(folder)
+        spec = ReplicaSpec(
+            hostname=start.instance,
+            env=start.env,
+            handler=start.handler,
+            lang=start.lang,
+            linger_s=start.linger_s,
+            grace_s=start.grace_s,
+        )
+        status = serve.run(spec, listener=inherited.listener, ready=inherited.ready)
+    except BaseException:  # noqa: BLE001 - the last frame of this process: whatever it is, it goes to the log
+        traceback.print_exc()
+    finally:
+        leave(status)
+
+
+def _folder(start: Start) -> Path:
+    """Where the replica runs. Made before the replica's view of the file system may become read-only."""
+    if not start.handler or not start.work_folder:
+        return Path(start.folder)
+    return made_folder(Path(start.handler), Path(start.work_folder))
+
+
+def leave(status: int) -> NoReturn:
+    """End a fork, and never return into the code of whoever forked it; what cannot be written any more is lost."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):  # full, or closed
+                if stream is not None:
+                    stream.flush()
+    finally:
+        os._exit(status)
+
+
+def _detach(inherited: Inherited, parent: int, open_files: int) -> None:
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    for number in _RESET_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(inherited.output, 1)
+    os.dup2(inherited.output, 2)
+    _close_all_but((inherited.listener, inherited.ready))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    linux.adopt_orphans()
+    linux.die_with_parent()
+    if os.getppid() != parent:
+        os._exit(1)  # It ended before the line above.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+
+def _close_all_but(kept: Iterable[int]) -> None:
+    low = 3
+    for fd in sorted(kept):
+        os.closerange(low, fd)
+        low = fd + 1
+    os.closerange(low, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+
+
+def _confine(by: Confinement) -> None:
+    if by.cgroup:
+        (Path(by.cgroup) / "cgroup.procs").write_text("0")
+    if by.memory_bytes is not None:
+        _limit_data(by.memory_bytes)
+    if by.limit_processes:
+        _limit_processes()
+    if by.secrets:
+        try:
+            sandbox.enter(secrets=Path(by.secrets), stage=Path(by.stage), read_only=by.read_only)
+        except OSError as error:
+            log(f"no file system view of its own: {error}")
+        linux.die_with_parent()
+    # Where memory runs out, a replica goes before the provider does.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")
+
+
+def _limit_processes() -> None:
+    """The kernel counts those of a user, not of a replica, and not root's: so only the last barrier is set here.
+
+    Half of what the machine can have; how many a replica may have, the provider watches.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        most = min(int(Path("/proc/sys/kernel", name).read_text()) for name in ("pid_max", "threads-max")) // 2
+        _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+        if hard == resource.RLIM_INFINITY or most < hard:
+            resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+
+
+def _limit_data(memory_bytes: int) -> None:
+    inherited = _data_bytes()
+    limit = inherited + 2 * memory_bytes + DATA_HEADROOM_BYTES
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard == resource.RLIM_INFINITY or limit < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def _data_bytes() -> int:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmData:"):
+                return int(line.split()[1]) * 1024
+    return 0
