@@ -86,7 +86,7 @@ def test_annotation_with_a_blank_written_as_a_label_is_told(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", [f"{SCALE}max ", f" {SCALE}max", f"{SCALE}max\n", f"{SCALE}maxx", "com.openfaas.scle.max"]
+    "key", [f"{SCALE}max ", f" {SCALE}max", f"{SCALE}max\n", f"{SCALE}mas", "com.openfaas.scle.max"]
 )
 def test_name_is_told_with_the_nearest_of_all_that_are_known(key: str) -> None:
     (problem,) = label_names.problems_of({key: "1"})
