@@ -1,0 +1,196 @@
+"""How many calls a function will have under way one cold start from now, from counters that its gateways keep.
+
+Nothing here knows of labels or limits, only of load. The parts, and where they come from:
+
+* service time by Little's law (J. D. C. Little, 1961): busy time divided by completions, older ones weighing less;
+* arrival rate over the shortest window that differs from the longer ones by more than Poisson noise explains;
+* the transient of an M/G/∞ queue (S. G. Eick, W. A. Massey, W. Whitt, 1993): of the calls under way now a share
+  e^(-L/S) still is after L seconds, and what arrives until then adds λS(1 - e^(-L/S)), with that much variance.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from springtide.scaler.core.follow import Need
+from springtide.scaler.core.vocabulary import Instant
+
+WINDOW_S = 16.0
+"""The longest window over which a rate is taken, and half of what is remembered: a trend compares two of them."""
+SHORTER_WINDOWS_S = (8.0, 4.0, 2.0, 1.0)
+SIGNIFICANT = 3.5
+"""Standard deviations by which a shorter window must differ to be believed."""
+SIGNIFICANT_RISE = 3.0
+SERVICE_MEMORY_S, SERVICE_MEMORY_CALLS = 60.0, 100.0
+"""Service times are forgotten at the slower of: e-fold in a minute, e-fold in a hundred calls."""
+BACKLOG_S = 3.0
+"""Waiting calls shall be gone in so long."""
+HEADROOM_SD, MIN_HEADROOM_SD = 1.15, 0.95
+"""Standard deviations of headroom when growing, and those that must be missing before it grows. Square-root staffing
+(S. Halfin, W. Whitt, 1981): the larger a function the smaller its share."""
+HASTE_WINDOW_S = 2.0
+"""Of a herd that came at once a shorter window makes a rate that nobody will see again."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSample:
+    """One function's load over all gateways. ``started`` and ``completed`` only grow; ``waiting`` is in ``in_flight``.
+
+    ``at`` is when it was so, not when it was heard.
+    """
+
+    at: Instant
+    started: float
+    completed: float
+    in_flight: float
+    waiting: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoadHistory:
+    """What is remembered of a function's load: at most ``2 * WINDOW_S`` seconds of arrivals, and sums."""
+
+    times: tuple[float, ...] = ()
+    arrivals: tuple[float, ...] = ()
+    """``started`` at each of ``times``, continued where a counter began anew."""
+    last: LoadSample | None = None
+    busy_s: float = 0.0
+    completions: float = 0.0
+
+    @property
+    def service_s(self) -> float:
+        """Seconds that a call takes, waiting not included; begins at 1."""
+        return (self.busy_s + 1.0) / (self.completions + 1.0)
+
+    def with_sample(self, sample: LoadSample) -> LoadHistory:
+        """The history one sample later. One that is not newer than the last changes nothing."""
+        last = self.last
+        if last is None:
+            return replace(self, times=(sample.at,), arrivals=(0.0,), last=sample)
+        passed_s = sample.at - last.at
+        if passed_s <= 0:
+            return self
+        completed = sample.completed - last.completed if sample.completed >= last.completed else sample.completed
+        started = sample.started - last.started if sample.started >= last.started else sample.started
+        busy = max(0.0, sample.in_flight - sample.waiting) + max(0.0, last.in_flight - last.waiting)
+        kept = math.exp(-min(passed_s / SERVICE_MEMORY_S, completed / SERVICE_MEMORY_CALLS))
+        first = max(0, bisect_right(self.times, sample.at - 2 * WINDOW_S) - 1)
+        return LoadHistory(
+            times=(*self.times[first:], sample.at),
+            arrivals=(*self.arrivals[first:], self.arrivals[-1] + started),
+            last=sample,
+            busy_s=self.busy_s * kept + busy / 2 * passed_s,
+            completions=self.completions * kept + completed,
+        )
+
+    def arrived(self, ago_s: float) -> float:
+        """Calls that have begun within the last ``ago_s`` seconds; none is assumed before the first sample."""
+        if not self.times:
+            return 0.0
+        return self.arrivals[-1] - _at(self.times, self.arrivals, self.times[-1] - ago_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A load one cold start ahead: its ``mean``, the standard deviation ``sd``, and what works off waiting calls.
+
+    In calls under way for ``calls_under_way``, in calls a second for ``calls_per_second``. ``rate`` is calls a second
+    and ``service_s`` seconds a call in both.
+    """
+
+    rate: float
+    service_s: float
+    mean: float
+    sd: float
+    backlog: float
+
+    def need(self, slots: float, hasty: Demand | None) -> Need:
+        """In replicas of ``slots``. ``hasty``: the demand as one look may be believed, where calls wait."""
+        return Need(
+            replicas=(self.mean + HEADROOM_SD * self.sd + self.backlog) / slots,
+            certain=(self.mean + MIN_HEADROOM_SD * self.sd + self.backlog) / slots,
+            at_once=0.0 if hasty is None else (hasty.mean + HEADROOM_SD * hasty.sd + hasty.backlog) / slots,
+        )
+
+
+def arrival_rate(history: LoadHistory, ahead_s: float, *, shortest_s: float = 0.0) -> float:
+    """Calls a second, now or where a significant rise will have led ``ahead_s`` seconds from now.
+
+    Windows below ``shortest_s`` are left out.
+    """
+    arrived = history.arrived(WINDOW_S)
+    rate = arrived / WINDOW_S
+    for window_s in SHORTER_WINDOWS_S:
+        if window_s < shortest_s:
+            break
+        seen, expected = history.arrived(window_s), rate * window_s
+        if abs(seen - expected) > SIGNIFICANT * math.sqrt(expected + 1.0):
+            rate = seen / window_s
+    before = history.arrived(2 * WINDOW_S) - arrived
+    if arrived - before > SIGNIFICANT_RISE * math.sqrt(2.0 * before + 1.0):
+        half_s = WINDOW_S / 2
+        late = history.arrived(half_s)
+        slope = min((arrived - before) / WINDOW_S**2, (2.0 * late - arrived) / half_s**2)
+        if slope > 0:
+            rate = max(rate, late / half_s + slope * (half_s / 2 + ahead_s))
+    return rate
+
+
+def calls_under_way(history: LoadHistory, slots: float, *, ready: int, cold_start_s: float) -> tuple[Demand, Need]:
+    """The demand for a function whose replicas take ``slots`` calls at once each."""
+    sample, service_s = history.last, history.service_s
+    if sample is None:
+        return NOTHING, Need(0.0, 0.0)
+    staying = math.exp(-cold_start_s / service_s)
+    busy = max(0.0, sample.in_flight - sample.waiting)
+
+    def demand(shortest_s: float) -> Demand:
+        rate = arrival_rate(history, cold_start_s, shortest_s=shortest_s)
+        arriving = rate * service_s * (1.0 - staying)
+        backlog = 0.0
+        if sample.waiting > 0:
+            ended = min(ready * slots, sample.in_flight) / service_s
+            queued = sample.waiting + max(0.0, rate - ended) * cold_start_s
+            backlog = queued * min(1.0, service_s / BACKLOG_S)
+        sd = math.sqrt(busy * staying * (1.0 - staying) + arriving)
+        return Demand(rate=rate, service_s=service_s, mean=busy * staying + arriving, sd=sd, backlog=backlog)
+
+    now = demand(0.0)
+    return now, now.need(slots, demand(HASTE_WINDOW_S) if sample.waiting > 0 else None)
+
+
+def calls_per_second(history: LoadHistory, target: float, *, cold_start_s: float) -> tuple[Demand, Need]:
+    """The demand for a function whose replicas take ``target`` calls a second each, however short a call is."""
+    sample = history.last
+    if sample is None:
+        return NOTHING, Need(0.0, 0.0)
+
+    def demand(shortest_s: float) -> Demand:
+        rate = arrival_rate(history, cold_start_s, shortest_s=shortest_s)
+        return Demand(
+            rate=rate,
+            service_s=history.service_s,
+            mean=rate,
+            sd=math.sqrt(rate),
+            backlog=sample.waiting / BACKLOG_S,
+        )
+
+    now = demand(0.0)
+    return now, now.need(target, demand(HASTE_WINDOW_S) if sample.waiting > 0 else None)
+
+
+NOTHING = Demand(rate=0.0, service_s=1.0, mean=0.0, sd=0.0, backlog=0.0)
+
+
+def _at(times: Sequence[float], counts: Sequence[float], when: float) -> float:
+    """A counter between its samples, by a straight line; before the first it is the first."""
+    after = bisect_right(times, when)
+    if after == 0:
+        return counts[0]
+    if after == len(times):
+        return counts[-1]
+    low, high = times[after - 1], times[after]
+    return counts[after - 1] + (counts[after] - counts[after - 1]) * (when - low) / (high - low)

@@ -1,0 +1,210 @@
+"""How the control loop follows load: when it grows, when it shrinks, and how careful it has become.
+
+It grows as soon as two looks in a row agree, and at once where calls wait and twice as many replicas are needed. It
+shrinks to what the last seconds needed where the fall is deep and certain, else to what the last two minutes did. A
+shrink that had to be taken back tightens its *grip*: more is kept, and for longer; quiet ones loosen it.
+
+What a function needs is worked out elsewhere (``demand``). The constants were tuned together in simulated worlds
+(``scaler.sim.worlds``) and are not sensitive one by one. Durations are seconds, instants seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass, replace
+
+from springtide.scaler.core.vocabulary import Instant
+
+SAMPLE_AGE_S = 0.5
+"""Added to a cold start: a sample is that old on average when it is acted on."""
+DEFAULT_COLD_START_S = 2.0
+MAX_STARTS = 20
+"""Of which the median is a function's cold start."""
+
+GROW_SHARE = 0.05
+"""Of the wanted replicas: so many may be missing without growing."""
+HASTE = 2.0
+"""Where calls wait and so many times the wanted replicas are needed, one look is enough."""
+
+SHORT_HOLD_S, LONG_HOLD_S = 15.0, 120.0
+DEEP_FALL, DEEP_FALL_SD = 0.6, 2.0
+"""A fall is deep below this share of the wanted replicas, and by so many standard deviations of their load."""
+MIN_SHRINK, MIN_SHRINK_SHARE = 2, 0.2
+AFTER_GROWTH_S, AFTER_SHRINK_S = 25.0, 10.0
+
+MAX_GRIP, GRIP_TIGHTENS, GRIP_LOOSENS = 3.0, 1.3, 0.9
+REGRET_S = 120.0
+
+WAKES, WAKE_LOOK_S = 3, 4.0
+"""So many wakes are remembered, each by what was needed in its first seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """``slots``: calls, or other units of load, that one replica shall carry. ``min`` is at least 1."""
+
+    min: int
+    max: int
+    slots: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Replicas that the load needs: with all the headroom, and the fewest that certainly are missing without it.
+
+    ``at_once`` is what may be acted on after a single look, because calls wait; 0 where none do.
+    """
+
+    replicas: float
+    certain: float
+    at_once: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FollowHistory:
+    """What is remembered of one function's replicas."""
+
+    wanted: int | None = None
+    ready: int = 0
+    needs: tuple[tuple[float, float], ...] = ()
+    """Instant and replicas needed, within two minutes; only those that no later one has reached."""
+    certain_before: float = 0.0
+    starting: tuple[tuple[float, int], ...] = ()
+    """When replicas were asked for that are not ready yet, and how many."""
+    starts_s: tuple[float, ...] = ()
+    grown_at: float = -math.inf
+    shrunk_at: float = -math.inf
+    grip: float = 1.0
+    regrettable: bool = False
+    """The last change was a shrink of ours."""
+    woken_at: float = -math.inf
+    wake_needs: tuple[float, ...] = ()
+
+    @property
+    def cold_start_s(self) -> float:
+        """From wanting a replica to its first call, by the starts that were seen."""
+        return (statistics.median(self.starts_s) if self.starts_s else DEFAULT_COLD_START_S) + SAMPLE_AGE_S
+
+
+def looked(history: FollowHistory, *, wanted: int, ready: int, now: Instant) -> FollowHistory:
+    """After a look at the counts: starts that ended, and what other writers changed meanwhile."""
+    history = _other_writers(history, wanted, now)
+    if ready == history.ready and wanted == history.wanted:
+        return history
+    more, starting, starts = ready - history.ready, list(history.starting), history.starts_s
+    while more > 0 and starting:  # the ones asked for first become ready first
+        at, count = starting.pop(0)
+        starts = (*starts, max(0.0, now - at))[-MAX_STARTS:]
+        if count > more:
+            starting.insert(0, (at, count - more))
+        more -= count
+    return replace(history, wanted=wanted, ready=ready, starting=tuple(starting), starts_s=starts)
+
+
+def follow(
+    bounds: Bounds, history: FollowHistory, need: Need, *, may_shrink: bool, now: Instant
+) -> tuple[int, FollowHistory, FollowHistory]:
+    """How many replicas there should be; the history once that was written, and once it was not.
+
+    A function at zero stays there: others wake it, and others take it there.
+    """
+    wanted = history.wanted or 0
+    after = _grown(bounds, history, need) if wanted else 0
+    history = _remembered(history, need, now)
+    if after == wanted and may_shrink and wanted:
+        after = _shrunk(bounds, history, now)
+    return after, _written(history, after, now), history
+
+
+def level(bounds: Bounds, history: FollowHistory, now: Instant) -> float:
+    """The replicas that a shrink leaves: the largest need of a short while where the fall is deep, else of a long one.
+
+    The grip multiplies the one and lengthens the while, or a load that returns every minute would be met anew each
+    time.
+    """
+    wanted = history.wanted or 0
+    hold_s = SHORT_HOLD_S * history.grip**2
+    kept = max((need for at, need in history.needs if now - at <= hold_s), default=0.0) * history.grip
+    deep = math.ceil(kept) <= DEEP_FALL * wanted / history.grip
+    if deep and (wanted - kept) * bounds.slots >= DEEP_FALL_SD * math.sqrt(wanted * bounds.slots):
+        return kept
+    return max((need for _, need in history.needs), default=0.0)
+
+
+def wake_replicas(bounds: Bounds, history: FollowHistory) -> int:
+    """Replicas to wake to: what the middle one of the last three wakes needed, of two the lower; else the minimum."""
+    floor = min(bounds.min, bounds.max)
+    if len(history.wake_needs) < WAKES - 1:
+        return floor
+    return max(floor, min(math.ceil(statistics.median_low(history.wake_needs)), bounds.max))
+
+
+def _grown(bounds: Bounds, history: FollowHistory, need: Need) -> int:
+    wanted = history.wanted or 0
+    if math.ceil(need.certain - GROW_SHARE * wanted) <= wanted:
+        return wanted
+    replicas = need.replicas
+    if math.ceil(history.certain_before) <= wanted:
+        if need.at_once <= 0 or need.certain <= HASTE * wanted:
+            return wanted
+        replicas = min(replicas, need.at_once)
+    return max(wanted, min(max(math.ceil(replicas), wanted + 1), bounds.max))
+
+
+def _shrunk(bounds: Bounds, history: FollowHistory, now: Instant) -> int:
+    wanted = history.wanted or 0
+    if now - max(history.grown_at, history.woken_at) < AFTER_GROWTH_S or now - history.shrunk_at < AFTER_SHRINK_S:
+        return wanted
+    after = max(math.ceil(level(bounds, history, now)), bounds.min)
+    enough = wanted - after >= max(MIN_SHRINK, MIN_SHRINK_SHARE * wanted) or after == bounds.min
+    return after if after < wanted and enough else wanted
+
+
+def _remembered(history: FollowHistory, need: Need, now: Instant) -> FollowHistory:
+    replicas, wakes = need.replicas, history.wake_needs
+    kept = [(at, seen) for at, seen in history.needs if seen > replicas and 0 <= now - at <= LONG_HOLD_S]
+    if wakes and now - history.woken_at <= WAKE_LOOK_S:
+        wakes = (*wakes[:-1], max(wakes[-1], replicas))
+    return replace(history, needs=(*kept, (now, replicas)), certain_before=need.certain, wake_needs=wakes)
+
+
+def _written(history: FollowHistory, after: int, now: Instant) -> FollowHistory:
+    wanted, grip = history.wanted or 0, history.grip
+    if after > wanted:
+        if history.regrettable and now - history.shrunk_at <= REGRET_S:
+            grip = min(MAX_GRIP, grip * GRIP_TIGHTENS)
+        starting = (*history.starting, (now, after - wanted))
+        return replace(history, wanted=after, starting=starting, grown_at=now, grip=grip, regrettable=False)
+    if after < wanted:
+        if now - max(history.grown_at, history.shrunk_at) >= REGRET_S:
+            grip = max(1.0, grip * GRIP_LOOSENS)
+        starting = _cancelled(history.starting, wanted - after)
+        return replace(history, wanted=after, starting=starting, shrunk_at=now, grip=grip, regrettable=True)
+    return history
+
+
+def _other_writers(history: FollowHistory, wanted: int, now: Instant) -> FollowHistory:
+    """A wake, the idler or a person may have changed the count since; nothing of that is regretted."""
+    before = history.wanted
+    if before is None or wanted == before:
+        return history
+    if wanted < before:
+        starting = _cancelled(history.starting, before - wanted)
+        return replace(history, wanted=wanted, starting=starting, shrunk_at=now, regrettable=False)
+    starting = (*history.starting, (now, wanted - before))
+    history = replace(history, wanted=wanted, starting=starting, grown_at=now, regrettable=False)
+    if before > 0:
+        return history
+    return replace(history, woken_at=now, wake_needs=(*history.wake_needs[1 - WAKES :], 0.0))
+
+
+def _cancelled(starting: tuple[tuple[float, int], ...], fewer: int) -> tuple[tuple[float, int], ...]:
+    """Those asked for last are given up first."""
+    left = list(starting)
+    while left and fewer > 0:
+        at, count = left.pop()
+        if count > fewer:
+            left.append((at, count - fewer))
+        fewer -= count
+    return tuple(left)

@@ -1,0 +1,81 @@
+"""The control loop's rule beside Knative's, over the same callers."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from springtide.scaler.core.demand import LoadSample
+from springtide.scaler.core.follow import Bounds
+from springtide.scaler.sim.deciders import Knative, Springtide
+from springtide.scaler.sim.engine import Decider, Outcome, World, simulate
+from springtide.scaler.sim.worlds import KINDS, exponential, poisson
+
+WORLDS = {world.name: world for world in KINDS}
+SEEDS = (501, 502, 503)
+"""None of them was used when the rule was tuned."""
+
+
+class Fixed:
+    """Somebody who always wants the same."""
+
+    tick_s = 1.0
+
+    def __init__(self, replicas: int) -> None:
+        self._replicas = replicas
+
+    def wanted(self, sample: LoadSample, *, wanted: int, ready: int, now: float) -> int:  # noqa: ARG002
+        return self._replicas
+
+    def woken(self) -> int:
+        return self._replicas
+
+
+def both(world: World, seed: int) -> tuple[Outcome, Outcome]:
+    bounds = Bounds(world.min, world.max, world.slots)
+    return simulate(world, Springtide(bounds), seed), simulate(world, Knative(bounds), seed)
+
+
+def queue(replicas: int, rate: float, service_s: float) -> Outcome:
+    made = World(
+        name="a queue of the textbook",
+        length_s=20_000,
+        arrivals=poisson(lambda _: rate, rate),
+        service_s=exponential(service_s),
+        cold_start_s=exponential(1.0),
+        min=replicas,
+    )
+    return simulate(made, Fixed(replicas), 1)
+
+
+def test_the_simulated_queue_waits_as_the_textbook_says() -> None:
+    """M/M/c by Erlang's formula: 8 calls a second of 1 s each, ten replicas."""
+    offered, servers = 8.0, 10
+    blocked = offered**servers / math.factorial(servers) * servers / (servers - offered)
+    waits = blocked / (sum(offered**k / math.factorial(k) for k in range(servers)) + blocked)
+    outcome = queue(servers, 8.0, 1.0)
+    assert sum(wait > 1e-9 for wait in outcome.waits) / len(outcome.waits) == pytest.approx(waits, rel=0.1)
+    mean_s = waits / (servers - offered)
+    assert sum(outcome.waits) / len(outcome.waits) == pytest.approx(mean_s, rel=0.15)
+    assert outcome.replica_s == pytest.approx(servers * 20_000, rel=0.01)
+
+
+@pytest.mark.parametrize("decide", [Springtide, Knative])
+def test_a_seed_gives_the_same_life_again(decide: type[Springtide] | type[Knative]) -> None:
+    world = WORLDS["on-off"]
+    deciders: list[Decider] = [decide(Bounds(world.min, world.max, world.slots)) for _ in range(2)]
+    first, second = (simulate(world, decider, 7) for decider in deciders)
+    assert (first.counts, first.waits) == (second.counts, second.waits)
+
+
+@pytest.mark.parametrize("name", ["step", "spikes", "on-off", "cron", "flash crowd"])
+def test_it_waits_less_than_knative_and_is_calmer(name: str) -> None:
+    ours, theirs = zip(*(both(WORLDS[name], seed) for seed in SEEDS), strict=True)
+    p99 = [sum(outcome.percentile(0.99) for outcome in outcomes) for outcomes in (ours, theirs)]
+    cost = [sum(outcome.replica_s for outcome in outcomes) for outcomes in (ours, theirs)]
+    actions = [sum(outcome.actions for outcome in outcomes) for outcomes in (ours, theirs)]
+    assert p99[0] <= max(1.1 * p99[1], 0.25 * len(SEEDS))
+    assert cost[0] <= 1.15 * cost[1]
+    assert actions[0] <= actions[1] / 2
+    assert sum(outcome.unserved for outcome in ours) == 0
