@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from springtide.runtime.errors import BadInput, reason_of
+from springtide.runtime.errors import BadInput, kind_and_reason_of, reason_of
 from springtide.runtime.files import read_json, set_aside, write_atomic
 from springtide.runtime.outage import Outage
 from springtide.scaler.core.steps import AlertId, StepHistory
@@ -166,7 +166,7 @@ def load(file: Path) -> dict[FunctionRef, StepHistory]:
 
 
 def _damaged(file: Path, error: Exception) -> Damaged:
-    why = f"not the alert receiver's state ({type(error).__name__}: {error})"
+    why = f"not the alert receiver's state ({kind_and_reason_of(error)})"
     return Damaged(f"{file}: {why}; restore it from a copy or move it away")
 
 

@@ -63,9 +63,12 @@ HTTP2_PREFACE = b"PRI * HTTP/2"
 _HTTP2_REFUSED = b"HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
-def _told_elsewhere(record: logging.LogRecord) -> bool:
-    """uvicorn writes a line for each, which ``_Http1.not_http`` does not."""
-    return record.msg != "Invalid HTTP request received."
+TOLD_ELSEWHERE = ("Invalid HTTP request received.", "ASGI callable returned without completing response.")
+"""Lines that uvicorn writes for each: ``_Http1.not_http`` counts the first, and who breaks an answer off says why."""
+
+
+def _is_not_told_elsewhere(record: logging.LogRecord) -> bool:
+    return record.msg not in TOLD_ELSEWHERE
 
 
 class _Http1(HttpToolsProtocol):
@@ -145,7 +148,7 @@ class AsgiServer:
         self._listener: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
         self._leave_s, self._leaving = leave_s, False
-        logging.getLogger("uvicorn.error").addFilter(_told_elsewhere)
+        logging.getLogger("uvicorn.error").addFilter(_is_not_told_elsewhere)
         config = uvicorn.Config(
             self._takes_leave(RefuseForeignPages(app, SameOrigin(allowed_origins), open_to_pages=open_to_pages)),
             log_config=None,

@@ -89,6 +89,11 @@ def reason_of(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
+def kind_and_reason_of(error: BaseException) -> str:
+    """Its kind, and what it says where it says anything: a time-out's ``ReadTimeout: `` looks cut off."""
+    return ": ".join(filter(None, (type(error).__name__, str(error))))
+
+
 def status_of(error: SpringtideError) -> int:
     """HTTP status for an error; 500 for one the table does not name."""
     for kind in type(error).__mro__:

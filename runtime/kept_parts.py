@@ -14,7 +14,7 @@ import structlog
 
 from springtide.runtime import logs
 from springtide.runtime.backoff import RESTART, STEADY_AFTER_S
-from springtide.runtime.errors import SpringtideError, reason_of
+from springtide.runtime.errors import SpringtideError, kind_and_reason_of, reason_of
 from springtide.runtime.lossy_stream import LossyStream, append_to
 from springtide.runtime.part_reports import Event, Happening, Report
 from springtide.runtime.service import Service, run
@@ -71,7 +71,7 @@ class _Kept:
             return f"failed: {reason_of(error)}"
         except Exception as error:  # noqa: BLE001 - a bug in one part must not end the others; its log has it
             _log.exception("part failed", part=self._part.name)
-            return f"failed ({type(error).__name__}: {error})"
+            return f"failed ({kind_and_reason_of(error)})"
         return "ended"
 
     def _say_ready(self) -> None:

@@ -19,7 +19,14 @@ import httpx
 
 from springtide.runtime import bounded_json
 from springtide.runtime.basic_auth import Credentials
-from springtide.runtime.errors import NotFound, SpringtideError, Unavailable, Unsupported, error_for_status
+from springtide.runtime.errors import (
+    NotFound,
+    SpringtideError,
+    Unavailable,
+    Unsupported,
+    error_for_status,
+    kind_and_reason_of,
+)
 from springtide.runtime.tls import client_context
 from springtide.scaler.core import call_timeout
 from springtide.scaler.core.call_timeout import CallTimeout
@@ -156,7 +163,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except httpx.HTTPError as error:
-        raise Unreachable(f"provider: {type(error).__name__}: {error}") from error
+        raise Unreachable(f"provider: {kind_and_reason_of(error)}") from error
     except TimeoutError as error:
         raise Unreachable("provider: no whole answer in time") from error
 

@@ -20,7 +20,7 @@ from springtide.cli.stack import HANDLER, PYTHON_IMAGE
 from springtide.provider.spec import FunctionSpec, spec_to_json
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.durations import format_duration
-from springtide.runtime.errors import SpringtideError, Unavailable
+from springtide.runtime.errors import SpringtideError, Unavailable, kind_and_reason_of
 from springtide.scaler.core import label_names, policy, steps
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef, Reason
@@ -110,7 +110,7 @@ class Story:
             try:
                 answer = (await http.get(self._url)).status_code
             except httpx.HTTPError as error:
-                raise Unavailable(f"the cold call was not answered: {type(error).__name__}: {error}") from error
+                raise Unavailable(f"the cold call was not answered: {kind_and_reason_of(error)}") from error
             took_s = time.monotonic() - began
         what = "the cold call did not wake the function"
         await decisions.until(Reason.WAKE, 1, within_s=self._pace.ready_s, what=what)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from springtide.runtime.errors import BadInput, Unavailable
+from springtide.runtime.errors import BadInput, Unavailable, kind_and_reason_of
 from springtide.runtime.kubernetes.settings import KubernetesSettings
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ async def open_session(settings: KubernetesSettings) -> Session:
             _load_service_account(settings, configuration)
     except (ConfigException, yaml.YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         # The loader meets a malformed file with whatever its shape provokes.
-        raise BadInput(f"the way to the API server is not usable: {type(error).__name__}: {error}") from error
+        raise BadInput(f"the way to the API server is not usable: {kind_and_reason_of(error)}") from error
     return Session(configuration)
 
 
@@ -204,4 +204,4 @@ def _translated(aiohttp: Any, *, sent: bool) -> Iterator[None]:
     except aiohttp.SocketTimeoutError as error:
         raise Broken("the API server fell silent", sent=sent) from error
     except (aiohttp.ClientError, OSError) as error:
-        raise Broken(f"the connection to the API server broke: {type(error).__name__}: {error}", sent=sent) from error
+        raise Broken(f"the connection to the API server broke: {kind_and_reason_of(error)}", sent=sent) from error

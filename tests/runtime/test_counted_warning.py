@@ -50,3 +50,20 @@ async def test_requests_that_are_no_http_write_one_line(caplog: pytest.LogCaptur
         ("requests that are no HTTP were answered 400", 1, "127.0.0.1")
     ]
     assert not [record for record in caplog.records if "Invalid HTTP" in record.getMessage()]
+
+
+async def test_answers_that_are_broken_off_write_no_line_of_the_servers(caplog: pytest.LogCaptureFixture) -> None:
+    async def half(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"one", "more_body": True})
+
+    server = AsgiServer(half, name="test")
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    with caplog.at_level(logging.DEBUG):
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert not (await reader.read()).endswith(b"0\r\n\r\n"), "the caller notices"
+    writer.close()
+    await server.stop()
+
+    assert [record.getMessage() for record in caplog.records if record.name == "uvicorn.error"] == []

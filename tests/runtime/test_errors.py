@@ -12,6 +12,7 @@ from springtide.runtime.errors import (
     SpringtideError,
     Unavailable,
     error_for_status,
+    kind_and_reason_of,
     reason_of,
     status_of,
 )
@@ -61,9 +62,14 @@ def test_reason_of_an_error_is_never_empty(error: Exception, words: str) -> None
     assert reason_of(error) == words
 
 
+def test_kind_of_an_error_is_not_followed_by_nothing() -> None:
+    assert kind_and_reason_of(ValueError("no such key")) == "ValueError: no such key"
+    assert kind_and_reason_of(TimeoutError()) == "TimeoutError"
+
+
 def test_no_source_takes_an_exception_for_false() -> None:
-    """``error or …`` is the error, whose text may be empty."""
-    taken = re.compile(r"\b(?:error|exc|exception) or \b")
+    """``error or …`` is the error, whose text may be empty, and so may be what follows its kind and a colon."""
+    taken = re.compile(r"\b(?:error|exc|exception) or \b|__name__\}: \{(?:error|exc|exception)\}")
     sources = [source for folder in FOLDERS for source in folder.rglob("*.py")]
     assert len(sources) > 300
 
