@@ -62,6 +62,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Name to where the command is and what it does; only the one that is used gets imported."""
 
+ALIASES = {"ls": "list", "rm": "remove", "delete": "remove"}
+"""Other names that people of faas-cli know."""
+
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """A disk, a quota or a limit; where output goes, or a file."""
 
@@ -71,6 +74,7 @@ class _LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        cmd_name = ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in COMMANDS:
             return None
         import_lean()

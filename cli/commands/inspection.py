@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from springtide.cli.commands.faas_cli_options import GoFlagCommand
 from springtide.cli.commands.options import json_option, namespace_option, print_json, print_table, with_target
 from springtide.cli.gateway_client import Json
 from springtide.cli.target import Target
@@ -20,22 +21,31 @@ from springtide.scaler.core import label_names
 MAX_KEPT_SHOWN = 5
 
 
-@click.command("list")
+@click.command("list", cls=GoFlagCommand)
+@click.option("--verbose", "-v", is_flag=True, help="With each function's image.")
+@click.option("--quiet", "-q", is_flag=True, help="Names only, one a line.")
+@click.option("--sort", type=click.Choice(("name", "invocations")), default="name", show_default=True)
 @namespace_option
 @json_option
 @with_target
-def list_(*, target: Target, namespace: str | None, as_json: bool) -> None:
+def list_(*, target: Target, namespace: str | None, as_json: bool, verbose: bool, quiet: bool, sort: str) -> None:
     """List functions with their calls and replicas. Problems are told on standard error."""
     with target.client() as client:
         functions = client.functions(namespace)
+    if sort == "invocations":
+        functions.sort(key=lambda item: -(item.get("invocationCount") or 0))
     if as_json:
         print_json(functions)
         return
+    if quiet:
+        click.echo("".join(f"{one_line(item.get('name'))}\n" for item in functions), nl=False)
+        return
     rows = [
         (item.get("name"), f"{item.get('invocationCount') or 0:.0f}", item.get("replicas") or 0, _ready(item))
+        + ((item.get("image"),) if verbose else ())
         for item in functions
     ]
-    print_table(("Function", "Invocations", "Replicas", "Ready"), rows)
+    print_table(("Function", "Invocations", "Replicas", "Ready") + (("Image",) if verbose else ()), rows)
     for item in functions:
         if item.get("problem"):
             click.echo(one_line(f"{item.get('name')}: {item['problem']}"), err=True)

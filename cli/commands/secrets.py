@@ -11,7 +11,7 @@ import click
 
 from springtide.cli.commands.options import json_option, namespace_option, print_json, print_table, with_target
 from springtide.cli.target import Target
-from springtide.runtime.errors import BadInput
+from springtide.runtime.errors import AlreadyExists, BadInput
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,13 +38,19 @@ def _with_value(command: F) -> F:
 @secret.command()
 @click.argument("name")
 @_with_value
+@click.option("--replace", is_flag=True, help="Give it the new value where it is there already.")
 @namespace_option
 @with_target
-def create(*, target: Target, name: str, namespace: str | None, **source: Any) -> None:
+def create(*, target: Target, name: str, namespace: str | None, replace: bool, **source: Any) -> None:
     """Make a secret from a file, from a literal, or from what is piped in."""
     value = _value(**source)
     with target.client() as client:
-        client.put_secret(name, namespace, value, replace=False)
+        try:
+            client.put_secret(name, namespace, value, replace=False)
+        except AlreadyExists:
+            if not replace:
+                raise
+            client.put_secret(name, namespace, value, replace=True)
     click.echo(f"Created secret {name}.")
 
 

@@ -410,3 +410,20 @@ def test_missing_tools_are_one_sentence(terminal: Any, tmp_path: Path, words: tu
     assert (outcome.status, outcome.out) == (status, "")
     assert outcome.err.startswith("springtide: ")
     assert outcome.err.count("\n") == 1
+
+
+def test_secret_is_replaced_where_that_is_asked_for(springtide: Any, api: Any) -> None:
+    assert springtide("secret", "create", "key", "--from-literal", "a", "--replace").status == 0
+    assert springtide("secret", "create", "key", "--from-literal", "b", "--replace").status == 0
+
+    assert api.provider.secret_value("openfaas-fn", "key") == b"b"
+
+
+def test_other_names_and_flags_of_faas_cli_are_known(springtide: Any) -> None:
+    deployed(springtide, "b")
+    deployed(springtide, "a")
+
+    assert springtide("ls", "-q", "--sort", "invocations").out == "a\nb\n"
+    assert springtide("list", "--verbose=true").out.splitlines()[0].split()[-1] == "Image"
+    assert springtide("rm", "a").out == "Removed a.\n"
+    assert springtide("delete", "b").out == "Removed b.\n"
