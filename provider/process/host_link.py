@@ -33,6 +33,7 @@ from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.process.state_files import clear_way
 from springtide.provider.process.stopped_host import StoppedHost
 from springtide.runtime.errors import Unavailable
+from springtide.runtime.liveness import until_hung
 from springtide.runtime.processes import ProcessHandle
 
 MAX_MISSES = 4
@@ -48,11 +49,6 @@ MAX_UNSENT_BYTES = 128 << 20
 """A host that does not read so much hangs; without the connection it is replaced."""
 
 _log = structlog.get_logger()
-
-
-def misses_after(misses: int, *, heard: bool, took_s: float, pause_s: float) -> int:
-    """Who woke up late was halted or starved itself, with the host perhaps, and cannot tell: it begins anew."""
-    return 0 if heard or took_s >= 2 * pause_s else misses + 1
 
 
 class HostLink:
@@ -73,7 +69,7 @@ class HostLink:
         self._started: subprocess.Popen[bytes] | None = None
         self._host: ProcessHandle | None = None
         self._identity = ""
-        self._heard = False
+        self._heard = asyncio.Event()
 
     def __repr__(self) -> str:
         return f"<HostLink {self._host!r} {'connected' if self._writer else 'not connected'}>"
@@ -102,7 +98,8 @@ class HostLink:
 
     async def listen(self) -> bool:
         """Pass on events until the connection breaks; True when it is the host that does not answer any more."""
-        hearing, asking = asyncio.create_task(self._hear()), asyncio.create_task(self._ask())
+        silent = until_hung(self._answers, MAX_MISSES * self._settings.host_ping_s, misses=MAX_MISSES)
+        hearing, asking = asyncio.create_task(self._hear()), asyncio.create_task(silent)
         try:
             await asyncio.wait([hearing, asking], return_when=asyncio.FIRST_COMPLETED)
             if hearing.done():
@@ -118,19 +115,16 @@ class HostLink:
         assert self._reader is not None
         try:
             while line := await self._reader.readline():
-                self._heard = True
+                self._heard.set()
                 self._on_event(host_protocol.decode(line))
         except (OSError, ValueError, Unavailable) as error:
             _log.warning("connection to the function host broke", error=str(error))
 
-    async def _ask(self) -> None:
-        """Until the host has been silent several times in a row."""
-        loop, pause_s, misses = asyncio.get_running_loop(), self._settings.host_ping_s, 0
-        while misses < MAX_MISSES:
-            self._heard, asked_at = False, loop.time()
-            self.send(Ping())
-            await asyncio.sleep(pause_s)
-            misses = misses_after(misses, heard=self._heard, took_s=loop.time() - asked_at, pause_s=pause_s)
+    async def _answers(self) -> bool:
+        """Whatever it says is an answer."""
+        self._heard.clear()
+        self.send(Ping())
+        return await self._heard.wait()
 
     def set_aside(self) -> StoppedHost:
         """The host does not answer: the next ``connect`` starts another one beside it."""

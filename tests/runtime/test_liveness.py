@@ -45,3 +45,19 @@ async def test_process_hangs_after_five_misses_in_a_row(
     await until_hung(Script(finds, loop), 15.0)
 
     assert loop.time() == pytest.approx(hung_at)
+
+
+@pytest.mark.parametrize(
+    ("finds", "hung_at"),
+    [
+        pytest.param([], 4.0, id="never an answer"),
+        pytest.param([SILENT] * 3 + [ANSWERS], 8.0, id="one answer is enough to begin anew"),
+        pytest.param([SILENT] * 3 + [HALTED], 3607.0, id="an hour asleep is no miss"),
+    ],
+)
+async def test_so_many_misses_as_are_asked_for_make_the_time(
+    finds: list[str], hung_at: float, loop: VirtualTimeLoop
+) -> None:
+    await until_hung(Script(finds, loop), 4.0, misses=4)
+
+    assert loop.time() == pytest.approx(hung_at)

@@ -16,7 +16,7 @@ import pytest
 import uvloop
 
 from springtide.provider.process import host_protocol
-from springtide.provider.process.host_link import MAX_MISSES, HostLink, misses_after
+from springtide.provider.process.host_link import HostLink
 from springtide.provider.process.host_protocol import SOCKET, Message, Note
 from springtide.provider.process.settings import ProcessSettings
 from springtide.runtime.errors import Unavailable
@@ -90,17 +90,3 @@ async def test_host_that_cannot_be_started_now_is_no_error_of_the_providers(tmp_
     link = HostLink(ProcessSettings(state_dir=gone), gone, lambda _: None, python=lambda: sys.executable)
     with pytest.raises(Unavailable, match="cannot be started"):
         await link.connect()
-
-
-def test_host_is_silent_only_after_several_questions_of_somebody_who_was_awake() -> None:
-    def misses(*rounds: tuple[bool, float]) -> int:
-        count = 0
-        for heard, took_s in rounds:
-            count = misses_after(count, heard=heard, took_s=took_s, pause_s=2.0)
-        return count
-
-    silent, answered, we_slept = (False, 2.01), (True, 2.01), (False, 3600.0)
-
-    assert misses(*[silent] * MAX_MISSES) == MAX_MISSES > 2
-    assert misses(silent, silent, answered, silent) == 1
-    assert misses(silent, silent, silent, we_slept) == 0
