@@ -26,6 +26,7 @@ from springtide.runtime.asgi_server import AsgiServer
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.exposition import exposition
+from springtide.runtime.service import BackgroundTask, first_end
 from springtide.runtime.tls import client_context
 from springtide.scaler.core.ports import Clock
 from springtide.wire import instruments
@@ -75,7 +76,8 @@ class Console:
             leave_s=settings.leave_s,
             allowed_origins=settings.allowed_origins,
         )
-        self._tasks: list[asyncio.Task[None]] = []
+        self._looking = BackgroundTask("look at the gateway")
+        self._following = BackgroundTask("follow decisions")
 
     def __repr__(self) -> str:
         return f"<Console {self._server!r} {self._watch!r} {self._decisions!r} {self._feed!r}>"
@@ -87,31 +89,20 @@ class Console:
 
     async def start(self) -> None:
         await self._server.start()
-        self._tasks = [
-            asyncio.create_task(self._watch.run(), name="look at the gateway"),
-            asyncio.create_task(self._decisions.follow(), name="follow decisions"),
-        ]
+        self._looking.start(self._watch.run())
+        self._following.start(self._decisions.follow())
 
     async def stop(self) -> None:
         await self._server.leave()
         self._stopping.set()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._looking.stop()
+        await self._following.stop()
         await self._server.stop()
         await self._http.aclose()
         await self._api.aclose()
 
     async def wait(self) -> None:
-        server = asyncio.create_task(self._server.wait(), name=self.name)
-        try:
-            done, _ = await asyncio.wait([server, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            server.cancel()
-            await asyncio.gather(server, return_exceptions=True)
-        for task in done:
-            if not task.cancelled():
-                task.result()
+        await first_end(self._server.wait(), self._looking.wait(), self._following.wait())
 
     def _parts(self, settings: ConsoleSettings, deps: ConsoleDeps) -> Parts:
         assets, guard = Assets(), Guard(deps.credentials)

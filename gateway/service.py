@@ -7,7 +7,6 @@ import contextlib
 import socket
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import httpx
 from prometheus_client import CollectorRegistry
@@ -27,6 +26,7 @@ from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.concurrency_limit import ConcurrencyLimit
 from springtide.runtime.errors import Unsupported
 from springtide.runtime.exposition import exposition
+from springtide.runtime.service import BackgroundTask, Opened, first_end
 from springtide.runtime.tls import client_context
 from springtide.runtime.wrong_credentials import WrongCredentials
 from springtide.scaler.core.ports import Clock
@@ -88,8 +88,8 @@ class Gateway:
         )
         self._plane: DataPlane | None = None
         self._listener: asyncio.Server | None = None
-        self._follower: asyncio.Task[None] | None = None
-        self._stack = contextlib.AsyncExitStack()
+        self._follower = BackgroundTask("endpoint stream")
+        self._opened = Opened()
         self._port = settings.port
         deps.registry.register(GatewayCollector(lambda: self._plane))
         show_held_limits(settings, deps.registry)
@@ -117,16 +117,13 @@ class Gateway:
         return self._metrics.port
 
     async def start(self) -> None:
-        async with contextlib.AsyncExitStack() as stack:
-            await self._start(stack)
-            self._stack = stack.pop_all()
+        await self._opened.start(self._start)
 
     async def stop(self) -> None:
-        await self._stack.aclose()
+        await self._opened.stop()
 
     async def wait(self) -> None:
-        assert self._follower is not None
-        await asyncio.shield(self._follower)
+        await self._follower.wait()
 
     async def leave(self) -> None:
         """Another gateway has taken over the socket: finish with the callers we have, before ``stop``."""
@@ -201,8 +198,8 @@ class Gateway:
         )
         await self._start_server(stack, system)
         stack.push_async_callback(plane.close)
-        self._follower = asyncio.create_task(plane.table.follow(source), name="endpoint stream")
-        stack.push_async_callback(_cancelled, self._follower)
+        self._follower.start(plane.table.follow(source))
+        stack.push_async_callback(self._follower.stop)
         await self._listen(stack, plane, listener)
 
     def _counts(self, http: httpx.AsyncClient, plane: DataPlane) -> InvocationCounts:
@@ -220,15 +217,10 @@ class Gateway:
 
     async def _listen(self, stack: contextlib.AsyncExitStack, plane: DataPlane, listener: socket.socket) -> None:
         """Open the public port once the functions are known, or the provider did not answer in time."""
-        assert self._follower is not None
-        known = asyncio.ensure_future(plane.table.first_snapshot.wait())
-        first: list[asyncio.Future[Any]] = [known, self._follower]
-        try:
-            await asyncio.wait(first, timeout=self._settings.first_snapshot_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            known.cancel()
-        if self._follower.done():
-            self._follower.result()  # it ends only by an error, such as credentials that are not the provider's
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.first_snapshot_s):
+                # To follow ends only by an error, such as credentials that are not the provider's.
+                await first_end(plane.table.first_snapshot.wait(), self._follower.wait())
         self._listener = await asyncio.get_running_loop().create_server(plane.accept, sock=listener, backlog=BACKLOG)
         stack.push_async_callback(plane.draining.drain, self._settings.grace_s)
         stack.callback(self._listener.close)
@@ -252,11 +244,6 @@ async def _observer(settings: GatewaySettings, stack: contextlib.AsyncExitStack)
         stack.push_async_callback(tracer.aclose)
     access_log = AccessLines() if settings.access_log else None
     return Observer(tracer, access_log) if tracer or access_log else None
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
 
 
 def _client(limits: httpx.Limits) -> httpx.AsyncClient:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from springtide.runtime.asgi_server import AsgiServer
+from springtide.runtime.service import BackgroundTask, first_end
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
 
@@ -18,11 +17,10 @@ class ServedLoop:
     def __init__(self, server: AsgiServer, loop: Loop) -> None:
         self._server = server
         self._loop = loop
-        self._task: asyncio.Task[None] | None = None
+        self._task = BackgroundTask(f"{server.name} loop")
 
     def __repr__(self) -> str:
-        state = "idle" if self._task is None else "ended" if self._task.done() else "running"
-        return f"<ServedLoop {self._server!r} loop {state}>"
+        return f"<ServedLoop {self._server!r} {self._task!r}>"
 
     @property
     def name(self) -> str:
@@ -35,24 +33,11 @@ class ServedLoop:
 
     async def start(self) -> None:
         await self._server.start()
-        self._task = asyncio.create_task(self._loop(), name=f"{self.name} loop")
+        self._task.start(self._loop())
 
     async def stop(self) -> None:
         await self._server.stop()
-        if self._task is not None:
-            self._task.cancel()
-            # The loop's own failure is told by wait(); stopping must go on to the next service.
-            await asyncio.wait([self._task])
+        await self._task.stop()
 
     async def wait(self) -> None:
-        assert self._task is not None
-        server = asyncio.create_task(self._server.wait(), name=self.name)
-        try:
-            done, _ = await asyncio.wait([server, self._task], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            server.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait([server])
-        for task in done:
-            if not task.cancelled():
-                task.result()
+        await first_end(self._server.wait(), self._task.wait())

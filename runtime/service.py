@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from typing import Any, Protocol
 
 
 class Service(Protocol):
@@ -23,6 +23,61 @@ class Service(Protocol):
 
     async def wait(self) -> None:
         """Return or raise only when the service ended by itself."""
+
+
+class BackgroundTask:
+    """What a service does from its start to its stop, as a task."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._task: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        state = "idle" if self._task is None else "ended" if self._task.done() else "running"
+        return f"<BackgroundTask {self._name!r} {state}>"
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        self._task = asyncio.create_task(work, name=self._name)
+
+    async def stop(self) -> None:
+        """Its own failure is told by ``wait``; stopping must go on to the next service."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def wait(self) -> None:
+        """Raises what it failed with. Who waits may be cancelled; the task goes on."""
+        assert self._task is not None
+        await asyncio.shield(self._task)
+
+
+class Opened:
+    """What a service opens at its start, closed in reverse at its stop, or when the start fails."""
+
+    def __init__(self) -> None:
+        self._stack = contextlib.AsyncExitStack()
+
+    async def start(self, opening: Callable[[contextlib.AsyncExitStack], Awaitable[None]]) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            await opening(stack)
+            self._stack = stack.pop_all()
+
+    async def stop(self) -> None:
+        await self._stack.aclose()
+
+
+async def first_end(*waits: Coroutine[Any, Any, Any]) -> None:
+    """Return when one of them does, or raise what it raises; the others are cancelled."""
+    tasks = [asyncio.create_task(wait) for wait in waits]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        if not task.cancelled():
+            task.result()
 
 
 async def run(services: Sequence[Service], *, until: asyncio.Event) -> None:

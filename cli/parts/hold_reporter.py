@@ -13,6 +13,7 @@ import structlog
 from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import BadInput, NotFound, SpringtideError, Unsupported
 from springtide.runtime.outage import Outage
+from springtide.runtime.service import BackgroundTask
 from springtide.scaler.core.vocabulary import Decision
 from springtide.wire.decision_log import HoldMemory
 from springtide.wire.provider_client import ProviderClient
@@ -40,7 +41,7 @@ class HoldReporter:
         self._waiting: deque[Decision] = deque(maxlen=MAX_WAITING)
         self._told = HoldMemory()
         self._more = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._task = BackgroundTask(self.name)
 
     def __repr__(self) -> str:
         return f"<HoldReporter {len(self._waiting)} waiting>"
@@ -51,16 +52,13 @@ class HoldReporter:
             self._more.set()
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._report(), name=self.name)
+        self._task.start(self._report())
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await self._task.stop()
 
     async def wait(self) -> None:
-        assert self._task is not None
-        await asyncio.shield(self._task)
+        await self._task.wait()
 
     async def _report(self) -> None:
         failures, outage = 0, Outage("decisions wait to be told")

@@ -26,6 +26,7 @@ from springtide.gateway.workers.totals import Merged, Totals
 from springtide.runtime.asgi_server import AsgiServer
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import Unavailable, Unsupported
+from springtide.runtime.service import Opened
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire import vitals
 from springtide.wire.process_usage import show_usage
@@ -66,7 +67,7 @@ class WorkerPool:
         self._folds: set[asyncio.Task[None]] = set()
         self._slots: list[Slot] = []
         self._keepers: list[asyncio.Task[None]] = []
-        self._stack = contextlib.AsyncExitStack()
+        self._opened = Opened()
         self._lag = vitals.loop_lag()
         vitals.show_build(deps.registry)
         show_usage(deps.registry, self._processes)
@@ -139,12 +140,10 @@ class WorkerPool:
 
     async def start(self) -> None:
         """Raises Unavailable with the first worker's reason when none comes up."""
-        async with contextlib.AsyncExitStack() as stack:
-            await self._start(stack)
-            self._stack = stack.pop_all()
+        await self._opened.start(self._start)
 
     async def stop(self) -> None:
-        await self._stack.aclose()
+        await self._opened.stop()
 
     async def wait(self) -> None:
         """Workers that end are replaced, so this ends only by an error of our own."""

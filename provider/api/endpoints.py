@@ -15,6 +15,7 @@ from springtide.provider.api.request_values import only, yes_or_no
 from springtide.provider.ports import EndpointSource
 from springtide.runtime.errors import SpringtideError
 from springtide.runtime.outage import Outage
+from springtide.runtime.service import BackgroundTask, first_end
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Event, FunctionEndpoints, Heartbeat, encode, merge
 
@@ -29,7 +30,7 @@ class EndpointFollower:
         self._known: dict[FunctionRef, FunctionEndpoints] = {}
         self._misspelt = MisspeltLabels()
         self._tried = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._task = BackgroundTask("provider-api endpoints")
 
     def __repr__(self) -> str:
         return f"<EndpointFollower {len(self._known)} functions>"
@@ -40,22 +41,15 @@ class EndpointFollower:
 
     async def start(self) -> None:
         """Return once the first snapshot is in, or the source turned out to be unavailable."""
-        self._task = asyncio.create_task(self._follow(), name="provider-api endpoints")
-        tried = asyncio.create_task(self._tried.wait())
-        await asyncio.wait([self._task, tried], return_when=asyncio.FIRST_COMPLETED)
-        tried.cancel()
-        if self._task.done():
-            self._task.result()
+        self._task.start(self._follow())
+        await first_end(self._task.wait(), self._tried.wait())
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await self._task.stop()
 
     async def wait(self) -> None:
         """Raise when following failed in a way that trying again does not mend."""
-        assert self._task is not None
-        await asyncio.shield(self._task)
+        await self._task.wait()
 
     async def _follow(self) -> None:
         outage = Outage("endpoint watch broke")

@@ -19,6 +19,7 @@ from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.build_version import Version
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.same_origin import origins
+from springtide.runtime.service import first_end
 from springtide.runtime.settings import LEAVE_HELP, duration, integer, setting
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
@@ -127,16 +128,7 @@ class ProviderApi:
         await self._invoke.aclose()
 
     async def wait(self) -> None:
-        ends = [asyncio.create_task(self._server.wait()), asyncio.create_task(self._endpoints.wait())]
-        try:
-            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in ends:
-                task.cancel()
-            await asyncio.gather(*ends, return_exceptions=True)
-        for task in done:
-            if not task.cancelled():
-                task.result()
+        await first_end(self._server.wait(), self._endpoints.wait())
 
 
 def build(settings: ProviderApiSettings, deps: ProviderApiDeps) -> ProviderApi:

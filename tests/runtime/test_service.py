@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 
 import pytest
 
 from springtide.runtime.errors import Unavailable
-from springtide.runtime.service import run, stop_signals
+from springtide.runtime.service import BackgroundTask, Opened, first_end, run, stop_signals
 
 
 class Part:
@@ -104,3 +105,53 @@ async def test_signal_asks_for_the_end_and_handlers_are_taken_back(number: signa
             await until.wait()
 
     assert signal.getsignal(number) == (signal.default_int_handler if number is signal.SIGINT else before)
+
+
+async def test_first_of_several_ends_the_wait_and_what_it_raises_is_raised() -> None:
+    left = asyncio.Event()
+
+    async def goes_on() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+
+    async def fails() -> None:
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        await first_end(goes_on(), fails())
+
+    assert left.is_set()
+
+
+async def test_background_task_outlives_who_waits_for_it_and_stops_quietly() -> None:
+    task, begun = BackgroundTask("work"), asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    task.start(work())
+    waiting = asyncio.create_task(task.wait())
+    await begun.wait()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert repr(task) == "<BackgroundTask 'work' running>"
+
+    await task.stop()
+    assert repr(task) == "<BackgroundTask 'work' ended>"
+
+
+async def test_what_was_opened_is_closed_in_reverse_also_when_the_start_fails() -> None:
+    closed: list[str] = []
+
+    async def opening(stack: contextlib.AsyncExitStack) -> None:
+        stack.callback(closed.append, "first")
+        stack.callback(closed.append, "second")
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        await Opened().start(opening)
+
+    assert closed == ["second", "first"]

@@ -17,6 +17,7 @@ from springtide.provider.kubernetes.server_side_apply import ObjectApplier, Refe
 from springtide.runtime.errors import SpringtideError
 from springtide.runtime.kubernetes.api import KubernetesApi
 from springtide.runtime.outage import Outage
+from springtide.runtime.service import BackgroundTask
 from springtide.runtime.settings import duration, integer, setting
 from springtide.scaler.core.ports import Clock, Leadership
 from springtide.scaler.core.vocabulary import FunctionRef
@@ -64,7 +65,7 @@ class Operator:
         self._settings, self._deps = settings, deps
         self._queue: WorkQueue[FunctionRef] | None = None
         self._caches = OperatorCaches(deps.api, deps.namespaces, changed=self._changed)
-        self._task: asyncio.Task[None] | None = None
+        self._task = BackgroundTask(self.name)
 
     def __repr__(self) -> str:
         return f"<Operator {self._queue or 'standby'!r} {self._caches!r}>"
@@ -72,17 +73,14 @@ class Operator:
     async def start(self) -> None:
         """Returns once everything there is has been seen. Raises Unavailable when the API server does not list it."""
         manifests = self._deps.manifests.on(await self._deps.api.version())
-        self._task = asyncio.create_task(self._run(manifests), name="operator")
+        self._task.start(self._run(manifests))
         await self._caches.wait_synced(self._settings.kube_sync_s)
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await self._task.stop()
 
     async def wait(self) -> None:
-        assert self._task is not None
-        await asyncio.shield(self._task)
+        await self._task.wait()
 
     def _changed(self, ref: FunctionRef) -> None:
         if self._queue is not None:  # Who begins to lead looks at everything anyway.
