@@ -36,9 +36,9 @@ class RemoteBuilder:
                     if not self._quiet:
                         click.echo(f"[{source.name}] {one_line(line)}")
         if last.get("status") == "failed":
-            raise BadInput(f"{source.name} was not built: {last.get('error') or 'no reason was told'}")
+            raise BadInput(f"the build failed: {last.get('error') or 'no reason was told'}")
         if last.get("status") != "success":
-            raise Unavailable(f"{source.name}: the answer ended before the build did; try again")
+            raise Unavailable("the answer ended before the build did; try again")
 
 
 def _secret_file(target: Target, client: GatewayClient, given: Path | None) -> Path:

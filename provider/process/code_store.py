@@ -18,10 +18,13 @@ import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from springtide.provider.process import kernel
 from springtide.runtime.errors import BadInput, Unavailable
 
 MAX_ENTRIES, MAX_BYTES, MAX_DEPTH = 20_000, 1 << 30, 32
 """Of one version: files and folders, bytes together, folders inside each other."""
+MAX_SYNCED_FILES = 50
+"""Brought to the disk one by one; more by all that its file system has to write."""
 GRACE_S = 3600.0
 """What is not referred to may be about to be: a build goes on, or a deployment."""
 
@@ -87,6 +90,7 @@ class CodeStore:
     def _settled(self, new: Path, version: str) -> str:
         path = self._folder / version
         if not path.is_dir():
+            _make_durable(new)
             with contextlib.suppress(FileExistsError):
                 new.rename(path)
         os.utime(path)
@@ -148,7 +152,6 @@ class _Copy:
             target.flush()
             os.fchmod(target.fileno(), _READ_ONLY_PROGRAM if program else _READ_ONLY_FILE)
             os.utime(target.fileno(), ns=(mode.st_mtime_ns, mode.st_mtime_ns))
-            os.fsync(target.fileno())
 
     def _link(self, name: str) -> None:
         """Kept as a link, relative, so that it leads to the copy of what it leads to."""
@@ -162,6 +165,18 @@ class _Copy:
 
     def _tell(self, *words: str) -> None:
         self._hash.update(b"\0".join(os.fsencode(word) for word in words) + b"\0\n")
+
+
+def _make_durable(folder: Path) -> None:
+    """Everything in it is on the disk. Many files are not worth a wait each."""
+    files = [Path(place) / name for place, _, names in os.walk(folder) for name in names]
+    if len(files) > MAX_SYNCED_FILES:
+        kernel.sync_file_system(folder)
+        return
+    for file in files:
+        if not file.is_symlink():
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
 
 
 def _sorted_entries(folder: Path) -> Iterator[os.DirEntry[str]]:

@@ -16,7 +16,7 @@ import yaml
 
 from springtide.runtime.errors import BadInput
 
-HANDLER_FOLDER = "function"
+HANDLER_FOLDER, DOCKERFILE = "function", "dockerfile"
 MAX_TEXT_BYTES = 256 * 1024
 """Of a template's file that is read to know the template."""
 MAX_SHOWN = 100
@@ -139,6 +139,9 @@ def recognise(context: Path) -> Recognised:
     handler = _handler_folder(context, described.get("handler_folder", ""))
     name = described.get("language", "")
     template = known(name)
+    if name.lower() == DOCKERFILE or (handler == context and (context / "Dockerfile").is_file()):
+        # What a person's own Dockerfile does with the files is not known, whatever they look like.
+        raise BadInput(f"the context is built by its Dockerfile: {_why_not(DOCKERFILE)}")
     if template is None or not _has_handler(template, handler):
         template = _by_content(context, handler)
     if template is None:
@@ -186,15 +189,13 @@ def _not_known(context: Path, name: str, handler: Path) -> str:
     if template := known(name):
         wanted = " or ".join(template.handler)
         return f"template {name}: there is no {wanted} in {handler.relative_to(context).as_posix()}/"
-    if (context / "Dockerfile").is_file():
-        return f"the context has a Dockerfile and no template that runs here ({runnable()}): {_why_not('dockerfile')}"
     return (
         f"the context is of no template that runs here ({runnable()}): it has no handler.py, handler.js or handler.sh"
     )
 
 
 def _why_not(name: str) -> str:
-    if name.lower() == "dockerfile":
+    if name.lower() == DOCKERFILE:
         return f"functions run as processes here, and a Dockerfile's steps are not run; {REMEDY}"
     program = _TOOLCHAINS.get(name.lower())
     if program:

@@ -139,7 +139,7 @@ def test_build_that_fails_is_told_and_leaves_the_others_to_be_built(springtide: 
 
     assert outcome.status == 1
     assert json.loads(outcome.out) == [
-        {"name": "greet", "result": "failed", "problem": "greet was not built: No solution found"},
+        {"name": "greet", "result": "failed", "problem": "the build failed: No solution found"},
         {"name": "fine", "result": "built", "image": "fine:latest"},
     ]
     assert "job has no handler folder: nothing to build" in outcome.err
@@ -175,7 +175,7 @@ def test_deploy_of_a_function_that_is_not_built_leaves_it_as_it_was(springtide: 
     outcome = springtide("deploy", "--build", "--payload-secret", str(api.payload_secret))
 
     assert outcome.status == 1
-    assert "greet is not deployed: greet was not built: No solution found" in outcome.err
+    assert "greet is not deployed: the build failed: No solution found" in outcome.err
     assert springtide("describe", "greet").status == 1
 
 

@@ -195,6 +195,41 @@ async def test_an_image_that_was_not_built_is_refused_with_the_remedy(tmp_path: 
             await cli.deploy("python index.py")
 
 
+@pytest.mark.parametrize(
+    ("lang", "file", "source", "expected"),
+    [
+        pytest.param("bash", "handler.sh", "tr a-z A-Z", "TIDE", id="shell"),
+        pytest.param(
+            "node20",
+            "handler.js",
+            "module.exports = async (event) => `${event.body} from ${require('path').basename(__dirname)}`",
+            "tide from function",
+            id="node",
+            marks=pytest.mark.skipif(shutil.which("node") is None, reason="Node is not on PATH"),
+        ),
+    ],
+)
+async def test_a_handlers_folder_is_built_by_a_deployment_too(
+    lang: str, file: str, source: str, expected: str, tmp_path: Path
+) -> None:
+    """``springtide deploy -f``: the folder and the template's name, no image that was built before."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / file).write_text(source)
+    annotations = {"com.springtide.handler": str(tmp_path / "mine"), "com.springtide.lang": lang}
+    async with faas_cli(tmp_path) as cli:
+        await cli.deploy("", image="springtide/python", annotations=annotations)
+        (tmp_path / "mine" / file).write_text("changed since")
+
+        assert (await cli.invoke(body=b"tide")).text.rstrip() == expected
+
+
+async def test_a_handlers_folder_without_a_handler_is_refused(tmp_path: Path) -> None:
+    annotations = {"com.springtide.handler": str(tmp_path), "com.springtide.lang": "node20"}
+    async with faas_cli(tmp_path) as cli:
+        with pytest.raises(AssertionError, match=r"there is no handler\.js"):
+            await cli.deploy("", image="springtide/python", annotations=annotations)
+
+
 HANDLERS = [function.name for function in function_store.FUNCTIONS if function.handler is not None]
 
 

@@ -115,6 +115,14 @@ def test_a_context_is_recognised(files: Mapping[str, str], name: str, command: s
     [
         pytest.param({"Dockerfile": "FROM x"}, "a Dockerfile's steps are not run", id="dockerfile"),
         pytest.param(
+            {"Dockerfile": "FROM x", "handler.py": ""},
+            "a Dockerfile's steps are not run",
+            id="with a handler",
+        ),
+        pytest.param(
+            {"template.yml": "language: dockerfile", "function/handler.py": ""}, "steps are not run", id="by its name"
+        ),
+        pytest.param(
             {"template.yml": "language: dockerfile", "Dockerfile": ""}, "Dockerfile's steps are not run", id="named so"
         ),
         pytest.param(
