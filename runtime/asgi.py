@@ -36,8 +36,11 @@ async def respond(
     await send({"type": "http.response.body", "body": body})
 
 
-def bounded(receive: Receive, *, max_bytes: int, deadline_s: float | None = None) -> Receive:
-    """``receive`` that raises BodyTooLarge or, once ``deadline_s`` from now is over before the body, BodyTimeout."""
+def bounded(receive: Receive, *, max_bytes: int, deadline_s: float | None = None, limit: str = "") -> Receive:
+    """``receive`` that raises BodyTooLarge or, once ``deadline_s`` from now is over before the body, BodyTimeout.
+
+    ``limit`` is what the deadline is called where it is set.
+    """
     deadline = None if deadline_s is None else asyncio.get_running_loop().time() + deadline_s
     received_bytes, complete = 0, False
 
@@ -49,7 +52,8 @@ def bounded(receive: Receive, *, max_bytes: int, deadline_s: float | None = None
             async with asyncio.timeout_at(deadline):
                 message = await receive()
         except TimeoutError:
-            raise BodyTimeout(f"the body did not arrive within {deadline_s:g} s") from None
+            within = f"{limit} ({deadline_s:.10g} s)" if limit else f"{deadline_s:.10g} s"
+            raise BodyTimeout(f"the body did not arrive within {within}") from None
         received_bytes += len(message.get("body", b""))
         complete = not message.get("more_body", False)
         if received_bytes > max_bytes:

@@ -83,5 +83,6 @@ class BoundedBody:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] not in self._unbounded:
-            receive = bounded(receive, max_bytes=self._max_bytes, deadline_s=self._deadline_s)
+            limit = "read_timeout of the provider"
+            receive = bounded(receive, max_bytes=self._max_bytes, deadline_s=self._deadline_s, limit=limit)
         await self._app(scope, receive, send)

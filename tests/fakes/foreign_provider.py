@@ -24,6 +24,10 @@ class FakeFunction:
     start_s: float = 0.0
     lag_calls: int = 0
     labels: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] | None = None
+    takes_s: float = 0.0
+    """How long a call takes."""
 
 
 class ForeignProvider:
@@ -112,6 +116,9 @@ class ForeignProvider:
     def _status(self, name: str) -> dict[str, Any]:
         function = self.functions[name]
         status: dict[str, Any] = {"name": name, "namespace": NAMESPACE, "image": "any", "labels": function.labels}
+        status["annotations"] = function.annotations
+        if function.env:
+            status["envVars"] = function.env
         if function.replicas:
             status["replicas"] = function.replicas
         if function.available:
@@ -130,6 +137,7 @@ class ForeignProvider:
             await _answer(send, 503, f"No endpoints available for: {name}.", (b"X-OpenFaaS-Internal", b"proxy"))
             return
         headers = {key.decode(): value.decode() for key, value in scope["headers"]}
+        await asyncio.sleep(function.takes_s)
         self.calls.append((f"{scope['method']} {path}{'?' + query if query else ''}", headers))
         await _answer(send, 200, body.decode())
 

@@ -86,6 +86,31 @@ async def test_running_function_is_called_without_asking_for_its_status() -> Non
         assert foreign.scales == []
 
 
+@pytest.mark.parametrize(
+    ("function", "status", "text"),
+    [
+        pytest.param(FakeFunction(1, 1, takes_s=0.5, env={"exec_timeout": "10m"}), 200, "", id="its environment"),
+        pytest.param(
+            FakeFunction(1, 1, takes_s=0.5, annotations={"com.springtide.timeout": "5m"}), 200, "", id="an annotation"
+        ),
+        pytest.param(FakeFunction(1, 1, takes_s=60), 504, "upstream_timeout (0.1 s) of the gateway", id="neither"),
+        pytest.param(
+            FakeFunction(1, 1, takes_s=60, annotations={"com.springtide.timeout": "50ms"}),
+            504,
+            "com.springtide.timeout (0.05 s) of the function",
+            id="less than the gateway's",
+        ),
+    ],
+)
+async def test_functions_own_time_is_read_from_the_list_of_any_provider(
+    function: FakeFunction, status: int, text: str
+) -> None:
+    async with provider(echo=function) as foreign, gateway_before(foreign, upstream_timeout_s=0.1) as gateway:
+        answer = await call(gateway, get("/function/echo"))
+
+        assert (answer.status, text in answer.body.decode()) == (status, True), answer.body
+
+
 async def test_two_hundred_callers_make_one_scale_call_and_one_status_call_at_a_time() -> None:
     async with provider(echo=FakeFunction()) as foreign, gateway_before(foreign) as gateway:
         foreign.functions["echo"].start_s = 3600.0  # until the test says so

@@ -198,6 +198,7 @@ async def test_body_that_never_comes_is_408() -> None:
         )
 
         status_line = await reader.readline()
+        await reader.readuntil(b"within read_timeout of the provider (0.2 s)")
 
         writer.close()
         assert status_line == b"HTTP/1.1 408 Request Timeout\r\n"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from springtide.scaler.core.call_timeout import EXEC_TIMEOUT, CallTimeout
 from springtide.scaler.core.policy import MIN
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Changed, Event, Heartbeat, Snapshot, merge
@@ -53,6 +54,15 @@ async def test_watched_function_carries_count_version_labels_and_annotations(sta
     assert dict(watched.annotations) == {"topic": "cron"}
     assert watched.problem is None
     assert len({endpoint.instance for endpoint in watched.endpoints}) == 2
+
+
+async def test_watched_function_carries_how_long_its_calls_may_take_and_no_environment(stage: Stage) -> None:
+    await stage.provider.deploy(spec(env_vars={"exec_timeout": "10m", "password": "hunter2"}))
+
+    watched = await when_ready(stage.provider, 1)
+
+    assert watched.timeout == CallTimeout(600, EXEC_TIMEOUT)
+    assert "hunter2" not in repr(watched)
 
 
 async def test_watcher_hears_of_scaling_and_of_removal(stage: Stage) -> None:
