@@ -137,7 +137,8 @@ def read_each(source: Path | Source, variables: Mapping[str, str] | None, overri
         reader.known(provider, PROVIDER_KEYS, "provider.")
         reader.known(reader.mapping(root.get("configuration"), "configuration"), CONFIGURATION_KEYS, "configuration.")
         gateway = reader.text(provider, "gateway", "provider.")
-        functions = reader.functions(root)
+        spare = stack_shape.for_reuse(source.text)
+        functions = reader.functions({key: value for key, value in root.items() if key not in spare - {*ROOT_KEYS}})
         if reader.problems:
             for name, value in functions.items():  # so that all is told at once
                 reader.function(name, value)

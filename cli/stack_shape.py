@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,12 +31,18 @@ FUNCTION_KEYS = (
     "namespace",
 )
 RESOURCE_KEYS = ("memory", "cpu", "nvidia.com/gpu", "amd.com/gpu", "intel.com/gpu")
+_ROOT_KEY = re.compile(r"^[\"']?([\w.-]+)[\"']?[ \t]*:(?:[ \t]+(&)|[ \t\r]*$|[ \t])", re.MULTILINE)
 _TELLING = ("image", "fprocess", "lang", "handler")
 """A mapping with one of these is a function."""
 
 
 def is_function(value: object) -> bool:
     return isinstance(value, dict) and any(key in value for key in _TELLING)
+
+
+def for_reuse(text: str) -> frozenset[str]:
+    """Keys of a file's root that hold an anchor, ``x-common: &common``, or whose name says so: read elsewhere."""
+    return frozenset(key for key, anchor in _ROOT_KEY.findall(text) if anchor or key.startswith("x-"))
 
 
 def misplaced_in_root(root: Mapping[str, Any]) -> dict[str, str]:

@@ -702,3 +702,15 @@ def test_remarks_about_variables_have_an_end(folder: Path) -> None:
 
     assert len(warnings) == 51
     assert warnings[-1].endswith("50 more variables are not set, or no form of one")
+
+
+def test_what_a_file_keeps_for_reuse_is_no_function_of_it(folder: Path) -> None:
+    text = (
+        "x-base: {fprocess: cat}\ncommon: &common\n  fprocess: cat\nlabels: &labels {a: b}\n"
+        "functions: &all\n  one:\n    <<: *common\n    labels: *labels\n"
+    )
+
+    read_stack = read(folder, text)
+
+    assert [(spec.env_process, spec.labels) for spec in read_stack.functions] == [("cat", {"a": "b"})]
+    assert read_stack.warnings == ()
