@@ -34,6 +34,8 @@ from springtide.scaler.core.vocabulary import FunctionRef, Instant
 T = TypeVar("T")
 _log = structlog.get_logger()
 
+MADE_WHEN_USED = ("code", "environments", "images", "builds", "node", "templates")
+"""Folders of the code and environment stores and of the builder."""
 LOCK_TRIES, LOCK_PAUSE_S = 10, 0.1
 """A provider that was killed just now may not be quite gone."""
 
@@ -77,6 +79,8 @@ class StateFiles:
         try:
             for name in ("functions", "namespaces", "secrets", "mounts", "work", "logs", "stage"):
                 _make_place(self.folder / name, now)
+            for name in MADE_WHEN_USED:
+                clear_way(self.folder / name, now, folder=True)
             self.folder.chmod(0o700)
             clear_way(self.folder / "provider.lock", now)
             self._lock = os.open(self.folder / "provider.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

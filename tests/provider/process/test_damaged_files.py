@@ -77,12 +77,13 @@ async def test_damaged_record_is_set_aside_and_the_rest_runs(world: Any, damage:
 async def test_file_in_the_place_of_a_folder_is_set_aside(world: Any) -> None:
     here = world()
     here.state_dir.mkdir(exist_ok=True)
-    for name in ("functions", "work", "secrets"):
+    names = {"functions", "work", "secrets", "code", "environments", "images", "builds", "node", "templates"}
+    for name in names:
         (here.state_dir / name).write_text("no folder")
     async with here:
         await here.up("fn", "cat")
 
-        assert len(list(here.state_dir.glob("*.damaged-*"))) == 3
+        assert {path.name.partition(".damaged-")[0] for path in here.state_dir.glob("*.damaged-*")} == names
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["a folder", "a pipe"])
