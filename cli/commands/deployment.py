@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 
 from springtide.cli import stack, stack_source
 from springtide.cli.build_context import BuildSource
+from springtide.cli.commands import watching
 from springtide.cli.commands.faas_cli_options import GoFlagCommand, ignored_options, tell_ignored
 from springtide.cli.commands.many import Task, Verb, do_all
 from springtide.cli.commands.options import (
@@ -29,6 +31,7 @@ from springtide.cli.remote_build import RemoteBuilder
 from springtide.cli.stack import Entry, Overrides
 from springtide.cli.target import Target
 from springtide.cli.terminal_text import lines
+from springtide.provider.process import requirements
 from springtide.provider.spec import FunctionSpec, spec_to_json
 from springtide.runtime.errors import BadInput, NotFound
 
@@ -75,6 +78,7 @@ envsubst_option = click.option(
 @click.option("--timeout", help="Give up on a function after this long.  [default: the gateway's deploy_timeout]")
 @click.option("--token", "-k", hidden=True)
 @click.option("--build", is_flag=True, help="Build each first, and deploy the image: for a gateway elsewhere.")
+@click.option("--watch", is_flag=True, help="Go on, and deploy again whenever a handler's folder changes.")
 @payload_secret_option
 @namespace_option
 @json_option
@@ -86,7 +90,7 @@ def deploy(*, target: Target, as_json: bool, **options: Any) -> int:
     One that is refused leaves the others to be deployed; the exit status is 1 then.
     """
     name = _function_name(options["name"] or options["name_option"], "deploy")
-    _check(options)
+    _check(options, as_json=as_json)
     tell_ignored(options)
     gateway: str | None = None
     if name and options["stack_file"] is None:
@@ -99,8 +103,18 @@ def deploy(*, target: Target, as_json: bool, **options: Any) -> int:
         put = _put(client, options)
         if options["build"]:
             put = _built_first(RemoteBuilder.of(target, client, options["payload_secret"], quiet=as_json), put)
-        tasks = [Task(entry.ref.name, entry.ref.namespace, _deploys(client, entry, put)) for entry in entries]
-        return do_all(tasks, Verb("deployed", "url"), as_json=as_json)
+
+        def deploy_all(entries: Sequence[Entry]) -> int:
+            tasks = [Task(entry.ref.name, entry.ref.namespace, _deploys(client, entry, put)) for entry in entries]
+            return do_all(tasks, Verb("deployed", "url"), as_json=as_json)
+
+        if not options["watch"]:
+            return deploy_all(entries)
+        folders = watching.handler_folders(entries)
+        watching.deploy_on_changes(
+            folders, lambda names: deploy_all([entry for entry in entries if entry.ref.name in names])
+        )
+        return 0
 
 
 def _deploys(client: GatewayClient, entry: Entry, put: Callable[[FunctionSpec], None]) -> Callable[[], str]:
@@ -115,6 +129,7 @@ def _put(client: GatewayClient, options: Mapping[str, Any]) -> Callable[[Functio
     timeout_s = _timeout_s(options["timeout"])
 
     def put(spec: FunctionSpec) -> None:
+        _tell_requirements(spec)
         if options["replace"]:
             with contextlib.suppress(NotFound):  # a namespace that is missing is told by what comes next
                 client.remove(spec.ref.name, spec.ref.namespace)
@@ -126,6 +141,18 @@ def _put(client: GatewayClient, options: Mapping[str, Any]) -> Callable[[Functio
             click.echo(f"springtide: {lines(f'{spec.ref.name}: {warning}')}", err=True)
 
     return put
+
+
+def _tell_requirements(spec: FunctionSpec) -> None:
+    """To somebody who waits: what a deployment may have to install first."""
+    folder = Path(spec.annotations.get(stack.HANDLER, "/nonexistent"))
+    if not (folder.is_dir() and sys.stderr.isatty()):
+        return
+    with contextlib.suppress(BadInput):  # The provider says so, too.
+        wanted = requirements.wanted_by(folder)
+        if not wanted.nothing:
+            what = f"installing {wanted.shown}, where that is not there yet"
+            click.secho(lines(f"{spec.ref.name}: {what}"), dim=True, err=True)
 
 
 def _built_first(builder: RemoteBuilder, put: Callable[[FunctionSpec], None]) -> Callable[[FunctionSpec], None]:
@@ -196,9 +223,11 @@ def _function_name(name: str | None, command: str) -> Any:
     return name
 
 
-def _check(options: Mapping[str, Any]) -> None:
+def _check(options: Mapping[str, Any], *, as_json: bool) -> None:
     if options["update"] and options["replace"]:
         raise BadInput("--update and --replace exclude each other; give one")
+    if options["watch"] and as_json:
+        raise BadInput("--watch and --json exclude each other: what is watched never ends")
     if options["token"] is not None:
         raise BadInput("--token: not known here; log in with: springtide login")
 

@@ -51,7 +51,7 @@ async def test_handler_without_requirements_has_the_machines_python_and_nothing_
         assert (seen["executable"], seen["prefix"]) == (str(default(here).python), str(default(here).folder))
         ours = [path for path in seen["path"] if "springtide" in path or ".venv" in path]
         assert ours == []
-        assert seen["argv"] == ["-c"]
+        assert seen["argv"] == ["index.py"]
         assert [name for name in seen["main"] if not name.startswith("__")] == ["os", "s", "sys"]
 
 
