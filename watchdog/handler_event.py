@@ -5,6 +5,7 @@ They are plain objects that handlers may change.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -168,6 +169,7 @@ class Request:
         )
 
 
+@functools.lru_cache(maxsize=1024)
 def _canonical(name: str) -> str:
     return "-".join(part.capitalize() for part in str(name).split("-"))
 

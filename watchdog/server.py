@@ -48,7 +48,7 @@ class HttpServer:
 
     def __init__(self, app: App, listener: socket.socket, timeouts: ServerTimeouts) -> None:
         self.app, self.timeouts = app, timeouts
-        self._listener = listener
+        self._listener, self._loop = listener, asyncio.get_running_loop()
         self._server: asyncio.AbstractServer | None = None
         self.connections: set[HttpConnection] = set()
         self._none_left = asyncio.Event()
@@ -59,8 +59,9 @@ class HttpServer:
         return f"<HttpServer {len(self.connections)} connections>"
 
     async def start(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: HttpConnection(self), sock=self._listener, backlog=BACKLOG)
+        self._server = await self._loop.create_server(
+            lambda: HttpConnection(self), sock=self._listener, backlog=BACKLOG
+        )
 
     def stop_listening(self) -> None:
         """Take no more connections; those that are idle end now, the others with their answer."""
@@ -77,7 +78,7 @@ class HttpServer:
 
     def run(self, exchange: Exchange) -> None:
         """Call the application. The loop itself holds tasks by weak references only."""
-        task = asyncio.get_running_loop().create_task(exchange.run(self.app))
+        task = self._loop.create_task(exchange.run(self.app))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -106,16 +107,16 @@ class HttpConnection(asyncio.Protocol):
         "_idle_since",
         "_idle_timer",
         "_leaving",
-        "_loop",
         "_paused",
         "_seen",
         "_server",
         "_transport",
         "full",
+        "loop",
     )
 
     def __init__(self, server: HttpServer) -> None:
-        self._server, self._loop = server, asyncio.get_running_loop()
+        self._server, self.loop = server, asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._buffer, self._seen = b"", 0
         self._exchange: Exchange | None = None
@@ -139,8 +140,8 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._server.connections.add(self)
-        self._idle_since = self._loop.time()
-        self._idle_timer = self._loop.call_later(self._server.timeouts.keep_alive_s, self._check_idle)
+        self._idle_since = self.loop.time()
+        self._idle_timer = self.loop.call_later(self._server.timeouts.keep_alive_s, self._check_idle)
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - nobody is told why
         self._transport = None
@@ -198,7 +199,7 @@ class HttpConnection(asyncio.Protocol):
         check_incomplete_request(data, self._seen)
         self._buffer, self._seen = data, len(data)
         if data and self._head_timer is None and self._server.timeouts.read_s:
-            self._head_timer = self._loop.call_later(self._server.timeouts.read_s, self._head_timed_out)
+            self._head_timer = self.loop.call_later(self._server.timeouts.read_s, self._head_timed_out)
 
     def _head_timed_out(self) -> None:
         limit = own_limit("read_timeout", self._server.timeouts.read_s)
@@ -251,12 +252,12 @@ class HttpConnection(asyncio.Protocol):
             self._linger()
             return
         self._dropped = 0
-        self._head_timer = self._loop.call_later(LEAVE_S, self._linger)
+        self._head_timer = self.loop.call_later(LEAVE_S, self._linger)
         self.read_on()
 
     def _next(self) -> None:
         self._exchange = None
-        self._idle_since = self._loop.time()
+        self._idle_since = self.loop.time()
         self._unset_head_timer()
         self.read_on()
         if self._buffer:
@@ -293,8 +294,8 @@ class HttpConnection(asyncio.Protocol):
         if self.full:
             timer = None
             if self._server.timeouts.write_s:
-                timer = self._loop.call_later(self._server.timeouts.write_s, self._stalled)
-            self._drained = self._loop.create_future()
+                timer = self.loop.call_later(self._server.timeouts.write_s, self._stalled)
+            self._drained = self.loop.create_future()
             try:
                 await self._drained
             finally:
@@ -347,7 +348,7 @@ class HttpConnection(asyncio.Protocol):
         if self._transport.can_write_eof():
             self._transport.write_eof()
         self._unset_head_timer()
-        self._head_timer = self._loop.call_later(LEAVE_S, self._close)
+        self._head_timer = self.loop.call_later(LEAVE_S, self._close)
 
     def _close(self) -> None:
         if self._transport is not None:
@@ -361,10 +362,10 @@ class HttpConnection(asyncio.Protocol):
     def _check_idle(self) -> None:
         """One timer for all requests: to set and unset one for each would cost more than to look again."""
         kept_s = self._server.timeouts.keep_alive_s
-        idle_s = self._loop.time() - self._idle_since if self._exchange is None else 0.0
+        idle_s = self.loop.time() - self._idle_since if self._exchange is None else 0.0
         if idle_s >= kept_s:
             self._close()
-        self._idle_timer = self._loop.call_later(max(kept_s - idle_s, 1.0), self._check_idle)
+        self._idle_timer = self.loop.call_later(max(kept_s - idle_s, 1.0), self._check_idle)
 
     def _wake_writer(self) -> None:
         waiter, self._drained = self._drained, None
@@ -486,7 +487,7 @@ class Exchange:
         return {"type": "http.disconnect"}
 
     async def _wait(self, limit_s: float) -> None:
-        loop = asyncio.get_running_loop()
+        loop = self._connection.loop
         timer = None
         if limit_s:
             self._deadline = self._deadline or loop.time() + limit_s
@@ -553,7 +554,7 @@ class Exchange:
         self.answering = True
         self._pending, self._framing, self._keep_alive = written
         # With the body's first piece, if that comes at once; one write is half the price of two.
-        self._flushing = asyncio.get_running_loop().call_soon(self._flush)
+        self._flushing = self._connection.loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flushing = None

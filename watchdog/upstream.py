@@ -228,6 +228,8 @@ class _Proxied:
                 self._join(head, connection)
                 return
             self._started = True
+            if head.length < 0:
+                limit.prolong(limit_s)
             headers = [field for field in head.headers if field[0] not in NOT_PASSED_BACK]
             await self._send({"type": "http.response.start", "status": head.status, "headers": headers})
             async for data in connection.body():
