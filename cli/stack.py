@@ -19,6 +19,7 @@ from springtide.cli import environment_files, stack_shape, stack_source, yaml_te
 from springtide.cli.stack_shape import CONFIGURATION_KEYS, FUNCTION_KEYS, PROVIDER_KEYS, RESOURCE_KEYS, ROOT_KEYS
 from springtide.cli.stack_source import Source
 from springtide.cli.substitution import Substitution
+from springtide.provider import annotation_values
 from springtide.provider.process import templates
 from springtide.provider.spec import FunctionSpec, spec_from_json, spec_to_json
 from springtide.runtime.errors import BadInput
@@ -241,6 +242,7 @@ class _Reader:
         except BadInput as error:
             self.problems += [f"{where[:-1]}: {problem}" for problem in str(error).splitlines()]
         self.warnings += [f"{where}labels.{note}" for note in label_names.without_effect(spec.labels)]
+        self.warnings += [f"{where}annotations.{note}" for note in annotation_values.misspelt(spec.annotations)]
         return spec if len(self.problems) == before else None
 
     def _namespace(self, written: str) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from springtide.runtime.durations import parse_duration_s
+from springtide.scaler.core import label_names
+from springtide.scaler.core.call_timeout import TIMEOUT
 
 HEALTH, READY, RETRY = "com.openfaas.health.http.", "com.openfaas.ready.http.", "com.openfaas.retry."
 MAX_PROBE_S = 86_400
@@ -55,6 +57,16 @@ def problems(annotations: Mapping[str, str]) -> Iterator[str]:
             yield f"annotation {key}={text[:MAX_SHOWN]!r}: {error}"
 
 
+def misspelt(annotations: Mapping[str, str]) -> Iterator[str]:
+    """Names that are nearly those of annotations that are read: each with the one that is meant."""
+    for key in annotations:
+        alike = [name for name in KNOWN if abs(len(name) - len(key)) <= label_names.MAX_SLIPS]
+        slips = {name: label_names.edit_distance(key.lower(), name.lower()) for name in alike}
+        near = min(slips, key=slips.__getitem__, default=None)
+        if key not in KNOWN and near is not None and slips[near] <= label_names.MAX_SLIPS:
+            yield f"{key[:MAX_SHOWN]}: unknown; is it {near}?"
+
+
 _PROBE: Mapping[str, Callable[[str], object]] = {
     "path": path,
     **dict.fromkeys(("initialDelay", "initialDelaySeconds"), probe_seconds),
@@ -71,3 +83,15 @@ READERS: Mapping[str, Callable[[str], object]] = {
     "prometheus.io.port": _PORT,
     "prometheus.io/port": _PORT,
 }
+KNOWN = (
+    *READERS,
+    RETRY + "codes",
+    "com.openfaas.profile",
+    "com.openfaas.queue",
+    "com.openfaas.serviceaccount",
+    "com.openfaas.function.spec",
+    "com.springtide.handler",
+    "com.springtide.lang",
+    TIMEOUT,
+)
+"""Names of annotations that are read, here or by OpenFaaS."""

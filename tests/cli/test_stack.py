@@ -714,3 +714,25 @@ def test_what_a_file_keeps_for_reuse_is_no_function_of_it(folder: Path) -> None:
 
     assert [(spec.env_process, spec.labels) for spec in read_stack.functions] == [("cat", {"a": "b"})]
     assert read_stack.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("com.openfaas.health.http.pth", "com.openfaas.health.http.path"),
+        ("com.openfaas.health.http.initialdelay", "com.openfaas.health.http.initialDelay"),
+        ("com.openfaas.redy.http.path", "com.openfaas.ready.http.path"),
+        ("com.openfaas.profiles", "com.openfaas.profile"),
+        ("com.openfaas.profile ", "com.openfaas.profile"),
+        ("com.springtide.handlr", "com.springtide.handler"),
+    ],
+)
+def test_misspelt_annotation_is_warned_about_with_the_one_that_is_meant(folder: Path, written: str, meant: str) -> None:
+    (warning,) = read(folder, f"functions:\n  a: {{fprocess: cat, annotations: {{'{written}': x}}}}\n").warnings
+
+    assert warning.endswith(f"functions.a.annotations.{written}: unknown; is it {meant}?")
+
+
+@pytest.mark.parametrize("name", ["com.openfaas.health.http.path", "topics", "com.example.profile", "a"])
+def test_other_annotation_is_no_misspelt_one(folder: Path, name: str) -> None:
+    assert read(folder, f"functions:\n  a: {{fprocess: cat, annotations: {{{name}: /x}}}}\n").warnings == ()
