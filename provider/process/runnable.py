@@ -51,6 +51,8 @@ REMEDY = (
 
 def missing(spec: FunctionSpec, wanted: FunctionProgram, settings: ProcessSettings) -> str:
     """The program, script or folder that is not there, or cannot be run; empty when nothing speaks against a start."""
+    if wanted.python and not Path(wanted.python).exists():
+        return f"its environment's interpreter {wanted.python} is not there any more; deploy the function again"
     if wanted.config.forks_handler:
         return launches.handler_missing(spec, wanted.handler)
     path = wanted.env.get("PATH") or wanted.search_path(settings.path)

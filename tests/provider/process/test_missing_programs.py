@@ -182,6 +182,24 @@ async def test_what_is_gone_since_is_told_at_once_and_its_return_is_seen(
         assert (await here.http.post(url(back), content=b"x")).status_code < 500
 
 
+async def test_interpreter_that_is_gone_since_is_told_at_once_and_its_return_is_seen(world: Any) -> None:
+    async with world() as here:
+        what, _ = with_handler(here)
+        await here.up("fn", **what)
+        await here.scale(REF, 0)
+        await here.until(REF, lambda seen: not seen.endpoints)
+        (folder,) = (here.state_dir / "environments").iterdir()
+        away = folder.rename(here.folder / "away")
+
+        await here.scale(REF, 1)
+
+        seen = await here.until(REF, lambda seen: seen.problem)
+        assert seen.lasting
+        assert "interpreter" in seen.problem
+        away.rename(folder)
+        await here.until(REF, lambda seen: seen.endpoints and not seen.problem)
+
+
 async def test_what_is_gone_is_told_after_a_restart_of_the_provider_too(world: Any) -> None:
     async with world() as here:
         what, _ = with_handler(here)
