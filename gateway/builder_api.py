@@ -5,10 +5,11 @@ Neither asks for the caller's credentials: a build is known by its signature, wh
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Request
-from fastapi.responses import PlainTextResponse, Response
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 
 from springtide.gateway.system_proxy import PassedOn, SystemProxy, target
+from springtide.runtime.routes import Routes
 
 BUILDS = (("/build", ["POST"]), ("/publickey", ["GET"]))
 LISTS = ("/store/functions.json", "/templates.json")
@@ -19,18 +20,18 @@ NOT_HERE = (
 NO_LIST = "this provider has no such list"
 
 
-def add_builder(app: FastAPI, provider: SystemProxy, base_url: str) -> None:
+def add_builder(routes: Routes, provider: SystemProxy, base_url: str) -> None:
     """``provider`` waits as long as a build may be silent."""
     for path, methods in BUILDS:
-        _add(app, path, methods, provider, base_url=base_url, absent=(501, NOT_HERE))
+        _add(routes, path, methods, provider, base_url=base_url, absent=(501, NOT_HERE))
     for path in LISTS:
-        _add(app, path, ["GET", "HEAD"], provider, base_url=base_url, absent=(404, NO_LIST))
+        _add(routes, path, ["GET", "HEAD"], provider, base_url=base_url, absent=(404, NO_LIST))
 
 
 def _add(
-    app: FastAPI, path: str, methods: list[str], provider: SystemProxy, *, base_url: str, absent: tuple[int, str]
+    routes: Routes, path: str, methods: list[str], provider: SystemProxy, *, base_url: str, absent: tuple[int, str]
 ) -> None:
-    @app.api_route(path, methods=methods)
+    @routes.route(path, methods=methods)
     async def forwarded(request: Request) -> Response:
         """A provider of somebody else's has no such path."""
         response = await provider.forward(request, target(base_url, request))

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from springtide.gateway.builder_api import add_builder
 from springtide.gateway.call_limits import CallBounds
@@ -30,6 +30,7 @@ from springtide.runtime.build_version import Version
 from springtide.runtime.concurrency_limit import ConcurrencyLimit
 from springtide.runtime.dns import resolved_urls
 from springtide.runtime.errors import SpringtideError, Unavailable, reason_of, status_of
+from springtide.runtime.routes import Routes
 from springtide.runtime.wrong_credentials import WrongCredentials
 from springtide.scaler.core.call_timeout import CallTimeout
 from springtide.scaler.core.ports import Clock
@@ -97,9 +98,7 @@ class SystemTargets:
 
 def build_app(targets: SystemTargets, deps: SystemDeps) -> App:
     """The application behind everything that is not an invocation; nothing below GUARDED without credentials."""
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.add_exception_handler(HTTPException, _plain_error)
-    app.add_exception_handler(SpringtideError, _failed)
+    routes = Routes()
     short = TimeLimit("upstream_timeout", targets.timeout_s)
     silence = TimeLimit("longest silence of a stream", targets.stream_timeout_s)
     provider = SystemProxy(deps.http, what="the provider", credentials=deps.credentials, limit=short)
@@ -117,37 +116,39 @@ def build_app(targets: SystemTargets, deps: SystemDeps) -> App:
     )
     receiver = SystemProxy(deps.http, what="the alert receiver", credentials=deps.credentials, limit=short)
     for path, methods in FORWARDED:
-        _add_forwarded(app, path, methods, provider, targets.provider_url)
-    _add_forwarded(app, "/system/function/{name}/rollback", ["POST"], deploying, targets.provider_url)
+        _add_forwarded(routes, path, methods, provider, targets.provider_url)
+    _add_forwarded(routes, "/system/function/{name}/rollback", ["POST"], deploying, targets.provider_url)
     for path in STREAMED:
-        _add_streamed(app, path, streams, targets.provider_url, deps.streams)
-    _add_functions(app, provider, targets.provider_url, deps.counts)
-    _add_deploy(app, deploying, targets.provider_url, deps)
-    _add_describe(app, provider, targets.provider_url, deps.table)
-    _add_logs(app, streams, targets.provider_url, deps)
-    _add_info(app, provider, targets.provider_url)
-    _add_alert(app, receiver, targets.alert_receiver_url)
-    add_builder(app, streams, targets.provider_url)
+        _add_streamed(routes, path, streams, targets.provider_url, deps.streams)
+    _add_functions(routes, provider, targets.provider_url, deps.counts)
+    _add_deploy(routes, deploying, targets.provider_url, deps)
+    _add_describe(routes, provider, targets.provider_url, deps.table)
+    _add_logs(routes, streams, targets.provider_url, deps)
+    _add_info(routes, provider, targets.provider_url)
+    _add_alert(routes, receiver, targets.alert_receiver_url)
+    add_builder(routes, streams, targets.provider_url)
     console = SystemProxy(
         deps.console_http,
         what="the console",
         credentials=deps.credentials,
         limit=silence,
     )
-    _add_console(app, console, targets.console_url)
-    paths = [route.path for route in app.routes if isinstance(route, Route)]
+    _add_console(routes, console, targets.console_url)
+    app = Starlette(routes=routes.routes, exception_handlers={HTTPException: _plain_error, SpringtideError: _failed})
+    app.router.redirect_slashes = False
+    paths = [route.path for route in routes.routes]
     guarded = RequireBasicAuth(app, credentials=deps.credentials, guarded=GUARDED, wrong=deps.wrong)
     return CountedRequests(guarded, deps.requests, paths=paths, clock=deps.clock)
 
 
-def _add_forwarded(app: FastAPI, path: str, methods: list[str], proxy: SystemProxy, base_url: str) -> None:
-    @app.api_route(path, methods=methods)
+def _add_forwarded(routes: Routes, path: str, methods: list[str], proxy: SystemProxy, base_url: str) -> None:
+    @routes.route(path, methods=methods)
     async def forwarded(request: Request) -> Response:
         return await proxy.forward(request, target(base_url, request))
 
 
-def _add_streamed(app: FastAPI, path: str, proxy: SystemProxy, base_url: str, places: ConcurrencyLimit) -> None:
-    @app.get(path)
+def _add_streamed(routes: Routes, path: str, proxy: SystemProxy, base_url: str, places: ConcurrencyLimit) -> None:
+    @routes.get(path)
     async def streamed(request: Request) -> Response:
         with _place(request, places) as place:
             return _held(await proxy.forward(request, target(base_url, request)), place)
@@ -169,8 +170,8 @@ def _held(response: Response, place: contextlib.ExitStack) -> Response:
     return response
 
 
-def _add_functions(app: FastAPI, provider: SystemProxy, base_url: str, counts: InvocationCounts) -> None:
-    @app.get("/system/functions")
+def _add_functions(routes: Routes, provider: SystemProxy, base_url: str, counts: InvocationCounts) -> None:
+    @routes.get("/system/functions")
     async def functions(request: Request) -> Response:
         """The provider's list, each with how often it was called; the list alone when that is not known."""
         try:
@@ -189,8 +190,8 @@ def _add_functions(app: FastAPI, provider: SystemProxy, base_url: str, counts: I
         return JSONResponse(listed)
 
 
-def _add_deploy(app: FastAPI, provider: SystemProxy, base_url: str, deps: SystemDeps) -> None:
-    @app.api_route("/system/functions", methods=["POST", "PUT"])
+def _add_deploy(routes: Routes, provider: SystemProxy, base_url: str, deps: SystemDeps) -> None:
+    @routes.route("/system/functions", methods=["POST", "PUT"])
     async def deploy(request: Request) -> Response:
         """Answer once calls find the function: the provider's push may be a moment behind its answer."""
         body = await _bounded_body(request)
@@ -211,8 +212,8 @@ def _add_deploy(app: FastAPI, provider: SystemProxy, base_url: str, deps: System
         return response
 
 
-def _add_describe(app: FastAPI, provider: SystemProxy, base_url: str, table: RouteTable) -> None:
-    @app.get("/system/function/{name}")
+def _add_describe(routes: Routes, provider: SystemProxy, base_url: str, table: RouteTable) -> None:
+    @routes.get("/system/function/{name}")
     async def describe(request: Request, name: str) -> Response:
         """As the provider says, and how long calls of it may take here."""
         response = await provider.forward(request, target(base_url, request))
@@ -254,8 +255,8 @@ def _add_counts(listed: list[Any], counts: Any) -> None:
             function["invocationCount"] = count
 
 
-def _add_logs(app: FastAPI, provider: SystemProxy, base_url: str, deps: SystemDeps) -> None:
-    @app.get("/system/logs")
+def _add_logs(routes: Routes, provider: SystemProxy, base_url: str, deps: SystemDeps) -> None:
+    @routes.get("/system/logs")
     async def logs(request: Request) -> Response:
         asked = request.query_params
         if not asked.get("name"):
@@ -285,10 +286,10 @@ def _no_logs(status: int, why: str, ref: FunctionRef, table: RouteTable) -> Resp
     return PlainTextResponse(f"the provider answered {status} when asked for logs", 500)
 
 
-def _add_info(app: FastAPI, provider: SystemProxy, base_url: str) -> None:
+def _add_info(routes: Routes, provider: SystemProxy, base_url: str) -> None:
     own = Version.installed()
 
-    @app.get("/system/info")
+    @routes.get("/system/info")
     async def info(request: Request) -> Response:
         """Always 200, and the provider's part never null: older clients fail on that."""
         known: dict[str, Any] = {
@@ -311,8 +312,8 @@ def _add_info(app: FastAPI, provider: SystemProxy, base_url: str) -> None:
         )
 
 
-def _add_alert(app: FastAPI, receiver: SystemProxy, url: str) -> None:
-    @app.post("/system/alert")
+def _add_alert(routes: Routes, receiver: SystemProxy, url: str) -> None:
+    @routes.post("/system/alert")
     async def alert(request: Request) -> Response:
         if not url:
             return PlainTextResponse("no alert receiver is configured; set alert_receiver_url", 501)
@@ -341,13 +342,13 @@ async def _first_to_take(receiver: SystemProxy, request: Request, copies: list[s
     return answer
 
 
-def _add_console(app: FastAPI, console: SystemProxy, base_url: str) -> None:
-    @app.api_route("/", methods=["GET", "HEAD"])
-    @app.api_route("/ui", methods=["GET", "HEAD"])
+def _add_console(routes: Routes, console: SystemProxy, base_url: str) -> None:
+    @routes.route("/", methods=["GET", "HEAD"])
+    @routes.route("/ui", methods=["GET", "HEAD"])
     async def root() -> Response:
         return RedirectResponse("/ui/", 307)
 
-    @app.api_route("/ui/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "DELETE"])
+    @routes.route("/ui/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "DELETE"])
     async def ui(request: Request) -> Response:
         """The console, too, tells its own pages from those of other sites."""
         if not base_url:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import httpx
 import structlog
-from fastapi import Request
-from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from springtide.gateway.time_limit import TimeLimit

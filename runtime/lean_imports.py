@@ -17,7 +17,7 @@ UNUSED = ("pygments", "rich")
 SOUGHT = ("sniffio",)
 """What httpcore looks for some six times in each request; where it is not there, each look goes all along the path."""
 
-ABSENT = cast("ModuleType", None)
+_ABSENT = cast("ModuleType", None)
 """The import system's own sign for what is not there."""
 
 
@@ -28,7 +28,7 @@ def import_lean() -> None:
             importlib.import_module(name)
     for name in SOUGHT:
         if importlib.util.find_spec(name) is None:
-            sys.modules[name] = ABSENT
+            sys.modules[name] = _ABSENT
 
 
 @contextlib.contextmanager
@@ -36,7 +36,7 @@ def hidden(names: Sequence[str]) -> Iterator[None]:
     """Until the end these are as if not installed; one that is imported already stays, as it costs nothing more."""
     unseen = [name for name in names if name not in sys.modules]
     for name in unseen:
-        sys.modules[name] = ABSENT
+        sys.modules[name] = _ABSENT
     try:
         yield
     finally:

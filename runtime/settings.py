@@ -7,7 +7,7 @@
     read(IdlerSettings, {"reconcile_interval": "2m"})      # every problem at once, in one SettingsError
 
 Command-line flags and their help texts are made from the same declarations (``declared``). Not pydantic-settings: it
-would add 20 MiB to each process that has no FastAPI, and ranges, flags and Go's durations would still be ours to write.
+would add 20 MiB to each process, and ranges, flags and Go's durations would still be ours to write.
 """
 
 from __future__ import annotations

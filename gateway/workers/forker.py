@@ -20,7 +20,6 @@ from typing import NoReturn
 
 from springtide.gateway.workers import worker
 from springtide.gateway.workers.launch import Launch
-from springtide.runtime.lean_imports import ABSENT
 from springtide.runtime.lossy_stream import leave
 from springtide.runtime.processes import die_with_parent, set_process_name
 
@@ -38,9 +37,6 @@ LATE = (
     "uvicorn.protocols.websockets.auto",
 )
 """What libraries import at their first use: 40 ms that each worker would take. One that is not there is not missed."""
-
-UNWANTED = ("pydantic.v1",)
-"""FastAPI asks of each answer whether it is a model of that age, and so loads it; not there, none is. We have none."""
 
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """A terminal or a service manager may signal the whole group: only the master decides, and workers hear of it."""
@@ -74,8 +70,6 @@ def import_late() -> None:
     for name in LATE:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    for name in UNWANTED:
-        sys.modules.setdefault(name, ABSENT)
 
 
 class _Forker:

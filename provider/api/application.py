@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from fastapi import FastAPI
-from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
 from springtide.provider.api import (
     builds,
@@ -65,7 +65,7 @@ class Parts:
     library: Library | None = None
 
 
-def routes(parts: Parts) -> list[APIRoute]:
+def routes(parts: Parts) -> list[Route]:
     """Every route but invocation."""
     followers = ConcurrencyLimit(parts.max_followers, "logs and decisions that are followed")
     accounting = ScaleAccounting(parts.decisions, ScaleWrites(parts.registry))
@@ -82,15 +82,13 @@ def routes(parts: Parts) -> list[APIRoute]:
         builds.router(parts.builder, parts.build_rules, parts.stopping),
         library.router(parts.library),
     )
-    return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+    return [route for router in routers for route in router.routes]
 
 
 def application(parts: Parts, *, credentials: Credentials | None, body_deadline_s: float) -> App:
     """The routes behind authentication, which denies by default, with every request counted and every body bounded."""
     known = routes(parts)
-    api = FastAPI(openapi_url=None, routes=list(known))
-    api.add_exception_handler(SpringtideError, _explain)
-    api.add_exception_handler(HTTPException, _refuse)
+    api = Starlette(routes=known, exception_handlers={SpringtideError: _explain, HTTPException: _refuse})
     fenced = LeaderFence(api, parts.terms, open_paths=OPEN_PATHS)
     bounded = BoundedBody(fenced, max_bytes=MAX_BODY_BYTES, deadline_s=body_deadline_s, unbounded=(BUILD_PATH,))
     wrong = instruments.wrong_credentials(parts.registry)

@@ -20,7 +20,6 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from fastapi import APIRouter
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
@@ -38,6 +37,7 @@ from springtide.runtime.errors import (
     status_of,
 )
 from springtide.runtime.files import read_whole
+from springtide.runtime.routes import Routes
 
 BUILD_PATH = "/build"
 SIGNATURE = "x-build-signature"
@@ -89,9 +89,9 @@ class BuildRules:
     at_once: int = 2
 
 
-def router(builder: ImageBuilder | None, rules: BuildRules, stopping: asyncio.Event) -> APIRouter:
+def router(builder: ImageBuilder | None, rules: BuildRules, stopping: asyncio.Event) -> Routes:
     """``builder`` None: where functions run is no place to build them."""
-    routes = APIRouter()
+    routes = Routes()
     uploads = ConcurrencyLimit(MAX_UPLOADS, "uploads of build contexts")
     builds = ConcurrencyLimit(rules.at_once, "builds")
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,6 +13,7 @@ from springtide.provider.api.line_stream import LineStream
 from springtide.provider.api.request_values import MAX_SHOWN, NamespaceRule, instant, only, read_json, tail, yes_or_no
 from springtide.runtime.concurrency_limit import ConcurrencyLimit
 from springtide.runtime.errors import BadInput
+from springtide.runtime.routes import Routes
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason
 from springtide.wire import decision_log
 from springtide.wire.decision_log import DecisionLog
@@ -24,8 +24,8 @@ MAX_REPORTED = 1_000
 
 def router(
     log: DecisionLog, stopping: asyncio.Event, namespaces: NamespaceRule, *, followers: ConcurrencyLimit
-) -> APIRouter:
-    routes = APIRouter()
+) -> Routes:
+    routes = Routes()
 
     @routes.get("/system/scaling/decisions")
     async def read(request: Request) -> Response:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,6 +14,7 @@ from springtide.provider.api.request_values import only, yes_or_no
 from springtide.provider.ports import EndpointSource
 from springtide.runtime.errors import SpringtideError
 from springtide.runtime.outage import Outage
+from springtide.runtime.routes import Routes
 from springtide.runtime.service import BackgroundTask, first_end
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Event, FunctionEndpoints, Heartbeat, encode, merge
@@ -66,8 +66,8 @@ class EndpointFollower:
             await asyncio.sleep(RETRY_S)
 
 
-def router(source: EndpointSource, stopping: asyncio.Event, *, heartbeat_s: float) -> APIRouter:
-    routes = APIRouter()
+def router(source: EndpointSource, stopping: asyncio.Event, *, heartbeat_s: float) -> Routes:
+    routes = Routes()
 
     @routes.get("/system/endpoints")
     async def endpoints(request: Request) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -18,11 +17,12 @@ from springtide.provider.json_fields import text_of
 from springtide.provider.ports import Provider
 from springtide.provider.spec import FunctionSpec, check_name, spec_from_json, status_to_json
 from springtide.runtime.errors import BadInput
+from springtide.runtime.routes import Routes
 from springtide.scaler.core.vocabulary import FunctionRef
 
 
-def router(provider: Provider, accounting: ScaleAccounting, namespaces: NamespaceRule) -> APIRouter:
-    routes = APIRouter()
+def router(provider: Provider, accounting: ScaleAccounting, namespaces: NamespaceRule) -> Routes:
+    routes = Routes()
 
     @routes.get("/system/functions")
     async def list_functions(request: Request) -> Response:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.responses import JSONResponse, Response
 
 from springtide.provider.ports import Provider
 from springtide.runtime.build_version import Version
+from springtide.runtime.routes import Routes
 
 
-def router(provider: Provider, version: Version, registry: CollectorRegistry) -> APIRouter:
-    routes = APIRouter()
+def router(provider: Provider, version: Version, registry: CollectorRegistry) -> Routes:
+    routes = Routes()
 
     @routes.get("/system/info")
     async def describe() -> Response:
@@ -21,8 +21,8 @@ def router(provider: Provider, version: Version, registry: CollectorRegistry) ->
         info = provider.info
         return JSONResponse({"provider": info.provider, "version": about, "orchestration": info.orchestration})
 
-    @routes.api_route("/healthz", methods=["GET", "HEAD"])
-    @routes.api_route("/readyz", methods=["GET", "HEAD"])
+    @routes.route("/healthz", methods=["GET", "HEAD"])
+    @routes.route("/readyz", methods=["GET", "HEAD"])
     async def health() -> Response:
         return Response()
 

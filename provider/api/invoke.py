@@ -1,6 +1,6 @@
 """``/function/{name}``: passes a call to one of the function's replicas, byte by byte in both directions.
 
-An ASGI application of its own beside the FastAPI one. The gateway calls replicas directly and does not come through
+An ASGI application of its own beside the others. The gateway calls replicas directly and does not come through
 here; this is for callers that know only the provider.
 """
 

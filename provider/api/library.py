@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from springtide.provider.ports import Library
 from springtide.runtime.errors import NotFound
+from springtide.runtime.routes import Routes
 
 CACHED = {"cache-control": "public, max-age=60"}
 """It changes with what is installed on the machine."""
 
 
-def router(library: Library | None) -> APIRouter:
+def router(library: Library | None) -> Routes:
     """``library`` None: where functions run there is none."""
-    routes = APIRouter()
+    routes = Routes()
 
     @routes.get("/store/functions.json")
     async def store() -> Response:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,13 +14,14 @@ from springtide.provider.ports import LogLine, LogQuery, Provider
 from springtide.provider.spec import rfc3339
 from springtide.runtime.concurrency_limit import ConcurrencyLimit
 from springtide.runtime.errors import BadInput, Unprocessable
+from springtide.runtime.routes import Routes
 from springtide.scaler.core.vocabulary import FunctionRef
 
 
 def router(
     provider: Provider, stopping: asyncio.Event, namespaces: NamespaceRule, *, followers: ConcurrencyLimit
-) -> APIRouter:
-    routes = APIRouter()
+) -> Routes:
+    routes = Routes()
 
     @routes.get("/system/logs")
     async def logs(request: Request) -> Response:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -12,10 +11,11 @@ from springtide.provider.api.request_values import allowed_namespace, read_objec
 from springtide.provider.json_fields import strings_of, text_of
 from springtide.provider.ports import Namespace, NamespaceStore
 from springtide.runtime.errors import BadInput, NotFound
+from springtide.runtime.routes import Routes
 
 
-def router(store: NamespaceStore) -> APIRouter:
-    routes = APIRouter()
+def router(store: NamespaceStore) -> Routes:
+    routes = Routes()
 
     @routes.get("/system/namespaces")
     async def list_namespaces() -> Response:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import structlog
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,6 +15,7 @@ from springtide.provider.api.scale_accounting import ScaleAccounting
 from springtide.provider.ports import Provider
 from springtide.runtime import bounded_json
 from springtide.runtime.errors import BadInput, Conflict
+from springtide.runtime.routes import Routes
 from springtide.scaler.core import explain, ownership
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.ports import Clock
@@ -29,8 +29,8 @@ log = structlog.get_logger(__name__)
 
 def router(
     provider: Provider, accounting: ScaleAccounting, clock: Clock, *, namespaces: NamespaceRule, terms: Terms
-) -> APIRouter:
-    routes = APIRouter()
+) -> Routes:
+    routes = Routes()
 
     @routes.post("/system/scale-function/{name}")
     async def scale(request: Request, name: str) -> Response:

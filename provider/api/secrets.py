@@ -7,7 +7,6 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -16,10 +15,11 @@ from springtide.provider.json_fields import text_of
 from springtide.provider.ports import SecretStore
 from springtide.provider.spec import check_secret_name
 from springtide.runtime.errors import BadInput
+from springtide.runtime.routes import Routes
 
 
-def router(store: SecretStore, namespaces: NamespaceRule) -> APIRouter:
-    routes = APIRouter()
+def router(store: SecretStore, namespaces: NamespaceRule) -> Routes:
+    routes = Routes()
 
     @routes.get("/system/secrets")
     async def list_secrets(request: Request) -> Response:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -13,11 +12,12 @@ from springtide.provider.json_fields import text_of
 from springtide.provider.ports import DeployedVersion, Provider
 from springtide.provider.spec import rfc3339
 from springtide.runtime.errors import BadInput
+from springtide.runtime.routes import Routes
 from springtide.scaler.core.vocabulary import FunctionRef
 
 
-def router(provider: Provider, namespaces: NamespaceRule) -> APIRouter:
-    routes = APIRouter()
+def router(provider: Provider, namespaces: NamespaceRule) -> Routes:
+    routes = Routes()
 
     @routes.get("/system/function/{name}/versions")
     async def versions(request: Request, name: str) -> Response:
