@@ -18,7 +18,7 @@ from springtide.provider.process import function_store, starters
 from springtide.scaler.core.vocabulary import FunctionRef
 from tests.gateway.test_system_api import CREDENTIALS, alone
 from tests.provider.process.builder.archives import PYTHON3_HTTP, SECRET, build_request, signature
-from tests.provider.process.wheels import requirements
+from tests.provider.process.wheels import make_wheel, requirements
 from tests.provider.process.world import PATIENCE_S, World
 
 IMAGE = "ttl.sh/me/fn:latest"
@@ -169,6 +169,23 @@ async def test_a_build_that_fails_leaves_what_runs_as_it_was(tmp_path: Path) -> 
         assert lines[-1]["status"] == "failed"
         assert "nosuch-package" in lines[-1]["error"]
         assert (await cli.invoke()).text == "first"
+
+
+async def test_requirements_are_there_for_the_handler(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path / "wheels", "tide_sample", "1.2")
+    handler = "import tide_sample\ndef handle(event, context):\n    return {'body': tide_sample.VERSION}\n"
+    files: Files = {
+        **PYTHON3_HTTP,
+        "function/handler.py": handler,
+        "function/requirements.txt": requirements("tide_sample"),
+        f"function/wheels/{wheel.name}": wheel.read_bytes(),
+    }
+    async with faas_cli(tmp_path) as cli:
+        lines = await cli.build(files)
+        assert lines[-1]["status"] == "success", lines
+        await cli.deploy("python index.py")
+
+        assert (await cli.invoke()).text == "1.2"
 
 
 async def test_images_are_found_after_a_restart(tmp_path: Path) -> None:
