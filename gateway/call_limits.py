@@ -40,17 +40,15 @@ class CallBounds:
             return default
         if self._beyond(own):
             longer = f"{own.source} ({shown_s(own.seconds)})" if own.seconds else f"{own.source} without a limit"
-            remedy = f"{longer} of the function is more than that; set max_call_duration"
-            return TimeLimit("max_call_duration", self.most_s, remedy=remedy)
+            return self.most._replace(remedy=f"{longer} of the function is more than that; set max_call_duration")
         return TimeLimit(own.source, own.seconds, _OWN, _REMEDIES.get(own.source, ""))
 
     def warning(self, own: CallTimeout | None) -> str:
         """Why a function will not be waited for as long as it asks; empty when it will."""
         if own is None or not own.seconds or not self._beyond(own):
             return ""
-        limit = TimeLimit("max_call_duration", self.most_s)
         return (
-            f"{own.source} ({shown_s(own.seconds)}) is longer than any call may take: {limit} ends it; "
+            f"{own.source} ({shown_s(own.seconds)}) is longer than any call may take: {self.most} ends it; "
             f"set max_call_duration={own.seconds:.0f}s there, or a shorter {own.source}"
         )
 
@@ -59,12 +57,14 @@ class CallBounds:
         return max(self.default_s, answer_s) if self.default_s and answer_s else 0.0
 
     @property
-    def most_s(self) -> float:
-        """0 where nothing bounds a call."""
-        return max(self.default_s, self.max_s) if self.default_s and self.max_s else 0.0
+    def most(self) -> TimeLimit:
+        """What bounds any call; 0 seconds where nothing does."""
+        if self.default_s > self.max_s > 0:
+            return TimeLimit("upstream_timeout", self.default_s)
+        return TimeLimit("max_call_duration", self.max_s if self.default_s else 0.0)
 
     def _beyond(self, own: CallTimeout) -> bool:
-        return bool(self.most_s) and not 0 < own.seconds <= self.most_s
+        return bool(self.most.seconds) and not 0 < own.seconds <= self.most.seconds
 
 
 def patience_s(limit: TimeLimit) -> float:

@@ -131,7 +131,7 @@ class Timeouts:
         self.first_byte = TimeLimit(
             "first_byte_timeout", settings.first_byte_timeout_s, remedy="set first_byte_timeout"
         )
-        self.max_call = TimeLimit("max_call_duration", self.bounds.most_s)
+        self.max_call = self.bounds.most
         self._stream_idle_s = settings.stream_idle_s
         # Weak: the functions and the calls that have a limit keep it, and no others are remembered.
         self._limits = WeakValueDictionary[TimeLimit, CallLimit]()

@@ -25,6 +25,8 @@ from springtide.runtime.durations import parse_duration_s
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.ports import Clock
 
+PROBLEM_GRACE = "problem_grace"
+
 
 @dataclass(frozen=True, slots=True)
 class WaitLimits:
@@ -38,7 +40,7 @@ class WaitLimits:
         """For one call: ``rerouted`` has lost a replica while others run; ``requested`` is its own X-Timeout."""
         limits = [TimeLimit("reroute_timeout", self.reroute_s) if rerouted else TimeLimit("hold_timeout", self.hold_s)]
         if problem:
-            limits.append(TimeLimit("problem_grace", self.problem_s))
+            limits.append(TimeLimit(PROBLEM_GRACE, self.problem_s))
         if requested:
             # What cannot be read is not ours to refuse: the function may read the header in its own way.
             with contextlib.suppress(ValueError):
@@ -258,6 +260,9 @@ class Admission:
         for call in expired:
             route, limit = call.route, call.wait_limit
             assert limit is not None
+            if limit.name == PROBLEM_GRACE and route.problem and not route.ready:
+                call.refuse(*self._broken(route))
+                continue
             call.refuse(
                 *refusals.waited_too_long(
                     route.label,

@@ -243,6 +243,15 @@ async def test_sleeping_function_is_woken_whatever_its_problem_was(rig: Rig) -> 
     assert rig.wakes.routes == [rig.route]
 
 
+async def test_caller_who_came_soon_after_the_problem_is_told_the_next_start_as_well(rig: Rig) -> None:
+    rig.route.desired, rig.route.problem, rig.route.problem_since = 1, "no such image", 0.0
+    rig.route.next_start = rig.clock.wall() + 20
+    call = rig.hold()
+    await asyncio.sleep(100)
+
+    assert (call.told, call.retry_after_s) == ([(LIMITS.problem_s, 503)], [20 - LIMITS.problem_s])
+
+
 async def test_problem_that_others_have_waited_for_is_told_at_once(rig: Rig) -> None:
     rig.route.desired, rig.route.problem, rig.route.problem_since = 1, "no such image", 0.0
     await asyncio.sleep(LIMITS.problem_s - 1)

@@ -109,6 +109,20 @@ def test_bounds_that_are_switched_off_bound_nothing(bounds: CallBounds, own_s: f
     assert bounds.of(CallTimeout(own_s, "exec_timeout")).seconds == seconds
 
 
+@pytest.mark.parametrize(
+    ("bounds", "told"),
+    [
+        pytest.param(CallBounds(60, 3600), "max_call_duration (3600 s) of the gateway", id="the bound"),
+        pytest.param(
+            CallBounds(7200, 3600), "upstream_timeout (7200 s) of the gateway", id="the default, where longer"
+        ),
+    ],
+)
+def test_bound_of_all_calls_is_called_by_the_name_it_is_set_by(bounds: CallBounds, told: str) -> None:
+    assert str(bounds.most) == told
+    assert bounds.of(CallTimeout(9000, EXEC_TIMEOUT)).with_remedy.startswith(told)
+
+
 def test_only_a_function_that_asks_for_more_than_there_is_warned_of() -> None:
     assert BOUNDS.warning(CallTimeout(7200, "exec_timeout")) == (
         "exec_timeout (7200 s) is longer than any call may take: max_call_duration (3600 s) of the gateway ends it; "
