@@ -6,7 +6,7 @@ import re
 
 import yaml
 
-_QUOTED = re.compile(r"'[^'<][^']+'|\"[^\"<][^\"]+\"")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 """Of what the library says. Its own words for parts of a document begin with ``<``; single characters tell nothing."""
 _KEY = re.compile(r"\s*(?:-\s+)?([A-Za-z_][\w.-]{0,63})\s*:(?:\s|$)")
 _REMEDIES = (
@@ -27,8 +27,14 @@ def place(error: yaml.YAMLError) -> str:
     mark = _mark(error)
     what = getattr(error, "problem", None) or str(error).replace("\n", " ")
     if not isinstance(error, KeyTwiceError):
-        what = _QUOTED.sub("'…'", what)  # a piece of the file: a value, perhaps a password
+        what = _QUOTED.sub(_hidden, what)
     return what if mark is None else f"{what} (line {mark.line + 1}, column {mark.column + 1})"
+
+
+def _hidden(quoted: re.Match[str]) -> str:
+    """A piece of the file is a value, perhaps a password."""
+    inside = quoted[0][1:-1]
+    return quoted[0] if len(inside) <= 1 or inside.startswith("<") or inside == r"\t" else "'…'"
 
 
 def _mark(error: yaml.YAMLError) -> yaml.Mark | None:

@@ -524,6 +524,11 @@ def test_file_without_substitution_is_read_as_it_stands(folder: Path) -> None:
             id="a brace that is not closed",
         ),
         pytest.param(
+            "functions:\n  a: {fprocess: {x}, image: {y z: }\n",
+            "expected ',' or '}', but got '<stream end>' (line 2, column 6) at key a",
+            id="the library's own words stay",
+        ),
+        pytest.param(
             "functions:\n  a:\n    image: ${V}\n    image: x\n",
             "'image' is written twice (line 4, column 5) at key image",
             id="a key twice",
