@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-PAUSE_S = 0.02
+PAUSE_S = 0.005
 """From the news that a child ended to the look: for code that starts processes past Python, and waits for them."""
 MAX_WRITTEN_DOWN = 256
 """Processes started and perhaps ended long ago, before they are looked through."""

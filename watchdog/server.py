@@ -267,10 +267,14 @@ class HttpConnection(asyncio.Protocol):
                 self._refuse(problem)
 
     def _refuse(self, problem: Malformed) -> None:
-        """Answer what is no request, once; a request under way is the function's to answer, without the rest."""
+        """Answer what is no request, once. An answer under way is broken off, and one that is sent stands."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
+            sent = exchange.complete
             exchange.refused()
+            if sent:
+                self._linger()
+                return
             if exchange.answering:
                 self.abort()
                 return

@@ -264,6 +264,34 @@ async def test_early_answer_is_whole_and_the_rest_of_the_body_no_request() -> No
         assert await caller.rest() == b""
 
 
+async def test_early_answer_stands_when_the_rest_of_the_body_is_malformed() -> None:
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await reply(send, 200, b"early")
+
+    async with served(app) as here, here.caller() as caller:
+        await caller.say(CHUNKED)
+        first = await caller.answer()
+        await caller.say(b"no chunk\r\n")
+
+        assert first == (200, b"early")
+        assert await caller.rest() == b""
+
+
+async def test_answer_under_way_is_broken_off_when_the_body_is_malformed() -> None:
+    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while (await receive())["type"] == "http.request":
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
+
+    async with served(app) as here, here.caller() as caller:
+        await caller.say(CHUNKED + b"1\r\na\r\n")
+        await caller.head()
+        await caller.reader.readexactly(6)
+        await caller.say(b"no chunk\r\n")
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await caller.reader.readexactly(1)
+
+
 async def test_body_is_read_no_faster_than_it_is_taken() -> None:
     take = asyncio.Event()
     connections = []
