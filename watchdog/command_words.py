@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 
+_BLANK = re.compile(r"\s")
 _BLANKS = re.compile(r"\s*")
 _QUOTED = re.compile(r"""'([^']*)'|"((?:\\.|[^"\\])*)\"""", re.DOTALL)
 _ESCAPED = re.compile(r'\\(["\\])')
 """In double quotes; other backslashes there are themselves."""
 _PLAIN = re.compile(r"\S+")
-_VALUE = re.compile(r"""=(?:'[^']*\s[^']*'|"(?:\\.|[^"\\])*\s(?:\\.|[^"\\])*")(?=\s|$)""", re.DOTALL)
 _AFTER_QUOTE = re.compile(r"""\\(['"])|([^\s'"\\]+|\\)""")
 """Of a word that began with a quote: ``'it'\\''s'`` is how a shell has a quote within quotes."""
 
@@ -39,10 +39,10 @@ def _plain_word(text: str, at: int) -> tuple[str, int]:
     plain = _PLAIN.match(text, at)
     end = len(text) if plain is None else plain.end()
     sign = text.find("=", at, end)
-    value = _VALUE.match(text, sign) if sign >= 0 else None
-    if value is None:
+    value = _QUOTED.match(text, sign + 1) if sign >= 0 else None
+    if value is None or not _BLANK.search(value[0]) or text[value.end() : value.end() + 1].strip():
         return text[at:end], end
-    return text[at : sign + 1] + _content(_QUOTED.match(text, sign + 1)), value.end()
+    return text[at : sign + 1] + _content(value), value.end()
 
 
 def _quoted_word(text: str, at: int, words_before: int) -> tuple[str, int]:
@@ -60,7 +60,5 @@ def _quoted_word(text: str, at: int, words_before: int) -> tuple[str, int]:
     return "".join(parts), at
 
 
-def _content(found: re.Match[str] | None) -> str:
-    if found is None:
-        return ""
+def _content(found: re.Match[str]) -> str:
     return found[1] if found[1] is not None else _ESCAPED.sub(r"\1", found[2])
