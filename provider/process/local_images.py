@@ -23,6 +23,8 @@ from springtide.runtime.files import read_json, set_aside, write_atomic
 FORMAT = 1
 MAX_IMAGES = 500
 """Beyond it the oldest that no function was deployed from go."""
+MAX_AGE_S = 30 * 86_400.0
+"""Of an image that no function was deployed from; its code and its environment go with it."""
 DEFAULT_TAG = "latest"
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_./:]*[A-Za-z0-9_])?")
 
@@ -80,9 +82,11 @@ class LocalImages:
             raise Unavailable(f"{error.filename}: {error.strerror}; the image was not kept") from error
         self._images[image.name] = image
         in_use = {normal_name(name) for name in deployed} | {image.name}
-        for unused in self._oldest_but(in_use)[: max(0, len(self._images) - MAX_IMAGES)]:
-            self._file(unused.name).unlink(missing_ok=True)
-            del self._images[unused.name]
+        surplus = len(self._images) - MAX_IMAGES
+        for number, unused in enumerate(self._oldest_but(in_use)):
+            if number < surplus or image.built_at - unused.built_at > MAX_AGE_S:
+                self._file(unused.name).unlink(missing_ok=True)
+                del self._images[unused.name]
 
     def all(self) -> list[LocalImage]:
         """Whatever a deployment may ask for."""

@@ -142,10 +142,12 @@ class _Unpacking:
         self._make_folders(entry, parts if entry.isdir() else parts[:-1])
         if entry.isdir():
             return
+        if len(parts) == 1:
+            self._refuse(entry, "must be a folder")
         if entry.mode & SET_ID:
             self._refuse(entry, "has a setuid or setgid bit")
         if entry.isreg():
-            self._write(entry, parts, self._content(entry, tar), executable=bool(entry.mode & 0o111))
+            self._write(parts, self._content(entry, tar), executable=bool(entry.mode & 0o111))
         elif entry.issym():
             self._kinds[parts] = "link"
             self._links.append((parts, entry.linkname))
@@ -175,11 +177,7 @@ class _Unpacking:
             left -= len(piece)
             yield piece
 
-    def _write(
-        self, entry: tarfile.TarInfo, parts: tuple[str, ...], content: Iterator[bytes], *, executable: bool
-    ) -> None:
-        if len(parts) == 1:
-            self._refuse(entry, "must be a folder")
+    def _write(self, parts: tuple[str, ...], content: Iterator[bytes], *, executable: bool) -> None:
         mode = 0o755 if executable else 0o644
         handle = os.open(self._place(parts), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
         with os.fdopen(handle, "wb") as file:
@@ -197,7 +195,7 @@ class _Unpacking:
         self._count(source.stat().st_size)
         with source.open("rb") as file:
             executable = bool(os.fstat(file.fileno()).st_mode & 0o100)
-            self._write(entry, parts, iter(lambda: file.read(PIECE_BYTES), b""), executable=executable)
+            self._write(parts, iter(lambda: file.read(PIECE_BYTES), b""), executable=executable)
 
     def make_links(self) -> None:
         """All of them before any is looked at: what one leads to may depend on another."""

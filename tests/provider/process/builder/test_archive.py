@@ -97,6 +97,7 @@ HOSTILE = [
     pytest.param([member("../context/x", b"x")], "leads out of the context by '..'", id="dots first"),
     pytest.param([member("elsewhere/x", b"x")], "is neither com.openfaas.docker.config nor below context/", id="other"),
     pytest.param([member("context", b"x")], "'context' must be a folder", id="context is a file"),
+    pytest.param([member("context", kind=SYM, link="outside")], "'context' must be a folder", id="context is a link"),
     pytest.param([member("context/a", kind=SYM, link="/etc/passwd")], "absolute or unusable", id="link absolute"),
     pytest.param([member("context/a", kind=SYM, link="../../x")], "which is not there", id="link out to nothing"),
     pytest.param([member("context/a", kind=SYM, link="../outside")], "leads out of the context", id="link out"),

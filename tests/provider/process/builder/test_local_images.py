@@ -63,6 +63,14 @@ def test_the_oldest_that_no_function_has_go_first(tmp_path: Path, monkeypatch: p
     assert [number for number in range(5) if opened(tmp_path).find(f"fn:{number}")] == [0, 3, 4]
 
 
+def test_what_no_function_has_goes_after_a_month(tmp_path: Path) -> None:
+    images = opened(tmp_path)
+    for number, days in enumerate((0, 0, 1, 31)):
+        images.put(replace(MADE, name=f"fn:{number}", built_at=days * 86_400.0), deployed=["fn:0"])
+
+    assert [number for number in range(4) if opened(tmp_path).find(f"fn:{number}")] == [0, 2, 3]
+
+
 def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
     opened(tmp_path).put(MADE, deployed=())
     file = tmp_path / "images" / file_name(MADE.name)
