@@ -163,7 +163,13 @@ class Deployment:
                 del self.replicas[replica.instance]  # It dies with its host; nobody would hear that it is ready.
                 continue
             replica.stopped_host = stopped
-            stopped.keep(replica.instance, replica.pid, partial(self._ended_without_host, replica.instance))
+            ended, write = self._ended_without_host, self._context.log_writer(self.record)
+            stopped.keep(
+                replica.instance,
+                replica.pid,
+                partial(ended, replica.instance),
+                write=partial(write, replica.instance),
+            )
             if replica.state is ReplicaState.STOPPING:
                 stopped.stop(replica.instance, self._context.settings.grace_s)
         self._changed()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from prometheus_client import Counter, Histogram
@@ -10,6 +11,7 @@ from springtide.provider.process import launches
 from springtide.provider.process.host_link import HostLink
 from springtide.provider.process.host_protocol import Kill, Note, Spawn, Stop
 from springtide.provider.process.launches import FunctionProgram
+from springtide.provider.process.log_files import LogWriter
 from springtide.provider.process.records import FunctionRecord
 from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.process.start_limits import StartSlots
@@ -41,6 +43,17 @@ class DeploymentContext:
     def kill(self, instance: str, why: str) -> None:
         """End at once; its exit is told with this reason."""
         self.link.send(Kill(instance, why))
+
+    def log_writer(self, record: FunctionRecord) -> Callable[[str, list[bytes]], None]:
+        """For what its replicas write while no host takes it down: called with a replica's name and its lines."""
+        folder, limit, clock = self.files.log(record), self.settings.log_limit_bytes, self.clock
+
+        def write(instance: str, lines: list[bytes]) -> None:
+            log = LogWriter(folder, limit)
+            log.append(instance, lines, clock.wall())
+            log.close()
+
+        return write
 
     def note(self, record: FunctionRecord, instance: str, text: str) -> None:
         """A line of ours in the function's log."""

@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Callable
 
 from springtide.provider.process import kernel
+from springtide.provider.process.orphaned_output import OrphanedOutput
 from springtide.runtime.processes import ProcessHandle
 
 
@@ -23,20 +24,25 @@ class StoppedHost:
     def __init__(self, host: ProcessHandle | None, started: subprocess.Popen[bytes] | None, identity: str) -> None:
         self._host, self._started, self._identity = host, started, identity
         self._replicas: dict[str, ProcessHandle] = {}
+        self._outputs: dict[str, OrphanedOutput] = {}
         self._ending: list[asyncio.TimerHandle] = []
         self._watching: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
         return f"<StoppedHost {self._identity} {len(self._replicas)} replicas>"
 
-    def keep(self, instance: str, pid: int, on_end: Callable[[], None]) -> None:
-        """Watch one of its replicas; ``on_end`` is called once it has ended."""
+    def keep(
+        self, instance: str, pid: int, on_end: Callable[[], None], *, write: Callable[[list[bytes]], None]
+    ) -> None:
+        """Watch one of its replicas; ``on_end`` is called once it has ended, ``write`` with what it writes."""
         try:
             handle = ProcessHandle(pid)
         except OSError:
             asyncio.get_running_loop().call_soon(on_end)
             return
         self._replicas[instance] = handle
+        with contextlib.suppress(OSError):
+            self._outputs[instance] = OrphanedOutput(pid, write)
         self._watching.add(asyncio.create_task(self._watch(instance, handle, on_end), name=f"replica {instance}"))
 
     def stop(self, instance: str, grace_s: float) -> None:
@@ -89,6 +95,8 @@ class StoppedHost:
         finally:
             del self._replicas[instance]
             handle.close()
+            if (output := self._outputs.pop(instance, None)) is not None:
+                output.close()
             task = asyncio.current_task()
             assert task is not None
             self._watching.discard(task)

@@ -305,6 +305,29 @@ async def test_host_that_is_stopped_is_stood_in_for_and_its_replicas_drain(world
         assert {one.instance for one in new.endpoints} <= {one.instance for one in here.table[REF].endpoints}
 
 
+LOUD = """
+import asyncio
+async def handle(event, context):
+    if event.path == "/loud":
+        for number in range(300):
+            print(f"{number} " + "x" * 1000, flush=True)
+            await asyncio.sleep(0)
+    return context.hostname
+"""
+
+
+async def test_what_is_written_while_the_host_is_stopped_is_read_and_logged(world: Any) -> None:
+    async with world(host_ping_s=0.25) as here:
+        await here.provider.deploy(here.spec("fn", annotations=here.handler(LOUD)))
+        old = await here.ready(REF)
+
+        os.kill(host_pid(here), signal.SIGSTOP)
+        answer = await here.http.get(url(old) + "/loud")  # more than a pipe holds
+
+        assert answer.text == old.endpoints[0].instance
+        assert (await here.log_says(REF, "299 xxx")).startswith("299 xxx")
+
+
 async def test_provider_stops_with_a_host_that_is_stopped(world: Any) -> None:
     async with world(host_ping_s=0.25, grace_s=0.5) as here:
         await here.provider.deploy(here.spec("fn", annotations=here.handler(SLOW)))
