@@ -43,7 +43,8 @@ def read(where: str | Path) -> Source:
 
 
 def from_file(path: Path) -> Source:
-    return Source(str(path), text_of(path), path.absolute().parent)
+    """``<(…)`` of a shell and /dev/stdin have no folder, either."""
+    return Source(str(path), text_of(path), path.absolute().parent if path.is_file() else Path.cwd())
 
 
 def is_address(where: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -138,6 +139,21 @@ def test_stack_file_is_read_from_what_is_piped_in(springtide: Any) -> None:
     outcome = springtide("deploy", "-f", "-", piped=b"\xff")
 
     assert outcome.err == "springtide: standard input: not a text file in UTF-8\n"
+
+
+def test_stack_file_from_a_pipe_has_its_paths_in_this_folder(springtide: Any, tmp_path: Path) -> None:
+    (tmp_path / "here" / "handler.py").write_text("")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("functions: {one: {handler: .}}",))
+    writer.start()
+
+    outcome = springtide("deploy", "-f", str(pipe))
+    writer.join()
+
+    assert (outcome.status, outcome.err) == (0, "")
+    shown = json.loads(springtide("describe", "one", "--json").out)
+    assert shown["annotations"]["com.springtide.handler"] == str(tmp_path / "here")
 
 
 class Site(BaseHTTPRequestHandler):
