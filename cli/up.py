@@ -16,7 +16,7 @@ from typing import Any
 from springtide.cli import addresses, command_line, processes, stack, stack_source, warm_imports
 from springtide.cli.addresses import WishedPorts
 from springtide.cli.announcements import Announcer
-from springtide.cli.gateway_client import GatewayClient
+from springtide.cli.gateway_client import DEPLOY_READ_S, GatewayClient
 from springtide.cli.ports import PortClaims
 from springtide.cli.processes import Plan
 from springtide.cli.run_file import RunFile
@@ -31,7 +31,9 @@ from springtide.runtime.service import stop_signals
 from springtide.runtime.supervision import Supervisor
 from springtide.runtime.zygote import Zygote
 
-DEPLOY_DEADLINE_S = 10.0
+SAMPLES_DEADLINE_S = 10.0
+"""For each of them; what the user names may have packages to install."""
+
 TRIED_SAMPLE = "hello"
 SAMPLES = Path(__file__).parent / "samples" / "stack.yaml"
 
@@ -134,9 +136,9 @@ class _Suite:
         except Unavailable as error:
             # A part that fails says so as this command does.
             raise Unavailable(str(error).replace("springtide: ", "")) from error
-        if await asyncio.to_thread(self._deploy, samples):
+        if await asyncio.to_thread(self._deploy, samples, SAMPLES_DEADLINE_S):
             self._remember_samples()
-        await asyncio.to_thread(self._deploy, wished)
+        await asyncio.to_thread(self._deploy, wished, DEPLOY_READ_S)
         self._running = self._where()
         self._run_file.show(self._running)
         self._announcer.ready(self._running, sample=await asyncio.to_thread(self._has_sample))
@@ -147,13 +149,14 @@ class _Suite:
         except OSError as error:
             self._announcer.notice(f"the next start will deploy the samples again: {error.filename}: {error.strerror}")
 
-    def _deploy(self, specs: Sequence[FunctionSpec]) -> bool:
+    def _deploy(self, specs: Sequence[FunctionSpec], timeout_s: float) -> bool:
         """Deploy through the gateway, as a user would; what is refused is said. Whether all were taken."""
         credentials, refused = Credentials.from_folder(self._plan.state.secrets), 0
-        with GatewayClient(self._plan.addresses.gateway_url, credentials, timeout_s=DEPLOY_DEADLINE_S) as client:
+        with GatewayClient(self._plan.addresses.gateway_url, credentials, timeout_s=timeout_s) as client:
             for spec in specs:
                 try:
-                    client.deploy(spec_to_json(spec))
+                    for warning in client.deploy(spec_to_json(spec), timeout_s=timeout_s):
+                        self._announcer.notice(f"{spec.ref.name}: {warning}")
                 except SpringtideError as error:
                     self._announcer.notice(f"{spec.ref.name} was not deployed: {error}")
                     refused += 1
@@ -162,7 +165,7 @@ class _Suite:
     def _has_sample(self) -> bool:
         """Whether there is a function to try: the samples are the user's after the first start."""
         credentials = Credentials.from_folder(self._plan.state.secrets)
-        with GatewayClient(self._plan.addresses.gateway_url, credentials, timeout_s=DEPLOY_DEADLINE_S) as client:
+        with GatewayClient(self._plan.addresses.gateway_url, credentials, timeout_s=SAMPLES_DEADLINE_S) as client:
             try:
                 return any(function.get("name") == TRIED_SAMPLE for function in client.functions(None))
             except SpringtideError:
