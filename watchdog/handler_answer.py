@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import decimal
 import json
 import operator
 import re
-import uuid
+import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from email.utils import format_datetime
 from typing import Any, Union
+
+from .http_date import http_date
 
 HTML, TEXT = "text/html; charset=utf-8", "text/plain; charset=utf-8"
 JSON, BYTES = "application/json", "application/octet-stream"
@@ -134,14 +134,19 @@ def piece(item: Any) -> bytes:
     raise UnsendableError(f"a piece of the body is a {type(item).__name__}; yield text or bytes")
 
 
+def _kind(module: str, name: str) -> Any:
+    """A class of the standard library where it was imported: without, no object of it can have come."""
+    return getattr(sys.modules.get(module), name, ())
+
+
 def _plain(value: Any) -> Any:
     """What stands for an object in JSON. Raises TypeError."""
     if isinstance(value, datetime.datetime):
         aware = value if value.tzinfo is not None else value.replace(tzinfo=datetime.timezone.utc)
-        return format_datetime(aware.astimezone(datetime.timezone.utc), usegmt=True)
+        return http_date(aware.timestamp())
     if isinstance(value, datetime.date):
         return _plain(datetime.datetime(value.year, value.month, value.day, tzinfo=datetime.timezone.utc))
-    if isinstance(value, (decimal.Decimal, uuid.UUID)):
+    if isinstance(value, (_kind("decimal", "Decimal"), _kind("uuid", "UUID"))):
         return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)

@@ -11,7 +11,6 @@ import socket
 import time
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
-from email.utils import formatdate
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -20,6 +19,7 @@ from .http1.body import LAST_CHUNK, Body, body_of, chunk
 from .http1.fields import CHUNKED, MAX_HEAD_BYTES, UNTIL_CLOSE, Malformed
 from .http1.request import RequestHead, check_incomplete_request, parse_request
 from .http1.response import NO_BODY, Unsendable, write_interim, write_response, write_switch
+from .http_date import http_date
 from .log import log, log_exception
 from .tunnel import Tunnel
 
@@ -90,7 +90,7 @@ class HttpServer:
     def date(self) -> bytes:
         second = int(time.time())
         if second != self._second:
-            self._second, self._date = second, formatdate(second, usegmt=True).encode()
+            self._second, self._date = second, http_date(second).encode()
         return self._date
 
 

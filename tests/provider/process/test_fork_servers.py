@@ -52,7 +52,7 @@ async def test_handler_without_requirements_has_the_machines_python_and_nothing_
         ours = [path for path in seen["path"] if "springtide" in path or ".venv" in path]
         assert ours == []
         assert seen["argv"] == ["index.py"]
-        assert [name for name in seen["main"] if not name.startswith("__")] == ["os", "s", "sys"]
+        assert [name for name in seen["main"] if not name.startswith("__")] == []
 
 
 async def test_functions_with_other_requirements_have_them_side_by_side(world: Any) -> None:
