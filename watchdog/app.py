@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-from .calls import INTERNAL, Receive, Scope, Send, reply
+from .calls import INTERNAL, UPGRADE, Receive, Scope, Send, reply
 from .config import WatchdogConfig
 from .function import ServedFunction
 from .log import log
@@ -53,6 +53,8 @@ class Watchdog:
 
     async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = _Call(self, scope["method"], send)
+        if UPGRADE in scope["extensions"]:
+            scope["extensions"][UPGRADE] = call.offered(scope["extensions"][UPGRADE])
         self._in_flight += 1
         self._none_in_flight.clear()
         try:
@@ -102,6 +104,16 @@ class _Call:
         if not self._ended:
             self._ended = True
             self._watchdog.call_ended(self._status, self._method, time.perf_counter() - self._began)
+
+    def offered(self, offer: Mapping[str, Any]) -> dict[str, Any]:
+        """The same offer; that it was taken up is the call's status."""
+
+        def switch(*arguments: Any) -> Any:
+            tunnel = offer["switch"](*arguments)
+            self._status = 101
+            return tunnel
+
+        return {**offer, "switch": switch}
 
     def fail(self) -> None:
         """What the function said cannot be sent, so the server answers."""

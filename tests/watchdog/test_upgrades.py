@@ -152,6 +152,8 @@ async def test_tunnel_ends_with_either_side_and_is_no_call_any_more(shared: Shar
         await in_flight(shared.world, port, 1)
         link.writer.transport.abort()
         await in_flight(shared.world, port, 0)
+    metrics = (await shared.world.http.get(f"http://127.0.0.1:{port}/_/metrics")).text
+    assert 'http_requests_total{code="101",method="get"} 2.0' in metrics
 
 
 async def test_replica_that_drains_gives_tunnels_its_grace_and_then_ends(world: Callable[..., World]) -> None:
