@@ -120,7 +120,7 @@ def as_h11_reads(data: bytes, role: type[h11.CLIENT] | type[h11.SERVER]) -> list
 
 
 @given(messages=st.lists(requests, min_size=1, max_size=4), sizes=cuts)
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_server_reads_what_h11_reads(messages: list[Message], sizes: list[int]) -> None:
     data = b"".join(message.encoded() for message in messages)
 
@@ -131,7 +131,7 @@ def test_server_reads_what_h11_reads(messages: list[Message], sizes: list[int]) 
 
 
 @given(message=responses, sizes=cuts)
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_client_reads_what_h11_reads(message: Message, sizes: list[int]) -> None:
     data = message.encoded()
 
@@ -151,7 +151,7 @@ def damaged(draw: st.DrawFn, messages: st.SearchStrategy[Message]) -> bytes:
 
 
 @given(data=damaged(requests) | st.sampled_from(sorted(CORPUS.values())), sizes=cuts)
-@settings(max_examples=300)
+@settings(max_examples=120)
 def test_server_reads_the_same_however_the_bytes_are_cut(data: bytes, sizes: list[int]) -> None:
     whole, cut = served([data]), served(pieces(data, sizes))
 
@@ -160,13 +160,13 @@ def test_server_reads_the_same_however_the_bytes_are_cut(data: bytes, sizes: lis
 
 
 @given(data=damaged(responses), sizes=cuts)
-@settings(max_examples=300)
+@settings(max_examples=120)
 def test_client_reads_the_same_however_the_bytes_are_cut(data: bytes, sizes: list[int]) -> None:
     assert fetched(pieces(data, sizes)) == fetched([data])
 
 
 @given(data=damaged(requests))
-@settings(max_examples=300)
+@settings(max_examples=120)
 def test_server_reads_nothing_otherwise_than_h11(data: bytes) -> None:
     """It may refuse more; what both take is the same to both."""
     seen, statuses = served([data])
