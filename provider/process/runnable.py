@@ -28,9 +28,26 @@ class Options:
 
     alone: str
     valued: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    """Long ones that stand alone, or have their value after an equals sign."""
 
 
-_PYTHON, _NODE = Options("bBdEiIOPqRsSuvx", ("-W", "-X")), Options("", ("-r", "--require", "--import"))
+_PYTHON = Options("bBdEiIOPqRsSuvx", ("-W", "-X"))
+_NODE = Options(
+    "",
+    ("-r", "--require", "--import"),
+    (
+        *("--inspect", "--inspect-brk", "--enable-source-maps", "--no-warnings", "--no-deprecation", "--expose-gc"),
+        *(
+            "--max-old-space-size",
+            "--max-semi-space-size",
+            "--max-http-header-size",
+            "--stack-size",
+            "--trace-warnings",
+        ),
+        *("--unhandled-rejections", "--env-file", "--dns-result-order", "--require", "--import"),
+    ),
+)
 _SHELL = Options("aefhkmnptuvxl", ("-o", "+o", "-O", "+O"))
 READERS: Mapping[str, Options] = {
     **dict.fromkeys(("python", "python2", "python3", "pypy3"), _PYTHON),
@@ -41,6 +58,8 @@ READERS: Mapping[str, Options] = {
     "php": Options("nqH", ("-d", "-c")),
     "dotnet": Options(""),
 }
+PACKAGE_RUNNERS = ("npm", "yarn", "pnpm")
+"""With ``start`` or ``run`` they read a package.json in the folder."""
 CLASS_PATHS = ("-jar", "-cp", "-classpath", "--class-path")
 REMEDY = (
     "containers are not run here, so what the image holds is not on this machine: deploy from the stack.yaml with "
@@ -99,6 +118,9 @@ def files_of(command: Sequence[str]) -> Iterator[str]:
             for option, name in found
             if option == "-jar" or (option in CLASS_PATHS and not PurePath(name).is_absolute())
         )
+    elif program in PACKAGE_RUNNERS:
+        if rest[:1] in (["start"], ["run"], ["run-script"]):
+            yield "package.json"
     elif options := READERS.get(program) or READERS.get(program.rpartition(".")[0]):
         script = _script(options, rest)
         if script and (program != "dotnet" or script.endswith(".dll")):
@@ -113,6 +135,8 @@ def _script(options: Options, words: list[str]) -> str:
             next(rest, None)
         elif not word.startswith(("-", "+")):
             return word
+        elif word.partition("=")[0] in options.flags:
+            continue
         elif word == "-" or word.startswith("--") or set(word[1:]) - set(options.alone):
             return ""
     return ""
