@@ -42,6 +42,7 @@ async def opened(
     if config.mode is Mode.PYTHON:
         assert handle is not None
         handler = PythonHandler(config, handle, env, hostname)
+        handler.answer_before_exit()
         yield ServedFunction(handler, SelfReport(handler, config.ready_path) if config.ready_path else _always)
     elif config.mode is Mode.STATIC:
         # Imported when used: few functions serve files, and the others should not carry it.

@@ -18,7 +18,7 @@ class Delivery:
     """
 
     def __init__(self, send: Send, caller: Caller, method: str) -> None:
-        self._send, self._caller, self._method = send, caller, method
+        self.send, self._caller, self._method = send, caller, method
         self._loop = asyncio.get_running_loop()
         self._given_up = False
         self.begun = False
@@ -29,7 +29,7 @@ class Delivery:
 
     async def whole(self, answer: Answer) -> None:
         await self._begin(answer)
-        await self._send({"type": "http.response.body", "body": answer.body if answer.has_body(self._method) else b""})
+        await self.send({"type": "http.response.body", "body": answer.body if answer.has_body(self._method) else b""})
 
     def pieces_of_thread(self, answer: Answer) -> None:
         """Send the pieces of a plain iterator, in the thread that runs it. Raises what it raises."""
@@ -77,14 +77,14 @@ class Delivery:
         self._check()
         self.begun = True
         head = answer.head(self._method)
-        await self._send({"type": "http.response.start", "status": answer.status, "headers": head})
+        await self.send({"type": "http.response.start", "status": answer.status, "headers": head})
 
     async def _piece(self, data: bytes) -> None:
         self._check()
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        await self.send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def _end(self) -> None:
-        await self._send({"type": "http.response.body", "body": b""})
+        await self.send({"type": "http.response.body", "body": b""})
 
     def _check(self) -> None:
         if self._given_up:

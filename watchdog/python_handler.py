@@ -7,12 +7,14 @@ answer or, when that had begun already, an answer that is visibly broken off.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import os
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, thread
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from . import handler_wsgi
 from .calls import INTERNAL, Caller, CallerLeftError, Receive, Scope, Send, SlowCallerError, exec_limit, reply
@@ -27,6 +29,8 @@ from .log import log, log_exception
 MAX_THREADS = 64
 """Synchronous handlers running at once in one replica; more calls wait their turn."""
 
+MAX_LAST_WORD_S = 1.0
+"""For telling a caller that its call ends the replica."""
 OURS = [(INTERNAL, b"of-watchdog")]
 T = TypeVar("T")
 
@@ -55,6 +59,7 @@ class PythonHandler:
         self._convention = convention_of(config.lang, handle, env, hostname)
         self._executor = ThreadPoolExecutor(MAX_THREADS, "handler")
         self._loop, self._pid = asyncio.get_running_loop(), os.getpid()
+        self._of_thread = threading.local()
         self._is_async = inspect.iscoroutinefunction(handle)
         self._flask: handler_wsgi.FlaskCalls | None = None
         if handler_wsgi.wants_flask(config.handler):
@@ -63,6 +68,30 @@ class PythonHandler:
     def close(self) -> None:
         """Take no more calls; handlers that run in threads are not waited for."""
         self._executor.shutdown(wait=False)
+
+    def answer_before_exit(self) -> None:
+        """From now on: who is in a call that ends this process by ``os._exit`` is told so.
+
+        Without an answer a gateway takes the replica for lost, and has the call run again by the next.
+        """
+        leave = os._exit
+
+        def leave_after_answer(status: int) -> NoReturn:
+            delivery = getattr(self._of_thread, "delivery", None)
+            if delivery is not None and os.getpid() == self._pid:
+                self._of_thread.delivery = None
+                log(f"the handler ended the replica: os._exit({status})")
+                with contextlib.suppress(Exception):
+                    told = asyncio.run_coroutine_threadsafe(self._tell_end(delivery), self._loop)
+                    told.result(MAX_LAST_WORD_S)
+            leave(status)
+
+        setattr(os, "_exit", leave_after_answer)  # noqa: B010 - it is replaced on purpose
+
+    async def _tell_end(self, delivery: Delivery) -> None:
+        if not delivery.begun:
+            await reply(delivery.send, 500, b"The handler ended its process; see the function's log.", OURS)
+            await asyncio.sleep(0)  # What was written has left with the next turn of the loop.
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = Caller(receive)
@@ -84,7 +113,7 @@ class PythonHandler:
             await reply(send, 504, f"The handler took longer than {limit}.".encode(), OURS)
             return
         if isinstance(outcome, Failure):
-            await self._fail(outcome.error, delivery, send)
+            await self._fail(outcome.error, delivery)
         elif outcome is not None:
             await delivery.whole(outcome)
 
@@ -139,9 +168,11 @@ class PythonHandler:
         """The result, or the Failure. A process that the handler forked never goes on as if it were the replica."""
         try:
             result = work(*arguments)
+            self._of_thread.delivery = None
         except BaseException as error:  # noqa: BLE001 - the function's own code may raise anything
             if os.getpid() != self._pid:
                 end_process(error)
+            self._of_thread.delivery = None
             return Failure(error)
         if os.getpid() != self._pid:
             end_process(None)
@@ -149,6 +180,7 @@ class PythonHandler:
 
     def _respond(self, request: Request, delivery: Delivery) -> Any:
         """In a thread: an answer to send, None when it has been sent, or what is to be awaited on the loop."""
+        self._of_thread.delivery = delivery
         if self._flask is not None:
             answer = self._flask.answer(request)
         else:
@@ -171,7 +203,7 @@ class PythonHandler:
             raise outcome.error
         return outcome
 
-    async def _fail(self, error: BaseException, delivery: Delivery, send: Send) -> None:
+    async def _fail(self, error: BaseException, delivery: Delivery) -> None:
         """Raises ConnectionAbortedError, which breaks the connection off, for an answer that has begun."""
         if isinstance(error, CallerLeftError):
             return
@@ -183,7 +215,7 @@ class PythonHandler:
             log("the answer is broken off")
             raise ConnectionAbortedError
         status, text, marks = _told(error)
-        await reply(send, status, text, marks)
+        await reply(delivery.send, status, text, marks)
 
 
 def _told(error: BaseException) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:

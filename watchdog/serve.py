@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import os
 import signal
@@ -14,7 +15,7 @@ from typing import Any
 from . import config, fork_signals, function, handler_fork, handler_loading
 from .app import Watchdog
 from .config import Mode
-from .log import log
+from .log import log, log_exception
 from .orphans import OrphanCollector
 from .python_handler import forget_threads_in_children
 from .readiness import until_ready
@@ -78,6 +79,7 @@ async def _serve(
             return 1
         if not await until_ready(opened.ready, opened.ends, settings.ready_path):
             return 1
+        of_function = signal.getsignal(signal.SIGTERM)
         loop.add_signal_handler(signal.SIGTERM, told.set)
         fork_signals.keep_from_children(signal.SIGTERM, signal.SIGCHLD)
         timeouts = ServerTimeouts(settings.read_timeout_s, settings.write_timeout_s, KEEP_ALIVE_S)
@@ -89,6 +91,7 @@ async def _serve(
         ended = await _first(told.wait(), opened.ends())
         if not ended:
             await drain(watchdog, server, linger_s=replica.linger_s, grace_s=replica.grace_s)
+            _tell_function(of_function)
     return 1 if ended else 0
 
 
@@ -99,6 +102,17 @@ async def _first(told: Coroutine[Any, Any, object], ends: Awaitable[None]) -> bo
     for task in tasks:
         task.cancel()
     return not tasks[0].done()
+
+
+def _tell_function(handler: Any) -> None:
+    """A handler that it has for SIGTERM is called when its last call is answered; to exit there is to end in order."""
+    if callable(handler):
+        try:
+            handler(signal.SIGTERM, None)
+        except SystemExit:
+            atexit._run_exitfuncs()
+        except Exception as error:  # noqa: BLE001 - the function's own code
+            log_exception(error)
 
 
 async def drain(watchdog: Watchdog, server: HttpServer, *, linger_s: float, grace_s: float) -> None:

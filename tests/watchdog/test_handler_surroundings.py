@@ -317,6 +317,36 @@ def test_handler_that_uses(shared: Shared, source: str, text: str) -> None:
     assert (response.status_code, response.text.lower() if "utf" in text else response.text) == (200, text)
 
 
+@pytest.mark.parametrize("call", ["os._exit(3)", "exec('os._exit(3)')"])
+def test_call_that_ends_the_replica_is_answered_first(shared: Shared, call: str) -> None:
+    response = answer(shared, f"import os\ndef handle(event, context): {call}")
+
+    assert (response.status_code, response.headers["x-openfaas-internal"]) == (500, "of-watchdog")
+    assert "ended its process" in response.text
+
+
+def test_function_hears_that_it_is_to_end_when_its_calls_are_over(shared: Shared) -> None:
+    source = """
+import atexit, signal, sys
+def end(number, frame):
+    print("heard", number)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+atexit.register(print, "at the very end")
+def handle(event, context): return "x"
+"""
+
+    async def story(world: World) -> None:
+        name = next(_names)
+        ref = FunctionRef("openfaas-fn", name)
+        await world.up(name, annotations=world.handler(source, name))
+        await world.scale(ref, 0)
+        for part in ("heard 15", "at the very end"):
+            await world.log_says(ref, part)
+
+    shared.run(story(shared.world))
+
+
 def test_log_lines_of_every_kind_are_in_the_log(shared: Shared) -> None:
     source = """
 import logging, os, sys
