@@ -152,7 +152,8 @@ class StateFolder:
             for file in (self.secrets / USER_FILE, self.secrets / PASSWORD_FILE, self.payload_secret):
                 if os.path.lexists(file) and not (file.is_file() and _readable(file)):
                     kept = set_aside(file, now).name
-                    told.append(f"{file} was damaged and is set aside as {kept}; there is a new one: log in again")
+                    remedy = "sign builds with that" if file == self.payload_secret else "log in again"
+                    told.append(f"{file} was damaged and is set aside as {kept}; there is a new one: {remedy}")
             for file in (self.alert_receiver_file, self.run_file):
                 told += _make_way(file, now)
         return told
@@ -221,7 +222,9 @@ def _run_text(running: Running) -> bytes:
 
 
 def _readable(credential: Path) -> bool:
-    """Basic authentication has a colon between user and password."""
+    """Basic authentication has a colon between user and password; what signs builds may be any bytes."""
+    if credential.name == PAYLOAD_SECRET_FILE:
+        return bool(credential.read_bytes().strip(b"\0 \t\r\n"))
     try:
         text = credential.read_text().strip()
     except UnicodeDecodeError:

@@ -107,6 +107,19 @@ def test_secrets_are_named_by_folder_and_never_on_a_command_line(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    ("environ", "file"),
+    [
+        pytest.param({}, "secrets/payload-secret", id="ours"),
+        pytest.param({"payload_secret": "/etc/builds/secret"}, "/etc/builds/secret", id="another"),
+    ],
+)
+def test_provider_is_told_which_secret_signs_builds(tmp_path: Path, environ: dict[str, str], file: str) -> None:
+    command = child(tmp_path, "provider", environ=environ).command
+
+    assert command[command.index("--payload-secret") + 1] == str(tmp_path / file)
+
+
+@pytest.mark.parametrize(
     ("options", "flags"),
     [
         pytest.param({"fast": True}, {"--sweep", "--inactivity", "--stale-after", "--settle"}, id="fast"),

@@ -149,6 +149,21 @@ def test_damaged_password_is_set_aside_and_made_anew(state: StateFolder, content
     assert told.endswith("log in again")
 
 
+def test_secret_that_signs_builds_is_made_anew_where_it_is_empty_and_may_be_any_bytes(state: StateFolder) -> None:
+    with state.held():
+        state.credentials()
+        assert len(state.payload_secret.read_text()) == 32
+        state.payload_secret.write_bytes(b"\xff\xfe")
+        assert state.mend_files(1_700_000_000.0) == []
+        state.payload_secret.write_bytes(b" \n")
+
+        (told,) = state.mend_files(1_700_000_000.0)
+        state.credentials()
+
+        assert len(state.payload_secret.read_text()) == 32
+    assert told.endswith("payload-secret.damaged-20231114T221320Z; there is a new one: sign builds with that")
+
+
 def test_user_with_a_colon_cannot_log_in_and_is_made_anew(state: StateFolder) -> None:
     with state.held():
         state.credentials()
