@@ -189,7 +189,7 @@ def _mode(text: str) -> Mode:
 
 
 def _whole(text: str, most: int = MAX_INFLIGHT) -> int:
-    if not text.strip().isdecimal():
+    if not text.strip().isdecimal() or not text.isascii():
         raise ValueError("write a whole number, zero or more")
     if len(text.strip()) > len(str(most)) or int(text) > most:
         raise ValueError(f"write at most {most}")

@@ -37,5 +37,5 @@ def parse_switch(text: str) -> bool:
     """``true``, ``1``, ``yes``, ``on`` or their opposites. Raises ValueError."""
     known = text.strip().lower()
     if known not in _SWITCH:
-        raise ValueError(f"{text!r} is neither true nor false")
+        raise ValueError(f"{text[:40]!r} is neither true nor false")
     return _SWITCH[known]

@@ -75,7 +75,7 @@ def _whole(text: str) -> int:
 
 def _number(text: str) -> float:
     try:
-        value = float(text)
+        value = float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
         raise ValueError("write a number") from None
     if not math.isfinite(value):

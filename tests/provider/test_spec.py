@@ -185,6 +185,8 @@ def test_annotation_within_bounds_is_taken() -> None:
         ("com.openfaas.scale.factor", "9" * 5000),
         ("com.openfaas.scale.target", "1e300"),
         ("com.openfaas.scale.target", "1e400"),
+        ("com.openfaas.scale.target", "1_000"),
+        ("com.openfaas.scale.target", "٣"),
         ("com.openfaas.scale.target-proportion", "1e400"),
         ("com.openfaas.scale.zero-duration", "99999999999h"),
         ("com.openfaas.scale.down.window", "1h"),

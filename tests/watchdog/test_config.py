@@ -58,6 +58,8 @@ def test_command_is_split_as_a_shell_does_it() -> None:
         ("port", "99999999"),
         ("port", "http"),
         ("prefix_logs", "perhaps"),
+        ("prefix_logs", "9" * 5000),
+        ("max_inflight", "٣"),
         ("suppress_lock", "2"),
         ("log_callid", "?"),
         ("ready_path", "ready"),
