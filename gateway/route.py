@@ -21,6 +21,7 @@ class Route:
         "decided_at",
         "delay",
         "desired",
+        "environment_s",
         "is_system",
         "label",
         "labels",
@@ -58,6 +59,8 @@ class Route:
         """Why no replica comes, where waiting is of no use, and where it may be."""
         self.lasting = False
         """The problem ends only when somebody changes something: waiting for a moment is of no use either."""
+        self.environment_s = 0.0
+        """What the start of a replica that is there had to wait for the interpreter of its environment."""
         self.limit: CallLimit | None = None
         """How long its calls may take; None: they have no limit here."""
         self.wake_obstacle: str | None = None
@@ -82,6 +85,7 @@ class Route:
         self.lasting = function.lasting
         self.next_start = function.next_start
         self.delay = function.delay
+        self.environment_s = max((endpoint.environment_s for endpoint in function.endpoints), default=0.0)
         if function.labels != self.labels:
             self.labels = function.labels
             self.policy = ScalePolicy.from_labels(function.labels)[0]

@@ -10,7 +10,8 @@ dead connection. Both ends use this module.
 
     FUNCTION = {"name", "namespace", "replicas", "version", "labels", "annotations"?, "problem"?, "lasting"?, "delay"?,
                 "nextStart"?, "timeout"?: {"seconds", "source"},
-                "endpoints": [{"instance", "address": "127.0.0.1:40001", "maxInflight"?, "prefix"?}, …]}
+                "endpoints": [{"instance", "address": "127.0.0.1:40001", "maxInflight"?, "prefix"?,
+                 "environmentSeconds"?}, …]}
 
 ``endpoints`` holds the replicas that answer and are not being stopped; ``problem`` is why none comes, if known, with
 ``lasting`` where none will until somebody changes something, so that nobody need wait. ``delay`` is why it takes long,
@@ -56,6 +57,8 @@ class Endpoint:
     port: int
     max_inflight: int = 0
     prefix: str = ""
+    environment_s: float = 0.0
+    """Of the time until it was ready, what went by until its environment's interpreter was there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +196,8 @@ def _endpoint_to_json(endpoint: Endpoint) -> dict[str, Any]:
         value["maxInflight"] = endpoint.max_inflight
     if endpoint.prefix:
         value["prefix"] = endpoint.prefix
+    if endpoint.environment_s:
+        value["environmentSeconds"] = endpoint.environment_s
     return value
 
 
@@ -222,4 +227,5 @@ def _timeout_from_json(value: dict[str, Any] | None) -> CallTimeout | None:
 def _endpoint_from_json(value: dict[str, Any]) -> Endpoint:
     host, _, port = value["address"].rpartition(":")
     limit, prefix = int(value.get("maxInflight", 0)), str(value.get("prefix", ""))
-    return Endpoint(value["instance"], host, int(port), limit, prefix)
+    waited_s = float(value.get("environmentSeconds", 0))
+    return Endpoint(value["instance"], host, int(port), limit, prefix, waited_s)

@@ -6,6 +6,8 @@ from springtide.gateway.call_metrics import Histogram
 from springtide.gateway.call_record import CallRecord
 from springtide.gateway.route import Route
 
+_ENVIRONMENT = b", environment;dur=%.2f"
+"""Inside ``ready``: until the interpreter of the function's environment was there. Told where it had to be started."""
 _SERVER_TIMING = b"\r\nServer-Timing: " + b", ".join(
     name + b";dur=%.2f" for name in (b"hold", b"decided", b"accepted", b"ready", b"first-byte")
 )
@@ -53,7 +55,9 @@ class WaitTiming:
         if self.cold:
             for histogram, seconds in zip(self._route.metrics.cold_parts, parts, strict=True):
                 self._observe(histogram, seconds, now)
-        return _SERVER_TIMING % tuple(seconds * 1e3 for seconds in (self._released - self.began, *parts))
+        told = _SERVER_TIMING % tuple(seconds * 1e3 for seconds in (self._released - self.began, *parts))
+        environment_s = min(self._route.environment_s, parts[2])
+        return told + _ENVIRONMENT % (environment_s * 1e3) if self.cold and environment_s > 0 else told
 
     def _observe(self, histogram: Histogram, seconds: float, now: float) -> None:
         histogram.observe(seconds)

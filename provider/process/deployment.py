@@ -12,7 +12,7 @@ import structlog
 
 from springtide.provider.process import launches, runnable
 from springtide.provider.process.deployment_context import DeploymentContext
-from springtide.provider.process.host_protocol import OUT_OF_MEMORY, TOO_MANY_PROCESSES, Exited, Hello, Running
+from springtide.provider.process.host_protocol import OUT_OF_MEMORY, TOO_MANY_PROCESSES, Exited, Hello, Running, Spawned
 from springtide.provider.process.launches import FunctionProgram
 from springtide.provider.process.plan import Plan, ReplicaState, ReplicaView, choice_matters, plan
 from springtide.provider.process.records import FunctionRecord
@@ -183,9 +183,9 @@ class Deployment:
 
     # What happens to replicas.
 
-    def spawned(self, instance: str, pid: int, port: int) -> None:
-        replica = self.replicas[instance]
-        replica.pid, replica.port = pid, port
+    def spawned(self, event: Spawned) -> None:
+        replica = self.replicas[event.instance]
+        replica.pid, replica.port, replica.waited_s = event.pid, event.port, event.waited_s
 
     def became_ready(self, instance: str) -> None:
         replica = self.replicas[instance]

@@ -274,8 +274,8 @@ class Fleet:
         if deployment is None:
             return
         match event:
-            case Spawned(instance, pid, port):
-                deployment.spawned(instance, pid, port)
+            case Spawned():
+                deployment.spawned(event)
             case Ready(instance):
                 deployment.became_ready(instance)
             case Exited():

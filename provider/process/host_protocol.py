@@ -154,9 +154,12 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Spawned:
+    """``waited_s`` is how long it waited for the fork server of its environment."""
+
     instance: str
     pid: int
     port: int
+    waited_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ class ReplicaProcess:
     state: ReplicaState = ReplicaState.STARTING
     pid: int = 0
     port: int = 0
+    waited_s: float = 0.0
+    """For the fork server of its environment."""
     ready_at: float | None = None
     failed_checks: int = 0
     in_flight: int = 0
@@ -45,7 +47,7 @@ class ReplicaProcess:
         )
 
     def endpoint(self, host: str) -> Endpoint:
-        return Endpoint(self.instance, host, self.port, self.max_inflight)
+        return Endpoint(self.instance, host, self.port, self.max_inflight, environment_s=self.waited_s)
 
     def settle(self) -> None:
         """It is not starting any more, one way or the other."""

@@ -7,6 +7,7 @@ from springtide.gateway.call_record import CallRecord
 from springtide.gateway.coldstart.timing import WaitTiming
 from springtide.gateway.route import Route
 from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_stream import Endpoint, FunctionEndpoints
 
 
 def route(*, decided_at: float = 0.0, accepted_at: float = 0.0) -> Route:
@@ -25,6 +26,22 @@ def test_parts_of_a_cold_start_add_up_and_are_told_in_milliseconds() -> None:
         b"\r\nServer-Timing: hold;dur=311.00, decided;dur=1.00, accepted;dur=10.00, ready;dur=300.00"
         b", first-byte;dur=22.00"
     )
+
+
+def test_start_of_the_environments_interpreter_is_told_apart_within_the_wait_for_a_replica() -> None:
+    function = route(decided_at=10.001, accepted_at=10.011)
+    endpoint = Endpoint("echo-1", "127.0.0.1", 1, environment_s=0.2)
+    function.describe(FunctionEndpoints(function.ref, 1, "1", (endpoint,)), 10.3)
+    timing = WaitTiming(function, 10.0)
+    timing.cold = True
+    timing.release(10.311)
+    assert timing.answer(10.333).endswith(b"ready;dur=300.00, first-byte;dur=22.00, environment;dur=200.00")
+
+    warm = WaitTiming(function, 20.0)
+    warm.release(20.1)
+    assert b"environment" not in warm.answer(20.2)
+    function.describe(FunctionEndpoints(function.ref, 0, "2"), 30.0)
+    assert function.environment_s == 0
 
 
 def test_cold_start_is_counted_once_however_often_the_call_waits() -> None:

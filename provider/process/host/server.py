@@ -74,7 +74,8 @@ class Host:
         self._selector = selectors.DefaultSelector()
         self._replicas = ReplicaTable(self._selector, around, options.bind_host)
         self._servers = ForkServers(self._selector, environ, options.python, options.environment_idle_s)
-        self._waiting: dict[str, Launch] = {}
+        self._waiting: dict[str, tuple[Launch, float | None]] = {}
+        """Those that are not forked yet, and since when they wait for their server."""
         self._provider: ProviderConnection | None = None
         self._alone_since: float | None = time.monotonic()
         self._ending = False
@@ -205,7 +206,7 @@ class Host:
 
     def _spawn(self, launch: Launch) -> None:
         """At once where the environment's server is ready, else when it is."""
-        self._waiting[launch.instance] = launch
+        self._waiting[launch.instance] = launch, None
         self._replicas.open_log(launch)  # What is noted of the replica meanwhile has a place.
         try:
             server = self._servers.of(launch.python)
@@ -215,13 +216,15 @@ class Host:
         if server.ready_after_s is not None:
             self._server_says(launch.instance, "")
         else:
+            self._waiting[launch.instance] = launch, time.monotonic()
             server.waiting.append(partial(self._server_says, launch.instance))
 
     def _server_says(self, instance: str, problem: str) -> None:
         """The server of one that waits is ready, or will never be."""
-        launch = self._waiting.pop(instance, None)
+        launch, since = self._waiting.pop(instance, (None, None))
         if launch is None:
             return
+        waited_s = time.monotonic() - since if since is not None else 0.0
         if problem:
             self._not_started(launch, f"could not be started: {problem}")
             return
@@ -230,7 +233,7 @@ class Host:
         except OSError as error:
             self._not_started(launch, f"could not be started: {error.strerror or error}")
             return
-        self._tell(Spawned(instance, replica.pid, replica.port))
+        self._tell(Spawned(instance, replica.pid, replica.port, waited_s))
 
     def _fork(self, python: str, start: Start, inherited: Inherited) -> int:
         server = self._servers.of(python)
@@ -243,7 +246,7 @@ class Host:
 
     def _forget(self, instance: str, why: str) -> None:
         """One that waits is not wanted any more."""
-        launch = self._waiting.pop(instance, None)
+        launch, _ = self._waiting.pop(instance, (None, None))
         if launch is not None:
             self._not_started(launch, why)
 

@@ -106,6 +106,9 @@ async def test_stopped_fork_server_is_replaced(world: Any) -> None:
 async def test_fork_server_that_nothing_needs_ends_and_starts_on_demand(world: Any) -> None:
     async with world(environment_idle_s=1) as here:
         await here.up("fn", annotations=wheel(here, "one"))
+        assert here.table[REF].endpoints[0].environment_s > 0, "an interpreter had to start"
+        await here.scale(REF, 2)
+        assert [each.environment_s > 0 for each in (await here.ready(REF, 2)).endpoints] == [True, False]
         assert len(servers(here)) == 2
         await here.scale(REF, 0)
         await eventually(lambda: len(servers(here)) == 1, "the end of a server without replicas")
