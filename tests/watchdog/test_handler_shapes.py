@@ -9,9 +9,11 @@ from collections import Counter
 import httpx
 import pytest
 
+from springtide.runtime.errors import BadInput
 from tests.provider.process.conftest import Shared
 from tests.provider.process.world import World
 from tests.watchdog.handler_shapes import KEY, SHAPES, Shape
+from tests.watchdog.handlers import FLASK
 
 _names = (f"shape-{number}" for number in itertools.count())
 IN_PART = ("Not Found", "Bad Request", "Redirecting", "Killed process.", "KeyError")
@@ -22,6 +24,16 @@ IN_PART = ("Not Found", "Bad Request", "Redirecting", "Killed process.", "KeyErr
 def secret(shared: Shared) -> str:
     shared.run(shared.world.provider.put_secret("openfaas-fn", "shape", KEY.encode(), replace=False))
     return "shape"
+
+
+@pytest.fixture(scope="module")
+def flask(shared: Shared) -> None:
+    """An environment with Flask, which the builder adds to what such handlers require."""
+    world = shared.world
+    try:
+        shared.run(world.up("with-flask", annotations=world.handler("import flask\nhandle = str", "with-flask", FLASK)))
+    except BadInput as refused:
+        pytest.skip(f"no package index is reached: {str(refused)[-200:]}")
 
 
 async def answered(world: World, shape: Shape, secret: str) -> httpx.Response:
@@ -38,7 +50,9 @@ async def answered(world: World, shape: Shape, secret: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=[f"{shape.lang} {shape.name}" for shape in SHAPES])
-def test_shape(shared: Shared, secret: str, shape: Shape) -> None:
+def test_shape(shared: Shared, secret: str, shape: Shape, request: pytest.FixtureRequest) -> None:
+    if "flask" in shape.source:
+        request.getfixturevalue("flask")
     response = shared.run(answered(shared.world, shape, secret))
 
     assert response.status_code == shape.status, response.text
