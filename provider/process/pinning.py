@@ -17,7 +17,7 @@ from springtide.provider.process.environment_build import Tell
 from springtide.provider.process.environments import BuildBounds, Environment, Environments
 from springtide.provider.process.launches import LANG, Placed
 from springtide.provider.process.local_images import LocalImage, LocalImages
-from springtide.provider.process.records import FunctionRecord, FunctionVersion, Pinned
+from springtide.provider.process.records import FunctionRecord, Pinned
 from springtide.provider.process.requirements import Wanted
 from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.process.templates import Language
@@ -97,7 +97,7 @@ class Pinning:
         lang = spec.annotations.get(LANG, "")
         image = self.image_of(spec)
         if image is not None:
-            return _of_image(image)
+            return await self._image_pinned(image)
         folder = launches.source_folder(spec)
         if folder is None:
             return Pinned(lang=lang)
@@ -128,9 +128,16 @@ class Pinning:
         environment = await self.environments.ensure(wanted, tell)
         return "" if environment == self.stores.default and not wanted.python else environment.key
 
-    async def restored(self, version: FunctionVersion) -> Pinned:
-        """What an earlier version was pinned to, with an environment that is not there any more built again."""
-        pinned = version.pinned
+    async def _image_pinned(self, image: LocalImage) -> Pinned:
+        try:
+            pinned = await self.restored(_of_image(image))
+            self.stores.placed(pinned)
+        except BadInput as error:
+            raise BadInput(f"image {image.name} was built here, but: {error}; build it again") from error
+        return pinned
+
+    async def restored(self, pinned: Pinned) -> Pinned:
+        """What was pinned earlier, with an environment that is not there any more built again."""
         if not pinned.code or not pinned.environment:
             return pinned
         try:

@@ -147,7 +147,7 @@ class ProcessProvider:
     async def rollback(self, ref: FunctionRef, to: str | None = None) -> DeployedVersion:
         async with self._deploying.of(ref):
             version = _chosen(self._deployment(ref).record, to)
-            pinned = await self._pinning.restored(version)
+            pinned = await self._pinning.restored(version.pinned)
             program = self._program(version.spec, pinned)
             async with self._locks.of(ref):
                 deployment = self._deployment(ref)

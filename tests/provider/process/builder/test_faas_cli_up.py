@@ -15,6 +15,7 @@ import pytest
 from springtide.provider.api import ProviderApiDeps, ProviderApiSettings
 from springtide.provider.api import build as build_api
 from springtide.provider.process import function_store, starters
+from springtide.provider.process.code_store import remove_tree
 from springtide.scaler.core.vocabulary import FunctionRef
 from tests.gateway.test_system_api import CREDENTIALS, alone
 from tests.provider.process.builder.archives import PYTHON3_HTTP, SECRET, build_request, signature
@@ -186,6 +187,16 @@ async def test_requirements_are_there_for_the_handler(tmp_path: Path) -> None:
         await cli.deploy("python index.py")
 
         assert (await cli.invoke()).text == "1.2"
+
+
+async def test_an_image_whose_code_is_gone_is_told_to_be_built_again(tmp_path: Path) -> None:
+    async with faas_cli(tmp_path) as cli:
+        await cli.build(answering("lost"))
+        for version in (cli.world.state_dir / "code").iterdir():
+            remove_tree(version)
+
+        with pytest.raises(AssertionError, match="build it again"):
+            await cli.deploy("python index.py")
 
 
 async def test_images_are_found_after_a_restart(tmp_path: Path) -> None:
