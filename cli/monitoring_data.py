@@ -5,6 +5,7 @@ Each of them ends at its start over one damaged file, and alerts are not worth a
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -24,6 +25,8 @@ Clock = Callable[[], float]
 
 def mend_alertmanager(data: Path, said: str, *, now: Clock = time.time) -> str | None:
     """``said`` is what it wrote as it ended. It names no file: those go that do not look whole, or else all."""
+    if in_the_way := _cleared(data, now(), files=SNAPSHOTS):
+        return in_the_way
     lowered = said.lower()
     if "level=error" not in lowered or any(other in lowered for other in _NOT_THE_DATA):
         return None
@@ -33,6 +36,8 @@ def mend_alertmanager(data: Path, said: str, *, now: Clock = time.time) -> str |
 
 def mend_prometheus(data: Path, said: str, *, now: Clock = time.time) -> str | None:
     """The part of its database that it names, or else the whole: the folder of a block, the log, its newest chunks."""
+    if in_the_way := _cleared(data, now(), files=("lock", "queries.active"), folders=("chunks_head", "wal", "wbl")):
+        return in_the_way
     if "opening storage failed" not in said or "lock" in said:
         return None
     named = _STORAGE.search(said)
@@ -40,6 +45,13 @@ def mend_prometheus(data: Path, said: str, *, now: Clock = time.time) -> str | N
     if inside != data and inside.is_relative_to(data):
         return _put_away([data / inside.relative_to(data).parts[0]], now())
     return _put_away([data], now())
+
+
+def _cleared(data: Path, now: float, *, files: Iterable[str] = (), folders: Iterable[str] = ()) -> str | None:
+    """What is no file, or no folder, where one is kept: neither program says so in words that could be told apart."""
+    wrong = [data / name for name in files if os.path.lexists(data / name) and not (data / name).is_file()]
+    wrong += [data / name for name in folders if os.path.lexists(data / name) and not (data / name).is_dir()]
+    return _put_away(wrong, now)
 
 
 def _put_away(damaged: Iterable[Path], now: float) -> str | None:

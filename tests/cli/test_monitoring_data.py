@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,29 @@ def test_prometheus_loses_the_part_that_it_names(tmp_path: Path, said: str, gone
     mend_prometheus(tmp_path / "data", f'err="opening storage failed: {said.format(tmp_path / "data")}"', now=now)
 
     assert (tmp_path / f"{gone}{SUFFIX}").is_dir()
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["a folder", "a pipe"])
+def test_what_is_no_file_where_one_is_kept_is_set_aside(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    for name in ("silences", "lock", "queries.active"):
+        make(tmp_path / name)
+
+    told = [mend_alertmanager(tmp_path, "is a directory", now=now), mend_prometheus(tmp_path, "panic", now=now)]
+
+    assert {path.name for path in tmp_path.iterdir()} == {
+        name + SUFFIX for name in ("silences", "lock", "queries.active")
+    }
+    assert all(f"was set aside as {name}{SUFFIX}" in (told[0] or "") for name in ("silences",))
+    assert all(f"was set aside as {name}{SUFFIX}" in (told[1] or "") for name in ("lock", "queries.active"))
+
+
+def test_what_is_no_folder_where_one_is_kept_is_set_aside(tmp_path: Path) -> None:
+    for name in ("wal", "chunks_head"):
+        (tmp_path / name).write_text("no folder")
+
+    assert mend_prometheus(tmp_path, "panic", now=now) is not None
+
+    assert {path.name for path in tmp_path.iterdir()} == {f"wal{SUFFIX}", f"chunks_head{SUFFIX}"}
 
 
 def test_prometheus_that_ends_for_another_reason_loses_nothing(tmp_path: Path) -> None:
