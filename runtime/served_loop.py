@@ -20,7 +20,7 @@ class ServedLoop:
         self._task = BackgroundTask(f"{server.name} loop")
 
     def __repr__(self) -> str:
-        return f"<ServedLoop {self._server!r} {self._task!r}>"
+        return f"<ServedLoop {self._server!r} loop {self._task.state}>"
 
     @property
     def name(self) -> str:

@@ -33,8 +33,11 @@ class BackgroundTask:
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        state = "idle" if self._task is None else "ended" if self._task.done() else "running"
-        return f"<BackgroundTask {self._name!r} {state}>"
+        return f"<BackgroundTask {self._name!r} {self.state}>"
+
+    @property
+    def state(self) -> str:
+        return "idle" if self._task is None else "ended" if self._task.done() else "running"
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         self._task = asyncio.create_task(work, name=self._name)
