@@ -82,6 +82,8 @@ def _script(head: bytes, path: str, depth: int) -> str:
     words = line[2:].split(maxsplit=1)
     if not words:
         return "names no interpreter after #!"
+    if not words[0].startswith("/"):
+        return ""  # Looked for where the program is started, wherever that is.
     why = why_not(words[0], path, depth=depth + 1)
     if not why and Path(words[0]).name == "env" and len(words) > 1:
         # Without -S all that follows is one word to env.

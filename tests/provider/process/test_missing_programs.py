@@ -87,6 +87,13 @@ def test_what_the_kernel_runs_is_not_refused(tmp_path: Path, content: bytes) -> 
     assert executable.why_not("./program", os.environ["PATH"], tmp_path) == ""
 
 
+def test_interpreter_beside_a_script_may_be_there(tmp_path: Path) -> None:
+    file = tmp_path / "program"
+    file.write_text("#!bin/mine\n")
+    file.chmod(0o755)
+    assert executable.why_not(str(file), "/usr/bin:/bin") == ""
+
+
 def test_programs_of_this_machine_are_not_refused() -> None:
     # Some scripts are installed without their interpreter.
     files = [file for file in Path("/usr/bin").iterdir() if file.is_file() and file.read_bytes()[:4] == b"\x7fELF"]
