@@ -86,6 +86,7 @@ async def _serve(
         watchdog = Watchdog(settings, opened)
         server = HttpServer(watchdog, socket.socket(fileno=listener), timeouts)
         await server.start()
+        os.register_at_fork(after_in_child=server.let_go)
         os.write(ready, b"1")
         os.close(ready)
         ended = await _first(told.wait(), opened.ends())

@@ -7,6 +7,7 @@ it runs in any interpreter a function may have.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
 from collections.abc import Callable, Mapping, MutableMapping
@@ -49,6 +50,7 @@ class HttpServer:
     def __init__(self, app: App, listener: socket.socket, timeouts: ServerTimeouts) -> None:
         self.app, self.timeouts = app, timeouts
         self._listener, self._loop = listener, asyncio.get_running_loop()
+        self._pid = os.getpid()
         self._server: asyncio.AbstractServer | None = None
         self.connections: set[HttpConnection] = set()
         self._none_left = asyncio.Event()
@@ -69,6 +71,20 @@ class HttpServer:
             self._server.close()
         for connection in list(self.connections):
             connection.end_when_idle()
+
+    def let_go(self) -> None:
+        """In a process that a handler has forked: the connections are the replica's, which could not end them else.
+
+        Their numbers stay taken, by nothing, for objects that are here, too, believe them theirs. In what such a
+        process forks in turn they may be something else's by now.
+        """
+        if os.getppid() != self._pid:
+            return
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (self._listener.fileno(), *(connection.descriptor for connection in self.connections)):
+            if descriptor >= 0:
+                os.dup2(nothing, descriptor, inheritable=False)
+        os.close(nothing)
 
     async def no_connections(self) -> None:
         """Wait until the last connection has ended."""
@@ -130,6 +146,12 @@ class HttpConnection(asyncio.Protocol):
 
     def __repr__(self) -> str:
         return f"<HttpConnection {'closed' if self.closed else self._exchange or 'idle'}>"
+
+    @property
+    def descriptor(self) -> int:
+        """Of its socket; -1 once it is closed."""
+        found = None if self._transport is None else self._transport.get_extra_info("socket")
+        return -1 if found is None else int(found.fileno())
 
     @property
     def closed(self) -> bool:

@@ -217,6 +217,19 @@ def handle(event, context):
     assert shared.run(story(shared.world)) == {"-15 0"}
 
 
+def test_answer_that_is_broken_off_ends_though_a_child_lives_on(shared: Shared) -> None:
+    source = """
+import multiprocessing, time
+def pieces():
+    yield "first"
+    multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,), daemon=True).start()
+    raise KeyError("x")
+def handle(event, context): return pieces()
+"""
+    with pytest.raises(httpx.RemoteProtocolError):
+        answer(shared, source)
+
+
 def test_child_that_returns_from_handle_ends_there(shared: Shared) -> None:
     source = """
 import os
