@@ -71,7 +71,10 @@ def named(pids: Iterable[int], name: str) -> list[int]:
 def host_pid(world: World) -> int:
     """The one process marked as the host's whose parent is not."""
     marked = set(left_behind(world.state_dir))
-    parents = {pid: int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1]) for pid in marked}
+    parents = {}
+    for pid in marked:
+        with contextlib.suppress(OSError):  # has ended
+            parents[pid] = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
     (host,) = [pid for pid, parent in parents.items() if parent not in marked]
     return host
 
