@@ -20,6 +20,8 @@ from typing import Any
 
 PAUSE_S = 0.005
 """From the news that a child ended to the look: for code that starts processes past Python, and waits for them."""
+MIN_LOOK_S, MAX_LOOK_S = 0.05, 1.0
+"""Between looks, without such news: after a start, and while somebody is left for long."""
 MAX_WRITTEN_DOWN = 256
 """Processes started and perhaps ended long ago, before they are looked through."""
 
@@ -42,16 +44,25 @@ class OrphanCollector:
         self._started: set[int] = set()
         self._starting: set[object] = set()
         self._look: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._looks, self._next_look_s = False, MIN_LOOK_S
         for module, name in _STARTERS:
             if hasattr(module, name):
                 setattr(module, name, self._written_down(getattr(module, name)))
 
-    def begin(self) -> None:
-        """Collect, on the running loop of the main thread; unless the function sees to ended children itself."""
-        self._loop = asyncio.get_running_loop()
+    def begin(self, *, looks: bool) -> None:
+        """Collect, on the running loop of the main thread; unless the function sees to ended children itself.
+
+        ``looks``: every process here is started on this loop, so that looking now and then, as long as there are any,
+        is enough. To be told of each end, which a signal does, costs a fifth of what starting a process does.
+        """
+        self._loop, self._looks = asyncio.get_running_loop(), looks
         if signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL:
-            self._loop.add_signal_handler(signal.SIGCHLD, self._a_child_ended)
-            self._a_child_ended()
+            if looks:
+                self._look_soon()
+            else:
+                self._loop.add_signal_handler(signal.SIGCHLD, self._a_child_ended)
+                self._a_child_ended()
 
     def __repr__(self) -> str:
         return f"<OrphanCollector {len(self._started)} started>"
@@ -66,13 +77,25 @@ class OrphanCollector:
                 pid = result[0] if isinstance(result, tuple) else result
                 if pid:
                     self._started.add(pid)
+                    if self._looks:
+                        self._look_soon()
                 return result
             finally:
                 self._starting.discard(turn)
 
         return started
 
+    def _look_soon(self) -> None:
+        assert self._loop is not None
+        if self._look is not None and self._next_look_s > MIN_LOOK_S:
+            self._look.cancel()
+            self._look = None
+        if self._look is None:
+            self._next_look_s = MIN_LOOK_S
+            self._look = self._loop.call_later(MIN_LOOK_S, self._collect)
+
     def _a_child_ended(self) -> None:
+        assert self._loop is not None
         if self._look is None:
             self._look = self._loop.call_later(PAUSE_S, self._collect)
 
@@ -81,7 +104,12 @@ class OrphanCollector:
         if self._starting:  # in another thread, and perhaps ended before it was written down
             self._a_child_ended()
             return
-        for pid in _children_of_thread(os.getpid()) - self._started:
+        children = _children_of_thread(os.getpid())
+        if self._looks and children:
+            assert self._loop is not None
+            self._next_look_s = min(2 * self._next_look_s, MAX_LOOK_S)
+            self._look = self._loop.call_later(self._next_look_s, self._collect)
+        for pid in children - self._started:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
         if len(self._started) > MAX_WRITTEN_DOWN:

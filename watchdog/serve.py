@@ -70,7 +70,7 @@ async def _serve(
 ) -> int:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
-    orphans.begin()
+    orphans.begin(looks=settings.mode in config.FORKING)
     async with contextlib.AsyncExitStack() as stack:
         try:
             opened = await stack.enter_async_context(function.opened(settings, replica.env, replica.hostname, handle))

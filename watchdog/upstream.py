@@ -38,6 +38,7 @@ from .http_client import (
 )
 from .log import log
 from .processes import ProcessHandle, die_with_parent
+from .program import OWN_GROUP
 from .readiness import PATIENCE_S
 from .server import Switch
 from .timeouts import timeout
@@ -90,8 +91,8 @@ class Upstream:
             self._config.command,
             env=self._env,
             stdin=subprocess.DEVNULL,
-            start_new_session=True,
             preexec_fn=die_with_parent,  # noqa: PLW1509 - no other thread runs yet
+            **OWN_GROUP,
         )
 
     async def ready(self) -> bool:
