@@ -287,6 +287,7 @@ def test_anchors_and_merge_keys_work(folder: Path) -> None:
         pytest.param("environment:\n  A: b\n  PASSWORD: [hunter2]", "line 3: not a key with a", id="a list as value"),
         pytest.param("environment:\n  A: b\n  PASSWORD: {hunter2: x}", "line 3: not a key", id="a mapping as value"),
         pytest.param("environment:\n  PASSWORD: *hunter2", "line 2: not YAML", id="a star"),
+        pytest.param("environment:\n  A: b\n---\nhunter2: c", "line 3: a second document", id="two documents"),
         pytest.param("environment:\n  PASSWORD: !hunter2 x", "line 2: a key is written twice, or", id="a tag"),
         pytest.param("environment:\n  PASSWORD: !hunter2!x y", "line 2: not YAML", id="a tag's handle"),
         pytest.param('environment:\n  PASSWORD: "hunter2', "not YAML", id="a quote that is not closed"),
