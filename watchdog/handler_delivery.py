@@ -22,6 +22,8 @@ class Delivery:
         self._loop = asyncio.get_running_loop()
         self._given_up = False
         self.begun = False
+        self.sent = 0
+        """Heads and pieces, so that it is seen whether it goes on."""
 
     def give_up(self) -> None:
         """Nothing that the handler still makes is sent."""
@@ -76,11 +78,13 @@ class Delivery:
     async def _begin(self, answer: Answer) -> None:
         self._check()
         self.begun = True
+        self.sent += 1
         head = answer.head(self._method)
         await self.send({"type": "http.response.start", "status": answer.status, "headers": head})
 
     async def _piece(self, data: bytes) -> None:
         self._check()
+        self.sent += 1
         await self.send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def _end(self) -> None:

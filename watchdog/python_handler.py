@@ -109,6 +109,9 @@ class PythonHandler:
         try:
             outcome = await self._in_time(self._outcome(request, delivery), delivery, limit.seconds)
         except TimeoutError:
+            if delivery.begun:
+                log(f"the answer is broken off: nothing came of it for {limit}")
+                raise ConnectionAbortedError from None
             log(f"The handler took longer than {limit}.")
             await reply(send, 504, f"The handler took longer than {limit}.".encode(), OURS)
             return
@@ -120,16 +123,22 @@ class PythonHandler:
     async def _in_time(
         self, work: Coroutine[Any, Any, Answer | Failure | None], delivery: Delivery, limit_s: float | None
     ) -> Answer | Failure | None:
-        """Raises TimeoutError when no answer has begun in time; a thread goes on, and nobody takes what it makes."""
+        """Raises TimeoutError when no answer has begun in time, or a stream brought nothing for so long.
+
+        A thread goes on then, and nobody takes what it makes.
+        """
         if limit_s is None:
             return await work
         task = asyncio.ensure_future(work)
-        await asyncio.wait([task], timeout=limit_s)
-        if not task.done() and not delivery.begun:
-            delivery.give_up()
-            task.cancel()
-            raise TimeoutError
-        return await task
+        sent = -1
+        while not task.done() and delivery.sent > sent:
+            sent = delivery.sent
+            await asyncio.wait([task], timeout=limit_s)
+        if task.done():
+            return await task
+        delivery.give_up()
+        task.cancel()
+        raise TimeoutError
 
     async def _outcome(self, request: Request, delivery: Delivery) -> Answer | Failure | None:
         """A whole answer to send. None: it has been sent, piece by piece."""

@@ -454,6 +454,36 @@ async def test_handler_that_is_too_slow_is_answered_504_and_what_it_makes_later_
     assert (seen.status, seen.ended) == (504, True)
 
 
+@pytest.mark.virtual_time
+async def test_stream_that_stands_still_for_exec_timeout_is_broken_off(capsys: pytest.CaptureFixture[str]) -> None:
+    async def standing() -> AsyncIterator[str]:
+        yield "first"
+        await asyncio.Event().wait()
+
+    async def handle(event: Any, context: Any) -> Any:
+        return standing()
+
+    seen = await called(handle, HTTP, exec_timeout_s=5.0)
+
+    assert (seen.status, seen.body, seen.ended, seen.broken) == (200, b"first", False, True)
+    assert "nothing came of it for exec_timeout (5 s)" in capsys.readouterr().err
+
+
+@pytest.mark.virtual_time
+async def test_stream_that_keeps_coming_has_no_total_limit() -> None:
+    async def coming() -> AsyncIterator[str]:
+        for number in range(8):
+            await asyncio.sleep(4.0)
+            yield str(number)
+
+    async def handle(event: Any, context: Any) -> Any:
+        return coming()
+
+    seen = await called(handle, HTTP, exec_timeout_s=5.0)
+
+    assert (seen.body, seen.ended) == (b"01234567", True)
+
+
 async def test_header_or_argument_that_is_missing_is_a_bad_request_as_in_flask() -> None:
     def handle(event: Any, context: Any) -> Any:
         return event.query["name"] if event.path == "/query" else event.headers["X-Missing"]
