@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from springtide.provider.api.line_stream import LineStream
-from springtide.provider.api.request_values import NamespaceRule, instant, tail, yes_or_no
+from springtide.provider.api.request_values import TRUE, NamespaceRule, instant, tail
 from springtide.provider.ports import LogLine, LogQuery, Provider
 from springtide.provider.spec import rfc3339
 from springtide.runtime.concurrency_limit import ConcurrencyLimit
@@ -46,7 +46,7 @@ def _query(request: Request, namespaces: NamespaceRule) -> LogQuery:
         tail=last,
         since=since,
         instance=asked.get("instance") or None,
-        follow=yes_or_no(request, "follow"),
+        follow=asked.get("follow", "").lower() in TRUE,  # what is no such word means no: clients differ in theirs
     )
 
 
