@@ -32,10 +32,10 @@ def made_folder(handler: Path, place: Path) -> Path:
 
     Those of processes that are gone are removed. Raises OSError.
     """
-    for old in place.glob("replica-*"):
-        if not Path("/proc", old.name.rpartition("-")[2]).exists():
-            shutil.rmtree(old, ignore_errors=True)
     folder = place / f"replica-{os.getpid()}"
+    for old in place.glob("replica-*"):
+        if old == folder or not Path("/proc", old.name.rpartition("-")[2]).exists():
+            shutil.rmtree(old, ignore_errors=True)
     (folder / _SEARCHED).mkdir(parents=True, exist_ok=True)
     for link in (folder / PACKAGE, folder / _SEARCHED / PACKAGE):
         link.symlink_to(handler)
