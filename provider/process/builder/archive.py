@@ -52,10 +52,18 @@ def unpack(archive: IO[bytes], folder: Path, limits: ArchiveLimits) -> BuildRequ
         with tarfile.open(fileobj=archive, mode="r:", tarinfo=_Entry) as tar:
             for entry in tar:
                 unpacking.take(entry, tar)
+            _check_end(archive, tar.offset)
     except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
         raise BadInput(f"the body is not a tar archive that can be read: {str(error)[:MAX_SHOWN]}") from error
     unpacking.make_links()
     return unpacking.request()
+
+
+def _check_end(archive: IO[bytes], offset: int) -> None:
+    """What is no header ends the reading without a word, and what comes after it would be missing in the build."""
+    archive.seek(offset)
+    if archive.read(tarfile.BLOCKSIZE).strip(b"\0"):
+        raise tarfile.ReadError(f"what stands at byte {offset} is no entry; it is damaged, or was cut off")
 
 
 class _Entry(tarfile.TarInfo):

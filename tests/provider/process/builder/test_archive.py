@@ -180,6 +180,30 @@ def test_a_size_below_zero_ends_the_reading(tmp_path: Path) -> None:
         unpacked(archive([REQUEST])[:1024] + bytes(header) + bytes(1024), tmp_path / "new")
 
 
+@pytest.mark.parametrize("left", [1024 + 100, 1024 + 512 + 1])
+def test_an_archive_that_was_cut_off_is_refused_and_not_built_without_its_end(left: int, tmp_path: Path) -> None:
+    whole = archive([REQUEST, member("context/handler.py", b"x = 1"), member("context/lib.py", b"y = 1")])
+    body = whole[: len(archive([REQUEST])[:1024]) + left]
+
+    with pytest.raises(BadInput, match="not a tar archive that can be read"):
+        unpacked(body, tmp_path / "new")
+
+
+def test_an_archive_with_a_damaged_entry_is_refused_and_not_built_without_the_rest(tmp_path: Path) -> None:
+    whole = archive([REQUEST, member("context/handler.py", b"x = 1"), member("context/lib.py", b"y = 1")])
+
+    with pytest.raises(BadInput, match="is no entry"):
+        unpacked(whole.replace(b"context/lib.py", b"context/lib.\xff\xfe"), tmp_path / "new")
+
+
+def test_an_archive_whose_end_is_not_marked_is_unpacked(tmp_path: Path) -> None:
+    whole = archive([REQUEST, member("context/handler.py", b"x = 1")])
+
+    unpacked(whole[: 4 * 512], tmp_path / "new")
+
+    assert (tmp_path / "new" / "context" / "handler.py").read_bytes() == b"x = 1"
+
+
 @pytest.mark.parametrize(
     ("body", "why"),
     [
