@@ -3,24 +3,28 @@
 //     module.exports = async (event, context) => context.status(200).headers({...}).succeed("...")
 //
 // event: body, headers, method, query, path, contentType. What the handler returns is the answer, too, and so is what it
-// gives to a callback as its third argument. The watchdog in front reads the body with its own bound and time-outs.
+// gives to a callback as its third argument. Handlers of the classic template, (context, callback) => {...}, are known
+// by the names of their arguments, and get the body as text. The watchdog in front reads the body with its own bound and time-outs.
 'use strict';
 
+const fs = require('fs');
 const http = require('http');
 const path = require('path');
 const { pathToFileURL } = require('url');
 
 const MAX_BODY_BYTES = 256 * 1024 * 1024;
 const HANDLER = path.join(__dirname, 'function', 'handler');
+const KINDS = ['.js', '.cjs', '.mjs'];
+const CLASSIC = /^(?:async\b)?\s*(?:function\b[^(]*)?\(?\s*(?:context\b|[\w$]+\s*,\s*(?:callback|cb|done)\s*\))/;
 
 async function load() {
+  const file = KINDS.map((kind) => HANDLER + kind).find((name) => fs.existsSync(name)) || HANDLER;
   let loaded;
   try {
-    loaded = require(HANDLER);
+    loaded = require(file);
   } catch (error) {
-    const missing = error.code === 'MODULE_NOT_FOUND' && String(error.message).includes(HANDLER);
-    if (error.code !== 'ERR_REQUIRE_ESM' && error.code !== 'ERR_REQUIRE_ASYNC_MODULE' && !missing) throw error;
-    loaded = await import(pathToFileURL(missing ? `${HANDLER}.mjs` : require.resolve(HANDLER)).href);
+    if (error.code !== 'ERR_REQUIRE_ESM' && error.code !== 'ERR_REQUIRE_ASYNC_MODULE') throw error;
+    loaded = await import(pathToFileURL(file).href);
   }
   for (const found of [loaded, loaded && loaded.default, loaded && loaded.handler, loaded && loaded.handle]) {
     if (typeof found === 'function') return found;
@@ -119,7 +123,10 @@ function read(request) {
 
 function encoded(value) {
   if (value === undefined || value === null) return [Buffer.alloc(0), undefined];
-  if (Buffer.isBuffer(value) || value instanceof Uint8Array) return [Buffer.from(value), 'application/octet-stream'];
+  if (value instanceof ArrayBuffer) return [Buffer.from(value), 'application/octet-stream'];
+  if (ArrayBuffer.isView(value)) {
+    return [Buffer.from(value.buffer, value.byteOffset, value.byteLength), 'application/octet-stream'];
+  }
   if (typeof value === 'string') return [Buffer.from(value), 'text/html; charset=utf-8'];
   return [Buffer.from(JSON.stringify(value) || ''), 'application/json; charset=utf-8'];
 }
@@ -150,13 +157,14 @@ function fail(response, error) {
 
 async function main() {
   const handler = await load();
+  const classic = CLASSIC.test(Function.prototype.toString.call(handler));
   const server = http.createServer({ maxHeaderSize: 256 * 1024 }, async (request, response) => {
     let answered = false;
     const answer = (error, value) => {
       if (answered) return;
       answered = true;
       try {
-        if (error !== undefined && error !== null) fail(response, error);
+        if (error) fail(response, error);
         else send(response, context.statusCode, context.headerValues, value);
       } catch (unsendable) {
         fail(response, unsendable);
@@ -164,17 +172,21 @@ async function main() {
     };
     const context = new FunctionContext(answer);
     try {
-      const event = new FunctionEvent(request, parsed(request, await read(request)));
-      const value = await handler(event, context, context.cb);
-      // A handler of three arguments answers by the callback, now or later.
-      if (!context.cbCalled && !(handler.length > 2 && value === undefined)) context.succeed(value);
+      const body = await read(request);
+      const result = classic
+        ? handler(body.toString('utf8'), context.cb)
+        : handler(new FunctionEvent(request, parsed(request, body)), context, context.cb);
+      const value = await result;
+      // A handler that takes a callback answers by it, now or later.
+      const waits = value === undefined && (classic ? handler.length > 1 && result === undefined : handler.length > 2);
+      if (!context.cbCalled && !waits) context.succeed(value);
     } catch (error) {
       if (error instanceof BadBody && !answered) {
         answered = true;
         response.writeHead(400, { 'content-type': 'text/plain; charset=utf-8' });
         response.end(`${error.message}\n`);
       } else {
-        answer(error === undefined ? new Error('the handler threw nothing') : error);
+        answer(error || new Error('the handler threw nothing that tells why'));
       }
     }
   });

@@ -48,6 +48,8 @@ SHAPES: dict[str, tuple[str, Mapping[str, Any], tuple[int, str | None, str]]] = 
     "return-null": ("return null", {}, (200, None, "")),
     "return-buffer": ("return Buffer.from('bytes')", {}, (200, BYTES, "bytes")),
     "return-typed-array": ("return new Uint8Array([104, 105])", {}, (200, BYTES, "hi")),
+    "return-words": ("return new Uint16Array([26984])", {}, (200, BYTES, "hi")),
+    "return-array-buffer": ("return new Uint8Array([104, 105]).buffer", {}, (200, BYTES, "hi")),
     "return-date": ("return new Date(0)", {}, (200, JSON, '"1970-01-01T00:00:00.000Z"')),
     "return-promise": ("return Promise.resolve('later')", {}, (200, HTML, "later")),
     "unicode": ("return 'Grüße 🌊'", {}, (200, HTML, "Grüße 🌊")),
@@ -73,6 +75,8 @@ SHAPES: dict[str, tuple[str, Mapping[str, Any], tuple[int, str | None, str]]] = 
     "throw-error": ("throw new Error('boom')", {}, (500, PLAIN, "Error: boom")),
     "throw-text": ("throw 'boom'", {}, (500, PLAIN, "boom")),
     "throw-nothing": ("throw undefined", {}, (500, PLAIN, "Error: the handler threw nothing")),
+    "throw-null": ("throw null", {}, (500, PLAIN, "Error: the handler threw nothing")),
+    "reject-with-zero": ("return Promise.reject(0)", {}, (500, PLAIN, "Error: the handler threw nothing")),
     "reject": ("return Promise.reject(new Error('no'))", {}, (500, PLAIN, "Error: no")),
     "status-out-of-range": (
         "return context.status(99).succeed('x')",
@@ -187,6 +191,24 @@ def test_what_a_handler_answers_is_what_is_sent(shapes: httpx.Client, name: str)
         pytest.param(
             "module.exports = (event, context, callback) => { callback('no') }", 500, "no", id="callback with an error"
         ),
+        pytest.param(
+            "module.exports = (event, context, callback) => { callback(false, 'fine') }", 200, "fine", id="no error"
+        ),
+        pytest.param("module.exports = (context, cb) => cb(undefined, context + '!')", 200, "x!", id="classic"),
+        pytest.param(
+            "module.exports = (context, callback) => { setTimeout(() => callback(null, {got: context}), 5) }",
+            200,
+            '{"got":"x"}',
+            id="classic later",
+        ),
+        pytest.param("module.exports = async (context, callback) => ({got: context})", 200, '{"got":"x"}', id="async"),
+        pytest.param("module.exports = async context => context", 200, "x", id="classic of one argument"),
+        pytest.param(
+            "module.exports = async function handle(req, done) { throw new Error('no') }",
+            500,
+            "Error: no",
+            id="classic that throws",
+        ),
         pytest.param("exports.handler = async () => 'named'", 200, "named", id="exports.handler"),
         pytest.param("exports.default = () => 'default'", 200, "default", id="transpiled"),
         pytest.param(
@@ -202,6 +224,11 @@ def test_handlers_are_found_however_they_are_exported(source: str, status: int, 
         answer = http.post("/", content=b"x")
 
     assert (answer.status_code, answer.text) == (status, body)
+
+
+def test_a_module_of_the_older_kind_by_name_is_a_handler_too(tmp_path: Path) -> None:
+    with served(tmp_path / "code", "module.exports = async () => 'older'", name="handler.cjs") as http:
+        assert http.get("/").text == "older"
 
 
 def test_a_module_of_the_newer_kind_is_a_handler_too(tmp_path: Path) -> None:
