@@ -15,11 +15,12 @@ from typing import Any
 from . import config, fork_signals, function, handler_fork, handler_loading
 from .app import Watchdog
 from .config import Mode
+from .connection import ServerTimeouts
 from .log import log, log_exception
 from .orphans import OrphanCollector
 from .python_handler import forget_threads_in_children
 from .readiness import until_ready
-from .server import HttpServer, ServerTimeouts
+from .server import HttpServer
 from .timeouts import timeout
 from .upstream import UpstreamError
 

@@ -27,6 +27,7 @@ from .calls import (
     reply,
 )
 from .config import WatchdogConfig, not_there
+from .exchange import Switch
 from .http1.fields import HOP_BY_HOP
 from .http1.response import ResponseHead
 from .http_client import (
@@ -40,7 +41,6 @@ from .log import log
 from .processes import ProcessHandle, die_with_parent
 from .program import OWN_GROUP
 from .readiness import PATIENCE_S
-from .server import Switch
 from .timeouts import timeout
 from .tunnel import Tunnel
 

@@ -8,7 +8,8 @@ import socket
 from collections.abc import AsyncIterator
 
 from springtide.watchdog.calls import App, Receive, Scope, Send, reply
-from springtide.watchdog.server import HttpServer, ServerTimeouts
+from springtide.watchdog.connection import ServerTimeouts
+from springtide.watchdog.server import HttpServer
 
 DEADLINE_S = 20.0
 """So that a test that would hang fails; no test waits for it."""

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from springtide.watchdog.calls import Receive, Scope, Send, reply
+from springtide.watchdog.connection import HttpConnection
 from springtide.watchdog.http_client import Connection, UpstreamGoneError
-from springtide.watchdog.server import HttpConnection, HttpServer
+from springtide.watchdog.server import HttpServer
 from tests.fuzz.in_memory import Loop, Transport
 from tests.gateway.malformed import CORPUS
 from tests.gateway.test_differential import Message, cuts, requests, responses
