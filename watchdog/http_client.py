@@ -48,6 +48,8 @@ class Connection(asyncio.Protocol):
     def reset(self) -> None:
         """Ready for the next request."""
         self.interim: Interim = _dropped
+        self.sent = False
+        """Whether the whole request is on its way. Of one that is not, the server would take the next for the rest."""
         self._to_head = False
         self._buffer, self._seen = b"", 0
         self._interim_heads = 0
@@ -60,8 +62,8 @@ class Connection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        """The answer is complete, the server keeps the connection, and nothing came that nobody asked for."""
-        if self._head is None or self._body is None or not self._body.done or self._buffer:
+        """Request and answer are complete, the server keeps the connection, and nothing came that nobody asked for."""
+        if not self.sent or self._head is None or self._body is None or not self._body.done or self._buffer:
             return False
         return self._head.keep_alive and not self.closed
 

@@ -215,6 +215,7 @@ class _Proxied:
             connection.expect(to_head=self._to_head)
             connection.interim = self._interim
             await connection.send(request)
+            connection.sent = body is None
             await guarded(self._relay(connection, limit_s), _upload(connection, body, caller))
             if self._tunnel is not None:
                 await self._tunnel.over()
@@ -260,6 +261,7 @@ async def _upload(connection: Connection, body: AsyncIterator[bytes] | None, cal
         if body is not None:
             async for data in body:
                 await connection.send(data)
+            connection.sent = True
     except UpstreamGoneError:
         # It may have answered without reading on: what comes back decides.
         await asyncio.Event().wait()

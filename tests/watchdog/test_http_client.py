@@ -18,6 +18,7 @@ async def opened(*data: bytes, to_head: bool = False) -> tuple[Connection, Trans
     connection = Connection()
     transport = Transport(cast("Loop", asyncio.get_running_loop()), connection)
     connection.expect(to_head=to_head)
+    connection.sent = True
     for piece in data:
         transport.receive(piece)
     return connection, transport
@@ -158,6 +159,7 @@ async def test_connection_that_can_be_used_again_is() -> None:
             connection = await pool.take()
             connection.expect(to_head=False)
             await connection.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n%d" % number)
+            connection.sent = True
             await connection.answer()
             assert [piece async for piece in connection.body()] == [b"%d" % number]
             pool.give_back(connection)
