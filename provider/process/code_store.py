@@ -11,27 +11,23 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import stat
 import tempfile
-import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from springtide.provider.process import kernel
+from springtide.provider.process import hashed_folders, kernel
+from springtide.provider.process.hashed_folders import GRACE_S, UNFINISHED, remove_tree
 from springtide.runtime.errors import BadInput, Unavailable
 
 MAX_ENTRIES, MAX_BYTES, MAX_DEPTH = 20_000, 1 << 30, 32
 """Of one version: files and folders, bytes together, folders inside each other."""
 MAX_SYNCED_FILES = 50
 """Brought to the disk one by one; more by all that its file system has to write."""
-GRACE_S = 3600.0
-"""What is not referred to may be about to be: a build goes on, or a deployment."""
 
 SKIPPED = frozenset({".git", ".hg", ".svn", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox"})
 """Folders that are never part of a version; nor are virtual environments, which have a ``pyvenv.cfg``."""
 
-_NEW = ".new-"
 _READ_BYTES = 1 << 20
 _READ_ONLY_FOLDER, _READ_ONLY_FILE, _READ_ONLY_PROGRAM = 0o555, 0o444, 0o555
 
@@ -47,9 +43,7 @@ class CodeStore:
 
     def open(self) -> None:
         """Make the folder, and remove what was being copied when somebody was killed. Raises OSError."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left in self._folder.glob(f"{_NEW}*"):
-            remove_tree(left)
+        hashed_folders.open_store(self._folder)
 
     def add(self, folder: Path) -> str:
         """Copy a folder, and return the hash of the copy, which is there already when nothing changed.
@@ -61,7 +55,7 @@ class CodeStore:
             raise BadInput(f"{folder}: there is no such folder on this machine")
         new = None
         try:
-            new = Path(tempfile.mkdtemp(prefix=_NEW, dir=self._folder))
+            new = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=self._folder))
             version = _Copy(folder, new).made()
             return self._settled(new, version)
         except OSError as error:
@@ -79,13 +73,7 @@ class CodeStore:
 
     def prune(self, kept: Collection[str], *, grace_s: float = GRACE_S) -> list[str]:
         """Remove every version that is not kept and was not added just now; returns their hashes."""
-        removed = []
-        for path in self._folder.glob("[!.]*"):
-            with contextlib.suppress(OSError):
-                if path.name not in kept and time.time() - path.stat().st_mtime >= grace_s:
-                    remove_tree(path)
-                    removed.append(path.name)
-        return removed
+        return hashed_folders.prune(self._folder, kept, grace_s=grace_s)
 
     def _settled(self, new: Path, version: str) -> str:
         path = self._folder / version
@@ -186,11 +174,3 @@ def _sorted_entries(folder: Path) -> Iterator[os.DirEntry[str]]:
         skipped = entry.name in SKIPPED or (Path(entry.path) / "pyvenv.cfg").is_file()
         if not (skipped and entry.is_dir(follow_symlinks=False)):
             yield entry
-
-
-def remove_tree(path: Path) -> None:
-    """With what is read-only in it; what cannot be removed stays."""
-    for folder, _, _ in os.walk(path):
-        with contextlib.suppress(OSError):
-            Path(folder).chmod(0o700)
-    shutil.rmtree(path, ignore_errors=True)

@@ -24,9 +24,9 @@ from pathlib import Path
 
 import structlog
 
-from springtide.provider.process import environment_build, interpreters, kernel
-from springtide.provider.process.code_store import GRACE_S, remove_tree
+from springtide.provider.process import environment_build, hashed_folders, interpreters, kernel
 from springtide.provider.process.environment_build import Tell, size_of
+from springtide.provider.process.hashed_folders import GRACE_S, UNFINISHED, remove_tree
 from springtide.provider.process.installer import installer
 from springtide.provider.process.interpreters import Interpreter
 from springtide.provider.process.requirements import Wanted
@@ -34,7 +34,7 @@ from springtide.runtime.errors import BadInput, TooMany, Unavailable
 
 MAX_WAITING = 100
 """Builds that wait for their turn."""
-_NEW, _CACHE, _META = ".new-", ".cache", "environment.json"
+_CACHE, _META = ".cache", "environment.json"
 _MAX_SCRIPT_BYTES = 1 << 20
 
 _log = structlog.get_logger()
@@ -89,9 +89,7 @@ class Environments:
 
     def open(self) -> None:
         """Make the folder, and remove what was being built when somebody was killed. Raises OSError."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left in self._folder.glob(f"{_NEW}*"):
-            remove_tree(left)
+        hashed_folders.open_store(self._folder)
 
     async def ensure(self, wanted: Wanted, tell: Tell = _nobody) -> Environment:
         """The environment, which is there already or is built now; ``tell`` gets each line of progress.
@@ -126,12 +124,7 @@ class Environments:
 
     def prune(self, kept: Collection[str], *, grace_s: float = GRACE_S) -> list[str]:
         """Remove each that is not kept and was not asked for just now; returns their keys. Blocks."""
-        removed = []
-        for path in self._folder.glob("[!.]*"):
-            with contextlib.suppress(OSError):
-                if path.name not in kept and time.time() - path.stat().st_mtime >= grace_s:
-                    remove_tree(path)
-                    removed.append(path.name)
+        removed = hashed_folders.prune(self._folder, kept, grace_s=grace_s)
         cache = self._folder / _CACHE
         if removed and not self._building and size_of(cache) > self._bounds.max_bytes:
             remove_tree(cache)  # What environments have of it are links, which stay.
@@ -194,7 +187,7 @@ class Environments:
 
     def _new(self, key: str, interpreter: Interpreter) -> Path:
         try:
-            folder = Path(tempfile.mkdtemp(prefix=f"{_NEW}{key[:12]}-", dir=self._folder))
+            folder = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{key[:12]}-", dir=self._folder))
             environment_build.make_empty(folder, interpreter)
         except OSError as error:
             raise Unavailable(f"{error.filename or self._folder}: {error.strerror}") from error

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from springtide.provider.process import function_store, starters
-from springtide.provider.process.code_store import remove_tree
+from springtide.provider.process.hashed_folders import remove_tree
 
 GIT_TIMEOUT_S = 30.0
 _AUTHOR = ("-c", "user.name=springtide", "-c", "user.email=springtide@localhost", "-c", "commit.gpgsign=false")

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from springtide.provider.process.builder.node_modules import NodeModules
-from springtide.provider.process.code_store import CodeStore, remove_tree
+from springtide.provider.process.code_store import CodeStore
+from springtide.provider.process.hashed_folders import remove_tree
 from springtide.provider.process.requirements import REQUIREMENTS
 from springtide.provider.process.templates import HANDLER_FOLDER, Language, Template, missing_programs
 from springtide.runtime.errors import BadInput, Unavailable

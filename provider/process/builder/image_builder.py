@@ -14,7 +14,7 @@ from springtide.provider.ports import Build
 from springtide.provider.process import local_images, templates
 from springtide.provider.process.builder.archive import ArchiveLimits, BuildRequest, unpack
 from springtide.provider.process.builder.code_builder import CodeBuilder
-from springtide.provider.process.code_store import remove_tree
+from springtide.provider.process.hashed_folders import remove_tree
 from springtide.provider.process.local_images import LocalImage, LocalImages
 from springtide.runtime.errors import BadInput, Unavailable
 from springtide.scaler.core.ports import Clock

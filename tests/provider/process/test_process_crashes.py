@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from springtide.provider.process.code_store import remove_tree
+from springtide.provider.process.hashed_folders import remove_tree
 from springtide.provider.spec import spec_to_json
 from springtide.runtime.errors import Unavailable
 from springtide.scaler.core.vocabulary import FunctionRef

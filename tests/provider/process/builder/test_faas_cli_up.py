@@ -15,7 +15,7 @@ import pytest
 from springtide.provider.api import ProviderApiDeps, ProviderApiSettings
 from springtide.provider.api import build as build_api
 from springtide.provider.process import function_store, starters
-from springtide.provider.process.code_store import remove_tree
+from springtide.provider.process.hashed_folders import remove_tree
 from springtide.scaler.core.vocabulary import FunctionRef
 from tests.gateway.test_system_api import CREDENTIALS, alone
 from tests.provider.process.builder.archives import PYTHON3_HTTP, SECRET, build_request, signature
