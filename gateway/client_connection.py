@@ -22,9 +22,6 @@ from springtide.gateway.timeouts import Timeouts
 MAX_PIPELINED_BYTES = 64 * 1024
 """Requests read ahead while one is being answered; beyond it the caller is not read from."""
 
-LARGE_BYTES = 64 * 1024
-"""From here on writing two pieces is cheaper than joining them."""
-
 
 class Handler(Protocol):
     """Who the bytes of the current request go to."""

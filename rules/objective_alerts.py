@@ -26,7 +26,7 @@ CALLS = "function_name:gateway_function_calls:rate5m"
 FAILED = "function_name:gateway_function_failed_calls:rate5m"
 COLD_STARTS = "function_name_le:gateway_cold_start_seconds_bucket:rate5m"
 
-COLD_START_WINDOW, COLD_START_WINDOW_S = "1h", 3600.0
+COLD_START_WINDOW = "1h"
 """Cold starts are rare: a shorter window would mostly show nothing."""
 
 _BY_FUNCTION = ("function_name",)

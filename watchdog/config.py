@@ -147,7 +147,7 @@ def not_there(config: WatchdogConfig, env: Mapping[str, str], folder: Path | Non
 
 
 def _program_there(program: str, env: Mapping[str, str], folder: Path | None) -> bool:
-    place = str(folder / program) if folder is not None and os.path.dirname(program) else program  # noqa: PTH120
+    place = str(folder / program) if folder is not None and os.path.dirname(program) else program  # noqa: PTH120 - Path cannot tell ./x from x
     return shutil.which(place, path=env.get("PATH")) is not None
 
 

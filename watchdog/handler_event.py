@@ -28,11 +28,11 @@ class Headers:
         """Beside what there is of this name."""
         self._values.setdefault(_canonical(name), []).append(str(value))
 
-    def get(self, name: str, default: Any = None, type: Callable[[str], Any] | None = None) -> Any:  # noqa: A002
+    def get(self, name: str, default: Any = None, type: Callable[[str], Any] | None = None) -> Any:  # noqa: A002 - werkzeug's name
         """``default`` also where ``type`` raises ValueError."""
         return _converted(self[name], default, type) if name in self else default
 
-    def getlist(self, name: str, type: Callable[[str], Any] | None = None) -> list[Any]:  # noqa: A002
+    def getlist(self, name: str, type: Callable[[str], Any] | None = None) -> list[Any]:  # noqa: A002 - werkzeug's name
         """All values of the name; empty when there is none."""
         return _all_converted(self._values.get(_canonical(name), []), type)
 
@@ -105,11 +105,11 @@ class Query(dict):  # type: ignore[type-arg]  # Python 3.9 has it, but what hand
             self._lists.setdefault(name, []).append(value)
             self.setdefault(name, value)
 
-    def get(self, name: Any, default: Any = None, type: Callable[[str], Any] | None = None) -> Any:  # noqa: A002
+    def get(self, name: Any, default: Any = None, type: Callable[[str], Any] | None = None) -> Any:  # noqa: A002 - werkzeug's name
         """``default`` also where ``type`` raises ValueError."""
         return _converted(self[name], default, type) if name in self else default
 
-    def getlist(self, name: str, type: Callable[[str], Any] | None = None) -> list[Any]:  # noqa: A002
+    def getlist(self, name: str, type: Callable[[str], Any] | None = None) -> list[Any]:  # noqa: A002 - werkzeug's name
         """All values of the name; empty when there is none."""
         return _all_converted(dict(self.lists()).get(name, []), type)
 

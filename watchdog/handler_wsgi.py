@@ -43,7 +43,7 @@ class FlaskCalls:
         self._flask: Any = importlib.import_module("flask")
         self._convention, self._call = convention, call
         # As in the templates, files are looked for above the handler's folder. /static is a path like others.
-        self._app = self._flask.Flask("function", root_path=os.getcwd(), static_folder=None)  # noqa: PTH109
+        self._app = self._flask.Flask("function", root_path=os.getcwd(), static_folder=None)  # noqa: PTH109 - Flask takes text
         self._app.config["PROPAGATE_EXCEPTIONS"] = True
         # In place of its routes: every path and verb is the handler's.
         self._app.dispatch_request = self._view

@@ -24,7 +24,6 @@ DATA_HEADROOM_BYTES = 512 << 20
 """Room for stacks and reservations that are address space, not memory. RLIMIT_DATA counts them; it is there to stop
 a runaway between two looks of the provider, which measures real memory."""
 
-HELD_BACK = (signal.SIGTERM, signal.SIGCHLD)
 _RESET_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGCHLD)
 
 

@@ -116,7 +116,7 @@ class FunctionDeployer:
         try:
             async with asyncio.timeout(GONE_S):
                 # Our cache has forgotten the former one, so the API server is asked.
-                while (found := await self._find(ref)) is not None and _is_terminating(found):  # noqa: ASYNC110
+                while (found := await self._find(ref)) is not None and _is_terminating(found):  # noqa: ASYNC110 - no event of ours
                     await asyncio.sleep(GONE_PAUSE_S)
         except TimeoutError:
             raise Unavailable(f"{ref}: the former function of that name is still going; try again") from None

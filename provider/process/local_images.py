@@ -134,9 +134,9 @@ def _read(file: Path) -> LocalImage:
         texts = (image.name, image.code, image.lang, image.environment, image.command, image.said)
         variables = [*image.variables, *image.variables.values()]
         if not all(isinstance(text, str) for text in (*texts, *variables)) or not float(image.built_at) >= 0:
-            raise ValueError("a value is of the wrong kind")  # noqa: TRY301
+            raise ValueError("a value is of the wrong kind")  # noqa: TRY301 - the same
         if file.name != file_name(image.name):
-            raise ValueError(f"it describes {image.name}")  # noqa: TRY301
+            raise ValueError(f"it describes {image.name}")  # noqa: TRY301 - the same
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadInput(f"not a local image: {error}") from error
     return image

@@ -89,7 +89,7 @@ class FunctionWriter:
         try:
             async with asyncio.timeout(GONE_S):
                 # What is going may take long, and then only the API server knows.
-                while (there := await self._find(ref)) is not None and "deletionTimestamp" in there["metadata"]:  # noqa: ASYNC110
+                while (there := await self._find(ref)) is not None and "deletionTimestamp" in there["metadata"]:  # noqa: ASYNC110 - no event of ours
                     await asyncio.sleep(GONE_PAUSE_S)
                 return there
         except TimeoutError:
