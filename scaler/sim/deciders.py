@@ -1,4 +1,4 @@
-"""Deciders to compare: the production rule behind the adapter that any simulator can use, and Knative's.
+"""Deciders to compare: the production rules behind the adapter that any simulator can use, and Knative's.
 
 Knative's rule is written from the constants and words of its public ConfigMap ``config-autoscaler``.
 """
@@ -8,19 +8,24 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from springtide.scaler.core import demand, follow
+from springtide.scaler.core import demand, follow, target_rule
 from springtide.scaler.core.demand import LoadHistory, LoadSample
 from springtide.scaler.core.follow import Bounds, FollowHistory
+from springtide.scaler.core.policy import ScalePolicy, wake_replicas
+from springtide.scaler.core.target_rule import TargetHistory
 from springtide.scaler.core.vocabulary import Instant
 
 
 class Springtide:
     """The production rule and nothing else: samples and counts in, the wanted count out, once a second."""
 
-    tick_s = 1.0
+    tick_s, lead_s = 1.0, 2.0
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: Bounds, *, calls_per_second: bool = False, learns_wakes: bool = True) -> None:
+        """``bounds.slots`` are calls under way, or, with ``calls_per_second``, calls that begin each second."""
         self._bounds = bounds
+        self._demand = demand.calls_per_second if calls_per_second else None
+        self._learns_wakes = learns_wakes
         self._load, self._replicas = LoadHistory(), FollowHistory()
 
     def wanted(self, sample: LoadSample, *, wanted: int, ready: int, now: float) -> int:
@@ -28,12 +33,68 @@ class Springtide:
         at = Instant(now)
         self._load = self._load.with_sample(sample)
         history = follow.looked(self._replicas, wanted=wanted, ready=ready, now=at)
-        _, need = demand.calls_under_way(self._load, self._bounds.slots, ready=ready, cold_start_s=history.cold_start_s)
+        slots, cold_start_s = self._bounds.slots, history.cold_start_s
+        if self._demand is None:
+            _, need = demand.calls_under_way(self._load, slots, ready=ready, cold_start_s=cold_start_s)
+        else:
+            _, need = self._demand(self._load, slots, cold_start_s=cold_start_s)
         after, self._replicas, _ = follow.follow(self._bounds, history, need, may_shrink=True, now=at)
         return after
 
     def woken(self) -> int:
-        return follow.wake_replicas(self._bounds, self._replicas)
+        return follow.wake_replicas(self._bounds, self._replicas) if self._learns_wakes else self._bounds.min
+
+    def at_rest(self, *, wanted: int, now: float) -> bool:
+        """At its minimum it cannot shrink, and without arrivals in all that is remembered of them it does not grow."""
+        waking = now - self._replicas.woken_at <= follow.WAKE_LOOK_S + self.tick_s
+        forgotten = self._load.arrived(2 * demand.WINDOW_S) <= 0 and self._replicas.certain_before <= 0
+        return wanted <= self._bounds.min and forgotten and not waking
+
+
+class TargetRule:
+    """OpenFaaS's documented formula, asked once a second."""
+
+    tick_s = 1.0
+    lead_s = max(target_rule.RATE_WINDOW_S, target_rule.IN_FLIGHT_WINDOW_S) + 2.0
+
+    def __init__(self, policy: ScalePolicy) -> None:
+        self._policy = policy
+        self._history = TargetHistory()
+        self._seen = 0.0
+
+    def wanted(self, sample: LoadSample, *, wanted: int, ready: int, now: float) -> int:  # noqa: ARG002
+        policy, history = self._policy, self._history.with_sample(sample)
+        load = history.most_in_flight if policy.concurrency_limit else history.completed_per_second
+        needed = target_rule.desired(load, target=policy.target, proportion=policy.target_proportion)
+        after, self._history = target_rule.windowed(history, needed, policy.down_window_s or 0.0, Instant(now))
+        if load:
+            self._seen = now
+        return after
+
+    def woken(self) -> int:
+        return wake_replicas(self._policy)
+
+    def at_rest(self, *, wanted: int, now: float) -> bool:
+        forgotten = now - self._seen > self.lead_s + (self._policy.down_window_s or 0.0)
+        return forgotten and wanted <= max(1, self._policy.min)
+
+
+class Unchanged:
+    """Nobody: as many as were woken."""
+
+    tick_s, lead_s = 1.0, 2.0
+
+    def __init__(self, policy: ScalePolicy) -> None:
+        self._policy = policy
+
+    def wanted(self, sample: LoadSample, *, wanted: int, ready: int, now: float) -> int:  # noqa: ARG002
+        return wanted
+
+    def woken(self) -> int:
+        return wake_replicas(self._policy)
+
+    def at_rest(self, *, wanted: int, now: float) -> bool:  # noqa: ARG002
+        return True
 
 
 class Knative:
@@ -41,6 +102,7 @@ class Knative:
 
     tick_s = 1.0
     """It samples each second and decides every other."""
+    lead_s = 62.0
     DECIDE_S = 2.0
     STABLE_S, PANIC_S, PANIC_THRESHOLD = 60.0, 6.0, 2.0
     UTILISATION, MAX_UP, MAX_DOWN = 0.7, 1000.0, 2.0
@@ -51,14 +113,19 @@ class Knative:
         self._seen: deque[tuple[float, float]] = deque()
         self._panicking_since: float | None = None
         self._panic_replicas = 0
-        self._decided_at = -math.inf
+        self._began_at: float | None = None
+        self._decisions = -1
 
     def wanted(self, sample: LoadSample, *, wanted: int, ready: int, now: float) -> int:
         if not self._seen or self._seen[-1][0] < sample.at:
             self._seen.append((sample.at, sample.in_flight))
-        if now - self._decided_at < self.DECIDE_S:
+        if self._began_at is None:
+            self._began_at = now
+        # On a beat of its own: a silence that was leapt over does not shift it.
+        due = math.floor((now - self._began_at) / self.DECIDE_S)
+        if due <= self._decisions:
             return wanted
-        self._decided_at = now
+        self._decisions = due
         while self._seen and self._seen[0][0] <= now - self.STABLE_S:
             self._seen.popleft()
         up = math.ceil(self.MAX_UP * max(1, ready))
@@ -77,6 +144,10 @@ class Knative:
 
     def woken(self) -> int:
         return max(1, self._bounds.min)
+
+    def at_rest(self, *, wanted: int, now: float) -> bool:
+        quiet = self._panicking_since is None and self._mean(now, self.STABLE_S) <= 0
+        return quiet and wanted <= max(1, self._bounds.min)
 
     def _mean(self, now: float, window_s: float) -> float:
         seen = [in_flight for at, in_flight in self._seen if at > now - window_s]

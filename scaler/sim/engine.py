@@ -2,33 +2,46 @@
 
 A discrete-event simulation of one queue in front of replicas of ``slots`` calls each. It models what the gateway and
 the provider do as far as policies can tell: calls wait while no replica has room, a sleeping function is woken by its
-first caller, a replica that is taken away finishes its calls.
+first caller, a replica that is taken away finishes its calls, and the production idle rule takes it to zero.
+
+Silence costs nothing: while no call is under way and the decider says that looking again changes nothing, nobody
+looks until shortly before the next call.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import random
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from springtide.scaler.core import idle
 from springtide.scaler.core.demand import LoadSample
-from springtide.scaler.core.vocabulary import Instant
+from springtide.scaler.core.idle import Activity, IdleHistory, IdleLimits
+from springtide.scaler.core.policy import ScalePolicy
+from springtide.scaler.core.vocabulary import Function, FunctionRef, Instant, Sample, Scale
 
 
 class Decider(Protocol):
     """Who decides how many replicas there are."""
 
     tick_s: float
+    lead_s: float
+    """So long before a call that ends a silence it has to look again: what it remembers, or two ticks."""
 
     def wanted(self, sample: LoadSample, *, wanted: int, ready: int, now: float) -> int:
         """At a tick, of a load that was so half a second ago."""
 
     def woken(self) -> int:
         """Replicas for a function at zero that is called."""
+
+    def at_rest(self, *, wanted: int, now: float) -> bool:
+        """Whether, with no call under way, all ticks until the next call would change nothing. Asked after a tick."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,21 +58,34 @@ class World:
     max: int = 1000
     zero_after_s: float | None = None
     """Silence after which it sleeps; None where it never does."""
+    sweep_s: float = 1.0
+    """The idle rule is asked so often."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of it. Waits in seconds, one a call; counts as (instant, wanted)."""
+    """What became of it. Counts as (instant, wanted).
 
-    waits: list[float] = field(default_factory=list)
+    ``waits`` are seconds, of the calls that waited; ``calls`` counts those that were served, ``cold`` those of all that
+    came when no replica was ready, ``arrived`` those of all in each of so many equal parts of the time.
+    """
+
+    waits: array[float] = field(default_factory=lambda: array("d"))
+    calls: int = 0
+    cold: int = 0
+    arrived: list[int] = field(default_factory=lambda: [0] * PARTS)
     replica_s: float = 0.0
     busy_s: float = 0.0
     counts: list[tuple[float, int]] = field(default_factory=list)
     unserved: int = 0
 
     def percentile(self, share: float) -> float:
-        ordered = sorted(self.waits)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+        place = min(self.calls - 1, int(share * self.calls)) - (self.calls - len(self.waits))
+        return sorted(self.waits)[place] if place >= 0 else 0.0
+
+    @property
+    def largest(self) -> int:
+        return max((count for _, count in self.counts), default=0)
 
     @property
     def actions(self) -> int:
@@ -83,8 +109,13 @@ class Outcome:
         )
 
 
-_ARRIVAL, _DONE, _READY, _SAMPLE, _TICK = range(5)
+_ARRIVAL, _DONE, _READY, _SAMPLE, _TICK, _TOLD, _SWEEP = range(7)
+_FUNCTION = FunctionRef("", "simulated")
+_LONG_AGO = Instant(-1e9)
 SAMPLE_AGE_S = 0.5
+_IDLE_LIMITS = IdleLimits(settle_s=0.0)
+PARTS = 120
+"""Of a life, for which ``Outcome.arrived`` has a number each."""
 
 
 class _Replica:
@@ -112,6 +143,11 @@ class _Run:
         self._now = 0.0
         self._existing = 0
         self._sample = LoadSample(Instant(0.0), 0, 0, 0, 0)
+        self._next_at = math.inf
+        self._watch, self._dozing = 0, False
+        """Samples and ticks of an earlier watch than this are none any more."""
+        self._idle = IdleHistory()
+        self._sweeping = False
         self.outcome = Outcome()
 
     def run(self) -> Outcome:
@@ -119,8 +155,9 @@ class _Run:
         for replica in self._replicas:
             self._became_ready(replica)
         self._next_arrival()
-        self._at(0.0, _SAMPLE)
-        self._at(self._decider.tick_s, _TICK)
+        self._at(0.0, _SAMPLE, 0)
+        self._at(self._decider.tick_s, _TICK, 0)
+        self._plan_sweep()
         end = self._world.length_s
         while self._events:
             at, _, kind, what = heapq.heappop(self._events)
@@ -131,6 +168,7 @@ class _Run:
             self.outcome.replica_s += self._existing * (min(at, end) - min(self._now, end))
             self._now = at
             self._happen(kind, what)
+        self.outcome.replica_s += self._existing * max(0.0, end - self._now)
         self.outcome.unserved = len(self._queue)
         return self.outcome
 
@@ -144,41 +182,103 @@ class _Run:
             assert isinstance(what, _Replica)
             if not what.gone and not what.ready:
                 self._became_ready(what)
-        elif kind == _SAMPLE:
-            taken = LoadSample(Instant(self._now), self._started, self._completed, self._in_flight, len(self._queue))
-            self._at(self._now + SAMPLE_AGE_S, _TICK + 1, taken)
-            self._at(self._now + 1.0, _SAMPLE)
-        elif kind == _TICK:
-            self._tick()
-        else:
+        elif kind == _SWEEP:
+            self._sweep()
+        elif kind == _TOLD:
             assert isinstance(what, LoadSample)
             self._sample = what
+        elif what == self._watch:
+            self._look(kind)
+
+    def _look(self, kind: int) -> None:
+        self._dozing = False
+        if kind == _TICK:
+            self._tick()
+            return
+        taken = LoadSample(Instant(self._now), self._started, self._completed, self._in_flight, len(self._queue))
+        self._at(self._now + SAMPLE_AGE_S, _TOLD, taken)
+        self._at(self._now + 1.0, _SAMPLE, self._watch)
 
     def _tick(self) -> None:
-        self._at(self._now + self._decider.tick_s, _TICK)
-        zero_after_s = self._world.zero_after_s
-        silent_s = self._now - self._last_active
-        if zero_after_s is not None and not self._in_flight and silent_s >= zero_after_s and self._wanted:
-            self._set(0)
         ready = sum(replica.ready for replica in self._replicas)
         wanted = self._decider.wanted(self._sample, wanted=self._wanted, ready=ready, now=self._now)
         if self._wanted > 0:
             self._set(max(1, self._world.min, min(wanted, self._world.max)))
+        resting = not self._in_flight and ready == self._wanted and self._sample.completed == self._completed
+        if resting and self._decider.at_rest(wanted=self._wanted, now=self._now):
+            self._doze()
+        else:
+            self._at(self._now + self._decider.tick_s, _TICK, self._watch)
+
+    def _doze(self) -> None:
+        """Look again shortly before the next call, on the same beat."""
+        tick_s = self._decider.tick_s
+        resumed_at = self._now + tick_s
+        if math.isfinite(self._next_at):
+            resumed_at = max(resumed_at, math.floor((self._next_at - self._decider.lead_s) / tick_s) * tick_s)
+            if resumed_at == self._now + tick_s:
+                self._at(resumed_at, _TICK, self._watch)
+                return
+        self._dozing = True
+        self._watch += 1
+        if math.isfinite(self._next_at):
+            self._at(resumed_at, _SAMPLE, self._watch)
+            self._at(resumed_at, _TICK, self._watch)
+
+    def _stir(self) -> None:
+        """Another one changed the count: the decider looks at that when it would have."""
+        if self._dozing:
+            self._watch += 1
+            tick_s = self._decider.tick_s
+            next_at = (math.floor(self._now / tick_s) + 1) * tick_s
+            self._at(next_at, _SAMPLE, self._watch)
+            self._at(next_at, _TICK, self._watch)
+        self._dozing = False
+
+    def _sweep(self) -> None:
+        """The idle rule, with measurements that are never missing."""
+        self._sweeping = False
+        now = Instant(self._now)
+        function = Function(_FUNCTION, Scale(self._wanted, self._wanted, ""), created_at=_LONG_AGO)
+        activity = Activity(Sample(self._in_flight, now), Sample(self._last_active, now))
+        policy = ScalePolicy(zero=True, zero_duration_s=self._world.zero_after_s)
+        decision, self._idle = idle.decide(function, policy, (), activity, self._idle, _IDLE_LIMITS, now)
+        if decision.changes:
+            self._set(decision.after)
+        self._plan_sweep()
+
+    def _plan_sweep(self) -> None:
+        """The next sweep that can matter: those of a silence that is too short, and of a sleep, all come to a hold."""
+        after_s = self._world.zero_after_s
+        if after_s is None or self._sweeping or (self._wanted == 0 and self._idle.seen_asleep):
+            return
+        due = self._now + self._world.sweep_s / 2
+        if self._wanted and not self._idle.seen_asleep:
+            active = self._now if self._in_flight else max(self._last_active, self._idle.awake_since or 0.0)
+            due = max(due, active + after_s)
+        self._sweeping = True
+        self._at(math.ceil(due / self._world.sweep_s - 1e-9) * self._world.sweep_s, _SWEEP)
 
     def _arrived(self) -> None:
         self._started += 1
         self._in_flight += 1
         self._last_active = self._now
         self._queue.append(self._now)
+        outcome = self.outcome
+        outcome.arrived[min(PARTS - 1, int(self._now / self._world.length_s * PARTS))] += 1
+        outcome.cold += not any(replica.ready for replica in self._replicas)
         if self._wanted == 0:
-            self._set(max(1, self._decider.woken()))
+            self._set(max(1, min(self._decider.woken(), self._world.max)))
+            self._plan_sweep()
         self._dispatch()
         self._next_arrival()
 
     def _next_arrival(self) -> None:
-        at = next(self._arrivals, None)
-        if at is not None and at <= self._world.length_s:
-            self._at(at, _ARRIVAL)
+        self._next_at = next(self._arrivals, math.inf)
+        if self._next_at <= self._world.length_s:
+            self._at(self._next_at, _ARRIVAL)
+        else:
+            self._next_at = math.inf
 
     def _dispatch(self) -> None:
         while self._queue and self._free:
@@ -190,7 +290,9 @@ class _Run:
             if replica.busy >= self._world.slots:
                 self._free.pop()
             arrived = self._queue.popleft()
-            self.outcome.waits.append(self._now - arrived)
+            self.outcome.calls += 1
+            if self._now > arrived:
+                self.outcome.waits.append(self._now - arrived)
             service_s = self._world.service_s(self._random)
             self.outcome.busy_s += service_s
             self._at(self._now + service_s, _DONE, replica)
@@ -216,6 +318,7 @@ class _Run:
         if wanted == self._wanted:
             return
         self._wanted = wanted
+        self._stir()
         self.outcome.counts.append((self._now, wanted))
         while len(self._replicas) < wanted:
             replica = _Replica()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -20,7 +21,7 @@ SEEDS = (501, 502, 503)
 class Fixed:
     """Somebody who always wants the same."""
 
-    tick_s = 1.0
+    tick_s, lead_s = 1.0, 2.0
 
     def __init__(self, replicas: int) -> None:
         self._replicas = replicas
@@ -30,6 +31,9 @@ class Fixed:
 
     def woken(self) -> int:
         return self._replicas
+
+    def at_rest(self, *, wanted: int, now: float) -> bool:  # noqa: ARG002
+        return wanted == self._replicas
 
 
 def both(world: World, seed: int) -> tuple[Outcome, Outcome]:
@@ -55,9 +59,9 @@ def test_the_simulated_queue_waits_as_the_textbook_says() -> None:
     blocked = offered**servers / math.factorial(servers) * servers / (servers - offered)
     waits = blocked / (sum(offered**k / math.factorial(k) for k in range(servers)) + blocked)
     outcome = queue(servers, 8.0, 1.0)
-    assert sum(wait > 1e-9 for wait in outcome.waits) / len(outcome.waits) == pytest.approx(waits, rel=0.1)
+    assert sum(wait > 1e-9 for wait in outcome.waits) / outcome.calls == pytest.approx(waits, rel=0.1)
     mean_s = waits / (servers - offered)
-    assert sum(outcome.waits) / len(outcome.waits) == pytest.approx(mean_s, rel=0.15)
+    assert sum(outcome.waits) / outcome.calls == pytest.approx(mean_s, rel=0.15)
     assert outcome.replica_s == pytest.approx(servers * 20_000, rel=0.01)
 
 
@@ -79,3 +83,32 @@ def test_it_waits_less_than_knative_and_is_calmer(name: str) -> None:
     assert cost[0] <= 1.15 * cost[1]
     assert actions[0] <= actions[1] / 2
     assert sum(outcome.unserved for outcome in ours) == 0
+
+
+class Restless:
+    """Another one, but it never rests: the simulator walks through every tick."""
+
+    def __init__(self, decider: Decider) -> None:
+        self._decider, self.tick_s, self.lead_s = decider, decider.tick_s, decider.lead_s
+
+    def wanted(self, sample: LoadSample, *, wanted: int, ready: int, now: float) -> int:
+        return self._decider.wanted(sample, wanted=wanted, ready=ready, now=now)
+
+    def woken(self) -> int:
+        return self._decider.woken()
+
+    def at_rest(self, *, wanted: int, now: float) -> bool:  # noqa: ARG002
+        return False
+
+
+@pytest.mark.parametrize("decide", [Springtide, Knative])
+@pytest.mark.parametrize("name", ["herds", "cron", "tiny load", "nights"])
+@pytest.mark.parametrize("zero_after_s", [None, 60.0])
+def test_leaping_over_silence_changes_nothing(
+    name: str, decide: type[Springtide] | type[Knative], zero_after_s: float | None
+) -> None:
+    world = replace(WORLDS[name], zero_after_s=zero_after_s, sweep_s=30.0)
+    bounds = Bounds(world.min, world.max, world.slots)
+    leapt, walked = simulate(world, decide(bounds), 11), simulate(world, Restless(decide(bounds)), 11)
+    assert (leapt.counts, leapt.waits, leapt.cold) == (walked.counts, walked.waits, walked.cold)
+    assert leapt.replica_s == pytest.approx(walked.replica_s)

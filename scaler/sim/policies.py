@@ -1,0 +1,177 @@
+"""A policy to try, as it is written: ``owner=scaler,target=10,zero-duration=5m``. The values are read as labels are."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from springtide.runtime.errors import BadInput
+from springtide.scaler.core import policy as labels
+from springtide.scaler.core import targets
+from springtide.scaler.core.follow import Bounds
+from springtide.scaler.core.policy import ScalePolicy, wake_replicas
+from springtide.scaler.sim.alert_path import AlertPath, AlertTiming
+from springtide.scaler.sim.deciders import Knative, Springtide, TargetRule, Unchanged
+from springtide.scaler.sim.engine import Decider
+
+MAX_CHARS = 500
+
+
+class Owner(enum.StrEnum):
+    """Who moves the replicas of a function that is awake."""
+
+    ALERTS = "alerts"
+    SCALER = "scaler"
+    KNATIVE = "knative"
+    NONE = "none"
+
+
+class Rule(enum.StrEnum):
+    """How the scaler decides: by queueing, or by OpenFaaS's documented formula."""
+
+    QUEUEING = "queueing"
+    TARGET = "target"
+
+
+class Wake(enum.StrEnum):
+    """What a caller of a sleeping function wakes: its minimum, or what the last wakes needed."""
+
+    MIN = "min"
+    LEARNED = "learned"
+
+
+LABELS: Mapping[str, str] = {
+    key.rpartition("scale.")[2]: key
+    for key in (
+        labels.MIN,
+        labels.MAX,
+        labels.FACTOR,
+        labels.ZERO,
+        labels.ZERO_DURATION,
+        labels.TYPE,
+        labels.TARGET,
+        labels.PROPORTION,
+        labels.DOWN_WINDOW,
+        labels.DOWN,
+        labels.STEP_INTERVAL,
+    )
+}
+"""What a policy may say, by the label that says it of a function."""
+OWN: Mapping[str, type[enum.StrEnum]] = {"owner": Owner, "policy": Rule, "wake": Wake}
+KEYS = (*OWN, *LABELS)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Who scales a function and by which labels. ``name`` is what a person wrote."""
+
+    name: str
+    owner: Owner
+    rule: Rule
+    wake: Wake
+    scale: ScalePolicy
+
+    @property
+    def zero_after_s(self) -> float | None:
+        return (self.scale.zero_duration_s or DEFAULT_ZERO_S) if self.scale.zero else None
+
+    def slots(self, concurrency: int) -> int:
+        """Calls that a replica works on at once, where it could do ``concurrency``."""
+        return min(concurrency, self.scale.concurrency_limit or concurrency)
+
+    def decider(self, timing: AlertTiming, concurrency: int) -> Decider:
+        """One for one function's life."""
+        if self.owner is Owner.ALERTS:
+            return AlertPath(self.scale, timing)
+        if self.owner is Owner.NONE:
+            return Unchanged(self.scale)
+        if self.owner is Owner.KNATIVE:
+            return Knative(self._bounds(self.scale.concurrency_limit or concurrency))
+        if self.rule is Rule.TARGET:
+            return TargetRule(self.scale)
+        in_flight = bool(self.scale.concurrency_limit)
+        return Springtide(
+            self._bounds(min(self.scale.target, concurrency) if in_flight else self.scale.target),
+            calls_per_second=not in_flight,
+            learns_wakes=self.wake is Wake.LEARNED,
+        )
+
+    def _bounds(self, slots: float) -> Bounds:
+        return Bounds(wake_replicas(self.scale), max(1, self.scale.max), slots)
+
+
+DEFAULT_ZERO_S = 900.0
+"""The idler's own, for a function that may sleep and does not say when."""
+
+
+def parse(text: str) -> Policy:
+    """Raises BadInput that names each key that is wrong, its value and the remedy."""
+    if len(text) > MAX_CHARS:
+        raise BadInput(f"--policy {text[:40]!r}…: {len(text)} characters; write at most {MAX_CHARS}")
+    given, problems = _pairs(text)
+    own = {key: _choice(key, given.get(key), kind, problems) for key, kind in OWN.items()}
+    scale, wrong = ScalePolicy.from_labels(_as_labels(given))
+    problems += [_without_prefix(problem) for problem in wrong]
+    target_said = any(key in given for key in ("target", "type", "policy", "target-proportion", "down.window"))
+    owner = own["owner"] or (Owner.SCALER if target_said else Owner.ALERTS)
+    problems += _contradictions(given, str(owner), scale)
+    if problems:
+        raise BadInput("\n".join(f"--policy {text!r}: {problem}" for problem in problems))
+    by_formula = "target-proportion" in given or "down.window" in given
+    rule = own["policy"] or (Rule.TARGET if by_formula else Rule.QUEUEING)
+    return Policy(text, Owner(owner), Rule(rule), Wake(own["wake"] or Wake.LEARNED), scale)
+
+
+def _pairs(text: str) -> tuple[dict[str, str], list[str]]:
+    given: dict[str, str] = {}
+    problems: list[str] = []
+    for part in text.split(","):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if key == Owner.KNATIVE and not equals:
+            key, value = "owner", key
+        if not key or (not equals and key != "owner"):
+            problems.append(f"{part.strip()!r}: write key=value, such as owner=scaler")
+        elif key not in KEYS:
+            problems.append(f"{key}={value!r}: no such key; there are {', '.join(KEYS)}")
+        elif key in given:
+            problems.append(f"{key}={value!r}: written twice; leave one of them out")
+        else:
+            given[key] = value
+    return given, problems
+
+
+def _choice(key: str, value: str | None, kind: type[enum.StrEnum], problems: list[str]) -> str | None:
+    if value is None or value in {each.value for each in kind}:
+        return value
+    problems.append(f"{key}={value!r}: write {' or '.join(each.value for each in kind)}")
+    return None
+
+
+def _as_labels(given: Mapping[str, str]) -> dict[str, str]:
+    """Who names a duration wants the function to sleep."""
+    found = {LABELS[key]: value for key, value in given.items() if key in LABELS}
+    if labels.ZERO_DURATION in found:
+        found.setdefault(labels.ZERO, "true")
+    return found
+
+
+def _without_prefix(problem: str) -> str:
+    for short, key in LABELS.items():
+        problem = problem.replace(key, short)
+    return problem
+
+
+def _contradictions(given: Mapping[str, str], owner: str, scale: ScalePolicy) -> list[str]:
+    found = []
+    if owner == Owner.SCALER and scale.target_type not in (targets.RPS, targets.CAPACITY):
+        found.append(f"type={scale.type!r}: arrivals do not tell its load; write type=rps or type=capacity")
+    if owner == Owner.ALERTS and scale.on_hpa:
+        found.append(f"type={scale.type!r}: an HPA owns it, not the alerts; write type=rps or type=capacity")
+    if owner != Owner.SCALER:
+        found += [
+            f"{key}={given[key]!r}: only the scaler knows it; write owner=scaler or leave it out"
+            for key in ("policy", "wake")
+            if key in given
+        ]
+    return found
