@@ -15,7 +15,7 @@ from pathlib import Path
 
 from springtide.provider.process.installer import Installer, redacted
 from springtide.provider.process.interpreters import Interpreter
-from springtide.provider.process.requirements import REQUIREMENTS, Wanted
+from springtide.provider.process.requirements import REQUIREMENTS, Wanted, decoded
 from springtide.runtime.durations import format_duration
 from springtide.runtime.errors import BadInput
 from springtide.runtime.processes import die_with_parent
@@ -82,6 +82,11 @@ def _arguments(wanted: Wanted, scratch: Path) -> tuple[tuple[str, ...], Path]:
         shutil.copytree(wanted.folder, source, symlinks=True)
         for place, _, _ in os.walk(source):
             Path(place).chmod(0o700)
+        for name in wanted.wide:
+            file = source / name
+            text = decoded(file.read_bytes())
+            file.unlink()  # It is read-only.
+            file.write_text(text)
     words: tuple[str, ...] = ("-r", REQUIREMENTS) if wanted.folder is not None else ()
     if wanted.project:
         (scratch / "project.txt").write_text("\n".join(wanted.project))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import re
 import tomllib
@@ -36,7 +37,10 @@ class Wanted:
     project: tuple[str, ...] = ()
     """Those of the requirements that are ``pyproject.toml``'s."""
     local: str = ""
-    """A hash of the folder where requirements name what is in it: then no other folder shares the environment."""
+    """A hash of the folder where requirements name what is in it: then no other folder shares the environment, and it
+    is installed from a copy of the folder, that the installer can read and write."""
+    wide: tuple[str, ...] = ()
+    """Files of requirements, relative to the folder, that are UTF-16: pip reads those, uv does not."""
 
     @property
     def nothing(self) -> bool:
@@ -52,10 +56,10 @@ class Wanted:
 
 def wanted_by(folder: Path, *, version: str = "") -> Wanted:
     """What the folder asks for. ``version`` is the hash of what is in it. Raises BadInput naming file and remedy."""
-    lines: list[str] = []
+    lines, files = list[str](), set[Path]()
     has_file = (folder / REQUIREMENTS).is_file()
     if has_file:
-        lines += _lines_of(folder, folder / REQUIREMENTS, seen=set())
+        lines += _lines_of(folder, (folder / REQUIREMENTS).resolve(), seen=files)
     project = _project(folder)
     dependencies, python = _dependencies(project), str(_table(project, "project").get("requires-python", ""))
     if not has_file and not dependencies and _table(project, "tool", "poetry").get("dependencies"):
@@ -66,13 +70,15 @@ def wanted_by(folder: Path, *, version: str = "") -> Wanted:
     for line in lines:
         if _EDITABLE.match(line):
             raise BadInput(f"{REQUIREMENTS}: {line}: deployed code is not edited; write the path without -e")
-    local = any(_LOCAL.search(line) for line in lines)
+    wide = tuple(sorted(str(file.relative_to(folder.resolve())) for file in files if is_wide(read_whole(file))))
+    local = wide or any(_LOCAL.search(line) for line in lines)
     return Wanted(
         requirements=(*lines, *dependencies),
         python=_python_version(folder) or python,
         folder=folder if lines else None,
         project=tuple(dependencies),
         local=(version or hashlib.sha256(str(folder).encode()).hexdigest()) if local else "",
+        wide=wide,
     )
 
 
@@ -147,6 +153,16 @@ def _text(file: Path) -> str:
     if len(data) > MAX_FILE_BYTES:
         raise BadInput(f"{file.name}: {len(data)} bytes; at most {MAX_FILE_BYTES}")
     try:
-        return data.decode("utf-8-sig")
+        return decoded(data)
     except UnicodeDecodeError as error:
-        raise BadInput(f"{file.name}: not UTF-8 ({error.reason} at byte {error.start})") from error
+        raise BadInput(f"{file.name}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
+
+
+def is_wide(data: bytes) -> bool:
+    """Whether it is UTF-16, as PowerShell's ``>`` writes it."""
+    return data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+
+
+def decoded(data: bytes) -> str:
+    """Raises UnicodeDecodeError."""
+    return data.decode("utf-16" if is_wide(data) else "utf-8-sig")

@@ -82,6 +82,19 @@ async def test_what_pip_was_told_counts_for_uv(tmp_path: Path) -> None:
     assert printed(made, "import tide_sample; print(tide_sample.VERSION)") == "1.2"
 
 
+async def test_requirements_may_be_written_as_powershell_writes_them(tmp_path: Path) -> None:
+    make_wheel(tmp_path / "wheels", "tide_sample", "1.2")
+    make_wheel(tmp_path / "wheels", "tide_inner", "2.0")
+    folder = handler(tmp_path / "fn", {})
+    (folder / "requirements.txt").write_text("-r more.txt\r\ntide_sample==1.2\r\n", encoding="utf-16")
+    (folder / "more.txt").write_text("tide_inner==2.0\r\n", encoding="utf-16")
+    (folder / "requirements.txt").chmod(0o444)
+    known = environments(tmp_path, {"UV_FIND_LINKS": str(tmp_path / "wheels"), "UV_NO_INDEX": "1"})
+    made = await known.ensure(wanted_by(folder))
+    assert printed(made, "import tide_sample, tide_inner; print(tide_sample.VERSION, tide_inner.VERSION)") == "1.2 2.0"
+    assert (folder / "more.txt").read_bytes().startswith((b"\xff\xfe", b"\xfe\xff"))
+
+
 async def test_a_build_that_fails_says_what_the_resolver_says_and_leaves_nothing(tmp_path: Path) -> None:
     make_wheel(tmp_path / "fn" / "wheels", "tide_sample", "1.2")
     folder = handler(tmp_path / "fn", {"requirements.txt": requirements("tide_sample==7")})
