@@ -258,6 +258,8 @@ class _Reader:
             if any((folder / name).is_file() for name in template.handler):
                 return image or PYTHON_IMAGE, folder
             missing = f"{where}handler: {folder} holds no {' or '.join(template.handler)}"
+            if (folder / "handler.ts").is_file():
+                missing += "; TypeScript is not compiled here: let tsc write handler.js beside handler.ts"
             if not image:
                 self.problems.append(f"{missing}; correct the path, or give an image")
                 return "", None
@@ -278,7 +280,10 @@ class _Reader:
         merged = self.strings(entry, "environment", where)
         for name in self.texts(entry, "environment_file", where):
             try:
-                merged |= environment_files.read(stack_source.text_of(self._folder / name), name)
+                found = environment_files.read(stack_source.text_of(self._folder / name), name)
+                merged |= found
+                if not found:
+                    self.warnings.append(f"{where}environment_file: {name}: no variables; {environment_files.REMEDY}")
             except BadInput as error:
                 self.problems += [f"{where}environment_file: {problem}" for problem in str(error).splitlines()]
         return merged | dict(self._overrides.environment)

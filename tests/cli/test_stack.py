@@ -316,6 +316,24 @@ def test_environment_file_may_be_empty(folder: Path, content: str) -> None:
     assert only(folder, "fprocess: env\nenvironment_file: [env.yml]").env_vars == {}
 
 
+def test_environment_file_that_gives_nothing_is_warned_of_with_the_form_it_must_have(folder: Path) -> None:
+    (folder / "env.yml").write_text("PASSWORD: hunter2\n")
+
+    (warning,) = read(folder, "functions:\n  a: {fprocess: env, environment_file: [env.yml]}\n").warnings
+
+    assert "functions.a.environment_file: env.yml: no variables; write 'environment:'" in warning
+    assert "hunter2" not in warning
+
+
+def test_handler_in_typescript_is_told_what_to_do(folder: Path) -> None:
+    (folder / "fn").mkdir()
+    (folder / "fn" / "handler.ts").write_text("export default async (e: any) => 1")
+
+    (problem,) = problems(folder, "functions:\n  a: {lang: node20, handler: fn}\n")
+
+    assert "TypeScript is not compiled here: let tsc write handler.js" in problem
+
+
 @pytest.mark.parametrize(
     "value",
     ["*hunter2", "!hunter2 x", "!hunter2!x y", '"\\hunter2"', "[hunter2]", "{hunter2: x}", "a: hunter2", "'hunter2"],
