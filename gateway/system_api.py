@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import platform
 from collections.abc import Iterator
@@ -17,11 +16,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 
 from springtide.gateway.builder_api import add_builder
 from springtide.gateway.call_limits import CallBounds
+from springtide.gateway.deploy_api import add_deploy
 from springtide.gateway.endpoint_source import Readiness
 from springtide.gateway.invocation_counts import InvocationCounts
 from springtide.gateway.request_counts import CountedRequests, RequestCounts
 from springtide.gateway.route_table import RouteTable
-from springtide.gateway.system_proxy import PassedOn, SystemProxy, read_whole, target, told_of_its_page, warned
+from springtide.gateway.system_proxy import PassedOn, SystemProxy, bounded_body, read_whole, target, told_of_its_page
 from springtide.gateway.time_limit import TimeLimit
 from springtide.runtime import bounded_json
 from springtide.runtime.asgi import App
@@ -32,11 +32,9 @@ from springtide.runtime.dns import resolved_urls
 from springtide.runtime.errors import SpringtideError, Unavailable, reason_of, status_of
 from springtide.runtime.routes import Routes
 from springtide.runtime.wrong_credentials import WrongCredentials
-from springtide.scaler.core.call_timeout import CallTimeout
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire import answer_headers
-from springtide.wire.provider_client import call_timeout_of
 
 GUARDED = ("/system", "/ui")
 """All below these needs credentials, whether there is such a route or not; elsewhere there is nothing to guard."""
@@ -44,10 +42,8 @@ GUARDED = ("/system", "/ui")
 ASYNC_CALLS = ("/async-function/",)
 """What pages of any site may call, as they may ``/function/``, which does not come through here."""
 
-MAX_PUSH_DELAY_S = 1.0
-"""How long a deployment's answer waits until calls find the function."""
-
-MAX_DEPLOYMENT_BYTES = 4 * 1024 * 1024
+MAX_DELIVERY_BYTES = 4 * 1024 * 1024
+"""Of alerts."""
 
 READ = ["GET"]
 FORWARDED: tuple[tuple[str, list[str]], ...] = (
@@ -121,7 +117,14 @@ def build_app(targets: SystemTargets, deps: SystemDeps) -> App:
     for path in STREAMED:
         _add_streamed(routes, path, streams, targets.provider_url, deps.streams)
     _add_functions(routes, provider, targets.provider_url, deps.counts)
-    _add_deploy(routes, deploying, targets.provider_url, deps)
+    add_deploy(
+        routes,
+        deploying,
+        targets.provider_url,
+        table=deps.table,
+        readiness=deps.readiness,
+        bounds=deps.bounds,
+    )
     _add_describe(routes, provider, targets.provider_url, deps.table)
     _add_logs(routes, streams, targets.provider_url, deps)
     _add_info(routes, provider, targets.provider_url)
@@ -190,28 +193,6 @@ def _add_functions(routes: Routes, provider: SystemProxy, base_url: str, counts:
         return JSONResponse(listed)
 
 
-def _add_deploy(routes: Routes, provider: SystemProxy, base_url: str, deps: SystemDeps) -> None:
-    @routes.route("/system/functions", methods=["POST", "PUT"])
-    async def deploy(request: Request) -> Response:
-        """Answer once calls find the function: the provider's push may be a moment behind its answer."""
-        body = await _bounded_body(request)
-        if body is None:
-            return PlainTextResponse(f"a deployment has at most {MAX_DEPLOYMENT_BYTES} bytes", 413)
-        ref, timeout = _deployed(body, deps.table.namespace)
-        response = await provider.forward(request, target(base_url, request), body)
-        async with contextlib.AsyncExitStack() as unsent:
-            if isinstance(response, PassedOn):
-                unsent.push_async_callback(response.aclose)
-            if response.status_code < 300 and ref is not None:
-                deps.readiness.look_again()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(deps.table.known(ref), MAX_PUSH_DELAY_S)
-            if response.status_code < 300 and (warning := deps.bounds.warning(timeout)):
-                response = await warned(response, warning)
-            unsent.pop_all()
-        return response
-
-
 def _add_describe(routes: Routes, provider: SystemProxy, base_url: str, table: RouteTable) -> None:
     @routes.get("/system/function/{name}")
     async def describe(request: Request, name: str) -> Response:
@@ -221,29 +202,6 @@ def _add_describe(routes: Routes, provider: SystemProxy, base_url: str, table: R
         if route is not None and route.limit is not None:
             response.headers[answer_headers.CALL_LIMIT] = str(route.limit.limit)
         return response
-
-
-async def _bounded_body(request: Request) -> bytes | None:
-    """The whole body, or None when it is larger than any deployment."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_DEPLOYMENT_BYTES:
-            return None
-    return bytes(body)
-
-
-def _deployed(body: bytes, default_namespace: str) -> tuple[FunctionRef | None, CallTimeout | None]:
-    """Which function a deployment is about, and how long it says its calls may take.
-
-    Neither for a body that only the provider understands.
-    """
-    try:
-        value = bounded_json.loads(body)
-        ref = FunctionRef(str(value.get("namespace") or default_namespace), str(value["service"]))
-        return ref, call_timeout_of(value)
-    except (ValueError, KeyError, AttributeError, TypeError):
-        return None, None
 
 
 def _add_counts(listed: list[Any], counts: Any) -> None:
@@ -317,9 +275,9 @@ def _add_alert(routes: Routes, receiver: SystemProxy, url: str) -> None:
     async def alert(request: Request) -> Response:
         if not url:
             return PlainTextResponse("no alert receiver is configured; set alert_receiver_url", 501)
-        body = await _bounded_body(request)
+        body = await bounded_body(request, MAX_DELIVERY_BYTES)
         if body is None:
-            return PlainTextResponse(f"a delivery has at most {MAX_DEPLOYMENT_BYTES} bytes", 413)
+            return PlainTextResponse(f"a delivery has at most {MAX_DELIVERY_BYTES} bytes", 413)
         try:
             copies = await resolved_urls(url)
         except Unavailable as error:

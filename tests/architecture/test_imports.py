@@ -173,7 +173,7 @@ GATEWAY_LAYERS = (
     {"backend_replica", "tunnel", "draining", "tracing"},
     {"connector", "route"},
     {"route_table", "coldstart"},
-    {"call", "invocation_counts"},
+    {"call", "invocation_counts", "deploy_api"},
     {"dispatcher", "system_api"},
     {"data_plane"},
     {"service"},
