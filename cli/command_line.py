@@ -28,6 +28,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "list": ("springtide.cli.commands.inspection:list_", "List functions with their calls and replicas."),
     "describe": ("springtide.cli.commands.inspection:describe", "Show everything about one function."),
     "explain": ("springtide.cli.commands.explain:explain_", "Tell why a function has the replicas it has."),
+    "replay": (
+        "springtide.cli.commands.replay:replay",
+        "Tell what recorded calls would have cost and waited under other policies.",
+    ),
     "top": ("springtide.cli.commands.top:top", "Show functions live: replicas, calls, errors, the last decision."),
     "invoke": ("springtide.cli.commands.invocation:invoke", "Call a function and print its answer."),
     "scale": ("springtide.cli.commands.deployment:scale", "Set how many replicas a function has."),

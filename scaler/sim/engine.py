@@ -16,7 +16,7 @@ import math
 import random
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -62,6 +62,13 @@ class World:
     """The idle rule is asked so often."""
 
 
+def percentiles(waits: array[float], calls: int, shares: Iterable[float]) -> list[float]:
+    """Of the waits of all calls, where ``waits`` has those of the calls that did wait; 0 without a call."""
+    ordered, none = sorted(waits), calls - len(waits)
+    places = [min(calls - 1, int(share * calls)) - none for share in shares]
+    return [ordered[place] if place >= 0 and ordered else 0.0 for place in places]
+
+
 @dataclass(slots=True)
 class Outcome:
     """What became of it. Counts as (instant, wanted).
@@ -80,8 +87,7 @@ class Outcome:
     unserved: int = 0
 
     def percentile(self, share: float) -> float:
-        place = min(self.calls - 1, int(share * self.calls)) - (self.calls - len(self.waits))
-        return sorted(self.waits)[place] if place >= 0 else 0.0
+        return percentiles(self.waits, self.calls, (share,))[0]
 
     @property
     def largest(self) -> int:

@@ -1,0 +1,1 @@
+"""What ``springtide replay`` shows: a picture in the terminal, a page in a browser."""

@@ -1,0 +1,95 @@
+"""Recorded calls under a policy: a row for a person who has to choose one."""
+
+from __future__ import annotations
+
+import itertools
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from springtide.scaler.sim import engine, worlds
+from springtide.scaler.sim.alert_path import AlertTiming
+from springtide.scaler.sim.engine import PARTS, Outcome, World
+from springtide.scaler.sim.policies import Policy
+from springtide.scaler.sim.traces import Trace
+
+START_SPREAD = 0.25
+"""Sigma of the log-normal distribution of starts; its median is given."""
+SWEEP_S = 30.0
+"""The idler's own default."""
+HOUR_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What no policy changes. ``service_s`` gives a function's way to draw the length of a call, in seconds.
+
+    ``concurrency``: calls that one replica can work on at once.
+    """
+
+    service_s: Callable[[str], worlds.Draw]
+    cold_start_s: float
+    concurrency: int
+    timing: AlertTiming
+    seed: int
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of one function, or of several together, under one policy. Waits in seconds, of those that waited."""
+
+    policy: str
+    calls: int = 0
+    cold: int = 0
+    unserved: int = 0
+    replica_s: float = 0.0
+    flaps: int = 0
+    largest: int = 0
+    waits: array[float] = field(default_factory=lambda: array("d"))
+
+    def add(self, outcome: Outcome) -> None:
+        self.calls += outcome.calls
+        self.cold += outcome.cold
+        self.unserved += outcome.unserved
+        self.replica_s += outcome.replica_s
+        self.flaps += outcome.flaps()
+        self.largest = max(self.largest, outcome.largest)
+        self.waits.extend(outcome.waits)
+
+    def waited_s(self, *shares: float) -> list[float]:
+        return engine.percentiles(self.waits, self.calls, shares)
+
+    def cost(self, price: float) -> float:
+        """At so much for an hour of a replica."""
+        return self.replica_s / HOUR_S * price
+
+
+def run(trace: Trace, policy: Policy, given: Circumstances) -> Outcome:
+    """The function's life. The same seed gives every policy the same calls."""
+    world = World(
+        name=trace.function,
+        length_s=trace.length_s,
+        arrivals=trace.arrivals,
+        service_s=given.service_s(trace.function),
+        cold_start_s=worlds.lognormal(given.cold_start_s, START_SPREAD),
+        slots=policy.slots(given.concurrency),
+        min=max(1, policy.scale.min),
+        max=max(1, policy.scale.max),
+        zero_after_s=policy.zero_after_s,
+        sweep_s=SWEEP_S,
+    )
+    return engine.simulate(world, policy.decider(given.timing, given.concurrency), given.seed)
+
+
+def replicas_over_time(outcome: Outcome, length_s: float) -> list[float]:
+    """The mean wanted count in each of ``PARTS`` equal parts."""
+    part_s, sums = length_s / PARTS, [0.0] * PARTS
+    steps: Sequence[tuple[float, int]] = [*outcome.counts, (length_s, 0)]
+    for (since, count), (next_at, _) in itertools.pairwise(steps):
+        at, until = since, min(next_at, length_s)
+        part = int(at / part_s)
+        while count and at < until and part < PARTS:
+            end = min(until, (part + 1) * part_s)
+            sums[part] += count * max(0.0, end - at)
+            at, part = end, part + 1
+    return [total / part_s for total in sums]
