@@ -15,7 +15,7 @@ import os
 import shutil
 import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,37 @@ def made_folder(handler: Path, place: Path) -> Path:
         link.symlink_to(handler)
     standard = getattr(sys, "stdlib_module_names", ())
     entries = [entry for entry in handler.iterdir() if entry.stem not in standard and entry.name != "__pycache__"]
-    for entry in entries[:MAX_LINKS]:
+    _link(entries[:MAX_LINKS], folder)
+    return folder
+
+
+def linked_folder(code: Path, place: Path) -> Path:
+    """A new current folder for a program of what was deployed: what that writes there is no part of the version.
+
+    Those of processes that are gone are removed. Of very many files no folder is made, and ``code`` is returned. Raises
+    OSError.
+    """
+    entries = list(code.iterdir())
+    if len(entries) > MAX_LINKS:
+        return code
+    folder = _new_folder(place)
+    _link(entries, folder)
+    return folder
+
+
+def _new_folder(place: Path) -> Path:
+    for old in place.glob("replica-*"):
+        if not Path("/proc", old.name.rpartition("-")[2]).exists():
+            shutil.rmtree(old, ignore_errors=True)
+    folder = place / f"replica-{os.getpid()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _link(entries: Iterable[Path], folder: Path) -> None:
+    for entry in entries:
         with contextlib.suppress(FileExistsError):
             (folder / entry.name).symlink_to(entry)
-    return folder
 
 
 def load(folder: Path) -> Callable[..., Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from . import linux, sandbox, serve
-from .handler_loading import made_folder
+from .handler_loading import linked_folder, made_folder
 from .log import log
 from .serve import ReplicaSpec
 from .start import Confinement, Inherited, Start
@@ -60,9 +60,11 @@ def run(start: Start, inherited: Inherited, *, parent: int, environ: MutableMapp
 
 def _folder(start: Start) -> Path:
     """Where the replica runs. Made before the replica's view of the file system may become read-only."""
-    if not start.handler or not start.work_folder:
+    if not start.work_folder or start.folder == start.work_folder:
         return Path(start.folder)
-    return made_folder(Path(start.handler), Path(start.work_folder))
+    if start.handler:
+        return made_folder(Path(start.handler), Path(start.work_folder))
+    return linked_folder(Path(start.folder), Path(start.work_folder))
 
 
 def leave(status: int) -> NoReturn:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from springtide.watchdog.handler_loading import made_folder
+from springtide.watchdog.handler_loading import MAX_LINKS, linked_folder, made_folder
 
 
 def handler(folder: Path) -> Path:
@@ -42,3 +42,17 @@ def test_folder_of_an_earlier_process_with_the_same_number_is_made_anew(tmp_path
 
     assert not (folder / "left.txt").exists()
     assert (folder / "function").is_symlink()
+
+
+def test_folder_of_a_program_has_all_that_was_deployed_with_it(tmp_path: Path) -> None:
+    folder = linked_folder(handler(tmp_path), tmp_path / "work")
+
+    assert sorted(entry.name for entry in folder.iterdir()) == ["data.txt", "handler.py", "json.py"]
+
+
+def test_program_with_very_many_files_runs_among_them(tmp_path: Path) -> None:
+    source = handler(tmp_path)
+    for number in range(MAX_LINKS):
+        (source / str(number)).touch()
+
+    assert linked_folder(source, tmp_path / "work") == source

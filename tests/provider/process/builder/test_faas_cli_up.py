@@ -251,6 +251,38 @@ async def test_a_handlers_folder_is_built_by_a_deployment_too(
         assert (await cli.invoke(body=b"tide")).text.rstrip() == expected
 
 
+@pytest.mark.parametrize(
+    ("lang", "file", "source", "expected"),
+    [
+        pytest.param(
+            "bash", "handler.sh", "echo more >> left.txt; cat left.txt; . ./lib.txt; echo $V", "more\nlib", id="shell"
+        ),
+        pytest.param(
+            "node20",
+            "handler.js",
+            "const fs = require('fs'); module.exports = async () => {\n"
+            "fs.appendFileSync('left.txt', 'more'); return fs.readFileSync('left.txt', 'utf8') + "
+            "fs.readFileSync('./function/lib.txt', 'utf8') }",
+            "moreV=lib",
+            id="node",
+            marks=pytest.mark.skipif(shutil.which("node") is None, reason="Node is not on PATH"),
+        ),
+    ],
+)
+async def test_what_a_handler_writes_where_it_runs_is_no_part_of_the_version(
+    lang: str, file: str, source: str, expected: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / file).write_text(source)
+    (tmp_path / "mine" / "lib.txt").write_text("V=lib")
+    annotations = {"com.springtide.handler": str(tmp_path / "mine"), "com.springtide.lang": lang}
+    async with faas_cli(tmp_path) as cli:
+        await cli.deploy("", image="springtide/python", annotations=annotations)
+
+        assert (await cli.invoke()).text.rstrip() == expected
+        assert [path for path in tmp_path.rglob("left.txt") if "code" in path.parts] == []
+
+
 async def test_a_handlers_folder_without_a_handler_is_refused(tmp_path: Path) -> None:
     annotations = {"com.springtide.handler": str(tmp_path), "com.springtide.lang": "node20"}
     async with faas_cli(tmp_path) as cli:
