@@ -7,7 +7,6 @@ that folder, without a container build. Paths in the file are relative to the fi
 from __future__ import annotations
 
 import contextlib
-import difflib
 import fnmatch
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from springtide.cli import environment_files, stack_shape, stack_source, yaml_text
+from springtide.cli.stack_fields import StackFields
 from springtide.cli.stack_shape import CONFIGURATION_KEYS, FUNCTION_KEYS, PROVIDER_KEYS, RESOURCE_KEYS, ROOT_KEYS
 from springtide.cli.stack_source import Source
 from springtide.cli.substitution import Substitution
@@ -35,8 +35,6 @@ PYTHON_IMAGE, PROCESS_IMAGE = "springtide/python", "springtide/process"
 
 MAX_REMARKS = 50
 """About variables of one file."""
-_TRUE, _FALSE = ("true", "yes", "on", "y"), ("false", "no", "off", "n")
-"""As YAML 1.1 has them, and faas-cli's reader."""
 _PYTHON3 = re.compile(r"python3(?:[-.].*)?")
 
 
@@ -132,38 +130,39 @@ def read_each(source: Path | Source, variables: Mapping[str, str] | None, overri
     """
     source = stack_source.from_file(source) if isinstance(source, Path) else source
     reader = _Reader(source.folder, overrides)
+    fields = reader.fields
     with reader.of_file(source.name):
-        root = reader.mapping(reader.load(source, variables), "the file")
-        provider = reader.mapping(root.get("provider"), "provider")
-        reader.known(provider, PROVIDER_KEYS, "provider.")
-        reader.known(reader.mapping(root.get("configuration"), "configuration"), CONFIGURATION_KEYS, "configuration.")
-        gateway = reader.text(provider, "gateway", "provider.")
+        root = fields.mapping(reader.load(source, variables), "the file")
+        provider = fields.mapping(root.get("provider"), "provider")
+        fields.known(provider, PROVIDER_KEYS, "provider.")
+        fields.known(fields.mapping(root.get("configuration"), "configuration"), CONFIGURATION_KEYS, "configuration.")
+        gateway = fields.text(provider, "gateway", "provider.")
         spare = stack_shape.for_reuse(source.text)
         functions = reader.functions({key: value for key, value in root.items() if key not in spare - {*ROOT_KEYS}})
-        if reader.problems:
+        if fields.problems:
             for name, value in functions.items():  # so that all is told at once
                 reader.function(name, value)
     entries = tuple(reader.entry(name, value, source.name) for name, value in functions.items())
-    return Stack(gateway or None, entries, tuple(f"{source.name}: {warning}" for warning in reader.warnings))
+    return Stack(gateway or None, entries, tuple(f"{source.name}: {warning}" for warning in fields.warnings))
 
 
 def single(name: str, value: Mapping[str, Any], overrides: Overrides = NOTHING) -> Entry:
     """One function by the keys of a stack file; paths are relative to the current folder. Raises BadInput."""
     reader = _Reader(Path.cwd(), overrides)
+    fields = reader.fields
     spec, where = reader.function(name, dict(value)), f"functions.{name}"
-    if spec is None or reader.problems:
-        raise BadInput("\n".join(problem.removeprefix(where)[1:].strip() for problem in reader.problems))
-    return Entry(spec.ref, spec, warnings=tuple(warning.removeprefix(f"{where}.") for warning in reader.warnings))
+    if spec is None or fields.problems:
+        raise BadInput("\n".join(problem.removeprefix(where)[1:].strip() for problem in fields.problems))
+    return Entry(spec.ref, spec, warnings=tuple(warning.removeprefix(f"{where}.") for warning in fields.warnings))
 
 
 class _Reader:
-    """Reads parts of a file and keeps what is wrong with them, each with its key and a remedy."""
+    """Reads the functions of a file; what is wrong with them is kept by ``fields``."""
 
     def __init__(self, folder: Path, overrides: Overrides) -> None:
         self._folder = folder
         self._overrides = overrides
-        self.problems: list[str] = []
-        self.warnings: list[str] = []
+        self.fields = StackFields()
 
     @contextlib.contextmanager
     def of_file(self, name: str) -> Iterator[None]:
@@ -172,8 +171,8 @@ class _Reader:
             yield
         except BadInput as error:
             raise BadInput(str(error) if str(error).startswith(name) else f"{name}: {error}") from error
-        if self.problems:
-            raise BadInput("\n".join(f"{name}: {problem}" for problem in self.problems))
+        if self.fields.problems:
+            raise BadInput("\n".join(f"{name}: {problem}" for problem in self.fields.problems))
 
     def load(self, source: Source, variables: Mapping[str, str] | None) -> Any:
         """The document with its variables filled in."""
@@ -183,7 +182,7 @@ class _Reader:
 
         def fill(text: str, line: int) -> str:
             filled = substitution.fill(text)
-            self.problems += [f"line {line}: {demand}" for demand in substitution.demanded]
+            self.fields.problems += [f"line {line}: {demand}" for demand in substitution.demanded]
             remarks.extend(
                 f"line {line}: {left}… is no form of a variable and was left as it is; write $${left[1:]} to mean that"
                 for left in substitution.left
@@ -192,66 +191,67 @@ class _Reader:
 
         root = yaml_text.load(source.text, source.name, fill)
         remarks += [f"${{{name}}} is not set and has no default; it was left empty" for name in substitution.unset]
-        self.warnings += remarks[:MAX_REMARKS]
+        self.fields.warnings += remarks[:MAX_REMARKS]
         if len(remarks) > MAX_REMARKS:
-            self.warnings.append(f"{len(remarks) - MAX_REMARKS} more variables are not set, or no form of one")
+            self.fields.warnings.append(f"{len(remarks) - MAX_REMARKS} more variables are not set, or no form of one")
         return root
 
     def functions(self, root: Mapping[str, Any]) -> dict[str, Any]:
         """The entries of ``functions``; keys that stand a level off are problems, their consequences are not."""
         misplaced = stack_shape.misplaced_in_root(root)
-        self.problems += [f"{key}: {remedy}" for key, remedy in misplaced.items()]
-        self.known({key: value for key, value in root.items() if key not in misplaced}, ROOT_KEYS, "")
-        functions, problems = stack_shape.with_keys_in_place(self.mapping(root.get("functions"), "functions"))
-        self.problems += problems
-        if not functions and not self.problems:
-            self.problems.append("functions: missing; list at least one function under it")
+        self.fields.problems += [f"{key}: {remedy}" for key, remedy in misplaced.items()]
+        self.fields.known({key: value for key, value in root.items() if key not in misplaced}, ROOT_KEYS, "")
+        functions, problems = stack_shape.with_keys_in_place(self.fields.mapping(root.get("functions"), "functions"))
+        self.fields.problems += problems
+        if not functions and not self.fields.problems:
+            self.fields.problems.append("functions: missing; list at least one function under it")
         return functions
 
     def entry(self, name: str, value: object, file: str) -> Entry:
         """One function with its own problems."""
-        self.problems = []
+        self.fields.problems = []
         spec = self.function(name, value)
         written = value.get("namespace") if isinstance(value, dict) else None
         ref = FunctionRef(self._namespace(written if isinstance(written, str) else ""), name)
-        return Entry(spec.ref if spec else ref, spec, tuple(f"{file}: {problem}" for problem in self.problems))
+        return Entry(spec.ref if spec else ref, spec, tuple(f"{file}: {problem}" for problem in self.fields.problems))
 
     def function(self, name: str, value: object) -> FunctionSpec | None:
         """The spec of one entry of ``functions``; None when it has problems."""
-        where, before = f"functions.{name}.", len(self.problems)
-        entry = self.mapping(value, where[:-1])
-        self.known(entry, FUNCTION_KEYS, where)
+        fields = self.fields
+        where, before = f"functions.{name}.", len(fields.problems)
+        entry = fields.mapping(value, where[:-1])
+        fields.known(entry, FUNCTION_KEYS, where)
         image, handler = self._runs(entry, where)
         asked = self._overrides
-        annotations = self.strings(entry, "annotations", where) | dict(asked.annotations)
+        annotations = fields.strings(entry, "annotations", where) | dict(asked.annotations)
         spec = FunctionSpec(
-            ref=FunctionRef(self._namespace(self.text(entry, "namespace", where)), name),
+            ref=FunctionRef(self._namespace(fields.text(entry, "namespace", where)), name),
             image=image,
-            env_process=self.text(entry, "fprocess", where),
+            env_process=fields.text(entry, "fprocess", where),
             env_vars=self._environment(entry, where),
-            constraints=_with(self.texts(entry, "constraints", where), asked.constraints),
-            secrets=_with(self.texts(entry, "secrets", where), asked.secrets),
-            labels=self.strings(entry, "labels", where) | dict(asked.labels),
+            constraints=_with(fields.texts(entry, "constraints", where), asked.constraints),
+            secrets=_with(fields.texts(entry, "secrets", where), asked.secrets),
+            labels=fields.strings(entry, "labels", where) | dict(asked.labels),
             annotations=annotations | self._handler_annotations(entry, handler, where),
             limits=self._resources(entry, "limits", where) | dict(asked.limits),
             requests=self._resources(entry, "requests", where) | dict(asked.requests),
-            read_only_root_filesystem=self.flag(entry, "readonly_root_filesystem", where) or asked.read_only,
+            read_only_root_filesystem=fields.flag(entry, "readonly_root_filesystem", where) or asked.read_only,
         )
         try:
             spec_from_json(spec_to_json(spec) | {"image": image or "said already"}, deploying=True)
         except BadInput as error:
-            self.problems += [f"{where[:-1]}: {problem}" for problem in str(error).splitlines()]
-        self.warnings += [f"{where}labels.{note}" for note in label_names.without_effect(spec.labels)]
-        self.warnings += [f"{where}annotations.{note}" for note in annotation_values.misspelt(spec.annotations)]
-        return spec if len(self.problems) == before else None
+            fields.problems += [f"{where[:-1]}: {problem}" for problem in str(error).splitlines()]
+        fields.warnings += [f"{where}labels.{note}" for note in label_names.without_effect(spec.labels)]
+        fields.warnings += [f"{where}annotations.{note}" for note in annotation_values.misspelt(spec.annotations)]
+        return spec if len(fields.problems) == before else None
 
     def _namespace(self, written: str) -> str:
         return self._overrides.namespace or written or self._overrides.default_namespace or DEFAULT_NAMESPACE
 
     def _runs(self, entry: Mapping[str, Any], where: str) -> tuple[str, Path | None]:
         """The image, and the folder of the handler if it runs from one."""
-        image, fprocess = self.text(entry, "image", where), self.text(entry, "fprocess", where)
-        lang, handler = self.text(entry, "lang", where), self.text(entry, "handler", where)
+        image, fprocess = self.fields.text(entry, "image", where), self.fields.text(entry, "fprocess", where)
+        lang, handler = self.fields.text(entry, "lang", where), self.fields.text(entry, "handler", where)
         template = _template(lang)
         if handler and not fprocess and template is not None:
             folder = (self._folder / handler).resolve()
@@ -261,88 +261,39 @@ class _Reader:
             if (folder / "handler.ts").is_file():
                 missing += "; TypeScript is not compiled here: let tsc write handler.js beside handler.ts"
             if not image:
-                self.problems.append(f"{missing}; correct the path, or give an image")
+                self.fields.problems.append(f"{missing}; correct the path, or give an image")
                 return "", None
-            self.warnings.append(f"{missing}; only the image can run")
+            self.fields.warnings.append(f"{missing}; only the image can run")
         if not image and not fprocess:
             remedy = "give an image, an fprocess, or a handler folder with one of the langs " + templates.runnable()
-            self.problems.append(f"{where}image: missing; {remedy}")
+            self.fields.problems.append(f"{where}image: missing; {remedy}")
         return image or (PROCESS_IMAGE if fprocess else ""), None
 
     def _handler_annotations(self, entry: Mapping[str, Any], handler: Path | None, where: str) -> dict[str, str]:
-        lang = self.text(entry, "lang", where)
+        lang = self.fields.text(entry, "lang", where)
         if handler is None:
             return {}
         return {HANDLER: str(handler)} | ({LANG: lang} if lang else {})
 
     def _environment(self, entry: Mapping[str, Any], where: str) -> dict[str, str]:
         """environment, then the files in their order, then the command line: the later wins, as with faas-cli."""
-        merged = self.strings(entry, "environment", where)
-        for name in self.texts(entry, "environment_file", where):
+        merged = self.fields.strings(entry, "environment", where)
+        for name in self.fields.texts(entry, "environment_file", where):
             try:
                 found = environment_files.read(stack_source.text_of(self._folder / name), name)
                 merged |= found
                 if not found:
-                    self.warnings.append(f"{where}environment_file: {name}: no variables; {environment_files.REMEDY}")
+                    self.fields.warnings.append(
+                        f"{where}environment_file: {name}: no variables; {environment_files.REMEDY}"
+                    )
             except BadInput as error:
-                self.problems += [f"{where}environment_file: {problem}" for problem in str(error).splitlines()]
+                self.fields.problems += [f"{where}environment_file: {problem}" for problem in str(error).splitlines()]
         return merged | dict(self._overrides.environment)
 
     def _resources(self, entry: Mapping[str, Any], key: str, where: str) -> dict[str, str]:
-        resources = self.strings(entry, key, where)
-        self.known(resources, RESOURCE_KEYS, f"{where}{key}.")
+        resources = self.fields.strings(entry, key, where)
+        self.fields.known(resources, RESOURCE_KEYS, f"{where}{key}.")
         return {name: amount for name, amount in resources.items() if amount}
-
-    def known(self, value: Mapping[str, Any], keys: Sequence[str], where: str) -> None:
-        """Warn of keys nobody reads."""
-        for key in value:
-            if key not in keys and stack_shape.is_function(value[key]):
-                self.problems.append(f"{where}{key}: a function within another; indent both alike")
-            elif key not in keys:
-                near = difflib.get_close_matches(key, keys, n=1)
-                self.warnings.append(f"{where}{key}: unknown, ignored" + (f"; is it {near[0]}?" if near else ""))
-
-    def mapping(self, value: object, where: str) -> dict[str, Any]:
-        if value is None:
-            return {}
-        if not isinstance(value, dict):
-            self.problems.append(f"{where}: must be a mapping of keys to values, not {_kind(value)}")
-            return {}
-        return {str(key): item for key, item in value.items()}
-
-    def strings(self, entry: Mapping[str, Any], key: str, where: str) -> dict[str, str]:
-        given = self.mapping(entry.get(key), where + key)
-        for name, item in given.items():
-            if not isinstance(item, str | None):
-                hint = "; if it is a key of the function, it is indented too far" if name in FUNCTION_KEYS else ""
-                self.problems.append(f"{where}{key}.{name}: must be a single value, not {_kind(item)}{hint}")
-        return {name: item or "" for name, item in given.items() if isinstance(item, str | None)}
-
-    def texts(self, entry: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
-        value = entry.get(key)
-        if value is None:
-            return ()
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            self.problems.append(f"{where}{key}: must be a list of values, one '- value' a line, not {_kind(value)}")
-            return ()
-        return tuple(value)
-
-    def text(self, entry: Mapping[str, Any], key: str, where: str) -> str:
-        value = entry.get(key)
-        if value is None:
-            return ""
-        if not isinstance(value, str):
-            problem = f"{where}{key}: must be a single value, not {_kind(value)}"
-            if problem not in self.problems:
-                self.problems.append(problem)
-            return ""
-        return value.strip()
-
-    def flag(self, entry: Mapping[str, Any], key: str, where: str) -> bool:
-        value = self.text(entry, key, where).lower()
-        if value not in ("", *_TRUE, *_FALSE):
-            self.problems.append(f"{where}{key}: {value!r} is neither true nor false")
-        return value in _TRUE
 
 
 def _with(given: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
@@ -352,10 +303,3 @@ def _with(given: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
 def _template(lang: str) -> templates.Template | None:
     """What a handler of this template runs as; Python templates of somebody's own as Python handlers do."""
     return templates.of_handler(lang) if not lang or _PYTHON3.fullmatch(lang) else templates.known(lang)
-
-
-def _kind(value: object) -> str:
-    """In place of the content, which may be a secret, or a megabyte."""
-    if isinstance(value, list):
-        return "a list of other things" if any(not isinstance(item, str) for item in value) else "a list"
-    return "a mapping" if isinstance(value, dict) else "a single value"
