@@ -87,6 +87,8 @@ def replay(  # noqa: PLR0913 - an option each
     """
     if len(wanted) > MAX_POLICIES:
         raise BadInput(f"--policy: {len(wanted)} policies; write at most {MAX_POLICIES}")
+    if html is not None and not html.parent.is_dir():
+        raise BadInput(f"--html {html}: there is no folder {html.parent}; make it first")
     tried = [policies.parse(text) for text in wanted]
     measured = {} if durations is None else _durations(durations)
     usual = worlds.exponential(_time_s(service, "--service"))
@@ -102,7 +104,7 @@ def replay(  # noqa: PLR0913 - an option each
     results, each, drawings = _replayed(chosen, tried, given)
     head, rows = _table(results, price)
     if html is not None:
-        html.write_text(pictures.page(f"Replay of {function or f'{len(chosen)} functions'}", head, rows, drawings))
+        _write(html, pictures.page(f"Replay of {_what(chosen)}", head, rows, drawings))
     if as_json:
         names = ("function", "policies")
         print_json(
@@ -116,7 +118,7 @@ def replay(  # noqa: PLR0913 - an option each
         return
     length = format_duration(round(max(trace.length_s for trace in chosen)))
     click.echo(
-        f"{one_line(function) if function else f'{len(chosen)} functions'}, "
+        f"{one_line(_what(chosen))}, "
         f"{sum(trace.calls for trace in chosen):,} calls in {length}, "
         f"a cold start of {cold_start}, {concurrency} calls at once\n"
     )
@@ -228,6 +230,17 @@ def _chosen(found: Sequence[Trace], function: str | None) -> list[Trace]:
         names = ", ".join(trace.function for trace in found[:5])
         raise NotFound(f"no call of {function} is recorded there; there are {names}{' …' if len(found) > 5 else ''}")
     return chosen
+
+
+def _what(chosen: Sequence[Trace]) -> str:
+    return chosen[0].function if len(chosen) == 1 else f"{len(chosen)} functions"
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"--html {path}: {error.strerror}") from error
 
 
 def _time_s(text: str, flag: str) -> float:

@@ -80,6 +80,7 @@ def test_the_page_asks_nobody_and_shows_names_as_text(tmp_path: Path, capsys: py
     ("arguments", "words"),
     [
         (["--from", "/nowhere"], ["/nowhere", "No such file"]),
+        ([*AZURE[1:], "--html", "/nowhere/page.html"], ["--html /nowhere/page.html", "make it first"]),
         (["nobody", *AZURE[1:]], ["no call of nobody", "there are"]),
         ([*AZURE[1:], "--policy", "min=x"], ["min='x'", "whole number"]),
         ([*AZURE[1:], "--service", "0"], ["--service 0", "0.1ms to 1h"]),
@@ -102,6 +103,16 @@ def test_the_documented_example_comes_out_so(tmp_path: Path, capsys: pytest.Capt
     options = [word for policy in tried for word in ("--policy", policy)]
     out = told(capsys, "hello", "--from", str(file), "--service", "5ms", "--price", "0.05", *options)
     assert out == example[example.index("hello, ") :]
+
+
+def test_a_silence_of_thirty_thousand_years_is_leapt_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "calls.csv"
+    file.write_text("0,hello\n1e12,hello\n")
+    policies = ("owner=alerts", "target=5", "policy=target,zero-duration=5m", "knative,zero=true", "owner=none")
+    tried = [word for policy in policies for word in ("--policy", policy)]
+    shown = json.loads(told(capsys, "--from", str(file), "--json", *tried))["policies"]
+    assert [result["calls"] for result in shown] == [2] * 5
+    assert [result["cold"] for result in shown] == [0, 0, 2, 2, 0]
 
 
 def test_replicas_over_time_are_those_of_the_counts() -> None:
