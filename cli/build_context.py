@@ -15,12 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from springtide.cli.stack import HANDLER, LANG, PYTHON_IMAGE
+from springtide.cli.stack import PYTHON_IMAGE
 from springtide.provider.process import starters
 from springtide.provider.process.code_store import SKIPPED
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.errors import BadInput
 from springtide.runtime.files import read_whole
+from springtide.scaler.core.label_names import HANDLER, LANG
 
 REQUEST, HANDLER_FOLDER = "com.openfaas.docker.config", "context/function"
 MAX_FILES = 20_000

@@ -24,12 +24,9 @@ from springtide.provider.process import templates
 from springtide.provider.spec import FunctionSpec, spec_from_json, spec_to_json
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core import label_names
+from springtide.scaler.core.label_names import HANDLER, LANG
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
 
-HANDLER = "com.springtide.handler"
-"""Annotation: the absolute folder of a handler."""
-LANG = "com.springtide.lang"
-"""Annotation beside it: the template the handler was written for, which decides how it is called."""
 PYTHON_IMAGE, PROCESS_IMAGE = "springtide/python", "springtide/process"
 """Written where a function names no image: the wire asks for one, processes need none."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from springtide.console.functions import HANDLER, FunctionInfo
+from springtide.console.functions import FunctionInfo
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core import policy
+from springtide.scaler.core.label_names import HANDLER
 from springtide.scaler.core.vocabulary import FunctionRef
 
 PYTHON_IMAGE, PROCESS_IMAGE = "springtide/python", "springtide/process"

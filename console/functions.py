@@ -11,9 +11,6 @@ from typing import Any
 from springtide.runtime.errors import Unavailable
 from springtide.scaler.core.vocabulary import FunctionRef
 
-HANDLER = "com.springtide.handler"
-"""Annotation of functions that run from a folder of this machine."""
-
 
 class State(enum.StrEnum):
     READY = "ready"

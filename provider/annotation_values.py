@@ -11,6 +11,7 @@ from functools import partial
 from springtide.runtime.durations import parse_duration_s
 from springtide.scaler.core import label_names
 from springtide.scaler.core.call_timeout import TIMEOUT
+from springtide.scaler.core.label_names import HANDLER, LANG
 
 HEALTH, READY, RETRY = "com.openfaas.health.http.", "com.openfaas.ready.http.", "com.openfaas.retry."
 MAX_PROBE_S = 86_400
@@ -90,8 +91,8 @@ KNOWN = (
     "com.openfaas.queue",
     "com.openfaas.serviceaccount",
     "com.openfaas.function.spec",
-    "com.springtide.handler",
-    "com.springtide.lang",
+    HANDLER,
+    LANG,
     TIMEOUT,
 )
 """Names of annotations that are read, here or by OpenFaaS."""

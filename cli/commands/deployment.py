@@ -34,6 +34,7 @@ from springtide.cli.terminal_text import lines
 from springtide.provider.process import requirements
 from springtide.provider.spec import FunctionSpec, spec_to_json
 from springtide.runtime.errors import BadInput, NotFound
+from springtide.scaler.core import label_names
 
 DEFAULT_STACKS = ("stack.yaml", "stack.yml")
 OF_ONE_FUNCTION = ("image", "fprocess", "handler", "lang")
@@ -145,7 +146,7 @@ def _put(client: GatewayClient, options: Mapping[str, Any]) -> Callable[[Functio
 
 def _tell_requirements(spec: FunctionSpec) -> None:
     """To somebody who waits: what a deployment may have to install first."""
-    folder = Path(spec.annotations.get(stack.HANDLER, "/nonexistent"))
+    folder = Path(spec.annotations.get(label_names.HANDLER, "/nonexistent"))
     if not (folder.is_dir() and sys.stderr.isatty()):
         return
     with contextlib.suppress(BadInput):  # The provider says so, too.

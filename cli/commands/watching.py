@@ -12,9 +12,10 @@ import click
 
 from springtide.cli import folder_watch
 from springtide.cli.folder_watch import Look
-from springtide.cli.stack import HANDLER, Entry
+from springtide.cli.stack import Entry
 from springtide.cli.terminal_text import lines
 from springtide.runtime.errors import BadInput, SpringtideError
+from springtide.scaler.core.label_names import HANDLER
 
 LOOK_S = 0.4
 """Between looks; a change is deployed when it is no longer going on at the next."""

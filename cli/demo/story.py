@@ -16,12 +16,13 @@ from springtide.cli.demo.decisions import Decisions
 from springtide.cli.demo.load import Load
 from springtide.cli.demo.timeline import Timeline
 from springtide.cli.gateway_client import GatewayClient
-from springtide.cli.stack import HANDLER, PYTHON_IMAGE
+from springtide.cli.stack import PYTHON_IMAGE
 from springtide.provider.spec import FunctionSpec, spec_to_json
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.durations import format_duration
 from springtide.runtime.errors import SpringtideError, Unavailable, kind_and_reason_of
 from springtide.scaler.core import label_names, policy, steps
+from springtide.scaler.core.label_names import HANDLER
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef, Reason
 from springtide.wire.provider_client import ProviderClient

@@ -17,13 +17,9 @@ from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.process.state_files import StateFiles
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.errors import BadInput
+from springtide.scaler.core.label_names import HANDLER, LANG
 from springtide.watchdog import config
 from springtide.watchdog.config import WatchdogConfig
-
-HANDLER = "com.springtide.handler"
-"""Annotation: the absolute path of a folder with a Python handler, which runs in the replica itself."""
-LANG = "com.springtide.lang"
-"""Annotation: the template that the handler was written for."""
 
 SECRETS_VARIABLE, SECRETS_VARIABLE_OPENFAAS = "SPRINGTIDE_SECRETS", "secret_mount_path"
 BUILTIN = Path(__file__).parent / "builtin"

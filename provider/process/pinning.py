@@ -15,7 +15,7 @@ from springtide.provider.process.builder.node_modules import NodeModules, NpmBou
 from springtide.provider.process.code_store import CodeStore
 from springtide.provider.process.environment_build import Tell
 from springtide.provider.process.environments import BuildBounds, Environment, Environments
-from springtide.provider.process.launches import LANG, Placed
+from springtide.provider.process.launches import Placed
 from springtide.provider.process.local_images import LocalImage, LocalImages
 from springtide.provider.process.records import FunctionRecord, Pinned
 from springtide.provider.process.requirements import Wanted
@@ -23,6 +23,7 @@ from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.process.templates import Language
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.errors import BadInput
+from springtide.scaler.core.label_names import HANDLER, LANG
 
 SCRATCH = "builds"
 PRUNE_S = 600.0
@@ -112,7 +113,7 @@ class Pinning:
 
     def image_of(self, spec: FunctionSpec) -> LocalImage | None:
         """What was built here under the function's image, unless it brings a handler of its own along."""
-        return None if spec.annotations.get(launches.HANDLER) else self.images.find(spec.image)
+        return None if spec.annotations.get(HANDLER) else self.images.find(spec.image)
 
     def runs_from_its_source(self, spec: FunctionSpec) -> bool:
         """Whether what runs is what was deployed, so that it can be checked before it is pinned."""

@@ -16,6 +16,10 @@ from springtide.scaler.core.policy import ScalePolicy
 OUR_PREFIXES = (policy.PREFIX, "com.springtide.")
 DEMO = "com.springtide.demo"
 """The mark of functions that the demo deployed."""
+HANDLER = "com.springtide.handler"
+"""Annotation: the absolute path of a handler's folder on this machine, which a function runs from."""
+LANG = "com.springtide.lang"
+"""Annotation beside it: the template the handler was written for, which decides how it is called."""
 
 KNOWN = (
     policy.MIN,
@@ -41,9 +45,9 @@ ANNOTATIONS = (
     "com.openfaas.profile",
     "com.openfaas.queue",
     "com.openfaas.serviceaccount",
-    "com.springtide.handler",
+    HANDLER,
+    LANG,
     TIMEOUT,
-    "com.springtide.lang",
 )
 """Names, and beginnings of names, that are read from annotations only."""
 

@@ -12,6 +12,7 @@ import pytest
 from springtide.cli import new_function, stack
 from springtide.provider.process import starters
 from springtide.runtime.errors import BadInput
+from springtide.scaler.core import label_names
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_new_writes_a_function_that_can_be_deployed(springtide: Any, here: Path,
     assert set(starters.of_lang(lang).files) == {file.name for file in (here / "greet").iterdir()}
     (spec,) = stack.read(here / "stack.yaml", {}).functions
     assert (spec.ref.name, spec.image) == ("greet", "greet:latest")
-    assert spec.annotations == {stack.HANDLER: str(here / "greet"), stack.LANG: lang}
+    assert spec.annotations == {label_names.HANDLER: str(here / "greet"), label_names.LANG: lang}
 
 
 def test_new_adds_to_a_stack_file_and_leaves_the_rest_as_it_was(springtide: Any, here: Path) -> None:
@@ -53,7 +54,7 @@ def test_new_finds_the_folder_from_where_the_stack_file_is(springtide: Any, here
 
     assert (outcome.status, outcome.err) == (0, "")
     names = {spec.ref.name: spec for spec in stack.read(here / "sub" / "stack.yml", {}).functions}
-    assert names["one"].annotations[stack.HANDLER] == str(here / "code" / "one")
+    assert names["one"].annotations[label_names.HANDLER] == str(here / "code" / "one")
 
 
 @pytest.mark.parametrize(

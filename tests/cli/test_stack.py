@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from springtide.cli import stack
-from springtide.cli.stack import HANDLER, LANG, PROCESS_IMAGE, PYTHON_IMAGE, Overrides, Stack
+from springtide.cli.stack import PROCESS_IMAGE, PYTHON_IMAGE, Overrides, Stack
 from springtide.cli.up import SAMPLES
 from springtide.provider.process import templates
 from springtide.provider.spec import NAME_RULE, FunctionSpec
 from springtide.runtime.errors import BadInput
+from springtide.scaler.core.label_names import HANDLER, LANG
 from springtide.scaler.core.vocabulary import FunctionRef
 
 RUNS = f"give an image, an fprocess, or a handler folder with one of the langs {templates.runnable()}"
