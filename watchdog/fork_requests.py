@@ -1,8 +1,9 @@
-"""What is said to a fork server, and how one is started. Whoever asks needs no more of the watchdog than this.
+"""What is said to a fork server and its spare, and how a server is started. Whoever asks needs no more of ours.
 
-A request is its length and that many bytes of JSON (``Start``), with the descriptors of ``Inherited`` beside it.
-An answer is one number: the process id of the replica, or an error number below zero. The first answer, 0, comes by
-itself: the server is ready.
+A server forks one *spare* ahead, a process that becomes a replica when it is told which. Of each it tells by one
+number, the process id (an error number below zero), with a socket to it beside; the first time means that the server
+is ready. One byte to the server asks for the next spare. What a spare is told is a length and that many bytes of JSON
+(``Start``), with the descriptors of ``Inherited`` beside it; when its socket ends instead, so does it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from .start import Confinement, Inherited, Start
 
 LENGTH, ANSWER = struct.Struct("=I"), struct.Struct("=i")
+NEXT = b"1"
 PACKAGE = "_springtide_watchdog"
 """What the watchdog is called in a function's interpreter: there is nothing else of ours."""
 DESCRIPTORS = 3
@@ -36,16 +38,29 @@ def arguments(python: str, watchdog: str) -> list[str]:
     return [python, "-I", "-c", BOOT, watchdog]
 
 
-def send(control: socket.socket, start: dict[str, Any], inherited: Inherited) -> None:
-    """Ask for a replica. Raises OSError."""
+def announce(control: socket.socket, number: int, spare: socket.socket | None = None) -> None:
+    """Tell of a spare, or of what kept us from having one. Raises OSError."""
+    socket.send_fds(control, [ANSWER.pack(number)], [spare.fileno()] if spare is not None else [])
+
+
+def heard(control: socket.socket) -> tuple[int, socket.socket | None] | None:
+    """What ``announce`` said; None when the server has ended. Raises OSError."""
+    answer, descriptors, _, _ = socket.recv_fds(control, ANSWER.size, 1)
+    if len(answer) < ANSWER.size:
+        return None
+    return int(ANSWER.unpack(answer)[0]), socket.socket(fileno=descriptors[0]) if descriptors else None
+
+
+def send(spare: socket.socket, start: dict[str, Any], inherited: Inherited) -> None:
+    """Make a replica of the spare. Raises OSError."""
     data = json.dumps(start).encode()
     descriptors = [inherited.listener, inherited.ready, inherited.output]
-    socket.send_fds(control, [LENGTH.pack(len(data))], descriptors)
-    control.sendall(data)
+    socket.send_fds(spare, [LENGTH.pack(len(data))], descriptors)
+    spare.sendall(data)
 
 
-def receive(control: socket.socket) -> tuple[Start, list[int]] | None:
-    """The next request; None when there will be none."""
+def receive(control: socket.socket) -> tuple[Start, Inherited] | None:
+    """What the spare becomes; None when it is not needed any more."""
     length, descriptors, _, _ = socket.recv_fds(control, LENGTH.size, DESCRIPTORS)
     if len(length) < LENGTH.size or len(descriptors) < DESCRIPTORS:
         return None
@@ -57,4 +72,4 @@ def receive(control: socket.socket) -> tuple[Start, list[int]] | None:
         parts.append(data)
         left -= len(data)
     value = json.loads(b"".join(parts))
-    return Start(**{**value, "confinement": Confinement(**value["confinement"])}), descriptors
+    return Start(**{**value, "confinement": Confinement(**value["confinement"])}), Inherited(*descriptors)

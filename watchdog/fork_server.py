@@ -1,22 +1,23 @@
 """A process in an environment's own interpreter that has imported the watchdog, so that a replica is a fork.
 
-Spoken to over a stream socket, one request at a time (``fork_requests``). The replicas are children of this server's
-parent, which collects them, and the server may end without taking one along. No event loop and no threads, so that a
-fork is safe.
+One is forked ahead, a *spare*, so that a start does not wait for that, either. Spoken to over stream sockets
+(``fork_requests``). Spares, and so replicas, are children of this server's parent, which collects them, and the server
+may end without taking a replica along. No event loop and no threads, so that a fork is safe.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import gc
 import os
 import signal
 import socket
-from collections.abc import MutableMapping, Sequence
+from collections.abc import MutableMapping
 from typing import NoReturn
 
-from . import linux, replica
-from .fork_requests import ANSWER, receive
-from .start import Inherited, Start
+from . import fork_requests, linux, replica
+from .fork_requests import ANSWER
 
 _NOT_FOR_US = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Only the parent decides when the server ends."""
@@ -36,52 +37,56 @@ def main(environ: MutableMapping[str, str]) -> NoReturn:
     gc.freeze()  # A fork's first collection would write to, and so copy, every page that it shares with us.
     linux.trim_memory()
     try:
-        control.sendall(ANSWER.pack(0))
-        while True:
-            request = receive(control)
-            if request is None:
-                break
-            start, descriptors = request
-            control.sendall(ANSWER.pack(_spawn(start, descriptors, parent, environ)))
-            for descriptor in descriptors:
-                os.close(descriptor)
+        _tell_of_spare(control, parent, environ)
+        while control.recv(1):
+            _tell_of_spare(control, parent, environ)
     finally:
         os._exit(0)
 
 
-def _spawn(start: Start, descriptors: Sequence[int], parent: int, environ: MutableMapping[str, str]) -> int:
-    """Fork a replica by way of a process between us, whose end makes it the parent's child; what is answered."""
-    told, tell = os.pipe()
-    go, let_go = os.pipe()
-    try:
-        between = os.fork()
+def _tell_of_spare(control: socket.socket, parent: int, environ: MutableMapping[str, str]) -> None:
+    """Fork a spare, or tell why there is none. Raises OSError when the parent does not hear us any more.
+
+    It is forked by way of a process between us, whose end makes it the parent's child. The parent is told of it before,
+    for children that it does not know are orphans of its replicas, which it ends.
+    """
+    with contextlib.ExitStack() as ends:
+        try:
+            to_spare, of_spare = _pair(ends)
+            here, there = _pair(ends)
+            free, hold = _pair(ends)
+            between = os.fork()
+        except OSError as error:
+            fork_requests.announce(control, -(error.errno or 1))
+            return
         if between == 0:
-            if _is_replica(pipes=(tell, go, let_go)):
-                replica.run(start, Inherited(*descriptors), parent=parent, environ=environ)
+            here.close()
+            hold.close()
+            if _is_spare(there):
+                free.recv(1)  # Until the process between is gone, and we are the parent's child.
+                replica.wait(of_spare, parent=parent, environ=environ)
             os._exit(0)
-        os.close(tell)
-        tell = -1
-        answer = os.read(told, ANSWER.size)
+        there.close()
+        answer = here.recv(ANSWER.size)
+        number = ANSWER.unpack(answer)[0] if answer else -errno.EAGAIN
+        fork_requests.announce(control, number, to_spare if number > 0 else None)
+        here.close()
         os.waitpid(between, 0)
-        return int(ANSWER.unpack(answer)[0]) if answer else -1
-    except OSError as error:
-        return -(error.errno or 1)
-    finally:
-        for descriptor in (told, tell, go, let_go):
-            if descriptor >= 0:
-                os.close(descriptor)
 
 
-def _is_replica(*, pipes: tuple[int, int, int]) -> bool:
-    """Fork once more. True in the replica, once the process between us is gone, and it is our parent's child."""
-    tell, go, let_go = pipes
+def _pair(ends: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
+    one, other = socket.socketpair()
+    return ends.enter_context(one), ends.enter_context(other)
+
+
+def _is_spare(server: socket.socket) -> bool:
+    """Fork once more. True in the spare; elsewhere when the server says so, by closing its socket."""
     try:
-        pid = os.fork()
+        number = os.fork()
     except OSError as error:
-        pid = -(error.errno or 1)
-    if pid != 0:
-        os.write(tell, ANSWER.pack(pid))
-        return False
-    os.close(let_go)
-    os.read(go, 1)
-    return True
+        number = -(error.errno or 1)
+    if number == 0:
+        return True
+    server.sendall(ANSWER.pack(number))
+    server.recv(1)
+    return False

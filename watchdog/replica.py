@@ -1,4 +1,4 @@
-"""What happens in a replica between the fork and its first call."""
+"""What happens in a replica between the fork and its first call: as a spare it waits to be told which it is."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import faulthandler
 import os
 import resource
 import signal
+import socket
 import sys
 import time
 import traceback
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from pathlib import Path
 from typing import NoReturn
 
-from . import linux, sandbox, serve
+from . import fork_requests, linux, sandbox, serve
 from .handler_loading import linked_folder, made_folder
 from .log import log
 from .serve import ReplicaSpec
@@ -27,35 +28,64 @@ a runaway between two looks of the provider, which measures real memory."""
 _RESET_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGCHLD)
 
 
+def wait(told: socket.socket, *, parent: int, environ: MutableMapping[str, str]) -> NoReturn:
+    """Be a spare, then a replica; otherwise like ``run``. ``told`` says which replica, or ends."""
+
+    def heard() -> tuple[Start, Inherited] | None:
+        _detach((told.fileno(),), parent)
+        linux.set_process_name("spare")
+        with told:
+            return fork_requests.receive(told)
+
+    _live(heard, environ)
+
+
 def run(start: Start, inherited: Inherited, *, parent: int, environ: MutableMapping[str, str]) -> NoReturn:
     """Become the replica; never returns into the code of whoever forked it. It dies with the ``parent``.
 
     ``environ`` is the process's own, and becomes the function's.
     """
+
+    def known() -> tuple[Start, Inherited]:
+        _detach((inherited.listener, inherited.ready, inherited.output), parent)
+        return start, inherited
+
+    _live(known, environ)
+
+
+def _live(told: Callable[[], tuple[Start, Inherited] | None], environ: MutableMapping[str, str]) -> NoReturn:
     status = 1
     try:
-        _detach(inherited, parent, start.confinement.open_files)
-        folder = _folder(start)
-        _confine(start.confinement)
-        environ.clear()
-        environ.update(start.env)
-        time.tzset()
-        faulthandler.enable()
-        linux.set_process_name(start.instance)
-        os.chdir(folder)
-        spec = ReplicaSpec(
-            hostname=start.instance,
-            env=start.env,
-            handler=start.handler,
-            lang=start.lang,
-            linger_s=start.linger_s,
-            grace_s=start.grace_s,
-        )
-        status = serve.run(spec, listener=inherited.listener, ready=inherited.ready)
+        which = told()
+        status = _become(*which, environ) if which is not None else 0
     except BaseException:  # noqa: BLE001 - the last frame of this process: whatever it is, it goes to the log
         traceback.print_exc()
     finally:
         leave(status)
+
+
+def _become(start: Start, inherited: Inherited, environ: MutableMapping[str, str]) -> int:
+    for standard in (1, 2):
+        os.dup2(inherited.output, standard)
+    os.close(inherited.output)
+    open_files = start.confinement.open_files
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    folder = _folder(start)
+    _confine(start.confinement)
+    environ.clear()
+    environ.update(start.env)
+    time.tzset()
+    linux.set_process_name(start.instance)
+    os.chdir(folder)
+    spec = ReplicaSpec(
+        hostname=start.instance,
+        env=start.env,
+        handler=start.handler,
+        lang=start.lang,
+        linger_s=start.linger_s,
+        grace_s=start.grace_s,
+    )
+    return serve.run(spec, listener=inherited.listener, ready=inherited.ready)
 
 
 def _folder(start: Start) -> Path:
@@ -78,7 +108,8 @@ def leave(status: int) -> NoReturn:
         os._exit(status)
 
 
-def _detach(inherited: Inherited, parent: int, open_files: int) -> None:
+def _detach(kept: Iterable[int], parent: int) -> None:
+    """What does not depend on the replica that it will be."""
     os.setsid()
     signal.set_wakeup_fd(-1)
     for number in _RESET_SIGNALS:
@@ -86,14 +117,12 @@ def _detach(inherited: Inherited, parent: int, open_files: int) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
-    os.dup2(inherited.output, 1)
-    os.dup2(inherited.output, 2)
-    _close_all_but((inherited.listener, inherited.ready))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    _close_all_but(kept)
     linux.adopt_orphans()
     linux.die_with_parent()
     if os.getppid() != parent:
         os._exit(1)  # It ended before the line above.
+    faulthandler.enable()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
 

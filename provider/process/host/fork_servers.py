@@ -1,7 +1,7 @@
 """The host's fork servers: one for each Python environment, started on demand, ended when nothing needed it for long.
 
 A server is a child of the host, and so is every replica that it forks: a server that dies takes none along, and is
-started anew for the next replica.
+started anew for the next replica. It has forked one process ahead, its spare, which the next replica is made of.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from springtide import watchdog
 from springtide.watchdog import fork_requests
-from springtide.watchdog.fork_requests import ANSWER
 from springtide.watchdog.start import Inherited, Start
 
 START_TIMEOUT_S = 20.0
@@ -49,34 +49,77 @@ class ForkServer:
         self.started_at = self.used_at = time.monotonic()
         self.ready_after_s: float | None = None
         self.waiting: list[Callable[[str], None]] = []
+        self._spare: tuple[int, socket.socket] | None = None
+        self._asked = True
 
     def __repr__(self) -> str:
         return f"<ForkServer {self.pid} of {self.python} {'ready' if self.ready_after_s is not None else 'starting'}>"
 
+    @property
+    def pids(self) -> set[int]:
+        """Of the server and its spare."""
+        return {self.pid, *(self._spare or ())[:1]}
+
     def hear(self) -> bool:
-        """What it says by itself: that it is ready. False when it has ended, or is about to."""
+        """What it says by itself: that it has a spare, so that it is ready. False when it has ended, or is about to."""
         try:
-            heard = self.control.recv(ANSWER.size)
+            self._next_spare()
         except OSError:
-            heard = b""
-        if len(heard) == ANSWER.size and self.ready_after_s is None:
+            return False
+        if self.ready_after_s is None:
             self.ready_after_s = time.monotonic() - self.started_at
-            return True
-        return False
+        return True
+
+    def _next_spare(self) -> int:
+        """0, or the error number for which there is none. Raises OSError."""
+        told = fork_requests.heard(self.control)
+        if told is None:
+            raise OSError("its fork server ended")
+        self._asked = False
+        number, spare = told
+        if spare is None:
+            return -number
+        self._spare = number, spare
+        return 0
+
+    def prepare(self) -> None:
+        """Ask for the next spare, unless there is one."""
+        if self._spare is None and not self._asked:
+            with contextlib.suppress(OSError):  # It has ended, of which we are told.
+                self.control.sendall(fork_requests.NEXT)
+                self._asked = True
 
     def fork(self, start: Start, inherited: Inherited) -> int:
         """The id of a replica, a child of ours. Raises OSError."""
         self.used_at = time.monotonic()
-        fork_requests.send(self.control, asdict(start), inherited)
-        answer = self.control.recv(ANSWER.size, socket.MSG_WAITALL)
-        if len(answer) < ANSWER.size:
-            raise OSError("its fork server ended")
-        number = int(ANSWER.unpack(answer)[0])
-        if number <= 0:
-            raise OSError(-number, os.strerror(-number))
-        return number
+        told = asdict(start)
+        if self._spare is not None:
+            with contextlib.suppress(OSError):  # Something has killed it; another one costs no more than a fork.
+                return self._use_spare(told, inherited)
+        self.prepare()
+        problem = self._next_spare()
+        if problem:
+            raise OSError(problem, os.strerror(problem))
+        return self._use_spare(told, inherited)
+
+    def _use_spare(self, told: dict[str, Any], inherited: Inherited) -> int:
+        assert self._spare is not None
+        (pid, control), self._spare = self._spare, None
+        with control:
+            control.settimeout(FORK_TIMEOUT_S)
+            fork_requests.send(control, told, inherited)
+        return pid
+
+    def lose_spare(self, pid: int | None = None) -> None:
+        """Of any process id, or of this one."""
+        if self._spare is not None and pid in (None, self._spare[0]):
+            self._spare[1].close()
+            self._spare = None
 
     def kill(self) -> None:
+        """And let its spare end."""
+        self.lose_spare()
+        self.control.close()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
 
@@ -96,7 +139,8 @@ class ForkServers:
 
     @property
     def pids(self) -> set[int]:
-        return {server.pid for server in self._servers.values()}
+        """Of servers and spares."""
+        return {pid for server in self._servers.values() for pid in server.pids}
 
     def of(self, python: str) -> ForkServer:
         """The environment's server, started if there is none. Raises OSError."""
@@ -106,9 +150,24 @@ class ForkServers:
             self.selector.register(server.control, selectors.EVENT_READ, server)
         return server
 
+    def prepare(self, python: str) -> None:
+        """A replica has started: the next one has a spare."""
+        if python in self._servers:
+            self._servers[python].prepare()
+
+    def telling(self) -> bool:
+        """A server has said something that nobody has heard yet: there may be a child that is its spare."""
+        with selectors.DefaultSelector() as selector:
+            for server in self._servers.values():
+                selector.register(server.control, selectors.EVENT_READ)
+            return bool(selector.select(0))
+
     def heard(self, server: ForkServer) -> bool:
-        """It said something: True when it is ready now. One that ended is let go of."""
+        """It said something: True when it is ready now, for the first time. One that ended is let go of."""
+        was_ready = server.ready_after_s is not None
         if server.hear():
+            if was_ready:
+                return False
             waiting, server.waiting = server.waiting, []
             for call in waiting:
                 call("")
@@ -122,7 +181,6 @@ class ForkServers:
             return
         del self._servers[server.python]
         self.selector.unregister(server.control)
-        server.control.close()
         server.kill()
         for call in server.waiting:
             call(why)
@@ -130,6 +188,7 @@ class ForkServers:
     def ended(self, pid: int) -> None:
         """A child has ended, and its id is still its own."""
         for server in list(self._servers.values()):
+            server.lose_spare(pid)
             if server.pid == pid:
                 self.lose(server, "its Python interpreter ended before it was ready; more in host.log")
 

@@ -203,10 +203,12 @@ class ReplicaTable:
             if replica is not None:
                 exits.append(self._buried(replica, os.waitstatus_to_exitcode(status)))
         # A replica takes in the orphans of its own; one that reaches us has outlived its replica.
-        for orphan in kernel.children():
-            if orphan not in self._by_pid and orphan not in servers.pids:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(orphan, signal.SIGKILL)
+        orphans = set(kernel.children()) - self._by_pid.keys() - servers.pids
+        if orphans and servers.telling():
+            return exits  # One may be a spare that we have not heard of yet; when we have, we look again.
+        for orphan in orphans:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(orphan, signal.SIGKILL)
         return exits
 
     def _buried(self, replica: ForkedReplica, code: int) -> Exited:

@@ -109,8 +109,10 @@ class Host:
             self._talk(key.data, events)
         elif isinstance(key.data, ForkedReplica):
             self._on_pipe(key.data, key.fd)
-        elif isinstance(key.data, ForkServer) and self._servers.heard(key.data):
-            self._tell(ServerStarted(key.data.python, key.data.ready_after_s or 0.0))
+        elif isinstance(key.data, ForkServer):
+            if self._servers.heard(key.data):
+                self._tell(ServerStarted(key.data.python, key.data.ready_after_s or 0.0))
+            self._reap()
 
     def _on_pipe(self, replica: ForkedReplica, fd: int) -> None:
         # The replica may have been buried by an event before this one.
@@ -118,6 +120,7 @@ class Host:
             self._replicas.output_ended(replica)
         elif fd == replica.ready_fd and self._replicas.became_ready(replica):
             self._tell(Ready(replica.launch.instance))
+            self._servers.prepare(replica.launch.python)
 
     # Signals.
 
@@ -138,6 +141,9 @@ class Host:
         if signal.SIGTERM in self._signalled:
             self._end(self._options.drain_s)
         self._signalled.clear()
+        self._reap()
+
+    def _reap(self) -> None:
         for exited in self._replicas.reap(self._servers):
             self._tell(exited)
 

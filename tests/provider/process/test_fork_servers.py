@@ -31,6 +31,10 @@ def servers(here: World) -> list[int]:
     return named(children(host_pid(here)), "fork-server")
 
 
+def spares(here: World) -> list[int]:
+    return named(children(host_pid(here)), "spare")
+
+
 def wheel(here: World, name: str, version: str = "1.0") -> dict[str, str]:
     """The annotations of a function that needs a package of its own."""
     folder = here.folder / name
@@ -94,6 +98,61 @@ async def test_killed_fork_server_takes_no_replica_along_and_is_replaced(world: 
         await here.up("other", "cat")
 
 
+async def test_spare_becomes_the_next_replica_and_has_a_successor(world: Any) -> None:
+    async with world() as here:
+        await eventually(lambda: len(spares(here)) == 1)
+        ahead = spares(here)
+        await here.up("fn", annotations=here.handler(LOOK))
+        assert named(children(host_pid(here)), "fn-") == ahead
+        await eventually(lambda: len(spares(here)) == 1)
+        assert spares(here) != ahead
+
+
+async def test_killed_spare_costs_no_start(world: Any) -> None:
+    async with world() as here:
+        await eventually(lambda: len(spares(here)) == 1)
+        before = servers(here)
+        for pid in spares(here):
+            os.kill(pid, signal.SIGKILL)
+        await here.up("fn", annotations=here.handler(LOOK))
+        assert servers(here) == before
+        await eventually(lambda: len(spares(here)) == 1)
+
+
+async def test_spare_ends_with_its_server(world: Any) -> None:
+    async with world() as here:
+        await eventually(lambda: len(spares(here)) == 1)
+        ahead = spares(here)
+        for pid in servers(here):
+            os.kill(pid, signal.SIGKILL)
+        await eventually(lambda: not any(alive(pid) for pid in ahead))
+
+
+async def test_spare_outlives_the_orphans_of_replicas_and_is_none(world: Any) -> None:
+    async with world() as here:
+        await here.up("fn", annotations=here.handler(LOOK))
+        await eventually(lambda: len(spares(here)) == 1)
+        ahead = spares(here)
+        for pid in named(children(host_pid(here)), "fn-"):
+            os.kill(pid, signal.SIGKILL)
+        await here.until(REF, lambda seen: seen.endpoints and named(children(host_pid(here)), "fn-"))
+        assert named(children(host_pid(here)), "fn-") == ahead
+        assert len(here.table[REF].endpoints) == 1
+
+
+async def test_spare_holds_its_socket_and_nothing_else(world: Any) -> None:
+    async with world() as here:
+        await here.up("fn", annotations=here.handler(LOOK))
+        await eventually(lambda: len(spares(here)) == 1)
+        (spare,) = spares(here)
+        links = {int(entry.name): str(entry.readlink()) for entry in Path(f"/proc/{spare}/fd").iterdir()}
+        assert links[0] == os.devnull
+        assert [link.partition(":")[0] for number, link in links.items() if number > 2] == ["socket"]
+        environ = Path(f"/proc/{spare}/environ").read_bytes()
+        (server,) = servers(here)
+        assert environ == Path(f"/proc/{server}/environ").read_bytes(), "nothing of a function's"
+
+
 async def test_stopped_fork_server_is_replaced(world: Any) -> None:
     async with world() as here:
         await here.up("fn", annotations=wheel(here, "one"))
@@ -124,7 +183,7 @@ async def test_environment_that_is_broken_is_its_functions_problem_alone(world: 
         await here.until(REF, lambda seen: not seen.endpoints)
         pinned = here.provider._fleet.deployments[REF].record.current.pinned
         environment = here.provider._pinning.environments.get(pinned.environment)
-        for pid in servers(here):
+        for pid in [*servers(here), *spares(here)]:
             os.kill(pid, signal.SIGKILL)
         config = environment.folder / "pyvenv.cfg"
         good, _ = config.read_text(), environment.python.unlink()
