@@ -2,13 +2,15 @@
 
 A server forks one *spare* ahead, a process that becomes a replica when it is told which. Of each it tells by one
 number, the process id (an error number below zero), with a socket to it beside; the first time means that the server
-is ready. One byte to the server asks for the next spare. What a spare is told is a length and that many bytes of JSON
-(``Start``), with the descriptors of ``Inherited`` beside it; when its socket ends instead, so does it.
+is ready. The next one is asked for by a length and that many bytes: a work folder, where it first removes what ended
+replicas left. What a spare is told is a length and that many bytes of JSON (``Start``), with the descriptors of
+``Inherited`` beside it; when its socket ends instead, so does it.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
 from typing import Any
@@ -16,7 +18,6 @@ from typing import Any
 from .start import Confinement, Inherited, Start
 
 LENGTH, ANSWER = struct.Struct("=I"), struct.Struct("=i")
-NEXT = b"1"
 PACKAGE = "_springtide_watchdog"
 """What the watchdog is called in a function's interpreter: there is nothing else of ours."""
 DESCRIPTORS = 3
@@ -36,6 +37,20 @@ BOOT = (
 def arguments(python: str, watchdog: str) -> list[str]:
     """The command line of a server for this interpreter; ``watchdog`` is this package's folder."""
     return [python, "-I", "-c", BOOT, watchdog]
+
+
+def ask(control: socket.socket, work_folder: str) -> None:
+    """Ask a server for its next spare, which first clears the work folder, if any. Raises OSError."""
+    place = os.fsencode(work_folder)
+    control.sendall(LENGTH.pack(len(place)) + place)
+
+
+def asked(control: socket.socket) -> str | None:
+    """The work folder to clear; None when there is nothing more to do."""
+    length = control.recv(LENGTH.size, socket.MSG_WAITALL)
+    if len(length) < LENGTH.size:
+        return None
+    return os.fsdecode(control.recv(LENGTH.unpack(length)[0], socket.MSG_WAITALL))
 
 
 def announce(control: socket.socket, number: int, spare: socket.socket | None = None) -> None:

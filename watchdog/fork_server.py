@@ -37,14 +37,15 @@ def main(environ: MutableMapping[str, str]) -> NoReturn:
     gc.freeze()  # A fork's first collection would write to, and so copy, every page that it shares with us.
     linux.trim_memory()
     try:
-        _tell_of_spare(control, parent, environ)
-        while control.recv(1):
-            _tell_of_spare(control, parent, environ)
+        place: str | None = ""
+        while place is not None:
+            _tell_of_spare(control, place, parent, environ)
+            place = fork_requests.asked(control)
     finally:
         os._exit(0)
 
 
-def _tell_of_spare(control: socket.socket, parent: int, environ: MutableMapping[str, str]) -> None:
+def _tell_of_spare(control: socket.socket, place: str, parent: int, environ: MutableMapping[str, str]) -> None:
     """Fork a spare, or tell why there is none. Raises OSError when the parent does not hear us any more.
 
     It is forked by way of a process between us, whose end makes it the parent's child. The parent is told of it before,
@@ -64,7 +65,7 @@ def _tell_of_spare(control: socket.socket, parent: int, environ: MutableMapping[
             hold.close()
             if _is_spare(there):
                 free.recv(1)  # Until the process between is gone, and we are the parent's child.
-                replica.wait(of_spare, parent=parent, environ=environ)
+                replica.wait(of_spare, place, parent=parent, environ=environ)
             os._exit(0)
         there.close()
         answer = here.recv(ANSWER.size)

@@ -30,13 +30,10 @@ anew find it there."""
 def made_folder(handler: Path, place: Path) -> Path:
     """A new current folder for this process, inside ``place``, with the handler's folder in it as ``function``.
 
-    Those of processes that are gone are removed. Raises OSError.
+    Raises OSError.
     """
-    folder = place / f"replica-{os.getpid()}"
-    for old in place.glob("replica-*"):
-        if old == folder or not Path("/proc", old.name.rpartition("-")[2]).exists():
-            shutil.rmtree(old, ignore_errors=True)
-    (folder / _SEARCHED).mkdir(parents=True, exist_ok=True)
+    folder = _new_folder(place)
+    (folder / _SEARCHED).mkdir(exist_ok=True)
     for link in (folder / PACKAGE, folder / _SEARCHED / PACKAGE):
         link.symlink_to(handler)
     standard = getattr(sys, "stdlib_module_names", ())
@@ -48,8 +45,7 @@ def made_folder(handler: Path, place: Path) -> Path:
 def linked_folder(code: Path, place: Path) -> Path:
     """A new current folder for a program of what was deployed: what that writes there is no part of the version.
 
-    Those of processes that are gone are removed. Of very many files no folder is made, and ``code`` is returned. Raises
-    OSError.
+    Of very many files no folder is made, and ``code`` is returned. Raises OSError.
     """
     entries = list(code.iterdir())
     if len(entries) > MAX_LINKS:
@@ -60,10 +56,9 @@ def linked_folder(code: Path, place: Path) -> Path:
 
 
 def _new_folder(place: Path) -> Path:
-    for old in place.glob("replica-*"):
-        if not Path("/proc", old.name.rpartition("-")[2]).exists():
-            shutil.rmtree(old, ignore_errors=True)
     folder = place / f"replica-{os.getpid()}"
+    if folder.exists():  # An earlier process had the same number.
+        shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -72,6 +67,14 @@ def _link(entries: Iterable[Path], folder: Path) -> None:
     for entry in entries:
         with contextlib.suppress(FileExistsError):
             (folder / entry.name).symlink_to(entry)
+
+
+def remove_left_folders(place: Path) -> None:
+    """Those that processes which are gone had in ``place``. Slow on a busy disk: not for a replica that starts."""
+    for old in place.glob("replica-*"):
+        number = old.name.rpartition("-")[2]
+        if number.isdecimal() and not Path("/proc", number).exists():
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def load(folder: Path) -> Callable[..., Any]:

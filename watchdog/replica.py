@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from . import fork_requests, linux, sandbox, serve
-from .handler_loading import linked_folder, made_folder
+from .handler_loading import linked_folder, made_folder, remove_left_folders
 from .log import log
 from .serve import ReplicaSpec
 from .start import Confinement, Inherited, Start
@@ -28,12 +28,17 @@ a runaway between two looks of the provider, which measures real memory."""
 _RESET_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGCHLD)
 
 
-def wait(told: socket.socket, *, parent: int, environ: MutableMapping[str, str]) -> NoReturn:
-    """Be a spare, then a replica; otherwise like ``run``. ``told`` says which replica, or ends."""
+def wait(told: socket.socket, place: str, *, parent: int, environ: MutableMapping[str, str]) -> NoReturn:
+    """Be a spare, then a replica; otherwise like ``run``. ``told`` says which replica, or ends.
+
+    What ended replicas left in the work folder ``place`` is removed meanwhile.
+    """
 
     def heard() -> tuple[Start, Inherited] | None:
         _detach((told.fileno(),), parent)
         linux.set_process_name("spare")
+        if place:
+            remove_left_folders(Path(place))
         with told:
             return fork_requests.receive(told)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from springtide.watchdog.handler_loading import MAX_LINKS, linked_folder, made_folder
+from springtide.watchdog.handler_loading import MAX_LINKS, linked_folder, made_folder, remove_left_folders
 
 
 def handler(folder: Path) -> Path:
@@ -29,7 +29,7 @@ def test_folders_of_processes_that_are_gone_are_removed_and_those_of_others_stay
     gone.mkdir()
     alive.mkdir()
 
-    made_folder(handler(tmp_path), tmp_path)
+    remove_left_folders(tmp_path)
 
     assert (gone.exists(), alive.exists()) == (False, True)
 

@@ -51,6 +51,8 @@ class ForkServer:
         self.waiting: list[Callable[[str], None]] = []
         self._spare: tuple[int, socket.socket] | None = None
         self._asked = True
+        self._work_folder = ""
+        """Of the last replica: the next spare clears up there."""
 
     def __repr__(self) -> str:
         return f"<ForkServer {self.pid} of {self.python} {'ready' if self.ready_after_s is not None else 'starting'}>"
@@ -86,13 +88,15 @@ class ForkServer:
         """Ask for the next spare, unless there is one."""
         if self._spare is None and not self._asked:
             with contextlib.suppress(OSError):  # It has ended, of which we are told.
-                self.control.sendall(fork_requests.NEXT)
+                fork_requests.ask(self.control, self._work_folder)
                 self._asked = True
 
     def fork(self, start: Start, inherited: Inherited) -> int:
         """The id of a replica, a child of ours. Raises OSError."""
         self.used_at = time.monotonic()
         told = asdict(start)
+        # Where it has no folder of its own there, what is there is the function's.
+        self._work_folder = start.work_folder if start.work_folder != start.folder else ""
         if self._spare is not None:
             with contextlib.suppress(OSError):  # Something has killed it; another one costs no more than a fork.
                 return self._use_spare(told, inherited)

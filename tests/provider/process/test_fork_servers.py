@@ -108,6 +108,19 @@ async def test_spare_becomes_the_next_replica_and_has_a_successor(world: Any) ->
         assert spares(here) != ahead
 
 
+async def test_what_ended_replicas_left_is_removed_after_the_next_start(world: Any) -> None:
+    async with world() as here:
+        await here.up("fn", annotations=here.handler(LOOK))
+        (place,) = (here.state_dir / "work").iterdir()
+        (first,) = place.iterdir()
+        await here.scale(REF, 0)
+        await here.until(REF, lambda seen: not seen.endpoints)
+        await here.scale(REF, 1)
+        await here.ready(REF, 1)
+        await eventually(lambda: not first.exists())
+        assert len(list(place.iterdir())) == 1
+
+
 async def test_killed_spare_costs_no_start(world: Any) -> None:
     async with world() as here:
         await eventually(lambda: len(spares(here)) == 1)
