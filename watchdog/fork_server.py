@@ -61,6 +61,7 @@ def _tell_of_spare(control: socket.socket, place: str, parent: int, environ: Mut
             fork_requests.announce(control, -(error.errno or 1))
             return
         if between == 0:
+            linux.set_process_name("spare")
             here.close()
             hold.close()
             if _is_spare(there):

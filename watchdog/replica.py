@@ -36,7 +36,6 @@ def wait(told: socket.socket, place: str, *, parent: int, environ: MutableMappin
 
     def heard() -> tuple[Start, Inherited] | None:
         _detach((told.fileno(),), parent)
-        linux.set_process_name("spare")
         if place:
             remove_left_folders(Path(place))
         with told:

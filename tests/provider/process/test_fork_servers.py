@@ -65,7 +65,7 @@ async def test_functions_with_other_requirements_have_them_side_by_side(world: A
         second = await here.up("two", annotations=wheel(here, "two", "2.0"))
         assert (await here.http.get(first)).text == "1.0"
         assert (await here.http.get(second)).text == "2.0"
-        assert len(servers(here)) == 3
+        await eventually(lambda: len(servers(here)) == 3)
         assert here.registry.get_sample_value("provider_environment_start_seconds_count") >= 2
 
 
@@ -114,7 +114,7 @@ async def test_what_ended_replicas_left_is_removed_after_the_next_start(world: A
         (place,) = (here.state_dir / "work").iterdir()
         (first,) = place.iterdir()
         await here.scale(REF, 0)
-        await here.until(REF, lambda seen: not seen.endpoints)
+        await eventually(lambda: not named(children(host_pid(here)), "fn-"))
         await here.scale(REF, 1)
         await here.ready(REF, 1)
         await eventually(lambda: not first.exists())
@@ -181,7 +181,7 @@ async def test_fork_server_that_nothing_needs_ends_and_starts_on_demand(world: A
         assert here.table[REF].endpoints[0].environment_s > 0, "an interpreter had to start"
         await here.scale(REF, 2)
         assert [each.environment_s > 0 for each in (await here.ready(REF, 2)).endpoints] == [True, False]
-        assert len(servers(here)) == 2
+        await eventually(lambda: len(servers(here)) == 2)
         await here.scale(REF, 0)
         await eventually(lambda: len(servers(here)) == 1, "the end of a server without replicas")
         await here.scale(REF, 1)
