@@ -83,7 +83,8 @@ async def test_functions_outlive_their_provider_and_the_next_one_takes_them_over
     here = world()
     spec = here.spec("fn", annotations=here.handler(SLOW))
     async with killable(here, (spec, 2)):
-        pass  # Killed here.
+        # The host, its fork server and that one's spare.
+        await eventually(lambda: len(left_behind(here.state_dir)) == 2 + 3)
     before = sorted(left_behind(here.state_dir))
 
     async with here:
@@ -348,7 +349,7 @@ async def test_next_provider_ends_a_host_that_the_one_before_had_set_aside(world
         stopped = host_pid(here)
         os.kill(stopped, signal.SIGSTOP)
         await eventually(
-            lambda: len(left_behind(here.state_dir)) > 2 and stopped in left_behind(here.state_dir), "another"
+            lambda: len(left_behind(here.state_dir)) > 4 and stopped in left_behind(here.state_dir), "another"
         )
         os.kill(pid, signal.SIGKILL)
         async with here:
