@@ -69,13 +69,17 @@ def named(pids: Iterable[int], name: str) -> list[int]:
 
 
 def host_pid(world: World) -> int:
-    """The one process marked as the host's whose parent is not."""
+    """The one process marked as the host's whose parent is not; a fork's parent may be gone, or too new to be seen."""
     marked = set(left_behind(world.state_dir))
     parents = {}
     for pid in marked:
         with contextlib.suppress(OSError):  # has ended
             parents[pid] = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
-    (host,) = [pid for pid, parent in parents.items() if parent not in marked]
+    (host,) = [
+        pid
+        for pid, parent in parents.items()
+        if parent not in marked and b"springtide.provider.process.host" in command(pid)
+    ]
     return host
 
 
