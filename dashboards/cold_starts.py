@@ -145,9 +145,10 @@ def _counts() -> Row:
                 lines(
                     "Start of a replica, p95",
                     f"From the request for a replica until it answered, over {RARE}; those of scaling up are among "
-                    "them.",
+                    "them. The first one of an environment waits for its interpreter, too.",
                     "s",
                     query(rare_quantile(0.95, START, RARE, "function_name"), name),
+                    query(rare_quantile(0.95, catalogue.ENVIRONMENT_START, RARE, labels=""), "an environment"),
                 )
             ),
         ),

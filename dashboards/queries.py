@@ -52,9 +52,9 @@ def quantile(share: float, metric: Metric, by: str = "function_name") -> str:
     return f"histogram_quantile({share:g}, {rate(f'{metric.name}_bucket', _with_le(by))})"
 
 
-def rare_quantile(share: float, metric: Metric, window: str, by: str = "") -> str:
+def rare_quantile(share: float, metric: Metric, window: str, by: str = "", labels: str = CHOSEN) -> str:
     """Of what happens now and then: each event of the window counts, also the first one."""
-    return f"histogram_quantile({share:g}, {grown(f'{metric.name}_bucket', window, by=_with_le(by))})"
+    return f"histogram_quantile({share:g}, {grown(f'{metric.name}_bucket', window, by=_with_le(by), labels=labels)})"
 
 
 def rare_mean(metric: Metric, window: str, by: str) -> str:

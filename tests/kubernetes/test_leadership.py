@@ -152,6 +152,7 @@ async def test_api_server_away_stops_the_writes_and_they_go_on_after_it_is_back(
         for words in ("over: lease not written", "over: not watching"):
             await field.until(lambda words=words: words in leader.said, "the end is told")
         for idler in (leader, follower):
+            await field.until(lambda idler=idler: "over: not watching" in idler.said, "each tells of its own watch")
             assert idler.said.count("not watching") == 2
             assert idler.said.count("lease not written") in (0, 2)  # a standby need not have tried
         assert leader.said.count('"lasted_s": ') == 2

@@ -62,7 +62,8 @@ def test_what_is_printed_is_the_answer_and_the_call_is_in_the_environment(shared
         pytest.param("import os; os.kill(os.getpid(), 11)", 500, "killed by signal 11\n", id="a crash"),
         pytest.param("import atexit; atexit.register(print, 'end'); print('x')", 200, "x\nend\n", id="atexit"),
         pytest.param(
-            "import threading; threading.Timer(0.01, print, ['late']).start(); print('x')",
+            "import threading; said = threading.Event(); "
+            "threading.Thread(target=lambda: said.wait() and print('late')).start(); print('x'); said.set()",
             200,
             "x\nlate\n",
             id="threads",
