@@ -105,6 +105,6 @@ async def serving(
         stack.push_async_callback(api.stop)
         await api.start()
         headers = {"Authorization": credentials.header} if credentials else {}
-        http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{api.port}", headers=headers, trust_env=False)
+        http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{api.port}", headers=headers, timeout=60, trust_env=False)
         await stack.enter_async_context(http)
         yield Served(http, api, memory, decisions, registry)

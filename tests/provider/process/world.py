@@ -23,7 +23,7 @@ from springtide.runtime.clock import SystemClock
 from springtide.scaler.core.vocabulary import Decision, FunctionRef
 from springtide.wire.endpoint_stream import FunctionEndpoints, merge
 
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 """How long a test waits for something that should come at once."""
 
 HANDLER = "com.springtide.handler"
