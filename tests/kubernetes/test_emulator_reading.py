@@ -199,5 +199,6 @@ async def test_each_event_is_a_line_of_its_own_at_once(cluster: Cluster) -> None
         assert response.headers["Transfer-Encoding"] == "chunked"
         await cluster.post(DEPLOYMENTS, deployment())
         async with asyncio.timeout(5):
-            piece = await anext(response.aiter_raw())
+            pieces = response.aiter_raw()  # kept: without it the answer is closed
+            piece = await anext(pieces)
     assert piece.endswith(b"\n")

@@ -148,7 +148,8 @@ async def test_more_builds_than_may_go_on_at_once_are_told_to_come_again(tmp_pat
     async with building(tmp_path, done=False, max_builds=1) as (served, builder):
         headers = {**NDJSON, "X-Build-Signature": signature(b"tar")}
         async with served.http.stream("POST", "/build", content=b"tar", headers=headers) as going_on:
-            await anext(going_on.aiter_lines())
+            told = going_on.aiter_lines()  # kept: without it the answer is closed
+            await anext(told)
             busy = await post(served)
         builder.go.set()
         await builder.over.wait()
@@ -162,7 +163,8 @@ async def test_a_build_ends_when_its_client_leaves(tmp_path: Path) -> None:
     async with building(tmp_path, done=False) as (served, builder):
         headers = {**NDJSON, "X-Build-Signature": signature(b"tar")}
         async with served.http.stream("POST", "/build", content=b"tar", headers=headers) as going_on:
-            await anext(going_on.aiter_lines())
+            told = going_on.aiter_lines()  # kept: without it the answer is closed
+            await anext(told)
             assert builder.running == 1
 
         await builder.over.wait()

@@ -72,7 +72,8 @@ async def test_follower_may_begin_with_the_newest(served: Served) -> None:
     served.decisions.record(IDLE)
 
     async with served.http.stream("GET", f"{PATH}?function=echo&follow=true&tail=1&reason=idle") as answer:
-        assert decisions_in(await anext(answer.aiter_lines())) == [IDLE]
+        told = answer.aiter_lines()  # kept: without it the answer is closed
+        assert decisions_in(await anext(told)) == [IDLE]
 
 
 async def test_followers_see_what_was_and_what_comes_of_one_function(served: Served) -> None:

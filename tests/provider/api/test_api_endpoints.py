@@ -96,7 +96,8 @@ async def test_idle_watcher_gets_heartbeats() -> None:
 
 async def test_watcher_who_leaves_is_forgotten(served: Served) -> None:
     async with served.http.stream("GET", WATCH) as answer:
-        await anext(answer.aiter_lines())
+        told = answer.aiter_lines()  # kept: without it the answer is closed
+        await anext(told)
         assert "2 watchers" in watchers(served)
 
     while "1 watchers" not in watchers(served):  # noqa: ASYNC110 - the server learns of it by itself

@@ -284,7 +284,8 @@ async def test_replica_learns_that_the_caller_left_in_the_middle_of_the_answer()
     async with serving(app) as served:
         await served.ready()
         async with served.http.stream("GET", "/function/echo") as answer:
-            await anext(answer.aiter_raw())
+            pieces = answer.aiter_raw()  # kept: without it the answer is closed
+            await anext(pieces)
 
         await told.wait()
 

@@ -129,7 +129,8 @@ async def test_following_ends_with_the_function(served: Served) -> None:
 async def test_follower_who_leaves_is_forgotten(served: Served) -> None:
     await with_lines(served, "a")
     async with served.http.stream("GET", f"{LOGS}?name=echo&follow=true") as answer:
-        await anext(answer.aiter_lines())
+        told = answer.aiter_lines()  # kept: without it the answer is closed
+        await anext(told)
         assert "1 followers" in followers(served)
 
     while "0 followers" not in followers(served):  # noqa: ASYNC110 - the server learns of it by itself

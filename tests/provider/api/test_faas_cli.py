@@ -134,7 +134,8 @@ async def test_logs_stream_json_objects_until_the_end(served: Served) -> None:
     query = {"name": "figlet", "namespace": "", "follow": "true", "tail": "-1", "since": "2020-01-01T00:00:00Z"}
 
     async with served.http.stream("GET", "/system/logs", params=query) as answer:
-        message = json.loads(await anext(answer.aiter_lines()))
+        told = answer.aiter_lines()  # kept: without it the answer is closed
+        message = json.loads(await anext(told))
 
     assert answer.status_code == 200
     assert set(message) == {"name", "namespace", "instance", "timestamp", "text"}

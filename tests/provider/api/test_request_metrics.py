@@ -36,7 +36,8 @@ async def test_requests_are_counted_by_code_method_and_route(served: Served) -> 
 
 async def test_stream_is_counted_while_it_goes_on(served: Served) -> None:
     async with served.http.stream("GET", "/system/endpoints?watch=true") as answer:
-        await anext(answer.aiter_lines())
+        told = answer.aiter_lines()  # kept: without it the answer is closed
+        await anext(told)
 
         assert counted(served.registry, 200, "GET", "/system/endpoints") == 1
 
