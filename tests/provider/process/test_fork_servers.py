@@ -29,7 +29,8 @@ USES = "import tide_sample\ndef handle(event, context):\n    return tide_sample.
 
 
 def servers(here: World) -> list[int]:
-    return named(children(host_pid(here)), "fork-server")
+    """Each leads a session of its own; a spare that is too new to have a name has its server's, but not its session."""
+    return [pid for pid in named(children(host_pid(here)), "fork-server") if os.getsid(pid) == pid]
 
 
 def spares(here: World) -> list[int]:

@@ -87,15 +87,14 @@ async def test_functions_outlive_their_provider_and_the_next_one_takes_them_over
     here = world()
     spec = here.spec("fn", annotations=here.handler(SLOW))
     async with killable(here, (spec, 2)):
-        # The host, its fork server and that one's spare.
-        await eventually(lambda: len(left_behind(here.state_dir)) == 2 + 3)
-    before = sorted(left_behind(here.state_dir))
+        await eventually(lambda: len(named(left_behind(here.state_dir), "fn-")) == 2)
+    before = host_pid(here), sorted(named(left_behind(here.state_dir), "fn-"))
 
     async with here:
         function = await here.ready(REF, 2)
         call = await call_slow(here, url(function))
 
-        assert sorted(left_behind(here.state_dir)) == before
+        assert (host_pid(here), sorted(named(left_behind(here.state_dir), "fn-"))) == before
         let_go(here)
         assert (await call).status_code == 200
 
@@ -308,8 +307,7 @@ async def test_host_that_is_stopped_is_stood_in_for_and_its_replicas_drain(world
         assert not call.done()
         let_go(here)
         assert (await call).status_code == 200
-        await eventually(lambda: not alive(stopped), "the end of the stopped host")
-        assert not [pid for pid in before if alive(pid)]
+        await eventually(lambda: not any(map(alive, [stopped, *before])), "the end of the stopped host and its children")
         assert {one.instance for one in new.endpoints} <= {one.instance for one in here.table[REF].endpoints}
 
 
