@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import resource
-import sys
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -63,14 +62,6 @@ class Costs:
         if hasattr(config, "workerinput"):
             order = {folder: place for place, folder in enumerate(self._budgets)}
             items.sort(key=lambda item: order.get(folder_of(item.nodeid, self._budgets), len(order)))
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
-        """Rarely, with several workers, a test comes upon what one before it left set up: say which, and clear up."""
-        state, needed = item.session._setupstate, item.listchain()
-        if left := [node.nodeid for node in state.stack if node not in needed]:
-            print(f"before {item.nodeid} these were still set up: {left}", file=sys.__stderr__, flush=True)
-            state.teardown_exact(item)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Iterator[None]:

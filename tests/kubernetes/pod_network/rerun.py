@@ -44,10 +44,20 @@ def inside_pod_network(folder: Path) -> Protocol:
         following = nextitem if nextitem is not None and nextitem.path.is_relative_to(folder) else None
         for report in children[0].run(item, following):
             item.ihook.pytest_runtest_logreport(report=report)
+        _give_up_what_only_tests_here_needed(item, nextitem)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
 
     return pytest_runtest_protocol
+
+
+def _give_up_what_only_tests_here_needed(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """A test of this process before ``item`` left set up what it shares with it, such as a folder above both."""
+    state = item.session._setupstate
+    call = pytest.CallInfo.from_call(lambda: state.teardown_exact(nextitem), when="teardown")
+    if call.excinfo is not None:
+        report = item.ihook.pytest_runtest_makereport(item=item, call=call)
+        item.ihook.pytest_runtest_logreport(report=report)
 
 
 class _Child:

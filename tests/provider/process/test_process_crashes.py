@@ -307,7 +307,7 @@ async def test_host_that_is_stopped_is_stood_in_for_and_its_replicas_drain(world
         assert not call.done()
         let_go(here)
         assert (await call).status_code == 200
-        await eventually(lambda: not any(map(alive, [stopped, *before])), "the end of the stopped host and its children")
+        await eventually(lambda: not any(map(alive, [stopped, *before])), "the end of host and children")
         assert {one.instance for one in new.endpoints} <= {one.instance for one in here.table[REF].endpoints}
 
 
