@@ -1,7 +1,7 @@
-"""``${…}`` kept out of YAML's sight, so that it may stand where braces, ``: `` and `` #`` mean something to YAML.
+"""Puts single characters in the place of each ``${…}`` before YAML reads a file, and the forms back into its values.
 
-Each becomes as many other characters, so every line and column stays what it is in the file. In quotes a form is left
-to YAML, which has its own escapes there.
+So a form may stand where braces, ``: `` and `` #`` mean something to YAML. Each becomes as many other characters: every
+line and column stays what it is in the file. In quotes a form is left to YAML, which has its own escapes there.
 """
 
 from __future__ import annotations
