@@ -14,10 +14,20 @@ CHOSEN = f'function_name=~"$function",{IN_NAMESPACES}'
 
 SCALING_ALERT = f'alertname=~"{HIGH_RATE}|{PILING_UP}",{CHOSEN}'
 
-CHANGES = "|".join((Reason.ALERT_FIRING, Reason.ALERT_RESOLVED, Reason.IDLE, Reason.WAKE, Reason.MANUAL))
+CHANGES = "|".join(
+    (
+        Reason.ALERT_FIRING,
+        Reason.ALERT_RESOLVED,
+        Reason.LOAD_UP,
+        Reason.LOAD_DOWN,
+        Reason.IDLE,
+        Reason.WAKE,
+        Reason.MANUAL,
+    )
+)
 """Reasons of decisions that change a count; all others are holds."""
 
-BLIND = "|".join((Reason.NO_DATA, Reason.STALE_DATA, Reason.SOURCE_RESTARTED, Reason.AGE_UNKNOWN))
+BLIND = "|".join((Reason.NO_DATA, Reason.STALE_DATA, Reason.PARTIAL_DATA, Reason.SOURCE_RESTARTED, Reason.AGE_UNKNOWN))
 UNDONE = "|".join((Reason.LOST_RACE, Reason.WRITE_FAILED))
 
 RARE = "10m"

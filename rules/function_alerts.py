@@ -17,7 +17,7 @@ DIRECTION = "function_name:gateway_service_count:direction"
 TURNS_S = 1800.0
 WHILE_S = 900.0
 
-STEADY = (Writer.ALERT, Writer.HPA, Writer.PERSON)
+STEADY = (Writer.ALERT, Writer.SCALER, Writer.HPA, Writer.PERSON)
 """Writers between which a function never goes to and fro by design. A wake and the idler take turns by nature."""
 
 

@@ -21,6 +21,7 @@ class WriterWords:
 
 WRITERS: Mapping[Writer, WriterWords] = {
     Writer.ALERT: WriterWords("the alert path", "Alerts"),
+    Writer.SCALER: WriterWords("the scaler", "Scaler"),
     Writer.HPA: WriterWords("the HPA", "HPA"),
     Writer.IDLER: WriterWords("the idler", "Idler"),
     Writer.WAKE: WriterWords("a waiting caller", "Gateway"),
@@ -30,6 +31,8 @@ WRITERS: Mapping[Writer, WriterWords] = {
 REASONS: Mapping[Reason, str] = {
     Reason.ALERT_FIRING: "An alert fires: the load is above its target",
     Reason.ALERT_RESOLVED: "The alert is over: the load went down",
+    Reason.LOAD_UP: "The load needs more replicas",
+    Reason.LOAD_DOWN: "The load needs fewer replicas",
     Reason.IDLE: "Nobody called for long enough",
     Reason.WAKE: "A caller woke it",
     Reason.MANUAL: "A person asked for it",
@@ -39,6 +42,9 @@ REASONS: Mapping[Reason, str] = {
     Reason.REDELIVERED: "A step up was made a moment ago",
     Reason.STEP_PENDING: "The next step down is not due yet",
     Reason.STILL_FIRING: "Another alert still fires",
+    Reason.ENOUGH: "Its replicas fit its load",
+    Reason.SETTLING: "The load fell; it waits whether it stays down",
+    Reason.UNCONFIRMED: "Only one look asked for more; the next one decides",
     Reason.FACTOR_ZERO: "Scaling by alerts is switched off for it",
     Reason.FIXED_SIZE: "Its minimum is its maximum",
     Reason.NOT_OWNER: "Another scaler owns its replicas",
@@ -48,8 +54,10 @@ REASONS: Mapping[Reason, str] = {
     Reason.IN_FLIGHT: "Calls are in flight",
     Reason.RECENTLY_ACTIVE: "It was called a short time ago",
     Reason.TOO_YOUNG: "It was deployed or scaled a short time ago",
+    Reason.STARTING: "The scaler has just begun and takes nothing away yet",
     Reason.NO_DATA: "Its load is not known, so it is left alone",
     Reason.STALE_DATA: "The data on its load is too old, so it is left alone",
+    Reason.PARTIAL_DATA: "A part of its load is not known, so nothing is taken away",
     Reason.SOURCE_RESTARTED: "The source of its load restarted, so it is left alone for now",
     Reason.AGE_UNKNOWN: "Its age is not known, so it is left alone",
     Reason.LOST_RACE: "Somebody else changed it first",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 
-from springtide.scaler.core import policy, targets
+from springtide.scaler.core import loads, policy, targets
 from springtide.scaler.core.call_timeout import TIMEOUT
 from springtide.scaler.core.policy import ScalePolicy
 
@@ -33,6 +33,9 @@ KNOWN = (
     policy.DOWN_WINDOW,
     policy.DOWN,
     policy.STEP_INTERVAL,
+    policy.OWNER,
+    policy.RULE,
+    policy.WAKE,
 )
 MEANT = {policy.PREFIX + "mode": policy.TYPE}
 """Names seen in the wild that are near to none, and what is meant."""
@@ -48,6 +51,8 @@ ANNOTATIONS = (
     HANDLER,
     LANG,
     TIMEOUT,
+    loads.QUERY,
+    loads.ALSO,
 )
 """Names, and beginnings of names, that are read from annotations only."""
 
@@ -156,5 +161,5 @@ def _is_slip(kind: str, name: str) -> bool:
 
 
 def _nearest(key: str) -> str:
-    """The most alike of all, however little that is."""
-    return max(KNOWN, key=lambda name: difflib.SequenceMatcher(a=key, b=name).ratio())
+    """One that it is the beginning of, else the most alike of all, however little that is."""
+    return max(KNOWN, key=lambda name: (name.startswith(key), difflib.SequenceMatcher(a=key, b=name).ratio()))

@@ -13,6 +13,7 @@ from springtide.scaler.core.targets import TargetType, Unit
 from springtide.scaler.core.vocabulary import Writer
 
 T = TypeVar("T")
+E = TypeVar("E", bound=enum.StrEnum)
 
 PREFIX = "com.openfaas.scale."
 MIN, MAX, FACTOR = PREFIX + "min", PREFIX + "max", PREFIX + "factor"
@@ -21,6 +22,7 @@ TYPE, TARGET, PROPORTION = PREFIX + "type", PREFIX + "target", PREFIX + "target-
 DOWN_WINDOW = PREFIX + "down.window"
 DOWN = "com.springtide.scale.down"
 STEP_INTERVAL = "com.springtide.scale.step-interval"
+OWNER, RULE, WAKE = "com.springtide.scale.owner", "com.springtide.scale.policy", "com.springtide.scale.wake"
 
 DEFAULT_MIN, DEFAULT_MAX, DEFAULT_FACTOR = 1, 20, 20
 DEFAULT_TARGET = 50.0
@@ -32,6 +34,29 @@ class Down(enum.StrEnum):
 
     STEP = "step"
     MIN = "min"
+
+
+class Owner(enum.StrEnum):
+    """Who shall move the replicas of a function while it runs."""
+
+    ALERTS = "alerts"
+    SCALER = "scaler"
+    HPA = "hpa"
+    NONE = "none"
+
+
+class Rule(enum.StrEnum):
+    """How the control loop decides: by queueing, or by OpenFaaS's documented formula."""
+
+    QUEUEING = "queueing"
+    TARGET = "target"
+
+
+class Wake(enum.StrEnum):
+    """What a caller of a sleeping function wakes: its minimum, or what the last wakes needed."""
+
+    MIN = "min"
+    LEARNED = "learned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +76,13 @@ class ScalePolicy:
     down_window_s: float | None = None
     down: Down = Down.STEP
     step_interval_s: float | None = None
+    owner: Owner | None = None
+    """None where the label is silent: then what else it says, and what runs here, decides."""
+    rule: Rule = Rule.QUEUEING
+    wake: Wake = Wake.LEARNED
+    """Where the control loop owns the function; elsewhere the minimum is woken."""
+    names_load: bool = False
+    """Whether a scaling type or a target is given, so that there is a load to follow."""
 
     @property
     def target_type(self) -> TargetType:
@@ -99,8 +131,12 @@ class ScalePolicy:
             target_unit=target.unit,
             target_proportion=reader.get(PROPORTION, values.proportion, 0.9),
             down_window_s=reader.get(DOWN_WINDOW, values.down_window, None),
-            down=reader.get(DOWN, _down, Down.STEP),
+            down=reader.get(DOWN, _choice(Down), Down.STEP),
             step_interval_s=reader.get(STEP_INTERVAL, values.duration, None),
+            owner=reader.get(OWNER, _choice(Owner), None),
+            rule=reader.get(RULE, _choice(Rule), Rule.TARGET if reader.has(PROPORTION, DOWN_WINDOW) else Rule.QUEUEING),
+            wake=reader.get(WAKE, _choice(Wake), Wake.LEARNED),
+            names_load=reader.has(TYPE, TARGET),
         )
         if policy.min > policy.max:
             reader.problems.append(
@@ -138,7 +174,12 @@ class _Reader:
 
     def __init__(self, labels: Mapping[str, str]) -> None:
         self._labels = labels
+        self._wrong: set[str] = set()
         self.problems: list[str] = []
+
+    def has(self, *keys: str) -> bool:
+        """Whether one of them, all read before, is given and understood."""
+        return any(key in self._labels and key not in self._wrong for key in keys)
 
     def get(self, key: str, parse: Callable[[str], T], default: T) -> T:
         if key not in self._labels:
@@ -148,11 +189,16 @@ class _Reader:
             return parse(value.strip())
         except ValueError as error:
             self.problems.append(f"{key}={value[:MAX_SHOWN]!r}: {error}")
+            self._wrong.add(key)
             return default
 
 
-def _down(text: str) -> Down:
-    try:
-        return Down(text)
-    except ValueError:
-        raise ValueError("write step or min") from None
+def _choice(kind: type[E]) -> Callable[[str], E]:
+    def parse(text: str) -> E:
+        try:
+            return kind(text)
+        except ValueError:
+            *others, last = (each.value for each in kind)
+            raise ValueError(f"write {', '.join(others)} or {last}") from None
+
+    return parse

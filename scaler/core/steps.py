@@ -181,7 +181,7 @@ def _not_ours(context: StepContext, now: Instant) -> Decision | None:
     if context.problems:
         return context.hold(Reason.INVALID_LABELS, "; ".join(context.problems), now)
     if policy.target_type.owner is not Writer.ALERT:
-        return context.hold(Reason.NOT_OWNER, f"type {policy.type}: {policy.target_type.owned}", now)
+        return context.hold(Reason.NOT_OWNER, f"type {policy.type}: an HPA owns the replicas", now)
     if policy.factor == 0:
         return context.hold(Reason.FACTOR_ZERO, "factor 0: alert scaling is switched off", now)
     if context.scale.desired == 0:

@@ -41,20 +41,20 @@ class LoadTarget:
 class TargetType:
     """One way to scale. ``parse`` raises ValueError that says what to write instead.
 
-    ``measured_by`` is where the load is known from, None while nobody measures it. ``in_flight_limit`` gives the most
-    calls for one replica at once, by the target's amount; None for no limit. ``owned`` says in a word who owns the
-    replicas.
+    ``owner`` moves the replicas where no control loop runs. ``measured_by`` is where the load is known from then, None
+    while nobody measures it; ``followed_by`` is where the control loop knows it from. ``in_flight_limit`` gives the
+    most calls for one replica at once, by the target's amount; None for no limit.
     """
 
     name: str
     unit: Unit
     owner: Writer
-    owned: str
     measured_by: str | None
+    followed_by: str
     parse: Callable[[str], LoadTarget]
     in_flight_limit: Callable[[float], int] | None = None
     target_used: bool = False
-    """Whether the amount of the target decides anything here."""
+    """Whether the amount of the target decides anything where no control loop owns the function."""
 
 
 def _amount(text: str) -> LoadTarget:
@@ -72,22 +72,20 @@ def _at_least_one(amount: float) -> int:
     return max(1, math.floor(amount))
 
 
-_BY_ALERTS = "alerts move the replicas"
-
 RPS = TargetType(
     name="rps",
     unit=Unit.CALLS_PER_SECOND,
     owner=Writer.ALERT,
-    owned=_BY_ALERTS,
     measured_by="the rate of calls begun, by one alert rule for all functions",
+    followed_by="calls begun and ended, as the gateways tell each second",
     parse=_amount,
 )
 CAPACITY = TargetType(
     name="capacity",
     unit=Unit.CALLS_IN_FLIGHT,
     owner=Writer.ALERT,
-    owned=_BY_ALERTS,
     measured_by="calls in flight at the gateways, by an alert rule",
+    followed_by="calls in flight at the gateways, those that wait included, as they tell each second",
     parse=_amount,
     # Scaling aims below the target, so a function with replicas to spare stays under it; at its maximum, calls wait.
     in_flight_limit=_at_least_one,
@@ -97,16 +95,28 @@ CPU = TargetType(
     name="cpu",
     unit=Unit.CPU_PERCENT,
     owner=Writer.HPA,
-    owned="an HPA owns the replicas",
     measured_by="the processor time of its pods, by a HorizontalPodAutoscaler",
+    followed_by="the processor time of its replicas, in milli-cores",
     parse=_processor_time,
     target_used=True,
 )
 QUEUE = TargetType(
-    name="queue", unit=Unit.MESSAGES, owner=Writer.ALERT, owned=_BY_ALERTS, measured_by=None, parse=_amount
+    name="queue",
+    unit=Unit.MESSAGES,
+    owner=Writer.ALERT,
+    measured_by=None,
+    followed_by="the messages that wait for the function",
+    parse=_amount,
 )
-CUSTOM = TargetType(name="", unit=Unit.OWN, owner=Writer.ALERT, owned=_BY_ALERTS, measured_by=None, parse=_amount)
-"""A name of the user's own: legal, and measured by nobody until an alert of the user's own measures it."""
+CUSTOM = TargetType(
+    name="",
+    unit=Unit.OWN,
+    owner=Writer.ALERT,
+    measured_by=None,
+    followed_by="a recording rule of its own, or the PromQL of its annotation",
+    parse=_amount,
+)
+"""A name of the user's own: legal. Alerts of the user's own, or the control loop, know its load."""
 
 KNOWN = (RPS, CAPACITY, CPU, QUEUE)
 DEFAULT = RPS

@@ -74,6 +74,7 @@ class Writer(enum.StrEnum):
     """Who changes a function's replicas."""
 
     ALERT = "alert"
+    SCALER = "scaler"
     HPA = "hpa"
     IDLER = "idler"
     WAKE = "wake"
@@ -86,6 +87,8 @@ class Reason(enum.StrEnum):
     # The count changes.
     ALERT_FIRING = "alert_firing"
     ALERT_RESOLVED = "alert_resolved"
+    LOAD_UP = "load_up"
+    LOAD_DOWN = "load_down"
     IDLE = "idle"
     WAKE = "wake"
     MANUAL = "manual"
@@ -96,6 +99,9 @@ class Reason(enum.StrEnum):
     REDELIVERED = "redelivered"
     STEP_PENDING = "step_pending"
     STILL_FIRING = "still_firing"
+    ENOUGH = "enough"
+    SETTLING = "settling"
+    UNCONFIRMED = "unconfirmed"
     # Held: not ours to touch.
     FACTOR_ZERO = "factor_zero"
     FIXED_SIZE = "fixed_size"
@@ -107,8 +113,10 @@ class Reason(enum.StrEnum):
     IN_FLIGHT = "in_flight"
     RECENTLY_ACTIVE = "recently_active"
     TOO_YOUNG = "too_young"
+    STARTING = "starting"
     # Held: we do not know.
     NO_DATA = "no_data"
+    PARTIAL_DATA = "partial_data"
     STALE_DATA = "stale_data"
     SOURCE_RESTARTED = "source_restarted"
     AGE_UNKNOWN = "age_unknown"
@@ -135,6 +143,26 @@ REASONS: Mapping[Writer, tuple[Reason, ...]] = {
         Reason.NOT_OWNER,
         Reason.INVALID_LABELS,
         Reason.NO_DATA,
+        Reason.LOST_RACE,
+        *_UNDONE,
+    ),
+    Writer.SCALER: (
+        Reason.LOAD_UP,
+        Reason.LOAD_DOWN,
+        Reason.ENOUGH,
+        Reason.SETTLING,
+        Reason.UNCONFIRMED,
+        Reason.STARTING,
+        Reason.AT_MAX,
+        Reason.AT_MIN,
+        Reason.ASLEEP,
+        Reason.FIXED_SIZE,
+        Reason.NOT_OWNER,
+        Reason.INVALID_LABELS,
+        Reason.NO_DATA,
+        Reason.STALE_DATA,
+        Reason.PARTIAL_DATA,
+        Reason.SOURCE_RESTARTED,
         Reason.LOST_RACE,
         *_UNDONE,
     ),

@@ -10,7 +10,7 @@ from springtide.runtime.errors import BadInput
 from springtide.scaler.core import policy as labels
 from springtide.scaler.core import targets
 from springtide.scaler.core.follow import Bounds
-from springtide.scaler.core.policy import ScalePolicy, wake_replicas
+from springtide.scaler.core.policy import Rule, ScalePolicy, Wake, wake_replicas
 from springtide.scaler.sim.alert_path import AlertPath, AlertTiming
 from springtide.scaler.sim.deciders import Knative, Springtide, TargetRule, Unchanged
 from springtide.scaler.sim.engine import Decider
@@ -25,20 +25,6 @@ class Owner(enum.StrEnum):
     SCALER = "scaler"
     KNATIVE = "knative"
     NONE = "none"
-
-
-class Rule(enum.StrEnum):
-    """How the scaler decides: by queueing, or by OpenFaaS's documented formula."""
-
-    QUEUEING = "queueing"
-    TARGET = "target"
-
-
-class Wake(enum.StrEnum):
-    """What a caller of a sleeping function wakes: its minimum, or what the last wakes needed."""
-
-    MIN = "min"
-    LEARNED = "learned"
 
 
 LABELS: Mapping[str, str] = {

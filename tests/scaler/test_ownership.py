@@ -18,24 +18,28 @@ TABLE: dict[tuple[int, int], dict[Writer, tuple[Reason | None, ...]]] = {
     # (before, after): {writer: (ordinary, on an HPA, opted in, opted in on an HPA)}
     (0, 3): {
         Writer.ALERT: (Reason.ASLEEP,) * 4,
+        Writer.SCALER: (Reason.ASLEEP,) * 4,
         Writer.HPA: (Reason.ASLEEP,) * 4,
         Writer.IDLER: (Reason.ASLEEP,) * 4,
         Writer.WAKE: (None,) * 4,
     },
     (3, 0): {
         Writer.ALERT: (Reason.NOT_OWNER,) * 4,
+        Writer.SCALER: (Reason.NOT_OWNER,) * 4,
         Writer.HPA: (Reason.NOT_OWNER,) * 4,
         Writer.IDLER: (Reason.NOT_OPTED_IN, Reason.NOT_OPTED_IN, None, None),
         Writer.WAKE: (Reason.NOT_OWNER,) * 4,
     },
     (3, 5): {
         Writer.ALERT: (None, Reason.NOT_OWNER, None, Reason.NOT_OWNER),
+        Writer.SCALER: (Reason.NOT_OWNER,) * 4,
         Writer.HPA: (Reason.NOT_OWNER, None, Reason.NOT_OWNER, None),
         Writer.IDLER: (Reason.NOT_OWNER,) * 4,
         Writer.WAKE: (Reason.NOT_OWNER,) * 4,
     },
     (5, 3): {
         Writer.ALERT: (None, Reason.NOT_OWNER, None, Reason.NOT_OWNER),
+        Writer.SCALER: (Reason.NOT_OWNER,) * 4,
         Writer.HPA: (Reason.NOT_OWNER, None, Reason.NOT_OWNER, None),
         Writer.IDLER: (Reason.NOT_OWNER,) * 4,
         Writer.WAKE: (Reason.NOT_OWNER,) * 4,

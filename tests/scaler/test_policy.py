@@ -5,7 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from springtide.scaler.core import policy
-from springtide.scaler.core.policy import Down, ScalePolicy, initial_replicas, updated_replicas, wake_replicas
+from springtide.scaler.core.policy import (
+    Down,
+    Owner,
+    Rule,
+    ScalePolicy,
+    Wake,
+    initial_replicas,
+    updated_replicas,
+    wake_replicas,
+)
 
 
 @pytest.mark.parametrize("labels", [None, {}, {"app": "x", "com.openfaas.scale": "1"}], ids=["null", "none", "others"])
@@ -23,6 +32,10 @@ def test_without_labels_the_defaults_hold(labels: dict[str, str] | None) -> None
             down_window_s=None,
             down=Down.STEP,
             step_interval_s=None,
+            owner=None,
+            rule=Rule.QUEUEING,
+            wake=Wake.LEARNED,
+            names_load=False,
         ),
         (),
     )
@@ -45,11 +58,11 @@ def test_without_labels_the_defaults_hold(labels: dict[str, str] | None) -> None
         pytest.param("zero-duration", "15m", ScalePolicy(zero_duration_s=900), id="a Go duration"),
         pytest.param("zero-duration", "20s", ScalePolicy(zero_duration_s=20), id="less than a minute"),
         pytest.param("zero-duration", "90", ScalePolicy(zero_duration_s=90), id="plain seconds"),
-        pytest.param("type", "cpu", ScalePolicy(type="cpu"), id="a known type"),
-        pytest.param("type", "my_queue", ScalePolicy(type="my_queue"), id="a custom type"),
-        pytest.param("target", "12.5", ScalePolicy(target=12.5), id="target"),
-        pytest.param("target-proportion", "1", ScalePolicy(target_proportion=1), id="proportion"),
-        pytest.param("down.window", "5m", ScalePolicy(down_window_s=300), id="down window"),
+        pytest.param("type", "cpu", ScalePolicy(type="cpu", names_load=True), id="a known type"),
+        pytest.param("type", "my_queue", ScalePolicy(type="my_queue", names_load=True), id="a custom type"),
+        pytest.param("target", "12.5", ScalePolicy(target=12.5, names_load=True), id="target"),
+        pytest.param("target-proportion", "1", ScalePolicy(target_proportion=1, rule=Rule.TARGET), id="proportion"),
+        pytest.param("down.window", "5m", ScalePolicy(down_window_s=300, rule=Rule.TARGET), id="down window"),
     ],
 )
 def test_openfaas_label_is_understood(key: str, text: str, expected: ScalePolicy) -> None:
@@ -81,6 +94,33 @@ def test_our_own_labels_are_understood() -> None:
     labels = {"com.springtide.scale.down": "min", "com.springtide.scale.step-interval": "30s"}
 
     assert ScalePolicy.from_labels(labels) == (ScalePolicy(down=Down.MIN, step_interval_s=30), ())
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        *(pytest.param({policy.OWNER: owner}, ScalePolicy(owner=owner), id=f"owner {owner}") for owner in Owner),
+        pytest.param({policy.RULE: "target"}, ScalePolicy(rule=Rule.TARGET), id="the documented formula"),
+        pytest.param(
+            {policy.RULE: "queueing", policy.DOWN_WINDOW: "1m"}, ScalePolicy(down_window_s=60), id="said for itself"
+        ),
+        pytest.param({policy.WAKE: "min"}, ScalePolicy(wake=Wake.MIN), id="wakes its minimum"),
+    ],
+)
+def test_labels_of_the_control_loop_are_understood(labels: dict[str, str], expected: ScalePolicy) -> None:
+    assert ScalePolicy.from_labels(labels) == (expected, ())
+
+
+@pytest.mark.parametrize(
+    ("key", "choices"),
+    [
+        (policy.OWNER, "write alerts, scaler, hpa or none"),
+        (policy.RULE, "write queueing or target"),
+        (policy.WAKE, "write min or learned"),
+    ],
+)
+def test_choice_that_there_is_not_is_told_with_those_that_there_are(key: str, choices: str) -> None:
+    assert ScalePolicy.from_labels({key: "Scaler"}) == (ScalePolicy(), (f"{key}='Scaler': {choices}",))
 
 
 @pytest.mark.parametrize(

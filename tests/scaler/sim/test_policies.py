@@ -8,12 +8,12 @@ import pytest
 
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core.demand import LoadSample
-from springtide.scaler.core.policy import Down
+from springtide.scaler.core.policy import Down, Rule, Wake
 from springtide.scaler.core.vocabulary import Instant
 from springtide.scaler.sim import policies
 from springtide.scaler.sim.alert_path import AlertTiming
 from springtide.scaler.sim.engine import Outcome, simulate
-from springtide.scaler.sim.policies import Owner, Rule, Wake
+from springtide.scaler.sim.policies import Owner
 from springtide.scaler.sim.worlds import KINDS, exponential
 from tests.scaler.sim.test_worlds import Restless
 
