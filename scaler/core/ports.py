@@ -7,6 +7,8 @@ from typing import Protocol
 
 from springtide.scaler.core.alert_review import ActiveAlerts
 from springtide.scaler.core.idle import Activity
+from springtide.scaler.core.loads import Load
+from springtide.scaler.core.observation import Level
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData, Scale
 
 
@@ -48,6 +50,22 @@ class ActivitySource(Protocol):
 
     async def activity(self, refs: Sequence[FunctionRef], now: Instant) -> Mapping[FunctionRef, Activity]:
         """One entry for each ref asked about; what is not known is NoData with the reason. Never raises for that."""
+
+
+class LevelSource(Protocol):
+    """Where the control loop's levels come from: processor time, messages, the user's own queries."""
+
+    def levels(
+        self, loads: Mapping[FunctionRef, Sequence[Load]], now: Instant
+    ) -> Mapping[tuple[FunctionRef, str], Level | NoData]:
+        """By function and name of the load, one entry for each of ``loads`` that is of this source's type.
+
+        What is known at once; what is due is asked for meanwhile. Older than the source allows is NoData, too. Never
+        waits, and never raises.
+        """
+
+    async def aclose(self) -> None:
+        """Give up what is being asked."""
 
 
 class AlertSource(Protocol):
