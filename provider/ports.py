@@ -15,6 +15,7 @@ from springtide.provider.spec import FunctionSpec, FunctionStatus
 from springtide.scaler.core.ports import FunctionCatalog, ScaleTarget
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
 from springtide.wire.endpoint_stream import Event
+from springtide.wire.processor_use import ProcessorUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,14 @@ class StatusReader(Protocol):
         """Sorted by name. NotFound for an unknown namespace."""
 
 
+class UsageReader(Protocol):
+    async def processor_use(self) -> Mapping[FunctionRef, ProcessorUse]:
+        """Of every function, measured when it is asked for: totals that only grow, or rates, or why it is not known.
+
+        Raises Unavailable where nothing is known of any.
+        """
+
+
 class SecretStore(Protocol):
     """Secrets by namespace and name; values go in and are never given back."""
 
@@ -170,6 +179,7 @@ class Provider(
     Deployer,
     VersionKeeper,
     StatusReader,
+    UsageReader,
     SecretStore,
     NamespaceStore,
     LogSource,

@@ -32,9 +32,10 @@ from springtide.scaler.core import call_timeout
 from springtide.scaler.core.call_timeout import CallTimeout
 from springtide.scaler.core.ports import Leadership
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Scale
-from springtide.wire import decision_log, endpoint_stream
+from springtide.wire import decision_log, endpoint_stream, processor_use
 from springtide.wire.endpoint_stream import HEARTBEAT_S, Event
 from springtide.wire.leadership import Always, read_headers, write_headers
+from springtide.wire.processor_use import ProcessorUses
 
 WRITER_HEADER = "X-Springtide-Decision"
 """Carries the decision behind a scale request as JSON; a request without it was a person's."""
@@ -112,6 +113,13 @@ class ProviderClient:
             return {}  # a foreign provider keeps none
         decisions = [decision_log.from_json(_line(line)) for line in response.text.splitlines()]
         return {decision.ref: decision for decision in decisions if decision.changes}
+
+    async def processor_uses(self) -> ProcessorUses:
+        """What every function uses of the processors. Unsupported by foreign providers."""
+        try:
+            return processor_use.from_json(await self._json("GET", processor_use.PATH))
+        except NotFound as error:
+            raise Unsupported("this provider does not measure processor time") from error
 
     async def watch_endpoints(self) -> AsyncGenerator[Event, None]:
         """The endpoint stream, until it breaks: then Unavailable. Heartbeats are passed on."""

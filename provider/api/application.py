@@ -23,6 +23,7 @@ from springtide.provider.api import (
     namespaces,
     scaling,
     secrets,
+    usage,
     versions,
 )
 from springtide.provider.api.builds import BUILD_PATH, BuildRules
@@ -79,6 +80,7 @@ def routes(parts: Parts) -> list[Route]:
         endpoints.router(parts.provider, parts.stopping, heartbeat_s=parts.heartbeat_s),
         decisions.router(parts.decisions, parts.stopping, parts.namespaces, followers=followers),
         info.router(parts.provider, parts.version, parts.registry),
+        usage.router(parts.provider, parts.clock),
         builds.router(parts.builder, parts.build_rules, parts.stopping),
         library.router(parts.library),
     )

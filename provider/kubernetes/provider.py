@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace as changed
 
@@ -18,6 +18,7 @@ from springtide.provider.kubernetes.manifests.settings import ManifestSettings
 from springtide.provider.kubernetes.namespaces import MarkedNamespaces, OneNamespace
 from springtide.provider.kubernetes.operator.function_writer import FunctionWriter
 from springtide.provider.kubernetes.pod_load import usage_of
+from springtide.provider.kubernetes.processor_use import processor_use
 from springtide.provider.kubernetes.readiness import ReadinessProber
 from springtide.provider.kubernetes.restarts import Restarts
 from springtide.provider.kubernetes.scaling import ReplicaScaler
@@ -34,6 +35,7 @@ from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.ports import Clock, Recorder
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Reason, Scale, Writer
 from springtide.wire.endpoint_stream import Event
+from springtide.wire.processor_use import ProcessorUse
 
 
 class KubernetesProvider:
@@ -175,6 +177,9 @@ class KubernetesProvider:
     async def statuses(self, namespace: str) -> Sequence[FunctionStatus]:
         found = sorted(self._inventory(namespace).functions(), key=lambda function: function.ref)
         return [self._status(function) for function in found]
+
+    async def processor_use(self) -> Mapping[FunctionRef, ProcessorUse]:
+        return await processor_use(self._api, self._cluster, Instant(self._clock.wall()))
 
     # Secrets.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from springtide.provider.endpoint_feed import EndpointFeed
@@ -17,8 +17,9 @@ from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFoun
 from springtide.scaler.core import call_timeout
 from springtide.scaler.core.policy import MAX_REPLICAS, ScalePolicy, initial_replicas, updated_replicas
 from springtide.scaler.core.ports import Clock
-from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, Function, FunctionRef, Instant, Scale
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, Function, FunctionRef, Instant, NoData, Scale
 from springtide.wire.endpoint_stream import Event, FunctionEndpoints
+from springtide.wire.processor_use import ProcessorUse
 
 
 @dataclass(slots=True, eq=False)
@@ -50,11 +51,14 @@ class MemoryProvider:
         start_replica: StartReplica | None = None,
         stop_replica: StopReplica | None = None,
         measure: Callable[[FunctionRef], Usage | None] | None = None,
+        use: Callable[[FunctionRef], ProcessorUse] | None = None,
         default_namespace: str = DEFAULT_NAMESPACE,
     ) -> None:
-        """``start_replica`` None: ready at once, at an address nobody serves. ``measure`` answers ``usage``."""
+        """``start_replica`` None: ready at once, at an address nobody serves. ``measure`` answers ``usage``,
+        ``use`` says what a function uses of the processors.
+        """
         self._clock: Clock = clock or SystemClock()
-        self._start, self._stop, self._measure = start_replica, stop_replica, measure
+        self._start, self._stop, self._measure, self._use = start_replica, stop_replica, measure, use
         self._default_namespace = default_namespace
         self._namespaces = {default_namespace: Namespace(default_namespace)}
         self._secrets: dict[str, dict[str, bytes]] = {default_namespace: {}}
@@ -148,6 +152,10 @@ class MemoryProvider:
     async def statuses(self, namespace: str) -> Sequence[FunctionStatus]:
         self._check_namespace(namespace)
         return [await self.status(ref) for ref in sorted(self._functions) if ref.namespace == namespace]
+
+    async def processor_use(self) -> Mapping[FunctionRef, ProcessorUse]:
+        use = self._use or (lambda _: NoData("nothing runs here that could be measured"))
+        return {ref: use(ref) for ref in self._functions}
 
     # Secrets.
 

@@ -28,6 +28,7 @@ from springtide.provider.process.host_protocol import (
 from springtide.provider.process.launches import FunctionProgram
 from springtide.provider.process.pinning import Pinning
 from springtide.provider.process.plan import ReplicaState
+from springtide.provider.process.processor_time import ProcessorTime
 from springtide.provider.process.records import FunctionRecord, Pinned
 from springtide.provider.process.replica_watch import UsageCollector, UsageWatch
 from springtide.provider.process.settings import ProcessSettings
@@ -62,6 +63,7 @@ class Fleet:
         self.deployments: dict[FunctionRef, Deployment] = {}
         self.feed = EndpointFeed()
         self.usage = UsageWatch(self.all, settings, clock)
+        self.processor_time = ProcessorTime(self.all, clock)
         self._settings, self._files, self._pinning = settings, files, pinning
         pinning.refers(self._pinned)
         self._retiring: set[Deployment] = set()
@@ -279,6 +281,7 @@ class Fleet:
             case Ready(instance):
                 deployment.became_ready(instance)
             case Exited():
+                self.processor_time.ended(deployment, event.instance, event.cpu_s)
                 deployment.exited(event)
 
     def _publish(self, deployment: Deployment) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from springtide.runtime.errors import Unavailable
 
-VERSION = 4
+VERSION = 5
 SOCKET, LOCK = "host.sock", "host.lock"
 IDENTITY_VARIABLE = "SPRINGTIDE_HOST"
 """In the environment of the host and all below it, so that what a killed host left behind can be found."""
@@ -171,11 +171,15 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """``reason`` is a phrase for people, such as ``exited with status 1``; ``last_line`` the last it logged."""
+    """``reason`` is a phrase for people, such as ``exited with status 1``; ``last_line`` the last it logged.
+
+    ``cpu_s`` is the processor time it used in its whole life, with what it started and collected.
+    """
 
     instance: str
     reason: str
     last_line: str = ""
+    cpu_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -26,6 +26,7 @@ from springtide.scaler.core.policy import MAX_REPLICAS, ScalePolicy, initial_rep
 from springtide.scaler.core.ports import Clock, Recorder
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Reason, Scale, Writer
 from springtide.wire.endpoint_stream import Event
+from springtide.wire.processor_use import ProcessorUse
 
 _log = structlog.get_logger()
 
@@ -169,6 +170,9 @@ class ProcessProvider:
         return [
             self._status(deployments[ref], usage=False) for ref in sorted(deployments) if ref.namespace == namespace
         ]
+
+    async def processor_use(self) -> Mapping[FunctionRef, ProcessorUse]:
+        return await self._fleet.processor_time.totals()
 
     # Secrets.
 

@@ -92,6 +92,15 @@ class Meter:
         return share
 
 
+def processor_seconds(pids: Iterable[int]) -> dict[int, float]:
+    """Of each replica by its pid, with everything below it; one that is gone is absent. One look through /proc."""
+    table = _process_table()
+    below: dict[int, list[int]] = defaultdict(list)
+    for process in table.values():
+        below[process.parent].append(process.pid)
+    return {pid: sum(table[member].cpu_s for member in _family(pid, below)) for pid in pids if pid in table}
+
+
 def _process_table() -> dict[int, Process]:
     table = {}
     for entry in Path("/proc").iterdir():

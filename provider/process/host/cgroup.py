@@ -84,6 +84,12 @@ class Cgroups:
         words = _words(self._folder / name / "memory.events")
         return any(key == "oom_kill" and int(value) > 0 for key, value in zip(words[::2], words[1::2], strict=False))
 
+    def processor_seconds(self, name: str) -> float:
+        """Of all that ever ran in a group, collected or not; the kernel counts it whatever controllers there are."""
+        words = _words(self._folder / name / "cpu.stat")
+        counts = dict(zip(words[::2], words[1::2], strict=False))
+        return int(counts.get("usage_usec", "0")) / 1e6
+
     def remove(self, name: str) -> None:
         with contextlib.suppress(OSError):
             (self._folder / name / "cgroup.kill").write_text("1")

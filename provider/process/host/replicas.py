@@ -199,9 +199,10 @@ class ReplicaTable:
             replica = self._by_pid.pop(pid, None)
             if replica is not None:
                 replica.kill()  # Its group, before the id is free for another process.
-            _, status = os.waitpid(pid, 0)
+            _, status, used = os.wait4(pid, 0)
             if replica is not None:
-                exits.append(self._buried(replica, os.waitstatus_to_exitcode(status)))
+                cpu_s = used.ru_utime + used.ru_stime
+                exits.append(self._buried(replica, os.waitstatus_to_exitcode(status), cpu_s))
         # A replica takes in the orphans of its own; one that reaches us has outlived its replica.
         orphans = set(kernel.children()) - self._by_pid.keys() - servers.pids
         if orphans and servers.telling():
@@ -211,7 +212,7 @@ class ReplicaTable:
                 os.kill(orphan, signal.SIGKILL)
         return exits
 
-    def _buried(self, replica: ForkedReplica, code: int) -> Exited:
+    def _buried(self, replica: ForkedReplica, code: int, cpu_s: float) -> Exited:
         for _ in range(MAX_LAST_READS):
             if replica.output_fd < 0 or not _readable(replica.output_fd) or not replica.read_output():
                 break
@@ -224,9 +225,10 @@ class ReplicaTable:
         if cgroups is not None and launch.limited:
             if cgroups.ran_out_of_memory(launch.instance):
                 reason = OUT_OF_MEMORY
+            cpu_s = max(cpu_s, cgroups.processor_seconds(launch.instance))
             cgroups.remove(launch.instance)
         self.close_unused_log(launch.log_folder)
-        return Exited(launch.instance, reason, replica.lines.last)
+        return Exited(launch.instance, reason, replica.lines.last, cpu_s)
 
     def open_log(self, launch: Launch) -> LogWriter:
         """The one writer of a function's log."""

@@ -52,6 +52,7 @@ def test_routes_are_those_of_the_contract() -> None:
         "/system/namespace/",
         "/system/namespace/echo",
         "/system/info",
+        "/system/usage",
         "/system/endpoints",
         "/system/scaling/decisions",
         "/build",

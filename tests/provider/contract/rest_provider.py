@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import error_for_status
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Scale
 from springtide.wire.endpoint_stream import Event
+from springtide.wire.processor_use import ProcessorUse
 from springtide.wire.provider_client import ProviderClient
 
 
@@ -75,6 +76,9 @@ class RestProvider:
     async def statuses(self, namespace: str) -> Sequence[FunctionStatus]:
         values = await self._ask("GET", "/system/functions", params={"namespace": namespace})
         return [_status(value) for value in values]
+
+    async def processor_use(self) -> Mapping[FunctionRef, ProcessorUse]:
+        return (await self._client.processor_uses()).functions
 
     async def secret_names(self, namespace: str) -> Sequence[str]:
         values = await self._ask("GET", "/system/secrets", params={"namespace": namespace})

@@ -1,0 +1,102 @@
+"""What functions use of the processors: of real processes, their children, and those that have ended."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from springtide.provider.process.usage import processor_seconds
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.processor_use import CpuTotal
+from tests.provider.process.world import PATIENCE_S, World, alive, eventually, url
+
+REF = FunctionRef("openfaas-fn", "fn")
+BURNT_S = 0.3
+
+BURNING = """
+import asyncio, os, subprocess, sys, time
+BURN = "import time\\nwhile time.process_time() < SECONDS: pass"
+async def handle(event, context):
+    if event.path == "/itself":
+        end = time.process_time() + SECONDS
+        while time.process_time() < end:
+            pass
+    if event.path == "/child":
+        subprocess.run([sys.executable, "-c", BURN])
+    if event.path == "/running":
+        subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    return str(os.getpid())
+""".replace("SECONDS", str(BURNT_S))
+
+
+async def used_s(world: World) -> float:
+    use = (await world.provider.processor_use())[REF]
+    assert isinstance(use, CpuTotal)
+    return use.seconds
+
+
+async def until_used(world: World, least_s: float) -> float:
+    async with asyncio.timeout(PATIENCE_S):
+        while (used := await used_s(world)) < least_s:  # noqa: ASYNC110 - the host tells the provider, and nobody else
+            await asyncio.sleep(0.01)
+    return used
+
+
+@pytest.mark.parametrize("path", ["/itself", "/child"])
+async def test_what_a_replica_and_its_children_use_is_counted(world: Any, path: str) -> None:
+    async with world() as here:
+        address = await here.up("fn", annotations=here.handler(BURNING))
+        before = await used_s(here)
+
+        await here.http.get(address + path)
+
+        assert await used_s(here) - before > BURNT_S * 0.9
+
+
+async def test_a_child_that_still_runs_is_counted(world: Any) -> None:
+    async with world() as here:
+        address = await here.up("fn", annotations=here.handler(BURNING))
+        await here.http.get(address + "/running")
+        seen = [await used_s(here)]
+
+        while seen[-1] - seen[0] < BURNT_S:
+            seen.append(await used_s(here))
+
+        assert seen == sorted(seen)
+
+
+async def test_what_an_ended_replica_used_stays_though_nobody_looked_while_it_ran(world: Any) -> None:
+    async with world() as here:
+        address = await here.up("fn", annotations=here.handler(BURNING))
+        pid = int((await here.http.get(address + "/child")).text)
+        await here.scale(REF, 0)
+        await eventually(lambda: not alive(pid), "the end of the replica")
+
+        ended = await until_used(here, BURNT_S * 0.9)
+        await here.scale(REF, 1)
+        await here.http.get(url(await here.ready(REF)) + "/itself")
+        assert await used_s(here) - ended > BURNT_S * 0.9
+
+
+async def test_a_function_that_was_deleted_begins_anew(world: Any) -> None:
+    async with world() as here:
+        address = await here.up("fn", annotations=here.handler(BURNING))
+        await here.http.get(address + "/itself")
+        before = (await here.provider.processor_use())[REF]
+        await here.provider.delete(REF)
+        await here.until_gone(REF)
+        assert REF not in await here.provider.processor_use()
+
+        await here.up("fn", annotations=here.handler(BURNING))
+
+        after = (await here.provider.processor_use())[REF]
+        assert isinstance(before, CpuTotal)
+        assert isinstance(after, CpuTotal)
+        assert after.since > before.since
+        assert after.seconds < before.seconds
+
+
+def test_a_process_that_is_gone_is_absent() -> None:
+    assert processor_seconds([2**22 + 1]) == {}
