@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import uuid
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,6 +18,8 @@ from springtide.gateway.coldstart.limit_metrics import show_held_limits
 from springtide.gateway.data_plane import DataPlane, DataPlaneDeps
 from springtide.gateway.endpoint_source import EndpointSource
 from springtide.gateway.invocation_counts import COUNTS_DEADLINE_S, InvocationCounts, OwnCounts, PrometheusCounts
+from springtide.gateway.load_counts import LoadFeed, OwnLoad
+from springtide.gateway.load_streams import LoadStreams
 from springtide.gateway.metrics import WRONG_CREDENTIALS, GatewayCollector
 from springtide.gateway.open_files import raise_limit
 from springtide.gateway.settings import BACKLOG, GatewaySettings
@@ -67,6 +70,7 @@ class WorkerContext:
 
     listener: socket.socket
     counts: InvocationCounts
+    load: LoadFeed
 
 
 class Gateway:
@@ -87,6 +91,7 @@ class Gateway:
             grace_s=1.0,
         )
         self._plane: DataPlane | None = None
+        self._load: LoadStreams | None = None
         self._listener: asyncio.Server | None = None
         self._follower = BackgroundTask("endpoint stream")
         self._opened = Opened()
@@ -128,6 +133,8 @@ class Gateway:
     async def leave(self) -> None:
         """Another gateway has taken over the socket: finish with the callers we have, before ``stop``."""
         assert self._listener is not None
+        assert self._load is not None
+        self._load.leave()
         self._listener.close()
         await self.plane.draining.leave(self._settings.grace_s)
 
@@ -158,6 +165,9 @@ class Gateway:
                 observer=observer,
             ),
         )
+        feed = self._worker.load if self._worker else OwnLoad(plane.table, deps.clock, uuid.uuid4().hex)
+        load = self._load = LoadStreams(feed)
+        stack.push_async_callback(load.stop)
         if self._worker is None:
             await self._start_server(stack, self._metrics)
         http = await stack.enter_async_context(_client(httpx.Limits(max_connections=MAX_SYSTEM_CONNECTIONS)))
@@ -180,6 +190,7 @@ class Gateway:
                 streams=ConcurrencyLimit(settings.max_streams, "streams of logs, decisions and endpoints"),
                 credentials=deps.credentials,
                 counts=self._counts(http, plane),
+                load=load,
                 requests=plane.requests,
                 clock=deps.clock,
                 bounds=plane.timeouts.bounds,
@@ -201,6 +212,7 @@ class Gateway:
         self._follower.start(plane.table.follow(source))
         stack.push_async_callback(self._follower.stop)
         await self._listen(stack, plane, listener)
+        stack.callback(load.leave if self._worker else load.end)
 
     def _counts(self, http: httpx.AsyncClient, plane: DataPlane) -> InvocationCounts:
         if self._settings.prometheus_url:

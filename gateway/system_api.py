@@ -19,6 +19,7 @@ from springtide.gateway.call_limits import CallBounds
 from springtide.gateway.deploy_api import add_deploy
 from springtide.gateway.endpoint_source import Readiness
 from springtide.gateway.invocation_counts import InvocationCounts
+from springtide.gateway.load_streams import LoadStreams, add_load
 from springtide.gateway.request_counts import CountedRequests, RequestCounts
 from springtide.gateway.route_table import RouteTable
 from springtide.gateway.system_proxy import PassedOn, SystemProxy, bounded_body, read_whole, target, told_of_its_page
@@ -72,6 +73,7 @@ class SystemDeps:
     streams: ConcurrencyLimit
     credentials: Credentials | None
     counts: InvocationCounts
+    load: LoadStreams
     requests: RequestCounts
     clock: Clock
     bounds: CallBounds
@@ -127,6 +129,7 @@ def build_app(targets: SystemTargets, deps: SystemDeps) -> App:
     )
     _add_describe(routes, provider, targets.provider_url, deps.table)
     _add_logs(routes, streams, targets.provider_url, deps)
+    add_load(routes, deps.load)
     _add_info(routes, provider, targets.provider_url)
     _add_alert(routes, receiver, targets.alert_receiver_url)
     add_builder(routes, streams, targets.provider_url)

@@ -43,6 +43,9 @@ class Master(Protocol):
     async def counts(self) -> Mapping[str, float]:
         """Calls answered by all workers, by function."""
 
+    def watch_load(self, member: Member, *, on: bool) -> None:
+        """A worker wants to be told the load of all, or no longer."""
+
 
 class Member:
     """Started by ``Member.start``; over when ``over`` is set: its process has ended, its last words are read."""
@@ -50,6 +53,8 @@ class Member:
     def __init__(self, launch: Launch, process: Process, channel: Channel, master: Master) -> None:
         self.launch, self.process = launch, process
         self.told = Told()
+        self.told_at = asyncio.get_running_loop().time()
+        """When it told its numbers last, by the loop's clock."""
         self.leaving = asyncio.Event()
         """It takes no new calls: it is finishing those it has, or over."""
         self.over = asyncio.Event()
@@ -110,6 +115,9 @@ class Member:
         finally:
             del self._asked[number]
 
+    def send(self, message: Message) -> None:
+        self._channel.send(message)
+
     async def leave(self) -> None:
         """Another has its place: let it answer what still comes over the connections it has, and end. See ``stop``."""
         self.leaving.set()
@@ -134,26 +142,32 @@ class Member:
 
     async def _read(self) -> None:
         while (message := await self._channel.receive()) is not None:
-            match message.kind:
-                case Kind.ROWS:
-                    gone = self.told.rows(message.content)
-                    if gone:
-                        self._master.gone(gone)
-                case Kind.NUMBERS:
-                    self.told.summary(message.content)
-                    self._answered(message.number)
-                case Kind.ASK_COUNTS:
-                    self._spawn(self._tell_counts(message.number))
-                case Kind.READY:
-                    self._serves("")
-                case Kind.LEAVING:
-                    self.leaving.set()
-                    self._spawn(self.stop())
-                case Kind.FAILED:
-                    self.why = self.why or str(message.content["why"])
-                    self._serves(self.why)
+            self._hear(message)
         for number in self._asked:
             self._answered(number)
+
+    def _hear(self, message: Message) -> None:
+        match message.kind:
+            case Kind.ROWS:
+                gone = self.told.rows(message.content)
+                if gone:
+                    self._master.gone(gone)
+            case Kind.NUMBERS:
+                self.told.summary(message.content)
+                self.told_at = asyncio.get_running_loop().time()
+                self._answered(message.number)
+            case Kind.ASK_COUNTS:
+                self._spawn(self._tell_counts(message.number))
+            case Kind.WATCH_LOAD:
+                self._master.watch_load(self, on=message.content["on"])
+            case Kind.READY:
+                self._serves("")
+            case Kind.LEAVING:
+                self.leaving.set()
+                self._spawn(self.stop())
+            case Kind.FAILED:
+                self.why = self.why or str(message.content["why"])
+                self._serves(self.why)
 
     def _serves(self, problem: str) -> None:
         if not self._ready.done():

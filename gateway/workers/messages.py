@@ -26,6 +26,7 @@ class Kind(enum.StrEnum):
     LEAVE = "leave"
     STOP = "stop"
     COUNTS = "counts"
+    LOAD = "load"
     # From a worker.
     READY = "ready"
     FAILED = "failed"
@@ -33,6 +34,7 @@ class Kind(enum.StrEnum):
     ROWS = "rows"
     NUMBERS = "numbers"
     ASK_COUNTS = "ask_counts"
+    WATCH_LOAD = "watch_load"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Row(NamedTuple):
     namespace: str
     name: str
     numbers: Numbers
+    completed: int
     desired: int
     ready: int
     least: int

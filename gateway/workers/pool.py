@@ -20,11 +20,13 @@ from springtide.gateway.workers.exposition import merged_exposition
 from springtide.gateway.workers.fork_server import ForkServer
 from springtide.gateway.workers.launch import Launch, share
 from springtide.gateway.workers.listeners import bind_shared, close_all
+from springtide.gateway.workers.load_telling import LoadTelling
 from springtide.gateway.workers.member import Member
 from springtide.gateway.workers.slot import Slot
 from springtide.gateway.workers.totals import Merged, Totals
 from springtide.runtime.asgi_server import AsgiServer
 from springtide.runtime.basic_auth import Credentials
+from springtide.runtime.clock import SystemClock
 from springtide.runtime.errors import Unavailable, Unsupported
 from springtide.runtime.service import Opened
 from springtide.scaler.core.vocabulary import FunctionRef
@@ -64,6 +66,7 @@ class WorkerPool:
         self._forks = deps.forks
         self._totals = Totals()
         self._living: list[Member] = []
+        self._load = LoadTelling(self._totals, lambda: self._living, SystemClock())
         self._folds: set[asyncio.Task[None]] = set()
         self._slots: list[Slot] = []
         self._keepers: list[asyncio.Task[None]] = []
@@ -136,6 +139,9 @@ class WorkerPool:
             return {}
         return {function.label: float(function.metrics.answered) for function in merged.table}
 
+    def watch_load(self, member: Member, *, on: bool) -> None:
+        self._load.watch(member, on=on)
+
     # Life.
 
     async def start(self) -> None:
@@ -177,6 +183,7 @@ class WorkerPool:
             raise Unavailable(f"no worker of the gateway came up: {problems[0]}")
         self._keepers = [asyncio.create_task(slot.keep(), name=f"gateway place {slot.number}") for slot in slots]
         self._keepers.append(asyncio.create_task(self._renew_on_request(slots), name="gateway renewals"))
+        self._keepers.append(asyncio.create_task(self._load.run(), name="gateway load"))
 
     async def _hire(self, number: int, listener: socket.socket) -> Member:
         settings = self._share
@@ -217,6 +224,7 @@ class WorkerPool:
         await asyncio.gather(*self._keepers, return_exceptions=True)
 
     async def _stop_workers(self) -> None:
+        self._load.end()
         await asyncio.gather(*(member.stop() for member in self._living))
         await asyncio.gather(*self._folds)
 

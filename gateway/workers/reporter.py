@@ -89,6 +89,7 @@ def _row(route: Route) -> Row:
         namespace=route.ref.namespace,
         name=route.ref.name,
         numbers=route.metrics.as_numbers(),
+        completed=route.metrics.answered,
         desired=route.desired,
         ready=len(route.ready),
         least=route.policy.min,

@@ -12,6 +12,7 @@ from springtide.gateway.request_counts import RequestCounts
 from springtide.gateway.workers.messages import Row
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.load_stream import Load
 
 UNKNOWN = FunctionRef("", "_unknown")
 
@@ -61,6 +62,8 @@ class Told:
         self.decisions: Counter[tuple[str, str]] = Counter()
         self.loop_lag: list[float] = []
         self.connected = False
+        self.news: set[FunctionRef] = set()
+        """Functions that something was told of, or that are gone, since the load was last summed up."""
 
     def __repr__(self) -> str:
         return f"<Told {len(self.functions)} functions>"
@@ -70,9 +73,12 @@ class Told:
         gone = [FunctionRef(*names) for names in content["gone"]]
         for ref in gone:
             self.functions.pop(ref, None)
+            self.news.add(ref)
         for values in content["rows"]:
             row = Row(*values)
-            self.functions[FunctionRef(row.namespace, row.name)] = row
+            ref = FunctionRef(row.namespace, row.name)
+            self.functions[ref] = row
+            self.news.add(ref)
         return gone
 
     def summary(self, content: Mapping[str, Any]) -> None:
@@ -94,12 +100,14 @@ class Totals:
         self._unknown = CallMetrics(last_active=0.0)
         self._requests = RequestCounts()
         self._decisions: Counter[tuple[str, str]] = Counter()
+        self._news: set[FunctionRef] = set()
 
     def __repr__(self) -> str:
         return f"<Totals of dead workers: {len(self._base)} functions>"
 
     def fold(self, told: Told) -> None:
         """A worker has ended: what it counted stays, what it was doing is over."""
+        self._news.update(told.functions, told.news)
         for ref, row in told.functions.items():
             metrics = self._base.setdefault(ref, CallMetrics(last_active=0.0))
             metrics.add(row.numbers)
@@ -138,6 +146,30 @@ class Totals:
         functions = tuple(self._function(ref, those) for ref, those in rows.items())
         connected = bool(living) and all(told.connected for told in living)
         return Merged(Table(functions, connected), Function(UNKNOWN, unknown), requests, decisions)
+
+    def load(self, living: Sequence[Told], *, everything: bool = False) -> Iterator[tuple[FunctionRef, Load | None]]:
+        """Each function that something was told of since this was last asked; None for one that nobody lists."""
+        news = self._news.union(*(told.news for told in living))
+        if everything:
+            news.update(*(told.functions for told in living))
+        self._news.clear()
+        for told in living:
+            told.news.clear()
+        for ref in news:
+            rows = [told.functions[ref] for told in living if ref in told.functions]
+            yield ref, self._load(ref, rows) if rows else None
+
+    def _load(self, ref: FunctionRef, rows: Sequence[Row]) -> Load:
+        base = self._base.get(ref)
+        started, completed = (base.started, base.answered) if base is not None else (0, 0)
+        in_flight = waiting = 0
+        for row in rows:
+            numbers = row.numbers
+            started += int(numbers["started"][""][0])
+            completed += row.completed
+            in_flight += int(numbers["in_flight"][""][0])
+            waiting += int(numbers["held"][""][0])
+        return Load(started, completed, in_flight, waiting)
 
     def _function(self, ref: FunctionRef, rows: Sequence[Row]) -> Function:
         metrics = CallMetrics(last_active=0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from typing import Any
 
 import structlog
@@ -22,6 +22,7 @@ from springtide.runtime.errors import SpringtideError, reason_of
 from springtide.runtime.service import run as run_services
 from springtide.runtime.service import stop_signals
 from springtide.wire import vitals
+from springtide.wire.load_stream import Load, LoadLine
 
 COUNTS_DEADLINE_S = 2.0
 
@@ -42,7 +43,7 @@ async def _serve(launch: Launch, listener: socket.socket, connection: socket.soc
     gateway = Gateway(
         launch.settings,
         GatewayDeps(credentials=launch.credentials, registry=registry, clock=SystemClock()),
-        WorkerContext(listener, counts=desk),
+        WorkerContext(listener, counts=desk, load=desk),
     )
     lag = vitals.loop_lag()
     desk.serves(Reporter(lambda: gateway.plane_if_started, registry, lag), gateway.leave)
@@ -69,6 +70,8 @@ class Desk:
         self._tasks: list[asyncio.Task[None]] = []
         self._questions = itertools.count(1)
         self._asked: dict[int, asyncio.Future[Mapping[str, float]]] = {}
+        self._load: asyncio.Queue[Mapping[str, Any]] | None = None
+        """While somebody reads the load. It is emptied at once: what slow readers miss is kept in ``LoadStreams``."""
         self._stopped = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -110,6 +113,24 @@ class Desk:
         finally:
             del self._asked[number]
 
+    async def follow(self) -> AsyncGenerator[LoadLine, None]:
+        """The load of all workers (LoadFeed)."""
+        told = self._load = asyncio.Queue()
+        self._channel.send(Message(Kind.WATCH_LOAD, content={"on": True}))
+        begun = False
+        try:
+            while True:
+                content = await told.get()
+                if content.get("end"):
+                    return
+                begun = begun or content["first"]  # what was under way to an earlier reader says too little
+                if begun:
+                    yield _load_line(content)
+        finally:
+            if self._load is told:
+                self._load = None
+                self._channel.send(Message(Kind.WATCH_LOAD, content={"on": False}))
+
     async def _attend(self) -> None:
         while (message := await self._channel.receive()) is not None:
             await self._answer(message)
@@ -127,6 +148,9 @@ class Desk:
             answer = self._asked.get(message.number)
             if answer is not None and not answer.done():
                 answer.set_result(message.content)
+        elif message.kind is Kind.LOAD:
+            if self._load is not None:
+                self._load.put_nowait(message.content)
         elif message.kind is Kind.LEAVE:
             assert self._leave is not None
             self._spawn(self._leave())
@@ -138,6 +162,11 @@ class Desk:
         async for message in self._reporter.report(number):
             self._channel.send(message)
             await self._channel.flush()
+
+
+def _load_line(content: Mapping[str, Any]) -> LoadLine:
+    functions = {name: Load(*load) if load is not None else None for name, load in content["functions"].items()}
+    return LoadLine(content["at"], functions, content["gateway"], content["partial"])
 
 
 class _Ready:

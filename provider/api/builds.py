@@ -23,7 +23,6 @@ from typing import IO, Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from springtide.provider.api.line_stream import LineStream
 from springtide.provider.ports import Build, ImageBuilder
 from springtide.runtime.concurrency_limit import ConcurrencyLimit
 from springtide.runtime.errors import (
@@ -37,6 +36,7 @@ from springtide.runtime.errors import (
     status_of,
 )
 from springtide.runtime.files import read_whole
+from springtide.runtime.line_stream import LineStream
 from springtide.runtime.routes import Routes
 
 BUILD_PATH = "/build"

@@ -9,10 +9,10 @@ from collections.abc import AsyncGenerator
 from starlette.requests import Request
 from starlette.responses import Response
 
-from springtide.provider.api.line_stream import LineStream
 from springtide.provider.api.request_values import MAX_SHOWN, NamespaceRule, instant, only, read_json, tail, yes_or_no
 from springtide.runtime.concurrency_limit import ConcurrencyLimit
 from springtide.runtime.errors import BadInput
+from springtide.runtime.line_stream import LineStream
 from springtide.runtime.routes import Routes
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason
 from springtide.wire import decision_log

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from starlette.requests import Request
 from starlette.responses import Response
 
-from springtide.provider.api.line_stream import LineStream
 from springtide.provider.api.misspelt_labels import MisspeltLabels
 from springtide.provider.api.request_values import only, yes_or_no
 from springtide.provider.ports import EndpointSource
 from springtide.runtime.errors import SpringtideError
+from springtide.runtime.line_stream import LineStream
 from springtide.runtime.outage import Outage
 from springtide.runtime.routes import Routes
 from springtide.runtime.service import BackgroundTask, first_end

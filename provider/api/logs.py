@@ -8,12 +8,12 @@ import json
 from starlette.requests import Request
 from starlette.responses import Response
 
-from springtide.provider.api.line_stream import LineStream
 from springtide.provider.api.request_values import TRUE, NamespaceRule, instant, tail
 from springtide.provider.ports import LogLine, LogQuery, Provider
 from springtide.provider.spec import rfc3339
 from springtide.runtime.concurrency_limit import ConcurrencyLimit
 from springtide.runtime.errors import BadInput, Unprocessable
+from springtide.runtime.line_stream import LineStream
 from springtide.runtime.routes import Routes
 from springtide.scaler.core.vocabulary import FunctionRef
 

@@ -29,6 +29,9 @@ class Master:
     async def counts(self) -> Mapping[str, float]:
         return {}
 
+    def watch_load(self, member: Member, *, on: bool) -> None:
+        raise AssertionError(member, on)
+
 
 @contextlib.contextmanager
 def sleeping(*descriptors: int) -> Iterator[subprocess.Popen[bytes]]:

@@ -56,7 +56,7 @@ REQUESTS.observe("GET", "/ui", 200, 0.5)
 
 def told(metrics: CallMetrics, *, connected: bool = True, desired: int = 1, ref: FunctionRef = ECHO) -> Told:
     """What the master knows of a worker after one report, having gone through JSON."""
-    row = Row(ref.namespace, ref.name, metrics.as_numbers(), desired, desired, 1, 20, "rps", 50.0)
+    row = Row(ref.namespace, ref.name, metrics.as_numbers(), metrics.answered, desired, desired, 1, 20, "rps", 50.0)
     one = Told()
     one.rows(json.loads(json.dumps({"gone": [], "rows": [row]})))
     one.summary(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from springtide.provider.api.line_stream import LineStream
+from springtide.runtime.line_stream import LineStream
 
 pytestmark = pytest.mark.virtual_time
 
