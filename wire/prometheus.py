@@ -5,6 +5,7 @@ https://prometheus.io/docs/prometheus/latest/querying/api/
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,15 @@ class VectorSample:
     labels: Mapping[str, str]
     value: float
     at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RawSeries:
+    """The samples of one series as they were scraped, in order; ``at`` in seconds since the epoch."""
+
+    labels: Mapping[str, str]
+    at: array[float]
+    values: array[float]
 
 
 class PrometheusClient:
@@ -56,6 +66,14 @@ class PrometheusClient:
         except NONSENSE as error:
             raise self._api.senseless(error) from error
 
+    async def raw(self, selector: str, *, until: float, length_s: int) -> list[RawSeries]:
+        """Every sample of the last ``length_s`` seconds before ``until``, by an instant query on a range selector."""
+        data = await self.data("query", {"query": f"{selector}[{length_s}s]", "time": f"{until:.3f}"})
+        try:
+            return [_raw_series(series) for series in data["result"]]
+        except NONSENSE as error:
+            raise self._api.senseless(error) from error
+
     async def data(self, path: str, params: Mapping[str, str | int] | None = None) -> Any:
         """What the API answers under ``data`` to one question, such as ``status/buildinfo``."""
         answer = await self._api.get(f"/api/v1/{path}", params)
@@ -74,3 +92,9 @@ def quoted(text: str) -> str:
 def _vector_sample(series: Any) -> VectorSample:
     at, value = series["value"]
     return VectorSample(dict(series["metric"]), float(value), float(at))
+
+
+def _raw_series(series: Any) -> RawSeries:
+    values = series["values"]
+    at, numbers = (array("d", (float(pair[place]) for pair in values)) for place in (0, 1))
+    return RawSeries(dict(series["metric"]), at, numbers)

@@ -2,43 +2,34 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
-from springtide.cli.commands.options import duration_s, json_option, print_json, print_table
+from springtide.cli.commands.options import json_option, print_json, print_table
 from springtide.cli.replay import pictures
+from springtide.cli.replay.options import COLD_START, Given, with_calls
+from springtide.cli.replay.outcomes import lives
 from springtide.cli.replay.pictures import Picture
+from springtide.cli.replay.progress import each_recording
 from springtide.cli.terminal_text import one_line
-from springtide.rules.thresholds import Thresholds
-from springtide.rules.timing import DEFAULT
 from springtide.runtime.durations import format_duration
-from springtide.runtime.errors import BadInput, NotFound
-from springtide.scaler.sim import policies, traces, worlds
-from springtide.scaler.sim.alert_path import AlertTiming
-from springtide.scaler.sim.engine import PARTS
+from springtide.runtime.errors import BadInput
+from springtide.scaler.sim import policies
 from springtide.scaler.sim.policies import Policy
-from springtide.scaler.sim.replay import HOUR_S, Circumstances, Result, replicas_over_time, run
-from springtide.scaler.sim.traces import Trace
+from springtide.scaler.sim.recording import Really, Recording
+from springtide.scaler.sim.replay import HOUR_S, Result
 
 MAX_POLICIES, MAX_PICTURES = 20, 24
-MIN_TIME_S, MAX_TIME_S = 0.0001, 3600.0
+AS_IT_WAS = "(as it was)"
+"""The row of what really ran, where Prometheus knows it."""
 
 
 @click.command()
-@click.argument("function", required=False)
-@click.option(
-    "--from",
-    "source",
-    required=True,
-    metavar="FILE",
-    help="Recorded calls: a CSV of time and function, a "
-    "gateway's access log, or the calls a minute of the Azure 2019 data set; - for what is piped in.",
-)
+@with_calls
 @click.option(
     "--policy",
     "wanted",
@@ -48,35 +39,15 @@ MIN_TIME_S, MAX_TIME_S = 0.0001, 3600.0
     show_default=True,
     help=f"A policy to try; again for each. Keys: {', '.join(policies.KEYS)}; or knative.",
 )
-@click.option("--service", default="100ms", show_default=True, help="Mean time a call takes, drawn exponentially.")
-@click.option(
-    "--durations",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The Azure data set's durations; its functions take as long as they say there.",
-)
-@click.option("--cold-start", default="2s", show_default=True, help="Median time until a new replica takes calls.")
-@click.option(
-    "--concurrency",
-    default=100,
-    show_default=True,
-    type=click.IntRange(1, 10_000),
-    help="Calls that one replica can work on at once; type=capacity gives it no more than its target.",
-)
 @click.option("--price", type=click.FloatRange(0, 1e6), help="Of one replica for an hour.")
-@click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**31), help="Of all that is drawn.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with pictures there.")
 @json_option
-def replay(  # noqa: PLR0913 - an option each
+def replay(
     *,
     function: str | None,
-    source: str,
+    given: Given,
     wanted: Sequence[str],
-    service: str,
-    durations: Path | None,
-    cold_start: str,
-    concurrency: int,
     price: float | None,
-    seed: int,
     html: Path | None,
     as_json: bool,
 ) -> None:
@@ -89,79 +60,129 @@ def replay(  # noqa: PLR0913 - an option each
         raise BadInput(f"--policy: {len(wanted)} policies; write at most {MAX_POLICIES}")
     if html is not None and not html.parent.is_dir():
         raise BadInput(f"--html {html}: there is no folder {html.parent}; make it first")
-    tried = [policies.parse(text) for text in wanted]
-    measured = {} if durations is None else _durations(durations)
-    usual = worlds.exponential(_time_s(service, "--service"))
-    drawn = {name: traces.drawn_from(points) for name, points in measured.items()}
-    given = Circumstances(
-        service_s=lambda name: drawn.get(name.rpartition(".")[2] if name not in drawn else name, usual),
-        cold_start_s=_time_s(cold_start, "--cold-start"),
-        concurrency=concurrency,
-        timing=_timing(),
-        seed=seed,
-    )
-    chosen = _chosen(_read(source), function)
-    results, each, drawings = _replayed(chosen, tried, given)
-    head, rows = _table(results, price)
+    report = _replayed(given, [policies.parse(text) for text in wanted])
+    head, rows = _table(report, price)
     if html is not None:
-        _write(html, pictures.page(f"Replay of {_what(chosen)}", head, rows, drawings))
+        _write(html, pictures.page(f"Replay of {report.what}", report.notes, head, rows, report.drawings))
     if as_json:
-        names = ("function", "policies")
-        print_json(
-            {
-                "policies": [_json(result, price) for result in results],
-                "functions": [
-                    dict(zip(names, (name, [_json(row, price) for row in found]), strict=True)) for name, found in each
-                ],
-            }
-        )
+        print_json(report.json(price))
         return
-    length = format_duration(round(max(trace.length_s for trace in chosen)))
-    click.echo(
-        f"{one_line(_what(chosen))}, "
-        f"{sum(trace.calls for trace in chosen):,} calls in {length}, "
-        f"a cold start of {cold_start}, {concurrency} calls at once\n"
-    )
+    for note in report.notes:
+        click.echo(one_line(note))
+    click.echo()
     print_table(head, rows)
     if function:
-        _draw(drawings)
+        _draw(report.drawings)
 
 
-def _replayed(
-    chosen: Sequence[Trace], tried: Sequence[Policy], given: Circumstances
-) -> tuple[list[Result], list[tuple[str, list[Result]]], list[Picture]]:
-    """Together, by function, and pictures of the first ones."""
-    results = [Result(policy.name) for policy in tried]
-    each: list[tuple[str, list[Result]]] = []
-    drawings: list[Picture] = []
-    bar: Any = nullcontext(chosen)
-    if sys.stderr.isatty() and len(chosen) > 1:
-        bar = click.progressbar(chosen, label="functions", file=sys.stderr)
-    with bar as going:
-        for trace in going:
-            own = [Result(policy.name) for policy in tried]
-            for policy, result, total in zip(tried, own, results, strict=True):
-                outcome = run(trace, policy, given)
-                result.add(outcome)
-                total.add(outcome)
-                if len(drawings) < MAX_PICTURES:
-                    load = [calls / (trace.length_s / PARTS) for calls in outcome.arrived]
-                    over_time = replicas_over_time(outcome, trace.length_s)
-                    drawings.append(Picture(trace.function, policy.name, load, over_time))
-            each.append((trace.function, own))
-    return results, each, drawings
+@dataclass(slots=True)
+class _Report:
+    """All functions together, each by itself, and pictures of the first ones."""
+
+    given: Given
+    results: list[Result]
+    each: list[tuple[Recording, list[Result]]] = field(default_factory=list)
+    drawings: list[Picture] = field(default_factory=list)
+
+    @property
+    def what(self) -> str:
+        return self.each[0][0].function if len(self.each) == 1 else f"{len(self.each)} functions"
+
+    @property
+    def really(self) -> list[Really]:
+        """Nothing unless it is known of all."""
+        found = [recording.really for recording, _ in self.each if recording.really is not None]
+        return found if len(found) == len(self.each) else []
+
+    @property
+    def notes(self) -> list[str]:
+        recordings = [recording for recording, _ in self.each]
+        assumed = self.given.assumed
+        calls = sum(recording.calls for recording in recordings)
+        length = format_duration(round(max(recording.length_s for recording in recordings)))
+        began = min((recording.begin for recording in recordings if recording.begin is not None), default=None)
+        since = "" if began is None else f" since {datetime.fromtimestamp(began, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        one = recordings[0] if len(recordings) == 1 else None
+        measured = None if one is None or assumed.cold_start_s is not None else one.cold_start_s
+        start = f"{assumed.cold_start_s or assumed.given.cold_start_s:g}s" if measured is None else f"{measured:.3g}s"
+        if measured is None and assumed.cold_start_s is None:
+            start = COLD_START
+        start += "" if measured is None else " (measured)"
+        at_once = assumed.given.concurrency
+        notes = [f"{self.what}, {calls:,} calls in {length}{since}, a cold start of {start}, {at_once} calls at once"]
+        if one is not None and one.service_mean_s is not None and assumed.service_s is None:
+            notes.append(f"calls take {one.service_mean_s * 1000:.3g} ms on average (measured)")
+        if (unknown := self.unknown_share) > 0:
+            notes.append(f"{unknown:.1%} of that time is not known, for nothing was scraped, and is left out")
+        return notes
+
+    @property
+    def unknown_share(self) -> float:
+        length_s = sum(recording.length_s for recording, _ in self.each)
+        return max(0.0, 1 - sum(recording.known_s for recording, _ in self.each) / length_s)
+
+    def json(self, price: float | None) -> dict[str, object]:
+        return {
+            "unknown_share": round(self.unknown_share, 6),
+            "policies": [_json(result, price) for result in self.results],
+            "functions": [
+                {
+                    "function": recording.function,
+                    "begin": recording.begin,
+                    "length_s": round(recording.length_s, 3),
+                    "unknown_share": round(recording.unknown_share, 6),
+                    "service_mean_s": recording.service_mean_s,
+                    "cold_start_s": recording.cold_start_s,
+                    "as_it_was": None if recording.really is None else _really_json(recording.really),
+                    "policies": [_json(result, price) for result in results],
+                }
+                for recording, results in self.each
+            ],
+        }
 
 
-def _table(results: Sequence[Result], price: float | None) -> tuple[list[str], list[list[object]]]:
+def _replayed(given: Given, tried: Sequence[Policy]) -> _Report:
+    report = _Report(given, [Result(policy.name) for policy in tried])
+    for recording in each_recording(given.source):
+        own = []
+        for policy, total in zip(tried, report.results, strict=True):
+            result, shown = lives(recording, policy, given.assumed.of(recording))
+            own.append(result)
+            total.merge(result)
+            if len(report.drawings) < MAX_PICTURES:
+                report.drawings.append(
+                    Picture(recording.function, policy.name, shown.load, shown.replicas, recording.length_s)
+                )
+        if recording.really is not None and own and len(report.drawings) < MAX_PICTURES:
+            load = report.drawings[-1].load
+            report.drawings.append(
+                Picture(recording.function, AS_IT_WAS, load, recording.really.replicas, recording.length_s)
+            )
+        report.each.append((recording.forgetting(), own))  # memory holds the calls of one at a time
+    return report
+
+
+def _table(report: _Report, price: float | None) -> tuple[list[str], list[list[object]]]:
     head = ["POLICY", "CALLS", "COLD", "P50", "P95", "P99", "REPLICA-HOURS", "COST", "FLAPS", "LARGEST"]
     rows: list[list[object]] = []
-    for result in results:
+    for result in report.results:
         waits = [f"{wait:.3f}s" for wait in result.waited_s(0.5, 0.95, 0.99)]
-        cost = "-" if price is None else f"{result.cost(price):.2f}"
-        hours = f"{result.replica_s / HOUR_S:.2f}"
         calls = f"{result.calls} ({result.unserved} not served)" if result.unserved else result.calls
-        rows.append([result.policy, calls, result.cold, *waits, hours, cost, result.flaps, result.largest])
+        hours = _hours(result.replica_s, price)
+        rows.append([result.policy, calls, result.cold, *waits, *hours, result.flaps, result.largest])
+    if really := report.really:
+        known = [each.cold for each in really if each.cold is not None]
+        most = [each.largest for each in really if each.largest is not None]
+        calls = sum(recording.calls for recording, _ in report.each)
+        hours = _hours(sum(each.replica_s for each in really), price)
+        cold = sum(known) if known else "-"
+        rows.append([AS_IT_WAS, calls, cold, "-", "-", "-", *hours, "-", max(most) if most else "-"])
     return head, rows
+
+
+def _hours(replica_s: float, price: float | None) -> tuple[str, str]:
+    hours = replica_s / HOUR_S
+    return f"{hours:.2f}", "-" if price is None else f"{hours * price:.2f}"
 
 
 def _json(result: Result, price: float | None) -> dict[str, object]:
@@ -181,59 +202,17 @@ def _json(result: Result, price: float | None) -> dict[str, object]:
     return told if price is None else {**told, "cost": round(result.cost(price), 6)}
 
 
+def _really_json(really: Really) -> dict[str, object]:
+    hours = round(really.replica_s / HOUR_S, 6)
+    return {"replica_hours": hours, "cold": really.cold, "largest": really.largest}
+
+
 def _draw(drawings: Sequence[Picture]) -> None:
-    click.echo(f"\ncalls/s   {pictures.blocks(drawings[0].load)}  at most {max(drawings[0].load):.3g}")
+    load = drawings[0].load
+    click.echo(f"\ncalls/s   {pictures.blocks(load)}  at most {pictures.most(load):.3g}")
     for drawing in drawings:
-        line = pictures.blocks(drawing.replicas)
-        click.echo(
-            f"replicas  {click.style(line, fg='cyan')}  at most {max(drawing.replicas):.3g}, {one_line(drawing.policy)}"
-        )
-
-
-def _timing() -> AlertTiming:
-    """That of the rules as ``springtide up`` writes them."""
-    thresholds, scrapes = Thresholds(), DEFAULT.scrapes_in_window
-    return AlertTiming(
-        scrape_s=DEFAULT.gateway_scrape_s,
-        evaluation_s=DEFAULT.evaluation_s,
-        window_s=DEFAULT.window_s,
-        group_interval_s=DEFAULT.group_interval_s,
-        deliver_every_s=DEFAULT.step_every_s,
-        step_interval_s=DEFAULT.step_interval_s,
-        begins_calls_per_s=thresholds.calls_per_s,
-        ends_calls_per_s=thresholds.calls_per_s * (scrapes - 1) / scrapes,
-        calls_in_flight=thresholds.calls_in_flight,
-    )
-
-
-def _read(source: str) -> list[Trace]:
-    if source == "-":
-        return traces.read(sys.stdin, "standard input")
-    try:
-        with Path(source).open(encoding="utf-8", errors="replace") as lines:
-            return traces.read(lines, source)
-    except OSError as error:
-        raise BadInput(f"--from {source}: {error.strerror}") from error
-
-
-def _durations(path: Path) -> dict[str, Any]:
-    try:
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            return dict(traces.read_durations(lines, str(path)))
-    except OSError as error:
-        raise BadInput(f"--durations {path}: {error.strerror}") from error
-
-
-def _chosen(found: Sequence[Trace], function: str | None) -> list[Trace]:
-    chosen = [trace for trace in found if function in (None, trace.function)]
-    if not chosen:
-        names = ", ".join(trace.function for trace in found[:5])
-        raise NotFound(f"no call of {function} is recorded there; there are {names}{' …' if len(found) > 5 else ''}")
-    return chosen
-
-
-def _what(chosen: Sequence[Trace]) -> str:
-    return chosen[0].function if len(chosen) == 1 else f"{len(chosen)} functions"
+        line, largest = pictures.blocks(drawing.replicas), pictures.most(drawing.replicas)
+        click.echo(f"replicas  {click.style(line, fg='cyan')}  at most {largest:.3g}, {one_line(drawing.policy)}")
 
 
 def _write(path: Path, text: str) -> None:
@@ -241,10 +220,3 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise BadInput(f"--html {path}: {error.strerror}") from error
-
-
-def _time_s(text: str, flag: str) -> float:
-    seconds = duration_s(text, flag)
-    if not MIN_TIME_S <= seconds <= MAX_TIME_S:
-        raise BadInput(f"{flag} {text}: write a time of 0.1ms to 1h")
-    return seconds

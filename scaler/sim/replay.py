@@ -56,6 +56,16 @@ class Result:
         self.largest = max(self.largest, outcome.largest)
         self.waits.extend(outcome.waits)
 
+    def merge(self, other: Result) -> None:
+        """Another function's, or another part of its time."""
+        self.calls += other.calls
+        self.cold += other.cold
+        self.unserved += other.unserved
+        self.replica_s += other.replica_s
+        self.flaps += other.flaps
+        self.largest = max(self.largest, other.largest)
+        self.waits.extend(other.waits)
+
     def waited_s(self, *shares: float) -> list[float]:
         return engine.percentiles(self.waits, self.calls, shares)
 

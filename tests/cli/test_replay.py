@@ -126,4 +126,4 @@ def test_replicas_over_time_are_those_of_the_counts() -> None:
 def test_anything_above_nothing_is_seen() -> None:
     assert pictures.blocks([0, 0.01, 1], columns=3) == " ▁█"
     assert pictures.blocks([0.0] * 4, columns=2) == "  "
-    assert "aria-label" in pictures.page("t", ["A"], [["b"]], [Picture("f", "p", [0, 1], [1, 2])])
+    assert "aria-label" in pictures.page("t", [], ["A"], [["b"]], [Picture("f", "p", [0, 1], [1, 2])])
