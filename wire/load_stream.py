@@ -18,7 +18,7 @@ Members that a reader does not know are passed over. Without ``watch`` the answe
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -104,7 +104,7 @@ def decode(text: bytes) -> LoadLine | End:
         raise Unavailable(f"not a line of the load: {error}") from error
 
 
-async def lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+async def lines(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
     """The lines of a body that comes in pieces. Raises Unavailable when one is longer than ``MAX_LINE_BYTES``."""
     parts: list[bytes] = []
     length = 0
