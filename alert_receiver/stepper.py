@@ -234,7 +234,8 @@ class Stepper:
             self._hold(ref, Reason.NO_DATA, f"cannot be read: {error}")
             return error
         policy, problems = ScalePolicy.from_labels(function.labels)
-        context = StepContext(ref, policy, problems, function.scale, self._settings.step_interval_s)
+        interval_s, owner = self._settings.step_interval_s, function.owner
+        context = StepContext(ref, policy, problems, function.scale, interval_s, owner=owner)
         now = Instant(self._clock.wall())
         view = await self._look(ref, now) if look else NOT_LOOKED_AT
         outcome = decide(context, view, self._histories.get(ref), now)
@@ -243,7 +244,7 @@ class Stepper:
         if not outcome.decision.changes:
             self._recorder.record(outcome.decision)
             return None
-        write = await self._writer.write(outcome.decision, policy, version=function.scale.version)
+        write = await self._writer.write(outcome.decision, policy, version=function.scale.version, owner=owner)
         if write.scale is not None:
             self._remember(context, outcome.if_written)
         if isinstance(write.error, NotFound):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from springtide.rules.alerts import HIGH_RATE, PILING_UP
 from springtide.runtime.durations import format_duration
 from springtide.scaler.core import label_names
 from springtide.scaler.core.explain import ago, held, replicas, set_to
-from springtide.scaler.core.policy import ZERO, Down, ScalePolicy, wake_replicas
+from springtide.scaler.core.loads import loads_of
+from springtide.scaler.core.policy import OWNER, ZERO, Down, ScalePolicy, wake_replicas
 from springtide.scaler.core.steps import climbed, descended, step_size
 from springtide.scaler.core.vocabulary import Decision, Reason, Writer
 
@@ -32,6 +33,7 @@ MISSED: Mapping[str, str] = {
 """What does not happen without a part."""
 
 ALERT_PATH, TO_ZERO = {"prometheus", "alertmanager", "alert_receiver"}, {"prometheus", "idler"}
+ALERTS_LEAVE_IT = "The alert path leaves it alone."
 BELOW = "; not for now, see below"
 
 
@@ -48,13 +50,16 @@ class Calls:
 class Standing:
     """A function as the gateway shows it. ``problem`` is why replicas do not start, if they do not.
 
-    ``has_hpa`` is False where it is known that there are no HPAs; ``away`` are keys of ``MISSED``.
+    ``owner`` moves its replicas while it runs; None for nobody. ``has_hpa`` is False where it is known that there are
+    no HPAs; ``away`` are keys of ``MISSED``.
     """
 
     name: str
     desired: int
     ready: int
     labels: Mapping[str, str]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    owner: Writer | None = Writer.ALERT
     problem: str | None = None
     calls: Calls | None = None
     has_hpa: bool = True
@@ -106,7 +111,7 @@ def _now(
     lines.append(f"Its labels allow {_range(policy)} while awake{_outside(standing, policy)}.")
     lines += [f"A label is wrong and counts as absent: {problem}." for problem in problems]
     lines += [f"A label is misspelt and ignored: {told}" for told in label_names.problems_of(standing.labels)]
-    lines += [f"A label has no effect: {told}." for told in label_names.without_effect(standing.labels)]
+    lines += [f"A label has no effect: {told}." for told in label_names.without_effect(standing.labels, standing.owner)]
     if standing.problem:
         lines.append(f"Replicas do not start: {standing.problem}.")
     return lines
@@ -144,15 +149,33 @@ def _next(
         ]
     if problems:
         return ["Nothing, but a person, until its labels are right: a wrong one may mean anything."]
-    return [_up(standing, policy), _down(standing, policy, decisions), _to_zero(standing, policy, decisions, now)]
+    steady = _by_another(standing, policy)
+    if not steady:
+        steady = [_up(standing, policy), _down(standing, policy, decisions)]
+    return [*steady, _to_zero(standing, policy, decisions, now)]
+
+
+def _by_another(standing: Standing, policy: ScalePolicy) -> list[str]:
+    """What moves a running function that is not the alert path's; empty where it is."""
+    if standing.owner is Writer.SCALER:
+        return [f"Up and down: the scaler, by what each replica shall carry ({_target(standing)})."]
+    if standing.owner is Writer.HPA and not standing.has_hpa:
+        leaves = f"type {policy.type} leaves it to a HorizontalPodAutoscaler"
+        return [f"Up and down: nothing; {leaves}, and there are none here.", ALERTS_LEAVE_IT]
+    if standing.owner is Writer.HPA:
+        how = f"by processor load (target {policy.target:g})"
+        return [f"Up and down: its HorizontalPodAutoscaler, {how}.", ALERTS_LEAVE_IT]
+    if standing.owner is None and not policy.fixed_size:
+        return [f"Up and down: nothing, but a person; label {OWNER} is none."]
+    return []
+
+
+def _target(standing: Standing) -> str:
+    loads = loads_of(standing.labels, standing.annotations)[0]
+    return ", ".join(f"{load.name}: {load.target:g} {load.unit}" for load in loads)
 
 
 def _up(standing: Standing, policy: ScalePolicy) -> str:
-    if policy.on_hpa and not standing.has_hpa:
-        leaves = f"type {policy.type} leaves it to a HorizontalPodAutoscaler"
-        return f"Up and down: nothing; {leaves}, and there are none here."
-    if policy.on_hpa:
-        return f"Up and down: its HorizontalPodAutoscaler, by processor load (target {policy.target:g})."
     if policy.factor == 0:
         return "Up: nothing; factor 0 switches alert scaling off."
     if policy.fixed_size:
@@ -169,8 +192,6 @@ def _up(standing: Standing, policy: ScalePolicy) -> str:
 
 
 def _down(standing: Standing, policy: ScalePolicy, decisions: Sequence[Decision]) -> str:
-    if policy.on_hpa:
-        return "The alert path leaves it alone."
     if policy.factor == 0 or policy.fixed_size:
         return "Down: not by alerts."
     after = descended(policy, standing.desired)

@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from springtide.runtime.errors import Unavailable
-from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.scaler.core.vocabulary import FunctionRef, Writer
+from springtide.wire.provider_client import owner_of
 
 
 class State(enum.StrEnum):
@@ -43,6 +44,8 @@ class FunctionInfo:
     problem: str | None = None
     cpu_millicores: float | None = None
     memory_bytes: float | None = None
+    owner: Writer | None = Writer.ALERT
+    """Who moves its replicas while it runs; None for nobody."""
 
     @property
     def key(self) -> str:
@@ -73,6 +76,7 @@ def from_json(value: Any, namespace: str | None = None) -> FunctionInfo:
             problem=value.get("problem") or None,
             cpu_millicores=usage.get("cpu"),
             memory_bytes=usage.get("totalMemoryBytes"),
+            owner=owner_of(value),
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise Unavailable(f"the gateway's answer is not a function: {str(value)[:200]}") from error

@@ -8,7 +8,7 @@ from springtide.console import words
 from springtide.console.decisions import DecisionRecord, Decisions
 from springtide.console.functions import FunctionInfo, State, state_of
 from springtide.console.gateway_poller import GatewayPoller
-from springtide.scaler.core import label_names
+from springtide.scaler.core import explain, label_names
 from springtide.scaler.core.catalogue import COLD_START_PARTS
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.wire.function_rates import ColdStarts, FunctionRates
@@ -112,7 +112,8 @@ def limits(info: FunctionInfo) -> Json:
         "target": policy.target,
         "factor": policy.factor,
         "problems": [*problems, *label_names.problems_of(info.labels)],
-        "notes": list(label_names.without_effect(info.labels)),
+        "notes": list(label_names.without_effect(info.labels, info.owner)),
+        "owner": explain.who(info.owner),
     }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from springtide.dashboards.panels import DATASOURCE
 from springtide.dashboards.queries import CHOSEN, SCALING_ALERT, grown_about, minimum, now
-from springtide.scaler.core import catalogue, targets
+from springtide.scaler.core import catalogue
 from springtide.scaler.core.ownership import refusal
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.vocabulary import Writer
@@ -54,7 +54,7 @@ WHY = "Why: springtide explain, or its page in the console."
 """No metric has both the function and the reason as labels: those would be too many series."""
 
 _PEOPLE_ALERTS = 'ALERTS{alertstate="firing",service!="gateway"}'
-_POLICIES = (ScalePolicy(zero=True), ScalePolicy(zero=True, type=targets.CPU.name))
+_ALL_ALLOWED = ScalePolicy(zero=True)
 
 
 def _changed(condition: str, *, before: int, after: int) -> str:
@@ -74,9 +74,7 @@ def _changed(condition: str, *, before: int, after: int) -> str:
 
 def _may_write(before: int, after: int) -> tuple[Writer, ...]:
     """Who may, for a function with the right labels."""
-    return tuple(
-        writer for writer in Writer if any(refusal(writer, policy, before, after) is None for policy in _POLICIES)
-    )
+    return tuple(writer for writer in Writer if refusal(writer, _ALL_ALLOWED, before, after, owner=writer) is None)
 
 
 def _told(replicas: str) -> str:

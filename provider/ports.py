@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from springtide.provider.spec import FunctionSpec, FunctionStatus
+from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.ports import FunctionCatalog, ScaleTarget
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
 from springtide.wire.endpoint_stream import Event
@@ -187,6 +188,10 @@ class Provider(
     Protocol,
 ):
     """Everything the REST API needs of a place where functions run."""
+
+    @property
+    def scalers(self) -> Scalers:
+        """What moves replicas here: the owner of each function follows from it."""
 
     @property
     def info(self) -> ProviderInfo: ...

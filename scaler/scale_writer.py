@@ -17,7 +17,7 @@ from springtide.runtime.errors import Conflict, NotFound, SpringtideError
 from springtide.scaler.core import explain, ownership
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.ports import Clock, Leadership, Recorder, ScaleTarget
-from springtide.scaler.core.vocabulary import Decision, Instant, Reason, Scale
+from springtide.scaler.core.vocabulary import Decision, Instant, Reason, Scale, Writer
 from springtide.wire.leadership import Always, Standby
 
 log = structlog.get_logger(__name__)
@@ -64,9 +64,14 @@ class ScaleWriter:
     def __repr__(self) -> str:
         return f"<ScaleWriter {self._log_event!r} {'leads' if self._leadership.hold() is not None else 'standby'}>"
 
-    async def write(self, decision: Decision, policy: ScalePolicy, *, version: str) -> ScaleWrite:
-        """Make a decision that changes the count true, if ``version`` still is the scale's (empty: whichever it is)."""
-        refused = ownership.refusal(decision.writer, policy, decision.before, decision.after)
+    async def write(
+        self, decision: Decision, policy: ScalePolicy, *, version: str, owner: Writer | None = None
+    ) -> ScaleWrite:
+        """Make a decision that changes the count true, if ``version`` still is the scale's (empty: whichever it is).
+
+        ``owner`` is the function's steady one; who wakes it or takes it to zero need not know.
+        """
+        refused = ownership.refusal(decision.writer, policy, decision.before, decision.after, owner=owner)
         if refused is not None:
             return self._held(decision, refused, explain.not_allowed(decision))
         try:

@@ -28,10 +28,10 @@ from springtide.runtime.errors import (
     kind_and_reason_of,
 )
 from springtide.runtime.tls import client_context
-from springtide.scaler.core import call_timeout
+from springtide.scaler.core import call_timeout, ownership
 from springtide.scaler.core.call_timeout import CallTimeout
 from springtide.scaler.core.ports import Leadership
-from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Scale
+from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Scale, Writer
 from springtide.wire import decision_log, endpoint_stream, processor_use
 from springtide.wire.endpoint_stream import HEARTBEAT_S, Event
 from springtide.wire.leadership import Always, read_headers, write_headers
@@ -220,9 +220,21 @@ def _function(value: Any, namespace: str | None, version: str = "") -> Function:
             annotations=dict(value.get("annotations") or {}),
             created_at=_instant(value.get("createdAt")),
             call_timeout=call_timeout_of(value),
+            owner=owner_of(value),
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise Unavailable(f"provider: not a function status: {str(value)[:500]}") from error
+
+
+def owner_of(function: Any) -> Writer | None:
+    """Who moves a function's replicas, by what its provider tells; None for nobody, and for a writer unknown here.
+
+    A provider that does not tell knows of no control loop: then its labels do.
+    """
+    told = function.get("owner")
+    if told is None:
+        return ownership.owner_by_labels(_texts(function.get("labels")), ownership.UNTOLD)
+    return next((writer for writer in Writer if writer.value == told), None)
 
 
 def call_timeout_of(function: Any) -> CallTimeout | None:

@@ -15,9 +15,9 @@ from springtide.cli.target import Target
 from springtide.cli.terminal_text import one_line
 from springtide.runtime.errors import NotFound
 from springtide.scaler.core.explain import ago
-from springtide.scaler.core.policy import ScalePolicy
-from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, FunctionRef
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, FunctionRef, Writer
 from springtide.wire import decision_log
+from springtide.wire.provider_client import owner_of
 
 PROCESS = "process"
 """How the provider of local processes names itself."""
@@ -66,14 +66,17 @@ def _standing(target: Target, client: GatewayClient, function: Json) -> Standing
     labels, local = function.get("labels") or {}, target.local(client.url)
     name = str(function.get("name"))
     ref = FunctionRef.parse(f"{name}.{function.get('namespace') or DEFAULT_NAMESPACE}")
+    owner = owner_of(function)
     return Standing(
         name=name,
         desired=int(function.get("replicas") or 0),
         ready=int(function.get("availableReplicas") or 0),
         labels=labels,
+        annotations=function.get("annotations") or {},
+        owner=owner,
         problem=function.get("problem"),
         calls=live_status.calls([f"{local.metrics}/metrics"], ref) if local else None,
-        has_hpa=not ScalePolicy.from_labels(labels)[0].on_hpa or client.orchestration() != PROCESS,
+        has_hpa=owner is not Writer.HPA or client.orchestration() != PROCESS,
         away=live_status.away(local, target.state.credentials()) if local else frozenset(),
     )
 

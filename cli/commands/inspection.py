@@ -16,13 +16,14 @@ from springtide.cli.terminal_text import lines, one_line
 from springtide.provider.spec import rfc3339
 from springtide.runtime.durations import parse_duration_s
 from springtide.runtime.errors import BadInput
-from springtide.scaler.core import label_names
+from springtide.scaler.core import explain, label_names
+from springtide.wire.provider_client import owner_of
 
 MAX_KEPT_SHOWN = 5
 
 
 @click.command("list", cls=GoFlagCommand)
-@click.option("--verbose", "-v", is_flag=True, help="With each function's image.")
+@click.option("--verbose", "-v", is_flag=True, help="With each function's image, and who scales it.")
 @click.option("--quiet", "-q", is_flag=True, help="Names only, one a line.")
 @click.option("--sort", type=click.Choice(("name", "invocations")), default="name", show_default=True)
 @namespace_option
@@ -42,10 +43,10 @@ def list_(*, target: Target, namespace: str | None, as_json: bool, verbose: bool
         return
     rows = [
         (item.get("name"), f"{item.get('invocationCount') or 0:.0f}", item.get("replicas") or 0, _ready(item))
-        + ((item.get("image"),) if verbose else ())
+        + ((item.get("image"), explain.who(owner_of(item))) if verbose else ())
         for item in functions
     ]
-    print_table(("Function", "Invocations", "Replicas", "Ready") + (("Image",) if verbose else ()), rows)
+    print_table(("Function", "Invocations", "Replicas", "Ready") + (("Image", "Scaled by") if verbose else ()), rows)
     for item in functions:
         if item.get("problem"):
             click.echo(one_line(f"{item.get('name')}: {item['problem']}"), err=True)
@@ -101,6 +102,7 @@ def logs(*, target: Target, name: str, namespace: str | None, as_json: bool, **o
 def _description(function: Json, url: str) -> list[tuple[str, object]]:
     """What ``describe`` prints, in order; what is unset is left out."""
     ready, replicas = _ready(function), function.get("replicas") or 0
+    owner = owner_of(function)
     status = "Ready" if ready else "Asleep" if not replicas else "Not ready"
     usage = function.get("usage") or {}
     shown: list[tuple[str, object]] = [
@@ -110,6 +112,7 @@ def _description(function: Json, url: str) -> list[tuple[str, object]]:
         ("Problem", function.get("problem")),
         ("Replicas", replicas),
         ("Ready", ready),
+        ("Scaled by", explain.who(owner)),
         ("Invocations", f"{function['invocationCount']:.0f}"),
         ("Image", function.get("image")),
         ("Function process", function.get("envProcess")),
@@ -126,7 +129,7 @@ def _description(function: Json, url: str) -> list[tuple[str, object]]:
         ]
     labels = function.get("labels") or {}
     shown += [("Misspelt label", told) for told in label_names.problems_of(labels)]
-    shown += [("No effect", told) for told in label_names.without_effect(labels)]
+    shown += [("No effect", told) for told in label_names.without_effect(labels, owner)]
     shown += [(title, ", ".join(function.get(title) or [])) for title in ("secrets", "constraints")]
     return [(title, value) for title, value in shown if value not in (None, "")]
 

@@ -72,7 +72,13 @@ async def _assembled(settings: _Settings) -> AsyncIterator[Sequence[Service]]:
     async with connected(settings.cluster) as connection, _operator(settings, connection, clock, registry) as operator:
         provider = build_kubernetes(
             settings.provider,
-            KubernetesDeps(api=connection, clock=clock, manifests=settings.functions, recorder=decisions),
+            KubernetesDeps(
+                api=connection,
+                clock=clock,
+                manifests=settings.functions,
+                recorder=decisions,
+                scalers=settings.api.scalers(hpa=True),
+            ),
         )
         deps = ProviderApiDeps(
             provider=provider,

@@ -50,7 +50,8 @@ async def _assembled(
 ) -> AsyncIterator[Sequence[Service]]:
     registry, clock = CollectorRegistry(), SystemClock()
     decisions = DecisionLog(journal=FileJournal(process.state_dir / "decisions.ndjson"))
-    own = ProcessDeps(clock=clock, registry=registry, recorder=decisions, operator=operator)
+    scalers = api.scalers(hpa=False)
+    own = ProcessDeps(clock=clock, registry=registry, recorder=decisions, operator=operator, scalers=scalers)
     processes = build_process(process, own)
     deps = ProviderApiDeps(
         provider=processes,

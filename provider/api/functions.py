@@ -18,6 +18,8 @@ from springtide.provider.ports import Provider
 from springtide.provider.spec import FunctionSpec, check_name, spec_from_json, status_to_json
 from springtide.runtime.errors import BadInput
 from springtide.runtime.routes import Routes
+from springtide.scaler.core import ownership
+from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.vocabulary import FunctionRef
 
 
@@ -31,12 +33,12 @@ def router(provider: Provider, accounting: ScaleAccounting, namespaces: Namespac
 
     @routes.post("/system/functions")
     async def deploy(request: Request) -> Response:
-        await provider.deploy(await _spec(request, namespaces))
+        await provider.deploy(await _spec(request, namespaces, provider.scalers))
         return Response(status_code=202)
 
     @routes.put("/system/functions")
     async def update(request: Request) -> Response:
-        await provider.update(await _spec(request, namespaces))
+        await provider.update(await _spec(request, namespaces, provider.scalers))
         return Response(status_code=202)
 
     @routes.delete("/system/functions")
@@ -55,9 +57,11 @@ def router(provider: Provider, accounting: ScaleAccounting, namespaces: Namespac
     return routes
 
 
-async def _spec(request: Request, namespaces: NamespaceRule) -> FunctionSpec:
+async def _spec(request: Request, namespaces: NamespaceRule, scalers: Scalers) -> FunctionSpec:
     body = await read_json(request)
     spec = spec_from_json(body, default_namespace=namespaces.of_query(request), deploying=True)
+    if problems := ownership.problems_of(spec.labels, spec.annotations, scalers):
+        raise BadInput("\n".join(problems))
     allowed_namespace(spec.ref.namespace)
     return spec
 

@@ -97,7 +97,7 @@ def _check_owner(decision: Decision | None, before: Function, replicas: int) -> 
     if decision is None:
         return
     policy, count = ScalePolicy.from_labels(before.labels)[0], before.scale.desired
-    if ownership.refusal(decision.writer, policy, count, replicas) is not None:
+    if ownership.refusal(decision.writer, policy, count, replicas, owner=before.owner) is not None:
         raise Conflict(explain.not_allowed(replace(decision, before=count)))
 
 

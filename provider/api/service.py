@@ -20,7 +20,8 @@ from springtide.runtime.build_version import Version
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.same_origin import origins
 from springtide.runtime.service import first_end
-from springtide.runtime.settings import LEAVE_HELP, duration, integer, setting
+from springtide.runtime.settings import LEAVE_HELP, boolean, duration, integer, setting
+from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 from springtide.wire.decision_log import DecisionLog
@@ -77,7 +78,23 @@ class ProviderApiSettings:
     grace_s: float = setting(
         5.0, env="shutdown_grace", kind=duration, low=0, high=3600, help="time for open requests to finish on stop"
     )
+    scaler: bool = setting(
+        False,  # noqa: FBT003 - the default comes first in every setting
+        env="scaler",
+        kind=boolean,
+        help="the control loop runs here: it owns the functions whose labels name a load",
+    )
+    scaler_default: bool = setting(
+        False,  # noqa: FBT003 - as above
+        env="scaler_default",
+        kind=boolean,
+        help="where the control loop runs, it also owns the functions whose labels say nothing of their load",
+    )
     leave_s: float = setting(0.0, env="shutdown_delay", kind=duration, low=0, high=60, help=LEAVE_HELP)
+
+    def scalers(self, *, hpa: bool) -> Scalers:
+        """What moves replicas here; ``hpa``: on Kubernetes."""
+        return Scalers(hpa=hpa, loop=self.scaler, loop_default=self.scaler and self.scaler_default)
 
 
 @dataclass(frozen=True, kw_only=True)

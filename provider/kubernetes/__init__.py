@@ -11,12 +11,13 @@ status never asks the API server anything.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from springtide.provider.kubernetes.manifests.settings import ManifestSettings
 from springtide.provider.kubernetes.provider import KubernetesProvider
 from springtide.provider.kubernetes.settings import KubernetesProviderSettings
 from springtide.runtime.kubernetes.api import KubernetesApi
+from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.ports import Clock, Recorder
 
 __all__ = ["KubernetesDeps", "KubernetesProvider", "KubernetesProviderSettings", "ManifestSettings", "build"]
@@ -30,7 +31,10 @@ class KubernetesDeps:
     clock: Clock
     manifests: ManifestSettings
     recorder: Recorder | None = None
+    scalers: Scalers = field(default_factory=lambda: Scalers(hpa=True))
 
 
 def build(settings: KubernetesProviderSettings, deps: KubernetesDeps) -> KubernetesProvider:
-    return KubernetesProvider(settings, deps.manifests, api=deps.api, clock=deps.clock, recorder=deps.recorder)
+    return KubernetesProvider(
+        settings, deps.manifests, api=deps.api, clock=deps.clock, recorder=deps.recorder, scalers=deps.scalers
+    )

@@ -31,6 +31,8 @@ from springtide.provider.spec import FunctionSpec, FunctionStatus, check_name, c
 from springtide.runtime.errors import NotFound, Unsupported
 from springtide.runtime.keyed_locks import KeyedLocks
 from springtide.runtime.kubernetes.api import KubernetesApi
+from springtide.scaler.core import ownership
+from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.ports import Clock, Recorder
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Reason, Scale, Writer
@@ -51,7 +53,9 @@ class KubernetesProvider:
         api: KubernetesApi,
         clock: Clock,
         recorder: Recorder | None,
+        scalers: Scalers,
     ) -> None:
+        self.scalers = scalers
         through_service = settings.function_addresses == SERVICE
         self._settings, self._api = settings, api
         self._clock, self._recorder = clock, recorder
@@ -242,7 +246,8 @@ class KubernetesProvider:
 
     def _function(self, function: DeploymentView) -> Function:
         scale = self._scaler.scale(function)
-        return Function(function.ref, scale, function.labels, function.spec.annotations, function.created_at)
+        owner, annotations = ownership.owner_by_labels(function.labels, self.scalers), function.spec.annotations
+        return Function(function.ref, scale, function.labels, annotations, function.created_at, owner=owner)
 
     def _status(self, function: DeploymentView) -> FunctionStatus:
         ref, problem = function.ref, None

@@ -14,7 +14,8 @@ from springtide.provider.ports import DeployedVersion, LogLine, LogQuery, Namesp
 from springtide.provider.spec import FunctionSpec, FunctionStatus, Usage, check_namespace, check_secret_name
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, Unsupported
-from springtide.scaler.core import call_timeout
+from springtide.scaler.core import call_timeout, ownership
+from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.policy import MAX_REPLICAS, ScalePolicy, initial_replicas, updated_replicas
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, Function, FunctionRef, Instant, NoData, Scale
@@ -53,6 +54,7 @@ class MemoryProvider:
         measure: Callable[[FunctionRef], Usage | None] | None = None,
         use: Callable[[FunctionRef], ProcessorUse] | None = None,
         default_namespace: str = DEFAULT_NAMESPACE,
+        scalers: Scalers | None = None,
     ) -> None:
         """``start_replica`` None: ready at once, at an address nobody serves. ``measure`` answers ``usage``,
         ``use`` says what a function uses of the processors.
@@ -60,6 +62,7 @@ class MemoryProvider:
         self._clock: Clock = clock or SystemClock()
         self._start, self._stop, self._measure, self._use = start_replica, stop_replica, measure, use
         self._default_namespace = default_namespace
+        self.scalers = scalers or Scalers()
         self._namespaces = {default_namespace: Namespace(default_namespace)}
         self._secrets: dict[str, dict[str, bytes]] = {default_namespace: {}}
         self._functions: dict[FunctionRef, _Held] = {}
@@ -84,10 +87,10 @@ class MemoryProvider:
     # Catalog and scale.
 
     async def list_functions(self) -> Sequence[Function]:
-        return [_function(self._functions[ref]) for ref in sorted(self._functions)]
+        return [self._function(self._functions[ref]) for ref in sorted(self._functions)]
 
     async def read(self, ref: FunctionRef) -> Function:
-        return _function(self._held(ref))
+        return self._function(self._held(ref))
 
     async def write(
         self,
@@ -147,7 +150,8 @@ class MemoryProvider:
     async def status(self, ref: FunctionRef, *, usage: bool = False) -> FunctionStatus:
         held = self._held(ref)
         measured = self._measure(ref) if usage and self._measure is not None else None
-        return FunctionStatus(spec=held.spec, function=_function(held), usage=measured, problem=held.replicas.problem)
+        function = self._function(held)
+        return FunctionStatus(spec=held.spec, function=function, usage=measured, problem=held.replicas.problem)
 
     async def statuses(self, namespace: str) -> Sequence[FunctionStatus]:
         self._check_namespace(namespace)
@@ -216,6 +220,10 @@ class MemoryProvider:
     def watch_endpoints(self) -> AsyncGenerator[Event, None]:
         return self._feed.watch()
 
+    def _function(self, held: _Held) -> Function:
+        spec, owner = held.spec, ownership.owner_by_labels(held.spec.labels, self.scalers)
+        return Function(spec.ref, held.scale, held.labels, dict(spec.annotations), held.created_at, owner=owner)
+
     def _held(self, ref: FunctionRef) -> _Held:
         try:
             return self._functions[ref]
@@ -268,10 +276,6 @@ class MemoryProvider:
 
 def _policy(spec: FunctionSpec) -> ScalePolicy:
     return ScalePolicy.from_labels(spec.labels)[0]
-
-
-def _function(held: _Held) -> Function:
-    return Function(held.spec.ref, held.scale, held.labels, dict(held.spec.annotations), held.created_at)
 
 
 def _check_presence(what: str, *, there: bool, replace: bool) -> None:

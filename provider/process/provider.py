@@ -22,6 +22,8 @@ from springtide.provider.process.state_files import StateFiles
 from springtide.provider.spec import FunctionSpec, FunctionStatus, check_name, check_namespace
 from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, Unavailable
 from springtide.runtime.keyed_locks import KeyedLocks
+from springtide.scaler.core import ownership
+from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.policy import MAX_REPLICAS, ScalePolicy, initial_replicas, updated_replicas
 from springtide.scaler.core.ports import Clock, Recorder
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Reason, Scale, Writer
@@ -44,7 +46,9 @@ class ProcessProvider:
         pinning: Pinning,
         registry: CollectorRegistry,
         recorder: Recorder | None,
+        scalers: Scalers,
     ) -> None:
+        self.scalers = scalers
         self._settings, self._clock, self._recorder = settings, clock, recorder
         self._files = StateFiles(settings.state_dir)
         self._pinning = pinning
@@ -95,10 +99,10 @@ class ProcessProvider:
     # Catalog and scale.
 
     async def list_functions(self) -> Sequence[Function]:
-        return [_function(self._fleet.deployments[ref]) for ref in sorted(self._fleet.deployments)]
+        return [self._function(self._fleet.deployments[ref]) for ref in sorted(self._fleet.deployments)]
 
     async def read(self, ref: FunctionRef) -> Function:
-        return _function(self._deployment(ref))
+        return self._function(self._deployment(ref))
 
     async def write(
         self,
@@ -291,10 +295,15 @@ class ProcessProvider:
     def _status(self, deployment: Deployment, *, usage: bool) -> FunctionStatus:
         return FunctionStatus(
             spec=deployment.record.spec,
-            function=_function(deployment),
+            function=self._function(deployment),
             usage=self._fleet.usage.usage(deployment) if usage else None,
             problem=deployment.explained_problem,
         )
+
+    def _function(self, deployment: Deployment) -> Function:
+        spec, created_at = deployment.record.spec, deployment.record.created_at
+        owner = ownership.owner_by_labels(spec.labels, self.scalers)
+        return Function(spec.ref, deployment.scale, deployment.labels, dict(spec.annotations), created_at, owner=owner)
 
     def _deployment(self, ref: FunctionRef) -> Deployment:
         try:
@@ -332,8 +341,3 @@ def _deployed(version: FunctionVersion, *, current: bool) -> DeployedVersion:
 
 def _policy(spec: FunctionSpec) -> ScalePolicy:
     return ScalePolicy.from_labels(spec.labels)[0]
-
-
-def _function(deployment: Deployment) -> Function:
-    record = deployment.record
-    return Function(record.ref, deployment.scale, deployment.labels, dict(record.spec.annotations), record.created_at)

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from springtide.provider.process.pinning import Pinning
 from springtide.provider.process.provider import ProcessProvider
 from springtide.provider.process.settings import ProcessSettings
+from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.ports import Clock, Recorder
 
 
@@ -25,8 +26,16 @@ class ProcessDeps:
     registry: CollectorRegistry
     recorder: Recorder | None = None
     operator: Mapping[str, str] = field(default_factory=dict)
+    scalers: Scalers = field(default_factory=Scalers)
 
 
 def build(settings: ProcessSettings, deps: ProcessDeps) -> ProcessProvider:
     pinning = Pinning(settings, deps.operator)
-    return ProcessProvider(settings, clock=deps.clock, pinning=pinning, registry=deps.registry, recorder=deps.recorder)
+    return ProcessProvider(
+        settings,
+        clock=deps.clock,
+        pinning=pinning,
+        registry=deps.registry,
+        recorder=deps.recorder,
+        scalers=deps.scalers,
+    )

@@ -102,6 +102,16 @@ def held(decision: Decision, desired: int, now: float) -> str:
     return f"{_subject(decision)} has left it {where} since {since} ({decision.reason}): {decision.detail}."
 
 
+def who(owner: Writer | None) -> str:
+    """Who moves a running function's replicas, in a sentence."""
+    return WRITERS[owner].subject if owner is not None else "nobody"
+
+
+def owned(owner: Writer | None) -> str:
+    """Why somebody else leaves a running function alone."""
+    return f"{who(owner)} owns the replicas"
+
+
 def not_allowed(decision: Decision) -> str:
     """Why a decision is not written that the ownership table refuses."""
     return f"from {decision.before} to {decision.after} is not for {WRITERS[decision.writer].subject} to write"

@@ -9,9 +9,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 
-from springtide.scaler.core import loads, policy, targets
+from springtide.scaler.core import explain, loads, policy, targets
 from springtide.scaler.core.call_timeout import TIMEOUT
-from springtide.scaler.core.policy import ScalePolicy
+from springtide.scaler.core.policy import Rule, ScalePolicy
+from springtide.scaler.core.vocabulary import Writer
 
 OUR_PREFIXES = (policy.PREFIX, "com.springtide.")
 DEMO = "com.springtide.demo"
@@ -86,22 +87,43 @@ def annotation_problems(annotations: Mapping[str, str]) -> tuple[str, ...]:
     )
 
 
-def without_effect(labels: Mapping[str, str]) -> tuple[str, ...]:
-    """Labels that are legal, and why they change nothing here; the scaling type first, if nobody measures it."""
+def without_effect(labels: Mapping[str, str], owner: Writer | None) -> tuple[str, ...]:
+    """Labels that are legal, and why they change nothing here; the scaling type first, if nobody measures it.
+
+    ``owner`` is who moves the function's replicas.
+    """
     asked = ScalePolicy.from_labels(labels)[0]
+    followed = owner is Writer.SCALER
+    notes = _unused_load(labels, asked, owner) if not followed else []
+    by_formula = followed and asked.rule is Rule.TARGET
+    if policy.PROPORTION in labels and not by_formula:
+        why = f"{policy.RULE} is {asked.rule}" if followed else "replicas come and go by alerts or an HPA"
+        notes.append(f"{policy.PROPORTION}: not used; {why}")
+    if policy.DOWN_WINDOW in labels and not by_formula and owner is not Writer.HPA:
+        why = f"not used; {policy.RULE} is {asked.rule}" if followed else _NOT_BY_ALERTS
+        notes.append(f"{policy.DOWN_WINDOW}: {why}")
+    for keys, writer in ((_OF_THE_LOOP, Writer.SCALER), (_OF_ALERTS, Writer.ALERT)):
+        if owner is not writer and (followed or keys is _OF_THE_LOOP):
+            notes += [f"{key}: not used; {explain.owned(owner)}" for key in keys if key in labels]
+    notes += [f"{key}: read from annotations only; write it there" for key in CONNECTORS if key in labels]
+    return tuple(notes)
+
+
+_OF_THE_LOOP, _OF_ALERTS = (policy.RULE, policy.WAKE), (policy.DOWN, policy.STEP_INTERVAL)
+_NOT_BY_ALERTS = f"used by type cpu only; here {policy.DOWN} says how it comes down"
+
+
+def _unused_load(labels: Mapping[str, str], asked: ScalePolicy, owner: Writer | None) -> list[str]:
+    """Of a type and a target that no control loop follows."""
     row, notes = asked.target_type, []
     if row.measured_by is None:
         load = "its load is" if row is targets.CUSTOM else f"{row.unit} are"
         notes.append(f"{policy.TYPE}={asked.type}: {load} not measured yet; alerts about its calls scale it")
-    if policy.TARGET in labels and not row.target_used:
+    elsewhere = row.owner is Writer.HPA and owner is not Writer.HPA
+    if policy.TARGET in labels and (elsewhere or not row.target_used):
         why = "its load is not measured yet" if row.measured_by is None else "one alert rule serves all functions"
-        notes.append(f"{policy.TARGET}: not used; {why}")
-    if policy.PROPORTION in labels:
-        notes.append(f"{policy.PROPORTION}: not used; replicas come and go by alerts or an HPA")
-    if policy.DOWN_WINDOW in labels and not asked.on_hpa:
-        notes.append(f"{policy.DOWN_WINDOW}: used by type cpu only; here {policy.DOWN} says how it comes down")
-    notes += [f"{key}: read from annotations only; write it there" for key in CONNECTORS if key in labels]
-    return tuple(notes)
+        notes.append(f"{policy.TARGET}: not used; {explain.owned(owner) if elsewhere else why}")
+    return notes
 
 
 def edit_distance(one: str, other: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from springtide.scaler.core import label_values as values
@@ -95,8 +95,10 @@ class ScalePolicy:
 
     @property
     def on_hpa(self) -> bool:
-        """Handed to a HorizontalPodAutoscaler: alerts leave it alone."""
-        return self.target_type.owner is Writer.HPA
+        """Handed to a HorizontalPodAutoscaler, where there are any."""
+        if self.owner is not None:
+            return self.owner is Owner.HPA
+        return self.target_type.owner is Writer.HPA and not self.fixed_size
 
     @property
     def concurrency_limit(self) -> int:
@@ -138,6 +140,12 @@ class ScalePolicy:
             wake=reader.get(WAKE, _choice(Wake), Wake.LEARNED),
             names_load=reader.has(TYPE, TARGET),
         )
+        if policy.owner is Owner.HPA and policy.target_type is not targets.CPU:
+            reader.problems.append(
+                f"{OWNER}={policy.owner.value!r}: an HPA scales by processor time; write {TYPE}={targets.CPU.name} "
+                "and its target, or leave it to another owner"
+            )
+            policy = replace(policy, owner=None)
         if policy.min > policy.max:
             reader.problems.append(
                 f"{MIN}={policy.min} is above {MAX}={policy.max}; lower the minimum or raise the maximum"

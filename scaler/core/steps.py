@@ -13,6 +13,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from springtide.scaler.core import explain
 from springtide.scaler.core.policy import Down, ScalePolicy
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Scale, Writer
 
@@ -85,7 +86,7 @@ class StepHistory:
 class StepContext:
     """The function an event is about, as read just now, and the interval that applies without a label.
 
-    ``load`` is what the alert told of it.
+    ``load`` is what the alert told of it, ``owner`` who moves the function's replicas.
     """
 
     ref: FunctionRef
@@ -94,6 +95,7 @@ class StepContext:
     scale: Scale
     default_interval_s: float
     load: Load | None = None
+    owner: Writer | None = Writer.ALERT
 
     @property
     def interval_s(self) -> float:
@@ -180,8 +182,8 @@ def _not_ours(context: StepContext, now: Instant) -> Decision | None:
     policy = context.policy
     if context.problems:
         return context.hold(Reason.INVALID_LABELS, "; ".join(context.problems), now)
-    if policy.target_type.owner is not Writer.ALERT:
-        return context.hold(Reason.NOT_OWNER, f"type {policy.type}: an HPA owns the replicas", now)
+    if context.owner is not Writer.ALERT and (context.owner is not None or not policy.fixed_size):
+        return context.hold(Reason.NOT_OWNER, explain.owned(context.owner), now)
     if policy.factor == 0:
         return context.hold(Reason.FACTOR_ZERO, "factor 0: alert scaling is switched off", now)
     if context.scale.desired == 0:

@@ -43,6 +43,17 @@ class Scale:
     version: str
 
 
+class Writer(enum.StrEnum):
+    """Who changes a function's replicas."""
+
+    ALERT = "alert"
+    SCALER = "scaler"
+    HPA = "hpa"
+    IDLER = "idler"
+    WAKE = "wake"
+    PERSON = "person"
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """What a catalog knows of one function. ``created_at`` is None when the provider does not know it."""
@@ -53,6 +64,8 @@ class Function:
     annotations: Mapping[str, str] = field(default_factory=dict)
     created_at: Instant | None = None
     call_timeout: CallTimeout | None = None
+    owner: Writer | None = Writer.ALERT
+    """Who moves its replicas while it runs, as its provider tells; None for nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +81,6 @@ class NoData:
     """The measurement is missing, and why. Never the same as zero."""
 
     why: str
-
-
-class Writer(enum.StrEnum):
-    """Who changes a function's replicas."""
-
-    ALERT = "alert"
-    SCALER = "scaler"
-    HPA = "hpa"
-    IDLER = "idler"
-    WAKE = "wake"
-    PERSON = "person"
 
 
 class Reason(enum.StrEnum):

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from springtide.cli.explanation import MISSED, Calls, Explanation, Standing, explain
+from springtide.scaler.core import ownership
 from springtide.scaler.core.explain import ago
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
 
@@ -25,6 +26,7 @@ HELD = decision(Writer.IDLER, 5, 5, Reason.RECENTLY_ACTIVE, "last call 3 s ago",
 
 def told(desired: int = 5, labels: dict[str, str] | None = None, *decisions: Decision, **more: Any) -> Explanation:
     prefixed = {f"com.openfaas.scale.{key}": value for key, value in (labels or {}).items()}
+    more = {"owner": ownership.owner_by_labels(prefixed, ownership.UNTOLD)} | more
     standing = Standing(name="echo", desired=desired, ready=min(desired, 4), labels=prefixed, **more)
     return explain(standing, decisions, NOW)
 
@@ -120,6 +122,22 @@ def test_descent_that_waits_for_measurements_is_told() -> None:
 
 def test_type_cpu_where_there_are_no_hpas_says_that_nothing_scales_it() -> None:
     assert "nothing; type cpu" in told(3, {"type": "cpu"}, has_hpa=False).next[0]
+
+
+def test_explanation_says_what_the_scaler_follows() -> None:
+    also = {"com.springtide.scale.also": "cpu=500m"}
+
+    steady, zero = told(3, {"type": "capacity", "target": "10"}, owner=Writer.SCALER, annotations=also).next
+
+    assert steady.startswith("Up and down: the scaler, by what each replica shall carry ")
+    assert steady.endswith("(capacity: 10 calls in flight, cpu: 500 milli-cores).")
+    assert zero.startswith("To zero: never")
+
+
+def test_explanation_says_that_nobody_scales_it() -> None:
+    steady, _ = told(3, owner=None).next
+
+    assert steady == "Up and down: nothing, but a person; label com.springtide.scale.owner is none."
 
 
 SLEEPY = {"zero": "true", "zero-duration": "1m"}

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from springtide.provider.memory.provider import MemoryProvider
 from springtide.provider.ports import Namespace
 from springtide.provider.spec import FunctionSpec
+from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Reason, Scale
 
@@ -21,8 +22,8 @@ class Cluster:
     A hook put in ``on_list``, ``on_read[ref]`` or ``on_write[ref]`` runs first, and may raise.
     """
 
-    def __init__(self, clock: Clock | None = None) -> None:
-        self.provider = MemoryProvider(clock)
+    def __init__(self, clock: Clock | None = None, *, scalers: Scalers | None = None) -> None:
+        self.provider = MemoryProvider(clock, scalers=scalers)
         self.writes: list[tuple[FunctionRef, int]] = []
         self.decisions: list[Decision] = []
         self.reads: dict[FunctionRef, int] = defaultdict(int)

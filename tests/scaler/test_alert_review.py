@@ -17,8 +17,8 @@ SEEN = LoadView(Sample(0.0, NOW))
 BELIEVED = StepHistory(firing={AlertId("heard", "t0"): Instant(40)})
 
 
-def context(desired: int, policy: ScalePolicy | None = None) -> StepContext:
-    return StepContext(REF, policy or ScalePolicy(), (), Scale(desired, desired, "1"), 5.0)
+def context(desired: int, policy: ScalePolicy | None = None, owner: Writer | None = Writer.ALERT) -> StepContext:
+    return StepContext(REF, policy or ScalePolicy(), (), Scale(desired, desired, "1"), 5.0, owner=owner)
 
 
 def active(*alerts: ActiveAlert, asked_at: float = 99) -> ActiveAlerts:
@@ -75,16 +75,19 @@ def test_load_that_is_not_measured_takes_nothing_away() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "desired", "reason"),
+    ("policy", "owner", "desired", "reason"),
     [
-        pytest.param(ScalePolicy(type="cpu"), 9, Reason.NOT_OWNER, id="handed to an HPA"),
-        pytest.param(ScalePolicy(factor=0), 9, Reason.FACTOR_ZERO, id="factor 0"),
-        pytest.param(ScalePolicy(), 0, Reason.ASLEEP, id="asleep"),
-        pytest.param(ScalePolicy(min=9), 9, Reason.AT_MIN, id="at its minimum"),
+        pytest.param(ScalePolicy(), Writer.HPA, 9, Reason.NOT_OWNER, id="handed to an HPA"),
+        pytest.param(ScalePolicy(), Writer.SCALER, 9, Reason.NOT_OWNER, id="handed to the scaler"),
+        pytest.param(ScalePolicy(factor=0), Writer.ALERT, 9, Reason.FACTOR_ZERO, id="factor 0"),
+        pytest.param(ScalePolicy(), Writer.ALERT, 0, Reason.ASLEEP, id="asleep"),
+        pytest.param(ScalePolicy(min=9), Writer.ALERT, 9, Reason.AT_MIN, id="at its minimum"),
     ],
 )
-def test_what_is_not_the_alert_paths_is_left_alone(policy: ScalePolicy, desired: int, reason: Reason) -> None:
-    outcome = alert_review.on_review(context(desired, policy), SEEN, BELIEVED, active(), NOW)
+def test_what_is_not_the_alert_paths_is_left_alone(
+    policy: ScalePolicy, owner: Writer, desired: int, reason: Reason
+) -> None:
+    outcome = alert_review.on_review(context(desired, policy, owner), SEEN, BELIEVED, active(), NOW)
 
     assert (outcome.decision.after, outcome.decision.reason) == (desired, reason)
     assert not outcome.if_written.descending

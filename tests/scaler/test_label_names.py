@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from springtide.scaler.core import label_names
 from springtide.scaler.core.label_names import edit_distance
+from springtide.scaler.core.vocabulary import Writer
 
 SCALE = "com.openfaas.scale."
 
@@ -104,7 +105,9 @@ def test_label_written_as_an_annotation_is_told(key: str) -> None:
 @pytest.mark.parametrize("key", ["topic", "schedule", "prometheus.io.scrape"])
 def test_annotation_of_a_connector_as_a_label_is_legal_and_told(key: str) -> None:
     assert label_names.problems_of({key: "x"}) == ()
-    assert label_names.without_effect({key: "x"}) == (f"{key}: read from annotations only; write it there",)
+    assert label_names.without_effect({key: "x"}, Writer.ALERT) == (
+        f"{key}: read from annotations only; write it there",
+    )
 
 
 def test_every_problem_is_told_at_once() -> None:
@@ -114,21 +117,70 @@ def test_every_problem_is_told_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "words"),
+    ("owner", "labels", "words"),
     [
         pytest.param(
-            {"type": "queue", "target": "5"}, ["messages waiting are not measured yet", "target: not"], id="queue"
+            Writer.ALERT,
+            {"type": "queue", "target": "5"},
+            ["messages waiting are not measured yet", "target: not"],
+            id="queue",
         ),
-        pytest.param({"type": "mine"}, ["type=mine: its load is not measured yet"], id="a type of the user's own"),
-        pytest.param({"target": "5"}, ["one alert rule serves all functions"], id="a target of calls a second"),
-        pytest.param({"type": "capacity", "target": "5"}, [], id="a target of capacity is used"),
-        pytest.param({"type": "cpu", "target": "5", "down.window": "1m"}, [], id="a target of processor time, too"),
-        pytest.param({"target-proportion": "0.7"}, ["target-proportion: not used"], id="a proportion"),
-        pytest.param({"down.window": "1m"}, ["down.window: used by type cpu only"], id="a window"),
+        pytest.param(
+            Writer.ALERT, {"type": "mine"}, ["type=mine: its load is not measured yet"], id="a type of the user's own"
+        ),
+        pytest.param(
+            Writer.ALERT, {"target": "5"}, ["one alert rule serves all functions"], id="a target of calls a second"
+        ),
+        pytest.param(Writer.ALERT, {"type": "capacity", "target": "5"}, [], id="a target of capacity is used"),
+        pytest.param(
+            Writer.HPA, {"type": "cpu", "target": "5", "down.window": "1m"}, [], id="a target of an HPA's, too"
+        ),
+        pytest.param(
+            Writer.ALERT,
+            {"type": "cpu", "target": "5"},
+            ["target: not used; the alert path owns the replicas"],
+            id="a target of processor time without an HPA",
+        ),
+        pytest.param(Writer.ALERT, {"target-proportion": "0.7"}, ["target-proportion: not used"], id="a proportion"),
+        pytest.param(Writer.ALERT, {"down.window": "1m"}, ["down.window: used by type cpu only"], id="a window"),
+        *(
+            pytest.param(Writer.SCALER, {"type": kind, "target": "5"}, [], id=f"the scaler uses a target of {kind}")
+            for kind in ("rps", "capacity", "queue", "mine")
+        ),
+        pytest.param(
+            Writer.SCALER, {"target-proportion": "0.7", "down.window": "1m"}, [], id="the scaler's formula uses both"
+        ),
+        pytest.param(
+            Writer.SCALER,
+            {"springtide.policy": "queueing", "target-proportion": "0.7", "down.window": "1m"},
+            ["target-proportion: not used; com.springtide.scale.policy is queueing", "down.window: not used"],
+            id="the scaler by queueing uses neither",
+        ),
+        pytest.param(
+            Writer.SCALER,
+            {"springtide.down": "min", "springtide.step-interval": "5s", "springtide.wake": "min"},
+            ["scale.down: not used; the scaler owns the replicas", "step-interval: not used"],
+            id="the scaler makes no steps",
+        ),
+        pytest.param(
+            Writer.ALERT,
+            {"springtide.policy": "target", "springtide.wake": "learned", "springtide.down": "min"},
+            ["policy: not used; the alert path owns the replicas", "wake: not used"],
+            id="alerts have no policy",
+        ),
+        pytest.param(
+            None, {"springtide.policy": "target"}, ["policy: not used; nobody owns the replicas"], id="nor has nobody"
+        ),
     ],
 )
-def test_legal_label_without_effect_is_told(labels: dict[str, str], words: list[str]) -> None:
-    notes = label_names.without_effect({f"{SCALE}{key}": value for key, value in labels.items()})
+def test_legal_label_without_effect_is_told(owner: Writer | None, labels: dict[str, str], words: list[str]) -> None:
+    own = "springtide."
+    named = {
+        f"com.springtide.scale.{key.removeprefix(own)}" if key.startswith(own) else f"{SCALE}{key}": value
+        for key, value in labels.items()
+    }
+
+    notes = label_names.without_effect(named, owner)
 
     assert len(notes) == len(words)
     assert all(word in note for word, note in zip(words, notes, strict=True))

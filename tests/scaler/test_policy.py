@@ -99,7 +99,14 @@ def test_our_own_labels_are_understood() -> None:
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [
-        *(pytest.param({policy.OWNER: owner}, ScalePolicy(owner=owner), id=f"owner {owner}") for owner in Owner),
+        pytest.param({policy.OWNER: "alerts"}, ScalePolicy(owner=Owner.ALERTS), id="the alert path owns it"),
+        pytest.param({policy.OWNER: "scaler"}, ScalePolicy(owner=Owner.SCALER), id="the scaler owns it"),
+        pytest.param({policy.OWNER: "none"}, ScalePolicy(owner=Owner.NONE), id="nobody owns it"),
+        pytest.param(
+            {policy.OWNER: "hpa", policy.TYPE: "cpu"},
+            ScalePolicy(owner=Owner.HPA, type="cpu", names_load=True),
+            id="an HPA owns it",
+        ),
         pytest.param({policy.RULE: "target"}, ScalePolicy(rule=Rule.TARGET), id="the documented formula"),
         pytest.param(
             {policy.RULE: "queueing", policy.DOWN_WINDOW: "1m"}, ScalePolicy(down_window_s=60), id="said for itself"

@@ -9,6 +9,8 @@ import pytest
 
 from springtide.runtime.errors import BadInput, Conflict, NotFound, SpringtideError, Unavailable
 from springtide.runtime.virtual_time import VirtualTimeLoop, run
+from springtide.scaler.core import ownership
+from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.ports import Leadership
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
@@ -74,8 +76,12 @@ def attempt(
         )
         decision = Decision(REF, writer, 1, after, Reason.ALERT_FIRING, "why", Instant(loop.clock.wall()), {"load": 3})
         began = loop.time()
+        asked = policy or ScalePolicy()
         write = await scales.write(
-            decision, policy or ScalePolicy(), version=function.scale.version if version is None else version
+            decision,
+            asked,
+            version=function.scale.version if version is None else version,
+            owner=ownership.steady_owner(asked, Scalers(hpa=True)),
         )
         return write, loop.time() - began
 

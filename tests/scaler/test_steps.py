@@ -14,8 +14,13 @@ ALERT = AlertId("aa", "2026-01-01T00:00:00Z")
 INTERVAL_S = 5.0
 
 
-def context(desired: int, policy: ScalePolicy | None = None, problems: tuple[str, ...] = ()) -> StepContext:
-    return StepContext(REF, policy or ScalePolicy(), problems, Scale(desired, desired, "1"), INTERVAL_S)
+def context(
+    desired: int,
+    policy: ScalePolicy | None = None,
+    problems: tuple[str, ...] = (),
+    owner: Writer | None = Writer.ALERT,
+) -> StepContext:
+    return StepContext(REF, policy or ScalePolicy(), problems, Scale(desired, desired, "1"), INTERVAL_S, owner=owner)
 
 
 def firing(alert: AlertId = ALERT) -> AlertEvent:
@@ -81,21 +86,41 @@ def test_descent_follows_the_step_sequence(policy: ScalePolicy, start: int, coun
 
 @pytest.mark.parametrize("event", [firing(), resolved()], ids=["firing", "resolved"])
 @pytest.mark.parametrize(
-    ("desired", "policy", "problems", "reason"),
+    ("desired", "policy", "problems", "owner", "reason"),
     [
-        pytest.param(0, ScalePolicy(), (), Reason.ASLEEP, id="asleep"),
-        pytest.param(3, ScalePolicy(factor=0), (), Reason.FACTOR_ZERO, id="factor 0"),
-        pytest.param(3, ScalePolicy(type="cpu"), (), Reason.NOT_OWNER, id="handed to an HPA"),
-        pytest.param(3, ScalePolicy(min=3, max=3), (), Reason.FIXED_SIZE, id="min = max"),
-        pytest.param(3, ScalePolicy(), ("bad label",), Reason.INVALID_LABELS, id="labels that make no sense"),
+        pytest.param(0, ScalePolicy(), (), Writer.ALERT, Reason.ASLEEP, id="asleep"),
+        pytest.param(3, ScalePolicy(factor=0), (), Writer.ALERT, Reason.FACTOR_ZERO, id="factor 0"),
+        pytest.param(3, ScalePolicy(), (), Writer.HPA, Reason.NOT_OWNER, id="an HPA's"),
+        pytest.param(3, ScalePolicy(factor=0), (), Writer.SCALER, Reason.NOT_OWNER, id="the scaler's"),
+        pytest.param(3, ScalePolicy(), (), None, Reason.NOT_OWNER, id="nobody's"),
+        pytest.param(3, ScalePolicy(min=3, max=3), (), None, Reason.FIXED_SIZE, id="min = max"),
+        pytest.param(3, ScalePolicy(), ("bad",), Writer.ALERT, Reason.INVALID_LABELS, id="labels that make no sense"),
     ],
 )
 def test_what_is_not_the_alert_paths_is_left_alone(
-    event: AlertEvent, desired: int, policy: ScalePolicy, problems: tuple[str, ...], reason: Reason
+    event: AlertEvent,
+    desired: int,
+    policy: ScalePolicy,
+    problems: tuple[str, ...],
+    owner: Writer | None,
+    reason: Reason,
 ) -> None:
-    decision, history = steps.on_alert(context(desired, policy, problems), StepHistory(), event, Instant(0))
+    decision, history = steps.on_alert(context(desired, policy, problems, owner), StepHistory(), event, Instant(0))
 
     assert (decision.after, decision.reason) == (desired, reason)
+    assert not history.descending
+
+
+def test_descent_ends_where_the_owner_changes() -> None:
+    history = StepHistory(descending=True)
+
+    decision, history = steps.on_tick(context(9, owner=Writer.SCALER), history, Instant(0))
+
+    assert (decision.after, decision.reason, decision.detail) == (
+        9,
+        Reason.NOT_OWNER,
+        "the scaler owns the replicas",
+    )
     assert not history.descending
 
 

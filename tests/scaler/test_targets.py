@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from springtide.scaler.core import ownership, targets
+from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.targets import Unit
 from springtide.scaler.core.vocabulary import Writer
@@ -25,7 +26,7 @@ def test_each_type_has_an_owner_a_unit_a_limit_and_a_measurement(
 ) -> None:
     policy = ScalePolicy(type=name, target=7.5)
 
-    assert ownership.steady_owner(policy) is owner
+    assert ownership.steady_owner(policy, Scalers(hpa=True)) is owner
     assert policy.unit is unit
     assert policy.concurrency_limit == limit
     assert (policy.target_type.measured_by is not None) is measured
@@ -40,4 +41,9 @@ def test_names_are_unique_and_the_default_is_one_of_them() -> None:
 
 @pytest.mark.parametrize("row", targets.KNOWN, ids=lambda row: row.name)
 def test_owner_of_every_type_may_write_its_functions(row: targets.TargetType) -> None:
-    assert ownership.refusal(row.owner, ScalePolicy(type=row.name), 2, 3) is None
+    asked = ScalePolicy(type=row.name)
+
+    owner = ownership.steady_owner(asked, Scalers(hpa=True))
+
+    assert owner is row.owner
+    assert ownership.refusal(row.owner, asked, 2, 3, owner=owner) is None

@@ -24,7 +24,7 @@ from springtide.runtime.errors import (
 from springtide.scaler.core.call_timeout import CallTimeout
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, FunctionRef, Instant, Reason, Writer
 from springtide.wire.endpoint_stream import Changed, Snapshot
-from springtide.wire.provider_client import ProviderClient
+from springtide.wire.provider_client import ProviderClient, owner_of
 from tests.provider.api.served import CREDENTIALS, Served, serving
 
 ECHO = FunctionRef(DEFAULT_NAMESPACE, "echo")
@@ -309,3 +309,23 @@ async def test_other_failures_are_unavailable_and_tell_what_was_said(status: int
     async with foreign({"/system/function/echo": (status, b"out of cheese")}) as client:
         with pytest.raises(Unavailable, match="out of cheese"):
             await client.read(ECHO)
+
+
+@pytest.mark.parametrize(
+    ("told", "labels", "owner"),
+    [
+        pytest.param("scaler", {}, Writer.SCALER, id="told"),
+        pytest.param("none", {}, None, id="nobody, told"),
+        pytest.param("a later one's", {}, None, id="a writer of a later version's"),
+        pytest.param(None, {}, Writer.ALERT, id="not told: the alert path"),
+        pytest.param(None, {"com.openfaas.scale.target": "5"}, Writer.ALERT, id="not told: no loop is known of"),
+        pytest.param(None, {"com.openfaas.scale.type": "cpu"}, Writer.HPA, id="not told: an HPA by its label"),
+        pytest.param(None, {"com.openfaas.scale.min": "20"}, None, id="not told: a fixed size"),
+    ],
+)
+def test_owner_is_whom_the_provider_tells_else_by_labels(
+    told: str | None, labels: dict[str, str], owner: Writer | None
+) -> None:
+    function = {"labels": labels} | ({} if told is None else {"owner": told})
+
+    assert owner_of(function) is owner

@@ -18,6 +18,7 @@ from springtide.runtime.asgi import App
 from springtide.runtime.asgi_server import AsgiServer
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
+from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.decision_log import DecisionLog
 from springtide.wire.endpoint_stream import Endpoint, FunctionEndpoints, merge
@@ -82,12 +83,15 @@ async def serving(
     credentials: Credentials | None = CREDENTIALS,
     read_timeout_s: float = 2 * DEADLINE_S,
     builder: ImageBuilder | None = None,
+    scalers: Scalers | None = None,
     **settings: Any,
 ) -> AsyncIterator[Served]:
     """``app`` is what replicas answer with; without one nobody answers."""
     replicas = Replicas(app) if app is not None else None
     memory = MemoryProvider(
-        start_replica=replicas.start if replicas else None, stop_replica=replicas.stop if replicas else None
+        start_replica=replicas.start if replicas else None,
+        stop_replica=replicas.stop if replicas else None,
+        scalers=scalers,
     )
     registry, decisions = CollectorRegistry(), DecisionLog()
     deps = ProviderApiDeps(

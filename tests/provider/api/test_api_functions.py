@@ -47,6 +47,7 @@ async def test_minimal_function_shows_what_is_always_there_and_nothing_unset(ser
         "annotations": {},
         "replicas": 1,
         "availableReplicas": 1,
+        "owner": "alert",
     }
 
 

@@ -14,6 +14,7 @@ from springtide.provider.ports import DeployedVersion, LogLine, LogQuery, Namesp
 from springtide.provider.spec import FunctionSpec, FunctionStatus, Usage, rfc3339, spec_from_json, spec_to_json
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import error_for_status
+from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Scale
 from springtide.wire.endpoint_stream import Event
 from springtide.wire.processor_use import ProcessorUse
@@ -39,6 +40,10 @@ class RestProvider:
     @property
     def info(self) -> ProviderInfo:
         return self._info
+
+    @property
+    def scalers(self) -> Scalers:
+        return Scalers()
 
     async def list_functions(self) -> Sequence[Function]:
         return await self._client.list_functions()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from springtide.provider.kubernetes.manifests.hpa import hpa_of, is_ours
-from springtide.scaler.core.ownership import refusal
+from springtide.scaler.core.ownership import Scalers, refusal, steady_owner
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.targets import Unit
 from springtide.scaler.core.vocabulary import Reason, Writer
@@ -107,4 +107,4 @@ def test_replicas_of_such_a_function_belong_to_the_autoscaler(
 ) -> None:
     policy, _ = ScalePolicy.from_labels(CPU | {"com.openfaas.scale.zero": "true"})
 
-    assert refusal(writer, policy, before, after) is reason
+    assert refusal(writer, policy, before, after, owner=steady_owner(policy, Scalers(hpa=True))) is reason
