@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -55,7 +56,7 @@ class JsonApi:
         if response.status_code == 401:
             raise Unavailable(f"{self._name} refuses our credentials (401); see monitoring_secret_path")
         if response.status_code != 200:
-            raise Unavailable(f"{self._name} answered {response.status_code}: {response.text[:200]}")
+            raise Unavailable(f"{self._name} answered {response.status_code}: {_told(response)}")
         try:
             return bounded_json.loads(response.content)
         except ValueError as error:
@@ -64,3 +65,10 @@ class JsonApi:
     def senseless(self, error: Exception) -> Unavailable:
         """For an answer of another shape."""
         return Unavailable(f"{self._name}'s answer makes no sense: {error!r:.200}")
+
+
+def _told(response: httpx.Response) -> str:
+    """What the server itself says is wrong, where it says so in JSON."""
+    with contextlib.suppress(*NONSENSE):
+        return str(bounded_json.loads(response.content)["error"])[:200]
+    return response.text[:200]

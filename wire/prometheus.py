@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from springtide.runtime.basic_auth import Credentials
+from springtide.runtime.errors import Unavailable
 from springtide.wire.json_api import NONSENSE, JsonApi
 
 
@@ -50,11 +51,16 @@ class PrometheusClient:
         return self._api.url
 
     async def vector(self, query: str, *, at: float | None = None) -> list[VectorSample]:
-        """An instant query, evaluated ``at`` that time or at Prometheus's own."""
+        """An instant query, evaluated ``at`` that time or at Prometheus's own. A scalar has no labels."""
         time = {} if at is None else {"time": f"{at:.3f}"}
         data = await self.data("query", {"query": query, **time})
         try:
-            return [_vector_sample(series) for series in data["result"]]
+            kind, result = data.get("resultType", "vector"), data["result"]
+            if kind == "scalar":
+                return [_vector_sample({"metric": {}, "value": result})]
+            if kind != "vector":
+                raise Unavailable(f"Prometheus answered with a {kind}, not with values of one instant: {query:.200}")
+            return [_vector_sample(series) for series in result]
         except NONSENSE as error:
             raise self._api.senseless(error) from error
 

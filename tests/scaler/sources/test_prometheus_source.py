@@ -123,7 +123,7 @@ def body(result: str) -> tuple[int, bytes]:
     ("broken", "why"),
     [
         pytest.param((500, b"boom"), "Prometheus answered 500: boom", id="500"),
-        pytest.param((400, b'{"status":"error","error":"bad"}'), "answered 400: {", id="400"),
+        pytest.param((400, b'{"status":"error","error":"bad"}'), "answered 400: bad", id="400, its own words"),
         pytest.param((503, b"starting"), "answered 503: starting", id="503 while it starts"),
         pytest.param((204, b""), "answered 204", id="success without content"),
         pytest.param((200, b""), "makes no sense: JSONDecodeError", id="an empty body"),
