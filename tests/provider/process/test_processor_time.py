@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from springtide.provider.process.usage import processor_seconds
-from springtide.scaler.core.vocabulary import FunctionRef
-from springtide.wire.processor_use import CpuTotal
+from springtide.scaler.core import targets
+from springtide.scaler.core.loads import Load
+from springtide.scaler.core.observation import Level
+from springtide.scaler.core.targets import Unit
+from springtide.scaler.core.vocabulary import FunctionRef, Instant
+from springtide.scaler.sources.processor_time import ProcessorTime
+from springtide.wire.processor_use import CpuTotal, ProcessorUses
 from tests.provider.process.world import PATIENCE_S, World, alive, eventually, url
 
 REF = FunctionRef("openfaas-fn", "fn")
@@ -26,7 +35,7 @@ async def handle(event, context):
     if event.path == "/child":
         subprocess.run([sys.executable, "-c", BURN])
     if event.path == "/running":
-        subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        return str(subprocess.Popen([sys.executable, "-c", "while True: pass"]).pid)
     return str(os.getpid())
 """.replace("SECONDS", str(BURNT_S))
 
@@ -96,6 +105,40 @@ async def test_a_function_that_was_deleted_begins_anew(world: Any) -> None:
         assert isinstance(after, CpuTotal)
         assert after.since > before.since
         assert after.seconds < before.seconds
+
+
+class Meter:
+    """The provider as the scaler's source asks it, without the wire."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def processor_uses(self) -> ProcessorUses:
+        return ProcessorUses(Instant(time.time()), await self._world.provider.processor_use())
+
+
+async def level_when(source: ProcessorTime, true: Callable[[float], bool]) -> float:
+    """The first level of which that is true, in milli-cores."""
+    load = Load(targets.CPU, "cpu", 500.0, Unit.CPU_MILLICORES)
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            level = source.levels({REF: [load]}, Instant(time.time()))[REF, "cpu"]
+            if isinstance(level, Level) and true(level.value):
+                return level.value
+            await asyncio.sleep(0.05)
+
+
+async def test_busy_function_has_milli_cores_and_an_idle_one_has_none(world: Any) -> None:
+    async with world() as here:
+        address = await here.up("fn", annotations=here.handler(BURNING))
+        source = ProcessorTime(Meter(here))
+        try:
+            child = int((await here.http.get(address + "/running")).text)
+            assert await level_when(source, lambda millicores: millicores > 100) < 2000  # one process
+            os.kill(child, signal.SIGKILL)
+            await level_when(source, lambda millicores: millicores < 50)
+        finally:
+            await source.aclose()
 
 
 def test_a_process_that_is_gone_is_absent() -> None:

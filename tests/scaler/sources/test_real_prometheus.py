@@ -23,12 +23,17 @@ WAIT_S = 30.0
 
 
 @contextlib.asynccontextmanager
-async def prometheus(binary: Path, folder: Path, *targets: str) -> AsyncIterator[str]:
-    """A Prometheus with an empty memory that scrapes ``targets`` five times a second; yields its URL."""
+async def prometheus(binary: Path, folder: Path, *targets: str, rules: str = "") -> AsyncIterator[str]:
+    """A Prometheus with an empty memory that scrapes ``targets`` five times a second; yields its URL.
+
+    ``rules`` is a file of rules in ``folder``.
+    """
     job = {"job_name": "gateway", "static_configs": [{"targets": list(targets)}]}
     timing = {"scrape_interval": "200ms", "scrape_timeout": "200ms"}
     config = folder / "prometheus.yml"
-    config.write_text(yaml.safe_dump({"global": timing, "scrape_configs": [job]}))
+    config.write_text(
+        yaml.safe_dump({"global": timing, "scrape_configs": [job], "rule_files": [rules] if rules else []})
+    )
     process = await asyncio.create_subprocess_exec(
         binary,
         f"--config.file={config}",
