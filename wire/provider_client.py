@@ -117,9 +117,11 @@ class ProviderClient:
     async def processor_uses(self) -> ProcessorUses:
         """What every function uses of the processors. Unsupported by foreign providers."""
         try:
-            return processor_use.from_json(await self._json("GET", processor_use.PATH))
+            value = await self._json("GET", processor_use.PATH)
         except NotFound as error:
             raise Unsupported("this provider does not measure processor time") from error
+        # Of thousands of functions it takes longer than others in this process may be kept waiting.
+        return await asyncio.to_thread(processor_use.from_json, value)
 
     async def watch_endpoints(self) -> AsyncGenerator[Event, None]:
         """The endpoint stream, until it breaks: then Unavailable. Heartbeats are passed on."""
