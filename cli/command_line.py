@@ -32,6 +32,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "springtide.cli.commands.replay:replay",
         "Tell what recorded calls would have cost and waited under other policies.",
     ),
+    "advise": (
+        "springtide.cli.commands.advise:advise",
+        "Print the labels that are cheapest for a wished wait and share of cold calls.",
+    ),
     "top": ("springtide.cli.commands.top:top", "Show functions live: replicas, calls, errors, the last decision."),
     "invoke": ("springtide.cli.commands.invocation:invoke", "Call a function and print its answer."),
     "scale": ("springtide.cli.commands.deployment:scale", "Set how many replicas a function has."),

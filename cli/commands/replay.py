@@ -12,13 +12,13 @@ import click
 from springtide.cli.commands.options import json_option, print_json, print_table
 from springtide.cli.replay import pictures
 from springtide.cli.replay.options import COLD_START, Given, with_calls
-from springtide.cli.replay.outcomes import lives
 from springtide.cli.replay.pictures import Picture
 from springtide.cli.replay.progress import each_recording
 from springtide.cli.terminal_text import one_line
 from springtide.runtime.durations import format_duration
 from springtide.runtime.errors import BadInput
 from springtide.scaler.sim import policies
+from springtide.scaler.sim.lives import lives
 from springtide.scaler.sim.policies import Policy
 from springtide.scaler.sim.recording import Really, Recording
 from springtide.scaler.sim.replay import HOUR_S, Result
@@ -143,9 +143,10 @@ class _Report:
 
 def _replayed(given: Given, tried: Sequence[Policy]) -> _Report:
     report = _Report(given, [Result(policy.name) for policy in tried])
-    for recording in each_recording(given.source):
-        own = []
+    for recording, tell in each_recording(given.source):
+        own: list[Result] = []
         for policy, total in zip(tried, report.results, strict=True):
+            tell(len(own) / len(tried))
             result, shown = lives(recording, policy, given.assumed.of(recording))
             own.append(result)
             total.merge(result)

@@ -12,13 +12,19 @@ import click
 from springtide.cli.replay.sources import Source
 from springtide.runtime.errors import NotFound
 from springtide.scaler.sim.recording import Recording
+from springtide.scaler.sources.recorded_calls import Progress
 
 STEPS = 1000
 """Of one function."""
 
 
-def each_recording(opened: Callable[[], AbstractContextManager[Source]], reading: float = 0.5) -> Iterator[Recording]:
-    """One function after the other; ``reading`` is the share of the work that reading it is, of which the bar tells."""
+def each_recording(
+    opened: Callable[[], AbstractContextManager[Source]], reading: float = 0.3
+) -> Iterator[tuple[Recording, Progress]]:
+    """One function after the other, and what to tell how much of it is done.
+
+    ``reading`` is the share of the work that reading it is, of which the bar tells, too.
+    """
     with opened() as source:
         bar: Any = nullcontext()
         if sys.stderr.isatty():
@@ -35,7 +41,7 @@ def each_recording(opened: Callable[[], AbstractContextManager[Source]], reading
                 recording = source.load(name, lambda share, tell=tell: tell(share * reading))  # type: ignore[misc]
                 if recording is not None:
                     found += 1
-                    yield recording
+                    yield recording, lambda share, tell=tell: tell(reading + share * (1 - reading))  # type: ignore[misc]
                 tell(1.0)
         if not found:
             raise NotFound("Prometheus has too few samples of any function in that time; ask for a longer --since")
