@@ -30,7 +30,7 @@ MAX_FUNCTION = 320
 MAX_INSTANT, MAX_NUMBER = 253_402_300_800.0, 1e300
 """The year 10000, of which calendars know nothing, and what an input may be."""
 
-MAX_INPUTS, MAX_NAME = 16, 40
+MAX_INPUTS, MAX_NAME = 40, 80
 """Numbers accepted with a decision that came in as JSON, and characters kept of each one's name."""
 
 

@@ -55,15 +55,16 @@ class LoadHistory:
 
     times: tuple[float, ...] = ()
     arrivals: tuple[float, ...] = ()
-    """``started`` at each of ``times``, continued where a counter began anew."""
+    """``started`` at each of ``times``, from 0, and going on as before where a counter began anew."""
     last: LoadSample | None = None
     busy_s: float = 0.0
     completions: float = 0.0
 
     @property
     def service_s(self) -> float:
-        """Seconds that a call takes, waiting not included; begins at 1."""
-        return (self.busy_s + 1.0) / (self.completions + 1.0)
+        """Seconds that a call takes, waiting not included; begins at 1, of which little is left after a few calls."""
+        assumed = 1.0 / (1.0 + self.completions)
+        return (self.busy_s + assumed) / (self.completions + assumed)
 
     def with_sample(self, sample: LoadSample) -> LoadHistory:
         """The history one sample later. One that is not newer than the last changes nothing."""
@@ -73,17 +74,35 @@ class LoadHistory:
         passed_s = sample.at - last.at
         if passed_s <= 0:
             return self
-        completed = sample.completed - last.completed if sample.completed >= last.completed else sample.completed
-        started = sample.started - last.started if sample.started >= last.started else sample.started
+        if began_anew(last, sample):
+            return self.resumed(sample)
+        completed, started = sample.completed - last.completed, sample.started - last.started
         busy = max(0.0, sample.in_flight - sample.waiting) + max(0.0, last.in_flight - last.waiting)
         kept = math.exp(-min(passed_s / SERVICE_MEMORY_S, completed / SERVICE_MEMORY_CALLS))
+        busy_s, completions = self.busy_s * kept + busy / 2 * passed_s, self.completions * kept + completed
+        return self._grown(sample, started, busy_s, completions)
+
+    def resumed(self, sample: LoadSample) -> LoadHistory:
+        """The same where nobody knows what happened since the last sample, because a source began anew or came back.
+
+        A counter's jump would be taken for a burst of calls, so none is assumed.
+        """
+        if self.last is None or sample.at <= self.last.at:
+            return self if self.last is not None else self.with_sample(sample)
+        return self._grown(sample, 0.0, self.busy_s, self.completions)
+
+    def begun_anew(self) -> LoadHistory:
+        """What is worth keeping where instants mean nothing any more: how long a call takes."""
+        return LoadHistory(busy_s=self.busy_s, completions=self.completions)
+
+    def _grown(self, sample: LoadSample, started: float, busy_s: float, completions: float) -> LoadHistory:
         first = max(0, bisect_right(self.times, sample.at - 2 * WINDOW_S) - 1)
         return LoadHistory(
             times=(*self.times[first:], sample.at),
             arrivals=(*self.arrivals[first:], self.arrivals[-1] + started),
             last=sample,
-            busy_s=self.busy_s * kept + busy / 2 * passed_s,
-            completions=self.completions * kept + completed,
+            busy_s=busy_s,
+            completions=completions,
         )
 
     def arrived(self, ago_s: float) -> float:
@@ -91,6 +110,11 @@ class LoadHistory:
         if not self.times:
             return 0.0
         return self.arrivals[-1] - _at(self.times, self.arrivals, self.times[-1] - ago_s)
+
+
+def began_anew(last: LoadSample, sample: LoadSample) -> bool:
+    """Whether a counter is below what it was."""
+    return sample.started < last.started or sample.completed < last.completed
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from springtide.scaler.core import load_needs
+from springtide.scaler.core.load_needs import LoadNeed
+from springtide.scaler.core.targets import Unit
 from springtide.scaler.core.vocabulary import Decision, Reason, Writer
 
 
@@ -110,6 +113,65 @@ def who(owner: Writer | None) -> str:
 def owned(owner: Writer | None) -> str:
     """Why somebody else leaves a running function alone."""
     return f"{who(owner)} owns the replicas"
+
+
+ASLEEP = "at zero: only a caller wakes it"
+MAX_NAMED = 3
+
+
+def load_up(needs: Sequence[LoadNeed], cold_start_s: float, *, at_max: bool) -> str:
+    """Why the control loop grows, such as ``41 calls/s of 180 ms need 7.4 replicas, 8.6 with what could come in the
+    2.1 s that a start takes``."""
+    winner, capped = load_needs.highest(needs), "; its maximum is less" if at_max else ""
+    return f"{_needed(winner)}{_headroom(winner, cold_start_s)}{_others(needs, winner)}{capped}"
+
+
+def load_down(needs: Sequence[LoadNeed], level: float, grip: float) -> str:
+    """Why the control loop shrinks."""
+    winner = load_needs.highest(needs)
+    careful = f", kept {grip:.1f} times as carefully as usual" if grip > 1 else ""
+    return f"{_needed(winner)}; the most of late was {level:.1f}{careful}{_others(needs, winner)}"
+
+
+def by_formula(needs: Sequence[LoadNeed], proportion: float) -> str:
+    """What OpenFaaS's formula divided."""
+    winner = load_needs.highest(needs)
+    load, count = winner.load, winner.need.replicas
+    said = f"{winner.value:.3g} {load.unit} / ({load.target:g} × {proportion:g}) need {replicas(count)}"
+    return said + _others(needs, winner)
+
+
+def silent(gateways: Sequence[str]) -> str:
+    """Whom of the gateways nobody hears."""
+    more = f" and {len(gateways) - MAX_NAMED} more" if len(gateways) > MAX_NAMED else ""
+    return f"not heard of {', '.join(gateways[:MAX_NAMED])}{more}, so calls may be missing"
+
+
+def _needed(winner: LoadNeed) -> str:
+    load, asked = winner.load, winner.demand
+    if asked is None:
+        return f"{winner.value:.3g} {load.unit} at {load.target:g} a replica need {winner.need.replicas:.1f} replicas"
+    if load.unit is Unit.CALLS_PER_SECOND:
+        return f"{asked.rate:.3g} calls/s at {load.target:g} a replica need {asked.rate / load.target:.1f} replicas"
+    busy = asked.rate * asked.service_s / load.target
+    return f"{asked.rate:.3g} calls/s of {_length(asked.service_s)} need {busy:.1f} replicas"
+
+
+def _headroom(winner: LoadNeed, cold_start_s: float) -> str:
+    asked = winner.demand
+    if asked is None:
+        return ""
+    waiting = ", calls that wait included" if asked.backlog > 0 else ""
+    return f", {winner.need.replicas:.1f} with what could come in the {cold_start_s:.1f} s that a start takes{waiting}"
+
+
+def _others(needs: Sequence[LoadNeed], winner: LoadNeed) -> str:
+    told = (f"{each.load.name} needs {each.need.replicas:.1f}" for each in needs if each is not winner)
+    return "".join(f"; {each}" for each in told)
+
+
+def _length(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def not_allowed(decision: Decision) -> str:

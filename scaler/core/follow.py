@@ -111,10 +111,37 @@ def follow(
     """
     wanted = history.wanted or 0
     after = _grown(bounds, history, need) if wanted else 0
-    history = _remembered(history, need, now)
+    history = remembered(history, need, now)
     if after == wanted and may_shrink and wanted:
         after = _shrunk(bounds, history, now)
-    return after, _written(history, after, now), history
+    return after, written(history, after, now), history
+
+
+def begun_anew(history: FollowHistory) -> FollowHistory:
+    """What is worth keeping where instants mean nothing any more, because the clock was set back."""
+    return FollowHistory(
+        wanted=history.wanted,
+        ready=history.ready,
+        starts_s=history.starts_s,
+        grip=history.grip,
+        wake_needs=history.wake_needs,
+    )
+
+
+def wishes_more(bounds: Bounds, history: FollowHistory, need: Need) -> bool:
+    """Whether the load certainly needs more than is wanted; one look says so, and two are asked for."""
+    wanted = history.wanted or 0
+    return wanted < bounds.max and math.ceil(need.certain - GROW_SHARE * wanted) > wanted
+
+
+def lately_needed(history: FollowHistory, now: Instant) -> float:
+    """The largest need of the short hold."""
+    return next((need for at, need in history.needs if now - at <= SHORT_HOLD_S), 0.0)
+
+
+def worth_shrinking(bounds: Bounds, wanted: int, after: int) -> bool:
+    """A little less is not worth a change, but the minimum is."""
+    return after < wanted and (wanted - after >= max(MIN_SHRINK, MIN_SHRINK_SHARE * wanted) or after == bounds.min)
 
 
 def level(bounds: Bounds, history: FollowHistory, now: Instant) -> float:
@@ -157,11 +184,11 @@ def _shrunk(bounds: Bounds, history: FollowHistory, now: Instant) -> int:
     if now - max(history.grown_at, history.woken_at) < AFTER_GROWTH_S or now - history.shrunk_at < AFTER_SHRINK_S:
         return wanted
     after = max(math.ceil(level(bounds, history, now)), bounds.min)
-    enough = wanted - after >= max(MIN_SHRINK, MIN_SHRINK_SHARE * wanted) or after == bounds.min
-    return after if after < wanted and enough else wanted
+    return after if worth_shrinking(bounds, wanted, after) else wanted
 
 
-def _remembered(history: FollowHistory, need: Need, now: Instant) -> FollowHistory:
+def remembered(history: FollowHistory, need: Need, now: Instant) -> FollowHistory:
+    """The history once a look has found what the load needs."""
     replicas, wakes = need.replicas, history.wake_needs
     kept = [(at, seen) for at, seen in history.needs if seen > replicas and 0 <= now - at <= LONG_HOLD_S]
     if wakes and now - history.woken_at <= WAKE_LOOK_S:
@@ -169,7 +196,8 @@ def _remembered(history: FollowHistory, need: Need, now: Instant) -> FollowHisto
     return replace(history, needs=(*kept, (now, replicas)), certain_before=need.certain, wake_needs=wakes)
 
 
-def _written(history: FollowHistory, after: int, now: Instant) -> FollowHistory:
+def written(history: FollowHistory, after: int, now: Instant) -> FollowHistory:
+    """The history once ``after`` replicas are asked for."""
     wanted, grip = history.wanted or 0, history.grip
     if after > wanted:
         if history.regrettable and now - history.shrunk_at <= REGRET_S:

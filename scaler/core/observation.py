@@ -1,30 +1,97 @@
-"""What the control loop sees of a function's load, each signal by itself: calls, a level, or why it is not known."""
+"""What the control loop is told of a function at a look: its counts, and a signal for each kind of load.
+
+Each signal is known by itself, or not, with the reason. What is too old, or no number, is not known. Unknown is never
+zero: nothing is taken away on it.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from springtide.scaler.core import targets
 from springtide.scaler.core.demand import LoadSample
-from springtide.scaler.core.vocabulary import Instant, NoData
+from springtide.scaler.core.loads import Load
+from springtide.scaler.core.vocabulary import Function, Instant, NoData, Reason
+
+CALLS = "calls"
+"""The key of the gateways' signal, which tells the load of both ``rps`` and ``capacity``."""
+
+CALLS_MAX_AGE_S = 5.0
+"""Gateways tell each second."""
+MAX_AGE_S: Mapping[str, float] = {targets.CPU.name: 60.0, targets.QUEUE.name: 30.0}
+"""A cluster measures processor time every 15 s, over 30 s."""
+QUERY_MAX_AGE_S = 120.0
+"""A recording rule may be evaluated once a minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """A function's calls over all gateways. ``silent`` are gateways that should be heard and are not.
-
-    What those have is not in the sample, so it may be too small, and never is too large.
-    """
+    """What all gateways know of a function. ``silent``: those that should be there and have not been heard lately."""
 
     sample: LoadSample
     silent: tuple[str, ...] = ()
 
+    @property
+    def at(self) -> Instant:
+        return self.sample.at
+
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A function's whole load ``at`` an instant, in the unit of its target: milli-cores, messages, its own measure."""
+    """The function's whole load, in the unit of its target, and when it was so."""
 
     value: float
     at: Instant
 
 
 Signal = Calls | Level | NoData
+Held = tuple[Reason, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A look. ``signals`` by ``signal_key``; one that is missing is not known.
+
+    ``unread`` says why the counts of ``function`` are not those of now, where they could not be read: they are the last
+    that were.
+    """
+
+    function: Function
+    signals: Mapping[str, Signal]
+    unread: str = ""
+
+
+def signal_key(load: Load) -> str:
+    """Under which key a load's signal is."""
+    return CALLS if load.type is targets.RPS or load.type is targets.CAPACITY else load.name
+
+
+def unknown(key: str, signal: Signal | None, now: Instant) -> Held | None:
+    """Why a signal tells nothing now; None where it is known."""
+    if signal is None:
+        return Reason.NO_DATA, f"{key}: nobody measures it"
+    if isinstance(signal, NoData):
+        return Reason.NO_DATA, f"{key}: {signal.why}"
+    if not _a_number(signal):
+        return Reason.NO_DATA, f"{key}: what was measured is no number of at least 0"
+    age_s = now - signal.at
+    limit_s = CALLS_MAX_AGE_S if isinstance(signal, Calls) else MAX_AGE_S.get(key, QUERY_MAX_AGE_S)
+    if age_s > limit_s:
+        return Reason.STALE_DATA, f"{key}: measured {age_s:.0f} s ago, and {limit_s:g} s is the limit"
+    if age_s < -limit_s:
+        return Reason.STALE_DATA, f"{key}: measured {-age_s:.0f} s in the future, so two clocks differ"
+    return None
+
+
+def _a_number(signal: Calls | Level) -> bool:
+    if isinstance(signal, Level):
+        return 0.0 <= signal.value < math.inf
+    sample = signal.sample
+    return (
+        0.0 <= sample.in_flight < math.inf
+        and 0.0 <= sample.waiting < math.inf
+        and 0.0 <= sample.started < math.inf
+        and 0.0 <= sample.completed < math.inf
+    )

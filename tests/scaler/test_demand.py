@@ -71,11 +71,13 @@ def test_calls_that_wait_are_not_busy() -> None:
     assert known.service_s == pytest.approx(2.0, rel=0.05)
 
 
-def test_a_counter_that_begins_anew_adds_what_it_shows() -> None:
+def test_a_counter_that_begins_anew_is_no_burst_of_calls() -> None:
     known = history([100, 110, 120])
-    known = known.with_sample(LoadSample(Instant(1003.0), 7, 7, 0, 0))
-    assert known.arrived(1.0) == pytest.approx(7)
-    assert known.arrived(30.0) == pytest.approx(27)
+    known = known.with_sample(LoadSample(Instant(1003.0), 90, 90, 0, 0))
+    assert known.arrived(1.0) == 0
+    assert known.arrived(30.0) == pytest.approx(20)
+    known = known.with_sample(LoadSample(Instant(1004.0), 95, 95, 0, 0))
+    assert known.arrived(1.0) == pytest.approx(5)
 
 
 def test_a_sample_that_is_not_newer_changes_nothing() -> None:
