@@ -19,6 +19,7 @@ from springtide.scaler.core.demand import LoadSample
 from springtide.scaler.core.policy import ScalePolicy, wake_replicas
 from springtide.scaler.core.steps import AlertEvent, AlertId, AlertStatus, StepContext, StepHistory
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Scale
+from springtide.scaler.sim.engine import Stretch
 
 REF = FunctionRef("", "simulated")
 RATE, PILING_UP = "rate", "piling up"
@@ -55,8 +56,6 @@ class _Group:
 class AlertPath:
     """A Decider that asks ``scaler.core.deliveries`` whenever an alert would have been delivered."""
 
-    tick_s = 1.0
-
     def __init__(self, policy: ScalePolicy, timing: AlertTiming) -> None:
         self._policy, self._timing = policy, timing
         self.lead_s = timing.window_s + timing.scrape_s + 2
@@ -72,8 +71,7 @@ class AlertPath:
     def wanted(self, sample: LoadSample, *, wanted: int, ready: int, now: float) -> int:
         timing = self._timing
         # Both on beats of their own, so that a silence that was leapt over does not shift them.
-        if not self._scrapes or sample.at // timing.scrape_s > self._scrapes[-1][0] // timing.scrape_s:
-            self._scrapes.append((sample.at, sample.started, sample.in_flight, ready))
+        self._scrape(sample.at, sample.started, sample.in_flight, ready)
         while self._scrapes and self._scrapes[0][0] <= now - timing.window_s:
             self._scrapes.popleft()
         if now // timing.evaluation_s > self._evaluated:
@@ -87,6 +85,42 @@ class AlertPath:
     def at_rest(self, *, wanted: int, now: float) -> bool:  # noqa: ARG002
         calm = not self._firing and not self._groups and not self._history.descending
         return calm and len({scrape[1:3] for scrape in self._scrapes}) == 1
+
+    def steady(self, stretch: Stretch, *, wanted: int) -> bool:
+        """Where nothing fires and neither rule can begin to."""
+        timing = self._timing
+        calm = not self._firing and not self._groups and not self._history.descending
+        if not calm or stretch.begin < timing.window_s:
+            return False
+        if max(stretch.most_at_once(), *(scrape[2] for scrape in self._scrapes), 0) > self._carried:
+            return False
+        span_s = timing.window_s - 2 * timing.scrape_s
+        if self._most_within(stretch, timing.window_s) > timing.begins_calls_per_s * span_s:
+            return False
+        first = max(stretch.begin, stretch.end - timing.window_s - timing.scrape_s)
+        for number in range(int(stretch.end - first) + 1):
+            beat = first + number
+            started, completed = stretch.at(beat)
+            self._scrape(beat, started, started - completed, wanted)
+        while self._scrapes and self._scrapes[0][0] <= stretch.end + 1 - timing.window_s:
+            self._scrapes.popleft()
+        self._evaluated = (stretch.end + 1) // timing.evaluation_s
+        return True
+
+    def _scrape(self, at: float, started: float, in_flight: float, ready: int) -> None:
+        if not self._scrapes or at // self._timing.scrape_s > self._scrapes[-1][0] // self._timing.scrape_s:
+            self._scrapes.append((at, started, in_flight, ready))
+
+    def _most_within(self, stretch: Stretch, window_s: float) -> float:
+        """Calls that begin between two samples at most so far apart, those before the stretch included."""
+        seen = [(at, started) for at, started, _, _ in self._scrapes]
+        seen += [(at, started) for at, started, _ in stretch.samples]
+        most, first = 0.0, 0
+        for at, started in seen:
+            while seen[first + 1][0] < at - window_s if first + 1 < len(seen) else False:
+                first += 1
+            most = max(most, started - seen[first][1])
+        return most
 
     def _evaluate(self) -> None:
         """Both rules in the order of their group; ``ALERTS`` is what fired at the evaluation before."""

@@ -14,12 +14,14 @@ from springtide.scaler.core.follow import Bounds, FollowHistory
 from springtide.scaler.core.policy import ScalePolicy, wake_replicas
 from springtide.scaler.core.target_rule import TargetHistory
 from springtide.scaler.core.vocabulary import Instant
+from springtide.scaler.sim import steady
+from springtide.scaler.sim.engine import BEAT_S, Stretch
 
 
 class Springtide:
     """The production rule and nothing else: samples and counts in, the wanted count out, once a second."""
 
-    tick_s, lead_s = 1.0, 2.0
+    lead_s = 2.0
 
     def __init__(self, bounds: Bounds, *, calls_per_second: bool = False, learns_wakes: bool = True) -> None:
         """``bounds.slots`` are calls under way, or, with ``calls_per_second``, calls that begin each second."""
@@ -46,15 +48,38 @@ class Springtide:
 
     def at_rest(self, *, wanted: int, now: float) -> bool:
         """At its minimum it cannot shrink, and without arrivals in all that is remembered of them it does not grow."""
-        waking = now - self._replicas.woken_at <= follow.WAKE_LOOK_S + self.tick_s
+        waking = now - self._replicas.woken_at <= follow.WAKE_LOOK_S + BEAT_S
         forgotten = self._load.arrived(2 * demand.WINDOW_S) <= 0 and self._replicas.certain_before <= 0
         return wanted <= self._bounds.min and forgotten and not waking
+
+    def steady(self, stretch: Stretch, *, wanted: int) -> bool:
+        """At its minimum, where no sample can show a need of more than that. What it needed is then forgotten by a
+        growth, which needs more, and by a shrink, which leaves the minimum at least."""
+        seen = self._replicas
+        if wanted > self._bounds.min or (seen.wanted, seen.ready) != (wanted, wanted):
+            return False
+        if stretch.begin + BEAT_S - seen.woken_at <= follow.WAKE_LOOK_S or math.ceil(seen.certain_before) > wanted:
+            return False
+        before = steady.begun(self._load, stretch)
+        load, service_s = steady.remembered(before, stretch)
+        under_way = stretch.most_at_once()
+
+        def enough(rate: float) -> bool:
+            mean, variance = rate, rate
+            if self._demand is None:
+                mean, variance = max(under_way, rate * service_s), under_way / 4 + rate * service_s
+            return mean + demand.HEADROOM_SD * math.sqrt(variance) <= wanted * self._bounds.slots
+
+        for bound in (steady.most_calls_per_second, steady.closer_most_calls_per_second):
+            if enough(bound(before, stretch, seen.cold_start_s)):
+                self._load = load
+                return True
+        return False
 
 
 class TargetRule:
     """OpenFaaS's documented formula, asked once a second."""
 
-    tick_s = 1.0
     lead_s = max(target_rule.RATE_WINDOW_S, target_rule.IN_FLIGHT_WINDOW_S) + 2.0
 
     def __init__(self, policy: ScalePolicy) -> None:
@@ -78,11 +103,14 @@ class TargetRule:
         forgotten = now - self._seen > self.lead_s + (self._policy.down_window_s or 0.0)
         return forgotten and wanted <= max(1, self._policy.min)
 
+    def steady(self, stretch: Stretch, *, wanted: int) -> bool:  # noqa: ARG002
+        return False
+
 
 class Unchanged:
     """Nobody: as many as were woken."""
 
-    tick_s, lead_s = 1.0, 2.0
+    lead_s = 2.0
 
     def __init__(self, policy: ScalePolicy) -> None:
         self._policy = policy
@@ -96,12 +124,13 @@ class Unchanged:
     def at_rest(self, *, wanted: int, now: float) -> bool:  # noqa: ARG002
         return True
 
+    def steady(self, stretch: Stretch, *, wanted: int) -> bool:  # noqa: ARG002
+        return True
+
 
 class Knative:
     """KPA: the mean of a minute, or of six seconds when that is twice what the ready replicas are for."""
 
-    tick_s = 1.0
-    """It samples each second and decides every other."""
     lead_s = 62.0
     DECIDE_S = 2.0
     STABLE_S, PANIC_S, PANIC_THRESHOLD = 60.0, 6.0, 2.0
@@ -148,6 +177,9 @@ class Knative:
     def at_rest(self, *, wanted: int, now: float) -> bool:
         quiet = self._panicking_since is None and self._mean(now, self.STABLE_S) <= 0
         return quiet and wanted <= max(1, self._bounds.min)
+
+    def steady(self, stretch: Stretch, *, wanted: int) -> bool:  # noqa: ARG002
+        return False
 
     def _mean(self, now: float, window_s: float) -> float:
         seen = [in_flight for at, in_flight in self._seen if at > now - window_s]

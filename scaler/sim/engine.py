@@ -2,10 +2,12 @@
 
 A discrete-event simulation of one queue in front of replicas of ``slots`` calls each. It models what the gateway and
 the provider do as far as policies can tell: calls wait while no replica has room, a sleeping function is woken by its
-first caller, a replica that is taken away finishes its calls, and the production idle rule takes it to zero.
+first caller, a replica that is taken away finishes its calls, and the production idle rule takes it to zero. The
+decider looks at each whole second (a *beat*) at the sample that was taken at the beat before.
 
-Silence costs nothing: while no call is under way and the decider says that looking again changes nothing, nobody
-looks until shortly before the next call.
+Nothing that can be foreseen costs anything: a silence is leapt over where the decider says that looking again changes
+nothing, and so is a *stretch* in which calls come and go but nobody waits, where it says that none of the samples in it
+would move it. ``tests/scaler/sim/test_engine.py`` holds that neither changes what happens.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import itertools
 import math
 import random
 from array import array
-from collections import deque
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -27,21 +29,44 @@ from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.vocabulary import Function, FunctionRef, Instant, Sample, Scale
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What is to come while nobody waits and all replicas are ready: samples of the beats ``begin`` to ``end``.
+
+    ``samples`` has the one of ``begin`` and those that differ from the one before, or see a call under way.
+    """
+
+    begin: float
+    end: float
+    samples: list[tuple[float, int, int]]
+    """Instant, calls begun, calls ended."""
+
+    def most_at_once(self) -> int:
+        return max(started - completed for _, started, completed in self.samples)
+
+    def at(self, beat: float) -> tuple[int, int]:
+        """Calls begun and ended at a beat within it."""
+        _, started, completed = self.samples[bisect_right(self.samples, (beat, math.inf, math.inf)) - 1]
+        return started, completed
+
+
 class Decider(Protocol):
     """Who decides how many replicas there are."""
 
-    tick_s: float
     lead_s: float
-    """So long before a call that ends a silence it has to look again: what it remembers, or two ticks."""
+    """So long before a call that ends a silence it has to look again: what it remembers, or two beats."""
 
     def wanted(self, sample: LoadSample, *, wanted: int, ready: int, now: float) -> int:
-        """At a tick, of a load that was so half a second ago."""
+        """At a beat, of the load at the beat before."""
 
     def woken(self) -> int:
         """Replicas for a function at zero that is called."""
 
     def at_rest(self, *, wanted: int, now: float) -> bool:
-        """Whether, with no call under way, all ticks until the next call would change nothing. Asked after a tick."""
+        """Whether, with no call under way, all beats until the next call would change nothing. Asked after a beat."""
+
+    def steady(self, stretch: Stretch, *, wanted: int) -> bool:
+        """Whether it would leave the count at all these samples. If so, it remembers them as if it had been asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,13 +140,34 @@ class Outcome:
         )
 
 
-_ARRIVAL, _DONE, _READY, _SAMPLE, _TICK, _TOLD, _SWEEP = range(7)
 _FUNCTION = FunctionRef("", "simulated")
 _LONG_AGO = Instant(-1e9)
-SAMPLE_AGE_S = 0.5
 _IDLE_LIMITS = IdleLimits(settle_s=0.0)
 PARTS = 120
 """Of a life, for which ``Outcome.arrived`` has a number each."""
+BEAT_S = 1.0
+MIN_STRETCH, MAX_STRETCH, MAX_STRETCH_CALLS = 4.0, 4096.0, 1024
+MAX_PATIENCE_S = 32.0
+"""Without a try to leap, where the tries before were in vain."""
+MIN_BULK = 4
+"""Calls between two beats that are worth being counted together."""
+AFTER_END_S = 3600.0
+"""Waiting calls are served for so long after the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """When each call comes and how long it takes, in seconds: the same under every decider."""
+
+    at: array[float]
+    service_s: array[float]
+
+
+def calls_of(world: World, seed: int) -> Calls:
+    arrivals = world.arrivals(random.Random(f"{world.name} {seed} arrivals"))
+    at = array("d", itertools.takewhile(lambda when: when <= world.length_s, arrivals))
+    draw, source = world.service_s, random.Random(f"{world.name} {seed} service")
+    return Calls(at, array("d", (draw(source) for _ in range(len(at)))))
 
 
 class _Replica:
@@ -132,121 +178,117 @@ class _Replica:
 
 
 class _Run:
-    """One function's life under one decider."""
+    """One function's life under one decider. Calls are served in the order they come, so counts tell who waits."""
 
-    def __init__(self, world: World, decider: Decider, seed: int) -> None:
+    def __init__(self, world: World, decider: Decider, calls: Calls, seed: int) -> None:
         self._world, self._decider = world, decider
-        self._random = random.Random(f"{world.name} {seed} service")
-        self._arrivals = world.arrivals(random.Random(f"{world.name} {seed} arrivals"))
-        self._events: list[tuple[float, int, int, object]] = []
-        self._number = 0
-        self._queue: deque[float] = deque()
+        self._at, self._service_s = calls.at, calls.service_s
+        self._random = random.Random(f"{world.name} {seed} starts")
+        self._ending: list[tuple[float, int, _Replica]] = []
+        """Calls under way: when they end, which, and where."""
+        self._starting: list[tuple[float, int, _Replica]] = []
         self._replicas: list[_Replica] = []
         self._free: list[_Replica] = []
-        self._started = self._completed = self._in_flight = 0
+        self._started = self._served = self._completed = 0
         self._last_active = 0.0
-        self._wanted = 0
+        self._wanted = self._ready = self._begun = 0
         self._now = 0.0
-        self._existing = 0
+        self._existing, self._existing_since = 0, 0.0
         self._sample = LoadSample(Instant(0.0), 0, 0, 0, 0)
-        self._next_at = math.inf
-        self._watch, self._dozing = 0, False
-        """Samples and ticks of an earlier watch than this are none any more."""
+        self._beat, self._dozing = 0.0, False
+        self._sweep_at = math.inf
         self._idle = IdleHistory()
-        self._sweeping = False
+        self._stretch_s, self._patience_s, self._leap_at = 64.0, 1.0, 0.0
         self.outcome = Outcome()
 
     def run(self) -> Outcome:
         self._set(max(1, self._world.min) if self._world.zero_after_s is None else 0)
-        for replica in self._replicas:
+        for _, _, replica in self._starting:
             self._became_ready(replica)
-        self._next_arrival()
-        self._at(0.0, _SAMPLE, 0)
-        self._at(self._decider.tick_s, _TICK, 0)
+        self._starting.clear()
         self._plan_sweep()
+        while self._step():
+            pass
+        return self._finished()
+
+    def _step(self) -> bool:
+        """The next thing that happens. Of several at once: calls come, calls end, replicas start, then others look."""
+        arrival = self._at[self._started] if self._started < len(self._at) else math.inf
+        ending = self._ending[0][0] if self._ending else math.inf
+        starting = self._starting[0][0] if self._starting else math.inf
+        now = min(arrival, ending, starting, self._sweep_at, self._beat)
         end = self._world.length_s
-        while self._events:
-            at, _, kind, what = heapq.heappop(self._events)
-            if at > end and not self._in_flight:
-                break
-            if at > end + 3600:
-                break
-            self.outcome.replica_s += self._existing * (min(at, end) - min(self._now, end))
-            self._now = at
-            self._happen(kind, what)
-        self.outcome.replica_s += self._existing * max(0.0, end - self._now)
-        self.outcome.unserved = len(self._queue)
-        return self.outcome
-
-    def _happen(self, kind: int, what: object) -> None:
-        if kind == _ARRIVAL:
+        if now > end and (self._started == self._completed or now > end + AFTER_END_S):
+            return False
+        self._now = now
+        if arrival == now:
             self._arrived()
-        elif kind == _DONE:
-            assert isinstance(what, _Replica)
-            self._done(what)
-        elif kind == _READY:
-            assert isinstance(what, _Replica)
-            if not what.gone and not what.ready:
-                self._became_ready(what)
-        elif kind == _SWEEP:
+        elif ending == now:
+            self._done(heapq.heappop(self._ending)[2])
+            self._dispatch()
+        elif starting == now:
+            replica = heapq.heappop(self._starting)[2]
+            if not replica.gone:
+                self._became_ready(replica)
+        elif self._sweep_at == now:
             self._sweep()
-        elif kind == _TOLD:
-            assert isinstance(what, LoadSample)
-            self._sample = what
-        elif what == self._watch:
-            self._look(kind)
+        else:
+            self._look()
+        return True
 
-    def _look(self, kind: int) -> None:
-        self._dozing = False
-        if kind == _TICK:
-            self._tick()
+    def _finished(self) -> Outcome:
+        outcome, end = self.outcome, self._world.length_s
+        self._now = max(self._now, end)
+        self._exist(0)
+        outcome.calls, outcome.unserved = self._served, self._started - self._served
+        outcome.busy_s = sum(itertools.islice(self._service_s, self._served))
+        edges = [bisect_left(self._at, part * end / PARTS) for part in range(PARTS)]
+        outcome.arrived = [until - since for since, until in itertools.pairwise([*edges, len(self._at)])]
+        return outcome
+
+    # Those who look: the decider at each beat, the idle rule at its sweeps.
+
+    def _look(self) -> None:
+        now, self._dozing = self._now, False
+        before = self._sample
+        self._sample = self._taken()
+        self._beat = now + BEAT_S
+        if not now:
             return
-        taken = LoadSample(Instant(self._now), self._started, self._completed, self._in_flight, len(self._queue))
-        self._at(self._now + SAMPLE_AGE_S, _TOLD, taken)
-        self._at(self._now + 1.0, _SAMPLE, self._watch)
-
-    def _tick(self) -> None:
-        ready = sum(replica.ready for replica in self._replicas)
-        wanted = self._decider.wanted(self._sample, wanted=self._wanted, ready=ready, now=self._now)
+        wanted = self._decider.wanted(before, wanted=self._wanted, ready=self._ready, now=now)
         if self._wanted > 0:
             self._set(max(1, self._world.min, min(wanted, self._world.max)))
-        resting = not self._in_flight and ready == self._wanted and self._sample.completed == self._completed
-        if resting and self._decider.at_rest(wanted=self._wanted, now=self._now):
+        resting = self._started == before.completed == self._completed and self._ready == self._wanted
+        if resting and self._decider.at_rest(wanted=self._wanted, now=now):
             self._doze()
-        else:
-            self._at(self._now + self._decider.tick_s, _TICK, self._watch)
+        elif not self._leap():
+            self._bulk(now + BEAT_S)
+
+    def _taken(self) -> LoadSample:
+        in_flight, waiting = self._started - self._completed, self._started - self._served
+        return LoadSample(Instant(self._now), self._started, self._completed, in_flight, waiting)
 
     def _doze(self) -> None:
-        """Look again shortly before the next call, on the same beat."""
-        tick_s = self._decider.tick_s
-        resumed_at = self._now + tick_s
-        if math.isfinite(self._next_at):
-            resumed_at = max(resumed_at, math.floor((self._next_at - self._decider.lead_s) / tick_s) * tick_s)
-            if resumed_at == self._now + tick_s:
-                self._at(resumed_at, _TICK, self._watch)
-                return
-        self._dozing = True
-        self._watch += 1
-        if math.isfinite(self._next_at):
-            self._at(resumed_at, _SAMPLE, self._watch)
-            self._at(resumed_at, _TICK, self._watch)
+        """Look again shortly before the next call."""
+        next_at = self._at[self._started] if self._started < len(self._at) else math.inf
+        resumed_at = math.inf
+        if math.isfinite(next_at):
+            resumed_at = max(self._beat, math.floor(next_at - self._decider.lead_s))
+        self._dozing = resumed_at > self._beat
+        self._beat = resumed_at
 
     def _stir(self) -> None:
         """Another one changed the count: the decider looks at that when it would have."""
         if self._dozing:
-            self._watch += 1
-            tick_s = self._decider.tick_s
-            next_at = (math.floor(self._now / tick_s) + 1) * tick_s
-            self._at(next_at, _SAMPLE, self._watch)
-            self._at(next_at, _TICK, self._watch)
+            self._beat = math.floor(self._now) + BEAT_S
         self._dozing = False
 
     def _sweep(self) -> None:
         """The idle rule, with measurements that are never missing."""
-        self._sweeping = False
+        self._sweep_at = math.inf
         now = Instant(self._now)
         function = Function(_FUNCTION, Scale(self._wanted, self._wanted, ""), created_at=_LONG_AGO)
-        activity = Activity(Sample(self._in_flight, now), Sample(self._last_active, now))
+        activity = Activity(Sample(self._started - self._completed, now), Sample(self._last_active, now))
         policy = ScalePolicy(zero=True, zero_duration_s=self._world.zero_after_s)
         decision, self._idle = idle.decide(function, policy, (), activity, self._idle, _IDLE_LIMITS, now)
         if decision.changes:
@@ -256,67 +298,153 @@ class _Run:
     def _plan_sweep(self) -> None:
         """The next sweep that can matter: those of a silence that is too short, and of a sleep, all come to a hold."""
         after_s = self._world.zero_after_s
-        if after_s is None or self._sweeping or (self._wanted == 0 and self._idle.seen_asleep):
+        planned = math.isfinite(self._sweep_at)
+        if after_s is None or planned or (self._wanted == 0 and self._idle.seen_asleep):
             return
         due = self._now + self._world.sweep_s / 2
         if self._wanted and not self._idle.seen_asleep:
-            active = self._now if self._in_flight else max(self._last_active, self._idle.awake_since or 0.0)
+            under_way = self._started > self._completed
+            active = self._now if under_way else max(self._last_active, self._idle.awake_since or 0.0)
             due = max(due, active + after_s)
-        self._sweeping = True
-        self._at(math.ceil(due / self._world.sweep_s - 1e-9) * self._world.sweep_s, _SWEEP)
+        self._sweep_at = math.ceil(due / self._world.sweep_s - 1e-9) * self._world.sweep_s
+
+    # Calls, one by one.
 
     def _arrived(self) -> None:
         self._started += 1
-        self._in_flight += 1
         self._last_active = self._now
-        self._queue.append(self._now)
-        outcome = self.outcome
-        outcome.arrived[min(PARTS - 1, int(self._now / self._world.length_s * PARTS))] += 1
-        outcome.cold += not any(replica.ready for replica in self._replicas)
+        self.outcome.cold += not self._ready
         if self._wanted == 0:
             self._set(max(1, min(self._decider.woken(), self._world.max)))
             self._plan_sweep()
         self._dispatch()
-        self._next_arrival()
-
-    def _next_arrival(self) -> None:
-        self._next_at = next(self._arrivals, math.inf)
-        if self._next_at <= self._world.length_s:
-            self._at(self._next_at, _ARRIVAL)
-        else:
-            self._next_at = math.inf
 
     def _dispatch(self) -> None:
-        while self._queue and self._free:
-            replica = self._free[-1]
-            if replica.gone:
-                self._free.pop()
-                continue
+        while self._served < self._started and (replica := self._top()) is not None:
             replica.busy += 1
             if replica.busy >= self._world.slots:
                 self._free.pop()
-            arrived = self._queue.popleft()
-            self.outcome.calls += 1
+            arrived = self._at[self._served]
             if self._now > arrived:
                 self.outcome.waits.append(self._now - arrived)
-            service_s = self._world.service_s(self._random)
-            self.outcome.busy_s += service_s
-            self._at(self._now + service_s, _DONE, replica)
+            heapq.heappush(self._ending, (self._now + self._service_s[self._served], self._served, replica))
+            self._served += 1
+
+    def _top(self) -> _Replica | None:
+        """The one that takes the next call: that which had room last."""
+        while self._free and self._free[-1].gone:
+            self._free.pop()
+        return self._free[-1] if self._free else None
 
     def _done(self, replica: _Replica) -> None:
         self._completed += 1
-        self._in_flight -= 1
         self._last_active = self._now
         replica.busy -= 1
         if replica.gone:
-            self._existing -= replica.busy == 0
-            return
-        if replica.busy == self._world.slots - 1:
+            if replica.busy == 0:
+                self._exist(self._existing - 1)
+        elif replica.busy == self._world.slots - 1:
             self._free.append(replica)
-        self._dispatch()
+
+    # Calls, many at once: while nobody waits and no replica is full, all that come go to the one on top.
+
+    def _roomy(self) -> bool:
+        under_way = self._started - self._completed
+        return self._ready > 0 and self._served == self._started and under_way < self._world.slots
+
+    def _bulk(self, until: float) -> None:
+        """The calls until the next beat, where they are many and have room."""
+        if (self._starting and self._starting[0][0] <= until) or self._sweep_at < until or not self._roomy():
+            return
+        end = bisect_right(self._at, until, self._started)
+        if MIN_BULK <= end - self._started < self._world.slots - (self._started - self._completed):
+            self._pass(until, self._ends(end))
+
+    def _ends(self, until: int) -> list[float]:
+        """When the calls from the next one to that number end, none of which waits."""
+        come = slice(self._started, until)
+        return list(map(float.__add__, self._at[come].tolist(), self._service_s[come].tolist()))
+
+    def _pass(self, until: float, ends: list[float]) -> None:
+        """Let calls come that end then, and those end that are due."""
+        ending, top, first = self._ending, self._top(), self._started
+        assert top is not None or not ends
+        while ending and ending[0][0] <= until:
+            self._now, _, replica = heapq.heappop(ending)
+            self._done(replica)
+        if top is None or not ends:
+            return
+        self._last_active = max(self._last_active, self._at[first + len(ends) - 1])
+        self._started = self._served = first + len(ends)
+        ended = 0
+        for number, end in enumerate(ends, first):
+            if end > until:
+                heapq.heappush(ending, (end, number, top))
+                top.busy += 1
+            else:
+                ended += 1
+                self._last_active = max(self._last_active, end)
+        self._completed += ended
+
+    def _leap(self) -> bool:
+        """Over a stretch in which nobody waits, if the decider would look on."""
+        now, wanted = self._now, self._wanted
+        if now < self._leap_at or not wanted or self._ready != wanted or self._starting or not self._roomy():
+            return False
+        before = min(now + self._stretch_s + BEAT_S, self._sweep_at, math.floor(self._world.length_s) + BEAT_S)
+        last = self._started + MAX_STRETCH_CALLS
+        if last < len(self._at):
+            before = min(before, self._at[last])
+        until = math.ceil(before) - BEAT_S
+        if until - now < MIN_STRETCH:
+            return False
+        ends = self._ends(bisect_right(self._at, until, self._started))
+        stretch = self._foreseen(until, ends)
+        if stretch is not None and self._decider.steady(stretch, wanted=wanted):
+            self._pass(until, ends)
+            self._now = until
+            self._sample = self._taken()
+            self._beat = until + BEAT_S
+            self._stretch_s, self._patience_s = min(MAX_STRETCH, self._stretch_s * 2), 1.0
+            return True
+        if self._stretch_s == MIN_STRETCH:  # it will not be steady for a while: foreseeing costs, too
+            self._leap_at = now + self._patience_s
+            self._patience_s = min(MAX_PATIENCE_S, self._patience_s * 2)
+        self._stretch_s = max(MIN_STRETCH, self._stretch_s / 4)
+        return False
+
+    def _foreseen(self, until: float, ends: list[float]) -> Stretch | None:
+        """None where somebody might have to wait."""
+        now, came = self._now, self._at[self._started : self._started + len(ends)]
+        ended = sorted([*ends, *(end for end, _, _ in self._ending)])
+        beats: Iterable[int]
+        if len(ends) > (until - now) / 2:
+            beats = range(int(now) + 1, int(until))
+        else:
+            spans = [(now, end) for end, _, _ in self._ending]
+            spans += zip(came, ends, strict=True)
+            active: set[int] = set()
+            for begin, end in spans:
+                active.update(range(max(int(now) + 1, math.ceil(begin)), min(int(until), math.ceil(end) + 1)))
+            beats = sorted(active)
+        started, completed, slots = self._started, self._completed, self._world.slots
+        samples = [(now, started, completed)]
+        before, since, gone = completed, 0, 0
+        for beat in beats:
+            since, gone = bisect_right(came, beat, since), bisect_right(ended, beat, gone)
+            if started + since - before >= slots:
+                return None
+            before = completed + gone
+            samples.append((float(beat), started + since, before))
+        if started + len(ends) - before >= slots:
+            return None
+        return Stretch(now, until - BEAT_S, samples)
+
+    # Replicas.
 
     def _became_ready(self, replica: _Replica) -> None:
         replica.ready = True
+        self._ready += 1
         self._free.append(replica)
         self._dispatch()
 
@@ -329,21 +457,29 @@ class _Run:
         while len(self._replicas) < wanted:
             replica = _Replica()
             self._replicas.append(replica)
-            self._existing += 1
-            self._at(self._now + self._world.cold_start_s(self._random), _READY, replica)
+            self._exist(self._existing + 1)
+            self._begun += 1
+            ready_at = self._now + self._world.cold_start_s(self._random)
+            heapq.heappush(self._starting, (ready_at, self._begun, replica))
         if len(self._replicas) > wanted:
             # Those that are not ready go first, then the idlest.
             self._replicas.sort(key=lambda replica: (replica.ready, replica.busy), reverse=True)
             for replica in self._replicas[wanted:]:
                 replica.gone = True
-                self._existing -= replica.busy == 0
+                self._ready -= replica.ready
+                if replica.busy == 0:
+                    self._exist(self._existing - 1)
             del self._replicas[wanted:]
+            self._starting = [each for each in self._starting if not each[2].gone]
+            heapq.heapify(self._starting)
 
-    def _at(self, when: float, kind: int, what: object = None) -> None:
-        self._number += 1
-        heapq.heappush(self._events, (when, self._number, kind, what))
+    def _exist(self, count: int) -> None:
+        """From now on there are so many."""
+        now = min(self._now, self._world.length_s)
+        self.outcome.replica_s += self._existing * (now - self._existing_since)
+        self._existing, self._existing_since = count, now
 
 
-def simulate(world: World, decider: Decider, seed: int) -> Outcome:
-    """One life of a function; the same seed gives every decider the same callers."""
-    return _Run(world, decider, seed).run()
+def simulate(world: World, decider: Decider, seed: int, calls: Calls | None = None) -> Outcome:
+    """One life of a function; the same seed gives every decider the same callers. ``calls``: theirs, if at hand."""
+    return _Run(world, decider, calls or calls_of(world, seed), seed).run()

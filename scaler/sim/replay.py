@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from springtide.scaler.sim import engine, worlds
 from springtide.scaler.sim.alert_path import AlertTiming
-from springtide.scaler.sim.engine import PARTS, Outcome, World
+from springtide.scaler.sim.engine import PARTS, Calls, Outcome, World
 from springtide.scaler.sim.policies import Policy
 from springtide.scaler.sim.traces import Trace
 
@@ -76,19 +77,32 @@ class Result:
 
 def run(trace: Trace, policy: Policy, given: Circumstances) -> Outcome:
     """The function's life. The same seed gives every policy the same calls."""
-    world = World(
+    world = replace(
+        _world(trace, given),
+        slots=policy.slots(given.concurrency),
+        min=max(1, policy.scale.min),
+        max=max(1, policy.scale.max),
+        zero_after_s=policy.zero_after_s,
+    )
+    decider = policy.decider(given.timing, given.concurrency)
+    return engine.simulate(world, decider, given.seed, _calls(trace, given))
+
+
+@lru_cache(maxsize=1)
+def _calls(trace: Trace, given: Circumstances) -> Calls:
+    """Drawn once for all policies that one function is tried under; then forgotten, for they take the memory."""
+    return engine.calls_of(_world(trace, given), given.seed)
+
+
+def _world(trace: Trace, given: Circumstances) -> World:
+    return World(
         name=trace.function,
         length_s=trace.length_s,
         arrivals=trace.arrivals,
         service_s=given.service_s(trace.function),
         cold_start_s=worlds.lognormal(given.cold_start_s, START_SPREAD),
-        slots=policy.slots(given.concurrency),
-        min=max(1, policy.scale.min),
-        max=max(1, policy.scale.max),
-        zero_after_s=policy.zero_after_s,
         sweep_s=SWEEP_S,
     )
-    return engine.simulate(world, policy.decider(given.timing, given.concurrency), given.seed)
 
 
 def replicas_over_time(outcome: Outcome, length_s: float) -> list[float]:

@@ -10,7 +10,7 @@ import pytest
 from springtide.scaler.core.demand import LoadSample
 from springtide.scaler.core.follow import Bounds
 from springtide.scaler.sim.deciders import Knative, Springtide
-from springtide.scaler.sim.engine import Decider, Outcome, World, simulate
+from springtide.scaler.sim.engine import Decider, Outcome, Stretch, World, simulate
 from springtide.scaler.sim.worlds import KINDS, exponential, poisson
 
 WORLDS = {world.name: world for world in KINDS}
@@ -21,7 +21,7 @@ SEEDS = (501, 502, 503)
 class Fixed:
     """Somebody who always wants the same."""
 
-    tick_s, lead_s = 1.0, 2.0
+    lead_s = 2.0
 
     def __init__(self, replicas: int) -> None:
         self._replicas = replicas
@@ -33,6 +33,9 @@ class Fixed:
         return self._replicas
 
     def at_rest(self, *, wanted: int, now: float) -> bool:  # noqa: ARG002
+        return wanted == self._replicas
+
+    def steady(self, stretch: Stretch, *, wanted: int) -> bool:  # noqa: ARG002
         return wanted == self._replicas
 
 
@@ -89,7 +92,7 @@ class Restless:
     """Another one, but it never rests: the simulator walks through every tick."""
 
     def __init__(self, decider: Decider) -> None:
-        self._decider, self.tick_s, self.lead_s = decider, decider.tick_s, decider.lead_s
+        self._decider, self.lead_s = decider, decider.lead_s
 
     def wanted(self, sample: LoadSample, *, wanted: int, ready: int, now: float) -> int:
         return self._decider.wanted(sample, wanted=wanted, ready=ready, now=now)
@@ -98,6 +101,9 @@ class Restless:
         return self._decider.woken()
 
     def at_rest(self, *, wanted: int, now: float) -> bool:  # noqa: ARG002
+        return False
+
+    def steady(self, stretch: Stretch, *, wanted: int) -> bool:  # noqa: ARG002
         return False
 
 
