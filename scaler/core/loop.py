@@ -291,7 +291,9 @@ def _by_formula(look: _Look, history: LoopHistory) -> Outcome:
         return look.held(history, Reason.ASLEEP, explain.ASLEEP)
     after = desired if desired >= wanted else min(wanted, kept)
     after = max(bounds.min, min(after, bounds.max))
-    if after > wanted or (after < wanted and look.blocked is None):
+    # A wake is ahead of the windows: they have not seen yet what it was for.
+    woken = now - replicas.woken_at < target_rule.RATE_WINDOW_S
+    if after > wanted or (after < wanted and look.blocked is None and not woken):
         return look.changed(history, after, explain.by_formula(look.needs, look.policy.target_proportion))
     if look.blocked is not None:
         return look.held(history, *look.blocked)

@@ -366,6 +366,16 @@ def test_it_never_takes_a_function_to_zero(rule: str) -> None:
     assert of.wanted == 1
 
 
+def test_the_formula_does_not_take_a_wake_back_before_its_windows_have_seen_what_it_was_for() -> None:
+    of = Loop({**CAPACITY, "com.springtide.scale.policy": "target"}, replicas=0)
+    of.ticks(60, of.at_rate(0))
+    of.wanted = of.ready = 9
+    made = of.ticks(4, of.at_rate(0))
+    assert {each.reason for each in made} == {Reason.SETTLING}
+    of.ticks(40, of.at_rate(0))
+    assert of.wanted == 1
+
+
 def test_a_count_is_brought_within_its_limits() -> None:
     low = Loop({**CAPACITY, "min": "4"}, replicas=2)
     assert low.tick(dict).after == 4

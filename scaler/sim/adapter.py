@@ -1,0 +1,111 @@
+"""The production decision for any simulator: ``scaler.core.loop.decide`` behind samples and counts, and nothing else.
+
+Make one ``Springtide`` for each function from its labels, ask ``wanted`` once a second, and ``woken`` when a call finds
+the function at zero::
+
+    decider = Springtide({"com.openfaas.scale.type": "capacity", "com.openfaas.scale.target": "1"})
+    sample = LoadSample(at=now - 0.5, started=120, completed=113, in_flight=7, waiting=2)
+    count = decider.wanted(sample, wanted=5, ready=5, now=now)
+
+As in production it takes nothing away in its first half minute, nor on samples older than five seconds. Labels it
+knows are those of the control loop: type (``rps`` or ``capacity``), target, min, max, target-proportion, down.window,
+and ``com.springtide.scale.policy`` and ``.wake``. Taking a function to zero is the idle rule's (``core.idle``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from springtide.scaler.core import demand, follow, loop
+from springtide.scaler.core import policy as policy_of
+from springtide.scaler.core.demand import LoadSample
+from springtide.scaler.core.follow import Bounds
+from springtide.scaler.core.loads import loads_of
+from springtide.scaler.core.loop import LoopHistory
+from springtide.scaler.core.observation import CALLS, Calls, Observation, signal_key
+from springtide.scaler.core.policy import Rule, ScalePolicy, Wake, wake_replicas
+from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Scale, Writer
+
+_REF = FunctionRef("", "simulated")
+
+
+class Springtide:
+    """One function under the control loop. Instants are seconds on one clock that only goes forward."""
+
+    tick_s = 1.0
+
+    def __init__(self, labels: Mapping[str, str]) -> None:
+        """Raises ValueError that says what is wrong with a label."""
+        self._labels = labels
+        self._policy, problems = ScalePolicy.from_labels(labels)
+        self._loads, wrong = loads_of(labels, {})
+        if problems or wrong:
+            raise ValueError("; ".join((*problems, *wrong)))
+        if any(signal_key(load) != CALLS for load in self._loads):
+            raise ValueError(f"{policy_of.TYPE}={self._policy.type!r}: samples tell of calls; write rps or capacity")
+        self._history = LoopHistory()
+        self._rested, self._loaded_at = False, float("-inf")
+        self._remembered_s = 0.0
+        if self._policy.rule is Rule.TARGET:
+            self._remembered_s = loop.TARGET_SETTLE_S + (self._policy.down_window_s or 0.0)
+        self.lead_s = 2.0 + self._remembered_s
+        self.decision: Decision | None = None
+        """The last one, with its reason and numbers."""
+
+    def wanted(self, sample: LoadSample, *, wanted: int, ready: int, now: float) -> int:
+        """How many replicas there should be from now on.
+
+        ``sample`` was so at its ``at``, a moment ago; its ``started`` and ``completed`` only grow, and ``in_flight``
+        includes ``waiting``. ``wanted`` are the replicas that there shall be, ``ready`` those that take calls.
+        """
+        before = self._history.looked_at
+        if self._rested and before is not None and now - before > self.tick_s:
+            # The simulator leapt over a silence, as it was told it may: that is no pause, and no old sample.
+            self._history = self._history.rested(Instant(now - self.tick_s))
+            last, old = self._history.signals.calls.last, Instant(now - self.tick_s)
+            if last is not None and sample.at < old and replace(last, at=sample.at) == sample:
+                sample = replace(sample, at=old)
+        self._rested = False
+        function = Function(_REF, Scale(wanted, ready, ""), self._labels, owner=Writer.SCALER)
+        seen = Observation(function, {CALLS: Calls(sample)})
+        outcome = loop.decide(self._policy, self._loads, self._history, seen, Instant(now))
+        self._history, self.decision = outcome.written, outcome.decision
+        if self.decision.inputs.get("load"):
+            self._loaded_at = now
+        return self.decision.after
+
+    def woken(self) -> int:
+        """Replicas for a function at zero that is called."""
+        if self._policy.wake is Wake.MIN:
+            return wake_replicas(self._policy)
+        bounds = Bounds(wake_replicas(self._policy), max(1, self._policy.max))
+        return follow.wake_replicas(bounds, self._history.replicas)
+
+    def at_rest(self, *, wanted: int, now: float) -> bool:
+        """Whether, with no call under way, it may be left alone until ``lead_s`` before the next one begins.
+
+        At its minimum it cannot shrink, and without arrivals in all that is remembered of them it does not grow.
+        """
+        replicas, calls = self._history.replicas, self._history.signals.calls
+        waking = now - replicas.woken_at <= follow.WAKE_LOOK_S + self.tick_s
+        asked = replicas.certain_before if self._policy.rule is Rule.QUEUEING else 0.0
+        forgotten = calls.arrived(2 * demand.WINDOW_S) <= 0 and asked <= 0
+        quiet = now - self._loaded_at > self._remembered_s
+        self._rested = wanted <= wake_replicas(self._policy) and forgotten and quiet and not waking
+        return self._rested
+
+    def steady(self, stretch: object, *, wanted: int) -> bool:  # noqa: ARG002
+        """Whether it may be left alone while calls come; it never says so."""
+        return False
+
+
+def labels_of(bounds: Bounds, *, load: str = "capacity", wake: Wake = Wake.LEARNED) -> dict[str, str]:
+    """Labels that say these bounds; the target is ``slots``."""
+    return {
+        policy_of.TYPE: load,
+        policy_of.TARGET: f"{bounds.slots:f}",
+        policy_of.MIN: str(bounds.min),
+        policy_of.MAX: str(bounds.max),
+        policy_of.WAKE: wake.value,
+    }
