@@ -12,6 +12,7 @@ from springtide.runtime.durations import parse_duration_s
 from springtide.scaler.core import label_names
 from springtide.scaler.core.call_timeout import TIMEOUT
 from springtide.scaler.core.label_names import HANDLER, LANG
+from springtide.scaler.core.loads import ALSO, QUERY
 
 HEALTH, READY, RETRY = "com.openfaas.health.http.", "com.openfaas.ready.http.", "com.openfaas.retry."
 MAX_PROBE_S = 86_400
@@ -94,5 +95,7 @@ KNOWN = (
     HANDLER,
     LANG,
     TIMEOUT,
+    QUERY,
+    ALSO,
 )
 """Names of annotations that are read, here or by OpenFaaS."""

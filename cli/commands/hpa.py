@@ -14,7 +14,7 @@ from springtide.provider.kubernetes.manifests.hpa import hpa_of
 from springtide.provider.spec import FunctionSpec, spec_from_json
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core import targets
-from springtide.scaler.core.policy import TYPE
+from springtide.scaler.core.policy import OWNER, TYPE
 
 HEADER = f"""\
 # For: kubectl apply -f -
@@ -39,7 +39,8 @@ def hpa(*, target: Target, name: str, stack_file: str | None, namespace: str | N
         spec = _deployed(target, name, namespace or target.environ.get(NAMESPACE_VARIABLE))
     manifest = hpa_of(spec, by_hand=True)
     if manifest is None:
-        raise BadInput(f"{name} does not scale by processor time; give it the label {TYPE}={targets.CPU.name}")
+        remedy = f"give it the label {TYPE}={targets.CPU.name}, and no {OWNER} but hpa"
+        raise BadInput(f"{name} is not scaled by an HPA; {remedy}")
     if problems := cpu_problems(spec):
         raise BadInput(f"{name}: {problems[0]}")
     click.echo(HEADER + yaml.safe_dump(manifest, sort_keys=False), nl=False)

@@ -43,10 +43,10 @@ def list_(*, target: Target, namespace: str | None, as_json: bool, verbose: bool
         return
     rows = [
         (item.get("name"), f"{item.get('invocationCount') or 0:.0f}", item.get("replicas") or 0, _ready(item))
-        + ((item.get("image"), explain.who(owner_of(item))) if verbose else ())
+        + ((explain.badge(owner_of(item)), item.get("image")) if verbose else ())
         for item in functions
     ]
-    print_table(("Function", "Invocations", "Replicas", "Ready") + (("Image", "Scaled by") if verbose else ()), rows)
+    print_table(("Function", "Invocations", "Replicas", "Ready") + (("Owner", "Image") if verbose else ()), rows)
     for item in functions:
         if item.get("problem"):
             click.echo(one_line(f"{item.get('name')}: {item['problem']}"), err=True)

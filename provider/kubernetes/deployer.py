@@ -19,6 +19,7 @@ from springtide.provider.spec import FunctionSpec
 from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, SpringtideError, Unavailable
 from springtide.runtime.kubernetes.api import Json, KubernetesApi, delete_options
 from springtide.runtime.kubernetes.resources import AUTOSCALERS, DEPLOYMENTS, SERVICES
+from springtide.scaler.core import targets
 from springtide.scaler.core.policy import ScalePolicy, initial_replicas, updated_replicas
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
@@ -146,8 +147,8 @@ class FunctionDeployer:
         return before, after
 
     async def _autoscaler(self, *specs: FunctionSpec) -> Json | None:
-        """The one there is, looked for only where the function wants one or wanted one."""
-        if not any(_policy(spec).on_hpa for spec in specs):
+        """The one there is, looked for only where the function could have one."""
+        if not any(_policy(spec).target_type is targets.CPU for spec in specs):
             return None
         ref = specs[0].ref
         try:

@@ -110,6 +110,11 @@ def who(owner: Writer | None) -> str:
     return WRITERS[owner].subject if owner is not None else "nobody"
 
 
+def badge(owner: Writer | None) -> str:
+    """The same in a word."""
+    return WRITERS[owner].badge if owner is not None else "Nobody"
+
+
 def owned(owner: Writer | None) -> str:
     """Why somebody else leaves a running function alone."""
     return f"{who(owner)} owns the replicas"

@@ -59,6 +59,7 @@ def test_function_is_deployed_by_flags_and_described(springtide: Any, api: Any) 
         "availableReplicas": 1,
         "invocationCount": 0,
         "callLimit": "upstream_timeout (60 s) of the gateway",
+        "owner": "alert",
     }
 
 

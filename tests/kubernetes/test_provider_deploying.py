@@ -10,6 +10,7 @@ import pytest
 from springtide.runtime.errors import AlreadyExists, BadInput, NotFound, Unavailable
 from springtide.runtime.kubernetes.resources import DEPLOYMENTS
 from springtide.scaler.core.policy import MIN
+from springtide.scaler.core.vocabulary import Writer
 from tests.kubernetes.emulator import Image
 from tests.kubernetes.provider_stage import ECHO, NAMESPACE, NOTHING, OnCluster, eventually, on_cluster, spec
 
@@ -182,6 +183,28 @@ async def test_autoscaler_comes_and_goes_with_the_function_that_wants_one() -> N
         assert len(on.cluster.objects("horizontalpodautoscalers", NAMESPACE)) == 1
         await on.provider.delete(ECHO)
         await on.cluster.until("horizontalpodautoscalers", lambda found: not found, namespace=NAMESPACE)
+
+
+async def test_change_of_owner_takes_the_autoscaler_away_and_brings_it_back_with_the_count_kept() -> None:
+    async with on_cluster() as on:
+        by_hpa = {"com.openfaas.scale.type": "cpu", "com.openfaas.scale.target": "500m"}
+        by_scaler = by_hpa | {"com.springtide.scale.owner": "scaler"}
+        await on.provider.deploy(spec(labels=by_hpa, requests={"cpu": "100m"}))
+        await on.provider.write(ECHO, 4, expect=None, decision=None)
+        assert (await on.provider.read(ECHO)).owner is Writer.HPA
+
+        # The scaler reads processor time itself: no request is needed.
+        await on.provider.update(spec(labels=by_scaler))
+
+        assert on.cluster.objects("horizontalpodautoscalers", NAMESPACE) == []
+        function = await on.provider.read(ECHO)
+        assert (function.owner, function.scale.desired) == (Writer.SCALER, 4)
+
+        await on.provider.update(spec(labels=by_hpa, requests={"cpu": "100m"}))
+
+        assert len(on.cluster.objects("horizontalpodautoscalers", NAMESPACE)) == 1
+        function = await on.provider.read(ECHO)
+        assert (function.owner, function.scale.desired) == (Writer.HPA, 4)
 
 
 async def test_autoscaler_of_a_person_stays() -> None:

@@ -46,6 +46,19 @@ def test_labels_become_an_autoscaler() -> None:
     assert all_problems(made) == []
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pytest.param({"com.springtide.scale.owner": "scaler"}, id="the scaler owns it"),
+        pytest.param({"com.springtide.scale.owner": "alerts"}, id="alerts own it"),
+        pytest.param({"com.springtide.scale.owner": "none"}, id="nobody owns it"),
+        pytest.param({"com.openfaas.scale.min": "3", "com.openfaas.scale.max": "3"}, id="a fixed size"),
+    ],
+)
+def test_function_of_another_owner_has_no_autoscaler(labels: dict[str, str]) -> None:
+    assert hpa_of(spec(labels=CPU | labels, requests={"cpu": "100m"})) is None
+
+
 def test_defaults_are_half_of_what_is_requested_and_five_minutes_down() -> None:
     body = autoscaler()["spec"]
 

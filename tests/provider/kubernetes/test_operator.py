@@ -161,6 +161,18 @@ async def test_what_somebody_deleted_is_made_again(place: Place, resource: str) 
     await place.until(resource, lambda it: it["metadata"]["uid"] != before)
 
 
+async def test_function_that_the_scaler_shall_own_has_no_autoscaler_any_more(place: Place) -> None:
+    place.cluster.create(function(**CPU))
+    await place.until("functions.openfaas.com", is_applied())
+    assert place.object("horizontalpodautoscalers") is not None
+
+    labels = CPU["labels"] | {"com.springtide.scale.owner": "scaler"}
+    await place.person.edit("openfaas.com/v1/functions/echo", {"spec": {"labels": labels}})
+
+    await place.until("functions.openfaas.com", is_applied(generation=2))
+    await place.until_gone("horizontalpodautoscalers")
+
+
 async def test_replicas_belong_to_whoever_scales(place: Place) -> None:
     place.cluster.create(function())
     await place.until("functions.openfaas.com", is_applied())
