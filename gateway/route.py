@@ -26,6 +26,7 @@ class Route:
         "label",
         "labels",
         "lasting",
+        "learned_wake",
         "limit",
         "metrics",
         "next_start",
@@ -50,6 +51,8 @@ class Route:
         self.version = ""
         self.labels: Mapping[str, str] = {}
         self.policy = ScalePolicy()
+        self.learned_wake: int | None = None
+        """How many replicas its last wakes needed, where that counts."""
         self.problem: str | None = None
         self.problem_since: float | None = None
         """On the monotonic clock; one problem after the other counts as one."""
@@ -77,6 +80,7 @@ class Route:
         """Take over everything about the function but its replicas."""
         self.desired = function.replicas
         self.version = function.version
+        self.learned_wake = function.learned_wake
         if not function.problem:
             self.problem_since = None
         elif not self.problem:

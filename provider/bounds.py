@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
+from springtide.runtime.errors import BadInput
+from springtide.scaler.core.policy import MAX_REPLICAS
+
 MAX_IMAGE_BYTES = 1_024
 MAX_VARIABLE_BYTES = 131_071
 """Name, equals sign and value; Linux starts no program with a longer one."""
@@ -34,6 +37,12 @@ def environment_problems(env_process: str, env_vars: Mapping[str, str]) -> Itera
             f"envVars: {sum(sizes.values())} bytes altogether, at most {MAX_ENVIRONMENT_BYTES}; put long texts into a "
             "secret or a file"
         )
+
+
+def check_learned_wake(replicas: int) -> None:
+    """Raises BadInput."""
+    if not 1 <= replicas <= MAX_REPLICAS:
+        raise BadInput(f"replicas: {replicas} is out of range; a wake starts 1 to {MAX_REPLICAS}")
 
 
 def entry_problems(what: str, entries: Collection[str]) -> Iterator[str]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from springtide.scaler.core import ownership
+from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Changed, Event, FunctionEndpoints, Removed, Snapshot
 
@@ -29,7 +31,9 @@ class _Watcher:
 class EndpointFeed:
     """What every function looks like to gateways, pushed to any number of watchers."""
 
-    def __init__(self, *, most_unread: int = MAX_UNREAD) -> None:
+    def __init__(self, scalers: Scalers | None = None, *, most_unread: int = MAX_UNREAD) -> None:
+        """``scalers``: what moves replicas here, which says whether a learned wake counts."""
+        self._scalers = scalers or Scalers()
         self._table: dict[FunctionRef, FunctionEndpoints] = {}
         self._watchers: set[_Watcher] = set()
         self._most_unread = most_unread
@@ -39,6 +43,9 @@ class EndpointFeed:
 
     def publish(self, function: FunctionEndpoints) -> None:
         """This is how the function is now. Saying the same again is free."""
+        if function.learned_wake is not None:
+            owner = ownership.owner_by_labels(function.labels, self._scalers)
+            function = replace(function, learned_wake=ownership.counted_wake(function.learned_wake, owner))
         if self._table.get(function.ref) != function:
             self._table[function.ref] = function
             self._tell(function.ref)

@@ -98,6 +98,14 @@ class StatusReader(Protocol):
         """Sorted by name. NotFound for an unknown namespace."""
 
 
+class WakeKeeper(Protocol):
+    async def keep_wake(self, ref: FunctionRef, replicas: int) -> None:
+        """Keep how many replicas the function's last wakes needed, over deployments of it and restarts of ours.
+
+        Listings and the endpoint stream tell it. The scale and its version stay. BadInput below 1 or above the most.
+        """
+
+
 class UsageReader(Protocol):
     async def processor_use(self) -> Mapping[FunctionRef, ProcessorUse]:
         """Of every function, measured when it is asked for: totals that only grow, or rates, or why it is not known.
@@ -180,6 +188,7 @@ class Provider(
     Deployer,
     VersionKeeper,
     StatusReader,
+    WakeKeeper,
     UsageReader,
     SecretStore,
     NamespaceStore,

@@ -172,6 +172,8 @@ def status_to_json(status: FunctionStatus) -> dict[str, Any]:
         value["replicas"] = function.scale.desired
     if function.scale.ready:
         value["availableReplicas"] = function.scale.ready
+    if function.learned_wake is not None:
+        value["learnedWake"] = function.learned_wake
     value["createdAt"] = rfc3339(function.created_at)
     value["owner"] = function.owner.value if function.owner is not None else Owner.NONE.value
     if status.usage is not None:

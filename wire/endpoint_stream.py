@@ -9,7 +9,7 @@ dead connection. Both ends use this module.
     {"type": "heartbeat"}
 
     FUNCTION = {"name", "namespace", "replicas", "version", "labels", "annotations"?, "problem"?, "lasting"?, "delay"?,
-                "nextStart"?, "timeout"?: {"seconds", "source"},
+                "nextStart"?, "timeout"?: {"seconds", "source"}, "learnedWake"?,
                 "endpoints": [{"instance", "address": "127.0.0.1:40001", "maxInflight"?, "prefix"?,
                  "environmentSeconds"?}, …]}
 
@@ -21,6 +21,7 @@ since what a gateway looks for there is short (an environment, a schedule, topic
 ``nextStart`` is when a replica is tried to be started again, in seconds of the epoch.
 ``timeout`` is how long one call may take, as the function's annotation or environment says, and which of them
 (``scaler/core/call_timeout.py``); the environment itself, which may hold secrets, stays with the provider.
+``learnedWake`` is how many replicas its last wakes needed, where that was learned and counts.
 Absent means none, and a reader that does not know the field passes it over.
 """
 
@@ -76,6 +77,7 @@ class FunctionEndpoints:
     lasting: bool = False
     timeout: CallTimeout | None = None
     next_start: float | None = None
+    learned_wake: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,8 @@ def _function_to_json(function: FunctionEndpoints) -> dict[str, Any]:
         value["nextStart"] = function.next_start
     if function.timeout is not None:
         value["timeout"] = {"seconds": function.timeout.seconds, "source": function.timeout.source}
+    if function.learned_wake is not None:
+        value["learnedWake"] = function.learned_wake
     return value
 
 
@@ -213,6 +217,7 @@ def _function_from_json(value: dict[str, Any]) -> FunctionEndpoints:
         delay=value.get("delay"),
         next_start=float(value["nextStart"]) if value.get("nextStart") is not None else None,
         timeout=_timeout_from_json(value.get("timeout")),
+        learned_wake=int(value["learnedWake"]) if value.get("learnedWake") is not None else None,
         annotations=bounded_annotations(value.get("annotations") or {}),
     )
 

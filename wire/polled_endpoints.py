@@ -202,6 +202,7 @@ class PolledEndpoints:
                 labels=dict(function.labels),
                 annotations=dict(function.annotations),
                 timeout=function.call_timeout,
+                learned_wake=function.learned_wake,
             ),
             number,
         )

@@ -39,6 +39,8 @@ from springtide.wire.processor_use import ProcessorUses
 
 WRITER_HEADER = "X-Springtide-Decision"
 """Carries the decision behind a scale request as JSON; a request without it was a person's."""
+WAKE_PATH = "/system/wake"
+"""``POST`` to the function's name below it: how many replicas its next caller is to wake, as was learned."""
 
 
 class Unreachable(Unavailable):
@@ -98,6 +100,19 @@ class ProviderClient:
             led=True,
         )
         return Scale(replicas, 0, _version(response))
+
+    async def keep_wake(self, ref: FunctionRef, replicas: int) -> None:
+        """Have the provider keep what was learned of a function's wakes. Raises Standby from a copy that does not lead.
+
+        NotFound by foreign providers, too.
+        """
+        await self._request(
+            "POST",
+            f"{WAKE_PATH}/{quote(ref.name, safe='')}",
+            params={"namespace": ref.namespace},
+            json={"replicas": replicas, "namespace": ref.namespace},
+            led=True,
+        )
 
     async def report(self, decisions: Sequence[Decision]) -> None:
         """Tell the provider's decision log. Unsupported by foreign providers."""
@@ -223,6 +238,7 @@ def _function(value: Any, namespace: str | None, version: str = "") -> Function:
             created_at=_instant(value.get("createdAt")),
             call_timeout=call_timeout_of(value),
             owner=owner_of(value),
+            learned_wake=int(value["learnedWake"]) if value.get("learnedWake") is not None else None,
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise Unavailable(f"provider: not a function status: {str(value)[:500]}") from error

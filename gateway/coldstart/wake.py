@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
@@ -13,6 +14,7 @@ from springtide.gateway.route import Route
 from springtide.gateway.time_limit import TimeLimit
 from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import Conflict, NotFound, SpringtideError, Unavailable
+from springtide.scaler.core import explain
 from springtide.scaler.core.policy import ScalePolicy, wake_replicas
 from springtide.scaler.core.ports import Clock, Recorder, ScaleTarget
 from springtide.scaler.core.vocabulary import Decision, Instant, Reason, Scale, Writer
@@ -33,6 +35,16 @@ class WakeListener(Protocol):
     def woken(self, route: Route) -> None: ...
 
     def wake_failed(self, route: Route, status: int, why: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a wake is decided on."""
+
+    policy: ScalePolicy
+    desired: int
+    version: str
+    learned: int | None
 
 
 class FunctionWaker:
@@ -124,32 +136,30 @@ class FunctionWaker:
 
     async def _write(self, route: Route) -> None:
         """Write the count a wake asks for; whoever else has done so meanwhile is as good."""
-        policy, before, version = route.policy, route.desired, route.version
-        known = version
-        if not version:
-            # What a poll saw is seconds old. Whoever has scaled the function up since must not be undone.
-            policy, before, version = await self._fresh(route)
+        known = route.version
+        # What a poll saw is seconds old. Whoever has scaled the function up since must not be undone.
+        seen = _Seen(route.policy, route.desired, known, route.learned_wake) if known else await self._fresh(route)
         for _ in range(MAX_CONFLICTS):
-            after = wake_replicas(policy)
-            if before > 0:
-                self._note(route, Scale(before, 0, version), known)
+            if seen.desired > 0:
+                self._note(route, Scale(seen.desired, 0, seen.version), known)
                 return
-            waiting = route.metrics.held
-            detail = f"{waiting} {'caller waits' if waiting == 1 else 'callers wait'}"
-            decision = self._decision(route, before, after, Reason.WAKE, detail)
-            write = await self._writer.write(decision, policy, version=version)
+            after = wake_replicas(seen.policy, seen.learned)
+            detail = explain.woken(route.metrics.held, after, fewest=wake_replicas(seen.policy))
+            decision = self._decision(route, 0, after, Reason.WAKE, detail)
+            write = await self._writer.write(decision, seen.policy, version=seen.version)
             if write.scale is not None:
                 self._note(route, write.scale, known)
                 return
             if not isinstance(write.error, Conflict):
                 raise Unavailable(write.decision.detail) if write.error is None else write.error
             known = route.version
-            policy, before, version = await self._fresh(route)
+            seen = await self._fresh(route)
         raise Unavailable("its scale changes faster than it can be written")
 
-    async def _fresh(self, route: Route) -> tuple[ScalePolicy, int, str]:
+    async def _fresh(self, route: Route) -> _Seen:
         function = await self._target.read(route.ref)
-        return ScalePolicy.from_labels(function.labels)[0], function.scale.desired, function.scale.version
+        policy, scale = ScalePolicy.from_labels(function.labels)[0], function.scale
+        return _Seen(policy, scale.desired, scale.version, function.learned_wake)
 
     def _note(self, route: Route, scale: Scale, known: str) -> None:
         """Remember the new count until the provider pushes it, so that nobody wakes the function once more.

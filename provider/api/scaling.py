@@ -1,4 +1,7 @@
-"""``/system/scale-function/{name}``: replicas by compare-and-set, and the decision behind each write kept."""
+"""``/system/scale-function/{name}``: replicas by compare-and-set, and the decision behind each write kept.
+
+``/system/wake/{name}``: how many replicas the function's next caller is to wake, as the control loop has learned.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Reason, Writer
 from springtide.wire import decision_log
 from springtide.wire.leadership import LEADER_HEADER, Terms
-from springtide.wire.provider_client import WRITER_HEADER
+from springtide.wire.provider_client import WAKE_PATH, WRITER_HEADER
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +62,13 @@ def router(
                 why=decision.detail,
             )
         return Response(status_code=202, headers={"ETag": f'"{after.version}"'})
+
+    @routes.post(f"{WAKE_PATH}/{{name}}")
+    async def keep_wake(request: Request, name: str) -> Response:
+        body = await read_object(request)
+        terms.check(request.headers.get(LEADER_HEADER))
+        await provider.keep_wake(FunctionRef(namespaces.of(request, body), name), _replicas(body))
+        return Response(status_code=202)
 
     return routes
 

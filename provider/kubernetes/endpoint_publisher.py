@@ -126,6 +126,7 @@ class EndpointPublisher:
                 delay=self.delay(ref) if lacking else None,
                 annotations=function.spec.annotations,
                 timeout=call_timeout.of_function(function.spec.annotations, function.spec.env_vars),
+                learned_wake=function.learned_wake,
             )
         )
         self._probe_starting(function, nobody_answers=not endpoints)

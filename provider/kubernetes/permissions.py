@@ -22,7 +22,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission(
         resource=DEPLOYMENTS,
         verbs=("get", "create", "patch", "delete"),
-        reason="deploy, update and remove functions; server-side apply creates by a patch",
+        reason="deploy, update and remove functions; server-side apply creates by a patch; learned wakes are noted",
     ),
     Permission(
         resource=DEPLOYMENTS, subresource="scale", verbs=("update",), reason="write replicas by compare-and-set"

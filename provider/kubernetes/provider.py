@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace as changed
 
+from springtide.provider.bounds import check_learned_wake
 from springtide.provider.endpoint_feed import EndpointFeed
 from springtide.provider.kubernetes.cluster import Cluster
 from springtide.provider.kubernetes.deployer import FunctionDeployer
@@ -14,6 +15,7 @@ from springtide.provider.kubernetes.endpoint_publisher import EndpointPublisher,
 from springtide.provider.kubernetes.events import ScalingEvents
 from springtide.provider.kubernetes.inventory import Inventory
 from springtide.provider.kubernetes.logs import PodLogs
+from springtide.provider.kubernetes.manifests.keys import LEARNED_WAKE
 from springtide.provider.kubernetes.manifests.settings import ManifestSettings
 from springtide.provider.kubernetes.namespaces import MarkedNamespaces, OneNamespace
 from springtide.provider.kubernetes.operator.function_writer import FunctionWriter
@@ -31,6 +33,7 @@ from springtide.provider.spec import FunctionSpec, FunctionStatus, check_name, c
 from springtide.runtime.errors import NotFound, Unsupported
 from springtide.runtime.keyed_locks import KeyedLocks
 from springtide.runtime.kubernetes.api import KubernetesApi
+from springtide.runtime.kubernetes.resources import DEPLOYMENTS
 from springtide.scaler.core import ownership
 from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.policy import ScalePolicy
@@ -59,7 +62,7 @@ class KubernetesProvider:
         through_service = settings.function_addresses == SERVICE
         self._settings, self._api = settings, api
         self._clock, self._recorder = clock, recorder
-        self._feed, self._locks = EndpointFeed(), KeyedLocks[FunctionRef | str]()
+        self._feed, self._locks = EndpointFeed(scalers), KeyedLocks[FunctionRef | str]()
         self._cluster = Cluster(api, services=through_service)
         self._prober = ReadinessProber(
             clock=clock, pause_s=settings.ready_ask_interval_s, most_s=settings.ready_ask_most_s
@@ -144,6 +147,15 @@ class KubernetesProvider:
             if before is not None:
                 self._tell(decision or self._by_a_person(ref, before.desired, replicas, "asked for"), function)
             return self._scaler.scale(function)
+
+    async def keep_wake(self, ref: FunctionRef, replicas: int) -> None:
+        check_learned_wake(replicas)
+        async with self._locks.of(ref):
+            if self._existing(ref).learned_wake == replicas:
+                return
+            patch = {"metadata": {"labels": {LEARNED_WAKE: str(replicas)}}}
+            written = await self._api.merge_patch(DEPLOYMENTS, ref.name, patch, namespace=ref.namespace)
+            self._inventory(ref.namespace).observe(written)
 
     # Functions come and go.
 
@@ -246,8 +258,16 @@ class KubernetesProvider:
 
     def _function(self, function: DeploymentView) -> Function:
         scale = self._scaler.scale(function)
-        owner, annotations = ownership.owner_by_labels(function.labels, self.scalers), function.spec.annotations
-        return Function(function.ref, scale, function.labels, annotations, function.created_at, owner=owner)
+        owner = ownership.owner_by_labels(function.labels, self.scalers)
+        return Function(
+            function.ref,
+            scale,
+            function.labels,
+            function.spec.annotations,
+            function.created_at,
+            owner=owner,
+            learned_wake=ownership.counted_wake(function.learned_wake, owner),
+        )
 
     def _status(self, function: DeploymentView) -> FunctionStatus:
         ref, problem = function.ref, None

@@ -33,6 +33,7 @@ class DeploymentView:
     terminating: bool = False
     """Deleted; what is left of it ends its calls."""
     problem: str | None = None
+    learned_wake: int | None = None
 
     @property
     def ref(self) -> FunctionRef:
@@ -69,6 +70,7 @@ def deployment_view(deployment: Json) -> DeploymentView:
         created_at=status.function.created_at,
         terminating="deletionTimestamp" in metadata,
         problem=status.problem,
+        learned_wake=status.function.learned_wake,
     )
 
 

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from springtide.provider.bounds import check_learned_wake
 from springtide.provider.endpoint_feed import EndpointFeed
 from springtide.provider.memory.logs import LogBuffer
 from springtide.provider.memory.replicas import ReplicaSet, StartReplica, StopReplica
@@ -32,6 +33,7 @@ class _Held:
     version: str
     replicas: ReplicaSet
     logs: LogBuffer = field(default_factory=LogBuffer)
+    learned_wake: int | None = None
 
     @property
     def labels(self) -> dict[str, str]:
@@ -66,7 +68,7 @@ class MemoryProvider:
         self._namespaces = {default_namespace: Namespace(default_namespace)}
         self._secrets: dict[str, dict[str, bytes]] = {default_namespace: {}}
         self._functions: dict[FunctionRef, _Held] = {}
-        self._feed = EndpointFeed()
+        self._feed = EndpointFeed(self.scalers)
         self._versions, self._serial = itertools.count(1), itertools.count(1)
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -109,6 +111,12 @@ class MemoryProvider:
             held.version = self._next_version()
             held.replicas.scale(replicas)
         return held.scale
+
+    async def keep_wake(self, ref: FunctionRef, replicas: int) -> None:
+        held = self._held(ref)
+        check_learned_wake(replicas)
+        held.learned_wake = replicas
+        self._publish(ref, held.replicas)
 
     # Functions come and go.
 
@@ -222,7 +230,15 @@ class MemoryProvider:
 
     def _function(self, held: _Held) -> Function:
         spec, owner = held.spec, ownership.owner_by_labels(held.spec.labels, self.scalers)
-        return Function(spec.ref, held.scale, held.labels, dict(spec.annotations), held.created_at, owner=owner)
+        return Function(
+            spec.ref,
+            held.scale,
+            held.labels,
+            dict(spec.annotations),
+            held.created_at,
+            owner=owner,
+            learned_wake=ownership.counted_wake(held.learned_wake, owner),
+        )
 
     def _held(self, ref: FunctionRef) -> _Held:
         try:
@@ -255,6 +271,7 @@ class MemoryProvider:
                 problem=replicas.problem,
                 annotations=held.spec.annotations,
                 timeout=call_timeout.of_function(held.spec.annotations, held.spec.env_vars),
+                learned_wake=held.learned_wake,
             )
         )
 

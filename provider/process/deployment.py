@@ -107,6 +107,7 @@ class Deployment:
             annotations=dict(self.record.spec.annotations),
             next_start=self._next_start,
             timeout=call_timeout.of_function(self.record.spec.annotations, self.record.spec.env_vars),
+            learned_wake=self.record.learned_wake,
         )
 
     @property

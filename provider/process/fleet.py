@@ -37,6 +37,7 @@ from springtide.provider.process.state_files import StateFiles
 from springtide.provider.process.stopped_host import StoppedHost
 from springtide.runtime.errors import BadInput, TooMany, Unavailable
 from springtide.scaler.core import catalogue
+from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire import instruments
@@ -59,9 +60,10 @@ class Fleet:
         files: StateFiles,
         pinning: Pinning,
         registry: CollectorRegistry,
+        scalers: Scalers,
     ) -> None:
         self.deployments: dict[FunctionRef, Deployment] = {}
-        self.feed = EndpointFeed()
+        self.feed = EndpointFeed(scalers)
         self.usage = UsageWatch(self.all, settings, clock)
         self.processor_time = ProcessorTime(self.all, clock)
         self._settings, self._files, self._pinning = settings, files, pinning

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 from prometheus_client import CollectorRegistry
 
+from springtide.provider.bounds import check_learned_wake
 from springtide.provider.ports import DeployedVersion, LogLine, LogQuery, Namespace, ProviderInfo
 from springtide.provider.process import launches, log_stream, runnable
 from springtide.provider.process.builder.image_builder import LocalImageBuilder
@@ -52,7 +54,9 @@ class ProcessProvider:
         self._settings, self._clock, self._recorder = settings, clock, recorder
         self._files = StateFiles(settings.state_dir)
         self._pinning = pinning
-        self._fleet = Fleet(settings, clock=clock, files=self._files, pinning=pinning, registry=registry)
+        self._fleet = Fleet(
+            settings, clock=clock, files=self._files, pinning=pinning, registry=registry, scalers=scalers
+        )
         self._secrets = SecretFiles(self._files, self._fleet.all, self._check_namespace)
         self._namespaces: dict[str, Namespace] = {}
         self._locks: KeyedLocks[FunctionRef | str] = KeyedLocks()
@@ -125,6 +129,14 @@ class ProcessProvider:
             record, wakes = deployment.record.scaled(replicas), decision is not None and decision.writer is Writer.WAKE
             await self._change(deployment, record, deployment.program, must_save=not wakes)
             return deployment.scale
+
+    async def keep_wake(self, ref: FunctionRef, replicas: int) -> None:
+        async with self._locks.of(ref):
+            deployment = self._deployment(ref)
+            check_learned_wake(replicas)
+            if deployment.record.learned_wake != replicas and not deployment.record.damaged:
+                record = replace(deployment.record, learned_wake=replicas)
+                await self._change(deployment, record, deployment.program)
 
     # Functions come and go.
 
@@ -301,9 +313,17 @@ class ProcessProvider:
         )
 
     def _function(self, deployment: Deployment) -> Function:
-        spec, created_at = deployment.record.spec, deployment.record.created_at
+        record, spec = deployment.record, deployment.record.spec
         owner = ownership.owner_by_labels(spec.labels, self.scalers)
-        return Function(spec.ref, deployment.scale, deployment.labels, dict(spec.annotations), created_at, owner=owner)
+        return Function(
+            spec.ref,
+            deployment.scale,
+            deployment.labels,
+            dict(spec.annotations),
+            record.created_at,
+            owner=owner,
+            learned_wake=ownership.counted_wake(record.learned_wake, owner),
+        )
 
     def _deployment(self, ref: FunctionRef) -> Deployment:
         try:

@@ -78,6 +78,8 @@ class FunctionRecord:
     uid: str
     """Of this deployment: the same name deployed anew after a deletion has another."""
     serial: int = 1
+    learned_wake: int | None = None
+    """Replicas that its last wakes needed."""
     earlier: tuple[FunctionVersion, ...] = ()
     """What it can go back to, the last one first."""
     damaged: str = ""
@@ -145,6 +147,7 @@ class FunctionRecord:
             "createdAt": self.created_at,
             "uid": self.uid,
             "serial": self.serial,
+            "learnedWake": self.learned_wake,
             "earlier": [_version_to_json(version) for version in self.earlier],
         }
 
@@ -161,6 +164,7 @@ def load(file: Path) -> FunctionRecord:
             created_at=created_at,
             uid=check_name("uid", value["uid"]),
             serial=_whole(value["serial"]),
+            learned_wake=_learned_wake(value.get("learnedWake")),
             earlier=tuple(_versions(value.get("earlier", []), created_at)),
         )
         _check_place(record, file)
@@ -281,6 +285,12 @@ def _whole(value: Any, *, high: int = 1 << 63) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= high:
         raise ValueError(f"{str(value)[:40]!r} is not a whole number within bounds")
     return value
+
+
+def _learned_wake(value: Any) -> int | None:
+    """None also where it makes no sense: it is learned again, and no reason to give the function up."""
+    fits = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_REPLICAS
+    return value if fits else None
 
 
 def _instant(value: Any) -> Instant:

@@ -120,6 +120,12 @@ def owned(owner: Writer | None) -> str:
     return f"{who(owner)} owns the replicas"
 
 
+def woken(waiting: int, to: int, *, fewest: int) -> str:
+    """Why a caller wakes so many: ``fewest`` where nothing was learned."""
+    waits = f"{waiting} {'caller waits' if waiting == 1 else 'callers wait'}"
+    return waits if to == fewest else f"{waits}; woken to {to}: the middle of the last three wakes needed that"
+
+
 ASLEEP = "at zero: only a caller wakes it"
 MAX_NAMED = 3
 

@@ -167,6 +167,16 @@ def wake_replicas(bounds: Bounds, history: FollowHistory) -> int:
     return max(floor, min(math.ceil(statistics.median_low(history.wake_needs)), bounds.max))
 
 
+def learned_wake(bounds: Bounds, history: FollowHistory, now: Instant) -> int | None:
+    """``wake_replicas`` once it says something new: None while too few wakes were seen, or the last is still looked at.
+
+    What was learned before, by a scaler that has ended since, stays until then.
+    """
+    if len(history.wake_needs) < WAKES - 1 or now - history.woken_at <= WAKE_LOOK_S:
+        return None
+    return wake_replicas(bounds, history)
+
+
 def _grown(bounds: Bounds, history: FollowHistory, need: Need) -> int:
     wanted = history.wanted or 0
     if math.ceil(need.certain - GROW_SHARE * wanted) <= wanted:

@@ -98,6 +98,11 @@ def _owner_by(values: tuple[str | None, ...], scalers: Scalers) -> Writer | None
     return steady_owner(ScalePolicy.from_labels(labels)[0], scalers)
 
 
+def counted_wake(learned: int | None, owner: Writer | None) -> int | None:
+    """What was learned of a function's wakes, as long as the control loop has the function."""
+    return learned if owner is Writer.SCALER else None
+
+
 def problems_of(labels: Mapping[str, str], annotations: Mapping[str, str], scalers: Scalers) -> tuple[str, ...]:
     """Why a function may not be deployed here: an owner that there is not, or loads that cannot be followed."""
     asked, problems = ScalePolicy.from_labels(labels)[0], []

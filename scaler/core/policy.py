@@ -153,9 +153,15 @@ class ScalePolicy:
         return policy, tuple(reader.problems)
 
 
-def wake_replicas(policy: ScalePolicy) -> int:
-    """How many replicas a caller of a sleeping function wakes: its minimum, and at least one."""
-    return max(1, min(policy.min, policy.max))
+def wake_replicas(policy: ScalePolicy, learned: int | None = None) -> int:
+    """How many replicas a caller of a sleeping function wakes: its minimum, and at least one.
+
+    Or what the last wakes needed, where that was ``learned`` and the label does not forbid it, within its limits.
+    """
+    fewest = max(1, min(policy.min, policy.max))
+    if learned is None or policy.wake is Wake.MIN:
+        return fewest
+    return max(fewest, min(learned, policy.max))
 
 
 def initial_replicas(policy: ScalePolicy) -> int:

@@ -66,6 +66,8 @@ class Function:
     call_timeout: CallTimeout | None = None
     owner: Writer | None = Writer.ALERT
     """Who moves its replicas while it runs, as its provider tells; None for nobody."""
+    learned_wake: int | None = None
+    """Replicas that its last wakes needed, as the control loop has learned; None where it has not, or shall not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,11 +195,12 @@ class Target:
     failures: list[SpringtideError] = field(default_factory=list)
     written: asyncio.Event = field(default_factory=asyncio.Event)
     labels: dict[str, str] = field(default_factory=dict)
+    learned_wake: int | None = None
 
     async def read(self, wanted: FunctionRef) -> Function:
         if wanted not in self.scales:
             raise NotFound(f"no function {wanted}")
-        return Function(wanted, self.scales[wanted], labels=self.labels)
+        return Function(wanted, self.scales[wanted], labels=self.labels, learned_wake=self.learned_wake)
 
     async def write(
         self, wanted: FunctionRef, replicas: int, *, expect: str | None, decision: Decision | None
@@ -249,6 +250,7 @@ class ServedPlane:
         labels: Mapping[str, str] | None = None,
         problem: str | None = None,
         delay: str | None = None,
+        learned_wake: int | None = None,
     ) -> None:
         """Push how a function is now."""
         function = FunctionEndpoints(
@@ -259,6 +261,7 @@ class ServedPlane:
             labels=dict(labels or {}),
             problem=problem,
             delay=delay,
+            learned_wake=learned_wake,
         )
         self.known[function.ref] = function
         self.plane.table.apply(Changed(function))

@@ -54,6 +54,50 @@ async def test_wake_asks_for_the_minimum_and_says_why() -> None:
         assert gateway.decisions.recorded == [decision]
 
 
+@pytest.mark.parametrize(
+    ("labels", "learned", "after", "detail"),
+    [
+        pytest.param(
+            {}, 6, 6, "1 caller waits; woken to 6: the middle of the last three wakes needed that", id="as learned"
+        ),
+        pytest.param(
+            {"com.openfaas.scale.max": "4"},
+            6,
+            4,
+            "1 caller waits; woken to 4: the middle of the last three wakes needed that",
+            id="within its maximum",
+        ),
+        pytest.param({"com.openfaas.scale.min": "3"}, 2, 3, "1 caller waits", id="never below its minimum"),
+        pytest.param({"com.springtide.scale.wake": "min"}, 6, 1, "1 caller waits", id="its label asks for the minimum"),
+    ],
+)
+async def test_wake_asks_for_what_the_last_ones_needed(
+    labels: dict[str, str], learned: int, after: int, detail: str
+) -> None:
+    async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
+        gateway.publish("echo", [], desired=0, labels=labels, learned_wake=learned)
+        await caller.send(get())
+        await gateway.target.written.wait()
+        gateway.publish("echo", [server], desired=after)
+        await caller.answer()
+
+        (decision,) = gateway.target.decisions
+        assert (decision.before, decision.after, decision.detail) == (0, after, detail)
+
+
+async def test_wake_that_lost_a_race_goes_by_what_was_learned_meanwhile() -> None:
+    async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
+        gateway.publish("echo", [], desired=0)
+        gateway.target.failures.append(Conflict("the version moved on"))
+        gateway.target.scales[ref("echo")], gateway.target.learned_wake = Scale(0, 0, "77"), 5
+        await caller.send(get())
+        await gateway.until(lambda: len(gateway.target.writes) == 2)
+        gateway.publish("echo", [server], desired=5)
+        await caller.answer()
+
+        assert gateway.target.writes[1] == (ref("echo"), 5, "77")
+
+
 async def test_wake_is_one_line_in_the_log_however_many_wait() -> None:
     with structlog.testing.capture_logs() as lines:
         async with data_plane() as gateway, replica(echo) as server:

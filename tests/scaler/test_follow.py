@@ -181,6 +181,14 @@ def test_it_wakes_to_what_the_middle_one_of_three_wakes_needed() -> None:
     assert follow.wake_replicas(Bounds(min=2, max=6), wakes(0.1, 0.1, 0.1)) == 2
 
 
+def test_what_was_learned_is_told_once_it_is_certain_and_never_without_evidence() -> None:
+    assert follow.learned_wake(BOUNDS, FollowHistory(), Instant(1000)) is None
+    assert follow.learned_wake(BOUNDS, wakes(7.5), Instant(1000)) is None
+    woken = wakes(7.5, 3.5)
+    assert follow.learned_wake(BOUNDS, woken, Instant(woken.woken_at + follow.WAKE_LOOK_S)) is None
+    assert follow.learned_wake(BOUNDS, woken, Instant(woken.woken_at + follow.WAKE_LOOK_S + 0.1)) == 4
+
+
 @given(st.lists(st.tuples(st.floats(0, 200), st.booleans(), st.booleans()), max_size=80), st.integers(1, 60))
 def test_whatever_comes_it_stays_within_bounds_and_small(ticks: list[tuple[float, bool, bool]], wanted: int) -> None:
     loop = Loop(wanted=min(wanted, BOUNDS.max))

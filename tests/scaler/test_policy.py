@@ -204,6 +204,21 @@ def test_replicas_of_a_wake_and_of_an_update(given_policy: ScalePolicy, current:
     assert updated_replicas(given_policy, current) == updated
 
 
+@pytest.mark.parametrize(
+    ("given_policy", "learned", "woken"),
+    [
+        pytest.param(ScalePolicy(), 6, 6, id="what was learned"),
+        pytest.param(ScalePolicy(min=8), 6, 8, id="at least the minimum"),
+        pytest.param(ScalePolicy(max=4), 6, 4, id="at most the maximum"),
+        pytest.param(ScalePolicy(wake=Wake.MIN), 6, 1, id="the minimum where the label says so"),
+        pytest.param(ScalePolicy(min=0, max=0), 6, 1, id="a maximum of zero still serves a caller"),
+        pytest.param(ScalePolicy(min=3), None, 3, id="the minimum where nothing was learned"),
+    ],
+)
+def test_replicas_of_a_wake_that_was_learned(given_policy: ScalePolicy, learned: int | None, woken: int) -> None:
+    assert wake_replicas(given_policy, learned) == woken
+
+
 @pytest.mark.parametrize(("kind", "on_hpa"), [("rps", False), ("capacity", False), ("cpu", True), ("mine", False)])
 def test_only_type_cpu_is_handed_to_an_hpa(kind: str, on_hpa: bool) -> None:
     assert ScalePolicy(type=kind).on_hpa is on_hpa

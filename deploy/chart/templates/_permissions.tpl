@@ -22,7 +22,7 @@
 - apiGroups: ["apps"]
   resources: [deployments]
   verbs: [list, watch]
-# deploy, update and remove functions; server-side apply creates by a patch
+# deploy, update and remove functions; server-side apply creates by a patch; learned wakes are noted
 - apiGroups: ["apps"]
   resources: [deployments]
   verbs: [get, create, patch, delete]

@@ -19,6 +19,7 @@ from springtide.provider.kubernetes.manifests.deployment import annotations_of, 
 from springtide.provider.quantities import parse
 from springtide.provider.spec import FunctionSpec, FunctionStatus
 from springtide.runtime import bounded_json
+from springtide.scaler.core import label_values
 from springtide.scaler.core.vocabulary import Function, FunctionRef, Instant, Scale
 
 FOREIGN_ANNOTATIONS = ("kubectl.kubernetes.io/", "deployment.kubernetes.io/")
@@ -71,6 +72,14 @@ def created_of(deployment: Mapping[str, Any]) -> Instant | None:
     return noted
 
 
+def learned_wake_of(deployment: Mapping[str, Any]) -> int | None:
+    """What the last wakes needed; None where nothing, or nonsense, is noted."""
+    try:
+        return label_values.count((deployment["metadata"].get("labels") or {}).get(keys.LEARNED_WAKE, "")) or None
+    except ValueError:
+        return None
+
+
 def problem_of(deployment: Mapping[str, Any]) -> str | None:
     """Why the Deployment does not get where it should, as far as it knows itself."""
     for condition in (deployment.get("status") or {}).get("conditions") or ():
@@ -87,6 +96,7 @@ def _function(deployment: Mapping[str, Any], spec: FunctionSpec) -> Function:
         labels={**spec.labels, keys.FUNCTION: spec.ref.name},
         annotations=dict(spec.annotations),
         created_at=created_of(deployment),
+        learned_wake=learned_wake_of(deployment),
     )
 
 

@@ -23,6 +23,10 @@ AGREED = "com.springtide.replicas"
 CREATED = "com.springtide.created"
 """Annotation of the Deployment: when it was asked for; Kubernetes itself knows it to the second only."""
 
+LEARNED_WAKE = "com.springtide.learned-wake"
+"""Label of the Deployment: how many replicas the function's last wakes needed. No part of what is applied, and no
+annotation, with which the API server would count another generation and a writer's compare-and-set would fail."""
+
 PROFILE = "com.openfaas.profile"
 SERVICE_ACCOUNT = "com.openfaas.serviceaccount"
 HEALTH, READY = annotation_values.HEALTH, annotation_values.READY

@@ -54,6 +54,9 @@ class RestProvider:
     async def write(self, ref: FunctionRef, replicas: int, *, expect: str | None, decision: Decision | None) -> Scale:
         return await self._client.write(ref, replicas, expect=expect, decision=decision)
 
+    async def keep_wake(self, ref: FunctionRef, replicas: int) -> None:
+        await self._client.keep_wake(ref, replicas)
+
     def watch_endpoints(self) -> AsyncIterator[Event]:
         return self._client.watch_endpoints()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -23,10 +23,13 @@ from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.kubernetes.api import connected
 from springtide.runtime.kubernetes.settings import KubernetesSettings
+from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.vocabulary import FunctionRef
 from tests.kubernetes.emulator import Emulator, EmulatorSettings, Image
 from tests.provider.contract.acts import when_ready
 from tests.provider.contract.rest_provider import RestProvider
+
+SCALERS = Scalers(loop=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def caller(provider: Provider) -> Callable[[FunctionRef, str], Awaitable[None]]:
 
 @asynccontextmanager
 async def in_memory() -> AsyncIterator[Stage]:
-    memory = MemoryProvider()
+    memory = MemoryProvider(scalers=SCALERS)
     yield Stage(memory, speaker(memory))
     await memory.aclose()
 
@@ -69,14 +72,14 @@ async def in_memory() -> AsyncIterator[Stage]:
 @asynccontextmanager
 async def slow_in_memory() -> AsyncIterator[Stage]:
     """Replicas that become ready only after others have run."""
-    memory = MemoryProvider(start_replica=ready_after(0.0))
+    memory = MemoryProvider(start_replica=ready_after(0.0), scalers=SCALERS)
     yield Stage(memory, speaker(memory))
     await memory.aclose()
 
 
 @asynccontextmanager
 async def over_rest() -> AsyncIterator[Stage]:
-    memory = MemoryProvider()
+    memory = MemoryProvider(scalers=SCALERS)
     credentials = Credentials("admin", "s3cret")
     api = build(ProviderApiSettings(port=0), ProviderApiDeps(provider=memory, credentials=credentials))
     await api.start()
@@ -94,7 +97,9 @@ async def over_rest() -> AsyncIterator[Stage]:
 async def as_processes() -> AsyncIterator[Stage]:
     with tempfile.TemporaryDirectory(prefix="springtide-contract-") as folder:
         settings = ProcessSettings(state_dir=Path(folder), grace_s=5.0, linger_s=0.0)
-        provider = process.build(settings, ProcessDeps(clock=SystemClock(), registry=CollectorRegistry()))
+        provider = process.build(
+            settings, ProcessDeps(clock=SystemClock(), registry=CollectorRegistry(), scalers=SCALERS)
+        )
         await provider.start()
         try:
             yield Stage(provider, caller(provider))
@@ -117,7 +122,9 @@ async def on_kubernetes() -> AsyncIterator[Stage]:
 @asynccontextmanager
 async def on_cluster(settings: KubernetesSettings) -> AsyncIterator[Provider]:
     async with connected(settings) as api:
-        deps = KubernetesDeps(api=api, clock=SystemClock(), manifests=ManifestSettings())
+        deps = KubernetesDeps(
+            api=api, clock=SystemClock(), manifests=ManifestSettings(), scalers=replace(SCALERS, hpa=True)
+        )
         provider = kubernetes.build(KubernetesProviderSettings(cluster_role=True, function_linger_s=0.0), deps)
         try:
             await provider.start()

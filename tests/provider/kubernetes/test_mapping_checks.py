@@ -37,6 +37,7 @@ def test_function_that_a_cluster_can_run_has_no_problems(asked: FunctionSpec) ->
         pytest.param({"labels": {"faas_function": "x"}}, "faas_function='x': reserved", id="reserved label"),
         pytest.param({"annotations": {"a b": ""}}, "annotations: 'a b': a key is", id="annotation key"),
         pytest.param({"annotations": {"a": "x" * (128 << 10)}}, "annotations: 131073 bytes", id="annotation size"),
+        pytest.param({"labels": {"com.springtide.learned-wake": "6"}}, "reserved", id="label of ours"),
         pytest.param({"annotations": {"com.openfaas.function.spec": ""}}, "reserved", id="reserved annotation"),
         pytest.param({"annotations": {"com.openfaas.profile": "A"}}, "com.openfaas.profile: 'A'", id="profile"),
         pytest.param({"annotations": {"com.openfaas.serviceaccount": "a b"}}, "serviceaccount: 'a b'", id="account"),

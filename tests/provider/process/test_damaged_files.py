@@ -13,6 +13,7 @@ import pytest
 
 from springtide.provider.ports import Namespace
 from springtide.runtime.errors import NotFound, Unavailable
+from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.vocabulary import FunctionRef
 from tests.provider.process.world import World, url
 
@@ -197,3 +198,20 @@ async def test_secret_that_cannot_be_read_is_the_problem_of_who_uses_it(world: A
         await here.ready(OTHER)
 
         assert "token" in ((await here.provider.status(REF)).problem or "")
+
+
+@pytest.mark.parametrize("odd", [0, -3, True, "6", 10**9, 2.5], ids=repr)
+async def test_learned_wake_survives_a_restart_and_one_that_makes_no_sense_is_learned_again(
+    world: Any, odd: object
+) -> None:
+    async with world(scalers=Scalers(loop=True, loop_default=True)) as here:
+        await here.up("fn", "cat")
+        await here.provider.keep_wake(REF, 6)
+    async with world(scalers=Scalers(loop=True, loop_default=True)) as here:
+        assert (await here.provider.read(REF)).learned_wake == 6
+    file = record_of(here)
+    file.write_text(changed(learnedWake=odd)(file.read_text()))
+
+    async with world(scalers=Scalers(loop=True, loop_default=True)) as here:
+        found = await here.provider.status(REF)
+        assert (found.function.learned_wake, found.problem) == (None, None)

@@ -20,6 +20,7 @@ from springtide.provider.process.service import ProcessDeps, build
 from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.clock import SystemClock
+from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.vocabulary import Decision, FunctionRef
 from springtide.wire.endpoint_stream import FunctionEndpoints, merge
 
@@ -86,14 +87,16 @@ class Heard:
 class World:
     """One provider, followed through its own endpoint stream, and an HTTP client."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(self, folder: Path, *, scalers: Scalers | None = None, **settings: Any) -> None:
         self.folder = folder
         self.state_dir = folder / "state"
         self.registry = CollectorRegistry()
         self.recorder = Heard()
         quick = {"linger_s": 0.05, "restart_first_s": 0.02, "usage_interval_s": 0.1, "stable_s": 60.0}
         self.settings = ProcessSettings(state_dir=self.state_dir, **{**quick, **settings})
-        self.provider: ProcessProvider = build(self.settings, ProcessDeps(SystemClock(), self.registry, self.recorder))
+        self.provider: ProcessProvider = build(
+            self.settings, ProcessDeps(SystemClock(), self.registry, self.recorder, scalers=scalers or Scalers())
+        )
         self.table: dict[FunctionRef, FunctionEndpoints] = {}
         self._changed = asyncio.Event()
 
