@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from dataclasses import dataclass
 
 import httpx
 
@@ -81,6 +82,17 @@ class Gateway:
         self.known, self.life, self.at, self.ended = {}, "", None, True
 
 
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What a look at ``now`` sees, the same for every function. ``at`` is None where no gateway is heard."""
+
+    now: Instant
+    at: Instant | None
+    known: list[dict[str, Load]]
+    silent: tuple[str, ...]
+    nothing: NoData
+
+
 class GatewayLoad:
     """``run`` listens; ``calls`` answers at once. A name that has several addresses stands for as many gateways."""
 
@@ -93,6 +105,7 @@ class GatewayLoad:
         self._addresses: dict[str, tuple[list[str], float]] = {}
         """What each of ``urls`` stood for when it was last found, and when that was."""
         self._totals: dict[str, tuple[float, float]] = {}
+        self._view: _View | None = None
         self._begun = clock.now()
         self._wall_ahead_s = clock.wall() - clock.now()
         self._unresolved = Outage("a gateway's name is not found")
@@ -117,26 +130,18 @@ class GatewayLoad:
 
     def calls(self, ref: FunctionRef, now: Instant) -> Calls | NoData:
         """The function's calls over all gateways that are heard, as of when the last of them told."""
-        moment = self._clock.now()
-        silent = self.silent()
-        heard = [one for one in self._gateways.values() if one.at is not None and moment - one.at <= SILENT_AFTER_S]
-        if not heard:
-            return NoData(f"no gateway is heard: {', '.join(silent)}" if silent else "there is no gateway")
+        view = self._view
+        if view is None or view.now != now:
+            view = self._view = self._seen(now)
+        if view.at is None:
+            return view.nothing
         name = str(ref)
-        loads = [one.known[name] for one in heard if name in one.known]
+        loads = [load for known in view.known if (load := known.get(name)) is not None]
         if not loads:
-            return NoData("no gateway knows this function")
+            return _UNLISTED
         started, completed = self._totals[name]
-        return Calls(
-            LoadSample(
-                at=self._instant(max(one.at for one in heard if one.at is not None), now),
-                started=started,
-                completed=completed,
-                in_flight=sum(load.in_flight for load in loads),
-                waiting=sum(load.waiting for load in loads),
-            ),
-            silent,
-        )
+        in_flight, waiting = sum([load.in_flight for load in loads]), sum([load.waiting for load in loads])
+        return Calls(LoadSample(view.at, started, completed, in_flight, waiting), view.silent)
 
     def silent(self) -> tuple[str, ...]:
         """Which gateways should be heard, and are not; of names that are not found, which."""
@@ -155,6 +160,19 @@ class GatewayLoad:
                 task.cancel()
             await asyncio.gather(*self._listening.values(), return_exceptions=True)
 
+    def _seen(self, now: Instant) -> _View:
+        moment = self._clock.now()
+        silent = self.silent()
+        heard = [one for one in self._gateways.values() if one.at is not None and moment - one.at <= SILENT_AFTER_S]
+        last = max((one.at for one in heard if one.at is not None), default=None)
+        return _View(
+            now=now,
+            at=self._instant(last, now) if last is not None else None,
+            known=[one.known for one in heard],
+            silent=silent,
+            nothing=NoData(f"no gateway is heard: {', '.join(silent)}" if silent else "there is no gateway"),
+        )
+
     # Which gateways there are.
 
     def _unknown_yet(self) -> Iterator[str]:
@@ -162,6 +180,7 @@ class GatewayLoad:
         return (url for url in self._urls if url not in self._addresses)
 
     async def _find(self) -> None:
+        self._view = None
         await asyncio.gather(*(self._resolve(url) for url in self._urls))
         there = dict.fromkeys(url for found, _ in self._addresses.values() for url in found)
         for url, one in self._gateways.items():
@@ -208,6 +227,7 @@ class GatewayLoad:
                     one.outage.failed(str(error))
             await asyncio.sleep(RETRY.delay_s(failures))
         one.forget()
+        self._view = None
 
     async def _lines(self, one: Gateway) -> AsyncGenerator[LoadLine | End, None]:
         """Raises Unavailable when it breaks off, is silent, or says something else."""
@@ -229,6 +249,7 @@ class GatewayLoad:
         raise Unavailable("it ended the stream")
 
     def _take(self, one: Gateway, line: LoadLine | End, *, first: bool) -> None:
+        self._view = None
         if isinstance(line, End):
             one.forget()
         else:
@@ -297,6 +318,7 @@ class GatewayLoad:
 
 
 _NONE = Load(0, 0, 0, 0)
+_UNLISTED = NoData("no gateway knows this function")
 
 
 def _grown(before: int, now: int) -> int:
