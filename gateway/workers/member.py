@@ -18,7 +18,8 @@ from springtide.gateway.workers.totals import Told
 from springtide.runtime.errors import Unavailable
 from springtide.scaler.core.vocabulary import FunctionRef
 
-POLL_S = 1.0
+POLL_S = 1.25
+"""A worker that has told its numbers so lately is not asked again. Longer than the second between two lines of load."""
 HUNG_LOOKS = 10
 """In so many parts it is waited for an answer."""
 
@@ -189,7 +190,11 @@ class Member:
                     await asyncio.wait([asking], timeout=self._master.hung_after_s / HUNG_LOOKS)
             if not asking.done():
                 self.kill(f"did not answer for {self._master.hung_after_s:g} s")
-            await asyncio.sleep(POLL_S)
+            pause_s = POLL_S
+            while pause_s > 0:
+                await asyncio.sleep(pause_s)
+                # Whoever asked it for a reason of his own, a scrape or a reader of the load, spares it this question.
+                pause_s = self.told_at + POLL_S - asyncio.get_running_loop().time()
 
     async def _tell_counts(self, number: int) -> None:
         self._channel.send(Message(Kind.COUNTS, number, await self._master.counts()))
