@@ -8,8 +8,9 @@ from springtide.provider.kubernetes import KubernetesProviderSettings
 from springtide.runtime.errors import Conflict, Unsupported
 from springtide.runtime.kubernetes.resources import DEPLOYMENTS
 from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.processor_use import CpuRate
 from tests.kubernetes.emulator import EmulatorSettings, Failure, Image
-from tests.kubernetes.provider_stage import ECHO, NAMESPACE, OnCluster, eventually, on_cluster, spec
+from tests.kubernetes.provider_stage import ECHO, NAMESPACE, NOTHING, OnCluster, eventually, on_cluster, spec
 from tests.provider.contract.acts import marked
 
 
@@ -163,3 +164,15 @@ async def test_watchers_that_fell_too_far_behind_list_again_and_lose_nothing() -
         await on.when_ready(3)
 
         assert (await on.provider.read(ECHO)).scale.desired == 3
+
+
+async def test_processor_time_is_the_metrics_servers_sum_over_the_pods() -> None:
+    async with on_cluster(images={NOTHING: Image(process=False, cpu_millis=150.0)}) as on:
+        await on.provider.deploy(spec())
+        await on.provider.write(ECHO, 2, expect=None, decision=None)
+        await on.when_ready(2)
+
+        use = (await on.provider.processor_use())[ECHO]
+
+        assert isinstance(use, CpuRate)
+        assert use.millicores == 300.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -16,9 +17,10 @@ from springtide.scaler.core import targets
 from springtide.scaler.core.loads import Load
 from springtide.scaler.core.observation import Level
 from springtide.scaler.core.targets import Unit
-from springtide.scaler.core.vocabulary import FunctionRef, Instant
+from springtide.scaler.core.vocabulary import FunctionRef, Instant, Reason
 from springtide.scaler.sources.processor_time import ProcessorTime
 from springtide.wire.processor_use import CpuTotal, ProcessorUses
+from tests.fakes.level_loop import LevelLoop
 from tests.provider.process.world import PATIENCE_S, World, alive, eventually, url
 
 REF = FunctionRef("openfaas-fn", "fn")
@@ -137,6 +139,26 @@ async def test_busy_function_has_milli_cores_and_an_idle_one_has_none(world: Any
             assert await level_when(source, lambda millicores: millicores > 100) < 2000  # one process
             os.kill(child, signal.SIGKILL)
             await level_when(source, lambda millicores: millicores < 50)
+        finally:
+            await source.aclose()
+
+
+async def test_a_busy_function_of_type_cpu_grows_and_an_idle_one_shrinks(world: Any) -> None:
+    labels = {"type": "cpu", "target": "500m", "max": "4"}
+    async with world() as here:
+        labels = {f"com.openfaas.scale.{key}": value for key, value in labels.items()}
+        address = await here.up("fn", annotations=here.handler(BURNING), labels=labels)
+        source = ProcessorTime(Meter(here))
+        loop = LevelLoop(here.provider, REF, source)
+        try:
+            busy = [int((await here.http.get(address + "/running")).text) for _ in range(4)]
+            grown = await loop.until(lambda made: made.after > 1)
+            assert (grown.before, grown.reason) == (1, Reason.LOAD_UP)
+            assert "milli-cores" in grown.detail
+            for pid in busy:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            await loop.until(lambda made: made.after == 1)
         finally:
             await source.aclose()
 

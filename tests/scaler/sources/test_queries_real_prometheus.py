@@ -10,12 +10,15 @@ from pathlib import Path
 
 import yaml
 
+from springtide.provider.memory import MemoryProvider
+from springtide.provider.spec import FunctionSpec
 from springtide.scaler.core import targets
-from springtide.scaler.core.loads import Load
+from springtide.scaler.core.loads import QUERY, Load
 from springtide.scaler.core.observation import Level
 from springtide.scaler.core.targets import Unit
-from springtide.scaler.core.vocabulary import FunctionRef, Instant, NoData
+from springtide.scaler.core.vocabulary import FunctionRef, Instant, NoData, Reason
 from springtide.scaler.sources.queries import Queries
+from tests.fakes.level_loop import LevelLoop
 from tests.scaler.sources.test_real_prometheus import WAIT_S, prometheus
 
 Loads = Mapping[FunctionRef, list[Load]]
@@ -109,3 +112,16 @@ async def test_promql_that_gives_none_says_what_is_wrong_with_it(prometheus_bina
             )
             assert words in why(level), query
             assert "{" not in why(level), query  # no JSON
+
+
+async def test_promql_of_its_own_grows_a_function(prometheus_binary: Path, tmp_path: Path) -> None:
+    labels = {"com.openfaas.scale.type": "jobs", "com.openfaas.scale.target": "10"}
+    function = FunctionSpec(ref=ref("fn"), image="x", labels=labels, annotations={QUERY: "vector(45)"})
+    memory = MemoryProvider()
+    async with against(prometheus_binary, tmp_path) as queries:
+        await memory.deploy(function)
+        grown = await LevelLoop(memory, ref("fn"), queries).until(lambda made: made.after >= 5)
+
+        assert (await memory.read(ref("fn"))).scale.desired == grown.after
+        assert grown.reason is Reason.LOAD_UP
+    await memory.aclose()
