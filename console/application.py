@@ -28,6 +28,7 @@ from springtide.console.pages import Pages, live_slots
 from springtide.console.prometheus import PrometheusHistory
 from springtide.console.streams import EventStream
 from springtide.console.view import Json
+from springtide.console.what_if import WhatIf
 from springtide.runtime import bounded_json
 from springtide.runtime.asgi import App
 from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
@@ -58,6 +59,7 @@ class Parts:
     probes: Probes
     invoker: Invoker
     prometheus: PrometheusHistory
+    what_if: WhatIf
     pages: Pages
     assets: Assets
     guard: Guard
@@ -84,6 +86,7 @@ def application(parts: Parts, credentials: Credentials | None, wrong: WrongCrede
             Route("/ui/api/functions/{key}", acts.guarded(acts.remove), methods=["DELETE"]),
             Route("/ui/api/functions/{key}/scale", acts.guarded(acts.scale), methods=["POST"]),
             Route("/ui/api/functions/{key}/invoke", acts.guarded(acts.invoke), methods=["POST"]),
+            Route("/ui/api/functions/{key}/what-if", acts.guarded(acts.what_if), methods=["POST"]),
             Route("/ui", _to_the_start),
         ],
         exception_handlers={SpringtideError: reads.failed, 404: reads.nowhere},
@@ -239,6 +242,10 @@ class _Acts:
     async def invoke(self, request: Request) -> Response:
         call = Call.from_json(await _json(request))
         return JSONResponse(await self._parts.invoker.invoke(FunctionRef.parse(request.path_params["key"]), call))
+
+    async def what_if(self, request: Request) -> Response:
+        key = str(FunctionRef.parse(request.path_params["key"]))
+        return JSONResponse(await self._parts.what_if.ask(key, await _json(request)))
 
 
 async def _to_the_start(_: Request) -> Response:

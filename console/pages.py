@@ -20,6 +20,7 @@ from springtide.console.history import SLOTS
 from springtide.console.invocation import METHODS
 from springtide.console.prometheus import RANGES
 from springtide.console.streams import Board
+from springtide.console.what_if import SPANS, suggestions
 from springtide.scaler.core.vocabulary import FunctionRef
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class Pages:
             "methods": METHODS,
             "ranges": ranges,
             "configuration": shown,
+            "spans": SPANS if long_history else (),
+            "policies": suggestions(info.labels),
         }
         return self._page(request, "function", data, **more)
 

@@ -22,6 +22,7 @@ from springtide.console.prometheus import PrometheusHistory
 from springtide.console.settings import ConsoleSettings
 from springtide.console.streams import Board
 from springtide.console.view import Json
+from springtide.console.what_if import WhatIf
 from springtide.runtime.asgi_server import AsgiServer
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
@@ -37,11 +38,15 @@ GRACE_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ConsoleDeps:
-    """``credentials`` are asked for and shown to the gateway; None switches both off."""
+    """``credentials`` are asked for and shown to the gateway; None switches both off.
+
+    ``replay``: the words of a command that replays what Prometheus recorded; empty where there is none.
+    """
 
     credentials: Credentials | None
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     clock: Clock = field(default_factory=SystemClock)
+    replay: tuple[str, ...] = ()
 
 
 class Console:
@@ -122,6 +127,7 @@ class Console:
             ),
             invoker=Invoker(self._api.http, self._api.url, clock=deps.clock, deadline_s=settings.invoke_deadline_s),
             prometheus=PrometheusHistory(prometheus),
+            what_if=WhatIf(deps.replay, url, settings.monitoring_secret_path),
             pages=Pages(assets, guard, board, self._watch, self._decisions),
             assets=assets,
             guard=guard,

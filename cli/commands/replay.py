@@ -122,7 +122,9 @@ class _Report:
         return max(0.0, 1 - sum(recording.known_s for recording, _ in self.each) / length_s)
 
     def json(self, price: float | None) -> dict[str, object]:
+        over_time = {"over_time": _over_time(self.drawings)} if len(self.each) == 1 else {}
         return {
+            **over_time,
             "unknown_share": round(self.unknown_share, 6),
             "policies": [_json(result, price) for result in self.results],
             "functions": [
@@ -201,6 +203,20 @@ def _json(result: Result, price: float | None) -> dict[str, object]:
         "largest": result.largest,
     }
     return told if price is None else {**told, "cost": round(result.cost(price), 6)}
+
+
+def _over_time(drawings: Sequence[Picture]) -> dict[str, object]:
+    """In equal parts of the time; null where it is not known."""
+    first = drawings[0]
+    return {
+        "part_s": first.length_s / len(first.load),
+        "calls_per_s": [*map(_rounded, first.load)],
+        "replicas": [{"policy": each.policy, "replicas": [*map(_rounded, each.replicas)]} for each in drawings],
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def _really_json(really: Really) -> dict[str, object]:

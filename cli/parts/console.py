@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -17,6 +18,7 @@ from springtide.runtime.service import Service
 from springtide.wire.vitals import vitals
 
 SETTINGS, AUTH = Section(ConsoleSettings), Section(AuthSettings)
+REPLAY = (sys.executable, "-P", "-m", "springtide.cli", "replay")
 
 
 @click.command()
@@ -35,5 +37,5 @@ def assembled(environ: Mapping[str, str], given: Mapping[str, object]) -> Assemb
 
 @asynccontextmanager
 async def _assembled(settings: ConsoleSettings, auth: AuthSettings) -> AsyncIterator[Sequence[Service]]:
-    deps = ConsoleDeps(credentials=auth.credentials())
+    deps = ConsoleDeps(credentials=auth.credentials(), replay=REPLAY)
     yield [vitals(deps.registry), build(settings, deps)]

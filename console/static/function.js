@@ -8,6 +8,7 @@ import { follow } from "./live.js";
 import { logView } from "./log.js";
 import { data, find, make, markField, ready, say, setText, timeOf, unmark, warn } from "./shell.js";
 import { Timeline } from "./timeline.js";
+import { whatIf } from "./what_if.js";
 
 const { key } = data;
 const SPANS = { live: "the last 15 minutes", "1h": "the last hour", "6h": "the last 6 hours", "24h": "the last 24 hours", "7d": "the last 7 days" };
@@ -230,6 +231,9 @@ invoke.addEventListener("submit", (event) => {
 invoke.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) invoke.requestSubmit();
 });
+
+const question = document.querySelector("#what-if");
+if (question) whatIf(question, attempt, (value) => act("POST", functionUrl(key, "/what-if"), value));
 
 const dialog = find("#really");
 find("#remove").addEventListener("click", () => dialog.showModal());

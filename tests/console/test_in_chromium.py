@@ -465,3 +465,23 @@ def tab_to(page: Page, name: str, *, backwards: bool = False) -> None:
         if focused == name:
             return
     raise AssertionError(f"Tab never comes to {name}")
+
+
+def test_policies_are_tried_on_recorded_calls(deployed: Running, open_page: OpenPage) -> None:
+    with load(deployed, "busy", 20), open_page(page_of("busy"), expected=("400 (Bad Request)",)) as page:
+        expect(page.locator("#policies")).to_have_value(re.compile("target=10"))
+        page.locator("#policies").fill("min=x")
+        page.get_by_role("button", name="Try them").click()
+        expect(page.locator("#what-if-problem")).to_contain_text("min='x'", timeout=PATIENCE_MS)
+
+        page.locator("#policies").fill("owner=alerts\ntype=capacity,target=10")
+        page.get_by_role("button", name="Try them").click()
+        expect(page.locator("#what-if-said")).to_contain_text("Recorded for", timeout=60_000)
+        rows = page.locator("#what-if-table tbody tr")
+        expect(rows).to_have_text(
+            [re.compile("1: owner=alerts"), re.compile("2: type=capacity"), re.compile("As it was")]
+        )
+        expect(page.locator("#chart-tried").get_by_role("img")).to_have_attribute(
+            "aria-label", re.compile("Replicas by policy")
+        )
+        assert painted(page, "#chart-tried"), "the chart shows lines"
