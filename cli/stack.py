@@ -23,7 +23,7 @@ from springtide.provider import annotation_values
 from springtide.provider.process import templates
 from springtide.provider.spec import FunctionSpec, spec_from_json, spec_to_json
 from springtide.runtime.errors import BadInput
-from springtide.scaler.core import label_names, ownership
+from springtide.scaler.core import label_names
 from springtide.scaler.core.label_names import HANDLER, LANG
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
 
@@ -238,8 +238,7 @@ class _Reader:
             spec_from_json(spec_to_json(spec) | {"image": image or "said already"}, deploying=True)
         except BadInput as error:
             fields.problems += [f"{where[:-1]}: {problem}" for problem in str(error).splitlines()]
-        untold = ownership.owner_by_labels(spec.labels, ownership.UNTOLD)
-        fields.warnings += [f"{where}labels.{note}" for note in label_names.without_effect(spec.labels, untold)]
+        fields.warnings += [f"{where}labels.{note}" for note in label_names.without_effect_anywhere(spec.labels)]
         fields.warnings += [f"{where}annotations.{note}" for note in annotation_values.misspelt(spec.annotations)]
         return spec if len(fields.problems) == before else None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 
-from springtide.scaler.core import explain, loads, policy, targets
+from springtide.scaler.core import explain, loads, ownership, policy, targets
 from springtide.scaler.core.call_timeout import TIMEOUT
 from springtide.scaler.core.policy import Rule, ScalePolicy
 from springtide.scaler.core.vocabulary import Writer
@@ -109,6 +109,15 @@ def without_effect(labels: Mapping[str, str], owner: Writer | None) -> tuple[str
     return tuple(notes)
 
 
+def without_effect_anywhere(labels: Mapping[str, str]) -> tuple[str, ...]:
+    """Those of ``without_effect`` that are so wherever the function runs, with a control loop or without one."""
+    owners = (ownership.owner_by_labels(labels, place) for place in (ownership.UNTOLD, _WITH_LOOP))
+    alone, with_loop = (without_effect(labels, owner) for owner in owners)
+    keys = {note.partition(":")[0] for note in with_loop}
+    return tuple(note for note in alone if note.partition(":")[0] in keys)
+
+
+_WITH_LOOP = ownership.Scalers(hpa=True, loop=True, loop_default=True)
 _OF_THE_LOOP, _OF_ALERTS = (policy.RULE, policy.WAKE), (policy.DOWN, policy.STEP_INTERVAL)
 _NOT_BY_ALERTS = f"used by type cpu only; here {policy.DOWN} says how it comes down"
 

@@ -187,6 +187,28 @@ def test_legal_label_without_effect_is_told(owner: Writer | None, labels: dict[s
 
 
 @pytest.mark.parametrize(
+    ("labels", "keys"),
+    [
+        pytest.param({f"{SCALE}target": "5"}, [], id="a target, which the scaler follows"),
+        pytest.param({"com.springtide.scale.wake": "min"}, [], id="a wake, which the scaler learns"),
+        pytest.param(
+            {"com.springtide.scale.owner": "alerts", f"{SCALE}target": "5"}, [f"{SCALE}target"], id="a target of alerts"
+        ),
+        pytest.param(
+            {"com.springtide.scale.policy": "queueing", f"{SCALE}down.window": "1m"},
+            [f"{SCALE}down.window"],
+            id="a window that neither uses",
+        ),
+        pytest.param({"topic": "x"}, ["topic"], id="an annotation of a connector's"),
+    ],
+)
+def test_label_that_has_no_effect_anywhere_is_told_where_nobody_knows_who_runs(
+    labels: dict[str, str], keys: list[str]
+) -> None:
+    assert [note.partition(":")[0] for note in label_names.without_effect_anywhere(labels)] == keys
+
+
+@pytest.mark.parametrize(
     ("one", "other", "distance"), [("rps", "rps", 0), ("rps", "rsp", 1), ("", "cpu", 3), ("queue", "que", 2)]
 )
 def test_edit_distance(one: str, other: str, distance: int) -> None:
