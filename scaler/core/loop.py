@@ -17,7 +17,7 @@ from springtide.scaler.core.follow import Bounds, FollowHistory
 from springtide.scaler.core.load_needs import LoadNeed, SignalHistory
 from springtide.scaler.core.loads import Load
 from springtide.scaler.core.observation import Calls, Held, Level, Observation, signal_key, unknown
-from springtide.scaler.core.policy import Rule, ScalePolicy, wake_replicas
+from springtide.scaler.core.policy import Rule, ScalePolicy, Wake, wake_replicas
 from springtide.scaler.core.vocabulary import Decision, Function, Instant, Reason, Writer
 
 MAX_PAUSE_S = 10.0
@@ -157,6 +157,13 @@ def decide(
         reason, detail = blocked or (Reason.NO_DATA, "it names no load")
         return look.held(history, *((Reason.ASLEEP, explain.ASLEEP) if look.wanted == 0 else (reason, detail)))
     return _by_formula(look, history) if policy.rule is Rule.TARGET else _by_queueing(look, history)
+
+
+def learned_wake(policy: ScalePolicy, history: LoopHistory, now: Instant) -> int | None:
+    """Replicas that the function's next caller shall wake; None where that is its minimum, or nothing new is known."""
+    if policy.wake is Wake.MIN or not history.replicas.wake_needs:
+        return None
+    return follow.learned_wake(Bounds(wake_replicas(policy), max(1, policy.max)), history.replicas, now)
 
 
 def _not_ours(policy: ScalePolicy, function: Function, problems: Sequence[str]) -> Held | None:
