@@ -62,9 +62,8 @@ class LoadHistory:
 
     @property
     def service_s(self) -> float:
-        """Seconds that a call takes, waiting not included; begins at 1, of which little is left after a few calls."""
-        assumed = 1.0 / (1.0 + self.completions)
-        return (self.busy_s + assumed) / (self.completions + assumed)
+        """Seconds that a call takes, waiting not included."""
+        return service_time(self.busy_s, self.completions)
 
     def with_sample(self, sample: LoadSample) -> LoadHistory:
         """The history one sample later. One that is not newer than the last changes nothing."""
@@ -110,6 +109,12 @@ class LoadHistory:
         if not self.times:
             return 0.0
         return self.arrivals[-1] - _at(self.times, self.arrivals, self.times[-1] - ago_s)
+
+
+def service_time(busy_s: float, completions: float) -> float:
+    """Seconds a call by Little's law; 1 is assumed before any call, of which little is left after a few."""
+    assumed = 1.0 / (1.0 + completions)
+    return (busy_s + assumed) / (completions + assumed)
 
 
 def began_anew(last: LoadSample, sample: LoadSample) -> bool:

@@ -36,7 +36,7 @@ def remembered(history: LoadHistory, stretch: Stretch) -> tuple[LoadHistory, flo
         kept = math.exp(-min(1.0 / demand.SERVICE_MEMORY_S, ended / demand.SERVICE_MEMORY_CALLS))
         busy_s = busy_s * kept + (started - completed + under_way) / 2
         completions = completions * kept + ended
-        longest_s = max(longest_s, (busy_s + 1.0) / (completions + 1.0))
+        longest_s = max(longest_s, demand.service_time(busy_s, completions))
         before_at, before_started, before_completed = at, started, completed
     return _with_window(history, stretch, busy_s, completions), longest_s
 
