@@ -4,7 +4,7 @@ import { panel } from "./charts.js";
 import { count, duration, rate } from "./format.js";
 import { find, make, setText } from "./shell.js";
 
-const INKS = ["chart-1", "chart-2", "chart-3", "accent"];
+const INKS = ["chart-1", "chart-2", "chart-3", "chart-bad"];
 const AS_IT_WAS = "(as it was)";
 const HEADS = ["Policy", "Calls", "Cold", "p50", "p95", "p99", "Replica-hours", "Flaps", "Largest"];
 

@@ -21,6 +21,7 @@ MAX_SINCE_S = 90 * 86400.0
 MAX_SAMPLES = 20_000_000
 MAX_FUNCTIONS = 5_000
 NOTHING = "it has none of any function: does it scrape the gateway, and did it do so then?"
+MIN_STEP_S = 30
 READY_PART = "ready"
 """The part of a cold start that the replica takes, in ``COLD_START_PART``."""
 
@@ -127,7 +128,8 @@ class RecordedCalls:
 
     async def _really(self, function: str, since: float, until: float, known: Sequence[Stretch]) -> Really | None:
         """What the gateways said of the replicas; beyond the journal of decisions nobody else knows it."""
-        step_s = max(1, math.ceil((until - since) / (PARTS * 5)))
+        # A shorter one would lie between two scrapes and find nothing.
+        step_s = max(MIN_STEP_S, math.ceil((until - since) / (PARTS * 5)))
         desired, start = catalogue.DESIRED.name, _whole(since) + step_s
         query = f"max(avg_over_time({desired}{{{_one(function)}}}[{step_s}s]))"
         means = await self._prometheus.first_of_range(query, start=start, end=int(until), step_s=step_s)
@@ -143,7 +145,7 @@ class RecordedCalls:
             replica_s=sum(kept.values()) / len(kept) * known_s if kept else 0.0,
             cold=None if cold is None else round(cold),
             largest=None if most is None else round(most),
-            replicas=_in_parts(kept, since, until),
+            replicas=_in_parts(kept, step_s, since, until),
         )
 
     async def _number(self, query: str, at: float) -> float | None:
@@ -176,10 +178,13 @@ def scaled(counts: Mapping[float, float], mean_s: float) -> tuple[tuple[float, f
     return tuple((share, max(1e-6, seconds * factor)) for share, seconds in points)
 
 
-def _in_parts(means: Mapping[float, float], since: float, until: float) -> list[float | None]:
+def _in_parts(means: Mapping[float, float], step_s: int, since: float, until: float) -> list[float | None]:
+    """A mean is that of the ``step_s`` seconds before its instant."""
     parts: list[list[float]] = [[] for _ in range(PARTS)]
     for at, mean in means.items():
-        parts[max(0, min(PARTS - 1, int((at - since) / (until - since) * PARTS)))].append(mean)
+        first, last = ((each - since) / (until - since) * PARTS for each in (at - step_s, at))
+        for place in range(max(0, int(first)), min(PARTS, math.ceil(last))):
+            parts[place].append(mean)
     return [sum(part) / len(part) if part else None for part in parts]
 
 

@@ -92,6 +92,12 @@ def test_calls_times_and_what_really_ran_are_those_that_were_recorded(
     assert (really["largest"], really["cold"]) == (3, 5)
     # A quarter of the time three replicas, else one.
     assert really["replica_hours"] == pytest.approx(1.5 * (HOUR_S - hole_s) / HOUR_S, rel=0.03)
+    drawn = shown["over_time"]["replicas"][-1]
+    assert drawn["policy"] == "(as it was)"
+    # A part is half a minute: it is known throughout but for the hole.
+    unknown = [place for place, count in enumerate(drawn["replicas"]) if count is None]
+    assert unknown == list(range(unknown[0], unknown[-1] + 1))
+    assert 17 <= len(unknown) <= 20
 
 
 def test_a_person_is_told_what_is_not_known_and_sees_it(prometheus: str, capsys: pytest.CaptureFixture[str]) -> None:
