@@ -55,6 +55,7 @@ FORWARDED: tuple[tuple[str, list[str]], ...] = (
     ("/system/namespaces", READ),
     ("/system/namespace/{name:path}", ["GET", "POST", "PUT", "DELETE"]),
     ("/system/scaling/decisions", ["POST"]),
+    ("/system/usage", READ),
     ("/system/telemetry", READ),
     ("/healthz", ["GET", "HEAD"]),
 )

@@ -121,6 +121,7 @@ ROUTES = [
     ("DELETE", "/system/namespace/dev"),
     ("GET", "/system/logs?name=echo"),
     ("GET", "/system/info"),
+    ("GET", "/system/usage"),
     ("GET", "/system/telemetry"),
     ("POST", "/system/alert"),
     ("GET", "/system/scaling/decisions"),
