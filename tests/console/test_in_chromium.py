@@ -475,8 +475,15 @@ def test_policies_are_tried_on_recorded_calls(deployed: Running, open_page: Open
         expect(page.locator("#what-if-problem")).to_contain_text("min='x'", timeout=PATIENCE_MS)
 
         page.locator("#policies").fill("owner=alerts\ntype=capacity,target=10")
-        page.get_by_role("button", name="Try them").click()
-        expect(page.locator("#what-if-said")).to_contain_text("Recorded for", timeout=60_000)
+        button, said = page.get_by_role("button", name="Try them"), page.locator("#what-if-said")
+
+        def tried() -> bool:
+            """Not while Prometheus has not scraped twice since the function was deployed."""
+            button.click()
+            expect(button).to_be_enabled(timeout=60_000)
+            return "Recorded for" in said.inner_text()
+
+        eventually(tried, "there is something recorded", timeout_s=120.0)
         rows = page.locator("#what-if-table tbody tr")
         expect(rows).to_have_text(
             [re.compile("1: owner=alerts"), re.compile("2: type=capacity"), re.compile("As it was")]
