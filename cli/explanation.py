@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from springtide.rules.alerts import HIGH_RATE, PILING_UP
 from springtide.runtime.durations import format_duration
 from springtide.scaler.core import label_names
-from springtide.scaler.core.explain import ago, held, replicas, set_to
+from springtide.scaler.core.explain import LEARNED_WAKE, ago, held, replicas, set_to
 from springtide.scaler.core.loads import loads_of
 from springtide.scaler.core.policy import OWNER, ZERO, Down, ScalePolicy, wake_replicas
 from springtide.scaler.core.steps import climbed, descended, step_size
@@ -64,6 +64,7 @@ class Standing:
     calls: Calls | None = None
     has_hpa: bool = True
     away: frozenset[str] = frozenset()
+    learned_wake: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +144,10 @@ def _next(
     standing: Standing, policy: ScalePolicy, problems: Sequence[str], decisions: Sequence[Decision], now: float
 ) -> list[str]:
     if standing.desired == 0:
+        woken = wake_replicas(policy, standing.learned_wake)
+        why = f": {LEARNED_WAKE}" if woken != wake_replicas(policy) else ""
         return [
-            f"Up: the next call wakes it, to {replicas(wake_replicas(policy))}.",
+            f"Up: the next call wakes it, to {replicas(woken)}{why}.",
             "Nothing else does, but a person.",
         ]
     if problems:

@@ -238,7 +238,7 @@ def _function(value: Any, namespace: str | None, version: str = "") -> Function:
             created_at=_instant(value.get("createdAt")),
             call_timeout=call_timeout_of(value),
             owner=owner_of(value),
-            learned_wake=int(value["learnedWake"]) if value.get("learnedWake") is not None else None,
+            learned_wake=learned_wake_of(value),
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise Unavailable(f"provider: not a function status: {str(value)[:500]}") from error
@@ -253,6 +253,12 @@ def owner_of(function: Any) -> Writer | None:
     if told is None:
         return ownership.owner_by_labels(_texts(function.get("labels")), ownership.UNTOLD)
     return next((writer for writer in Writer if writer.value == told), None)
+
+
+def learned_wake_of(function: Any) -> int | None:
+    """How many replicas its last wakes needed, as its provider tells; None where it does not."""
+    told = function.get("learnedWake")
+    return None if told is None else int(told)
 
 
 def call_timeout_of(function: Any) -> CallTimeout | None:

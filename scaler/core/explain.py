@@ -120,10 +120,13 @@ def owned(owner: Writer | None) -> str:
     return f"{who(owner)} owns the replicas"
 
 
+LEARNED_WAKE = "the middle of the last three wakes needed that"
+
+
 def woken(waiting: int, to: int, *, fewest: int) -> str:
     """Why a caller wakes so many: ``fewest`` where nothing was learned."""
     waits = f"{waiting} {'caller waits' if waiting == 1 else 'callers wait'}"
-    return waits if to == fewest else f"{waits}; woken to {to}: the middle of the last three wakes needed that"
+    return waits if to == fewest else f"{waits}; woken to {to}: {LEARNED_WAKE}"
 
 
 ASLEEP = "at zero: only a caller wakes it"

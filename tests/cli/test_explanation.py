@@ -101,6 +101,13 @@ def test_explanation_says_what_would_change_it(desired: int, labels: dict[str, s
         assert part in sentence
 
 
+def test_sleeping_function_is_woken_to_what_was_learned() -> None:
+    learned = told(0, {"max": "5"}, owner=Writer.SCALER, learned_wake=6).next[0]
+
+    assert learned == "Up: the next call wakes it, to 5 replicas: the middle of the last three wakes needed that."
+    assert "to 1 replica." in told(0, {"max": "5"}, owner=Writer.SCALER).next[0]
+
+
 def test_labels_that_the_count_is_outside_of_are_said() -> None:
     assert told(25).now[-1] == "Its labels allow 1 to 20 replicas while awake; it has more."
     assert told(1, {"min": "2", "max": "2"}).now[-1] == "Its labels allow 2 replicas while awake; it has fewer."
