@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,11 +17,12 @@ from springtide.cli.replay.progress import each_recording
 from springtide.cli.terminal_text import one_line
 from springtide.runtime.durations import format_duration
 from springtide.runtime.errors import BadInput
-from springtide.scaler.sim import policies
+from springtide.scaler.sim import policies, trust
 from springtide.scaler.sim.lives import lives
 from springtide.scaler.sim.policies import Policy
 from springtide.scaler.sim.recording import Really, Recording
 from springtide.scaler.sim.replay import HOUR_S, Result
+from springtide.scaler.sim.trust import Change
 
 MAX_POLICIES, MAX_PICTURES = 20, 24
 AS_IT_WAS = "(as it was)"
@@ -39,6 +40,11 @@ AS_IT_WAS = "(as it was)"
     show_default=True,
     help=f"A policy to try; again for each. Keys: {', '.join(policies.KEYS)}; or knative.",
 )
+@click.option(
+    "--decisions",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="What really ran: the decision log, as GET /system/scaling/decisions answers it; tells how far to trust this.",
+)
 @click.option("--price", type=click.FloatRange(0, 1e6), help="Of one replica for an hour.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with pictures there.")
 @json_option
@@ -48,6 +54,7 @@ def replay(
     given: Given,
     wanted: Sequence[str],
     price: float | None,
+    decisions: Path | None,
     html: Path | None,
     as_json: bool,
 ) -> None:
@@ -60,7 +67,8 @@ def replay(
         raise BadInput(f"--policy: {len(wanted)} policies; write at most {MAX_POLICIES}")
     if html is not None and not html.parent.is_dir():
         raise BadInput(f"--html {html}: there is no folder {html.parent}; make it first")
-    report = _replayed(given, [policies.parse(text) for text in wanted])
+    log = {} if decisions is None else _decisions(decisions)
+    report = _replayed(given, [policies.parse(text) for text in wanted], log)
     head, rows = _table(report, price)
     if html is not None:
         _write(html, pictures.page(f"Replay of {report.what}", report.notes, head, rows, report.drawings))
@@ -71,6 +79,10 @@ def replay(
         click.echo(one_line(note))
     click.echo()
     print_table(head, rows)
+    if told := _trust(report):
+        click.echo("\nBeside what really ran (the policy that did should be within 5 % and 10 %):")
+        for policy, error in told:
+            click.echo(f"  {one_line(policy)}: {error}")
     if function:
         _draw(report.drawings)
 
@@ -126,6 +138,10 @@ class _Report:
         return {
             **over_time,
             "unknown_share": round(self.unknown_share, 6),
+            "beside_what_ran": [
+                {"policy": policy, "replica_s_error": error.replica_s, "cold_starts_error": error.cold_starts}
+                for policy, error in _trust(self)
+            ],
             "policies": [_json(result, price) for result in self.results],
             "functions": [
                 {
@@ -143,9 +159,10 @@ class _Report:
         }
 
 
-def _replayed(given: Given, tried: Sequence[Policy]) -> _Report:
+def _replayed(given: Given, tried: Sequence[Policy], log: Mapping[str, Sequence[Change]]) -> _Report:
     report = _Report(given, [Result(policy.name) for policy in tried])
-    for recording, tell in each_recording(given.source):
+    for found, tell in each_recording(given.source):
+        recording = _as_logged(found, log)
         own: list[Result] = []
         for policy, total in zip(tried, report.results, strict=True):
             tell(len(own) / len(tried))
@@ -163,6 +180,41 @@ def _replayed(given: Given, tried: Sequence[Policy]) -> _Report:
             )
         report.each.append((recording.forgetting(), own))  # memory holds the calls of one at a time
     return report
+
+
+def _decisions(path: Path) -> Mapping[str, Sequence[Change]]:
+    try:
+        with path.open(encoding="utf-8", errors="replace") as lines:
+            return trust.read(lines, str(path))
+    except OSError as error:
+        raise BadInput(f"--decisions {path}: {error.strerror}") from error
+
+
+def _as_logged(recording: Recording, log: Mapping[str, Sequence[Change]]) -> Recording:
+    """With what the log says there was; nothing is said of a recording with gaps, or without a clock."""
+    if recording.function not in log or len(recording.stretches) != 1:
+        return recording
+    trace = recording.stretches[0].trace
+    begin = recording.begin if recording.begin is not None else trace.begin
+    if begin is None:
+        return recording
+    return replace(recording, really=trust.really(log[recording.function], begin, recording.length_s))
+
+
+def _trust(report: _Report) -> list[tuple[str, trust.Error]]:
+    """For each policy, over the functions of which it is known what really ran."""
+    found = []
+    for number, total in enumerate(report.results):
+        known = [(recording.really, own[number]) for recording, own in report.each if recording.really is not None]
+        if known:
+            error = trust.error(
+                [was for was, _ in known],
+                replica_s=sum(own.replica_s for _, own in known),
+                cold=sum(own.cold for _, own in known),
+                cold_starts=sum(own.cold_starts for _, own in known),
+            )
+            found.append((total.policy, error))
+    return found
 
 
 def _table(report: _Report, price: float | None) -> tuple[list[str], list[list[object]]]:

@@ -92,6 +92,8 @@ class Assumed:
             concurrency=self.given.concurrency,
             timing=self.given.timing,
             seed=self.given.seed,
+            awake=recording.really is not None and recording.really.awake,
+            swept_s=0.0 if recording.really is None else recording.really.swept_s,
         )
 
 

@@ -83,8 +83,11 @@ class World:
     max: int = 1000
     zero_after_s: float | None = None
     """Silence after which it sleeps; None where it never does."""
+    awake: bool = False
+    """Whether one that may sleep begins awake."""
     sweep_s: float = 1.0
     """The idle rule is asked so often."""
+    first_sweep_s: float = 0.0
 
 
 def percentiles(waits: array[float], calls: int, shares: Iterable[float]) -> list[float]:
@@ -99,12 +102,14 @@ class Outcome:
     """What became of it. Counts as (instant, wanted).
 
     ``waits`` are seconds, of the calls that waited; ``calls`` counts those that were served, ``cold`` those of all that
-    came when no replica was ready, ``arrived`` those of all in each of so many equal parts of the time.
+    came when no replica was ready, ``arrived`` those of all in each of so many equal parts of the time. ``wakes`` are
+    starts from zero.
     """
 
     waits: array[float] = field(default_factory=lambda: array("d"))
     calls: int = 0
     cold: int = 0
+    wakes: int = 0
     arrived: list[int] = field(default_factory=lambda: [0] * PARTS)
     replica_s: float = 0.0
     busy_s: float = 0.0
@@ -202,7 +207,8 @@ class _Run:
         self.outcome = Outcome()
 
     def run(self) -> Outcome:
-        self._set(max(1, self._world.min) if self._world.zero_after_s is None else 0)
+        begins_awake = self._world.awake or self._world.zero_after_s is None
+        self._set(max(1, self._world.min) if begins_awake else 0)
         for _, _, replica in self._starting:
             self._became_ready(replica)
         self._starting.clear()
@@ -301,12 +307,13 @@ class _Run:
         planned = math.isfinite(self._sweep_at)
         if after_s is None or planned or (self._wanted == 0 and self._idle.seen_asleep):
             return
-        due = self._now + self._world.sweep_s / 2
+        first_s, every_s = self._world.first_sweep_s, self._world.sweep_s
+        number = math.floor((self._now - first_s) / every_s + 1e-9) + 1
         if self._wanted and not self._idle.seen_asleep:
             under_way = self._started > self._completed
             active = self._now if under_way else max(self._last_active, self._idle.awake_since or 0.0)
-            due = max(due, active + after_s)
-        self._sweep_at = math.ceil(due / self._world.sweep_s - 1e-9) * self._world.sweep_s
+            number = max(number, math.ceil((active + after_s - first_s) / every_s - 1e-9))
+        self._sweep_at = number * every_s + first_s
 
     # Calls, one by one.
 
@@ -315,6 +322,7 @@ class _Run:
         self._last_active = self._now
         self.outcome.cold += not self._ready
         if self._wanted == 0:
+            self.outcome.wakes += 1
             self._set(max(1, min(self._decider.woken(), self._world.max)))
             self._plan_sweep()
         self._dispatch()

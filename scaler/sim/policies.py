@@ -46,6 +46,8 @@ LABELS: Mapping[str, str] = {
 """What a policy may say, by the label that says it of a function."""
 OWN: Mapping[str, type[enum.StrEnum]] = {"owner": Owner, "policy": Rule, "wake": Wake}
 KEYS = (*OWN, *LABELS)
+PREFIXES = ("com.openfaas.scale.", "com.springtide.scale.")
+"""Of labels, which may be written whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ def _pairs(text: str) -> tuple[dict[str, str], list[str]]:
     problems: list[str] = []
     for part in text.split(","):
         key, equals, value = (piece.strip() for piece in part.partition("="))
+        for prefix in PREFIXES:
+            key = key.removeprefix(prefix)
         if key == Owner.KNATIVE and not equals:
             key, value = "owner", key
         if not key or (not equals and key != "owner"):

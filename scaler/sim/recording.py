@@ -35,6 +35,12 @@ class Really:
     largest: int | None
     replicas: Sequence[float | None]
     """The mean count in equal parts of the whole time; None where it is not known."""
+    cold_starts: int | None = None
+    """Wakes from zero."""
+    awake: bool = False
+    """It is known to have been so at the begin."""
+    swept_s: float = 0.0
+    """An instant at which the idle rule was asked: its sweeps come evenly."""
 
 
 @dataclass(frozen=True, slots=True)

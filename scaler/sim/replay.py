@@ -25,7 +25,8 @@ HOUR_S = 3600.0
 class Circumstances:
     """What no policy changes. ``service_s`` gives a function's way to draw the length of a call, in seconds.
 
-    ``concurrency``: calls that one replica can work on at once.
+    ``concurrency``: calls that one replica can work on at once. ``awake``: one that may sleep begins awake.
+    ``swept_s``: when the idle rule is asked.
     """
 
     service_s: Callable[[str], worlds.Draw]
@@ -33,6 +34,8 @@ class Circumstances:
     concurrency: int
     timing: AlertTiming
     seed: int
+    awake: bool = False
+    swept_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -42,6 +45,7 @@ class Result:
     policy: str
     calls: int = 0
     cold: int = 0
+    cold_starts: int = 0
     unserved: int = 0
     replica_s: float = 0.0
     flaps: int = 0
@@ -51,6 +55,7 @@ class Result:
     def add(self, outcome: Outcome) -> None:
         self.calls += outcome.calls
         self.cold += outcome.cold
+        self.cold_starts += outcome.wakes
         self.unserved += outcome.unserved
         self.replica_s += outcome.replica_s
         self.flaps += outcome.flaps()
@@ -61,6 +66,7 @@ class Result:
         """Another function's, or another part of its time."""
         self.calls += other.calls
         self.cold += other.cold
+        self.cold_starts += other.cold_starts
         self.unserved += other.unserved
         self.replica_s += other.replica_s
         self.flaps += other.flaps
@@ -102,6 +108,8 @@ def _world(trace: Trace, given: Circumstances) -> World:
         service_s=given.service_s(trace.function),
         cold_start_s=worlds.lognormal(given.cold_start_s, START_SPREAD),
         sweep_s=SWEEP_S,
+        awake=given.awake,
+        first_sweep_s=given.swept_s % SWEEP_S,
     )
 
 

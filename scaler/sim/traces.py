@@ -31,12 +31,16 @@ Arrivals = Callable[[random.Random], Iterator[float]]
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The calls of one function; ``arrivals`` gives seconds since the begin, in order."""
+    """The calls of one function; ``arrivals`` gives seconds since the begin, in order.
+
+    ``begin`` is on the clock that the calls were recorded by; None where nothing tells it.
+    """
 
     function: str
     calls: int
     length_s: float
     arrivals: Arrivals
+    begin: float | None = None
 
 
 @dataclass(slots=True)
@@ -66,7 +70,7 @@ class _Seen:
 def recorded(function: str, times: Iterable[float], begin: float, end: float) -> Trace:
     """A function whose calls are known one by one."""
     kept = array("d", sorted(at - begin for at in times))
-    return Trace(function, len(kept), max(1.0, end - begin), lambda _: iter(kept))
+    return Trace(function, len(kept), max(1.0, end - begin), lambda _: iter(kept), begin)
 
 
 def read(lines: Iterable[str], source: str) -> list[Trace]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -109,10 +110,9 @@ def test_calls_that_come_are_served_in_order_and_replicas_add_up(world: World, n
     for sample in recorded.looks:
         assert 0 <= sample.waiting <= sample.in_flight == sample.started - sample.completed
         assert sample.started == sum(at <= sample.at for at in calls.at) or sample.at > world.length_s
-    wanted_s = sum(
-        count * (min(until, world.length_s) - min(since, world.length_s))
-        for (since, count), (until, _) in zip(outcome.counts, [*outcome.counts[1:], (world.length_s, 0)], strict=True)
-    )
+    end = world.length_s
+    counts = [(min(since, end), count) for since, count in [*outcome.counts, (end, 0)]]
+    wanted_s = sum(count * (until - since) for (since, count), (until, _) in pairwise(counts))
     # A replica that is taken away finishes its calls, so there may be more than are wanted, never fewer.
     assert wanted_s - 1e-6 <= outcome.replica_s <= wanted_s + outcome.busy_s + 1e-6
 

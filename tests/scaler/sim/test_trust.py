@@ -1,0 +1,60 @@
+"""A quarter of an hour of a real suite: replaying what ran gives what the decision log says there was.
+
+The log has the changes that a suite wrote at its default times while two functions were called, one scaled by alerts
+(max 8, factor 25), the other sleeping after 45 s; the calls come from its gateway's access log.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from springtide.cli.command_line import run
+from springtide.runtime.errors import BadInput
+from springtide.scaler.sim import trust
+from springtide.scaler.sim.trust import Change
+
+DATA = Path(__file__).parent / "data"
+
+
+def replayed(capsys: pytest.CaptureFixture[str], function: str, policy: str) -> dict[str, float]:
+    log, calls = DATA / "real-run-decisions.jsonl", DATA / f"real-run-{function}.csv"
+    words = ["replay", function, "--from", str(calls), "--decisions", str(log), "--policy", policy, "--json"]
+    assert run([*words, "--service", "52ms", "--cold-start", "300ms"], {}) == 0
+    (told,) = json.loads(capsys.readouterr().out)["beside_what_ran"]
+    return dict(told)
+
+
+@pytest.mark.parametrize(
+    ("function", "policy"), [("busy", "owner=alerts,max=8,factor=25"), ("sleepy", "max=5,zero-duration=45s")]
+)
+def test_what_ran_is_replayed_within_the_bounds(capsys: pytest.CaptureFixture[str], function: str, policy: str) -> None:
+    error = replayed(capsys, function, policy)
+    assert abs(error["replica_s_error"]) <= trust.REPLICA_S_WITHIN
+    assert abs(error["cold_starts_error"]) <= trust.COLD_STARTS_WITHIN
+
+
+def test_another_policy_is_told_to_be_another(capsys: pytest.CaptureFixture[str]) -> None:
+    assert replayed(capsys, "busy", "owner=none")["replica_s_error"] < -trust.REPLICA_S_WITHIN
+
+
+def test_counts_are_taken_from_the_begin_to_the_end() -> None:
+    log = [Change(5.0, 1, 3), Change(20.0, 3, 0), Change(40.0, 0, 2)]
+    was = trust.really(log, begin=10.0, length_s=50.0)
+    assert was is not None
+    assert (was.replica_s, was.largest, was.cold_starts, was.awake) == (3 * 10 + 2 * 20, 3, 1, True)
+    assert sum(count or 0 for count in was.replicas) / len(was.replicas) * 50 == pytest.approx(70)
+
+
+def test_a_log_that_says_nothing_is_not_zero() -> None:
+    assert trust.really([], begin=0.0, length_s=10.0) is None
+    assert str(trust.error([], replica_s=5.0, cold=0, cold_starts=0)) == "not known"
+
+
+@pytest.mark.parametrize("line", ["{}", "[]", '{"t": "x", "function": "f", "before": 1, "after": 1}', "no", "1"])
+def test_a_line_that_is_no_decision_is_named(line: str) -> None:
+    good = '{"t": 1, "function": "f", "before": 0, "after": 1}'
+    with pytest.raises(BadInput, match=r"log, line 2: .*write t, function, before and after"):
+        trust.read([good, line], "log")
