@@ -8,7 +8,7 @@ from springtide.cli import ports
 from springtide.cli.ports import PortClaims
 
 LOOPBACK = "127.0.0.1"
-PROVIDER, ALERT_RECEIVER, IDLER, CONSOLE, PROMETHEUS, ALERTMANAGER = 8081, 8083, 8084, 8085, 9090, 9093
+PROVIDER, ALERT_RECEIVER, IDLER, CONSOLE, SCALER, PROMETHEUS, ALERTMANAGER = 8081, 8083, 8084, 8085, 8086, 9090, 9093
 """The well-known ports: taken where they are free."""
 
 
@@ -33,6 +33,7 @@ class Addresses:
     alert_receiver: int
     idler: int
     console: int
+    scaler: int
     prometheus: int
     alertmanager: int
 
@@ -80,4 +81,5 @@ def choose(host: str, wished: WishedPorts, claims: PortClaims) -> Addresses:
         alert_receiver=preferred(ALERT_RECEIVER),
         idler=preferred(IDLER),
         console=preferred(CONSOLE),
+        scaler=preferred(SCALER),
     )

@@ -57,11 +57,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "springtide.cli.parts.alert_receiver:alert_receiver",
         "Run only the alert receiver, in the foreground.",
     ),
+    "scaler": ("springtide.cli.parts.scaler:scaler", "Run only the scaler, in the foreground."),
     "idler": ("springtide.cli.parts.idler:idler", "Run only the idler, in the foreground."),
     "console": ("springtide.cli.parts.console:console", "Run only the console, in the foreground."),
     "control": (
         "springtide.cli.parts.control:control",
-        "Run several of alert receiver, idler and console in one process, in the foreground.",
+        "Run several of alert receiver, scaler, idler and console in one process, in the foreground.",
     ),
     "cluster-credentials": (
         "springtide.cli.parts.cluster_credentials:cluster_credentials",

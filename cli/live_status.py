@@ -38,6 +38,7 @@ def away(running: Running, credentials: Credentials) -> frozenset[str]:
         "prometheus": running.prometheus and f"{running.prometheus}/-/ready",
         "alertmanager": running.alertmanager and f"{running.alertmanager}/-/ready",
         "alert_receiver": f"{running.alert_receiver}/healthz",
+        "scaler": running.scaler and f"{running.scaler}/healthz",
         "idler": running.idler and f"{running.idler}/healthz",
     }
     with ThreadPoolExecutor(len(urls)) as threads:

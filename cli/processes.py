@@ -62,6 +62,8 @@ class Plan:
     kubernetes: bool = False
     """Functions run on the cluster that ``kubeconfig``, or else the environment, leads to."""
     kubeconfig: str = ""
+    scaler_default: bool = False
+    """The control loop also has the functions whose labels name no load."""
     separate: bool = False
     """Each control part is a process of its own."""
 
@@ -77,7 +79,7 @@ def stages(plan: Plan, *, authorization: str = "") -> list[list[Child]]:
     First what answers calls, and both at once, for a gateway waits for its provider; then what scales.
     """
     build = _Builder(plan, authorization)
-    answering, control = [build.provider(), build.gateway()], [build.alert_receiver(), build.console()]
+    answering, control = [build.provider(), build.gateway()], [build.alert_receiver(), build.scaler(), build.console()]
     alerting: list[Child] = []
     if plan.tools is not None:
         control.append(build.idler())
@@ -93,6 +95,7 @@ def write_configuration(plan: Plan) -> None:
         provider=listen(at.provider),
         alert_receiver=listen(at.alert_receiver),
         idler=listen(at.idler),
+        scaler=listen(at.scaler),
         console=listen(at.console),
         prometheus=listen(at.prometheus),
         alertmanager=listen(at.alertmanager),
@@ -134,7 +137,7 @@ class _Builder:
         found = ("--kubeconfig", self._plan.kubeconfig) if self._plan.kubeconfig else ()
         return self._ours(
             "provider",
-            ("--host", "127.0.0.1", "--port", str(self._at.provider), *found),
+            ("--host", "127.0.0.1", "--port", str(self._at.provider), *found, *self._loop()),
             command="kubernetes-provider",
             ready=self._at.url(self._at.provider) + "/healthz",
         )
@@ -146,6 +149,7 @@ class _Builder:
                 *("--host", "127.0.0.1", "--port", str(self._at.provider)),
                 *("--data-dir", str(self._plan.state.provider)),
                 *("--payload-secret", str(self._plan.state.payload_secret_of(self._plan.environ))),
+                *self._loop(),
             ),
             ready=self._at.url(self._at.provider) + "/healthz",
             grace_s=PROCESS.read(self._plan.environ, {}, state_dir=self._plan.state.provider).grace_s + MARGIN_S,
@@ -186,6 +190,21 @@ class _Builder:
             ready=self._at.url(self._at.alert_receiver) + "/healthz",
         )
 
+    def scaler(self) -> Child:
+        return self._ours(
+            "scaler",
+            (
+                *("--host", "127.0.0.1", "--port", str(self._at.scaler)),
+                *("--provider-url", self._at.url(self._at.provider)),
+                *("--gateway-urls", self._at.gateway_url),
+                *(("--prometheus-url", self._at.url(self._at.prometheus)) if self._plan.tools else ()),
+                *self._monitoring(),
+            ),
+            ready=self._at.url(self._at.scaler) + "/healthz",
+            # It reads a stream of the gateway's, which would wait for that as for any call.
+            stops_first=True,
+        )
+
     def console(self) -> Child:
         at = self._at
         return self._ours(
@@ -194,6 +213,7 @@ class _Builder:
                 *("--host", "127.0.0.1", "--port", str(at.console)),
                 *("--gateway-url", at.gateway_url, "--gateway-metrics-urls", at.url(at.metrics) + "/metrics"),
                 *("--provider-url", at.url(at.provider), "--alert-receiver-url", at.url(at.alert_receiver)),
+                *("--scaler-url", at.url(at.scaler)),
                 *(("--idler-url", at.url(at.idler)) if self._plan.tools else ()),
                 *(("--prometheus-url", at.url(at.prometheus)) if self._plan.tools else ()),
                 *(("--alertmanager-url", at.url(at.alertmanager)) if self._plan.tools else ()),
@@ -242,6 +262,10 @@ class _Builder:
             vital=False,
             mend=partial(mend_alertmanager, state.alertmanager),
         )
+
+    def _loop(self) -> tuple[str, ...]:
+        """The provider is told that the loop runs, for it says who owns a function."""
+        return ("--scaler", *(("--scaler-default",) if self._plan.scaler_default else ()))
 
     def _monitoring(self) -> tuple[str, ...]:
         return ("--monitoring-secret-path", str(self._plan.state.secrets)) if self._plan.tools else ()

@@ -43,6 +43,7 @@ class Running:
     metrics: str
     provider: str
     alert_receiver: str
+    scaler: str | None = None
     idler: str | None = None
     prometheus: str | None = None
     alertmanager: str | None = None

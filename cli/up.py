@@ -50,6 +50,7 @@ class UpOptions:
     dry_run: bool = False
     kubernetes: bool = False
     kubeconfig: str = ""
+    scaler_default: bool = False
     separate: bool = False
 
 
@@ -69,7 +70,8 @@ def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) ->
         if isinstance(tools, Missing):
             announcer.notice(
                 f"no Prometheus and Alertmanager ({tools.why}), so no alert path, and no idler, which has no data "
-                "without them: functions scale by hand and wake on a call, and everything else works"
+                "without them: functions that name a load follow it, others scale by hand, all wake on a call, and "
+                "everything else works"
             )
         plan = Plan(
             state=options.state,
@@ -80,6 +82,7 @@ def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) ->
             dry_run=options.dry_run,
             kubernetes=options.kubernetes,
             kubeconfig=options.kubeconfig,
+            scaler_default=options.scaler_default,
             separate=options.separate,
         )
         if plan.tools is not None:
@@ -88,8 +91,8 @@ def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) ->
             except OSError as error:  # A full disk, say. Calls need neither.
                 announcer.notice(
                     f"{error.filename or options.state.alerting} cannot be written ({error.strerror or error}), so no "
-                    "Prometheus and Alertmanager: functions scale by hand and wake on a call, and everything else "
-                    "works; start again once it can be"
+                    "Prometheus and Alertmanager: functions that name a load follow it, others scale by hand, all wake "
+                    "on a call, and everything else works; start again once it can be"
                 )
                 plan = replace(plan, tools=None)
         samples = () if not options.samples or options.state.samples_deployed else stack.read(SAMPLES, {}).functions
@@ -180,6 +183,7 @@ class _Suite:
             metrics=at.url(at.metrics),
             provider=at.url(at.provider),
             alert_receiver=at.url(at.alert_receiver),
+            scaler=at.url(at.scaler),
             idler=at.url(at.idler) if alerting else None,
             prometheus=at.url(at.prometheus) if alerting else None,
             alertmanager=at.url(at.alertmanager) if alerting else None,

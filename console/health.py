@@ -84,6 +84,7 @@ class Probes:
             self._gateway,
             self._provider,
             self._alert_receiver,
+            self._scaler,
             self._idler,
             self._prometheus_part,
             self._alertmanager,
@@ -119,6 +120,10 @@ class Probes:
     async def _alert_receiver(self) -> Part:
         part = _Draft("Alert receiver", "turns alerts into replicas", self._settings.alert_receiver_url)
         return await self._ours(part, "functions do not scale with their load")
+
+    async def _scaler(self) -> Part:
+        part = _Draft("Scaler", "follows the load of functions that name one", self._settings.scaler_url)
+        return await self._ours(part, "these functions keep their replicas, whatever their load does")
 
     async def _idler(self) -> Part:
         part = _Draft("Idler", "takes functions that nobody calls to zero", self._settings.idler_url)

@@ -236,11 +236,40 @@ def _cost() -> Row:
 
 _HOLDS = f'reason!~"{CHANGES}|{UNDONE}"'
 
+
+def _load() -> Row:
+    load, target, ready = catalogue.CURRENT_LOAD.name, catalogue.TARGET_LOAD.name, READY
+    carried = f"({target}{{{CHOSEN}}} * on (function_name) group_left () ({ready}))"
+    return Row(
+        "Load against target",
+        (
+            lines(
+                "Load of functions that the scaler has",
+                "In the unit of the function's target: calls in flight, calls a second, milli-cores.",
+                "short",
+                query(
+                    f"max by (function_name, scaling_type) ({load}{{{CHOSEN}}})", "{{function_name}} {{scaling_type}}"
+                ),
+            ),
+            lines(
+                "Share of what its replicas shall carry",
+                "1: the load is just what the ready replicas are there for.",
+                "percentunit",
+                query(
+                    f"max by (function_name, scaling_type) ({load}{{{CHOSEN}}}) / on (function_name, scaling_type) "
+                    f"max by (function_name, scaling_type) ({carried})",
+                    "{{function_name}} {{scaling_type}}",
+                ),
+            ),
+        ),
+    )
+
+
 AUTOSCALING = Dashboard(
     uid="springtide-autoscaling",
     title="Springtide autoscaling",
     description="Why replicas came and went, how fast, and what scale to zero saved.",
     variables=(NAMESPACES, FUNCTIONS),
-    rows=(Row("In the time shown", _numbers()), _decisions(), _reaction(), _cost()),
+    rows=(Row("In the time shown", _numbers()), _decisions(), _load(), _reaction(), _cost()),
     annotations=SCALING,
 )

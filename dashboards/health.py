@@ -232,6 +232,41 @@ def _scalers() -> Row:
     )
 
 
+def _control_loop() -> Row:
+    look = catalogue.LOOK_SECONDS.name
+    return Row(
+        "Scaler",
+        (
+            lines(
+                "Duration of a look",
+                "What the scaler takes to decide for all its functions, and to write what changes.",
+                "s",
+                query(_p(0.95, look, "job"), "p95"),
+                query(f"sum(rate({look}_sum[$__rate_interval])) / sum(rate({look}_count[$__rate_interval]))", "mean"),
+            ),
+            lines(
+                "Last look",
+                "How long ago the scaler last ended one; it looks each second.",
+                "s",
+                query(f"time() - max({catalogue.LAST_LOOK.name})", "ago"),
+            ),
+            lines(
+                "Age of its signals",
+                "The oldest that it believes.",
+                "s",
+                query(f"max by (signal) ({catalogue.SIGNAL_AGE.name})", "{{signal}}"),
+            ),
+            lines(
+                "Functions it has, and loads it does not know",
+                "While a load is not known nothing is taken away from its function.",
+                "short",
+                query(f"max({catalogue.OWNED.name})", "functions"),
+                query(f"max by (signal) ({catalogue.UNKNOWN_LOADS.name})", "unknown: {{signal}}"),
+            ),
+        ),
+    )
+
+
 def _provider() -> Row:
     requests, seconds = catalogue.PROVIDER_REQUESTS, catalogue.PROVIDER_SECONDS.name
     ended = (catalogue.REPLICA_RESTARTS, "died"), (catalogue.REPLICA_OUT_OF_MEMORY, "out of memory")
@@ -272,6 +307,6 @@ HEALTH = Dashboard(
     title="Springtide health",
     description="Gateway, provider, alert receiver, idler and Prometheus: whether what scales functions is well.",
     variables=(),
-    rows=(Row("Now", _numbers()), _parts(), _processes(), _gateway(), _scalers(), _provider()),
+    rows=(Row("Now", _numbers()), _parts(), _processes(), _gateway(), _scalers(), _control_loop(), _provider()),
     annotations=(PEOPLE_ALERT_FIRES,),
 )

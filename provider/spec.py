@@ -11,8 +11,8 @@ from typing import Any
 from springtide.provider import annotation_values, bounds
 from springtide.provider.json_fields import flag_of, list_of, strings_of, text_of
 from springtide.runtime.errors import BadInput
-from springtide.scaler.core import call_timeout, label_names
-from springtide.scaler.core.policy import Owner, ScalePolicy
+from springtide.scaler.core import call_timeout, label_names, ownership
+from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Function, FunctionRef
 
 MAX_SHOWN = 100
@@ -175,7 +175,7 @@ def status_to_json(status: FunctionStatus) -> dict[str, Any]:
     if function.learned_wake is not None:
         value["learnedWake"] = function.learned_wake
     value["createdAt"] = rfc3339(function.created_at)
-    value["owner"] = function.owner.value if function.owner is not None else Owner.NONE.value
+    value["owner"] = ownership.owner_to_text(function.owner)
     if status.usage is not None:
         value["usage"] = {"cpu": status.usage.cpu_millicores, "totalMemoryBytes": status.usage.memory_bytes}
     if status.problem:

@@ -34,6 +34,7 @@ class Targets:
     provider: str
     alert_receiver: str
     idler: str
+    scaler: str
     console: str
     prometheus: str
     alertmanager: str
@@ -53,6 +54,7 @@ def local_configuration(timing: Timing, targets: Targets, webhook: Webhook, logi
         Part.GATEWAY.value: static(targets.gateway_metrics),
         Part.PROVIDER.value: static(targets.provider),
         Part.ALERT_RECEIVER.value: static(targets.alert_receiver),
+        Part.SCALER.value: static(targets.scaler),
         Part.IDLER.value: static(targets.idler),
         Part.CONSOLE.value: static(targets.console),
         "prometheus": {**static(targets.prometheus), **asked_for(login.auth)},

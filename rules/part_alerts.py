@@ -37,6 +37,11 @@ _DOWN: Mapping[Part, tuple[str, str, str]] = {
         "critical",
         "No alert scales a function up or down; Alertmanager tries again until it is back. Look at its log.",
     ),
+    Part.SCALER: (
+        "ScalerDown",
+        "critical",
+        "Functions that follow their load keep their replicas, whatever their load does. Look at its log.",
+    ),
     Part.IDLER: (
         "IdlerDown",
         "warning",

@@ -9,7 +9,7 @@ dead connection. Both ends use this module.
     {"type": "heartbeat"}
 
     FUNCTION = {"name", "namespace", "replicas", "version", "labels", "annotations"?, "problem"?, "lasting"?, "delay"?,
-                "nextStart"?, "timeout"?: {"seconds", "source"}, "learnedWake"?,
+                "nextStart"?, "timeout"?: {"seconds", "source"}, "learnedWake"?, "owner"?,
                 "endpoints": [{"instance", "address": "127.0.0.1:40001", "maxInflight"?, "prefix"?,
                  "environmentSeconds"?}, …]}
 
@@ -22,6 +22,7 @@ since what a gateway looks for there is short (an environment, a schedule, topic
 ``timeout`` is how long one call may take, as the function's annotation or environment says, and which of them
 (``scaler/core/call_timeout.py``); the environment itself, which may hold secrets, stays with the provider.
 ``learnedWake`` is how many replicas its last wakes needed, where that was learned and counts.
+``owner`` is who moves its replicas while it runs; where it is absent its labels tell.
 Absent means none, and a reader that does not know the field passes it over.
 """
 
@@ -35,8 +36,9 @@ from typing import Any
 from springtide.runtime import bounded_json
 from springtide.runtime.durations import MAX_DURATION_S
 from springtide.runtime.errors import Unavailable
+from springtide.scaler.core import ownership
 from springtide.scaler.core.call_timeout import CallTimeout
-from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.scaler.core.vocabulary import FunctionRef, Writer
 
 HEARTBEAT_S = 5.0
 """Seconds between heartbeats; a reader gives up after three without a line."""
@@ -78,6 +80,8 @@ class FunctionEndpoints:
     timeout: CallTimeout | None = None
     next_start: float | None = None
     learned_wake: int | None = None
+    owner: Writer | None = Writer.ALERT
+    """Who moves its replicas while it runs; None for nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +180,7 @@ def _function_to_json(function: FunctionEndpoints) -> dict[str, Any]:
         "version": function.version,
         "labels": dict(function.labels),
         "endpoints": [_endpoint_to_json(endpoint) for endpoint in function.endpoints],
+        "owner": ownership.owner_to_text(function.owner),
     }
     if annotations := bounded_annotations(function.annotations):
         value["annotations"] = annotations
@@ -206,12 +211,14 @@ def _endpoint_to_json(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _function_from_json(value: dict[str, Any]) -> FunctionEndpoints:
+    labels = dict(value.get("labels") or {})
     return FunctionEndpoints(
         ref=FunctionRef(value["namespace"], value["name"]),
         replicas=int(value["replicas"]),
         version=str(value["version"]),
         endpoints=tuple(_endpoint_from_json(item) for item in value["endpoints"]),
-        labels=dict(value.get("labels") or {}),
+        labels=labels,
+        owner=ownership.owner_from_text(value.get("owner"), labels),
         problem=value.get("problem"),
         lasting=value.get("lasting") is True,
         delay=value.get("delay"),

@@ -249,10 +249,7 @@ def owner_of(function: Any) -> Writer | None:
 
     A provider that does not tell knows of no control loop: then its labels do.
     """
-    told = function.get("owner")
-    if told is None:
-        return ownership.owner_by_labels(_texts(function.get("labels")), ownership.UNTOLD)
-    return next((writer for writer in Writer if writer.value == told), None)
+    return ownership.owner_from_text(function.get("owner"), _texts(function.get("labels")))
 
 
 def learned_wake_of(function: Any) -> int | None:

@@ -41,7 +41,12 @@ PORT = click.IntRange(0, 65535)
 @click.option(
     "--kubeconfig", default="", help="With --provider kubernetes: the cluster.  [default: as kubectl finds it]"
 )
-@click.option("--separate", is_flag=True, help="A process each for alert receiver, idler and console.")
+@click.option(
+    "--scaler-default",
+    is_flag=True,
+    help="The scaler also follows the load of functions whose labels name none, in the place of alerts.",
+)
+@click.option("--separate", is_flag=True, help="A process each for alert receiver, scaler, idler and console.")
 @tools_dir_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line: when ready, and what happens.")
 @click.pass_obj
@@ -61,11 +66,12 @@ def up(  # noqa: PLR0913 - one parameter for each option
     dry_run_idler: bool,
     provider: str,
     kubeconfig: str,
+    scaler_default: bool,
     separate: bool,
     tools_dir: Path | None,
     as_json: bool,
 ) -> None:
-    """Run provider, gateway, alert receiver, idler, Prometheus and Alertmanager until Ctrl-C.
+    """Run provider, gateway, alert receiver, scaler, idler, Prometheus and Alertmanager until Ctrl-C.
 
     Functions, their secrets, labels and replica counts survive a restart.
     """
@@ -86,6 +92,7 @@ def up(  # noqa: PLR0913 - one parameter for each option
         dry_run=dry_run_idler,
         kubernetes=provider == "kubernetes",
         kubeconfig=kubeconfig,
+        scaler_default=scaler_default,
         separate=separate,
     )
     announcer = Announcer(

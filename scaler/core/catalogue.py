@@ -19,6 +19,7 @@ class Part(enum.StrEnum):
     PROVIDER = "provider"
     ALERT_RECEIVER = "alert-receiver"
     IDLER = "idler"
+    SCALER = "scaler"
     CONSOLE = "console"
 
 
@@ -67,7 +68,7 @@ more; nothing moved in a tunnel; the replica went away."""
 _FN = ("function_name",)
 _GW = (Part.GATEWAY,)
 _PR = (Part.PROVIDER,)
-_DECIDERS = (Part.ALERT_RECEIVER, Part.IDLER, Part.GATEWAY)
+_DECIDERS = (Part.ALERT_RECEIVER, Part.SCALER, Part.IDLER, Part.GATEWAY)
 
 INVOCATIONS = Metric(
     "gateway_function_invocation_total", Kind.COUNTER, "Calls answered, by status code", (*_FN, "code"), _GW
@@ -175,7 +176,7 @@ LEADER = Metric(
     Kind.GAUGE,
     "1 while this copy leads and may write, else 0",
     (),
-    (Part.ALERT_RECEIVER, Part.IDLER),
+    (Part.ALERT_RECEIVER, Part.SCALER, Part.IDLER),
 )
 LAST_SAMPLE = Metric(
     "springtide_source_last_sample_timestamp_seconds",
@@ -186,6 +187,46 @@ LAST_SAMPLE = Metric(
 )
 SOURCE_FAILURES = Metric(
     "springtide_source_failures_total", Kind.COUNTER, "Queries for measurements that failed", ("signal",), (Part.IDLER,)
+)
+
+LOOK_SECONDS = Metric(
+    "springtide_scaler_look_seconds",
+    Kind.HISTOGRAM,
+    "Seconds from the beginning of a look at all functions to the last write that it led to",
+    (),
+    (Part.SCALER,),
+    DEFAULT_BUCKETS,
+)
+LAST_LOOK = Metric(
+    "springtide_scaler_last_look_timestamp_seconds",
+    Kind.GAUGE,
+    "When the scaler last ended a look at all functions; seconds since the epoch",
+    (),
+    (Part.SCALER,),
+)
+OWNED = Metric(
+    "springtide_scaler_functions", Kind.GAUGE, "Functions whose replicas the scaler moves", (), (Part.SCALER,)
+)
+SIGNAL_AGE = Metric(
+    "springtide_scaler_signal_age_seconds",
+    Kind.GAUGE,
+    "Age of the oldest measurement that is believed; signal: calls, cpu, queue or own",
+    ("signal",),
+    (Part.SCALER,),
+)
+UNKNOWN_LOADS = Metric(
+    "springtide_scaler_unknown_loads",
+    Kind.GAUGE,
+    "Loads of functions of which nothing is known now, so that nothing is taken away",
+    ("signal",),
+    (Part.SCALER,),
+)
+CURRENT_LOAD = Metric(
+    "springtide_function_load",
+    Kind.GAUGE,
+    "A function's whole load as the scaler knows it, in the unit of its target",
+    (*_FN, "scaling_type"),
+    (Part.SCALER,),
 )
 
 PROVIDER_REQUESTS = Metric(

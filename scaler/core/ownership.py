@@ -87,6 +87,19 @@ def owner_by_labels(labels: Mapping[str, str], scalers: Scalers) -> Writer | Non
     return _owner_by(tuple(labels.get(key) for key in _TELLING), scalers)
 
 
+def owner_to_text(owner: Writer | None) -> str:
+    """How a provider tells it."""
+    return Owner.NONE.value if owner is None else owner.value
+
+
+def owner_from_text(told: object, labels: Mapping[str, str]) -> Writer | None:
+    """What a provider tells; None for nobody, and for a writer unknown here. One that tells nothing knows of no control
+    loop: then the labels do."""
+    if told is None:
+        return owner_by_labels(labels, UNTOLD)
+    return next((writer for writer in Writer if writer.value == told), None)
+
+
 _TELLING = (policy.OWNER, policy.TYPE, policy.TARGET, policy.MIN, policy.MAX)
 MAX_REMEMBERED = 4096
 

@@ -66,13 +66,13 @@ def running(**parts: Any) -> Running:
 
 
 def test_parts_that_answer_are_not_away(part: str, nobody: str) -> None:
-    here = running(alert_receiver=part, idler=nobody, prometheus=part, alertmanager=part)
+    here = running(alert_receiver=part, scaler=part, idler=nobody, prometheus=part, alertmanager=part)
 
     assert live_status.away(here, OURS) == {"idler"}
 
 
 def test_parts_that_a_suite_runs_without_are_away(part: str) -> None:
-    assert live_status.away(running(alert_receiver=part), OURS) == {"prometheus", "alertmanager", "idler"}
+    assert live_status.away(running(alert_receiver=part, scaler=part), OURS) == {"prometheus", "alertmanager", "idler"}
 
 
 def test_calls_of_all_gateways_are_one_number(part: str) -> None:

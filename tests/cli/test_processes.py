@@ -24,6 +24,7 @@ AT = Addresses(
     alert_receiver=1083,
     idler=1084,
     console=1085,
+    scaler=1086,
     prometheus=1090,
     alertmanager=1093,
 )
@@ -44,10 +45,12 @@ def child(tmp_path: Path, name: str, **options: Any) -> Child:
     [
         pytest.param(
             TOOLS,
-            [["provider", "gateway"], ["alert-receiver", "console", "idler", "alertmanager", "prometheus"]],
+            [["provider", "gateway"], ["alert-receiver", "scaler", "console", "idler", "alertmanager", "prometheus"]],
             id="everything",
         ),
-        pytest.param(None, [["provider", "gateway"], ["alert-receiver", "console"]], id="without the alert path"),
+        pytest.param(
+            None, [["provider", "gateway"], ["alert-receiver", "scaler", "console"]], id="without the alert path"
+        ),
     ],
 )
 def test_what_answers_calls_starts_before_what_scales(
@@ -61,7 +64,7 @@ def test_control_parts_share_a_process_and_keep_their_words_and_logs(tmp_path: P
     apart = {part.name: part for stage in stages(tmp_path, separate=True) for part in stage}
     shared = child(tmp_path, "control")
 
-    for name in ("alert-receiver", "console", "idler"):
+    for name in ("alert-receiver", "scaler", "console", "idler"):
         assert " ".join(apart[name].forked) in " ".join(shared.command)
         assert apart[name].log in shared.logs
         with pytest.raises(StopIteration):
@@ -81,7 +84,7 @@ def test_public_listener_stops_first_and_with_it_who_reads_a_stream_through_it(t
         return [child.name for stage in stages(tmp_path, **options) for child in stage if child.stops_first]
 
     assert first() == ["gateway", "control"]
-    assert first(separate=True) == ["gateway", "console"]
+    assert first(separate=True) == ["gateway", "scaler", "console"]
 
 
 def test_gateway_alone_listens_where_the_user_said(tmp_path: Path) -> None:
@@ -174,6 +177,7 @@ def test_configuration_names_every_listener_and_the_password_by_its_file(tmp_pat
         "provider": ["127.0.0.1:1081"],
         "alert-receiver": ["127.0.0.1:1083"],
         "idler": ["127.0.0.1:1084"],
+        "scaler": ["127.0.0.1:1086"],
         "console": ["127.0.0.1:1085"],
         "prometheus": ["127.0.0.1:1090"],
     }

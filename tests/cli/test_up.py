@@ -124,7 +124,7 @@ def names(up: Up) -> list[str]:
 def test_without_prometheus_the_rest_works_and_state_survives(tmp_path: Path) -> None:
     state = tmp_path / "state"
     with started(state) as up:
-        assert set(up.run["parts"]) == {"provider", "gateway", "alert-receiver", "console"}
+        assert set(up.run["parts"]) == {"provider", "gateway", "alert-receiver", "scaler", "console"}
         assert (up.run["prometheus"], up.run["idler"]) == (None, None)
         assert names(up) == ["hello", "wc"]
         with up.client() as client:
@@ -160,11 +160,11 @@ def test_control_parts_share_a_process_that_is_started_again_with_all_of_them(tm
         assert first["console"] == first["alert-receiver"]
         os.kill(first["console"], signal.SIGKILL)
 
-        for part in ("alert-receiver", "console"):
+        for part in ("alert-receiver", "scaler", "console"):
             assert up.until("died", part=part)["detail"] == "ended (SIGKILL); starting again in 0.1 s"
-        ready = {up.until("ready")["part"], up.until("ready")["part"]}
+        ready = {up.until("ready")["part"] for _ in range(3)}
 
-        assert ready == {"alert-receiver", "console"}
+        assert ready == {"alert-receiver", "scaler", "console"}
         assert up.run["parts"]["console"] == up.run["parts"]["alert-receiver"] != first["console"]
         assert up.run["parts"]["gateway"] == first["gateway"]
         with up.client() as client:
@@ -204,7 +204,7 @@ def test_parts_that_are_stopped_are_replaced(tmp_path: Path, tools: Tools) -> No
         for part in stopped:
             os.kill(first[part], signal.SIGSTOP)
 
-        waited = {"alert-receiver", "idler", *stopped}
+        waited = {"alert-receiver", "scaler", "idler", *stopped}
         while waited:
             line = up.until("died")
             assert line["detail"].startswith("hung for 15 s and was killed; starting again in ")
@@ -218,7 +218,7 @@ def test_parts_that_are_stopped_are_replaced(tmp_path: Path, tools: Tools) -> No
 def test_separate_parts_are_a_process_each(tmp_path: Path) -> None:
     with started(tmp_path / "state", "--no-samples", "--separate") as up:
         first = up.run["parts"]
-        assert len(set(first.values())) == len(first) == 4
+        assert len(set(first.values())) == len(first) == 5
         os.kill(first["console"], signal.SIGKILL)
 
         up.until("died", part="console")
@@ -251,7 +251,7 @@ def test_killed_suite_leaves_no_part_behind(tmp_path: Path) -> None:
 def test_all_seven_parts_run_and_are_scraped(tmp_path: Path, tools: Tools) -> None:
     with started(tmp_path / "state", "--no-samples", "--fast", tools_dir=ROOT / ".tools") as up:
         run = up.run
-        ours = {"provider", "gateway", "alert-receiver", "idler", "console"}
+        ours = {"provider", "gateway", "alert-receiver", "scaler", "idler", "console"}
         assert set(run["parts"]) == {*ours, "alertmanager", "prometheus"}
 
         def asked(path: str) -> Any:

@@ -298,6 +298,7 @@ async def test_health_names_each_part_and_what_its_absence_means() -> None:
             "Gateway": True,
             "Provider": True,
             "Alert receiver": None,
+            "Scaler": None,
             "Idler": False,
             "Prometheus": None,
             "Alertmanager": None,

@@ -67,7 +67,9 @@ def answered_again(suite: Any, name: str) -> None:
     suite.eventually(answers, f"{name} answers again", 30)
 
 
-@pytest.mark.parametrize("part", ["gateway", "provider", "alert-receiver", "idler", "alertmanager", "prometheus"])
+@pytest.mark.parametrize(
+    "part", ["gateway", "provider", "alert-receiver", "scaler", "idler", "alertmanager", "prometheus"]
+)
 def test_killed_part_comes_back_with_its_state(fast_suite: Any, handler: Path, part: str) -> None:
     name = f"steady-{part}"  # one that is rolled over has a replica more for a while
     fast_suite.deploy(name, handler, factor="0")

@@ -19,6 +19,7 @@ def targets() -> Targets:
         provider="127.0.0.1:8081",
         alert_receiver="127.0.0.1:8083",
         idler="127.0.0.1:8084",
+        scaler="127.0.0.1:8086",
         console="127.0.0.1:8085",
         prometheus="127.0.0.1:9090",
         alertmanager="127.0.0.1:9093",

@@ -195,6 +195,7 @@ def path(tools: Tools, tmp_path: Path) -> Iterator[AlertPath]:
             provider=receiver,  # answers no scrape, as parts do that are down; only the gateway's metrics count here
             alert_receiver=receiver,
             idler=receiver,
+            scaler=receiver,
             console=receiver,
             prometheus=free_address(),
             alertmanager=free_address(),

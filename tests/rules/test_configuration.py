@@ -71,6 +71,7 @@ def test_local_prometheus_knows_every_part_and_reads_the_gateway_most_often(targ
         "provider": targets.provider,
         "alert-receiver": targets.alert_receiver,
         "idler": targets.idler,
+        "scaler": targets.scaler,
         "console": targets.console,
         "prometheus": targets.prometheus,
     }
@@ -172,6 +173,7 @@ def test_kubernetes_jobs_look_for_pods_in_the_namespaces_of_the_suite() -> None:
         "gateway": ("pod", ["openfaas"]),
         "provider": ("pod", ["openfaas"]),
         "alert-receiver": ("pod", ["openfaas"]),
+        "scaler": ("pod", ["openfaas"]),
         "idler": ("pod", ["openfaas"]),
         "console": ("pod", ["openfaas"]),
         "functions": ("pod", ["openfaas-fn"]),

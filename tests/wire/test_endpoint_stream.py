@@ -86,6 +86,7 @@ def test_wire_form_is_the_documented_one() -> None:
                 {"instance": "echo-1", "address": "127.0.0.1:40001"},
                 {"instance": "echo-2", "address": "127.0.0.1:40002", "maxInflight": 3},
             ],
+            "owner": "alert",
         },
     }
     assert json.loads(encode(Removed(ECHO.ref))) == {"type": "removed", "name": "echo", "namespace": "openfaas-fn"}

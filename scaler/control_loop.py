@@ -1,0 +1,188 @@
+"""The control loop's shell: it looks each second, decides by ``scaler.core.loop``, writes, and remembers.
+
+What a gateway has just told is looked at at once, so that a load is answered within a look or two. A copy that does not
+lead looks and remembers like one that does, and writes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry
+
+from springtide.scaler.core import loop, targets
+from springtide.scaler.core.loads import Load
+from springtide.scaler.core.loop import LoopHistory, Outcome
+from springtide.scaler.core.observation import CALLS, Calls, Level, Observation, Signal, signal_key
+from springtide.scaler.core.ports import Clock, Leadership, LevelSource, Recorder, ScaleTarget
+from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, NoData, Writer
+from springtide.scaler.function_table import Followed, FunctionTable
+from springtide.scaler.learned_wakes import LearnedWakes
+from springtide.scaler.metrics import ScalerMetrics
+from springtide.scaler.scale_writer import ScaleWriter
+from springtide.scaler.settings import ScalerSettings
+from springtide.wire.decision_log import HoldMemory, Recorders
+from springtide.wire.instruments import DecisionCounter
+from springtide.wire.leadership import Always
+
+YIELD_EVERY = 25
+"""Functions decided on before others in this process have a turn: some milliseconds."""
+LATE_SHARE = 0.25
+"""Of the interval, by which a look may wait for what gateways tell, or come early because they have told."""
+
+KINDS = (CALLS, targets.CPU.name, targets.QUEUE.name, "own")
+"""Kinds of signals, as metrics tell them."""
+
+
+class CallSource(Protocol):
+    """The calls of each function, over all gateways."""
+
+    heard: asyncio.Event
+    """Set when something new was told; whoever waits for it clears it."""
+
+    def calls(self, ref: FunctionRef, now: Instant) -> Calls | NoData: ...
+
+    async def run(self) -> None:
+        """Listen for ever."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlLoopDeps:
+    """What the loop works with. ``registry`` is its own."""
+
+    functions: FunctionTable
+    calls: CallSource
+    levels: LevelSource
+    target: ScaleTarget
+    registry: CollectorRegistry
+    recorder: Recorder
+    clock: Clock
+    leadership: Leadership = field(default_factory=Always)
+    wakes: LearnedWakes | None = None
+
+
+class ControlLoop:
+    """Remembers each function between looks; what it cannot see it leaves, or lets grow by what it knows."""
+
+    def __init__(self, settings: ScalerSettings, deps: ControlLoopDeps) -> None:
+        self._settings = settings
+        self._deps = deps
+        self._metrics = ScalerMetrics(deps.registry)
+        self._recorder = Recorders([DecisionCounter(deps.registry, Writer.SCALER), deps.recorder])
+        self._told = HoldMemory()
+        self._writer = ScaleWriter(
+            deps.target,
+            clock=deps.clock,
+            recorder=self._recorder,
+            deadline_s=settings.deadline_s,
+            log_event="followed its load",
+            leadership=deps.leadership,
+        )
+        self._histories: dict[FunctionRef, LoopHistory] = {}
+        self._writes = asyncio.Semaphore(settings.concurrency)
+
+    def __repr__(self) -> str:
+        return f"<ControlLoop {len(self._histories)} functions>"
+
+    async def run(self) -> None:
+        """For ever; an error of anything that runs beside it ends it."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._deps.functions.follow(), name="functions")
+            group.create_task(self._deps.calls.run(), name="calls")
+            group.create_task(self._look_for_ever(), name="looks")
+
+    async def _look_for_ever(self) -> None:
+        clock, interval_s = self._deps.clock, self._settings.interval_s
+        while True:
+            started = clock.now()
+            await self.look(Instant(clock.wall()))
+            await asyncio.sleep(max(0.0, started + interval_s * (1 - LATE_SHARE) - clock.now()))
+            self._deps.calls.heard.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, started + interval_s * (1 + LATE_SHARE) - clock.now())):
+                    await self._deps.calls.heard.wait()
+
+    async def look(self, now: Instant) -> list[Decision]:
+        """Decide once for every function that is ours, and write what changes. Returns the decisions."""
+        started = self._deps.clock.now()
+        ours = [each for each in self._deps.functions.functions if each.function.owner is Writer.SCALER]
+        outcomes = await self._decided(ours, now)
+        leads = self._deps.leadership.hold() is not None
+        changes = []
+        for each, outcome in zip(ours, outcomes, strict=True):
+            self._histories[each.function.ref] = outcome.unwritten
+            if outcome.decision.changes and leads:
+                changes.append(self._write(each, outcome))
+            elif leads and self._told.is_news(outcome.decision):
+                self._recorder.record(outcome.decision)
+        await asyncio.gather(*changes)
+        if leads and self._deps.wakes is not None:
+            self._deps.wakes.tell(((each.function, each.policy) for each in ours), self._histories, now)
+        owned = {each.function.ref for each in ours}
+        self._histories = {ref: history for ref, history in self._histories.items() if ref in owned}
+        self._tell(ours, outcomes, took_s=self._deps.clock.now() - started)
+        return [outcome.decision for outcome in outcomes]
+
+    async def _decided(self, ours: Sequence[Followed], now: Instant) -> list[Outcome]:
+        levels = self._levels(ours, now)
+        unread = self._deps.functions.unread
+        outcomes = []
+        for number, each in enumerate(ours, 1):
+            observation = Observation(each.function, self._signals(each, levels, now), unread)
+            history = self._histories.get(each.function.ref) or LoopHistory()
+            outcomes.append(loop.decide(each.policy, each.loads, history, observation, now, problems=each.problems))
+            if number % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+        return outcomes
+
+    def _levels(self, ours: Sequence[Followed], now: Instant) -> Mapping[tuple[FunctionRef, str], Level | NoData]:
+        loads: dict[FunctionRef, Sequence[Load]] = {each.function.ref: each.loads for each in ours}
+        return self._deps.levels.levels(loads, now)
+
+    def _signals(
+        self, each: Followed, levels: Mapping[tuple[FunctionRef, str], Level | NoData], now: Instant
+    ) -> dict[str, Signal]:
+        ref, signals = each.function.ref, dict[str, Signal]()
+        for load in each.loads:
+            key = signal_key(load)
+            if key == CALLS:
+                signals[key] = self._deps.calls.calls(ref, now)
+            elif (level := levels.get((ref, load.name))) is not None:
+                signals[key] = level
+        return signals
+
+    def _tell(self, ours: Sequence[Followed], outcomes: Sequence[Outcome], *, took_s: float) -> None:
+        """What was known of the loads, to Prometheus."""
+        ages_s, unknown = dict.fromkeys(KINDS, 0.0), dict.fromkeys(KINDS, 0)
+        loads: dict[tuple[str, str], float] = {}
+        for each, outcome in zip(ours, outcomes, strict=True):
+            inputs = outcome.decision.inputs
+            for load in each.loads:
+                kind, value = _kind(load), inputs.get(load.name)
+                if value is None:
+                    unknown[kind] += 1
+                else:
+                    loads[str(each.function.ref), load.name] = value
+                    ages_s[kind] = max(ages_s[kind], inputs.get(f"{load.name}_age_s", 0.0))
+        self._metrics.signals(ages_s, unknown)
+        self._metrics.loads(loads)
+        self._metrics.looked(at=self._deps.clock.wall(), took_s=took_s, owned=len(ours))
+
+    async def _write(self, each: Followed, outcome: Outcome) -> None:
+        ref, scale = each.function.ref, each.function.scale
+        async with self._writes:
+            done = await self._writer.write(
+                outcome.decision, each.policy, version=scale.version, owner=each.function.owner
+            )
+        if done.scale is not None:
+            self._histories[ref] = outcome.written
+            self._deps.functions.wrote(ref, done.scale)
+
+
+def _kind(load: Load) -> str:
+    key = signal_key(load)
+    return key if key in KINDS else KINDS[-1]

@@ -1,0 +1,44 @@
+"""What the control loop tells Prometheus about itself, and about the loads that it follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry
+
+from springtide.scaler.core import catalogue
+from springtide.wire import instruments
+
+Series = tuple[str, str]
+"""A function and one of its loads."""
+
+
+class ScalerMetrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._seconds = instruments.histogram(catalogue.LOOK_SECONDS, registry)
+        self._last_look = instruments.gauge(catalogue.LAST_LOOK, registry)
+        self._owned = instruments.gauge(catalogue.OWNED, registry)
+        self._age = instruments.gauge(catalogue.SIGNAL_AGE, registry)
+        self._unknown = instruments.gauge(catalogue.UNKNOWN_LOADS, registry)
+        self._load = instruments.gauge(catalogue.CURRENT_LOAD, registry)
+        self._shown: set[Series] = set()
+
+    def looked(self, *, at: float, took_s: float, owned: int) -> None:
+        self._last_look.set(at)
+        self._seconds.observe(took_s)
+        self._owned.set(owned)
+
+    def signals(self, ages_s: Mapping[str, float], unknown: Mapping[str, int]) -> None:
+        """By kind: the age of the oldest that is known, and of how many functions nothing is known."""
+        for kind, age_s in ages_s.items():
+            self._age.labels(kind).set(age_s)
+        for kind, count in unknown.items():
+            self._unknown.labels(kind).set(count)
+
+    def loads(self, loads: Mapping[Series, float]) -> None:
+        """All of them; those of functions that are gone are not shown any more."""
+        for series, load in loads.items():
+            self._load.labels(*series).set(load)
+        for gone in self._shown - loads.keys():
+            self._load.remove(*gone)
+        self._shown = set(loads)
