@@ -274,7 +274,9 @@ def _by_queueing(look: _Look, history: LoopHistory) -> Outcome:
         return look.held(history, Reason.ASLEEP, explain.ASLEEP)
     if after > wanted:
         return look.changed(
-            history, after, explain.load_up(look.needs, replicas.cold_start_s, at_max=need.replicas > bounds.max)
+            history,
+            after,
+            explain.load_up(look.needs, replicas.cold_start_s, at_max=after == bounds.max < need.replicas),
         )
     if after < wanted:
         level = follow.level(bounds, replicas, now)

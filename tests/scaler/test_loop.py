@@ -390,6 +390,25 @@ def test_at_its_maximum_it_says_so() -> None:
     assert of.ticks(60, of.at_rate(30))[-1].reason is Reason.AT_MAX
 
 
+def test_a_growth_blames_the_maximum_only_where_it_goes_there() -> None:
+    def grown(most: int) -> Decision:
+        of = Loop({**CAPACITY, "max": str(most)})
+        of.ticks(60, of.at_rate(0.2))
+
+        def herd() -> Mapping[str, Signal]:
+            of.started += 40
+            return {CALLS: Calls(LoadSample(Instant(of.now + 0.5), of.started, of.completed, 40, 39))}
+
+        return of.tick(herd)
+
+    free = grown(1000)
+    between = round((free.after + free.inputs["needed"]) / 2)
+    assert free.after < between < free.inputs["needed"], "one look is believed less than what it seems to need"
+    assert grown(between).after == free.after
+    assert "its maximum is less" not in grown(between).detail
+    assert "its maximum is less" in grown(free.after - 1).detail
+
+
 def test_a_fall_is_told_while_it_waits_and_then_once() -> None:
     of = Loop(CAPACITY, replicas=20)
     of.ticks(200, of.at_rate(15))
