@@ -28,6 +28,7 @@ MISSED: Mapping[str, str] = {
     "prometheus": "Prometheus is away: no alert begins or ends, and the idler takes nothing to zero.",
     "alertmanager": "Alertmanager is away: no alert arrives.",
     "alert_receiver": "The alert receiver is away: no alert changes anything.",
+    "scaler": "The scaler is away: no function follows its load.",
     "idler": "The idler is away: nothing goes to zero.",
 }
 """What does not happen without a part."""

@@ -193,6 +193,7 @@ def test_parts_that_are_away_are_told_with_what_does_not_happen() -> None:
     assert away.next[0].endswith("; not for now, see below.")
     assert "below" not in away.next[2]
     assert "below" in told(5, SLEEPY, away=frozenset({"prometheus"})).next[2]
+    assert MISSED["scaler"] in told(5, {"type": "capacity"}, away=frozenset({"scaler"})).held
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ PATIENCE_MS = 30_000
 def deployed(suite: Running, handlers: dict[str, Path]) -> Running:
     """The suite with a function of each kind: one that works, one that breaks, one for load, one that sleeps."""
     for name, folder in handlers.items():
-        suite.deploy(name, folder, max="5", factor="40", target="10")
+        suite.deploy(name, folder, max="5", factor="40")
     suite.deploy("sleepy", handlers["greet"])
     suite.scale("sleepy", 0)
     return suite

@@ -55,13 +55,14 @@ async def prometheus(binary: Path, folder: Path, *targets: str, rules: str = "")
 
 
 async def _ready_at(log: asyncio.StreamReader) -> str:
-    address = ""
-    async for line in log:
+    address, ready = "", False
+    async for line in log:  # that it is ready may be said before where it listens
         told = json.loads(line)
         message = told.get("msg", "")
         if message == "Listening on":
             address = told["address"]
-        if message.startswith("Server is ready"):
+        ready = ready or message.startswith("Server is ready")
+        if ready and address:
             return address
     raise AssertionError("Prometheus ended before it was ready")
 
