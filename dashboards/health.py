@@ -239,7 +239,7 @@ def _control_loop() -> Row:
         (
             lines(
                 "Duration of a look",
-                "What the scaler takes to decide for all its functions, and to write what changes.",
+                "What the scaler takes to decide for all its functions.",
                 "s",
                 query(_p(0.95, look, "job"), "p95"),
                 query(f"sum(rate({look}_sum[$__rate_interval])) / sum(rate({look}_count[$__rate_interval]))", "mean"),

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry
 
@@ -19,7 +19,7 @@ from springtide.scaler.core.loads import Load
 from springtide.scaler.core.loop import LoopHistory, Outcome
 from springtide.scaler.core.observation import CALLS, Calls, Level, Observation, Signal, signal_key
 from springtide.scaler.core.ports import Clock, Leadership, LevelSource, Recorder, ScaleTarget
-from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, NoData, Writer
+from springtide.scaler.core.vocabulary import FunctionRef, Instant, NoData, Writer
 from springtide.scaler.function_table import Followed, FunctionTable
 from springtide.scaler.learned_wakes import LearnedWakes
 from springtide.scaler.metrics import ScalerMetrics
@@ -84,6 +84,8 @@ class ControlLoop:
         )
         self._histories: dict[FunctionRef, LoopHistory] = {}
         self._writes = asyncio.Semaphore(settings.concurrency)
+        self._writing: set[FunctionRef] = set()
+        """Passed over until it is known what became of their write, which holds up no other."""
 
     def __repr__(self) -> str:
         return f"<ControlLoop {len(self._histories)} functions>"
@@ -93,39 +95,41 @@ class ControlLoop:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._deps.functions.follow(), name="functions")
             group.create_task(self._deps.calls.run(), name="calls")
-            group.create_task(self._look_for_ever(), name="looks")
+            group.create_task(self._look_for_ever(group), name="looks")
 
-    async def _look_for_ever(self) -> None:
+    async def _look_for_ever(self, group: asyncio.TaskGroup) -> None:
         clock, interval_s = self._deps.clock, self._settings.interval_s
         while True:
             started = clock.now()
-            await self.look(Instant(clock.wall()))
+            for write in await self._look(Instant(clock.wall())):
+                group.create_task(write, name="write")
             await asyncio.sleep(max(0.0, started + interval_s * (1 - LATE_SHARE) - clock.now()))
             self._deps.calls.heard.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, started + interval_s * (1 + LATE_SHARE) - clock.now())):
                     await self._deps.calls.heard.wait()
 
-    async def look(self, now: Instant) -> list[Decision]:
-        """Decide once for every function that is ours, and write what changes. Returns the decisions."""
+    async def _look(self, now: Instant) -> list[Coroutine[Any, Any, None]]:
+        """Decide once for every function that is ours; the writes of what changes."""
         started = self._deps.clock.now()
-        ours = [each for each in self._deps.functions.functions if each.function.owner is Writer.SCALER]
+        owned = [each for each in self._deps.functions.functions if each.function.owner is Writer.SCALER]
+        ours = [each for each in owned if each.function.ref not in self._writing]
         outcomes = await self._decided(ours, now)
         leads = self._deps.leadership.hold() is not None
-        changes = []
+        writes: list[Coroutine[Any, Any, None]] = []
         for each, outcome in zip(ours, outcomes, strict=True):
             self._histories[each.function.ref] = outcome.unwritten
             if outcome.decision.changes and leads:
-                changes.append(self._write(each, outcome))
+                self._writing.add(each.function.ref)
+                writes.append(self._write(each, outcome))
             elif leads and self._told.is_news(outcome.decision):
                 self._recorder.record(outcome.decision)
-        await asyncio.gather(*changes)
         if leads and self._deps.wakes is not None:
             self._deps.wakes.tell(((each.function, each.policy) for each in ours), self._histories, now)
-        owned = {each.function.ref for each in ours}
-        self._histories = {ref: history for ref, history in self._histories.items() if ref in owned}
+        refs = {each.function.ref for each in owned}
+        self._histories = {ref: history for ref, history in self._histories.items() if ref in refs}
         self._tell(ours, outcomes, took_s=self._deps.clock.now() - started)
-        return [outcome.decision for outcome in outcomes]
+        return writes
 
     async def _decided(self, ours: Sequence[Followed], now: Instant) -> list[Outcome]:
         levels = self._levels(ours, now)
@@ -169,18 +173,21 @@ class ControlLoop:
                     loads[str(each.function.ref), load.name] = value
                     ages_s[kind] = max(ages_s[kind], inputs.get(f"{load.name}_age_s", 0.0))
         self._metrics.signals(ages_s, unknown)
-        self._metrics.loads(loads)
-        self._metrics.looked(at=self._deps.clock.wall(), took_s=took_s, owned=len(ours))
+        self._metrics.loads(loads, kept={str(ref) for ref in self._writing})
+        self._metrics.looked(at=self._deps.clock.wall(), took_s=took_s, owned=len(self._histories))
 
     async def _write(self, each: Followed, outcome: Outcome) -> None:
         ref, scale = each.function.ref, each.function.scale
-        async with self._writes:
-            done = await self._writer.write(
-                outcome.decision, each.policy, version=scale.version, owner=each.function.owner
-            )
-        if done.scale is not None:
-            self._histories[ref] = outcome.written
-            self._deps.functions.wrote(ref, done.scale)
+        try:
+            async with self._writes:
+                done = await self._writer.write(
+                    outcome.decision, each.policy, version=scale.version, owner=each.function.owner
+                )
+            if done.scale is not None:
+                self._histories[ref] = outcome.written
+                self._deps.functions.wrote(ref, done.scale)
+        finally:
+            self._writing.discard(ref)
 
 
 def _kind(load: Load) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from prometheus_client import CollectorRegistry
 
@@ -35,10 +35,11 @@ class ScalerMetrics:
         for kind, count in unknown.items():
             self._unknown.labels(kind).set(count)
 
-    def loads(self, loads: Mapping[Series, float]) -> None:
-        """All of them; those of functions that are gone are not shown any more."""
+    def loads(self, loads: Mapping[Series, float], *, kept: Collection[str]) -> None:
+        """All of them, but for those of functions ``kept`` as they were; what else is not there is shown no more."""
         for series, load in loads.items():
             self._load.labels(*series).set(load)
-        for gone in self._shown - loads.keys():
+        stay = {series for series in self._shown if series[0] in kept}
+        for gone in self._shown - loads.keys() - stay:
             self._load.remove(*gone)
-        self._shown = set(loads)
+        self._shown = {*loads, *stay}

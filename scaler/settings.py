@@ -35,7 +35,7 @@ class ScalerSettings:
         help="time from one look at all functions to the next; its rules are made for looks each second",
     )
     deadline_s: float = setting(
-        5.0, env="scaler_deadline", kind=duration, low=0.1, help="longest wait for one answer of the provider"
+        5.0, env="scaler_deadline", kind=duration, low=0.1, high=10, help="longest wait for a write"
     )
     concurrency: int = setting(
         16, env="scaler_concurrency", kind=integer, low=1, high=1000, help="functions written at the same time"

@@ -192,7 +192,7 @@ SOURCE_FAILURES = Metric(
 LOOK_SECONDS = Metric(
     "springtide_scaler_look_seconds",
     Kind.HISTOGRAM,
-    "Seconds from the beginning of a look at all functions to the last write that it led to",
+    "Seconds the scaler took for one look at all functions; what it writes then is not waited for",
     (),
     (Part.SCALER,),
     DEFAULT_BUCKETS,
