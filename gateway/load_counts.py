@@ -19,7 +19,7 @@ class LoadFeed(Protocol):
         """Everything, then once a second what changed. Ends when the gateway ends by intention."""
 
 
-class LoadLedger:
+class MonotonicLoad:
     """What was told last. Counters that begin anew meanwhile, of a function deployed again, are told as going on."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class LoadLedger:
         """Of functions whose counters began anew: what had been counted until then."""
 
     def __repr__(self) -> str:
-        return f"<LoadLedger {len(self.told)} functions>"
+        return f"<MonotonicLoad {len(self.told)} functions>"
 
     def changes(self, found: Iterable[tuple[str, Load | None]]) -> dict[str, Load | None]:
         """Of what was found those that are not as they were told, as they are to be told now."""
@@ -60,11 +60,11 @@ class OwnLoad:
         self._table, self._clock, self._gateway = table, clock, gateway
 
     async def follow(self) -> AsyncGenerator[LoadLine, None]:
-        ledger = LoadLedger()
+        counters = MonotonicLoad()
         seen: dict[str, tuple[Any, ...]] = {}
         while True:
             at = self._clock.wall()
-            changed = ledger.changes(self._news(seen))
+            changed = counters.changes(self._news(seen))
             yield LoadLine(at, changed, self._gateway)
             await asyncio.sleep(INTERVAL_S)
 

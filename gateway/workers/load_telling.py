@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from springtide.gateway.load_counts import LoadLedger
+from springtide.gateway.load_counts import MonotonicLoad
 from springtide.gateway.workers.messages import Kind, Message
 from springtide.gateway.workers.totals import Told, Totals
 from springtide.runtime.errors import Unavailable
@@ -38,7 +38,7 @@ class LoadTelling:
     def __init__(self, totals: Totals, living: Callable[[], Sequence[Worker]], clock: Clock) -> None:
         self._totals, self._living, self._clock = totals, living, clock
         self._gateway = uuid.uuid4().hex
-        self._ledger = LoadLedger()
+        self._counters = MonotonicLoad()
         self._wanted: dict[Worker, bool] = {}
         """Who is told, and whether it has been told everything."""
         self._change = asyncio.Event()
@@ -82,14 +82,14 @@ class LoadTelling:
         living = self._living()
         await asyncio.gather(*(_ask(worker) for worker in living))
         living = self._living()
-        found = self._totals.load([worker.told for worker in living], everything=not self._ledger.told)
-        changed = self._ledger.changes((str(ref), load) for ref, load in found)
+        found = self._totals.load([worker.told for worker in living], everything=not self._counters.told)
+        changed = self._counters.changes((str(ref), load) for ref, load in found)
         at = self._clock.wall()
         partial = self._partial(living)
         for worker in [worker for worker in self._wanted if worker not in living]:
             del self._wanted[worker]
         for worker, knows in self._wanted.items():
-            functions: dict[str, Load | None] = changed if knows else {**self._ledger.told}
+            functions: dict[str, Load | None] = changed if knows else {**self._counters.told}
             self._wanted[worker] = True
             worker.send(message(LoadLine(at, functions, self._gateway, partial), first=not knows))
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 
-from springtide.gateway.load_counts import LoadLedger
+from springtide.gateway.load_counts import MonotonicLoad
 from springtide.gateway.load_streams import MAX_LOAD_STREAMS, LoadStreams
 from springtide.provider.spec import FunctionSpec
 from springtide.scaler.core.vocabulary import FunctionRef
@@ -233,11 +233,11 @@ async def test_slow_reader_is_told_the_newest_of_everything_it_missed() -> None:
 
 
 def test_counters_that_begin_anew_are_told_as_going_on() -> None:
-    ledger = LoadLedger()
-    ledger.changes([("a", Load(10, 8, 2, 1))])
+    counters = MonotonicLoad()
+    counters.changes([("a", Load(10, 8, 2, 1))])
 
-    assert ledger.changes([("a", Load(1, 0, 1, 0))]) == {"a": Load(11, 8, 1, 0)}
-    assert ledger.changes([("a", Load(3, 2, 1, 0))]) == {"a": Load(13, 10, 1, 0)}
-    assert ledger.changes([("a", Load(3, 2, 1, 0))]) == {}
-    assert ledger.changes([("a", None), ("b", None)]) == {"a": None}
-    assert ledger.changes([("a", Load(1, 1, 0, 0))]) == {"a": Load(1, 1, 0, 0)}
+    assert counters.changes([("a", Load(1, 0, 1, 0))]) == {"a": Load(11, 8, 1, 0)}
+    assert counters.changes([("a", Load(3, 2, 1, 0))]) == {"a": Load(13, 10, 1, 0)}
+    assert counters.changes([("a", Load(3, 2, 1, 0))]) == {}
+    assert counters.changes([("a", None), ("b", None)]) == {"a": None}
+    assert counters.changes([("a", Load(1, 1, 0, 0))]) == {"a": Load(1, 1, 0, 0)}
