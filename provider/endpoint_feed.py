@@ -32,7 +32,7 @@ class EndpointFeed:
     """What every function looks like to gateways, pushed to any number of watchers."""
 
     def __init__(self, scalers: Scalers | None = None, *, most_unread: int = MAX_UNREAD) -> None:
-        """``scalers``: what moves replicas here, which says whether a learned wake counts."""
+        """``scalers``: what moves replicas here, which says who owns a function and whether a learned wake counts."""
         self._scalers = scalers or Scalers()
         self._table: dict[FunctionRef, FunctionEndpoints] = {}
         self._watchers: set[_Watcher] = set()
@@ -43,9 +43,8 @@ class EndpointFeed:
 
     def publish(self, function: FunctionEndpoints) -> None:
         """This is how the function is now. Saying the same again is free."""
-        if function.learned_wake is not None:
-            owner = ownership.owner_by_labels(function.labels, self._scalers)
-            function = replace(function, learned_wake=ownership.counted_wake(function.learned_wake, owner))
+        owner = ownership.owner_by_labels(function.labels, self._scalers)
+        function = replace(function, owner=owner, learned_wake=ownership.counted_wake(function.learned_wake, owner))
         if self._table.get(function.ref) != function:
             self._table[function.ref] = function
             self._tell(function.ref)

@@ -77,7 +77,7 @@ def routes(parts: Parts) -> list[Route]:
         secrets.router(parts.provider, parts.namespaces),
         namespaces.router(parts.provider),
         logs.router(parts.provider, parts.stopping, parts.namespaces, followers=followers),
-        endpoints.router(parts.provider, parts.stopping, scalers=parts.provider.scalers, heartbeat_s=parts.heartbeat_s),
+        endpoints.router(parts.provider, parts.stopping, heartbeat_s=parts.heartbeat_s),
         decisions.router(parts.decisions, parts.stopping, parts.namespaces, followers=followers),
         info.router(parts.provider, parts.version, parts.registry),
         usage.router(parts.provider, parts.clock),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,9 +16,8 @@ from springtide.runtime.line_stream import LineStream
 from springtide.runtime.outage import Outage
 from springtide.runtime.routes import Routes
 from springtide.runtime.service import BackgroundTask, first_end
-from springtide.scaler.core.ownership import Scalers, owner_by_labels
 from springtide.scaler.core.vocabulary import FunctionRef
-from springtide.wire.endpoint_stream import Changed, Event, FunctionEndpoints, Heartbeat, Snapshot, encode, merge
+from springtide.wire.endpoint_stream import Event, FunctionEndpoints, Heartbeat, encode, merge
 
 RETRY_S = 1.0
 
@@ -68,37 +66,19 @@ class EndpointFollower:
             await asyncio.sleep(RETRY_S)
 
 
-def router(source: EndpointSource, stopping: asyncio.Event, *, scalers: Scalers, heartbeat_s: float) -> Routes:
-    """``scalers``: what moves replicas here, by which each function is told with its owner."""
+def router(source: EndpointSource, stopping: asyncio.Event, *, heartbeat_s: float) -> Routes:
     routes = Routes()
-
-    def line(event: Event) -> bytes:
-        return encode(_with_owners(event, scalers))
 
     @routes.get("/system/endpoints")
     async def endpoints(request: Request) -> Response:
         only(request, "watch")
         if not yes_or_no(request, "watch"):
-            return LineStream(_snapshot(source), line, stopping=stopping)
+            return LineStream(_snapshot(source), encode, stopping=stopping)
         return LineStream(
-            source.watch_endpoints(), line, stopping=stopping, idle_s=heartbeat_s, idle_line=encode(Heartbeat())
+            source.watch_endpoints(), encode, stopping=stopping, idle_s=heartbeat_s, idle_line=encode(Heartbeat())
         )
 
     return routes
-
-
-def _with_owners(event: Event, scalers: Scalers) -> Event:
-    match event:
-        case Snapshot(functions):
-            return Snapshot(tuple(_with_owner(function, scalers) for function in functions))
-        case Changed(function):
-            return Changed(_with_owner(function, scalers))
-        case _:
-            return event
-
-
-def _with_owner(function: FunctionEndpoints, scalers: Scalers) -> FunctionEndpoints:
-    return replace(function, owner=owner_by_labels(function.labels, scalers))
 
 
 async def _snapshot(source: EndpointSource) -> AsyncIterator[Event]:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from springtide.provider.endpoint_feed import EndpointFeed
-from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.scaler.core.ownership import Scalers
+from springtide.scaler.core.vocabulary import FunctionRef, Writer
 from springtide.wire.endpoint_stream import Changed, Event, FunctionEndpoints, Removed, Snapshot, merge
 
 
@@ -131,3 +132,16 @@ async def drained(events: AsyncGenerator[Event, None], feed: EndpointFeed) -> li
         if event == Removed(mark.ref) or isinstance(event, Snapshot):
             return found
     return found
+
+
+async def test_owner_is_told_by_the_labels_and_by_what_runs_here() -> None:
+    feed = EndpointFeed(Scalers(loop=True))
+    follows = FunctionRef("openfaas-fn", "follows")
+    feed.publish(FunctionEndpoints(follows, 1, "1", labels={"com.openfaas.scale.type": "capacity"}))
+    feed.publish(FunctionEndpoints(FunctionRef("openfaas-fn", "plain"), 1, "1"))
+
+    async with aclosing(feed.watch()) as events:
+        snapshot = await anext(events)
+
+    assert isinstance(snapshot, Snapshot)
+    assert [function.owner for function in snapshot.functions] == [Writer.SCALER, Writer.ALERT]
