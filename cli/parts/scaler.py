@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import click
-import httpx
 from prometheus_client import CollectorRegistry
 
 from springtide.cli.parts.authentication import AuthSettings
@@ -19,7 +18,6 @@ from springtide.runtime.clock import SystemClock
 from springtide.runtime.kept_parts import Assembled
 from springtide.runtime.kubernetes.settings import KubernetesSettings, LeaseSettings
 from springtide.runtime.service import Service
-from springtide.runtime.tls import client_context
 from springtide.scaler.function_table import FunctionTable
 from springtide.scaler.learned_wakes import LearnedWakes
 from springtide.scaler.service import ControlLoopDeps, build
@@ -29,7 +27,6 @@ from springtide.scaler.sources.levels import Levels
 from springtide.scaler.sources.processor_time import ProcessorTime
 from springtide.scaler.sources.queries import Queries
 from springtide.scaler.sources.queue import NoQueue, QueuedMessages
-from springtide.wire.prometheus import PrometheusClient
 from springtide.wire.provider_client import ProviderClient
 from springtide.wire.vitals import vitals
 
@@ -61,7 +58,12 @@ async def _assembled(settings: ScalerSettings, auth: AuthSettings, leading: Led)
         stack.push_async_callback(provider.aclose)
         calls = GatewayLoad(settings.gateway_urls, credentials, clock=clock)
         stack.push_async_callback(calls.aclose)
-        levels = Levels(ProcessorTime(provider), Queries(_prometheus(settings, stack)), QueuedMessages(NoQueue()))
+        queries = Queries.at(
+            settings.prometheus_url,
+            credentials=Credentials.of_setting(settings.monitoring_secret_path),
+            deadline_s=settings.deadline_s,
+        )
+        levels = Levels(ProcessorTime(provider), queries, QueuedMessages(NoQueue()))
         stack.push_async_callback(levels.aclose)
         wakes = LearnedWakes(provider, clock=clock)
         stack.push_async_callback(wakes.aclose)
@@ -78,12 +80,3 @@ async def _assembled(settings: ScalerSettings, auth: AuthSettings, leading: Led)
             wakes=wakes,
         )
         yield [vitals(deps.registry), *election, holds, build(settings, deps)]
-
-
-def _prometheus(settings: ScalerSettings, stack: AsyncExitStack) -> PrometheusClient | None:
-    if not settings.prometheus_url:
-        return None
-    shown = Credentials.of_setting(settings.monitoring_secret_path)
-    http = httpx.AsyncClient(trust_env=False, verify=client_context())
-    stack.push_async_callback(http.aclose)
-    return PrometheusClient(http, settings.prometheus_url, deadline_s=settings.deadline_s, credentials=shown)
