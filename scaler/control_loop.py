@@ -25,7 +25,7 @@ from springtide.scaler.learned_wakes import LearnedWakes
 from springtide.scaler.metrics import ScalerMetrics
 from springtide.scaler.scale_writer import ScaleWriter
 from springtide.scaler.settings import ScalerSettings
-from springtide.wire.decision_log import HoldMemory, Recorders
+from springtide.wire.decision_log import Recorders
 from springtide.wire.instruments import DecisionCounter
 from springtide.wire.leadership import Always
 
@@ -73,7 +73,6 @@ class ControlLoop:
         self._deps = deps
         self._metrics = ScalerMetrics(deps.registry)
         self._recorder = Recorders([DecisionCounter(deps.registry, Writer.SCALER), deps.recorder])
-        self._told = HoldMemory()
         self._writer = ScaleWriter(
             deps.target,
             clock=deps.clock,
@@ -84,6 +83,8 @@ class ControlLoop:
         )
         self._histories: dict[FunctionRef, LoopHistory] = {}
         self._writes = asyncio.Semaphore(settings.concurrency)
+        self._led = False
+        """Whether this copy did at the last look: one that takes over tells every hold anew."""
         self._writing: set[FunctionRef] = set()
         """Passed over until it is known what became of their write, which holds up no other."""
 
@@ -122,8 +123,9 @@ class ControlLoop:
             if outcome.decision.changes and leads:
                 self._writing.add(each.function.ref)
                 writes.append(self._write(each, outcome))
-            elif leads and self._told.is_news(outcome.decision):
+            elif leads and not (self._led and outcome.repeats):
                 self._recorder.record(outcome.decision)
+        self._led = leads
         if leads and self._deps.wakes is not None:
             self._deps.wakes.tell(((each.function, each.policy) for each in ours), self._histories, now)
         refs = {each.function.ref for each in owned}
@@ -132,7 +134,8 @@ class ControlLoop:
         return writes
 
     async def _decided(self, ours: Sequence[Followed], now: Instant) -> list[Outcome]:
-        levels = self._levels(ours, now)
+        loads: dict[FunctionRef, Sequence[Load]] = {each.function.ref: each.loads for each in ours}
+        levels = self._deps.levels.levels(loads, now)
         unread = self._deps.functions.unread
         outcomes = []
         for number, each in enumerate(ours, 1):
@@ -142,10 +145,6 @@ class ControlLoop:
             if number % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
         return outcomes
-
-    def _levels(self, ours: Sequence[Followed], now: Instant) -> Mapping[tuple[FunctionRef, str], Level | NoData]:
-        loads: dict[FunctionRef, Sequence[Load]] = {each.function.ref: each.loads for each in ours}
-        return self._deps.levels.levels(loads, now)
 
     def _signals(
         self, each: Followed, levels: Mapping[tuple[FunctionRef, str], Level | NoData], now: Instant

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -48,6 +49,7 @@ class World:
         self.loses: set[FunctionRef] = set()
         self.functions = {ref: function(ref, 1) for ref in (ONE, OTHER)}
         self.registry = CollectorRegistry()
+        self.leads = True
 
     def calls(self, ref: FunctionRef, now: Instant) -> Calls | NoData:
         self.asked[ref].append(now)
@@ -77,6 +79,19 @@ class World:
         await self.provider.tell(Changed(self.functions[ref]))
         return Scale(replicas, 0, self.functions[ref].version)
 
+    @property
+    def role(self) -> str:
+        return "scaler"
+
+    def hold(self) -> int | None:
+        return 1 if self.leads else None
+
+    def left_s(self) -> float:
+        return math.inf
+
+    async def change(self, known: int | None) -> int | None:
+        raise NotImplementedError(known)
+
     def replicas(self, ref: FunctionRef) -> int:
         return self.functions[ref].replicas
 
@@ -96,6 +111,7 @@ async def looking() -> AsyncIterator[World]:
         registry=world.registry,
         recorder=world.told,
         clock=world.clock,
+        leadership=world,
     )
     await world.provider.tell(Snapshot(tuple(world.functions.values())))
     task = asyncio.create_task(ControlLoop(ScalerSettings(), deps).run())
@@ -165,3 +181,18 @@ async def test_what_another_has_is_left_alone() -> None:
         world.in_flight[ONE] = 10
         await asyncio.sleep(10)
         assert world.replicas(ONE) == 1
+
+
+async def test_a_hold_is_told_once_and_again_by_a_copy_that_takes_over() -> None:
+    async with looking() as world:
+        await asyncio.sleep(60)
+        told = world.told.reasons(ONE)
+        assert len(told) == len(set(told)), "each once"
+        world.leads, world.in_flight[ONE] = False, 10
+        await asyncio.sleep(10)
+        assert (world.replicas(ONE), world.told.reasons(ONE)) == (1, told), "a standby writes and tells nothing"
+        world.in_flight[ONE] = 0
+        await asyncio.sleep(200)
+        world.leads = True
+        await asyncio.sleep(2)
+        assert world.told.reasons(ONE) == [*told, told[-1]]
