@@ -184,7 +184,7 @@ class ControlLoop:
                 )
             if done.scale is not None:
                 self._histories[ref] = outcome.written
-                self._deps.functions.wrote(ref, done.scale)
+                self._deps.functions.wrote(ref, done.scale, replaced=scale.version)
         finally:
             self._writing.discard(ref)
 

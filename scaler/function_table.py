@@ -68,14 +68,18 @@ class FunctionTable:
             return "the provider has not been heard for too long"
         return self._why
 
-    def wrote(self, ref: FunctionRef, scale: Scale) -> None:
-        """A write of ours was taken: what is asked for now, until the provider tells."""
+    def wrote(self, ref: FunctionRef, scale: Scale, *, replaced: str) -> None:
+        """A write of ours was taken: what is asked for now, until the provider tells.
+
+        ``replaced`` is the version that it was made on. Where the provider told of a later one before it answered the
+        write, that is what is known.
+        """
         known = self._known.get(ref)
-        if known is None:
+        if known is None or known.function.scale.version != replaced:
             return
         before = known.function.scale
-        self._superseded[ref] = before.version
-        asked = replace(before, desired=scale.desired, version=scale.version or before.version)
+        self._superseded[ref] = replaced
+        asked = replace(before, desired=scale.desired, version=scale.version or replaced)
         self._known[ref] = replace(known, function=replace(known.function, scale=asked))
 
     async def follow(self) -> None:

@@ -83,7 +83,7 @@ async def test_changes_and_removals_are_followed() -> None:
 
 async def test_a_write_of_ours_holds_until_the_provider_tells_of_a_later_version() -> None:
     async with following(Snapshot((FN,))) as (table, provider):
-        table.wrote(REF, Scale(7, 0, "2"))
+        table.wrote(REF, Scale(7, 0, "2"), replaced="1")
         await provider.tell(Changed(replace(FN, endpoints=())))  # on its way when we wrote
         known = table.get(REF)
         assert known is not None
@@ -92,6 +92,16 @@ async def test_a_write_of_ours_holds_until_the_provider_tells_of_a_later_version
         known = table.get(REF)
         assert known is not None
         assert known.function.scale == Scale(4, 1, "3")
+
+
+async def test_what_the_provider_told_before_it_answered_a_write_does_not_silence_it() -> None:
+    async with following(Snapshot((FN,))) as (table, provider):
+        await provider.tell(Changed(replace(FN, replicas=7, version="2")))
+        table.wrote(REF, Scale(7, 0, "2"), replaced="1")
+        await provider.tell(Changed(replace(FN, replicas=7, version="2", endpoints=(*FN.endpoints, *FN.endpoints))))
+        known = table.get(REF)
+        assert known is not None
+        assert known.function.scale == Scale(7, 2, "2"), "replicas that became ready are the same version"
 
 
 async def test_counts_are_those_of_now_only_while_the_provider_is_heard() -> None:
