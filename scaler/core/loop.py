@@ -27,7 +27,20 @@ SETTLE_S = 2 * demand.WINDOW_S
 TARGET_SETTLE_S = max(target_rule.RATE_WINDOW_S, target_rule.IN_FLIGHT_WINDOW_S)
 """The same for OpenFaaS's formula, whose windows are longer; or the window for the way down, where that is."""
 
+REWORD_S = 10.0
+"""A hold is told anew when what is missing is another thing, such as another gateway, and not more often than this."""
+
 _NEVER = Instant(0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ToldHold:
+    """The last hold that was worded."""
+
+    count: int
+    reason: Reason
+    detail: str
+    at: Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +53,10 @@ class LoopHistory:
     """Since when each signal is known without a gap."""
     looked_at: Instant | None = None
     began_at: Instant = _NEVER
-    began: str = "the loop has just begun"
+    began: str = "the scaler has just begun to follow it"
     """Since when it has been looking without a pause, and why not for longer."""
-    held: tuple[int, Reason, str] | None = None
-    """The count, reason and words of the last hold, so that one that lasts is worded once."""
+    held: ToldHold | None = None
+    """So that one that lasts is told once."""
 
     def rested(self, until: Instant) -> LoopHistory:
         """As if it had looked until then and nothing had changed: for simulators that leap over silence."""
@@ -62,7 +75,7 @@ class Outcome:
     written: LoopHistory
     unwritten: LoopHistory
     repeats: bool = False
-    """Whether it is the hold of the look before, with the same reason."""
+    """Whether it is a hold that was told already, with the same reason and words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +123,13 @@ class _Look:
 
     def held(self, history: LoopHistory, reason: Reason, detail: str) -> Outcome:
         wanted, last = self.wanted, history.held
-        repeats = last is not None and last[0] == wanted and last[1] is reason
+        repeats = False
+        if last is not None and last.count == wanted and last.reason is reason:
+            repeats = last.detail == detail or 0 <= self.now - last.at < REWORD_S
         if last is not None and repeats:
-            detail = last[2]
+            detail = last.detail
         else:
-            history = replace(history, held=(wanted, reason, detail))
+            history = replace(history, held=ToldHold(wanted, reason, detail, self.now))
         inputs = self.inputs(history)
         decision = Decision(self.function.ref, Writer.SCALER, wanted, wanted, reason, detail, self.now, inputs)
         return Outcome(decision, history, history, repeats)

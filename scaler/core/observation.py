@@ -79,9 +79,9 @@ def unknown(key: str, signal: Signal | None, now: Instant) -> Held | None:
     age_s = now - signal.at
     limit_s = CALLS_MAX_AGE_S if isinstance(signal, Calls) else MAX_AGE_S.get(key, QUERY_MAX_AGE_S)
     if age_s > limit_s:
-        return Reason.STALE_DATA, f"{key}: measured {age_s:.0f} s ago, and {limit_s:g} s is the limit"
+        return Reason.STALE_DATA, f"{key}: last measured more than {limit_s:g} s ago"
     if age_s < -limit_s:
-        return Reason.STALE_DATA, f"{key}: measured {-age_s:.0f} s in the future, so two clocks differ"
+        return Reason.STALE_DATA, f"{key}: measured more than {limit_s:g} s in the future, so two clocks differ"
     return None
 
 

@@ -116,7 +116,7 @@ class ProcessorTime:
             return level
         limit_s = MAX_RATE_AGE_S if isinstance(self._looks[ref].use, CpuRate) else MAX_AGE_S
         if now - level.at > limit_s:
-            why = f"its processor time is {now - level.at:.0f} s old, at most {limit_s:g} s are allowed"
+            why = f"its processor time was last measured more than {limit_s:g} s ago"
             return NoData(f"{why}; {self._failure}"[: readings.MAX_REASON_CHARS])
         return level
 
@@ -138,5 +138,5 @@ def _rate(before: _Look | None, at: Instant, total: CpuTotal, asked_at: Instant)
     if total.since != before.use.since or used_s < 0:
         return NoData("its processor time is counted anew; a rate needs two looks")
     if not 0 < span_s <= MAX_SPAN_S:
-        return NoData(f"its processor time was last looked at {span_s:.0f} s before; a rate needs two looks")
+        return NoData("its processor time was not looked at for too long; a rate needs two looks")
     return Level(used_s / span_s * 1000, asked_at)

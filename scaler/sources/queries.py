@@ -76,7 +76,7 @@ class _Answer:
     def level(self, ref: FunctionRef, now: Instant) -> Level | NoData:
         level = self.by_function.get(ref, self.of_all)
         if isinstance(level, Level) and now - level.at > self.max_age_s:
-            why = f"its query's value is {now - level.at:.0f} s old, at most {self.max_age_s:g} s are allowed"
+            why = f"its query's last value is more than {self.max_age_s:g} s old"
             return NoData(f"{why}; {self.failure}"[: readings.MAX_REASON_CHARS] if self.failure else why)
         if isinstance(level, NoData) and self.failure:
             return NoData(self.failure)

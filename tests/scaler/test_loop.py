@@ -335,6 +335,20 @@ def test_two_sources_that_disagree_are_both_served() -> None:
     assert of.wanted == 10
 
 
+def test_a_hold_is_told_anew_once_another_thing_is_missing_and_not_at_every_look() -> None:
+    of = Loop(OWN)
+    told = [(of.tick(lambda: {"orders": NoData("not answered yet")}).detail, of.repeats) for _ in range(20)]
+    assert told == [("orders: not answered yet", False)] + 19 * [("orders: not answered yet", True)]
+
+    of.tick(lambda: {"orders": NoData("found nothing")})
+    assert of.last is not None
+    assert (of.last.detail, of.repeats) == ("orders: found nothing", False)
+
+    words = iter(f"failed {number}" for number in range(100))
+    fresh = sum(not of.repeats for _ in range(30) if of.tick(lambda: {"orders": NoData(next(words))}))
+    assert fresh == 3, "words that change at each look are told each ten seconds"
+
+
 def test_counts_that_cannot_be_read_stop_shrinking() -> None:
     of, _, _ = of_type("capacity", 20, 1)
     of.ticks(40, of.at_rate(18))
