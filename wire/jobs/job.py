@@ -1,0 +1,159 @@
+"""One asynchronous call, and what becomes of it. Instants are seconds since 1970."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from springtide.scaler.core.vocabulary import FunctionRef
+
+DEFAULT_QUEUE = "faas-request"
+"""The name that OpenFaaS gives to the queue of functions that name none."""
+
+SHARED_LANE = "_"
+"""The lane of jobs that no tenant is named for."""
+
+Headers = tuple[tuple[str, str], ...]
+"""Names and values as they came, in their order; each byte is the character of that number (Latin-1)."""
+
+
+class JobState(enum.StrEnum):
+    QUEUED = "queued"
+    DELAYED = "delayed"
+    """Its time has not come."""
+    RUNNING = "running"
+    RETRYING = "retrying"
+    """An attempt failed, and the next one waits for its time."""
+    DONE = "done"
+    """The function answered, with whatever status; a status that is to be retried is not an answer."""
+    FAILED = "failed"
+    """Given up; a dead letter has it whole."""
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        return self in (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Lane:
+    """Jobs that go out in the order in which they came: those of one function, or of one tenant of it."""
+
+    queue: str
+    function: FunctionRef
+    tenant: str = SHARED_LANE
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBody:
+    """A body too large for a message: its name in the object store, and its size in bytes."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What was asked for. The body is not here: it travels beside it, or is stored.
+
+    ``token`` is 62 random bits as 16 hexadecimal digits and names the job for good; ``round`` counts how often it was
+    put back after it had been given up.
+    """
+
+    token: str
+    lane: Lane
+    method: str
+    path: str
+    """What follows the function's name, with its slash, or nothing; as it came, not decoded."""
+    query: str
+    """Without its question mark."""
+    headers: Headers
+    accepted_at: float
+    callback: str = ""
+    not_before: float = 0.0
+    stored_body: StoredBody | None = None
+    round: int = 0
+    id: str = ""
+    """The id that its caller has, where it is no longer in the place that its id tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a function, or the gateway in its stead, answered to an attempt; ``status`` 0: the connection was lost."""
+
+    status: int
+    headers: Headers = ()
+    body: bytes = b""
+    truncated: bool = False
+    """The body went on; this is its beginning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a job ended. Kept for a day, by default; ``attempts`` counts executions that were begun."""
+
+    state: JobState
+    attempts: int
+    started_at: float
+    """Of the last attempt; 0 if there was none."""
+    finished_at: float
+    answer: Answer | None = None
+    reason: str = ""
+    """Why it was given up, or who cancelled it, in a sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What a worker tells of a job that has not ended. A view: it may be lost, and then the job counts as queued."""
+
+    state: JobState
+    attempts: int
+    started_at: float
+    next_attempt_at: float = 0.0
+    status: int = 0
+    """Of the last failed attempt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStatus:
+    """What is known of a job by its id."""
+
+    id: str
+    job: Job
+    state: JobState
+    progress: Progress | None = None
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A job that was given up, whole: its body is beside it as it was with the job."""
+
+    job: Job
+    outcome: Outcome
+    callback: bool = False
+    """It is not the call that failed, but telling its caller of the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackJob:
+    """The request that tells the caller. Its body is beside it."""
+
+    token: str
+    id: str
+    url: str
+    function: FunctionRef
+    headers: Headers
+    finished_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """``waiting`` in each lane, which includes those that run or are to be retried; ages in seconds since 1970."""
+
+    queue: str
+    lanes: dict[Lane, int]
+    oldest_at: float = 0.0
+    """When the oldest job that is still there was accepted; 0 if there is none."""
+    delayed: int = 0
+    dead: int = 0

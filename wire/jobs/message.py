@@ -1,0 +1,256 @@
+"""How jobs and what becomes of them are written: JSON in a header of the message whose payload is the body, as it is.
+
+``v`` is the version of the format. A reader takes every version up to its own, passes over members it does not know,
+and refuses a later version with ValueError, so that an older program leaves alone what a newer one stored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from springtide.runtime import bounded_json
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.jobs.job import (
+    Answer,
+    CallbackJob,
+    DeadLetter,
+    Headers,
+    Job,
+    JobState,
+    Lane,
+    Outcome,
+    Progress,
+    StoredBody,
+)
+from springtide.wire.jobs.job_id import TOKEN
+
+HEADER = "Springtide-Job"
+VERSION = 1
+MAX_HEADERS = 1000
+"""Of one job; a gateway lets far fewer in."""
+
+_Read = TypeVar("_Read")
+
+
+def encode_job(job: Job) -> str:
+    return _written(_job(job))
+
+
+def decode_job(text: str) -> Job:
+    """Raises ValueError."""
+    return _read(text, _read_job)
+
+
+def encode_outcome(job: Job, job_id: str, outcome: Outcome) -> str:
+    """Without the body of the answer, which is the payload."""
+    return _written({"id": job_id, "job": _job(job), "outcome": _outcome(outcome)})
+
+
+def decode_outcome(text: str, body: bytes) -> tuple[str, Job, Outcome]:
+    """Raises ValueError."""
+    return _read(
+        text, lambda value: (_text(value, "id"), _read_job(value["job"]), _read_outcome(value["outcome"], body))
+    )
+
+
+def encode_letter(letter: DeadLetter) -> str:
+    """With the body of the last answer, as Latin-1: the payload is the job's own."""
+    answer = letter.outcome.answer
+    return _written(
+        {
+            "job": _job(letter.job),
+            "outcome": _outcome(letter.outcome),
+            "answer_body": (answer.body if answer else b"").decode("latin-1"),
+            "callback": letter.callback,
+        }
+    )
+
+
+def decode_letter(text: str) -> DeadLetter:
+    """Raises ValueError."""
+
+    def read(value: Mapping[str, Any]) -> DeadLetter:
+        body = _text(value, "answer_body").encode("latin-1")
+        return DeadLetter(
+            job=_read_job(value["job"]),
+            outcome=_read_outcome(value["outcome"], body),
+            callback=value.get("callback") is True,
+        )
+
+    return _read(text, read)
+
+
+def encode_callback(callback: CallbackJob) -> str:
+    return _written(
+        {
+            "token": callback.token,
+            "id": callback.id,
+            "url": callback.url,
+            "function": str(callback.function),
+            "headers": callback.headers,
+            "finished_at": callback.finished_at,
+        }
+    )
+
+
+def decode_callback(text: str) -> CallbackJob:
+    """Raises ValueError."""
+    return _read(
+        text,
+        lambda value: CallbackJob(
+            token=_token(value),
+            id=_text(value, "id"),
+            url=_text(value, "url"),
+            function=FunctionRef.parse(_text(value, "function")),
+            headers=_headers(value),
+            finished_at=_number(value, "finished_at"),
+        ),
+    )
+
+
+def encode_progress(progress: Progress) -> bytes:
+    return _written(
+        {
+            "state": progress.state,
+            "attempts": progress.attempts,
+            "started_at": progress.started_at,
+            "next_attempt_at": progress.next_attempt_at,
+            "status": progress.status,
+        }
+    ).encode()
+
+
+def decode_progress(text: bytes) -> Progress:
+    """Raises ValueError."""
+    return _read(
+        text,
+        lambda value: Progress(
+            state=JobState(value["state"]),
+            attempts=int(_number(value, "attempts")),
+            started_at=_number(value, "started_at"),
+            next_attempt_at=_number(value, "next_attempt_at"),
+            status=int(_number(value, "status")),
+        ),
+    )
+
+
+def _job(job: Job) -> dict[str, Any]:
+    lane = job.lane
+    value: dict[str, Any] = {
+        "token": job.token,
+        "queue": lane.queue,
+        "function": lane.function.name,
+        "namespace": lane.function.namespace,
+        "tenant": lane.tenant,
+        "method": job.method,
+        "path": job.path,
+        "query": job.query,
+        "headers": job.headers,
+        "accepted_at": job.accepted_at,
+    }
+    if job.callback:
+        value["callback"] = job.callback
+    if job.not_before:
+        value["not_before"] = job.not_before
+    if job.stored_body is not None:
+        value["stored_body"] = [job.stored_body.name, job.stored_body.size]
+    if job.round:
+        value["round"] = job.round
+    if job.id:
+        value["id"] = job.id
+    return value
+
+
+def _read_job(value: Mapping[str, Any]) -> Job:
+    stored = value.get("stored_body")
+    return Job(
+        token=_token(value),
+        lane=Lane(
+            _text(value, "queue"),
+            FunctionRef(_text(value, "namespace"), _text(value, "function")),
+            _text(value, "tenant"),
+        ),
+        method=_text(value, "method"),
+        path=_text(value, "path"),
+        query=_text(value, "query"),
+        headers=_headers(value),
+        accepted_at=_number(value, "accepted_at"),
+        callback=str(value.get("callback", "")),
+        not_before=float(value.get("not_before", 0.0)),
+        stored_body=None if stored is None else StoredBody(str(stored[0]), int(stored[1])),
+        round=int(value.get("round", 0)),
+        id=str(value.get("id", "")),
+    )
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    answer = outcome.answer
+    return {
+        "state": outcome.state,
+        "attempts": outcome.attempts,
+        "started_at": outcome.started_at,
+        "finished_at": outcome.finished_at,
+        "reason": outcome.reason,
+        "answer": None if answer is None else [answer.status, answer.headers, answer.truncated],
+    }
+
+
+def _read_outcome(value: Mapping[str, Any], body: bytes) -> Outcome:
+    answer = value["answer"]
+    return Outcome(
+        state=JobState(value["state"]),
+        attempts=int(_number(value, "attempts")),
+        started_at=_number(value, "started_at"),
+        finished_at=_number(value, "finished_at"),
+        reason=_text(value, "reason"),
+        answer=None if answer is None else Answer(int(answer[0]), _pairs(answer[1]), body, answer[2] is True),
+    )
+
+
+def _written(value: dict[str, Any]) -> str:
+    """ASCII, on one line: what a header of a message may hold."""
+    return json.dumps({"v": VERSION, **value}, separators=(",", ":"))
+
+
+def _read(text: str | bytes, read: Callable[[Mapping[str, Any]], _Read]) -> _Read:
+    value = bounded_json.loads(text)
+    try:
+        version = value["v"]
+        if not isinstance(version, int) or not 1 <= version <= VERSION:
+            raise ValueError(f"its format is version {str(version)[:20]}, and this program knows those up to {VERSION}")
+        return read(value)
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ValueError(f"it is not what is stored of a job: {error!r:.100}") from None
+
+
+def _token(value: Mapping[str, Any]) -> str:
+    token = value["token"]
+    if not isinstance(token, str) or not TOKEN.fullmatch(token):
+        raise ValueError(f"its token is {token!r:.40}, not 16 hexadecimal digits")
+    return token
+
+
+def _text(value: Mapping[str, Any], key: str) -> str:
+    found = value[key]
+    if not isinstance(found, str):
+        raise TypeError(f"{key} is {found!r:.40}, no text")
+    return found
+
+
+def _number(value: Mapping[str, Any], key: str) -> float:
+    found = value[key]
+    if not isinstance(found, int | float) or isinstance(found, bool):
+        raise TypeError(f"{key} is {found!r:.40}, no number")
+    return found
+
+
+def _headers(value: Mapping[str, Any]) -> Headers:
+    return _pairs(value["headers"])
+
+
+def _pairs(value: Any) -> Headers:
+    if len(value) > MAX_HEADERS:
+        raise ValueError(f"it has more than {MAX_HEADERS} headers")
+    return tuple((str(name), str(content)) for name, content in value)

@@ -1,0 +1,177 @@
+"""What is asked of a broker. Every method that talks to it has a deadline of its own.
+
+All raise Unavailable where the broker is away, does not answer or cannot write; nothing is then known of whether what
+was to be stored is. Each write that is repeated with the same values is made once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.jobs.job import (
+    CallbackJob,
+    DeadLetter,
+    Job,
+    JobStatus,
+    Lane,
+    Outcome,
+    Progress,
+    QueueDepth,
+    StoredBody,
+)
+
+
+class Claim(NamedTuple):
+    """What is noted of an idempotency key: whose job it stands for, and a digest of what was asked for."""
+
+    token: str
+    fingerprint: str
+    claimed_at: float
+    id: str = ""
+    """Empty until the job is known to be stored."""
+
+
+class JobStore(Protocol):
+    """What a gateway needs."""
+
+    async def submit(self, job: Job, body: bytes) -> str:
+        """Store a job, delayed where its ``not_before`` is to come; the id for its caller. It returns when the job is
+        on disk. The body is empty where the job has a stored one. Raises TooMany when the queue is full."""
+        ...
+
+    async def store_body(self, token: str, chunks: AsyncIterator[bytes]) -> StoredBody:
+        """Raises what ``chunks`` raises, and then nothing is kept."""
+        ...
+
+    async def discard_body(self, body: StoredBody) -> None: ...
+
+    async def claim(self, key: str, claim: Claim) -> Claim:
+        """What is noted under ``key``: this claim, if nothing was. Forgotten after a day."""
+        ...
+
+    async def confirm(self, key: str, claim: Claim) -> None:
+        """Note the ``id``."""
+        ...
+
+    async def stored_under(self, lane: Lane, token: str, since: float) -> str:
+        """The id of a queued or delayed job whose claim, made at ``since``, was not confirmed; empty: there is none."""
+        ...
+
+    async def find(self, job_id: str) -> JobStatus | None: ...
+
+    async def ended(self, job_id: str, wait_s: float) -> JobStatus | None:
+        """As ``find``, but once it has ended, or after ``wait_s``."""
+        ...
+
+    async def remove(self, job_id: str) -> JobStatus | None:
+        """Take a job away that does not run, with its body and its outcome noted; else what ``find`` says. One that was
+        taken by a worker at the same moment may run."""
+        ...
+
+    async def stop_running(self, job_id: str) -> None:
+        """Tell the workers that whoever runs it is to end it."""
+        ...
+
+    async def depths(self) -> Sequence[QueueDepth]: ...
+
+
+class Lease(Protocol):
+    """A job that a worker has: nobody else gets it until ``ack_wait`` after the last ``extend``."""
+
+    @property
+    def job(self) -> Job: ...
+    @property
+    def id(self) -> str:
+        """What its caller knows it by."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """1 is the first. Counts each time it was given to a worker."""
+        ...
+
+    def body(self) -> AsyncGenerator[bytes]:
+        """In pieces. Raises NotFound where a stored one is gone."""
+        ...
+
+    async def extend(self) -> None: ...
+
+    async def hand_back(self, delay_s: float) -> None:
+        """Let anybody have it, after a time."""
+        ...
+
+    async def settle(self) -> None:
+        """It is done with, for good: returns when the broker has said that it knows. Its stored body goes, too."""
+        ...
+
+
+class CallbackLease(Protocol):
+    @property
+    def callback(self) -> CallbackJob: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def attempt(self) -> int: ...
+    async def extend(self) -> None: ...
+    async def hand_back(self, delay_s: float) -> None: ...
+    async def settle(self) -> None: ...
+
+
+class JobSource(Protocol):
+    """What a worker needs, of one queue."""
+
+    async def backlog(self) -> Mapping[Lane, int]:
+        """How many jobs are in each lane that has any, those included that run or wait to be retried."""
+        ...
+
+    def rings(self) -> AsyncGenerator[Lane]:
+        """Lanes into which a job has come. Some rings are lost."""
+        ...
+
+    def stops(self) -> AsyncGenerator[str]:
+        """Tokens of jobs that are to be ended. Some are lost."""
+        ...
+
+    async def take(self, lane: Lane, limit: int, wait_s: float) -> Sequence[Lease]:
+        """At most ``limit`` jobs; after ``wait_s`` at the latest, with what there is."""
+        ...
+
+    async def forget(self, lane: Lane) -> None:
+        """Nothing came for long: what the broker keeps for the lane may go. Jobs stay."""
+        ...
+
+    async def take_callbacks(self, limit: int, wait_s: float) -> Sequence[CallbackLease]: ...
+
+    async def move_due(self, limit: int, wait_s: float) -> int:
+        """Put delayed jobs whose time has come into their queues; how many."""
+        ...
+
+    async def tell(self, token: str, progress: Progress) -> None:
+        """A view for people: returns at once, and may be lost."""
+        ...
+
+    async def store_outcome(self, job: Job, job_id: str, outcome: Outcome) -> None: ...
+
+    async def store_callback(self, callback: CallbackJob, body: bytes) -> None: ...
+
+    async def store_dead(self, letter: DeadLetter, lease: Lease | CallbackLease) -> None:
+        """Its body included."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """What people do with those that were given up."""
+
+    def letters(self, queue: str, function: FunctionRef | None = None) -> AsyncGenerator[tuple[str, DeadLetter]]:
+        """With their ids, oldest first."""
+        ...
+
+    async def put_back(self, job_id: str) -> str:
+        """Queue it again, its attempts counted anew. Raises NotFound."""
+        ...
+
+    async def purge(self, job_id: str) -> None:
+        """Raises NotFound."""
+        ...
