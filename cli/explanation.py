@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from springtide.rules.alerts import HIGH_RATE, PILING_UP
 from springtide.runtime.durations import format_duration
 from springtide.scaler.core import label_names
-from springtide.scaler.core.explain import LEARNED_WAKE, ago, held, replicas, set_to
+from springtide.scaler.core.explain import LEARNED_WAKE, ago, held, owned_because, replicas, set_to
 from springtide.scaler.core.loads import loads_of
+from springtide.scaler.core.ownership import why_owner
 from springtide.scaler.core.policy import OWNER, ZERO, Down, ScalePolicy, wake_replicas
 from springtide.scaler.core.steps import climbed, descended, step_size
 from springtide.scaler.core.vocabulary import Decision, Reason, Writer
@@ -111,6 +112,8 @@ def _now(
         )
     lines += _calls(standing.calls, now)
     lines.append(f"Its labels allow {_range(policy)} while awake{_outside(standing, policy)}.")
+    if not problems:
+        lines.append(owned_because(standing.owner, why_owner(policy, standing.owner)))
     lines += [f"A label is wrong and counts as absent: {problem}." for problem in problems]
     lines += [f"A label is misspelt and ignored: {told}" for told in label_names.problems_of(standing.labels)]
     lines += [f"A label has no effect: {told}." for told in label_names.without_effect(standing.labels, standing.owner)]

@@ -120,6 +120,12 @@ def owned(owner: Writer | None) -> str:
     return f"{who(owner)} owns the replicas"
 
 
+def owned_because(owner: Writer | None, why: str) -> str:
+    """Who has a running function, and why."""
+    name = who(owner)
+    return f"{name[0].upper()}{name[1:]} owns its replicas while it runs: {why}."
+
+
 LEARNED_WAKE = "the middle of the last three wakes needed that"
 
 

@@ -82,6 +82,19 @@ def steady_owner(asked: ScalePolicy, scalers: Scalers) -> Writer | None:
     return Writer.ALERT
 
 
+def why_owner(asked: ScalePolicy, owner: Writer | None) -> str:
+    """Why a function whose owner was told as ``owner`` is that one's."""
+    if asked.owner is not None:
+        return f"label {policy.OWNER} says so"
+    if asked.fixed_size:
+        return "its minimum is its maximum"
+    if owner is Writer.SCALER:
+        return f"its labels name a load, {asked.type}" if asked.names_load else "that is the default here"
+    if owner is Writer.ALERT:
+        return "no control loop runs here" if asked.names_load else "its labels name no load"
+    return f"its labels name a load, {asked.type}"
+
+
 def owner_by_labels(labels: Mapping[str, str], scalers: Scalers) -> Writer | None:
     """``steady_owner`` of a function with these labels."""
     return _owner_by(tuple(labels.get(key) for key in _TELLING), scalers)

@@ -36,6 +36,52 @@ def test_explanation_says_who_set_the_count_and_why() -> None:
         "5 replicas wanted, 4 ready.",
         "The alert path set that 30 s ago (alert_firing): alert X fires: +4.",
         "Its labels allow 1 to 20 replicas while awake.",
+        "The alert path owns its replicas while it runs: its labels name no load.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "owner", "said"),
+    [
+        pytest.param(
+            {"type": "capacity"},
+            Writer.SCALER,
+            "The scaler owns its replicas while it runs: its labels name a load, capacity.",
+            id="a load",
+        ),
+        pytest.param(
+            {}, Writer.SCALER, "The scaler owns its replicas while it runs: that is the default here.", id="default"
+        ),
+        pytest.param(
+            {"type": "capacity"},
+            Writer.ALERT,
+            "The alert path owns its replicas while it runs: no control loop runs here.",
+            id="no loop",
+        ),
+        pytest.param(
+            {"type": "cpu"},
+            Writer.HPA,
+            "The HPA owns its replicas while it runs: its labels name a load, cpu.",
+            id="processor time",
+        ),
+        pytest.param(
+            {"min": "3", "max": "3"},
+            None,
+            "Nobody owns its replicas while it runs: its minimum is its maximum.",
+            id="fixed size",
+        ),
+    ],
+)
+def test_explanation_says_who_has_the_function_and_why(labels: dict[str, str], owner: Writer | None, said: str) -> None:
+    assert told(5, labels, owner=owner).now[-1] == said
+
+
+def test_owner_by_label_is_said_to_be_so() -> None:
+    labels = {"com.springtide.scale.owner": "none", "com.openfaas.scale.type": "capacity"}
+    standing = Standing(name="echo", desired=1, ready=1, labels=labels, owner=None)
+
+    assert explain(standing, (), NOW).now[-1] == (
+        "Nobody owns its replicas while it runs: label com.springtide.scale.owner says so."
     )
 
 
@@ -109,8 +155,8 @@ def test_sleeping_function_is_woken_to_what_was_learned() -> None:
 
 
 def test_labels_that_the_count_is_outside_of_are_said() -> None:
-    assert told(25).now[-1] == "Its labels allow 1 to 20 replicas while awake; it has more."
-    assert told(1, {"min": "2", "max": "2"}).now[-1] == "Its labels allow 2 replicas while awake; it has fewer."
+    assert told(25).now[-2] == "Its labels allow 1 to 20 replicas while awake; it has more."
+    assert told(1, {"min": "2", "max": "2"}).now[-2] == "Its labels allow 2 replicas while awake; it has fewer."
 
 
 def test_descent_that_is_under_way_is_told_with_its_pace() -> None:
