@@ -1,4 +1,7 @@
-"""``python -m bench``: measure, print a table, keep the figures in ``bench/results``. ``soak``: is any call lost?"""
+"""``python -m bench``: measure, print a table, keep the figures in ``bench/results``.
+
+``soak``: is any call lost? ``step``: how is a load that comes at once answered, by the control loop and by alerts?
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import bench.soak
+import bench.step
 from bench import programs, report, sections
 from bench.pairs import pairs
 from bench.report import Row
 from bench.rest import rest
 from bench.soak.run import Account, SoakOptions, soak
+from bench.step.picture import picture
+from bench.step.run import step
 from bench.streaming import streaming
 from springtide.runtime.errors import SpringtideError
 
@@ -28,7 +34,8 @@ GIB = 1 << 30
 
 def main() -> int:
     arguments = _arguments()
-    return _soak(arguments) if arguments.command == "soak" else _measure(arguments)
+    begin = {"soak": _soak, "step": _step}
+    return begin.get(arguments.command, _measure)(arguments)
 
 
 def _measure(arguments: argparse.Namespace) -> int:
@@ -85,6 +92,19 @@ def _soak(arguments: argparse.Namespace) -> int:
     return 0 if account.good else 1
 
 
+def _step(arguments: argparse.Namespace) -> int:
+    """Table, file and picture. Takes a quarter of an hour, for it waits until the replicas are gone again."""
+    with tempfile.TemporaryDirectory(prefix="step-") as name:
+        courses = step(Path(name), lambda line: print(line, flush=True), seconds=10 if arguments.quick else 60)
+    rows = [course.row() for course in courses]
+    measured = {"step": rows, "courses": [course.record() for course in courses]}
+    path = report.save(arguments.results, measured, quick=arguments.quick, kind="step")
+    path.with_suffix(".svg").write_text(picture([course for course in courses if course.call_s >= 1]))
+    print(report.table(rows))
+    print(f"\nkept in {path} and {path.with_suffix('.svg').name}")
+    return 0
+
+
 def _told(account: Account) -> str:
     lines = [report.table([{"what": name, "value": value} for name, value in account.row.items()])]
     return "\n".join([*lines, *(f"! {problem}" for problem in account.problems)])
@@ -97,7 +117,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", type=Path, metavar="TREE", help="only compare with another checkout's gateway")
     parser.add_argument("--tools-dir", type=Path, default=HERE.parent / ".tools")
     parser.add_argument("--results", type=Path, default=HERE / "results")
-    long = parser.add_subparsers(dest="command").add_parser("soak", help=bench.soak.__doc__.partition("\n")[0])
+    commands = parser.add_subparsers(dest="command")
+    commands.add_parser("step", help=(bench.step.__doc__ or "").partition("\n")[0])
+    long = commands.add_parser("soak", help=bench.soak.__doc__.partition("\n")[0])
     long.add_argument("--minutes", type=float, default=10.0)
     long.add_argument("--functions", type=int, default=20)
     long.add_argument("--workers", type=int, default=2, help="of the gateway; several are restarted again and again")

@@ -31,10 +31,10 @@ def rest(
     folder: Path, *, seconds: int, springtide: Sequence[str] = SPRINGTIDE, options: Sequence[str] = ()
 ) -> Iterator[Row]:
     """One row a process, then the sums of what is ours and of all. ``springtide`` is the program to measure."""
-    with _suite(folder, (*springtide, "up", "--state-dir", str(folder), *options)) as (suite, run):
+    with suite(folder, (*springtide, "up", "--state-dir", str(folder), *options)) as (up, run):
         _put_to_sleep(run, Credentials.from_folder(folder / "secrets"))
         time.sleep(SETTLE_S)
-        names = _names(suite, run)
+        names = _names(up, run)
         before = {pid: Child(pid, name).own_cpu_s() for pid, name in names.items()}
         time.sleep(seconds)
         rows = [
@@ -56,7 +56,7 @@ def _sum(name: str, rows: Sequence[Row]) -> Row:
 
 
 @contextlib.contextmanager
-def _suite(folder: Path, command: Sequence[str]) -> Iterator[tuple[Child, Mapping[str, Any]]]:
+def suite(folder: Path, command: Sequence[str]) -> Iterator[tuple[Child, Mapping[str, Any]]]:
     ports = ("--gateway-port", "0", "--metrics-port", "0", "--prometheus-port", "0", "--alertmanager-port", "0")
     up = subprocess.Popen([*command, *ports, "--json"], stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
