@@ -19,6 +19,7 @@ CREDENTIALS = (
 PARTS: Mapping[str, tuple[Permission, ...]] = {
     "provider": (*PROVIDER, *leadership("springtide-operator", When.OPERATOR)),
     "alert-receiver": leadership("springtide-alert-receiver"),
+    "scaler": leadership("springtide-scaler"),
     "idler": leadership("springtide-idler"),
     "prometheus": PROMETHEUS,
     "credentials": CREDENTIALS,

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from springtide.cli.parts import alert_receiver, console, gateway, idler, kubernetes_provider
+from springtide.cli.parts import alert_receiver, console, gateway, idler, kubernetes_provider, scaler
 from springtide.cli.parts.settings_flags import Section
 from springtide.runtime.settings import Declared, declared
 
@@ -22,13 +22,16 @@ PARTS: Mapping[str, ModuleType] = {
     "gateway": gateway,
     "provider": kubernetes_provider,
     "alertReceiver": alert_receiver,
+    "scaler": scaler,
     "idler": idler,
     "console": console,
 }
 """The part whose settings ``PART.settings`` takes."""
 
-OURS = re.compile(r"(.*_)?(host|port)|basic_auth|secret_mount_path|KUBE.*|kube_context|lease_name|lease_namespace")
-"""Settings that the chart's Services, volumes and roles go by, and which therefore are not for changing."""
+OURS = re.compile(
+    r"(.*_)?(host|port)|basic_auth|secret_mount_path|KUBE.*|kube_context|lease_name|lease_namespace|scaler(_default)?"
+)
+"""Settings that the chart's Services, volumes, roles and other parts go by, which therefore are not for changing."""
 
 CHOICES: Mapping[str, list[str]] = {
     "generateBasicAuthBy": ["helm", "job"],

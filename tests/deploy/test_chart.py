@@ -28,6 +28,7 @@ COMMANDS = {
     "gateway": "gateway",
     "kubernetes-provider": "provider",
     "alert-receiver": "alertReceiver",
+    "scaler": "scaler",
     "idler": "idler",
     "console": "console",
 }
@@ -179,7 +180,7 @@ def test_autoscaling_owns_the_gateways_replicas() -> None:
     assert not list(of_kind("least", "HorizontalPodAutoscaler"))
 
 
-@pytest.mark.parametrize("part", ["alert-receiver", "idler"])
+@pytest.mark.parametrize("part", ["alert-receiver", "scaler", "idler"])
 def test_copies_elect_a_leader_by_the_lease_they_may_write(part: str) -> None:
     deployment = named("defaults", "Deployment", part)
     given = environment(containers(deployment)[0])
@@ -189,6 +190,30 @@ def test_copies_elect_a_leader_by_the_lease_they_may_write(part: str) -> None:
     assert given["leader_election"] == "true"
     assert given["lease_namespace"] == named("defaults", "Role", f"springtide-{part}")["metadata"]["namespace"]
     assert [given["lease_name"]] in [rule.get("resourceNames") for rule in rules]
+
+
+@pytest.mark.parametrize(
+    ("installation", "runs", "by_default"),
+    [("defaults", "true", "false"), ("most", "true", "true"), ("least", "false", "false")],
+)
+def test_the_provider_knows_whether_a_scaler_runs(installation: str, runs: str, by_default: str) -> None:
+    """It tells the owner of each function by that."""
+    given = environment(containers(named(installation, "Deployment", "provider"))[0])
+    scalers = [one for one in of_kind(installation, "Deployment") if one["metadata"]["name"] == "scaler"]
+
+    assert (given["scaler"], given["scaler_default"]) == (runs, by_default)
+    assert len(scalers) == (1 if runs == "true" else 0)
+
+
+def test_the_scaler_hears_every_gateway() -> None:
+    """By a name that has the address of each of them, those that drain, too: they still have calls."""
+    told = environment(containers(named("defaults", "Deployment", "scaler"))[0])["gateway_urls"]
+    service = named("defaults", "Service", "gateways")["spec"]
+
+    assert told == "http://gateways.openfaas:8080"
+    assert service["clusterIP"] == "None"
+    assert service["publishNotReadyAddresses"] is True
+    assert 8080 in [port["port"] for port in service["ports"]]
 
 
 def test_the_version_is_that_of_the_package() -> None:
@@ -227,6 +252,8 @@ def test_an_installation_in_another_namespace_is_whole_there() -> None:
         pytest.param({"serviceType": "Nodeport"}, "serviceType", id="a choice that there is not"),
         pytest.param({"gateway": {"upstreamTimeout": "1 minute"}}, "upstreamTimeout", id="a strange duration"),
         pytest.param({"gateway": {"settings": {"hold_timout": "5s"}}}, "hold_timout", id="a setting that is not known"),
+        pytest.param({"scaler": {"default": "yes"}}, "default", id="text for a switch"),
+        pytest.param({"provider": {"settings": {"scaler": True}}}, "scaler", id="a switch the chart has a value for"),
         pytest.param({"idler": {"settings": {"idler_port": 9000}}}, "idler_port", id="a setting the chart goes by"),
         pytest.param({"prometheus": {"url": "prometheus:9090"}}, "url", id="a URL without a scheme"),
         pytest.param({"image": {"digest": "sha256:abc"}}, "digest", id="half a digest"),

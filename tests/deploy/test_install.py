@@ -71,7 +71,16 @@ def test_one_command_installs_it_all(cluster: Cluster) -> None:
     cluster.install()
 
     deployments = {one["metadata"]["name"] for one in cluster.objects("deployments")}
-    assert deployments == {"gateway", "provider", "alert-receiver", "idler", "console", "prometheus", "alertmanager"}
+    assert deployments == {
+        "gateway",
+        "provider",
+        "alert-receiver",
+        "scaler",
+        "idler",
+        "console",
+        "prometheus",
+        "alertmanager",
+    }
     assert len(cluster.credentials()["basic-auth-password"]) == 32
     assert cluster.object("namespaces", "", "openfaas-fn") is not None
     assert {one["metadata"]["name"] for one in cluster.objects("customresourcedefinitions")} == {

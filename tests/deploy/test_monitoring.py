@@ -16,7 +16,7 @@ from springtide.rules.kubernetes import kubernetes_configuration
 from tests.deploy.installations import INSTALLATIONS, named, of_kind, workloads
 
 RULES = sorted(name for name in kubernetes_configuration() if name.endswith(".rules.yml"))
-PARTS = {"gateway", "provider", "alert-receiver", "idler", "console"}
+PARTS = {"gateway", "provider", "alert-receiver", "scaler", "idler", "console"}
 
 
 def _configuration(installation: str) -> dict[str, str]:

@@ -59,13 +59,14 @@ def test_nothing_else_is_allowed(installation: str) -> None:
         if "from" in rule and any(_app(peer) == caller for peer in rule["from"])
     }
 
-    assert open_ports - calls - {("console", "gateway", 8080), ("alertmanager", "gateway", 8080)} <= {
+    assert open_ports - calls - {(part, "gateway", 8080) for part in ("console", "alertmanager", "scaler")} <= {
         # Scraped by a Prometheus that goes by PodMonitors instead of annotations.
         ("prometheus", part, port)
         for part, port in (
             ("gateway", 8082),
             ("provider", 8081),
             ("alert-receiver", 8083),
+            ("scaler", 8086),
             ("idler", 8084),
             ("console", 8085),
         )
@@ -118,7 +119,7 @@ def test_the_gateway_can_be_closed_but_for_some() -> None:
     rule = _policy("most", "gateway")["ingress"][0]
 
     assert [port["port"] for port in rule["ports"]] == [8080]
-    assert [_app(peer) for peer in rule["from"] if "podSelector" in peer] == ["alertmanager", "console"]
+    assert [_app(peer) for peer in rule["from"] if "podSelector" in peer] == ["alertmanager", "console", "scaler"]
     assert "from" not in _policy("defaults", "gateway")["ingress"][0]
 
 

@@ -69,11 +69,12 @@ def test_the_provider_has_just_the_permissions_it_needs(
         assert used(emulator, "provider") - NOT_DONE_HERE == granted(installation, "provider") - NOT_DONE_HERE
 
 
-@pytest.mark.parametrize("part", ["alert-receiver", "idler"])
+@pytest.mark.parametrize("part", ["alert-receiver", "scaler", "idler"])
 def test_copies_have_just_the_permissions_to_elect_a_leader(
     emulator: ThreadedEmulator, part: str, tmp_path: Path
 ) -> None:
-    away = {"functions_provider_url": "http://127.0.0.1:1", "prometheus_url": "http://127.0.0.1:1"}
+    nobody = "http://127.0.0.1:1"
+    away = {"functions_provider_url": nobody, "gateway_urls": nobody, "prometheus_url": nobody}
 
     def holder() -> str:
         lease = emulator.do(lambda inner: inner.object("leases", "openfaas", f"springtide-{part}"))

@@ -43,6 +43,7 @@ def test_demo_tells_the_whole_story_on_a_cluster(tmp_path: Path) -> None:
     [
         "springtide.gateway.service",
         "springtide.idler.service",
+        "springtide.scaler.service",
         "springtide.alert_receiver.service",
         "springtide.cli.command_line",
         "springtide.cli.up",

@@ -8,7 +8,7 @@
 {{- range $called, $how := .calls }}
 {{- $ports := list }}
 {{- if has $of.part $how.from }}{{ $ports = append $ports $how.port }}{{ end }}
-{{- if and (eq $called "gateway") (has $of.part (list "alertmanager" "console")) }}{{ $ports = append $ports 8080 }}{{ end }}
+{{- if and (eq $called "gateway") (has $of.part (list "alertmanager" "console" "scaler")) }}{{ $ports = append $ports 8080 }}{{ end }}
 {{- if and $ports (has $called $of.there) }}
 - ports:
     {{- range $ports }}
@@ -44,7 +44,7 @@
     {{- end }}
 {{- end }}
 {{- $outside := list }}
-{{- if and (not .root.Values.prometheus.create) .root.Values.prometheus.url (has .part (list "gateway" "alert-receiver" "idler" "console")) }}
+{{- if and (not .root.Values.prometheus.create) .root.Values.prometheus.url (has .part (list "gateway" "alert-receiver" "scaler" "idler" "console")) }}
 {{- $outside = append $outside .root.Values.prometheus.url }}
 {{- end }}
 {{- if and (not .root.Values.alertmanager.create) .root.Values.alertmanager.url (has .part (list "prometheus" "alert-receiver" "console")) }}

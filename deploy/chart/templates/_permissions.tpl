@@ -158,6 +158,19 @@
 {{- end }}
 
 
+{{- define "springtide.permissions.scaler.own" -}}
+# the first copy of all makes the lease
+- apiGroups: ["coordination.k8s.io"]
+  resources: [leases]
+  verbs: [create]
+# take, renew and give back the lease; see who holds it
+- apiGroups: ["coordination.k8s.io"]
+  resources: [leases]
+  verbs: [get, list, watch, update]
+  resourceNames: [springtide-scaler]
+{{- end }}
+
+
 {{- define "springtide.permissions.idler.own" -}}
 # the first copy of all makes the lease
 - apiGroups: ["coordination.k8s.io"]
