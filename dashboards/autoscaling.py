@@ -238,29 +238,38 @@ _HOLDS = f'reason!~"{CHANGES}|{UNDONE}"'
 
 
 def _load() -> Row:
-    load, target, ready = catalogue.CURRENT_LOAD.name, catalogue.TARGET_LOAD.name, READY
-    carried = f"({target}{{{CHOSEN}}} * on (function_name) group_left () ({ready}))"
+    each, name = "max by (function_name, scaling_type)", "{{function_name}} {{scaling_type}}"
+    load = f"{each} ({catalogue.CURRENT_LOAD.name}{{{CHOSEN}}})"
+    target = f"{each} ({catalogue.FOLLOWED_TARGET.name}{{{CHOSEN}}})"
+    carried = f"({target} * on (function_name) group_left () ({READY} > 0))"
+    held = f"max by (function_name, reason) ({catalogue.HOLD_SECONDS.name}{{{CHOSEN}}})"
     return Row(
         "Load against target",
         (
             lines(
                 "Load of functions that the scaler has",
-                "In the unit of the function's target: calls in flight, calls a second, milli-cores.",
+                "In the unit of the function's target: calls in flight, calls a second, milli-cores. A function with "
+                "several loads has a line for each.",
                 "short",
-                query(
-                    f"max by (function_name, scaling_type) ({load}{{{CHOSEN}}})", "{{function_name}} {{scaling_type}}"
-                ),
+                query(load, name),
             ),
             lines(
                 "Share of what its replicas shall carry",
-                "1: the load is just what the ready replicas are there for.",
+                "1: the load is just what the ready replicas are there for. Of several loads the highest decides. "
+                "Empty while it sleeps, and for a load that is not known.",
                 "percentunit",
-                query(
-                    f"max by (function_name, scaling_type) ({load}{{{CHOSEN}}}) / on (function_name, scaling_type) "
-                    f"max by (function_name, scaling_type) ({carried})",
-                    "{{function_name}} {{scaling_type}}",
-                ),
+                query(f"{load} / on (function_name, scaling_type) {carried}", name),
             ),
+            limit(
+                lines(
+                    "Held because a load is not known",
+                    "For how long nothing has been taken away from a function. From the dashed line on ScalerHolding "
+                    "fires.",
+                    "s",
+                    query(held, "{{function_name}}: {{reason}}"),
+                ),
+                Thresholds().holding_s,
+            ).span(24),
         ),
     )
 

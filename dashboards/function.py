@@ -128,7 +128,11 @@ def _scaling() -> Row:
 
 def _load_against_target() -> Lines:
     ready = f"({now('max', catalogue.READY)} > 0)"
-    target = f"max by (function_name, scaling_type) ({catalogue.TARGET_LOAD.name}{{{CHOSEN}}})"
+    each = "max by (function_name, scaling_type)"
+    targets_of_all = " or ".join(
+        f"{metric.name}{{{CHOSEN}}}" for metric in (catalogue.TARGET_LOAD, catalogue.FOLLOWED_TARGET)
+    )
+    known = f"{each} ({catalogue.CURRENT_LOAD.name}{{{CHOSEN}}}) / on (function_name) group_left () {ready}"
 
     def where(load: str, scaling_type: str) -> str:
         """Load per ready replica, of functions that scale by this kind of load."""
@@ -140,11 +144,13 @@ def _load_against_target() -> Lines:
     return lines(
         "Load of each replica, and its target",
         "Calls per second of a ready replica, or calls in flight where the target is of capacity. "
-        "Empty while it sleeps, and for a target of processor time, which a HorizontalPodAutoscaler measures.",
+        "Empty while it sleeps, and for a target of processor time that a HorizontalPodAutoscaler measures. "
+        "Of a function that the scaler has also each load as the scaler knows it, in the unit of its target.",
         "short",
         query(where(rate(catalogue.STARTED.name, "function_name"), targets.RPS.name), "calls per second"),
         query(where(in_flight, targets.CAPACITY.name), "calls in flight"),
-        query(target, "target ({{scaling_type}})"),
+        query(known, "{{scaling_type}}, as the scaler knows it"),
+        query(f"{each} ({targets_of_all})", "target ({{scaling_type}})"),
     )
 
 

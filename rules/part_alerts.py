@@ -10,13 +10,16 @@ from springtide.rules.thresholds import Thresholds
 from springtide.rules.timing import Timing, prometheus_duration
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.catalogue import Part
-from springtide.scaler.core.vocabulary import Reason
+from springtide.scaler.core.vocabulary import Reason, Writer
 
 RECENT_S = 300.0
 """Over which failures are counted."""
 
 HOLDS_S = 180.0
 """Over which holds are counted: longer than the longest sweep interval in common use (two minutes)."""
+
+LOOKS_S = 60.0
+"""Over which the length of a look is taken: a single long one, as after a start, is not behind."""
 
 BLIND = (Reason.NO_DATA, Reason.STALE_DATA)
 """Holds because nothing fresh is measured. A source that restarted is back, and soon trusted again."""
@@ -65,6 +68,8 @@ def part_group(timing: Timing, thresholds: Thresholds) -> Group:
         _idler_source_failing(thresholds),
         _alert_receiver_failing(thresholds),
         _metrics_source_stale(thresholds),
+        _scaler_holding(timing, thresholds),
+        _scaler_behind(timing, thresholds),
         _event_loop_behind(thresholds),
         _waiting_room_filling(timing, thresholds),
         _wrong_passwords(thresholds),
@@ -153,7 +158,8 @@ def _alert_receiver_failing(thresholds: Thresholds) -> AlertRule:
 
 
 def _metrics_source_stale(thresholds: Thresholds) -> AlertRule:
-    holds = f'{catalogue.DECISIONS.name}{{reason=~"{"|".join(BLIND)}"}}'
+    # The control loop tells a hold once, not at each look: ScalerHolding is about its own.
+    holds = f'{catalogue.DECISIONS.name}{{reason=~"{"|".join(BLIND)}",writer!="{Writer.SCALER}"}}'
     return AlertRule(
         alert="MetricsSourceStale",
         expr=f"sum by (writer) (increase({holds}[{prometheus_duration(HOLDS_S)}])) > 0",
@@ -161,6 +167,41 @@ def _metrics_source_stale(thresholds: Thresholds) -> AlertRule:
         labels={"severity": "warning"},
         summary="The {{ $labels.writer }} path holds functions because their load is not known",
         description="Nothing is scaled down on missing data. See whether Prometheus runs and scrapes every gateway.",
+    )
+
+
+def _scaler_holding(timing: Timing, thresholds: Thresholds) -> AlertRule:
+    window = prometheus_duration(3 * timing.parts_scrape_s)
+    # A copy on standby holds the same functions; the longer of the two is no second function.
+    held = f"max by (function_name, reason) (last_over_time({catalogue.HOLD_SECONDS.name}[{window}]))"
+    return AlertRule(
+        alert="ScalerHolding",
+        expr=f"count by (reason) ({held} > {thresholds.holding_s:g})",
+        labels={"severity": "warning", "component": Part.SCALER.value},
+        summary="The scaler takes nothing away, as a load is not known ({{ $labels.reason }}); functions: {{ $value }}",
+        description=(
+            "A load of theirs, or a part of it, has not been known for long. springtide explain names what is missing."
+        ),
+    )
+
+
+def _scaler_behind(timing: Timing, thresholds: Thresholds) -> AlertRule:
+    minute, window = prometheus_duration(LOOKS_S), prometheus_duration(3 * timing.parts_scrape_s)
+    looks = catalogue.LOOK_SECONDS.name
+    slow = f"rate({looks}_sum[{minute}]) / rate({looks}_count[{minute}]) > {thresholds.look_s:g}"
+    late = f"time() - last_over_time({catalogue.LAST_LOOK.name}[{window}]) > {thresholds.no_look_s:g}"
+    # The least of the window: a single line that came late is not a gateway that is behind.
+    old = f'min_over_time({catalogue.SIGNAL_AGE.name}{{signal="calls"}}[{window}]) > {thresholds.calls_age_s:g}'
+    return AlertRule(
+        alert="ScalerBehind",
+        expr=f"max by (instance) ({slow} or {late} or ignoring (signal) {old})",
+        pending_s=thresholds.behind_s,
+        labels={"severity": "warning", "component": Part.SCALER.value},
+        summary="The scaler at {{ $labels.instance }} is behind",
+        description=(
+            "Functions follow their load late. It has too little processor time, too many functions, or hears its "
+            "gateways late."
+        ),
     )
 
 

@@ -36,7 +36,11 @@ class Thresholds:
     no_sweep_s: float = _number(300, "s", "the idler finished no sweep; above two of its sweep intervals")
     settling_s: float = _number(60, "s", "a part that has just started is given to do its first round")
     failing_s: float = _number(60, "s", "queries, deliveries or cold starts keep failing")
-    holding_s: float = _number(300, "s", "a scaler holds functions because nothing fresh is measured")
+    holding_s: float = _number(300, "s", "functions are held because nothing fresh is measured")
+    look_s: float = _number(1, "s", "a look of the scaler takes; its interval")
+    no_look_s: float = _number(10, "s", "the scaler ended no look; after a pause as long it begins anew")
+    calls_age_s: float = _number(3, "s", "what gateways tell each second is old; beyond 5 s it is not believed", high=5)
+    behind_s: float = _number(60, "s", "the scaler is behind by one of the three")
     loop_behind_ratio: float = _number(
         0.1, "", "share of the time by which an event loop may be behind: 0.1 is about 55 ms each half second", high=1
     )

@@ -14,15 +14,16 @@ from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry
 
-from springtide.scaler.core import loop, targets
+from springtide.scaler.core import catalogue, loop, targets
 from springtide.scaler.core.loads import Load
 from springtide.scaler.core.loop import LoopHistory, Outcome
 from springtide.scaler.core.observation import CALLS, Calls, Level, Observation, Signal, signal_key
 from springtide.scaler.core.ports import Clock, Leadership, LevelSource, Recorder, ScaleTarget
 from springtide.scaler.core.vocabulary import FunctionRef, Instant, NoData, Writer
 from springtide.scaler.function_table import Followed, FunctionTable
+from springtide.scaler.holds import Holds
 from springtide.scaler.learned_wakes import LearnedWakes
-from springtide.scaler.metrics import ScalerMetrics
+from springtide.scaler.metrics import ScalerMetrics, Series
 from springtide.scaler.scale_writer import ScaleWriter
 from springtide.scaler.settings import ScalerSettings
 from springtide.wire.decision_log import Recorders
@@ -83,6 +84,7 @@ class ControlLoop:
         )
         self._histories: dict[FunctionRef, LoopHistory] = {}
         self._writes = asyncio.Semaphore(settings.concurrency)
+        self._holds = Holds()
         self._led = False
         """Whether this copy did at the last look: one that takes over tells every hold anew."""
         self._writing: set[FunctionRef] = set()
@@ -161,18 +163,23 @@ class ControlLoop:
     def _tell(self, ours: Sequence[Followed], outcomes: Sequence[Outcome], *, took_s: float) -> None:
         """What was known of the loads, to Prometheus."""
         ages_s, unknown = dict.fromkeys(KINDS, 0.0), dict.fromkeys(KINDS, 0)
-        loads: dict[tuple[str, str], float] = {}
+        loads: dict[Series, float] = {}
+        shares: dict[Series, float] = {}
         for each, outcome in zip(ours, outcomes, strict=True):
-            inputs = outcome.decision.inputs
+            name, inputs = str(each.function.ref), outcome.decision.inputs
             for load in each.loads:
+                shares[name, load.name] = load.target
                 kind, value = _kind(load), inputs.get(load.name)
                 if value is None:
                     unknown[kind] += 1
                 else:
-                    loads[str(each.function.ref), load.name] = value
+                    loads[name, load.name] = value
                     ages_s[kind] = max(ages_s[kind], inputs.get(f"{load.name}_age_s", 0.0))
+        kept = {str(ref) for ref in self._writing}
         self._metrics.signals(ages_s, unknown)
-        self._metrics.loads(loads, kept={str(ref) for ref in self._writing})
+        self._metrics.functions(catalogue.CURRENT_LOAD, loads, kept=kept)
+        self._metrics.functions(catalogue.FOLLOWED_TARGET, shares, kept=kept)
+        self._metrics.functions(catalogue.HOLD_SECONDS, self._holds.at(outcomes, kept=self._writing), kept=kept)
         self._metrics.looked(at=self._deps.clock.wall(), took_s=took_s, owned=len(self._histories))
 
     async def _write(self, each: Followed, outcome: Outcome) -> None:

@@ -7,10 +7,28 @@ from collections.abc import Collection, Mapping
 from prometheus_client import CollectorRegistry
 
 from springtide.scaler.core import catalogue
+from springtide.scaler.core.catalogue import Metric
 from springtide.wire import instruments
 
 Series = tuple[str, str]
-"""A function and one of its loads."""
+"""A function, and one of its loads or a reason."""
+
+
+class _FunctionGauge:
+    """A gauge of functions, which shows those that there are and no others."""
+
+    def __init__(self, metric: Metric, registry: CollectorRegistry) -> None:
+        self._gauge = instruments.gauge(metric, registry)
+        self._shown: set[Series] = set()
+
+    def show(self, values: Mapping[Series, float], *, kept: Collection[str]) -> None:
+        """All of them, but for those of functions ``kept`` as they were; what else is not there is shown no more."""
+        for series, value in values.items():
+            self._gauge.labels(*series).set(value)
+        stay = {series for series in self._shown if series[0] in kept}
+        for gone in self._shown - values.keys() - stay:
+            self._gauge.remove(*gone)
+        self._shown = {*values, *stay}
 
 
 class ScalerMetrics:
@@ -20,8 +38,10 @@ class ScalerMetrics:
         self._owned = instruments.gauge(catalogue.OWNED, registry)
         self._age = instruments.gauge(catalogue.SIGNAL_AGE, registry)
         self._unknown = instruments.gauge(catalogue.UNKNOWN_LOADS, registry)
-        self._load = instruments.gauge(catalogue.CURRENT_LOAD, registry)
-        self._shown: set[Series] = set()
+        self._functions = {
+            metric: _FunctionGauge(metric, registry)
+            for metric in (catalogue.CURRENT_LOAD, catalogue.FOLLOWED_TARGET, catalogue.HOLD_SECONDS)
+        }
 
     def looked(self, *, at: float, took_s: float, owned: int) -> None:
         self._last_look.set(at)
@@ -35,11 +55,6 @@ class ScalerMetrics:
         for kind, count in unknown.items():
             self._unknown.labels(kind).set(count)
 
-    def loads(self, loads: Mapping[Series, float], *, kept: Collection[str]) -> None:
-        """All of them, but for those of functions ``kept`` as they were; what else is not there is shown no more."""
-        for series, load in loads.items():
-            self._load.labels(*series).set(load)
-        stay = {series for series in self._shown if series[0] in kept}
-        for gone in self._shown - loads.keys() - stay:
-            self._load.remove(*gone)
-        self._shown = {*loads, *stay}
+    def functions(self, metric: Metric, values: Mapping[Series, float], *, kept: Collection[str]) -> None:
+        """One of the gauges by function, as they are now; those of functions ``kept`` stay as they were."""
+        self._functions[metric].show(values, kept=kept)

@@ -228,6 +228,20 @@ CURRENT_LOAD = Metric(
     (*_FN, "scaling_type"),
     (Part.SCALER,),
 )
+FOLLOWED_TARGET = Metric(
+    "springtide_function_target_load",
+    Kind.GAUGE,
+    "What one replica shall carry of each load that the scaler follows, further ones of an annotation included",
+    (*_FN, "scaling_type"),
+    (Part.SCALER,),
+)
+HOLD_SECONDS = Metric(
+    "springtide_function_hold_seconds",
+    Kind.GAUGE,
+    "For how long nothing was taken away from a function because a load, or a part of one, is not known; absent: known",
+    (*_FN, "reason"),
+    (Part.SCALER,),
+)
 
 PROVIDER_REQUESTS = Metric(
     "provider_http_requests_total", Kind.COUNTER, "Requests to the provider's API", ("code", "method", "path"), _PR

@@ -22,8 +22,9 @@ from springtide.rules.thresholds import Thresholds, settings
 from springtide.rules.timing import DEFAULT
 from springtide.runtime.settings import declared
 from springtide.scaler.core import catalogue
-from springtide.scaler.core.policy import DOWN, OWNER, PREFIX, STEP_INTERVAL
+from springtide.scaler.core.policy import DOWN, DOWN_WINDOW, OWNER, PREFIX, STEP_INTERVAL
 from springtide.scaler.core.vocabulary import Reason
+from springtide.scaler.settings import ScalerSettings
 
 FOLDER = Path(__file__).parents[2] / "docs" / "runbooks"
 PAGES = sorted(path for path in FOLDER.glob("*.md") if path.name != "README.md")
@@ -94,7 +95,7 @@ def test_requests_of_a_page_bring_the_credentials_they_need(page: Path) -> None:
 
 @pages
 def test_names_in_the_text_of_a_page_exist(page: Path) -> None:
-    classes = (GatewaySettings, ProcessSettings, IdlerSettings, AlertReceiverSettings)
+    classes = (GatewaySettings, ProcessSettings, IdlerSettings, AlertReceiverSettings, ScalerSettings)
     known = {
         *(item.env for cls in classes for item in declared(cls)),
         *(name for metric in catalogue.ALL for name in (metric.name, *metric.series)),
@@ -118,7 +119,7 @@ def test_labels_in_the_text_of_a_page_exist(page: Path) -> None:
 
     labels = {word.partition(":")[0] for word in quoted(page) if re.match(r"com\.\w+\.scale", word)}
 
-    assert labels - scale - {DOWN, STEP_INTERVAL, OWNER} == set()
+    assert labels - scale - {DOWN, DOWN_WINDOW, STEP_INTERVAL, OWNER} == set()
 
 
 @pages

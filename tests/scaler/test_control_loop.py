@@ -21,7 +21,7 @@ from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, I
 from springtide.scaler.function_table import FunctionTable
 from springtide.scaler.settings import ScalerSettings
 from springtide.scaler.sources.levels import Levels
-from springtide.wire.endpoint_stream import Changed, Endpoint, FunctionEndpoints, Heartbeat, Snapshot
+from springtide.wire.endpoint_stream import Changed, Endpoint, FunctionEndpoints, Heartbeat, Removed, Snapshot
 from tests.fakes.cluster import Decisions
 from tests.loops import virtual_loop
 from tests.scaler.test_function_table import Provider
@@ -95,9 +95,12 @@ class World:
     def replicas(self, ref: FunctionRef) -> int:
         return self.functions[ref].replicas
 
-    def shown(self, ref: FunctionRef) -> float | None:
-        labels = {"function_name": str(ref), "scaling_type": "capacity"}
-        return self.registry.get_sample_value("springtide_function_load", labels)
+    def shown(self, ref: FunctionRef, metric: str = "springtide_function_load") -> float | None:
+        return self.registry.get_sample_value(metric, {"function_name": str(ref), "scaling_type": "capacity"})
+
+    def held_s(self, ref: FunctionRef, reason: Reason) -> float | None:
+        labels = {"function_name": str(ref), "reason": reason.value}
+        return self.registry.get_sample_value("springtide_function_hold_seconds", labels)
 
 
 @contextlib.asynccontextmanager
@@ -173,6 +176,34 @@ async def test_unknown_load_takes_nothing_away() -> None:
         assert world.replicas(ONE) == before
         assert world.told.reasons(ONE)[-1] == Reason.NO_DATA.value
         assert world.shown(ONE) is None
+
+
+async def test_how_long_a_load_is_not_known_is_told_until_it_is_trusted_again() -> None:
+    async with looking() as world:
+        await asyncio.sleep(60)
+        assert world.held_s(ONE, Reason.NO_DATA) is None
+        world.in_flight[ONE] = None
+        await asyncio.sleep(100)
+        assert world.held_s(ONE, Reason.NO_DATA) == pytest.approx(99, abs=3)
+        world.in_flight[ONE] = 0
+        await asyncio.sleep(20)
+        assert world.held_s(ONE, Reason.NO_DATA) is None
+        assert world.held_s(ONE, Reason.SOURCE_RESTARTED) == pytest.approx(119, abs=3), "one hold, of two reasons"
+        await asyncio.sleep(30)
+        assert world.held_s(ONE, Reason.SOURCE_RESTARTED) is None
+        assert world.held_s(OTHER, Reason.NO_DATA) is None
+
+
+async def test_a_function_that_is_gone_or_another_s_is_shown_no_more() -> None:
+    async with looking() as world:
+        world.in_flight[OTHER] = None
+        await asyncio.sleep(5)
+        assert (world.shown(ONE, "springtide_function_target_load"), world.shown(ONE)) == (1, 0)
+        assert world.held_s(OTHER, Reason.NO_DATA) is not None
+        await world.provider.tell(Removed(OTHER), Changed(replace(world.functions[ONE], owner=Writer.ALERT)))
+        await asyncio.sleep(3)
+        assert (world.shown(ONE, "springtide_function_target_load"), world.shown(ONE)) == (None, None)
+        assert world.held_s(OTHER, Reason.NO_DATA) is None
 
 
 async def test_what_another_has_is_left_alone() -> None:
