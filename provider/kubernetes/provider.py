@@ -258,16 +258,15 @@ class KubernetesProvider:
 
     def _function(self, function: DeploymentView) -> Function:
         scale = self._scaler.scale(function)
-        owner = ownership.owner_by_labels(function.labels, self.scalers)
-        return Function(
+        known = Function(
             function.ref,
             scale,
             function.labels,
             function.spec.annotations,
             function.created_at,
-            owner=owner,
-            learned_wake=ownership.counted_wake(function.learned_wake, owner),
+            learned_wake=function.learned_wake,
         )
+        return ownership.owned(known, self.scalers)
 
     def _status(self, function: DeploymentView) -> FunctionStatus:
         ref, problem = function.ref, None

@@ -229,16 +229,11 @@ class MemoryProvider:
         return self._feed.watch()
 
     def _function(self, held: _Held) -> Function:
-        spec, owner = held.spec, ownership.owner_by_labels(held.spec.labels, self.scalers)
-        return Function(
-            spec.ref,
-            held.scale,
-            held.labels,
-            dict(spec.annotations),
-            held.created_at,
-            owner=owner,
-            learned_wake=ownership.counted_wake(held.learned_wake, owner),
+        spec, learned = held.spec, held.learned_wake
+        known = Function(
+            spec.ref, held.scale, held.labels, dict(spec.annotations), held.created_at, learned_wake=learned
         )
+        return ownership.owned(known, self.scalers)
 
     def _held(self, ref: FunctionRef) -> _Held:
         try:

@@ -314,16 +314,15 @@ class ProcessProvider:
 
     def _function(self, deployment: Deployment) -> Function:
         record, spec = deployment.record, deployment.record.spec
-        owner = ownership.owner_by_labels(spec.labels, self.scalers)
-        return Function(
+        known = Function(
             spec.ref,
             deployment.scale,
             deployment.labels,
             dict(spec.annotations),
             record.created_at,
-            owner=owner,
-            learned_wake=ownership.counted_wake(record.learned_wake, owner),
+            learned_wake=record.learned_wake,
         )
+        return ownership.owned(known, self.scalers)
 
     def _deployment(self, ref: FunctionRef) -> Deployment:
         try:

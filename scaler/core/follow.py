@@ -87,6 +87,18 @@ class FollowHistory:
         return (statistics.median(self.starts_s) if self.starts_s else DEFAULT_COLD_START_S) + SAMPLE_AGE_S
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """``after`` is how many replicas there should be, and ``level`` how many a shrink would leave.
+
+    ``history`` is that of a step that was not written; ``written`` makes of it that of one that was.
+    """
+
+    after: int
+    level: float
+    history: FollowHistory
+
+
 def looked(history: FollowHistory, *, wanted: int, ready: int, now: Instant) -> FollowHistory:
     """After a look at the counts: starts that ended, and what other writers changed meanwhile."""
     history = _other_writers(history, wanted, now)
@@ -102,19 +114,18 @@ def looked(history: FollowHistory, *, wanted: int, ready: int, now: Instant) -> 
     return replace(history, wanted=wanted, ready=ready, starting=tuple(starting), starts_s=starts)
 
 
-def follow(
-    bounds: Bounds, history: FollowHistory, need: Need, *, may_shrink: bool, now: Instant
-) -> tuple[int, FollowHistory, FollowHistory]:
-    """How many replicas there should be; the history once that was written, and once it was not.
+def follow(bounds: Bounds, history: FollowHistory, need: Need, *, may_shrink: bool, now: Instant) -> Step:
+    """How many replicas there should be.
 
     A function at zero stays there: others wake it, and others take it there.
     """
     wanted = history.wanted or 0
     after = _grown(bounds, history, need) if wanted else 0
     history = remembered(history, need, now)
+    kept = level(bounds, history, now)
     if after == wanted and may_shrink and wanted:
-        after = _shrunk(bounds, history, now)
-    return after, written(history, after, now), history
+        after = _shrunk(bounds, history, kept, now)
+    return Step(after, kept, history)
 
 
 def begun_anew(history: FollowHistory) -> FollowHistory:
@@ -189,11 +200,11 @@ def _grown(bounds: Bounds, history: FollowHistory, need: Need) -> int:
     return max(wanted, min(max(math.ceil(replicas), wanted + 1), bounds.max))
 
 
-def _shrunk(bounds: Bounds, history: FollowHistory, now: Instant) -> int:
+def _shrunk(bounds: Bounds, history: FollowHistory, kept: float, now: Instant) -> int:
     wanted = history.wanted or 0
     if now - max(history.grown_at, history.woken_at) < AFTER_GROWTH_S or now - history.shrunk_at < AFTER_SHRINK_S:
         return wanted
-    after = max(math.ceil(level(bounds, history, now)), bounds.min)
+    after = max(math.ceil(kept), bounds.min)
     return after if worth_shrinking(bounds, wanted, after) else wanted
 
 

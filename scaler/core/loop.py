@@ -87,6 +87,8 @@ class _Look:
     needs: Sequence[LoadNeed]
     blocked: Held | None
     now: Instant
+    level: float | None = None
+    """The replicas that a shrink would leave; None where something else decides."""
 
     @property
     def wanted(self) -> int:
@@ -110,7 +112,8 @@ class _Look:
             return found
         winner = load_needs.highest(self.needs)
         found["needed"] = winner.need.replicas
-        found["level"] = follow.level(self.bounds, replicas, self.now)
+        if self.level is not None:
+            found["level"] = self.level
         found["load"], found["target"], found["data_age_s"] = winner.value, winner.load.target, winner.age_s
         asked = winner.demand
         if asked is not None:
@@ -282,9 +285,9 @@ def _outside(look: _Look, history: LoopHistory) -> Outcome | None:
 
 def _by_queueing(look: _Look, history: LoopHistory) -> Outcome:
     bounds, need, before, now = look.bounds, load_needs.together(look.needs), history.replicas, look.now
-    after, _, replicas = follow.follow(bounds, before, need, may_shrink=look.blocked is None, now=now)
-    history = replace(history, replicas=replicas)
-    wanted = look.wanted
+    step = follow.follow(bounds, before, need, may_shrink=look.blocked is None, now=now)
+    look, history = replace(look, level=step.level), replace(history, replicas=step.history)
+    after, replicas, wanted = step.after, step.history, look.wanted
     if wanted == 0:
         return look.held(history, Reason.ASLEEP, explain.ASLEEP)
     if after > wanted:
@@ -294,8 +297,7 @@ def _by_queueing(look: _Look, history: LoopHistory) -> Outcome:
             explain.load_up(look.needs, replicas.cold_start_s, at_max=after == bounds.max < need.replicas),
         )
     if after < wanted:
-        level = follow.level(bounds, replicas, now)
-        return look.changed(history, after, explain.load_down(look.needs, level, replicas.grip))
+        return look.changed(history, after, explain.load_down(look.needs, step.level, replicas.grip))
     if look.blocked is not None:
         return look.held(history, *look.blocked)
     if follow.wishes_more(bounds, before, need):

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from springtide.scaler.core import loads, policy
 from springtide.scaler.core.policy import Owner, ScalePolicy
-from springtide.scaler.core.vocabulary import Reason, Writer
+from springtide.scaler.core.vocabulary import Function, Reason, Writer
 
 
 class Move(enum.Enum):
@@ -127,6 +127,12 @@ def _owner_by(values: tuple[str | None, ...], scalers: Scalers) -> Writer | None
 def counted_wake(learned: int | None, owner: Writer | None) -> int | None:
     """What was learned of a function's wakes, as long as the control loop has the function."""
     return learned if owner is Writer.SCALER else None
+
+
+def owned(function: Function, scalers: Scalers) -> Function:
+    """The function with its owner, and with what was learned of its wakes only where that counts."""
+    owner = owner_by_labels(function.labels, scalers)
+    return replace(function, owner=owner, learned_wake=counted_wake(function.learned_wake, owner))
 
 
 def problems_of(labels: Mapping[str, str], annotations: Mapping[str, str], scalers: Scalers) -> tuple[str, ...]:

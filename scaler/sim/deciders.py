@@ -40,8 +40,9 @@ class Springtide:
             _, need = demand.calls_under_way(self._load, slots, ready=ready, cold_start_s=cold_start_s)
         else:
             _, need = self._demand(self._load, slots, cold_start_s=cold_start_s)
-        after, self._replicas, _ = follow.follow(self._bounds, history, need, may_shrink=True, now=at)
-        return after
+        step = follow.follow(self._bounds, history, need, may_shrink=True, now=at)
+        self._replicas = follow.written(step.history, step.after, at)
+        return step.after
 
     def woken(self) -> int:
         return follow.wake_replicas(self._bounds, self._replicas) if self._learns_wakes else self._bounds.min

@@ -27,7 +27,8 @@ class Loop:
         now = Instant(self.now)
         need = Need(needed, needed if certain is None else certain, needed if waiting else 0.0)
         seen = follow.looked(self.history, wanted=self.wanted, ready=self.wanted, now=now)
-        after, self.history, _ = follow.follow(self.bounds, seen, need, may_shrink=may_shrink, now=now)
+        step = follow.follow(self.bounds, seen, need, may_shrink=may_shrink, now=now)
+        after, self.history = step.after, follow.written(step.history, step.after, now)
         if after != self.wanted:
             self.changes.append((self.now, after))
         self.wanted = after
@@ -53,8 +54,8 @@ def test_it_grows_at_once_where_calls_wait_and_twice_as_many_are_needed() -> Non
 def test_it_grows_by_what_a_look_alone_may_be_believed() -> None:
     loop = Loop()
     now = Instant(loop.now + 1)
-    after, _, _ = follow.follow(BOUNDS, loop.history, Need(30.0, 28.0, at_once=9.5), may_shrink=True, now=now)
-    assert after == 10
+    step = follow.follow(BOUNDS, loop.history, Need(30.0, 28.0, at_once=9.5), may_shrink=True, now=now)
+    assert step.after == 10
 
 
 def test_it_does_not_grow_for_a_twentieth() -> None:
@@ -139,7 +140,8 @@ def test_what_is_asleep_stays_asleep() -> None:
 def test_what_was_not_written_is_not_remembered_as_written() -> None:
     loop = Loop(wanted=5)
     now = Instant(loop.now + 1)
-    _, written, unwritten = follow.follow(BOUNDS, loop.history, Need(20, 20, 20), may_shrink=True, now=now)
+    step = follow.follow(BOUNDS, loop.history, Need(20, 20, 20), may_shrink=True, now=now)
+    written, unwritten = follow.written(step.history, step.after, now), step.history
     assert (written.wanted, written.grown_at) == (20, now)
     assert (unwritten.wanted, unwritten.grown_at) == (5, loop.history.grown_at)
 
