@@ -44,8 +44,10 @@ class EndpointFeed:
     def publish(self, function: FunctionEndpoints) -> None:
         """This is how the function is now. Saying the same again is free."""
         owner = ownership.owner_by_labels(function.labels, self._scalers)
-        function = replace(function, owner=owner, learned_wake=ownership.counted_wake(function.learned_wake, owner))
-        if self._table.get(function.ref) != function:
+        learned, before = ownership.counted_wake(function.learned_wake, owner), self._table.get(function.ref)
+        wakes = 0 if before is None else before.wakes + (before.replicas == 0 < function.replicas)
+        function = replace(function, owner=owner, learned_wake=learned, wakes=wakes)
+        if before != function:
             self._table[function.ref] = function
             self._tell(function.ref)
 

@@ -141,7 +141,7 @@ class ControlLoop:
         unread = self._deps.functions.unread
         outcomes = []
         for number, each in enumerate(ours, 1):
-            observation = Observation(each.function, self._signals(each, levels, now), unread)
+            observation = Observation(each.function, self._signals(each, levels, now), unread, each.wakes)
             history = self._histories.get(each.function.ref) or LoopHistory()
             outcomes.append(loop.decide(each.policy, each.loads, history, observation, now, problems=each.problems))
             if number % YIELD_EVERY == 0:

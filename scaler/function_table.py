@@ -34,6 +34,8 @@ class Followed:
     policy: ScalePolicy
     loads: tuple[Load, ...]
     problems: tuple[str, ...]
+    wakes: int = 0
+    """How often it left zero, as its provider counts it."""
 
 
 class FunctionTable:
@@ -116,7 +118,8 @@ class FunctionTable:
 def _followed(told: FunctionEndpoints, before: Followed | None) -> Followed:
     scale = Scale(told.replicas, len(told.endpoints), told.version)
     if before is not None and _says_the_same(before.function, told):
-        return replace(before, function=replace(before.function, scale=scale, learned_wake=told.learned_wake))
+        function = replace(before.function, scale=scale, learned_wake=told.learned_wake)
+        return replace(before, function=function, wakes=told.wakes)
     policy, problems = ScalePolicy.from_labels(told.labels)
     loads, more = loads_of(told.labels, told.annotations)
     function = Function(
@@ -127,7 +130,7 @@ def _followed(told: FunctionEndpoints, before: Followed | None) -> Followed:
         owner=told.owner,
         learned_wake=told.learned_wake,
     )
-    return Followed(function, policy, loads, (*problems, *more))
+    return Followed(function, policy, loads, (*problems, *more), told.wakes)
 
 
 def _says_the_same(function: Function, told: FunctionEndpoints) -> bool:

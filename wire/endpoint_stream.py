@@ -9,7 +9,7 @@ dead connection. Both ends use this module.
     {"type": "heartbeat"}
 
     FUNCTION = {"name", "namespace", "replicas", "version", "labels", "annotations"?, "problem"?, "lasting"?, "delay"?,
-                "nextStart"?, "timeout"?: {"seconds", "source"}, "learnedWake"?, "owner"?,
+                "nextStart"?, "timeout"?: {"seconds", "source"}, "learnedWake"?, "wakes"?, "owner"?,
                 "endpoints": [{"instance", "address": "127.0.0.1:40001", "maxInflight"?, "prefix"?,
                  "environmentSeconds"?}, …]}
 
@@ -22,6 +22,8 @@ since what a gateway looks for there is short (an environment, a schedule, topic
 ``timeout`` is how long one call may take, as the function's annotation or environment says, and which of them
 (``scaler/core/call_timeout.py``); the environment itself, which may hold secrets, stays with the provider.
 ``learnedWake`` is how many replicas its last wakes needed, where that was learned and counts.
+``wakes`` counts how often it left zero since the provider has known it: whoever is told only the newest of several
+changes would not see one that was soon over.
 ``owner`` is who moves its replicas while it runs; where it is absent its labels tell.
 Absent means none, and a reader that does not know the field passes it over.
 """
@@ -82,6 +84,8 @@ class FunctionEndpoints:
     learned_wake: int | None = None
     owner: Writer | None = Writer.ALERT
     """Who moves its replicas while it runs; None for nobody."""
+    wakes: int = 0
+    """How often it left zero. The feed counts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +200,8 @@ def _function_to_json(function: FunctionEndpoints) -> dict[str, Any]:
         value["timeout"] = {"seconds": function.timeout.seconds, "source": function.timeout.source}
     if function.learned_wake is not None:
         value["learnedWake"] = function.learned_wake
+    if function.wakes:
+        value["wakes"] = function.wakes
     return value
 
 
@@ -225,6 +231,7 @@ def _function_from_json(value: dict[str, Any]) -> FunctionEndpoints:
         next_start=float(value["nextStart"]) if value.get("nextStart") is not None else None,
         timeout=_timeout_from_json(value.get("timeout")),
         learned_wake=int(value["learnedWake"]) if value.get("learnedWake") is not None else None,
+        wakes=int(value.get("wakes", 0)),
         annotations=bounded_annotations(value.get("annotations") or {}),
     )
 

@@ -99,8 +99,13 @@ class Step:
     history: FollowHistory
 
 
-def looked(history: FollowHistory, *, wanted: int, ready: int, now: Instant) -> FollowHistory:
-    """After a look at the counts: starts that ended, and what other writers changed meanwhile."""
+def looked(history: FollowHistory, *, wanted: int, ready: int, now: Instant, woken: bool = False) -> FollowHistory:
+    """After a look at the counts: starts that ended, and what other writers changed meanwhile.
+
+    ``woken``: it left zero since the last look, though neither look may have seen it there.
+    """
+    if woken and history.wanted is not None and not history.wanted == 0 < wanted:
+        return _woken_unseen(history, wanted, ready, now)
     history = _other_writers(history, wanted, now)
     if ready == history.ready and wanted == history.wanted:
         return history
@@ -243,9 +248,18 @@ def _other_writers(history: FollowHistory, wanted: int, now: Instant) -> FollowH
         return replace(history, wanted=wanted, starting=starting, shrunk_at=now, regrettable=False)
     starting = (*history.starting, (now, wanted - before))
     history = replace(history, wanted=wanted, starting=starting, grown_at=now, regrettable=False)
-    if before > 0:
-        return history
+    return _woken(history, now) if before == 0 else history
+
+
+def _woken(history: FollowHistory, now: Instant) -> FollowHistory:
     return replace(history, woken_at=now, wake_needs=(*history.wake_needs[1 - WAKES :], 0.0))
+
+
+def _woken_unseen(history: FollowHistory, wanted: int, ready: int, now: Instant) -> FollowHistory:
+    """All replicas are others than at the last look. When those that are ready were asked for nobody knows."""
+    starting = ((now, wanted - ready),) if wanted > ready else ()
+    history = replace(history, wanted=wanted, ready=ready, starting=starting, grown_at=now, regrettable=False)
+    return _woken(history, now)
 
 
 def _cancelled(starting: tuple[tuple[float, int], ...], fewer: int) -> tuple[tuple[float, int], ...]:

@@ -57,6 +57,8 @@ class LoopHistory:
     """Since when it has been looking without a pause, and why not for longer."""
     held: ToldHold | None = None
     """So that one that lasts is told once."""
+    wakes: int | None = None
+    """How often the function had left zero at the last look; None before any."""
 
     def rested(self, until: Instant) -> LoopHistory:
         """As if it had looked until then and nothing had changed: for simulators that leap over silence."""
@@ -164,7 +166,7 @@ def decide(
     refused = _not_ours(policy, function, problems)
     if refused is not None:
         return _Look(policy, function, (), None, now).held(history, *refused)
-    history = _looked(history, function, now)
+    history = _looked(history, observation, now)
     history, known, blocked = _heard(policy, loads, history, observation, now)
     needs = _needs(policy, known, history, function.scale.ready, now)
     look = _Look(policy, function, needs, blocked, now)
@@ -194,7 +196,7 @@ def _not_ours(policy: ScalePolicy, function: Function, problems: Sequence[str]) 
     return None
 
 
-def _looked(history: LoopHistory, function: Function, now: Instant) -> LoopHistory:
+def _looked(history: LoopHistory, observation: Observation, now: Instant) -> LoopHistory:
     """After a look at the clock and the counts."""
     last, signals, replicas = history.looked_at, history.signals, history.replicas
     since, began_at, began = history.known_since, history.began_at, history.began
@@ -205,9 +207,10 @@ def _looked(history: LoopHistory, function: Function, now: Instant) -> LoopHisto
         began_at, began = now, f"the clock was set back by {last - now:.0f} s"
     elif now - last > MAX_PAUSE_S:
         since, began_at, began = {}, now, f"the loop did not look for {now - last:.0f} s"
-    scale = function.scale
-    replicas = follow.looked(replicas, wanted=scale.desired, ready=scale.ready, now=now)
-    return LoopHistory(signals, replicas, since, now, began_at, began, history.held)
+    scale, wakes = observation.function.scale, observation.wakes
+    woken = history.wakes is not None and wakes > history.wakes
+    replicas = follow.looked(replicas, wanted=scale.desired, ready=scale.ready, now=now, woken=woken)
+    return LoopHistory(signals, replicas, since, now, began_at, began, history.held, wakes)
 
 
 def _heard(

@@ -55,12 +55,13 @@ class Observation:
     """A look. ``signals`` by ``signal_key``; one that is missing is not known.
 
     ``unread`` says why the counts of ``function`` are not those of now, where they could not be read: they are the last
-    that were.
+    that were. ``wakes`` counts how often it left zero: a sleep may begin and end between two looks.
     """
 
     function: Function
     signals: Mapping[str, Signal]
     unread: str = ""
+    wakes: int = 0
 
 
 def signal_key(load: Load) -> str:

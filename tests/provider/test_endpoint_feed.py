@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,7 +43,7 @@ async def test_changes_of_one_function_are_coalesced_into_the_latest() -> None:
         feed.remove(function("c").ref)
 
         assert await unread(events) == [
-            Changed(function("a", 4)),
+            Changed(replace(function("a", 4), wakes=1)),
             Changed(function("b")),
             Removed(function("c").ref),
         ]
@@ -109,7 +110,8 @@ async def test_every_watcher_ends_up_with_the_table(
                 truth.pop(found.ref, None)
             else:
                 feed.publish(found)
-                truth[found.ref] = found
+                before = truth.get(found.ref, found)
+                truth[found.ref] = replace(found, wakes=before.wakes + (before.replicas == 0 < found.replicas))
             if reads:
                 seen = merge(seen, await drained(events, feed))
         seen = merge(seen, await drained(events, feed))
@@ -145,3 +147,17 @@ async def test_owner_is_told_by_the_labels_and_by_what_runs_here() -> None:
 
     assert isinstance(snapshot, Snapshot)
     assert [function.owner for function in snapshot.functions] == [Writer.SCALER, Writer.ALERT]
+
+
+async def test_wakes_are_counted_that_no_watcher_sees() -> None:
+    feed, ref = EndpointFeed(), FunctionRef("openfaas-fn", "naps")
+    feed.publish(FunctionEndpoints(ref, 1, "1"))
+
+    async with aclosing(feed.watch()) as events:
+        await anext(events)
+        for replicas in (0, 2, 0, 1, 3):
+            feed.publish(FunctionEndpoints(ref, replicas, str(replicas)))
+        newest = await anext(events)
+
+    assert isinstance(newest, Changed)
+    assert (newest.function.replicas, newest.function.wakes) == (3, 2)

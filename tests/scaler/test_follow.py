@@ -201,3 +201,14 @@ def test_whatever_comes_it_stays_within_bounds_and_small(ticks: list[tuple[float
         assert after >= before or may_shrink
         assert 1.0 <= loop.history.grip <= follow.MAX_GRIP
         assert len(loop.history.needs) <= follow.LONG_HOLD_S + 1
+
+
+def test_a_wake_that_no_look_has_seen_is_one_wake() -> None:
+    seen = follow.looked(FollowHistory(), wanted=2, ready=2, now=Instant(0.0))
+    passed = follow.looked(seen, wanted=2, ready=1, now=Instant(1.0), woken=True)
+    asleep = follow.looked(passed, wanted=0, ready=0, now=Instant(2.0))
+    again = follow.looked(asleep, wanted=1, ready=0, now=Instant(3.0), woken=True)
+    soon_over = follow.looked(asleep, wanted=0, ready=0, now=Instant(3.0), woken=True)
+    assert [history.wake_needs for history in (passed, again, soon_over)] == [(0.0,), (0.0, 0.0), (0.0, 0.0)]
+    assert (passed.woken_at, passed.starting) == (1.0, ((1.0, 1),))
+    assert soon_over.starting == ()

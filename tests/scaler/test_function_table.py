@@ -129,3 +129,11 @@ async def test_labels_that_are_wrong_are_told() -> None:
         known = table.get(REF)
         assert known is not None
         assert len(known.problems) == 2
+
+
+async def test_wakes_are_known_of_a_function_that_says_the_same() -> None:
+    async with following(Snapshot((FN,))) as (table, provider):
+        await provider.tell(Changed(replace(FN, version="3", wakes=4)))
+        known = table.get(REF)
+        assert known is not None
+        assert known.wakes == 4

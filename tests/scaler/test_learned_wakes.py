@@ -51,21 +51,25 @@ class Herd:
         self.policy, self.loads = ScalePolicy.from_labels(marked)[0], loads_of(marked, {})[0]
         self.keeper, self.clock = keeper, clock
         self.wanted = self.ready = 0
-        self.waiting = self.running = self.started = self.completed = 0
+        self.waiting = self.running = self.started = self.completed = self.wakes_seen = 0
         self.restart()
 
     def restart(self) -> None:
         """Another scaler, which remembers nothing."""
         self.history, self.wakes = LoopHistory(), LearnedWakes(self.keeper, clock=self.clock.clock)
 
-    async def meets(self) -> int:
-        """From a moment of sleep to the next; how many replicas the callers woke."""
-        await self.seconds(1)
-        self.waiting = CALLERS
+    async def meets(self, *, unseen: bool = False) -> int:
+        """From a moment of sleep to the next; how many replicas the callers woke.
+
+        ``unseen``: no look sees the sleep.
+        """
+        await self.seconds(0 if unseen else 1)
+        self.waiting, self.wakes_seen = CALLERS, self.wakes_seen + 1
         self.wanted = woken = wake_replicas(self.policy, self.keeper.shown.get(REF))
+        self.ready = min(self.ready, self.wanted)
         await self.seconds(30)
         assert (self.waiting, self.running) == (0, 0)
-        self.wanted = self.ready = 0
+        self.wanted = self.ready = 1 if unseen else 0
         await self.seconds(30)
         return woken
 
@@ -84,7 +88,7 @@ class Herd:
         function = Function(
             REF, Scale(self.wanted, self.ready, "1"), owner=Writer.SCALER, learned_wake=self.keeper.shown.get(REF)
         )
-        seen = Observation(function, {CALLS: Calls(sample)})
+        seen = Observation(function, {CALLS: Calls(sample)}, wakes=self.wakes_seen)
         outcome = control.decide(self.policy, self.loads, self.history, seen, now)
         self.history, self.wanted = outcome.written, outcome.decision.after
         self.wakes.tell([(function, self.policy)], {REF: self.history}, now)
@@ -98,6 +102,18 @@ async def test_herd_is_met_by_several_replicas_once_two_wakes_were_seen(loop: Vi
     assert woken[:2] == [1, 1]
     assert min(woken[2:]) >= 5
     assert herd.keeper.shown[REF] <= 20
+
+
+async def test_sleep_that_no_look_has_seen_is_learned_from(loop: VirtualTimeLoop) -> None:
+    herd = Herd(loop, Keeper())
+    herd.wanted = herd.ready = 1
+    await herd.seconds(5)
+
+    woken = [await herd.meets(unseen=True) for _ in range(4)]
+
+    assert woken[:2] == [1, 1]
+    assert min(woken[2:]) >= 5
+    assert herd.history.replicas.cold_start_s < 3, "when the replicas of such a wake were asked for nobody has seen"
 
 
 async def test_label_keeps_it_to_the_minimum_and_its_maximum_bounds_it(loop: VirtualTimeLoop) -> None:
