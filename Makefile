@@ -56,7 +56,7 @@ setup-test: $(VENV)/.installed-test
 $(VENV)/.installed: pyproject.toml
 	@echo "Installing Springtide into $(VENV) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[async]'
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed

@@ -9,6 +9,7 @@ from springtide.cli.ports import PortClaims
 
 LOOPBACK = "127.0.0.1"
 PROVIDER, ALERT_RECEIVER, IDLER, CONSOLE, SCALER, PROMETHEUS, ALERTMANAGER = 8081, 8083, 8084, 8085, 8086, 9090, 9093
+NATS, NATS_MONITORING = 4222, 8222
 """The well-known ports: taken where they are free."""
 
 
@@ -20,6 +21,7 @@ class WishedPorts:
     metrics: int = 8082
     prometheus: int | None = None
     alertmanager: int | None = None
+    nats: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,8 @@ class Addresses:
     scaler: int
     prometheus: int
     alertmanager: int
+    nats: int
+    nats_monitoring: int
 
     @property
     def gateway_url(self) -> str:
@@ -44,6 +48,10 @@ class Addresses:
     @staticmethod
     def url(port: int) -> str:
         return ports.url(LOOPBACK, port)
+
+    @property
+    def nats_url(self) -> str:
+        return f"nats://{self.listen(self.nats)}"
 
     @staticmethod
     def listen(port: int) -> str:
@@ -71,12 +79,15 @@ def choose(host: str, wished: WishedPorts, claims: PortClaims) -> Addresses:
     metrics = literal(wished.metrics, "--metrics-port")
     prometheus = either(wished.prometheus, "--prometheus-port", PROMETHEUS)
     alertmanager = either(wished.alertmanager, "--alertmanager-port", ALERTMANAGER)
+    nats = either(wished.nats, "--nats-port", NATS)
     return Addresses(
         host=host,
         gateway=gateway,
         metrics=metrics,
         prometheus=prometheus,
         alertmanager=alertmanager,
+        nats=nats,
+        nats_monitoring=preferred(NATS_MONITORING),
         provider=preferred(PROVIDER),
         alert_receiver=preferred(ALERT_RECEIVER),
         idler=preferred(IDLER),

@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 
 import bcrypt
 
+from springtide.cli import local_broker
 from springtide.cli.addresses import Addresses
 from springtide.cli.monitoring_data import mend_alertmanager, mend_prometheus
+from springtide.cli.nats_server import NatsServer
 from springtide.cli.parts.control import AND
 from springtide.cli.parts.settings_flags import Section
 from springtide.cli.state import StateFolder
@@ -31,6 +33,7 @@ from springtide.runtime.durations import format_duration
 from springtide.runtime.files import set_aside, write_atomic
 from springtide.runtime.http_probe import fetch
 from springtide.runtime.liveness import Probe
+from springtide.wire.jobs.settings import CREDENTIALS_PREFIX
 
 GATEWAY, PROCESS = Section(GatewaySettings), Section(ProcessSettings)
 SPRINGTIDE = (sys.executable, "-P", "-m", "springtide.cli")
@@ -45,6 +48,12 @@ GRACE_S, MARGIN_S = 10.0, 10.0
 FAST_IDLE = ("--sweep", "1s", "--inactivity", "8s", "--stale-after", "6s", "--settle", "4s")
 """The idler's intervals under ``--fast``: scrapes come each second there."""
 
+BROKER_PROBE = "/healthz?js-enabled-only=true"
+"""Whether it can store; not whether each stream is as it should be, which no restart would change."""
+
+BROKER_READY_S = 120.0
+"""It reads all that it kept, when it was killed: 100,000 jobs of 1 kB in 0.3 s."""
+
 FAST_ALERTS = ("--settle", "4s", "--review-interval", "10s")
 """The alert receiver's, under ``--fast``."""
 
@@ -57,6 +66,10 @@ class Plan:
     addresses: Addresses
     tools: Tools | None
     environ: Mapping[str, str]
+    broker: NatsServer | None = None
+    """Without one nothing is queued, unless the environment names a server of the user's."""
+    queue_sync_s: float = 0.0
+    """How often the broker makes sure that what it wrote is on disk; 0: each time, before it says that it has it."""
     fast: bool = False
     dry_run: bool = False
     kubernetes: bool = False
@@ -80,6 +93,7 @@ def stages(plan: Plan, *, authorization: str = "") -> list[list[Child]]:
     """
     build = _Builder(plan, authorization)
     answering, control = [build.provider(), build.gateway()], [build.alert_receiver(), build.scaler(), build.console()]
+    answering += [build.broker(plan.broker)] if plan.broker is not None else []
     alerting: list[Child] = []
     if plan.tools is not None:
         control.append(build.idler())
@@ -105,6 +119,21 @@ def write_configuration(plan: Plan) -> None:
     login, webhook = Login(auth=auth, password_hash=_hash(credentials)), Webhook(url=_webhook(at), auth=auth)
     for name, content in local_configuration(plan.timing, targets, webhook, login).items():
         _write(plan.state.alerting / name, content.encode())
+
+
+def write_broker_configuration(plan: Plan) -> None:
+    """What the broker reads at its start. Raises OSError."""
+    at, folder = plan.addresses, plan.state.nats
+    credentials = Credentials.from_folder(plan.state.secrets, prefix=CREDENTIALS_PREFIX)
+    told = local_broker.configuration(
+        folder,
+        listen=at.listen(at.nats),
+        monitoring=at.listen(at.nats_monitoring),
+        user=credentials.user,
+        password_hash=_hash(credentials),
+        sync_every_s=plan.queue_sync_s,
+    )
+    _write(folder / local_broker.CONFIGURATION, told.encode())
 
 
 def _write(file: Path, content: bytes) -> None:
@@ -166,6 +195,7 @@ class _Builder:
                 *("--console-url", self._at.url(self._at.console)),
                 *(("--prometheus-url", self._at.url(self._at.prometheus)) if self._plan.tools else ()),
                 *self._monitoring(),
+                *self._queueing(),
             ),
             ready=self._at.gateway_url + "/healthz",
             # The master's own listener: a worker that hangs is its to replace.
@@ -263,6 +293,21 @@ class _Builder:
             mend=partial(mend_alertmanager, state.alertmanager),
         )
 
+    def broker(self, server: NatsServer) -> Child:
+        answers = self._at.url(self._at.nats_monitoring) + BROKER_PROBE
+        return self._child(
+            "nats",
+            local_broker.command(server, self._plan.state.nats),
+            ready=answers,
+            vital=False,
+            ready_within_s=BROKER_READY_S,
+        )
+
+    def _queueing(self) -> tuple[str, ...]:
+        if self._plan.broker is None:
+            return ()
+        return ("--nats-url", self._at.nats_url, "--nats-credentials-path", str(self._plan.state.secrets))
+
     def _loop(self) -> tuple[str, ...]:
         """The provider is told that the loop runs, for it says who owns a function."""
         return ("--scaler", *(("--scaler-default",) if self._plan.scaler_default else ()))
@@ -317,12 +362,13 @@ class _Builder:
         """With any status, unless given: what refuses its work is alive."""
 
         to = urlsplit(url)
+        path = f"{to.path}?{to.query}" if to.query else to.path
 
         async def probe() -> bool:
             # A kept connection would be answered by the process that was there before, while it finishes its calls.
             try:
                 async with asyncio.timeout(PROBE_DEADLINE_S):
-                    answer = await fetch(to.hostname or "", to.port or 80, to.path, authorization=self._authorization)
+                    answer = await fetch(to.hostname or "", to.port or 80, path, authorization=self._authorization)
             except (OSError, TimeoutError):
                 return False
             return answer is not None and status in (None, answer.status)

@@ -2,10 +2,12 @@
 
 lock                 held while a suite runs here
 run.json             where its parts listen and which processes they are; gone after an orderly stop
-secrets/             basic-auth-user, basic-auth-password and payload-secret, made on the first start
+secrets/             basic-auth-user, basic-auth-password and payload-secret, and nats-user and nats-password for the
+                     server that keeps asynchronous calls; made on the first start
 provider/            functions, their secrets, logs and counts (the provider's own)
 prometheus/          configuration, rules and data
 alertmanager/        configuration and data
+nats/                configuration of that server, and the calls it keeps
 logs/                what each part wrote
 samples-deployed     the samples were deployed once and are the user's since
 """
@@ -27,9 +29,20 @@ from typing import Any, cast
 from springtide.runtime.basic_auth import PASSWORD_FILE, USER_FILE, Credentials
 from springtide.runtime.errors import BadInput, Unavailable
 from springtide.runtime.files import DAMAGED, make_way, read_json, read_whole, set_aside, write_atomic
+from springtide.wire.jobs.settings import CREDENTIALS_PREFIX
 
-USER, PASSWORD_LENGTH = "admin", 32
+USER, NATS_USER, PASSWORD_LENGTH = "admin", "springtide", 32
+NATS_USER_FILE, NATS_PASSWORD_FILE = f"{CREDENTIALS_PREFIX}-user", f"{CREDENTIALS_PREFIX}-password"
 PAYLOAD_SECRET_FILE = "payload-secret"  # noqa: S105 - a name
+REMEDIES = {
+    USER_FILE: ": log in again",
+    PASSWORD_FILE: ": log in again",
+    PAYLOAD_SECRET_FILE: ": sign builds with that",
+    NATS_USER_FILE: "",
+    NATS_PASSWORD_FILE: "",
+}
+"""What is to be done where a file of the secrets is made anew."""
+
 LOCK_TRIES, LOCK_PAUSE_S = 10, 0.02
 """A client that looks whether a suite runs holds the lock for an instant."""
 
@@ -47,6 +60,8 @@ class Running:
     idler: str | None = None
     prometheus: str | None = None
     alertmanager: str | None = None
+    nats: str | None = None
+    nats_monitoring: str | None = None
     fast: bool = False
     parts: Mapping[str, int] = field(default_factory=dict)
 
@@ -93,6 +108,10 @@ class StateFolder:
         return self.root / "alertmanager"
 
     @property
+    def nats(self) -> Path:
+        return self.root / "nats"
+
+    @property
     def alerting(self) -> Path:
         return self.root / "alerting"
 
@@ -117,7 +136,7 @@ class StateFolder:
         now = time.time()
         with explained(self.root):
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for folder in (self.secrets, self.alerting, self.log("any").parent):
+            for folder in (self.secrets, self.alerting, self.nats, self.log("any").parent):
                 told += _make_way(folder, now, folder=True)
                 folder.mkdir(mode=0o700, exist_ok=True)
             for folder in (self.provider, self.prometheus, self.alertmanager):
@@ -137,9 +156,10 @@ class StateFolder:
     def credentials(self) -> Credentials:
         """The suite's user and password; a file that is missing is made, for its owner only."""
         with explained(self.secrets):
-            if not (self.secrets / USER_FILE).exists():
-                write_atomic(self.secrets / USER_FILE, USER.encode(), mode=0o600)
-            for file in (self.secrets / PASSWORD_FILE, self.payload_secret):
+            for name, user in ((USER_FILE, USER), (NATS_USER_FILE, NATS_USER)):
+                if not (self.secrets / name).exists():
+                    write_atomic(self.secrets / name, user.encode(), mode=0o600)
+            for file in (self.secrets / PASSWORD_FILE, self.secrets / NATS_PASSWORD_FILE, self.payload_secret):
                 if not file.exists():
                     alphabet = string.ascii_letters + string.digits
                     password = "".join(secrets.choice(alphabet) for _ in range(PASSWORD_LENGTH))
@@ -150,11 +170,11 @@ class StateFolder:
         """Set aside what holds no credentials, or is no file, so that it is made anew; a sentence for each."""
         told = []
         with explained(self.secrets):
-            for file in (self.secrets / USER_FILE, self.secrets / PASSWORD_FILE, self.payload_secret):
+            for name, remedy in REMEDIES.items():
+                file = self.secrets / name
                 if os.path.lexists(file) and not (file.is_file() and _readable(file)):
                     kept = set_aside(file, now).name
-                    remedy = "sign builds with that" if file == self.payload_secret else "log in again"
-                    told.append(f"{file} was damaged and is set aside as {kept}; there is a new one: {remedy}")
+                    told.append(f"{file} was damaged and is set aside as {kept}; there is a new one{remedy}")
             for file in (self.alert_receiver_file, self.run_file):
                 told += _make_way(file, now)
         return told

@@ -13,10 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from springtide.cli import addresses, command_line, processes, stack, stack_source, warm_imports
+from springtide.cli import addresses, command_line, nats_server, processes, stack, stack_source, warm_imports
 from springtide.cli.addresses import WishedPorts
 from springtide.cli.announcements import Announcer
 from springtide.cli.gateway_client import DEPLOY_READ_S, GatewayClient
+from springtide.cli.nats_server import NatsServer
 from springtide.cli.ports import PortClaims
 from springtide.cli.processes import Plan
 from springtide.cli.run_file import RunFile
@@ -30,6 +31,7 @@ from springtide.runtime.part_reports import Event, Happening
 from springtide.runtime.service import stop_signals
 from springtide.runtime.supervision import Supervisor
 from springtide.runtime.zygote import Zygote
+from springtide.wire.jobs.settings import with_names_of_openfaas
 
 SAMPLES_DEADLINE_S = 10.0
 """For each of them; what the user names may have packages to install."""
@@ -52,6 +54,7 @@ class UpOptions:
     kubeconfig: str = ""
     scaler_default: bool = False
     separate: bool = False
+    queue_sync_s: float = 0.0
 
 
 def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) -> None:
@@ -78,6 +81,8 @@ def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) ->
             addresses=addresses.choose(options.host, options.ports, claims),
             tools=None if isinstance(tools, Missing) else tools,
             environ=environ,
+            broker=_broker(environ, announcer),
+            queue_sync_s=options.queue_sync_s,
             fast=options.fast,
             dry_run=options.dry_run,
             kubernetes=options.kubernetes,
@@ -95,10 +100,30 @@ def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) ->
                     "on a call, and everything else works; start again once it can be"
                 )
                 plan = replace(plan, tools=None)
+        if plan.broker is not None:
+            try:
+                processes.write_broker_configuration(plan)
+            except OSError as error:
+                announcer.notice(
+                    f"{error.filename or options.state.nats} cannot be written ({error.strerror or error}), so "
+                    "asynchronous calls are off; start again once it can be"
+                )
+                plan = replace(plan, broker=None)
         samples = () if not options.samples or options.state.samples_deployed else stack.read(SAMPLES, {}).functions
         warm_imports.import_all()
         zygote = Zygote.make(partial(command_line.run, environ=environ))
         asyncio.run(_Suite(plan, announcer, zygote).run(samples=samples, wished=wished))
+
+
+def _broker(environ: Mapping[str, str], announcer: Announcer) -> NatsServer | None:
+    """None where there is no program, which is said, or where the user has a server already."""
+    if with_names_of_openfaas(environ).get("nats_url"):
+        return None
+    found = nats_server.find(environ.get("PATH", ""))
+    if isinstance(found, NatsServer):
+        return found
+    announcer.notice(f"asynchronous calls are off: {found.why}")
+    return None
 
 
 class _Suite:
@@ -176,7 +201,7 @@ class _Suite:
 
     def _where(self) -> Running:
         assert self._supervisor is not None
-        at, alerting = self._plan.addresses, self._plan.tools is not None
+        at, alerting, queueing = self._plan.addresses, self._plan.tools is not None, self._plan.broker is not None
         return Running(
             pid=os.getpid(),
             gateway=at.gateway_url,
@@ -187,6 +212,8 @@ class _Suite:
             idler=at.url(at.idler) if alerting else None,
             prometheus=at.url(at.prometheus) if alerting else None,
             alertmanager=at.url(at.alertmanager) if alerting else None,
+            nats=at.nats_url if queueing else None,
+            nats_monitoring=at.url(at.nats_monitoring) if queueing else None,
             fast=self._plan.fast,
             parts=self._supervisor.pids(),
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from springtide.runtime.same_origin import origins
 from springtide.runtime.settings import boolean, duration, integer, number, setting
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
+from springtide.wire.jobs.settings import BrokerSettings
 
 MEBIBYTE = 1024 * 1024
 
@@ -228,6 +229,9 @@ class GatewaySettings:
         kind=boolean,
         help="log a line for each call: id, function, method, status, duration; never its path or its headers",
     )
+
+    broker: BrokerSettings = BrokerSettings()  # noqa: RUF009 - frozen, made once
+    """Of asynchronous calls."""
 
     sharers: int = 1
     """How many workers give calls to the same replicas: each gives a replica so much less. Not for people to set."""

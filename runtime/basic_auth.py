@@ -14,7 +14,8 @@ from springtide.runtime.errors import BadInput
 from springtide.runtime.files import read_whole
 from springtide.runtime.wrong_credentials import WrongCredentials
 
-USER_FILE, PASSWORD_FILE = "basic-auth-user", "basic-auth-password"
+PREFIX = "basic-auth"
+USER_FILE, PASSWORD_FILE = f"{PREFIX}-user", f"{PREFIX}-password"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +26,23 @@ class Credentials:
     password: str = field(repr=False)
 
     @classmethod
-    def from_folder(cls, folder: Path) -> Credentials:
-        """Read the two files OpenFaaS keeps its credentials in (surrounding white space is dropped)."""
+    def from_folder(cls, folder: Path, *, prefix: str = PREFIX) -> Credentials:
+        """Read the two files OpenFaaS keeps its credentials in (surrounding white space is dropped).
+
+        ``prefix`` is what the names of other credentials' files begin with.
+        """
+        user_file, password_file = f"{prefix}-user", f"{prefix}-password"
         try:
-            user = read_whole(folder / USER_FILE).decode().strip()
-            password = read_whole(folder / PASSWORD_FILE).decode().strip()
+            user = read_whole(folder / user_file).decode().strip()
+            password = read_whole(folder / password_file).decode().strip()
         except OSError as error:
             raise BadInput(
-                f"{error.filename}: {error.strerror}; the folder must hold {USER_FILE} and {PASSWORD_FILE}"
+                f"{error.filename}: {error.strerror}; the folder must hold {user_file} and {password_file}"
             ) from error
         except UnicodeDecodeError:  # Its own text, and what it holds, is a part of the password.
-            raise BadInput(f"{folder}: {USER_FILE} and {PASSWORD_FILE} must be text (UTF-8)") from None
+            raise BadInput(f"{folder}: {user_file} and {password_file} must be text (UTF-8)") from None
         if not user or not password:
-            raise BadInput(f"{folder}: {USER_FILE} and {PASSWORD_FILE} must not be empty")
+            raise BadInput(f"{folder}: {user_file} and {password_file} must not be empty")
         return cls(user, password)
 
     @classmethod

@@ -12,10 +12,32 @@ import click
 from springtide.cli import up as local
 from springtide.cli.addresses import WishedPorts
 from springtide.cli.announcements import Announcer
-from springtide.cli.commands.options import stack_option, state_dir_option, state_folder, tools_dir_option, tools_folder
+from springtide.cli.commands.options import (
+    duration_s,
+    stack_option,
+    state_dir_option,
+    state_folder,
+    tools_dir_option,
+    tools_folder,
+)
+from springtide.cli.local_broker import MAX_SYNC_S, MIN_SYNC_S
 from springtide.cli.state import StateFolder
+from springtide.runtime.durations import format_duration
+from springtide.runtime.errors import BadInput
 
 PORT = click.IntRange(0, 65535)
+ALWAYS = "always"
+
+
+def _queue_sync(_: click.Context, parameter: click.Parameter, text: str) -> float:
+    """Seconds; 0 for always."""
+    if text == ALWAYS:
+        return 0.0
+    seconds = duration_s(text, parameter.opts[0])
+    if not MIN_SYNC_S <= seconds <= MAX_SYNC_S:
+        lowest, highest = format_duration(MIN_SYNC_S), format_duration(MAX_SYNC_S)
+        raise BadInput(f"--queue-sync {text}: write {ALWAYS}, or a time between {lowest} and {highest}")
+    return seconds
 
 
 @click.command()
@@ -27,6 +49,16 @@ PORT = click.IntRange(0, 65535)
 )
 @click.option("--prometheus-port", type=PORT, help="0: a free one.  [default: 9090, or a free one]")
 @click.option("--alertmanager-port", type=PORT, help="0: a free one.  [default: 9093, or a free one]")
+@click.option("--nats-port", type=PORT, help="0: a free one.  [default: 4222, or a free one]")
+@click.option(
+    "--queue-sync",
+    metavar="always|DURATION",
+    default=ALWAYS,
+    show_default=True,
+    callback=_queue_sync,
+    help="When an asynchronous call is made safe on disk: always, before it is accepted; or only every so often, which "
+    "is some ten times as many calls a second, and a power failure takes along what was accepted since the last time.",
+)
 @click.option("--fast", is_flag=True, help="Short scrape, rule, group and idle times, for trying it out.")
 @click.option("--no-samples", is_flag=True, help="Do not deploy the samples on the first start.")
 @stack_option
@@ -60,6 +92,8 @@ def up(  # noqa: PLR0913 - one parameter for each option
     metrics_port: int,
     prometheus_port: int | None,
     alertmanager_port: int | None,
+    nats_port: int | None,
+    queue_sync: float,
     fast: bool,
     no_samples: bool,
     stack_file: str | None,
@@ -71,7 +105,7 @@ def up(  # noqa: PLR0913 - one parameter for each option
     tools_dir: Path | None,
     as_json: bool,
 ) -> None:
-    """Run provider, gateway, alert receiver, scaler, idler, Prometheus and Alertmanager until Ctrl-C.
+    """Run provider, gateway, alert receiver, scaler, idler, Prometheus, Alertmanager and NATS until Ctrl-C.
 
     Functions, their secrets, labels and replica counts survive a restart.
     """
@@ -82,8 +116,13 @@ def up(  # noqa: PLR0913 - one parameter for each option
         state=state,
         host=host,
         ports=WishedPorts(
-            gateway=gateway_port, metrics=metrics_port, prometheus=prometheus_port, alertmanager=alertmanager_port
+            gateway=gateway_port,
+            metrics=metrics_port,
+            prometheus=prometheus_port,
+            alertmanager=alertmanager_port,
+            nats=nats_port,
         ),
+        queue_sync_s=queue_sync,
         tools_dir=tools_folder(tools_dir, environ),
         stack_file=stack_file,
         fast=fast,

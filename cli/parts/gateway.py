@@ -25,20 +25,23 @@ from springtide.gateway.workers.pool import PoolDeps, build
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.service import Service
+from springtide.wire.jobs.settings import BrokerSettings, with_names_of_openfaas
 from springtide.wire.vitals import vitals
 
 log = structlog.get_logger(__name__)
 
-SETTINGS, AUTH = Section(GatewaySettings), Section(AuthSettings)
+SETTINGS, BROKER, AUTH = Section(GatewaySettings), Section(BrokerSettings), Section(AuthSettings)
 
 
 @click.command()
-@settings_options(SETTINGS, AUTH)
+@settings_options(SETTINGS, BROKER, AUTH)
 @click.pass_obj
 def gateway(environ: Mapping[str, str], /, **given: object) -> None:
     """Run the gateway: the public door to functions and to the system API."""
-    refuse(SETTINGS.problems(environ, given), AUTH.problems(environ, given))
-    settings, credentials = SETTINGS.read(environ, given), AUTH.read(environ, given).credentials()
+    environ = with_names_of_openfaas(environ)
+    refuse(*(section.problems(environ, given) for section in (SETTINGS, BROKER, AUTH)))
+    settings = SETTINGS.read(environ, given, broker=BROKER.read(environ, given))
+    credentials = AUTH.read(environ, given).credentials()
     workers = settings.workers or processors.usable()
     if workers == 1:
         serve(_alone(settings, credentials))

@@ -35,6 +35,7 @@ def claims() -> Iterator[PortClaims]:
         pytest.param("metrics", "--metrics-port", id="metrics"),
         pytest.param("prometheus", "--prometheus-port", id="prometheus"),
         pytest.param("alertmanager", "--alertmanager-port", id="alertmanager"),
+        pytest.param("nats", "--nats-port", id="nats"),
     ],
 )
 def test_port_asked_for_and_taken_is_one_sentence_with_its_flag(
@@ -57,12 +58,12 @@ def test_port_given_twice_is_one_sentence(claims: PortClaims) -> None:
 
 
 def test_all_ports_differ_and_free_ones_lie_below_those_of_outgoing_connections(claims: PortClaims) -> None:
-    wished = WishedPorts(gateway=0, metrics=0, prometheus=0, alertmanager=0)
+    wished = WishedPorts(gateway=0, metrics=0, prometheus=0, alertmanager=0, nats=0)
     chosen = addresses.choose(LOOPBACK, wished, claims)
 
-    picked = [chosen.gateway, chosen.metrics, chosen.prometheus, chosen.alertmanager]
-    others = [chosen.provider, chosen.alert_receiver, chosen.idler, chosen.console]
-    assert len({*picked, *others}) == 8
+    picked = [chosen.gateway, chosen.metrics, chosen.prometheus, chosen.alertmanager, chosen.nats]
+    others = [chosen.provider, chosen.alert_receiver, chosen.idler, chosen.console, chosen.nats_monitoring]
+    assert len({*picked, *others}) == 10
     assert all(ports.MIN_PORT <= port <= ports.MAX_PORT for port in picked)
 
 

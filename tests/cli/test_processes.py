@@ -10,6 +10,7 @@ import yaml
 
 from springtide.cli import processes
 from springtide.cli.addresses import Addresses
+from springtide.cli.nats_server import NatsServer
 from springtide.cli.processes import Plan
 from springtide.cli.state import StateFolder
 from springtide.cli.tools import Tools
@@ -27,8 +28,13 @@ AT = Addresses(
     scaler=1086,
     prometheus=1090,
     alertmanager=1093,
+    nats=1422,
+    nats_monitoring=1822,
 )
 TOOLS = Tools(Path("/t/prometheus"), Path("/t/promtool"), Path("/t/alertmanager"), Path("/t/amtool"))
+
+
+NATS = NatsServer(Path("/t/nats-server"), "2.12.0")
 
 
 def stages(tmp_path: Path, tools: Tools | None = TOOLS, **options: Any) -> list[list[Child]]:
@@ -58,6 +64,18 @@ def test_what_answers_calls_starts_before_what_scales(
 ) -> None:
     assert [[child.name for child in stage] for stage in stages(tmp_path, tools, separate=True)] == names
     assert [[name for child in stage for name in child.names] for stage in stages(tmp_path, tools)] == names
+
+
+def test_broker_starts_beside_the_gateway_which_is_told_of_it(tmp_path: Path) -> None:
+    answering, _ = stages(tmp_path, broker=NATS)
+
+    assert [part.name for part in answering] == ["provider", "gateway", "nats"]
+    assert not answering[2].vital, "calls need none"
+    assert answering[2].command == ("/t/nats-server", "--config", str(tmp_path / "nats" / "nats-server.conf"))
+    told = child(tmp_path, "gateway", broker=NATS).command
+    assert told[told.index("--nats-url") + 1] == "nats://127.0.0.1:1422"
+    assert told[told.index("--nats-credentials-path") + 1] == str(tmp_path / "secrets")
+    assert "--nats-url" not in child(tmp_path, "gateway").command
 
 
 def test_control_parts_share_a_process_and_keep_their_words_and_logs(tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ def test_what_is_no_file_in_the_place_of_one_is_set_aside(
         assert told == []
 
 
-@pytest.mark.parametrize("name", ["prometheus", "alertmanager", "alerting", "provider", "logs", "secrets"])
+@pytest.mark.parametrize("name", ["prometheus", "alertmanager", "alerting", "nats", "provider", "logs", "secrets"])
 def test_what_is_no_folder_in_the_place_of_one_is_set_aside(state: StateFolder, name: str) -> None:
     state.root.mkdir(parents=True)
     (state.root / name).symlink_to("nowhere")
