@@ -14,10 +14,11 @@ and ``com.springtide.scale.policy`` and ``.wake``. Taking a function to zero is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from springtide.scaler.core import demand, follow, loop
+from springtide.scaler.core import demand, follow, loop, targets
 from springtide.scaler.core import policy as policy_of
 from springtide.scaler.core.demand import LoadSample
 from springtide.scaler.core.follow import Bounds
@@ -26,14 +27,14 @@ from springtide.scaler.core.loop import LoopHistory
 from springtide.scaler.core.observation import CALLS, Calls, Observation, signal_key
 from springtide.scaler.core.policy import Rule, ScalePolicy, Wake, wake_replicas
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Scale, Writer
+from springtide.scaler.sim import steady
+from springtide.scaler.sim.engine import BEAT_S, Stretch
 
 _REF = FunctionRef("", "simulated")
 
 
 class Springtide:
     """One function under the control loop. Instants are seconds on one clock that only goes forward."""
-
-    tick_s = 1.0
 
     def __init__(self, labels: Mapping[str, str]) -> None:
         """Raises ValueError that says what is wrong with a label."""
@@ -60,10 +61,10 @@ class Springtide:
         includes ``waiting``. ``wanted`` are the replicas that there shall be, ``ready`` those that take calls.
         """
         before = self._history.looked_at
-        if self._rested and before is not None and now - before > self.tick_s:
+        if self._rested and before is not None and now - before > BEAT_S:
             # The simulator leapt over a silence, as it was told it may: that is no pause, and no old sample.
-            self._history = self._history.rested(Instant(now - self.tick_s))
-            last, old = self._history.signals.calls.last, Instant(now - self.tick_s)
+            self._history = self._history.rested(Instant(now - BEAT_S))
+            last, old = self._history.signals.calls.last, Instant(now - BEAT_S)
             if last is not None and sample.at < old and replace(last, at=sample.at) == sample:
                 sample = replace(sample, at=old)
         self._rested = False
@@ -88,15 +89,43 @@ class Springtide:
         At its minimum it cannot shrink, and without arrivals in all that is remembered of them it does not grow.
         """
         replicas, calls = self._history.replicas, self._history.signals.calls
-        waking = now - replicas.woken_at <= follow.WAKE_LOOK_S + self.tick_s
+        waking = now - replicas.woken_at <= follow.WAKE_LOOK_S + BEAT_S
         asked = replicas.certain_before if self._policy.rule is Rule.QUEUEING else 0.0
         forgotten = calls.arrived(2 * demand.WINDOW_S) <= 0 and asked <= 0
         quiet = now - self._loaded_at > self._remembered_s
         self._rested = wanted <= wake_replicas(self._policy) and forgotten and quiet and not waking
         return self._rested
 
-    def steady(self, stretch: object, *, wanted: int) -> bool:  # noqa: ARG002
-        """Whether it may be left alone while calls come; it never says so."""
+    def steady(self, stretch: Stretch, *, wanted: int) -> bool:
+        """Whether none of these samples can move it: at its minimum, where none shows a need of more than that.
+
+        What it needed is then forgotten by a growth, which needs more, and by a shrink, which leaves the minimum at
+        least.
+        """
+        if self._policy.fixed_size:
+            return True
+        history, replicas = self._history, self._history.replicas
+        if self._policy.rule is Rule.TARGET or wanted > wake_replicas(self._policy):
+            return False
+        if (replicas.wanted, replicas.ready) != (wanted, wanted) or math.ceil(replicas.certain_before) > wanted:
+            return False
+        if stretch.begin + BEAT_S - replicas.woken_at <= follow.WAKE_LOOK_S:
+            return False
+        before = steady.begun(history.signals.calls, stretch)
+        after, service_s = steady.remembered(before, stretch)
+        under_way = stretch.most_at_once()
+
+        def enough(rate: float) -> bool:
+            mean, variance = rate, rate
+            if self._loads[0].type is targets.CAPACITY:
+                mean, variance = max(under_way, rate * service_s), under_way / 4 + rate * service_s
+            return mean + demand.HEADROOM_SD * math.sqrt(variance) <= wanted * self._loads[0].target
+
+        for bound in (steady.most_calls_per_second, steady.closer_most_calls_per_second):
+            if enough(bound(before, stretch, replicas.cold_start_s)):
+                signals = replace(history.signals, calls=after)
+                self._history = replace(history, signals=signals).rested(Instant(stretch.end + BEAT_S))
+                return True
         return False
 
 

@@ -10,9 +10,10 @@ from springtide.runtime.errors import BadInput
 from springtide.scaler.core import policy as labels
 from springtide.scaler.core import targets
 from springtide.scaler.core.follow import Bounds
-from springtide.scaler.core.policy import Rule, ScalePolicy, Wake, wake_replicas
+from springtide.scaler.core.policy import ScalePolicy, wake_replicas
+from springtide.scaler.sim.adapter import Springtide
 from springtide.scaler.sim.alert_path import AlertPath, AlertTiming
-from springtide.scaler.sim.deciders import Knative, Springtide, TargetRule, Unchanged
+from springtide.scaler.sim.deciders import Knative, Unchanged
 from springtide.scaler.sim.engine import Decider
 
 MAX_CHARS = 500
@@ -41,11 +42,12 @@ LABELS: Mapping[str, str] = {
         labels.DOWN_WINDOW,
         labels.DOWN,
         labels.STEP_INTERVAL,
+        labels.RULE,
+        labels.WAKE,
     )
 }
 """What a policy may say, by the label that says it of a function."""
-OWN: Mapping[str, type[enum.StrEnum]] = {"owner": Owner, "policy": Rule, "wake": Wake}
-KEYS = (*OWN, *LABELS)
+KEYS = ("owner", *LABELS)
 PREFIXES = ("com.openfaas.scale.", "com.springtide.scale.")
 """Of labels, which may be written whole."""
 
@@ -56,8 +58,7 @@ class Policy:
 
     name: str
     owner: Owner
-    rule: Rule
-    wake: Wake
+    labels: Mapping[str, str]
     scale: ScalePolicy
 
     @property
@@ -76,14 +77,7 @@ class Policy:
             return Unchanged(self.scale)
         if self.owner is Owner.KNATIVE:
             return Knative(self._bounds(self.scale.concurrency_limit or concurrency))
-        if self.rule is Rule.TARGET:
-            return TargetRule(self.scale)
-        in_flight = bool(self.scale.concurrency_limit)
-        return Springtide(
-            self._bounds(min(self.scale.target, concurrency) if in_flight else self.scale.target),
-            calls_per_second=not in_flight,
-            learns_wakes=self.wake is Wake.LEARNED,
-        )
+        return Springtide(self.labels)
 
     def _bounds(self, slots: float) -> Bounds:
         return Bounds(wake_replicas(self.scale), max(1, self.scale.max), slots)
@@ -98,17 +92,14 @@ def parse(text: str) -> Policy:
     if len(text) > MAX_CHARS:
         raise BadInput(f"--policy {text[:40]!r}…: {len(text)} characters; write at most {MAX_CHARS}")
     given, problems = _pairs(text)
-    own = {key: _choice(key, given.get(key), kind, problems) for key, kind in OWN.items()}
-    scale, wrong = ScalePolicy.from_labels(_as_labels(given))
+    owner = _owner(given, problems)
+    said = _as_labels(given)
+    scale, wrong = ScalePolicy.from_labels(said)
     problems += [_without_prefix(problem) for problem in wrong]
-    target_said = any(key in given for key in ("target", "type", "policy", "target-proportion", "down.window"))
-    owner = own["owner"] or (Owner.SCALER if target_said else Owner.ALERTS)
-    problems += _contradictions(given, str(owner), scale)
+    problems += _contradictions(given, owner, scale)
     if problems:
         raise BadInput("\n".join(f"--policy {text!r}: {problem}" for problem in problems))
-    by_formula = "target-proportion" in given or "down.window" in given
-    rule = own["policy"] or (Rule.TARGET if by_formula else Rule.QUEUEING)
-    return Policy(text, Owner(owner), Rule(rule), Wake(own["wake"] or Wake.LEARNED), scale)
+    return Policy(text, Owner(owner), said, scale)
 
 
 def _pairs(text: str) -> tuple[dict[str, str], list[str]]:
@@ -131,11 +122,13 @@ def _pairs(text: str) -> tuple[dict[str, str], list[str]]:
     return given, problems
 
 
-def _choice(key: str, value: str | None, kind: type[enum.StrEnum], problems: list[str]) -> str | None:
-    if value is None or value in {each.value for each in kind}:
-        return value
-    problems.append(f"{key}={value!r}: write {' or '.join(each.value for each in kind)}")
-    return None
+def _owner(given: Mapping[str, str], problems: list[str]) -> str:
+    """Who names a load wants it followed."""
+    follows = any(key in given for key in ("target", "type", "policy", "target-proportion", "down.window"))
+    owner = given.get("owner", Owner.SCALER if follows else Owner.ALERTS)
+    if owner not in {each.value for each in Owner}:
+        problems.append(f"owner={owner!r}: write {' or '.join(each.value for each in Owner)}")
+    return owner
 
 
 def _as_labels(given: Mapping[str, str]) -> dict[str, str]:

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from springtide.scaler.core.demand import LoadSample
 from springtide.scaler.core.follow import Bounds
 from springtide.scaler.core.vocabulary import Instant, Reason
 from springtide.scaler.sim.adapter import Springtide, labels_of
-from springtide.scaler.sim.deciders import Knative
-from springtide.scaler.sim.engine import World, simulate
-from springtide.scaler.sim.worlds import KINDS
-
-WORLDS = {world.name: world for world in KINDS}
-
-
-def adapter(world: World) -> Springtide:
-    return Springtide(labels_of(Bounds(world.min, world.max, world.slots)))
 
 
 def ask(decider: Springtide, second: int, rate: float, *, wanted: int, age_s: float = 0.5) -> int:
@@ -56,30 +45,3 @@ def test_labels_say_the_rule() -> None:
 def test_what_it_cannot_follow_it_refuses(labels: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=next(iter(labels))):
         Springtide(labels)
-
-
-@pytest.mark.parametrize("name", ["step", "spikes", "on-off"])
-def test_it_waits_less_than_knative_and_is_calmer(name: str) -> None:
-    world = WORLDS[name]
-    ours = [simulate(world, adapter(world), seed) for seed in (701, 702)]
-    theirs = [simulate(world, Knative(Bounds(world.min, world.max, world.slots)), seed) for seed in (701, 702)]
-    p99 = [sum(outcome.percentile(0.99) for outcome in outcomes) for outcomes in (ours, theirs)]
-    assert p99[0] <= max(1.1 * p99[1], 0.5)
-    assert sum(outcome.replica_s for outcome in ours) <= 1.15 * sum(outcome.replica_s for outcome in theirs)
-    assert sum(outcome.actions for outcome in ours) <= sum(outcome.actions for outcome in theirs) / 2
-    assert sum(outcome.unserved for outcome in ours) == 0
-
-
-class Restless(Springtide):
-    """One that is asked at every second."""
-
-    def at_rest(self, *, wanted: int, now: float) -> bool:  # noqa: ARG002
-        return False
-
-
-@pytest.mark.parametrize("name", ["herds", "tiny load", "nights"])
-def test_leaping_over_silence_changes_nothing(name: str) -> None:
-    world = replace(WORLDS[name], zero_after_s=60.0, sweep_s=30.0)
-    labels = labels_of(Bounds(world.min, world.max, world.slots))
-    leapt, walked = simulate(world, Springtide(labels), 11), simulate(world, Restless(labels), 11)
-    assert (leapt.counts, leapt.waits, leapt.cold) == (walked.counts, walked.waits, walked.cold)

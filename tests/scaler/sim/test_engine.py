@@ -15,8 +15,9 @@ from springtide.scaler.core.follow import Bounds
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.vocabulary import Instant
 from springtide.scaler.sim import steady
+from springtide.scaler.sim.adapter import Springtide, labels_of
 from springtide.scaler.sim.alert_path import AlertPath, AlertTiming
-from springtide.scaler.sim.deciders import Knative, Springtide
+from springtide.scaler.sim.deciders import Knative
 from springtide.scaler.sim.engine import Calls, Decider, Outcome, Stretch, World, calls_of, simulate
 from springtide.scaler.sim.worlds import exponential, lognormal, poisson
 
@@ -32,8 +33,11 @@ TIMING = AlertTiming(
     calls_in_flight=10,
 )
 DECIDERS: dict[str, Callable[[World], Decider]] = {
-    "rps": lambda world: Springtide(Bounds(world.min, world.max, 10), calls_per_second=True),
-    "capacity": lambda world: Springtide(Bounds(world.min, world.max, world.slots)),
+    "rps": lambda world: Springtide(labels_of(Bounds(world.min, world.max, 10), load="rps")),
+    "capacity": lambda world: Springtide(labels_of(Bounds(world.min, world.max, world.slots))),
+    "formula": lambda world: Springtide(
+        labels_of(Bounds(world.min, world.max, world.slots)) | {"com.springtide.scale.policy": "target"}
+    ),
     "alerts": lambda world: AlertPath(ScalePolicy(min=world.min, max=20), TIMING),
     "knative": lambda world: Knative(Bounds(world.min, world.max, world.slots)),
 }

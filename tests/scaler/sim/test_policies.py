@@ -51,7 +51,7 @@ def run(text: str, name: str, *, rate: float | None = None, concurrency: int = 1
 
 def test_what_is_written_is_what_is_tried() -> None:
     policy = policies.parse("owner=scaler, type=capacity,target=4,min=2,max=30,zero-duration=5m,wake=min")
-    assert (policy.owner, policy.rule, policy.wake) == (Owner.SCALER, Rule.QUEUEING, Wake.MIN)
+    assert (policy.owner, policy.scale.rule, policy.scale.wake) == (Owner.SCALER, Rule.QUEUEING, Wake.MIN)
     assert (policy.scale.min, policy.scale.max, policy.scale.target) == (2, 30, 4)
     assert (policy.zero_after_s, policy.slots(100), policy.slots(1)) == (300, 4, 1)
 
@@ -68,7 +68,7 @@ def test_what_is_written_is_what_is_tried() -> None:
     ],
 )
 def test_who_scales_follows_from_the_labels_as_it_does_for_a_function(text: str, owner: Owner, rule: Rule) -> None:
-    assert (policies.parse(text).owner, policies.parse(text).rule) == (owner, rule)
+    assert (policies.parse(text).owner, policies.parse(text).scale.rule) == (owner, rule)
 
 
 def test_a_value_is_read_as_its_label_is() -> None:

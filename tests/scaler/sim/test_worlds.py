@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from springtide.scaler.core.demand import LoadSample
 from springtide.scaler.core.follow import Bounds
-from springtide.scaler.sim.deciders import Knative, Springtide
+from springtide.scaler.sim.adapter import Springtide, labels_of
+from springtide.scaler.sim.deciders import Knative
 from springtide.scaler.sim.engine import Decider, Outcome, Stretch, World, simulate
 from springtide.scaler.sim.worlds import KINDS, exponential, poisson
 
@@ -39,13 +41,22 @@ class Fixed:
         return wanted == self._replicas
 
 
+DECIDERS: dict[str, Callable[[Bounds], Decider]] = {
+    "springtide": lambda bounds: Springtide(labels_of(bounds)),
+    "knative": Knative,
+}
+
+
+def made(name: str, world: World) -> Decider:
+    return DECIDERS[name](Bounds(world.min, world.max, world.slots))
+
+
 def both(world: World, seed: int) -> tuple[Outcome, Outcome]:
-    bounds = Bounds(world.min, world.max, world.slots)
-    return simulate(world, Springtide(bounds), seed), simulate(world, Knative(bounds), seed)
+    return simulate(world, made("springtide", world), seed), simulate(world, made("knative", world), seed)
 
 
 def queue(replicas: int, rate: float, service_s: float) -> Outcome:
-    made = World(
+    world = World(
         name="a queue of the textbook",
         length_s=20_000,
         arrivals=poisson(lambda _: rate, rate),
@@ -53,7 +64,7 @@ def queue(replicas: int, rate: float, service_s: float) -> Outcome:
         cold_start_s=exponential(1.0),
         min=replicas,
     )
-    return simulate(made, Fixed(replicas), 1)
+    return simulate(world, Fixed(replicas), 1)
 
 
 def test_the_simulated_queue_waits_as_the_textbook_says() -> None:
@@ -68,11 +79,10 @@ def test_the_simulated_queue_waits_as_the_textbook_says() -> None:
     assert outcome.replica_s == pytest.approx(servers * 20_000, rel=0.01)
 
 
-@pytest.mark.parametrize("decide", [Springtide, Knative])
-def test_a_seed_gives_the_same_life_again(decide: type[Springtide] | type[Knative]) -> None:
+@pytest.mark.parametrize("decider", DECIDERS)
+def test_a_seed_gives_the_same_life_again(decider: str) -> None:
     world = WORLDS["on-off"]
-    deciders: list[Decider] = [decide(Bounds(world.min, world.max, world.slots)) for _ in range(2)]
-    first, second = (simulate(world, decider, 7) for decider in deciders)
+    first, second = (simulate(world, made(decider, world), 7) for _ in range(2))
     assert (first.counts, first.waits) == (second.counts, second.waits)
 
 
@@ -107,14 +117,11 @@ class Restless:
         return False
 
 
-@pytest.mark.parametrize("decide", [Springtide, Knative])
+@pytest.mark.parametrize("decider", DECIDERS)
 @pytest.mark.parametrize("name", ["herds", "cron", "tiny load", "nights"])
 @pytest.mark.parametrize("zero_after_s", [None, 60.0])
-def test_leaping_over_silence_changes_nothing(
-    name: str, decide: type[Springtide] | type[Knative], zero_after_s: float | None
-) -> None:
+def test_leaping_over_silence_changes_nothing(name: str, decider: str, zero_after_s: float | None) -> None:
     world = replace(WORLDS[name], zero_after_s=zero_after_s, sweep_s=30.0)
-    bounds = Bounds(world.min, world.max, world.slots)
-    leapt, walked = simulate(world, decide(bounds), 11), simulate(world, Restless(decide(bounds)), 11)
+    leapt, walked = simulate(world, made(decider, world), 11), simulate(world, Restless(made(decider, world)), 11)
     assert (leapt.counts, leapt.waits, leapt.cold) == (walked.counts, walked.waits, walked.cold)
     assert leapt.replica_s == pytest.approx(walked.replica_s)
