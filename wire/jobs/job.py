@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from springtide.scaler.core.vocabulary import FunctionRef
@@ -132,28 +133,34 @@ class DeadLetter:
     job: Job
     outcome: Outcome
     callback: bool = False
-    """It is not the call that failed, but telling its caller of the answer."""
+    """It is not the call that failed, but telling its caller: the body is that of the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackJob:
-    """The request that tells the caller. Its body is beside it."""
+    """The request that tells a caller of the answer; its body is beside it. ``headers`` are the request's own."""
 
-    token: str
+    job: Job
     id: str
-    url: str
-    function: FunctionRef
     headers: Headers
     finished_at: float
 
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """``waiting`` in each lane, which includes those that run or are to be retried; ages in seconds since 1970."""
+    """``lanes`` has the jobs of each, which includes those that run or are to be retried."""
 
     queue: str
-    lanes: dict[Lane, int]
+    lanes: Mapping[Lane, int]
     oldest_at: float = 0.0
-    """When the oldest job that is still there was accepted; 0 if there is none."""
-    delayed: int = 0
+    """When the oldest job that is still there was put into the queue; 0 if there is none."""
     dead: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Depths:
+    queues: tuple[QueueDepth, ...]
+    delayed: int = 0
+    """Jobs whose time has not come, of all queues."""
+    callbacks: int = 0
+    """Answers that are yet to be told."""

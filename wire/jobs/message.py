@@ -43,6 +43,14 @@ def decode_job(text: str) -> Job:
     return _read(text, _read_job)
 
 
+def job_in(headers: Mapping[str, str] | None) -> Job | ValueError:
+    """Of a message; the error where it holds nothing we know."""
+    try:
+        return decode_job((headers or {}).get(HEADER, ""))
+    except ValueError as error:
+        return error
+
+
 def encode_outcome(job: Job, job_id: str, outcome: Outcome) -> str:
     """Without the body of the answer, which is the payload."""
     return _written({"id": job_id, "job": _job(job), "outcome": _outcome(outcome)})
@@ -85,10 +93,8 @@ def decode_letter(text: str) -> DeadLetter:
 def encode_callback(callback: CallbackJob) -> str:
     return _written(
         {
-            "token": callback.token,
+            "job": _job(callback.job),
             "id": callback.id,
-            "url": callback.url,
-            "function": str(callback.function),
             "headers": callback.headers,
             "finished_at": callback.finished_at,
         }
@@ -100,10 +106,8 @@ def decode_callback(text: str) -> CallbackJob:
     return _read(
         text,
         lambda value: CallbackJob(
-            token=_token(value),
+            job=_read_job(value["job"]),
             id=_text(value, "id"),
-            url=_text(value, "url"),
-            function=FunctionRef.parse(_text(value, "function")),
             headers=_headers(value),
             finished_at=_number(value, "finished_at"),
         ),

@@ -2,13 +2,13 @@
 
     OF_<queue>         of.job.<queue>.<namespace>.<function>.<tenant>   jobs that wait or run (work queue)
     OF_<queue>_DEAD    of.dead.<queue>.<token>                           those given up
-    OF_DELAYED         of.delayed.<token>, of.due.<queue>                those whose time has not come, or has just come
+    OF_DELAYED         of.delayed.<number>.<token>, of.due.<number>.<token>   whose time has not come, or has just come
     OF_CALLBACKS       of.callback                                       answers to be told (work queue)
     OF_RESULTS, OF_PROGRESS, OF_PLACES, OF_KEYS                          key-value buckets
     OF_BODIES                                                            object store
-    of.ring.<queue>, of.stop                                             said, not stored
+    of.ring.<queue>, of.stop, of.ended.<token>                           said, not stored
 
-The names of the queues' streams are OpenFaaS's.
+The names of the queues' streams are OpenFaaS's. ``<number>`` is what an id tells of its queue, in hexadecimal.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ BODIES = "OF_BODIES"
 
 CALLBACK_SUBJECT = "of.callback"
 STOP_SUBJECT = "of.stop"
-DUE_SUBJECTS = "of.due.*"
+DELAYED_SUBJECTS = "of.delayed.>"
+DUE_SUBJECTS = "of.due.>"
 
 MAX_QUEUE_NAME = 40
 QUEUE_NAME = re.compile(rf"[a-z0-9_-]{{1,{MAX_QUEUE_NAME}}}")
@@ -83,12 +84,16 @@ def dead_subject(queue: str, token: str) -> str:
     return f"of.dead.{queue}.{token}"
 
 
-def delayed_subject(token: str) -> str:
-    return f"of.delayed.{token}"
+def delayed_subject(number: int, token: str) -> str:
+    return f"of.delayed.{number:03x}.{token}"
 
 
-def due_subject(queue: str) -> str:
-    return f"of.due.{queue}"
+def due_subject(number: int, token: str) -> str:
+    return f"of.due.{number:03x}.{token}"
+
+
+def ended_subject(token: str) -> str:
+    return f"of.ended.{token}"
 
 
 def ring_subject(queue: str) -> str:

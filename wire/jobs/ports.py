@@ -13,12 +13,12 @@ from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.jobs.job import (
     CallbackJob,
     DeadLetter,
+    Depths,
     Job,
     JobStatus,
     Lane,
     Outcome,
     Progress,
-    QueueDepth,
     StoredBody,
 )
 
@@ -74,7 +74,7 @@ class JobStore(Protocol):
         """Tell the workers that whoever runs it is to end it."""
         ...
 
-    async def depths(self) -> Sequence[QueueDepth]: ...
+    async def depths(self) -> Depths: ...
 
 
 class Lease(Protocol):

@@ -23,7 +23,7 @@ from springtide.wire.jobs.message import (
     encode_outcome,
     encode_progress,
 )
-from tests.wire.jobs.written import HEADERS, INSTANTS, JOBS, OUTCOMES, TEXT, TOKENS
+from tests.wire.jobs.written import HEADERS, INSTANTS, JOBS, OUTCOMES, TEXT
 
 JOB = Job(
     token="00000000000000ff",
@@ -59,10 +59,8 @@ def test_a_dead_letter_has_the_last_answer_whole(job: Job, outcome: Outcome, cal
 @given(
     st.builds(
         CallbackJob,
-        token=TOKENS,
+        job=JOBS,
         id=TEXT,
-        url=TEXT,
-        function=st.just(FunctionRef("a", "b")),
         headers=HEADERS,
         finished_at=INSTANTS,
     )

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from springtide.wire.jobs.nats.broker import Broker
+from tests.wire.jobs.nats_server import NatsServer, running
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    with running(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+@pytest.fixture
+@asynccontextmanager
+async def broker(server: NatsServer) -> AsyncIterator[Broker]:
+    broker = Broker(server.settings, name="test")
+    yield broker
+    await broker.aclose()
+
+
+@pytest.fixture
+def queue() -> str:
+    """Of this test alone."""
+    return f"q{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path

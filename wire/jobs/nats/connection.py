@@ -1,0 +1,138 @@
+"""One connection to the broker, made when it is first needed and made again for as long as it is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import structlog
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.errors import APIError, NotFoundError
+
+from springtide.runtime.basic_auth import Credentials
+from springtide.runtime.errors import NotFound, SpringtideError, TooMany, Unavailable, reason_of
+from springtide.wire.jobs.settings import BrokerSettings, CredentialsFile, SeedFile
+
+CONNECT_S = 2.0
+REQUEST_S = 10.0
+"""How long the broker may take to answer. A sync to a slow disk takes a second at most."""
+
+RECONNECT_S = 0.5
+PING_S = 5
+"""Two unanswered pings, and the connection counts as lost."""
+
+_FULL = 10077
+"""The stream has as many messages as it may have, in all or of this subject, or as many bytes."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Connection:
+    """``name`` is what the server's own lists show."""
+
+    def __init__(self, settings: BrokerSettings, *, name: str) -> None:
+        self._settings = settings
+        self._name = name
+        self._lock = asyncio.Lock()
+        self._client: Client | None = None
+        self._jetstream: JetStreamContext | None = None
+        self.reconnects = 0
+        """How often it was lost and found again."""
+
+    def __repr__(self) -> str:
+        return f"<Connection to {', '.join(self._settings.nats_url)}, {'made' if self.connected else 'not made'}>"
+
+    @property
+    def connected(self) -> bool:
+        return self._client is not None and self._client.is_connected
+
+    async def client(self) -> Client:
+        """Raises Unavailable while the broker is away."""
+        if not self.connected:
+            async with self._lock:
+                if self._client is None or self._client.is_closed:
+                    await self._connect()
+        assert self._client is not None
+        if not self._client.is_connected:
+            raise Unavailable(f"the queue's server at {self._where()} is away")
+        return self._client
+
+    async def jetstream(self) -> JetStreamContext:
+        """Raises Unavailable while the broker is away."""
+        client = await self.client()
+        if self._jetstream is None:
+            self._jetstream = client.jetstream(timeout=REQUEST_S)
+        return self._jetstream
+
+    async def aclose(self) -> None:
+        if self._client is not None and not self._client.is_closed:
+            with contextlib.suppress(NatsError, OSError, TimeoutError):
+                await self._client.close()
+
+    def _where(self) -> str:
+        return ", ".join(self._settings.nats_url)
+
+    async def _connect(self) -> None:
+        self._jetstream = None
+        client = Client()
+        try:
+            async with asyncio.timeout(CONNECT_S * (len(self._settings.nats_url) + 1)):
+                await client.connect(
+                    list(self._settings.nats_url),
+                    name=self._name,
+                    connect_timeout=CONNECT_S,  # type: ignore[arg-type] # seconds, of which fractions do as well
+                    allow_reconnect=True,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=RECONNECT_S,  # type: ignore[arg-type]
+                    ping_interval=PING_S,
+                    error_cb=self._failed,
+                    reconnected_cb=self._reconnected,
+                    **self._login(),
+                )
+        except (NatsError, OSError, TimeoutError) as error:
+            with contextlib.suppress(NatsError, OSError, TimeoutError):
+                await client.close()
+            raise Unavailable(f"the queue's server at {self._where()}: {reason_of(error)}") from error
+        self._client = client
+
+    def _login(self) -> dict[str, Any]:
+        login = self._settings.login()
+        more: dict[str, Any] = {}
+        if isinstance(login, Credentials):
+            more = {"user": login.user, "password": login.password}
+        elif isinstance(login, CredentialsFile):
+            more = {"user_credentials": str(login.path)}
+        elif isinstance(login, SeedFile):
+            more = {"nkeys_seed": str(login.path)}
+        if self._settings.nats_ca_path or any(url.startswith("tls:") for url in self._settings.nats_url):
+            more["tls"] = ssl.create_default_context(cafile=self._settings.nats_ca_path or None)
+        return more
+
+    async def _failed(self, error: Exception) -> None:
+        _log.debug("queue's server", error=reason_of(error))
+
+    async def _reconnected(self) -> None:
+        self.reconnects += 1
+        _log.info("the queue's server is there again", server=self._where(), reconnects=self.reconnects)
+
+
+@contextlib.asynccontextmanager
+async def translated(doing: str) -> AsyncGenerator[None]:
+    """The broker's errors as ours; ``doing`` begins the sentence."""
+    try:
+        yield
+    except SpringtideError:
+        raise
+    except NotFoundError as error:
+        raise NotFound(f"{doing}: the queue's server has none") from error
+    except APIError as error:
+        if error.err_code == _FULL:
+            raise TooMany(f"{doing}: the queue is full: {error.description}") from error
+        raise Unavailable(f"{doing}: the queue's server refuses: {error.description}") from error
+    except (NatsError, OSError, TimeoutError) as error:
+        raise Unavailable(f"{doing}: the queue's server does not answer: {reason_of(error)}") from error

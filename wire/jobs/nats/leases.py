@@ -1,0 +1,132 @@
+"""Messages that a worker has been given, and has to settle or hand back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from nats.aio.msg import Msg
+
+from springtide.wire.jobs.job import CallbackJob, Job
+from springtide.wire.jobs.job_id import job_id
+from springtide.wire.jobs.message import HEADER, decode_callback
+from springtide.wire.jobs.nats.broker import Broker
+from springtide.wire.jobs.nats.connection import REQUEST_S, translated
+
+
+def read_callback(message: Msg) -> CallbackJob | ValueError:
+    """The error where it holds nothing we know."""
+    try:
+        return decode_callback((message.headers or {}).get(HEADER, ""))
+    except ValueError as error:
+        return error
+
+
+class NatsLease:
+    """Implements ``ports.Lease``."""
+
+    def __init__(self, broker: Broker, message: Msg, job: Job) -> None:
+        self._broker = broker
+        self._message = message
+        self._job = job
+        self._keep_body = False
+        place = message.metadata
+        self._attempt = place.num_delivered or 1
+        self._id = job.id or job_id(job.lane.queue, place.sequence.stream, job.token)
+
+    def __repr__(self) -> str:
+        return f"<NatsLease of {self._id}, attempt {self._attempt}>"
+
+    @property
+    def job(self) -> Job:
+        return self._job
+
+    @property
+    def id(self) -> str:
+        return self._id
+
+    @property
+    def attempt(self) -> int:
+        return self._attempt
+
+    @property
+    def payload(self) -> bytes:
+        return self._message.data
+
+    async def body(self) -> AsyncGenerator[bytes]:
+        if self._job.stored_body is None:
+            if self._message.data:
+                yield self._message.data
+            return
+        async for piece in self._broker.bodies.read(self._job.stored_body):
+            yield piece
+
+    def keep_body(self) -> None:
+        """Something else refers to the stored body now."""
+        self._keep_body = True
+
+    async def extend(self) -> None:
+        await _extend(self._message)
+
+    async def hand_back(self, delay_s: float) -> None:
+        await _hand_back(self._message, delay_s)
+
+    async def settle(self) -> None:
+        await _settle(self._message)
+        if self._job.stored_body is not None and not self._keep_body:
+            await self._broker.bodies.discard(self._job.stored_body.name)
+
+
+class NatsCallbackLease:
+    """Implements ``ports.CallbackLease``."""
+
+    def __init__(self, message: Msg, callback: CallbackJob) -> None:
+        self._message = message
+        self._callback = callback
+        self._attempt = message.metadata.num_delivered or 1
+
+    def __repr__(self) -> str:
+        return f"<NatsCallbackLease of {self._callback.id}, attempt {self._attempt}>"
+
+    @property
+    def callback(self) -> CallbackJob:
+        return self._callback
+
+    @property
+    def body(self) -> bytes:
+        return self._message.data
+
+    @property
+    def payload(self) -> bytes:
+        return self._message.data
+
+    @property
+    def attempt(self) -> int:
+        return self._attempt
+
+    def keep_body(self) -> None:
+        """A callback has no stored one."""
+
+    async def extend(self) -> None:
+        await _extend(self._message)
+
+    async def hand_back(self, delay_s: float) -> None:
+        await _hand_back(self._message, delay_s)
+
+    async def settle(self) -> None:
+        await _settle(self._message)
+
+
+async def _extend(message: Msg) -> None:
+    async with translated("extending a lease"):
+        await message.in_progress()
+
+
+async def _hand_back(message: Msg, delay_s: float) -> None:
+    async with translated("handing back a job"):
+        await message.nak(delay=delay_s if delay_s > 0 else None)
+
+
+async def _settle(message: Msg) -> None:
+    """Acknowledged twice over: the broker says that it knows."""
+    async with translated("settling a job"):
+        await message.ack_sync(timeout=REQUEST_S)

@@ -1,0 +1,105 @@
+"""How jobs ended, and how those that have not are getting on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+
+from nats.aio.msg import Msg
+from nats.js.errors import NotFoundError
+
+from springtide.wire.jobs import names
+from springtide.wire.jobs.job import Job, Outcome, Progress
+from springtide.wire.jobs.message import (
+    HEADER,
+    decode_outcome,
+    decode_progress,
+    encode_outcome,
+    encode_progress,
+)
+from springtide.wire.jobs.nats.connection import Connection, translated
+from springtide.wire.jobs.nats.streams import Streams
+
+_RESULT, _PROGRESS = f"$KV.{names.RESULTS}.", f"$KV.{names.PROGRESS}."
+
+
+class Outcomes:
+    def __init__(self, connection: Connection, streams: Streams) -> None:
+        self._connection = connection
+        self._streams = streams
+
+    def __repr__(self) -> str:
+        return f"<Outcomes over {self._connection!r}>"
+
+    async def store(self, job: Job, job_id: str, outcome: Outcome) -> None:
+        """And tell whoever waits for it."""
+        bucket = await self._streams.results()
+        body = outcome.answer.body if outcome.answer else b""
+        async with translated("storing how a job ended"):
+            jetstream = await self._connection.jetstream()
+            headers = {HEADER: encode_outcome(job, job_id, outcome)}
+            await jetstream.publish(_RESULT + job.token, body, stream=bucket, headers=headers)
+            client = await self._connection.client()
+            await client.publish(names.ended_subject(job.token))
+
+    async def of(self, token: str) -> tuple[str, Job, Outcome] | None:
+        """With the id that its caller has."""
+        bucket = await self._streams.results()
+        async with translated("how a job ended"):
+            jetstream = await self._connection.jetstream()
+            try:
+                found = await jetstream.get_msg(bucket, subject=_RESULT + token, direct=True)
+            except NotFoundError:
+                return None
+        try:
+            return decode_outcome((found.headers or {}).get(HEADER, ""), found.data or b"")
+        except ValueError:
+            return None  # a later program's, or nobody's
+
+    async def forget(self, token: str) -> None:
+        bucket = await self._streams.results()
+        async with translated("forgetting how a job ended"):
+            await (await self._connection.jetstream()).purge_stream(bucket, subject=_RESULT + token)
+
+    @contextlib.asynccontextmanager
+    async def announced(self, token: str) -> AsyncGenerator[asyncio.Event]:
+        """An event that is set when the job's end has been stored since."""
+        told = asyncio.Event()
+
+        async def hear(_: Msg) -> None:
+            told.set()
+
+        async with translated("waiting for the end of a job"):
+            client = await self._connection.client()
+            subscription = await client.subscribe(names.ended_subject(token), cb=hear)
+        try:
+            yield told
+        finally:
+            async with translated("waiting for the end of a job"):
+                await subscription.unsubscribe()
+
+    async def tell(self, token: str, progress: Progress) -> None:
+        """Not waited for: a view, in the broker's memory."""
+        await self._streams.progress()
+        async with translated("telling of a job"):
+            client = await self._connection.client()
+            await client.publish(_PROGRESS + token, encode_progress(progress))
+
+    async def progress(self, token: str) -> Progress | None:
+        bucket = await self._streams.progress()
+        async with translated("how a job is getting on"):
+            jetstream = await self._connection.jetstream()
+            try:
+                found = await jetstream.get_msg(bucket, subject=_PROGRESS + token, direct=True)
+            except NotFoundError:
+                return None
+        try:
+            return decode_progress(found.data or b"")
+        except ValueError:
+            return None
+
+    async def forget_progress(self, token: str) -> None:
+        bucket = await self._streams.progress()
+        async with translated("forgetting a job"):
+            await (await self._connection.jetstream()).purge_stream(bucket, subject=_PROGRESS + token)

@@ -1,0 +1,235 @@
+"""What a queue worker asks of the broker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
+from typing import cast
+
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js.api import Header
+from nats.js.errors import NotFoundError
+
+from springtide.runtime.errors import NotFound, TooMany, reason_of
+from springtide.wire.jobs import names
+from springtide.wire.jobs.job import CallbackJob, DeadLetter, Job, Lane, Outcome, Progress
+from springtide.wire.jobs.job_id import job_id
+from springtide.wire.jobs.message import HEADER, encode_callback, encode_job, encode_letter, job_in
+from springtide.wire.jobs.nats.broker import Broker
+from springtide.wire.jobs.nats.connection import REQUEST_S, translated
+from springtide.wire.jobs.nats.leases import NatsCallbackLease, NatsLease, read_callback
+from springtide.wire.jobs.ports import CallbackLease, Lease
+
+DUE_CONSUMER = "due"
+CALLBACK_CONSUMER = "callbacks"
+UNREADABLE_DELAY_S = 60.0
+FULL_DELAY_S = 5.0
+"""A due job whose queue is full is tried again after it."""
+
+PULL_MARGIN_S = 1.0
+"""A server that has not answered so long after a pull should have ended will not."""
+
+_log = structlog.get_logger(__name__)
+
+
+class NatsJobSource:
+    """Implements ``ports.JobSource`` for one queue. ``ack_wait_s``: how long a job is a worker's that says nothing."""
+
+    def __init__(self, broker: Broker, queue: str, *, ack_wait_s: float) -> None:
+        self._broker = broker
+        self._queue = queue
+        self._ack_wait_s = ack_wait_s
+        self._consumers: set[tuple[str, str]] = set()
+
+    def __repr__(self) -> str:
+        return f"<NatsJobSource of {self._queue} over {self._broker!r}>"
+
+    async def backlog(self) -> Mapping[Lane, int]:
+        stream = await self._broker.streams.queue(self._queue)
+        state = await self._broker.streams.state(stream, subjects=names.job_subjects(self._queue))
+        return {lane: count for subject, count in state.subjects.items() if (lane := names.lane_of(subject))}
+
+    async def rings(self) -> AsyncGenerator[Lane]:
+        async for message in self._heard(names.ring_subject(self._queue)):
+            if (lane := names.lane_of(message.data.decode(errors="replace"))) is not None:
+                yield lane
+
+    async def stops(self) -> AsyncGenerator[str]:
+        async for message in self._heard(names.STOP_SUBJECT):
+            yield message.data.decode(errors="replace")
+
+    async def take(self, lane: Lane, limit: int, wait_s: float) -> Sequence[Lease]:
+        stream, consumer = names.stream(lane.queue), names.consumer(lane)
+        await self._broker.streams.queue(lane.queue)
+        messages = await self._pull(stream, consumer, names.job_subject(lane), limit=limit, wait_s=wait_s)
+        leases = []
+        for message in messages:
+            job = job_in(message.headers)
+            if isinstance(job, Job):
+                leases.append(NatsLease(self._broker, message, job))
+            else:
+                await self._leave(message, job)
+        return leases
+
+    async def forget(self, lane: Lane) -> None:
+        stream, consumer = names.stream(lane.queue), names.consumer(lane)
+        self._consumers.discard((stream, consumer))
+        async with translated("forgetting a lane"):
+            with contextlib.suppress(NotFoundError):
+                await (await self._broker.connection.jetstream()).delete_consumer(stream, consumer)
+
+    async def take_callbacks(self, limit: int, wait_s: float) -> Sequence[CallbackLease]:
+        stream = await self._broker.streams.callbacks()
+        messages = await self._pull(stream, CALLBACK_CONSUMER, names.CALLBACK_SUBJECT, limit=limit, wait_s=wait_s)
+        leases = []
+        for message in messages:
+            callback = read_callback(message)
+            if isinstance(callback, CallbackJob):
+                leases.append(NatsCallbackLease(message, callback))
+            else:
+                await self._leave(message, callback)
+        return leases
+
+    async def move_due(self, limit: int, wait_s: float) -> int:
+        stream = await self._broker.streams.delayed()
+        messages = await self._pull(stream, DUE_CONSUMER, names.DUE_SUBJECTS, limit=limit, wait_s=wait_s)
+        moved = await asyncio.gather(*map(self._move, messages))
+        return sum(moved)
+
+    async def tell(self, token: str, progress: Progress) -> None:
+        await self._broker.outcomes.tell(token, progress)
+
+    async def store_outcome(self, job: Job, job_id: str, outcome: Outcome) -> None:
+        await self._broker.outcomes.store(job, job_id, outcome)
+        await self._broker.outcomes.forget_progress(job.token)
+
+    async def store_callback(self, callback: CallbackJob, body: bytes) -> None:
+        stream = await self._broker.streams.callbacks()
+        job = callback.job
+        headers = {HEADER: encode_callback(callback), Header.MSG_ID: f"{job.token}.{job.round}"}
+        async with translated("storing a callback"):
+            jetstream = await self._broker.connection.jetstream()
+            await jetstream.publish(names.CALLBACK_SUBJECT, body, stream=stream, headers=headers)
+
+    async def store_dead(self, letter: DeadLetter, lease: Lease | CallbackLease) -> None:
+        assert isinstance(lease, NatsLease | NatsCallbackLease)
+        job = letter.job
+        stream = await self._broker.streams.dead(job.lane.queue)
+        name = f"{job.token}-callback" if letter.callback else job.token
+        headers = {HEADER: encode_letter(letter), Header.MSG_ID: f"{name}.{job.round}"}
+        async with translated("storing a dead letter"):
+            jetstream = await self._broker.connection.jetstream()
+            subject = names.dead_subject(job.lane.queue, name)
+            await jetstream.publish(subject, lease.payload, stream=stream, headers=headers)
+        lease.keep_body()
+
+    async def _move(self, message: Msg) -> bool:
+        """A job whose time has come, into its queue. Its id is noted before the message goes, for it tells no place."""
+        job = job_in(message.headers)
+        if not isinstance(job, Job):
+            await self._leave(message, job)
+            return False
+        lane = job.lane
+        placed = replace(job, id=job.id or job_id(lane.queue, 0, job.token))
+        stream = await self._broker.streams.queue(lane.queue)
+        headers = {HEADER: encode_job(placed), Header.MSG_ID: f"{job.token}.{job.round}"}
+        try:
+            async with translated("moving a job whose time has come"):
+                jetstream = await self._broker.connection.jetstream()
+                subject = names.job_subject(lane)
+                ack = await jetstream.publish(subject, message.data, stream=stream, headers=headers)
+        except TooMany as error:
+            _log.warning("a delayed job waits for room", queue=lane.queue, reason=reason_of(error))
+            await message.nak(delay=FULL_DELAY_S)
+            return False
+        await self._broker.lookup.note(job.token, lane.queue, ack.seq)
+        async with translated("moving a job whose time has come"):
+            client = await self._broker.connection.client()
+            await client.publish(names.ring_subject(lane.queue), subject.encode())
+            await message.ack_sync(timeout=REQUEST_S)
+        return True
+
+    async def _leave(self, message: Msg, why: ValueError) -> None:
+        """What cannot be read is not ours to throw away: a later program may know it."""
+        _log.warning("a stored job cannot be read; it stays", subject=message.subject, reason=reason_of(why))
+        async with translated("handing back a job"):
+            await message.nak(delay=UNREADABLE_DELAY_S)
+
+    async def _pull(self, stream: str, consumer: str, subject: str, *, limit: int, wait_s: float) -> list[Msg]:
+        """A pull of its own each time: the client's pull subscriptions can be dead after a restart of the server."""
+        async with translated("taking jobs"):
+            if (stream, consumer) not in self._consumers:
+                await self._broker.streams.durable(
+                    stream, consumer, filter_subject=subject, ack_wait_s=self._ack_wait_s
+                )
+                self._consumers.add((stream, consumer))
+            client = await self._broker.connection.client()
+            try:
+                return await _pulled(client, f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}", limit, wait_s)
+            except NotFound:
+                self._consumers.discard((stream, consumer))
+                return []
+
+    async def _heard(self, subject: str) -> AsyncGenerator[Msg]:
+        async with translated("listening to the queue's server"):
+            client = await self._broker.connection.client()
+            subscription = await client.subscribe(subject)
+        try:
+            async for message in subscription.messages:
+                yield message
+        finally:
+            with contextlib.suppress(NatsError):
+                await subscription.unsubscribe()
+
+
+async def _pulled(client: Client, subject: str, limit: int, wait_s: float) -> list[Msg]:
+    """Raises NotFound where the consumer is gone.
+
+    Waits for one message only: a pull for several that ends early would have the rest sent to nobody, and out until
+    their lease ends.
+    """
+    messages = await _requested(client, subject, {"batch": limit, "no_wait": True}, wait_s=0.0)
+    if messages or wait_s <= 0:
+        return messages
+    messages = await _requested(client, subject, {"batch": 1, "expires": int(wait_s * 1e9)}, wait_s=wait_s)
+    if messages and limit > 1:
+        messages += await _requested(client, subject, {"batch": limit - 1, "no_wait": True}, wait_s=0.0)
+    return messages
+
+
+async def _requested(client: Client, subject: str, request: Mapping[str, object], *, wait_s: float) -> list[Msg]:
+    """What came in answer to one pull."""
+    inbox, limit = client.new_inbox(), request["batch"]
+    subscription = await client.subscribe(inbox)
+    messages: list[Msg] = []
+    try:
+        await client.publish(subject, json.dumps(request).encode(), inbox)
+        async with asyncio.timeout(wait_s + PULL_MARGIN_S):
+            while len(messages) < cast("int", limit):
+                message = await subscription.next_msg(timeout=None)
+                status = (message.headers or {}).get(Header.STATUS)
+                if status is None:
+                    messages.append(message)
+                elif status == _NO_RESPONDERS or (status == _CONFLICT and "Deleted" in str(message.headers)):
+                    raise NotFound("the consumer is gone")
+                else:
+                    break
+    except TimeoutError:
+        pass
+    except asyncio.CancelledError:
+        for message in messages:
+            await message.nak()
+        raise
+    finally:
+        with contextlib.suppress(NatsError):
+            await subscription.unsubscribe()
+    return messages
+
+
+_NO_RESPONDERS, _CONFLICT = "503", "409"

@@ -1,0 +1,175 @@
+"""What a gateway asks of the broker: store jobs, find them again, take them away."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+from nats.js.api import Header
+from nats.js.errors import APIError, NoStreamResponseError
+
+from springtide.runtime.errors import TooMany
+from springtide.wire.jobs import names
+from springtide.wire.jobs.job import Depths, Job, JobState, JobStatus, Lane, Outcome, QueueDepth, StoredBody
+from springtide.wire.jobs.job_id import job_id, place_of, queue_number
+from springtide.wire.jobs.message import HEADER, encode_job
+from springtide.wire.jobs.nats.broker import Broker
+from springtide.wire.jobs.nats.connection import translated
+from springtide.wire.jobs.ports import Claim
+
+CLAIM_SCAN_S = 60.0
+"""How long after a claim its job may have been stored: longer than any write may take."""
+
+
+class NatsJobStore:
+    """Implements ``ports.JobStore``."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    def __repr__(self) -> str:
+        return f"<NatsJobStore over {self._broker!r}>"
+
+    async def submit(self, job: Job, body: bytes) -> str:
+        return await (self._delay(job, body) if job.not_before > time.time() else self._enqueue(job, body))
+
+    async def store_body(self, token: str, chunks: AsyncIterator[bytes]) -> StoredBody:
+        return await self._broker.bodies.store(token, chunks)
+
+    async def discard_body(self, body: StoredBody) -> None:
+        await self._broker.bodies.discard(body.name)
+
+    async def claim(self, key: str, claim: Claim) -> Claim:
+        bucket, subject = await self._broker.streams.keys(), _key_subject(key)
+        async with translated("noting an idempotency key"):
+            jetstream = await self._broker.connection.jetstream()
+            first: dict[str, str] = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE: "0"}
+            try:
+                await jetstream.publish(subject, json.dumps(claim).encode(), stream=bucket, headers=first)
+            except APIError as error:
+                if error.err_code != _WRONG_LAST_SEQUENCE:
+                    raise
+            else:
+                return claim
+            noted = await jetstream.get_msg(bucket, subject=subject, direct=True)
+        return Claim(*json.loads(noted.data or b"[]"))
+
+    async def confirm(self, key: str, claim: Claim) -> None:
+        bucket = await self._broker.streams.keys()
+        async with translated("noting an idempotency key"):
+            jetstream = await self._broker.connection.jetstream()
+            await jetstream.publish(_key_subject(key), json.dumps(claim).encode(), stream=bucket)
+
+    async def stored_under(self, lane: Lane, token: str, since: float) -> str:
+        id_of_none = job_id(lane.queue, 0, token)
+        place = place_of(id_of_none)
+        assert place is not None
+        if await self._broker.lookup.delayed(place) is not None:
+            return id_of_none
+        sequence = await self._broker.lookup.scan(lane, token, since=since, until=since + CLAIM_SCAN_S)
+        return job_id(lane.queue, sequence, token) if sequence else ""
+
+    async def find(self, job_id: str) -> JobStatus | None:
+        return await self._broker.lookup.find(job_id)
+
+    async def ended(self, job_id: str, wait_s: float) -> JobStatus | None:
+        place = place_of(job_id)
+        if place is None:
+            return None
+        async with self._broker.outcomes.announced(place.token) as told:
+            status = await self._broker.lookup.find(job_id)
+            if status is None or status.state.final or wait_s <= 0:
+                return status
+            try:
+                async with asyncio.timeout(wait_s):
+                    await told.wait()
+            except TimeoutError:
+                pass
+        return await self._broker.lookup.find(job_id)
+
+    async def remove(self, job_id: str) -> JobStatus | None:
+        status, place = await self.find(job_id), place_of(job_id)
+        if status is None or place is None or status.state.final or status.state is JobState.RUNNING:
+            return status
+        found = await self._broker.lookup.place(place)
+        if found is None or not await self._broker.lookup.take_away(found):
+            return await self.find(job_id)  # it ended, or was moved, meanwhile
+        progress = status.progress
+        outcome = Outcome(
+            state=JobState.CANCELLED,
+            attempts=progress.attempts if progress else 0,
+            started_at=progress.started_at if progress else 0.0,
+            finished_at=time.time(),
+            reason="it was cancelled before it ran",
+        )
+        await self._broker.outcomes.store(found.job, job_id, outcome)
+        if found.job.stored_body is not None:
+            await self.discard_body(found.job.stored_body)
+        return JobStatus(id=job_id, job=found.job, state=JobState.CANCELLED, outcome=outcome)
+
+    async def stop_running(self, job_id: str) -> None:
+        place = place_of(job_id)
+        if place is not None:
+            async with translated("cancelling a job"):
+                client = await self._broker.connection.client()
+                await client.publish(names.STOP_SUBJECT, place.token.encode())
+
+    async def depths(self) -> Depths:
+        there = await self._broker.streams.names()
+        queues = sorted(filter(None, map(names.queue_of_stream, there)))
+        return Depths(
+            queues=tuple([await self._depth(queue) for queue in queues]),
+            delayed=(await self._broker.streams.state(names.DELAYED)).messages,
+            callbacks=(await self._broker.streams.state(names.CALLBACKS)).messages,
+        )
+
+    async def _enqueue(self, job: Job, body: bytes) -> str:
+        lane = job.lane
+        stream = await self._broker.streams.queue(lane.queue)
+        headers = {HEADER: encode_job(job), Header.MSG_ID: f"{job.token}.{job.round}"}
+        async with translated("storing a job"):
+            try:
+                jetstream = await self._broker.connection.jetstream()
+                ack = await jetstream.publish(names.job_subject(lane), body, headers=headers)
+            except NoStreamResponseError:
+                self._broker.streams.forget(stream)
+                await self._broker.streams.queue(lane.queue)
+                ack = await jetstream.publish(names.job_subject(lane), body, headers=headers)
+            client = await self._broker.connection.client()
+            await client.publish(names.ring_subject(lane.queue), names.job_subject(lane).encode())
+        return job.id or job_id(lane.queue, ack.seq, job.token)
+
+    async def _delay(self, job: Job, body: bytes) -> str:
+        stream, number = await self._broker.streams.delayed(), queue_number(job.lane.queue)
+        async with translated("storing a delayed job"):
+            jetstream = await self._broker.connection.jetstream()
+            waiting = (await self._broker.streams.state(stream)).messages
+            if waiting >= self._broker.streams.bounds.max_delayed:
+                raise TooMany(f"storing a delayed job: {waiting} wait for their time already")
+            at = datetime.fromtimestamp(job.not_before, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            headers = {
+                HEADER: encode_job(job),
+                Header.MSG_ID: f"{job.token}.{job.round}",
+                Header.SCHEDULE: f"@at {at}",
+                Header.SCHEDULE_TARGET: names.due_subject(number, job.token),
+            }
+            await jetstream.publish(names.delayed_subject(number, job.token), body, stream=stream, headers=headers)
+        return job.id or job_id(job.lane.queue, 0, job.token)
+
+    async def _depth(self, queue: str) -> QueueDepth:
+        state = await self._broker.streams.state(names.stream(queue), subjects=names.job_subjects(queue))
+        dead = await self._broker.streams.state(names.dead_stream(queue))
+        lanes = {lane: count for subject, count in state.subjects.items() if (lane := names.lane_of(subject))}
+        return QueueDepth(queue, lanes, oldest_at=state.first_at, dead=dead.messages)
+
+
+_WRONG_LAST_SEQUENCE = 10071
+
+
+def _key_subject(key: str) -> str:
+    """Keys are people's: of any length and any characters."""
+    return f"$KV.{names.KEYS}.{hashlib.sha256(key.encode()).hexdigest()}"
