@@ -26,16 +26,18 @@ class Reporter:
         self._registry = registry
         self._lag = lag
         self._told: dict[Route, tuple[Any, ...]] = {}
+        self._summary: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         return f"<Reporter {len(self._told)} functions told>"
 
     def tell_all(self) -> None:
-        """The next report tells of every function, whatever was told before."""
+        """The next report tells everything, whatever was told before."""
         self._told.clear()
+        self._summary.clear()
 
     async def report(self, number: int) -> AsyncIterator[Message]:
-        """What is gone and rows, in as many messages as it takes, then what is true of the worker as a whole."""
+        """What is gone and rows, in as many messages as it takes, then what has changed of the worker as a whole."""
         plane = self._plane()
         routes = list(plane.table) if plane is not None else []
         gone = self._forget_all_but(routes)
@@ -46,9 +48,11 @@ class Reporter:
             if rows:
                 yield Message(Kind.ROWS, number, {"gone": [], "rows": rows})
             await asyncio.sleep(0)
-        yield Message(
-            Kind.NUMBERS,
-            number,
+        yield Message(Kind.NUMBERS, number, self._news_of(plane))
+
+    def _news_of(self, plane: DataPlane | None) -> dict[str, Any]:
+        before, self._summary = (
+            self._summary,
             {
                 "connected": plane is not None and plane.table.connected,
                 "unknown": plane.unknown.metrics.as_numbers() if plane is not None else None,
@@ -57,6 +61,7 @@ class Reporter:
                 "loop_lag": self._lag.numbers(),
             },
         )
+        return {key: value for key, value in self._summary.items() if key not in before or before[key] != value}
 
     def _forget_all_but(self, routes: list[Route]) -> list[list[str]]:
         """Functions that are deleted, or deleted and deployed again: their counters began anew."""

@@ -16,6 +16,9 @@ from springtide.wire.load_stream import Load
 
 UNKNOWN = FunctionRef("", "_unknown")
 
+MAX_KEPT_FUNCTIONS = 50
+"""The sums of so many are kept for the next time they are asked for; those of thousands would fill the memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Function:
@@ -64,12 +67,15 @@ class Told:
         self.connected = False
         self.news: set[FunctionRef] = set()
         """Functions that something was told of, or that are gone, since the load was last summed up."""
+        self.changes = 0
+        """How often it told something new that is summed up."""
 
     def __repr__(self) -> str:
         return f"<Told {len(self.functions)} functions>"
 
     def rows(self, content: Mapping[str, Any]) -> list[FunctionRef]:
         """Take in rows; returns the functions that the worker no longer has, or has anew."""
+        self.changes += 1
         gone = [FunctionRef(*names) for names in content["gone"]]
         for ref in gone:
             self.functions.pop(ref, None)
@@ -82,12 +88,16 @@ class Told:
         return gone
 
     def summary(self, content: Mapping[str, Any]) -> None:
-        self.connected = content["connected"]
-        self.loop_lag = content["loop_lag"]
-        self.requests = RequestCounts()
-        self.requests.add(content["requests"])
-        self.decisions = Counter({(writer, reason): count for writer, reason, count in content["decisions"]})
-        if content["unknown"] is not None:
+        """Take in what has changed; what is not in ``content`` is as it was told before."""
+        self.changes += bool(content.keys() - {"loop_lag"})
+        self.connected = content.get("connected", self.connected)
+        self.loop_lag = content.get("loop_lag", self.loop_lag)
+        if "requests" in content:
+            self.requests = RequestCounts()
+            self.requests.add(content["requests"])
+        if "decisions" in content:
+            self.decisions = Counter({(writer, reason): count for writer, reason, count in content["decisions"]})
+        if content.get("unknown") is not None:
             self.unknown = CallMetrics(last_active=0.0)
             self.unknown.add(content["unknown"])
 
@@ -101,12 +111,16 @@ class Totals:
         self._requests = RequestCounts()
         self._decisions: Counter[tuple[str, str]] = Counter()
         self._news: set[FunctionRef] = set()
+        self._changes = 0
+        self._kept: tuple[tuple[object, ...], Merged] | None = None
+        """The last sums, and what they are of."""
 
     def __repr__(self) -> str:
         return f"<Totals of dead workers: {len(self._base)} functions>"
 
     def fold(self, told: Told) -> None:
         """A worker has ended: what it counted stays, what it was doing is over."""
+        self._changes += 1
         self._news.update(told.functions, told.news)
         for ref, row in told.functions.items():
             metrics = self._base.setdefault(ref, CallMetrics(last_active=0.0))
@@ -119,7 +133,7 @@ class Totals:
     def forget(self, gone: Iterable[FunctionRef]) -> None:
         """These functions were deleted."""
         for ref in gone:
-            self._base.pop(ref, None)
+            self._changes += self._base.pop(ref, None) is not None
 
     def tidy(self, living: Sequence[Told]) -> None:
         """Forget functions that were deleted while the workers that knew them died."""
@@ -128,7 +142,18 @@ class Totals:
             self.forget([ref for ref in self._base if ref not in listed])
 
     def merged(self, living: Sequence[Told]) -> Merged:
-        """Everything as if one process had counted it; functions are those that a living worker lists."""
+        """Everything as if one process had counted it; functions are those that a living worker lists.
+
+        The same object as before where nobody has told anything since, as is so of functions at rest.
+        """
+        parts = (self._changes, *((told, told.changes) for told in living))
+        if self._kept is None or self._kept[0] != parts:
+            merged = self._sum(living)
+            self._kept = (parts, merged) if len(merged.table.functions) <= MAX_KEPT_FUNCTIONS else None
+            return merged
+        return self._kept[1]
+
+    def _sum(self, living: Sequence[Told]) -> Merged:
         rows: dict[FunctionRef, list[Row]] = {}
         # The scale is told by a worker that hears of changes, wherever there is one.
         for told in sorted(living, key=lambda told: not told.connected):
