@@ -18,7 +18,7 @@ from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import NotFound, SpringtideError, Unavailable, Unsupported, error_for_status, reason_of
 from springtide.runtime.tls import client_context
 from springtide.scaler.core.vocabulary import FunctionRef
-from springtide.wire import metrics_endpoint
+from springtide.wire import gateway_metrics, metrics_endpoint
 
 SILENCE_S = 3600.0
 """How long a stream may say nothing before it is opened anew."""
@@ -100,8 +100,9 @@ class GatewayApi:
         await self._call("DELETE", "/system/functions", json=body, params={"namespace": ref.namespace})
 
     async def metrics(self, url: str) -> str:
-        """A whole exposition."""
-        return (await metrics_endpoint.fetch(self._http, url, deadline_s=self._deadline_s)).text
+        """What ``GatewayMetricsReader`` reads."""
+        samples = gateway_metrics.SAMPLES
+        return (await metrics_endpoint.fetch(self._http, url, samples=samples, deadline_s=self._deadline_s)).text
 
     def decisions(self, since: float) -> AsyncGenerator[Any, None]:
         """None once it is open, then those since then and each new one, until the stream breaks.

@@ -93,21 +93,19 @@ _GAUGES: dict[str, tuple[str, Callable[[float, float], float]]] = {
 _BUCKET = f"{catalogue.SECONDS.name}_bucket"
 _COLD_COUNT, _COLD_SUM = f"{catalogue.COLD_START.name}_count", f"{catalogue.COLD_START.name}_sum"
 _PART_SUM = f"{catalogue.COLD_START_PART.name}_sum"
-_WANTED = (
-    *(f"{name}{{" for name in _GAUGES),
-    *(
-        f"{name}{{"
-        for name in (
-            catalogue.INVOCATIONS.name,
-            catalogue.REFUSED.name,
-            _BUCKET,
-            _COLD_COUNT,
-            _COLD_SUM,
-            _PART_SUM,
-        )
-    ),
-    f"{catalogue.PROVIDER_CONNECTED.name} ",
+_OF_FUNCTIONS = (
+    *_GAUGES,
+    catalogue.INVOCATIONS.name,
+    catalogue.REFUSED.name,
+    _BUCKET,
+    _COLD_COUNT,
+    _COLD_SUM,
+    _PART_SUM,
 )
+SAMPLES = (*_OF_FUNCTIONS, catalogue.PROVIDER_CONNECTED.name)
+"""The names of those that are read."""
+
+_WANTED = (*(f"{name}{{" for name in _OF_FUNCTIONS), f"{catalogue.PROVIDER_CONNECTED.name} ")
 
 
 def _parsed(line: str) -> tuple[str, Labels]:

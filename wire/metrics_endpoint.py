@@ -1,9 +1,11 @@
-"""Reading a part's ``/metrics``: whole, or not at all, within bounds of time and size."""
+"""Reading a part's ``/metrics``: all that was asked for, or nothing, within bounds of time and size."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 import httpx
 
@@ -25,10 +27,14 @@ class Exposition:
         return self.body.decode(errors="replace")
 
 
-async def fetch(http: httpx.AsyncClient, url: str, *, deadline_s: float) -> Exposition:
-    """Raises Unavailable, naming the address and what went wrong."""
+async def fetch(http: httpx.AsyncClient, url: str, *, samples: Iterable[str], deadline_s: float) -> Exposition:
+    """``samples`` are the names of those wanted; who does not know that question answers with more.
+
+    Raises Unavailable, naming the address and what went wrong.
+    """
+    asked = f"{url}{'&' if '?' in url else '?'}{urlencode([('name[]', name) for name in samples])}"
     try:
-        async with asyncio.timeout(deadline_s), http.stream("GET", url, timeout=deadline_s) as response:
+        async with asyncio.timeout(deadline_s), http.stream("GET", asked, timeout=deadline_s) as response:
             if response.status_code != 200:
                 raise Unavailable(f"{url} answered {response.status_code}")
             body = bytearray()

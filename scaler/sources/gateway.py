@@ -21,7 +21,8 @@ from springtide.wire import metrics_endpoint
 
 MAX_SKEW_S = 10.0
 
-_WANTED = (catalogue.IN_FLIGHT.name.encode(), catalogue.LAST_ACTIVE.name.encode())
+_SAMPLES = (catalogue.IN_FLIGHT.name, catalogue.LAST_ACTIVE.name)
+_WANTED = tuple(name.encode() for name in _SAMPLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class GatewayActivity:
 
     async def _scrape(self, url: str, now: Instant) -> Scrape:
         try:
-            exposition = await metrics_endpoint.fetch(self._http, url, deadline_s=self._deadline_s)
+            exposition = await metrics_endpoint.fetch(self._http, url, samples=_SAMPLES, deadline_s=self._deadline_s)
             self._check_clock(url, exposition.date, now)
             return parse(exposition.body)
         except Unavailable as error:

@@ -13,6 +13,7 @@ from springtide.gateway.call_metrics import MAX_CODES, CallMetrics, Histogram, c
 from springtide.gateway.metrics import GatewayCollector
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.catalogue import Part
+from springtide.wire import gateway_metrics
 from tests.gateway.harness import ServedPlane, answering, data_plane, echo, get, replica, response
 
 pytestmark = pytest.mark.uvloop
@@ -294,3 +295,19 @@ def test_statuses_that_are_many_or_mean_nothing_are_counted_by_their_hundreds() 
     other.add(metrics.as_numbers())
     assert other.answered == 500 + metrics.answered
     assert len(other.seconds) <= MAX_CODES + 9
+
+
+async def test_everything_that_is_read_of_a_gateway_comes_to_who_asks_for_no_more() -> None:
+    async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
+        gateway.publish("echo", [server], labels=MAY_SLEEP)
+        await caller.get()
+        gateway.route("echo").metrics.refuse("overloaded")
+        registry = CollectorRegistry()
+        registry.register(GatewayCollector(lambda: gateway.plane))
+        whole = generate_latest(registry).decode()
+        asked = generate_latest(registry.restricted_registry(gateway_metrics.SAMPLES)).decode()
+
+    read = gateway_metrics.GatewayMetricsReader().read
+    assert read([asked]) == read([whole])
+    assert set(read([whole]).functions) == {"echo.openfaas-fn"}
+    assert len(asked) < len(whole)
