@@ -16,7 +16,7 @@ OPEN_PATHS = ("/metrics", "/healthz", "/readyz")
 """What ``RequireBasicAuth`` lets through without credentials."""
 
 MAX_SAMPLES_AT_ONCE = 300
-"""Written in the event loop, in three milliseconds; more in a thread, for those of thousands of functions take seconds."""
+"""Written in the event loop, in three milliseconds; more in a thread: those of thousands of functions take seconds."""
 
 
 def selected_metrics(scope: Scope, registry: CollectorRegistry) -> Collector:

@@ -39,7 +39,7 @@ class _Usage(Collector):
 def _numbers(pid: int) -> tuple[int, float] | None:
     """Bytes resident and seconds used (proc(5)); None of a process that has ended, or where there is no /proc.
 
-    The library's own collector reads four more files, lists the open ones, and is asked for each process at each scrape.
+    The library's own collector reads three more files, and lists those that are open, for each process at each scrape.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()

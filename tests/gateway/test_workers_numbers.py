@@ -17,12 +17,13 @@ from springtide.gateway.request_counts import RequestCounts
 from springtide.gateway.route import Route
 from springtide.gateway.settings import GatewaySettings
 from springtide.gateway.workers import processors
+from springtide.gateway.workers.exposition import MergedCollector
 from springtide.gateway.workers.launch import Launch, share
 from springtide.gateway.workers.member import Member
 from springtide.gateway.workers.messages import Kind, Message, Row
 from springtide.gateway.workers.reporter import Reporter
 from springtide.gateway.workers.slot import Slot
-from springtide.gateway.workers.totals import Merged, Told, Totals
+from springtide.gateway.workers.totals import MAX_KEPT_FUNCTIONS, Merged, Told, Totals
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.virtual_time import VirtualTimeLoop
 from springtide.scaler.core import catalogue
@@ -171,6 +172,47 @@ def test_without_workers_nothing_is_connected() -> None:
     assert not Totals().merged([]).table.connected
 
 
+def test_sums_are_the_same_until_somebody_tells_something_new() -> None:
+    totals, one, other = Totals(), told(counted(calls=1)), told(counted(calls=2))
+    before = totals.merged([one, other])
+
+    other.summary({"loop_lag": [0.5]})
+    assert totals.merged([one, other]) is before
+
+    other.summary({"unknown": counted(calls=4).as_numbers()})
+    refused = totals.merged([one, other])
+    assert refused.unknown.metrics.refused == {"overloaded": 5}
+
+    one.rows({"gone": [], "rows": told(counted(calls=9)).functions.values()})
+    assert only(totals.merged([one, other])).answered == 11
+    assert only(totals.merged([other])).answered == 2
+    totals.fold(told(counted(calls=7)))
+    assert only(totals.merged([other])).answered == 9
+    totals.forget([ECHO])
+    assert only(totals.merged([other])).answered == 2
+
+
+def test_sums_of_many_functions_are_not_kept() -> None:
+    totals, one = Totals(), Told()
+    for number in range(MAX_KEPT_FUNCTIONS + 1):
+        one.functions |= told(counted(), ref=FunctionRef("ns", f"f{number}")).functions
+
+    assert totals.merged([one]) is not totals.merged([one])
+
+
+def test_scrapes_show_what_was_told_between_them() -> None:
+    totals, one, collector = Totals(), told(counted(calls=1)), MergedCollector()
+
+    def answered() -> float:
+        collector.merged = totals.merged([one])
+        families = {family.name: family for family in collector.collect()}
+        return sum(sample.value for sample in families[catalogue.INVOCATIONS.name.removesuffix("_total")].samples)
+
+    assert (answered(), answered()) == (1, 1)
+    one.rows({"gone": [], "rows": told(counted(calls=3)).functions.values()})
+    assert answered() == 3
+
+
 # What a worker tells.
 
 
@@ -238,6 +280,27 @@ def test_worker_without_a_plane_yet_is_not_connected_and_tells_its_decisions() -
         "decisions": [("wake", "wake", 1.0), ("wake", "write_failed", 0.0), ("wake", "unknown_function", 0.0)],
         "loop_lag": [0.0] * (2 + len(catalogue.LOOP_LAG.buckets)),
     }
+
+
+def test_worker_tells_of_itself_only_what_has_changed_and_the_master_keeps_the_rest() -> None:
+    plane, registry, one = plane_of([]), CollectorRegistry(), Told()
+    counter = DecisionCounter(registry, Writer.WAKE)
+    reporter = Reporter(lambda: plane, registry, vitals.loop_lag())
+    plane.unknown.metrics.refuse("overloaded")
+    one.summary(reports(reporter)[2])
+
+    assert reports(reporter)[2] == {}
+    counter.record(Decision(ECHO, Writer.WAKE, 0, 1, Reason.WAKE, "", Instant(0.0)))
+    plane.requests.observe("GET", "/ui", 200, 0.5)
+    news = json.loads(json.dumps(reports(reporter)[2]))
+    one.summary(news)
+
+    assert news.keys() == {"decisions", "requests"}
+    assert (one.connected, one.unknown.refused) == (True, {"overloaded": 1})
+    assert one.decisions["wake", "wake"] == 1
+    assert [labels for labels, _ in one.requests] == [("GET", "/ui", "200")]
+    reporter.tell_all()
+    assert reports(reporter)[2].keys() == {"connected", "unknown", "requests", "decisions", "loop_lag"}
 
 
 def test_requests_of_the_system_api_are_added_up_and_outlive_their_worker() -> None:
