@@ -286,7 +286,7 @@ class _Run:
     def _stir(self) -> None:
         """Another one changed the count: the decider looks at that when it would have."""
         if self._dozing:
-            self._beat = math.floor(self._now) + BEAT_S
+            self._beat = float(math.ceil(self._now))
         self._dozing = False
 
     def _sweep(self) -> None:

@@ -13,8 +13,9 @@ from springtide.scaler.core.follow import Bounds
 from springtide.scaler.core.policy import ScalePolicy, wake_replicas
 from springtide.scaler.sim.adapter import Springtide
 from springtide.scaler.sim.alert_path import AlertPath, AlertTiming
-from springtide.scaler.sim.deciders import Knative, Unchanged
+from springtide.scaler.sim.deciders import Unchanged
 from springtide.scaler.sim.engine import Decider
+from springtide.scaler.sim.knative import Knative
 
 MAX_CHARS = 500
 

@@ -17,8 +17,8 @@ from springtide.scaler.core.vocabulary import Instant
 from springtide.scaler.sim import steady
 from springtide.scaler.sim.adapter import Springtide, labels_of
 from springtide.scaler.sim.alert_path import AlertPath, AlertTiming
-from springtide.scaler.sim.deciders import Knative
 from springtide.scaler.sim.engine import Calls, Decider, Outcome, Stretch, World, calls_of, simulate
+from springtide.scaler.sim.knative import Knative
 from springtide.scaler.sim.worlds import exponential, lognormal, poisson
 
 TIMING = AlertTiming(

@@ -12,8 +12,8 @@ from hypothesis import strategies as some
 
 from springtide.scaler.core.follow import Bounds
 from springtide.scaler.sim.adapter import Springtide, labels_of
-from springtide.scaler.sim.deciders import Knative
 from springtide.scaler.sim.engine import Decider, World, calls_of, simulate
+from springtide.scaler.sim.knative import Knative
 from springtide.scaler.sim.worlds import KINDS, exponential, lognormal, poisson
 from tests.scaler.sim.plain_loop import STEPS, PlainLoop, stepwise
 

@@ -11,8 +11,8 @@ import pytest
 from springtide.scaler.core.demand import LoadSample
 from springtide.scaler.core.follow import Bounds
 from springtide.scaler.sim.adapter import Springtide, labels_of
-from springtide.scaler.sim.deciders import Knative
 from springtide.scaler.sim.engine import Decider, Outcome, Stretch, World, simulate
+from springtide.scaler.sim.knative import Knative
 from springtide.scaler.sim.worlds import KINDS, exponential, poisson
 
 WORLDS = {world.name: world for world in KINDS}
