@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.registry import Collector
 
 from springtide.runtime.asgi import App, Receive, Scope, Send, respond
-from springtide.runtime.exposition_text import ExpositionText, samples
+from springtide.runtime.exposition_text import ExpositionText
 
 OPEN_PATHS = ("/metrics", "/healthz", "/readyz")
 """What ``RequireBasicAuth`` lets through without credentials."""
@@ -28,7 +28,7 @@ def selected_metrics(scope: Scope, registry: CollectorRegistry) -> Collector:
 async def send_metrics(scope: Scope, send: Send, families: Sequence[Metric], texts: ExpositionText) -> None:
     """Answer a scrape."""
     accepted = ",".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"accept")
-    if samples(families) <= MAX_SAMPLES_AT_ONCE:
+    if texts.new_samples(families, accepted) <= MAX_SAMPLES_AT_ONCE:
         text, content_type = texts.write(families, accepted)
     else:
         text, content_type = await asyncio.to_thread(texts.write, families, accepted)

@@ -63,6 +63,11 @@ class ExpositionText:
             texts.append(END)
         return b"".join(texts), content_type
 
+    def new_samples(self, families: Sequence[Metric], accepted: str) -> int:
+        """How many of them ``write`` would write anew."""
+        kept = self._kept.get(choose_encoder(accepted)[1], {})
+        return samples(family for family in families if family.name not in kept or kept[family.name][0] != family)
+
     def _keep(self, content_type: str, written: dict[str, tuple[Metric, bytes]]) -> None:
         self._kept[content_type] = written
         for older in list(self._kept)[:-MAX_FORMATS]:

@@ -52,7 +52,9 @@ def test_a_family_that_is_as_it_was_is_not_written_anew() -> None:
     (same, _), (changed, _) = family("same", 1), family("changed", 1)
     texts.write([same, changed], "")
 
-    (same, same_samples), (changed, changed_samples) = family("same", 1), family("changed", 2)
+    (same, same_samples), (changed, changed_samples) = family("same", 1), family("changed", 2, count=3)
+    assert texts.new_samples([same, changed], "") == 3
+    assert texts.new_samples([same, changed], OPENMETRICS) == 4
     text, _ = texts.write([same, changed], "")
 
     assert b'same{number="0"} 1.0\n' in text
