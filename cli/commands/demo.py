@@ -18,11 +18,12 @@ from springtide.runtime.errors import Unavailable
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each event.")
 @with_target
 def demo(*, target: Target, as_json: bool) -> None:
-    """Drive load at a function of its own and tell what each part does about it, and why.
+    """Drive load at two functions of its own and tell what each part does about it, and why.
 
     Up in steps while the alert fires, down in steps once it is resolved, to zero when nobody calls, and awake again
-    under a caller. Needs a suite on this machine; takes two minutes, or half a minute with `springtide up --fast`. The
-    status is not zero if any of it did not happen.
+    under a caller. Beside it a function that names its load, which the scaler has: one replica under the same calls,
+    and as many as they need under long ones. Needs a suite on this machine; takes two minutes, or one with
+    `springtide up --fast`. The status is not zero if any of it did not happen.
     """
     gateway = target.gateway()
     running = target.local(gateway)
@@ -37,4 +38,4 @@ def demo(*, target: Target, as_json: bool) -> None:
     story = Story(gateway, target.state.credentials(), FAST if running.fast else USUAL, timeline)
     asyncio.run(story.play())
     if not as_json:
-        click.secho("That was the whole story; the function is gone again.", bold=True)
+        click.secho("That was the whole story; the functions are gone again.", bold=True)

@@ -28,14 +28,14 @@ class Decisions:
         self._http = httpx.AsyncClient(
             base_url=url, headers=headers, trust_env=False, timeout=httpx.Timeout(5.0, read=SILENCE_S)
         )
-        self._ref = ref
+        self.ref = ref
         self._told = told
         self._more = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.changes: list[Decision] = []
 
     def __repr__(self) -> str:
-        return f"<Decisions {self._ref} {len(self.changes)} changes>"
+        return f"<Decisions {self.ref} {len(self.changes)} changes>"
 
     async def __aenter__(self) -> Decisions:
         self._task = asyncio.create_task(self._follow())
@@ -53,12 +53,16 @@ class Decisions:
 
     async def until(self, reason: Reason, after: int, *, within_s: float, what: str) -> Decision:
         """The first change for ``reason`` that led to ``after``; raises Unavailable saying ``what`` did not happen."""
+        return await self.reach(reason, lambda count: count == after, within_s=within_s, what=what)
+
+    async def reach(self, reason: Reason, there: Callable[[int], bool], *, within_s: float, what: str) -> Decision:
+        """The same for the first change that led to a count that is ``there``."""
         assert self._task is not None
         try:
             async with asyncio.timeout(within_s):
                 while True:
                     for decision in self.changes:
-                        if decision.reason is reason and decision.after == after:
+                        if decision.reason is reason and there(decision.after):
                             return decision
                     self._more.clear()
                     await self._more.wait()
@@ -74,7 +78,7 @@ class Decisions:
 
     async def _read(self) -> None:
         since = self.changes[-1].at if self.changes else 0.0
-        params = {"function": str(self._ref), "follow": "true", "since": f"{since:.6f}"}
+        params = {"function": str(self.ref), "follow": "true", "since": f"{since:.6f}"}
         async with self._http.stream("GET", "/system/scaling/decisions", params=params) as response:
             if response.status_code != 200:
                 raise Unavailable(f"decisions: status {response.status_code}")

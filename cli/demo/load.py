@@ -40,10 +40,11 @@ class Answers:
 class Load:
     """Calls ``url`` at an even rate from ``async with`` until its end."""
 
-    def __init__(self, url: str, *, per_second: float) -> None:
-        self._url = url
+    def __init__(self, url: str, *, per_second: float, max_in_flight: int = MAX_IN_FLIGHT) -> None:
+        self._url, self._max_in_flight = url, max_in_flight
         self._pause_s = 1 / per_second
-        self._http = httpx.AsyncClient(timeout=DEADLINE_S, trust_env=False)
+        limits = httpx.Limits(max_connections=max_in_flight)
+        self._http = httpx.AsyncClient(timeout=DEADLINE_S, limits=limits, trust_env=False)
         self._calls: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
         self.answers = Answers()
@@ -66,7 +67,7 @@ class Load:
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
-            if len(self._calls) < MAX_IN_FLIGHT:
+            if len(self._calls) < self._max_in_flight:
                 call = asyncio.create_task(self._call())
                 self._calls.add(call)
                 call.add_done_callback(self._calls.discard)

@@ -68,5 +68,6 @@ class Timeline:
         changed = event.before != event.after
         count = f"{event.before} → {event.after}" if changed else f"{event.after}"
         colour = None if not changed else "green" if event.after > event.before else "cyan"
-        head = f"{event.t:7.1f} s  {click.style(count.rjust(8), fg=colour, bold=changed)}  "
+        name = event.function.partition(".")[0]
+        head = f"{event.t:7.1f} s  {name}  {click.style(count.rjust(8), fg=colour, bold=changed)}  "
         click.echo(f"{head}{click.style(event.reason.ljust(15), bold=True)} {one_line(event.detail)}")

@@ -26,6 +26,7 @@ from springtide.provider.process.library import LocalLibrary
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.errors import Unavailable
+from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Endpoint
 from tests.cli.recording_builder import RecordingBuilder
@@ -93,7 +94,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
                 raise Unavailable("its program\x1b[31m ended")
             return Endpoint(instance, "127.0.0.1", port)
 
-        memory = MemoryProvider(start_replica=replica)
+        memory = MemoryProvider(start_replica=replica, scalers=Scalers(hpa=True, loop=True))
         library = LocalLibrary(folder / "templates", search="/usr/local/bin:/usr/bin:/bin")
         parts = ProviderApiDeps(provider=memory, credentials=CREDENTIALS, builder=builder, library=library)
         rest = build(ProviderApiSettings(port=0, payload_secret=str(secret)), parts)

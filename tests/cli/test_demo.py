@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -20,37 +21,60 @@ from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Re
 from springtide.wire.provider_client import ProviderClient
 
 CREDENTIALS = Credentials("admin", "s3cret")
-LONG = Pace(idle_s=20, ready_s=20, climb_s=20, descend_s=20, sweep_s=20)
+LONG = Pace(idle_s=20, ready_s=20, climb_s=20, descend_s=20, sweep_s=20, follow_s=20, back_s=20)
 UP, DOWN = [1, 5, 9, 13, 17, 20], [20, 16, 12, 8, 4, 1]
 
 
-class Autoscaler:
-    """Writes counts as the real parts would, each at its place in the story."""
+class Autoscalers:
+    """Write counts as the real parts would, each at its place in the story."""
 
-    def __init__(self, url: str, timeline: Timeline, *, up: list[int], down: list[int], zero: bool = True) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeline: Timeline,
+        *,
+        up: Sequence[int] = UP,
+        down: Sequence[int] = DOWN,
+        zero: bool = True,
+        follow: Sequence[int] = (1, 3, 7),
+        back: Sequence[int] = (7, 1),
+    ) -> None:
         self._url, self._timeline = url, timeline
-        self._up, self._down, self._zero = up, down, zero
+        self._up, self._down, self._zero = up, down, [1, 0] if zero else []
+        self._follow, self._back = follow, back
 
     async def play(self) -> None:
         client = ProviderClient(self._url, CREDENTIALS)
         try:
-            await self._told("load_started")
-            await self._write(client, self._up, Writer.ALERT, Reason.ALERT_FIRING)
-            await self._told("load_stopped")
-            await self._write(client, self._down, Writer.ALERT, Reason.ALERT_RESOLVED)
-            await self._write(client, [1, 0] if self._zero else [], Writer.IDLER, Reason.IDLE)
+            await asyncio.gather(self._alerts(client), self._scaler(client))
         finally:
             await client.aclose()
 
-    async def _write(self, client: ProviderClient, counts: list[int], writer: Writer, reason: Reason) -> None:
-        ref = FunctionRef.parse(self._timeline.events[0].function)
+    async def _alerts(self, client: ProviderClient) -> None:
+        ref = await self._told("load_started")
+        await self._write(client, ref, self._up, Writer.ALERT, Reason.ALERT_FIRING)
+        await self._told("load_stopped")
+        await self._write(client, ref, self._down, Writer.ALERT, Reason.ALERT_RESOLVED)
+        await self._write(client, ref, self._zero, Writer.IDLER, Reason.IDLE)
+
+    async def _scaler(self, client: ProviderClient) -> None:
+        ref = await self._told("long_calls")
+        await self._write(client, ref, self._follow, Writer.SCALER, Reason.LOAD_UP)
+        await self._told("calls_ended")
+        await self._write(client, ref, self._back, Writer.SCALER, Reason.LOAD_DOWN)
+
+    async def _write(
+        self, client: ProviderClient, ref: FunctionRef, counts: Sequence[int], writer: Writer, reason: Reason
+    ) -> None:
         for before, after in itertools.pairwise(counts):
             decision = Decision(ref, writer, before, after, reason, "as the test has it", Instant(time.time()))
             await client.write(ref, after, expect=None, decision=decision)
 
-    async def _told(self, reason: str) -> None:
-        while reason not in [event.reason for event in self._timeline.events]:  # noqa: ASYNC110 - told elsewhere
+    async def _told(self, reason: str) -> FunctionRef:
+        """Whom it was told of."""
+        while not (found := [event.function for event in self._timeline.events if event.reason == reason]):  # noqa: ASYNC110 - told elsewhere
             await asyncio.sleep(0.01)
+        return FunctionRef.parse(found[0])
 
 
 def played(api: Any, pace: Pace = LONG, **parts: Any) -> Timeline:
@@ -58,12 +82,12 @@ def played(api: Any, pace: Pace = LONG, **parts: Any) -> Timeline:
     timeline = Timeline(began=time.time(), as_json=True)
 
     async def both() -> None:
-        autoscaler = asyncio.create_task(Autoscaler(api.url, timeline, **{"up": UP, "down": DOWN, **parts}).play())
+        autoscalers = asyncio.create_task(Autoscalers(api.url, timeline, **parts).play())
         try:
             await Story(api.url, CREDENTIALS, pace, timeline).play()
         finally:
-            autoscaler.cancel()
-            await asyncio.gather(autoscaler, return_exceptions=True)
+            autoscalers.cancel()
+            await asyncio.gather(autoscalers, return_exceptions=True)
 
     asyncio.run(both())
     return timeline
@@ -79,7 +103,8 @@ def functions(api: Any) -> list[str]:
 def test_story_is_told_from_first_call_to_cold_call(api: Any, capfd: pytest.CaptureFixture[str]) -> None:
     timeline = played(api)
 
-    assert [event.reason for event in timeline.events] == [
+    told = {owner: [e.reason for e in timeline.events if f"-{owner}-" in e.function] for owner in ("alerts", "scaler")}
+    assert told["alerts"] == [
         "deployed",
         "load_started",
         *["alert_firing"] * 5,
@@ -90,6 +115,7 @@ def test_story_is_told_from_first_call_to_cold_call(api: Any, capfd: pytest.Capt
         "wake",
         "cold_call",
     ]
+    assert told["scaler"] == ["deployed", "stayed", "long_calls", *["load_up"] * 2, "calls_ended", "load_down"]
     printed = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert [(event["before"], event["after"]) for event in printed if event["reason"] == "wake"] == [(0, 1)]
     assert all({"t", "function", "before", "after", "reason", "detail"} <= event.keys() for event in printed)
@@ -129,6 +155,18 @@ def test_story_is_told_from_first_call_to_cold_call(api: Any, capfd: pytest.Capt
             "the idler did not take the function to zero",
             id="no idler",
         ),
+        pytest.param(
+            {"follow": [1, 3]},
+            {"follow_s": 0.3},
+            "the scaler did not follow the long calls to 6 replicas within 0.3 s; changes so far: 1 → 3 (load_up)",
+            id="no scaler",
+        ),
+        pytest.param(
+            {"back": [7, 2]},
+            {"back_s": 0.3},
+            "the scaler did not take the function back to 1 replica within 0.3 s",
+            id="never back",
+        ),
     ],
 )
 def test_story_that_did_not_happen_says_what_is_missing(
@@ -147,7 +185,7 @@ def test_function_of_a_demo_that_was_killed_is_removed(api: Any, springtide: Any
     springtide("deploy", "mine", "--fprocess", "cat")
 
     with pytest.raises(Unavailable):
-        played(api, Pace(idle_s=1, ready_s=20, climb_s=0.1, descend_s=1, sweep_s=1), up=[])
+        played(api, Pace(idle_s=1, ready_s=20, climb_s=0.1, descend_s=1, sweep_s=1, follow_s=1, back_s=1), up=[])
 
     assert functions(api) == ["mine"]
 
@@ -181,6 +219,6 @@ def test_timeline_for_people_shows_time_change_reason_and_detail(capfd: pytest.C
     timeline.happened(107.0, str(ref), replicas=5, reason="load_stopped", detail="9 calls")
 
     assert capfd.readouterr().out.splitlines() == [
-        "    6.2 s     1 → 5  alert_firing    alert fires",
-        "    7.0 s         5  load_stopped    9 calls",
+        "    6.2 s  demo     1 → 5  alert_firing    alert fires",
+        "    7.0 s  demo         5  load_stopped    9 calls",
     ]

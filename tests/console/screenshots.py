@@ -128,7 +128,7 @@ class Spectator:
 
     def happened(self, at: float, function: str, *, replicas: int, reason: str, detail: str) -> None:
         self.timeline.happened(at, function, replicas=replicas, reason=reason, detail=detail)
-        self.function = function
+        self.function = self.function or function  # the alert path's is told of first
         self.deployed.set()
         if reason == self.last:
             self.over.set()

@@ -44,6 +44,9 @@ def test_demo_tells_the_whole_story(fast_suite: Any) -> None:
     assert counts(events, "alert_resolved") == [(20, 16), (16, 12), (12, 8), (8, 4), (4, 1)]
     assert counts(events, "idle") == [(1, 0)]
     assert counts(events, "wake") == [(0, 1)]
+    followed = [e for e in events if "-scaler-" in e["function"] and e["before"] != e["after"] != 0]
+    assert {e["writer"] for e in followed if e["before"]} == {"scaler"}
+    assert followed[-1]["after"] == 1
 
 
 async def test_burst_on_a_sleeping_function_is_one_wake_and_all_answered(fast_suite: Any, handler: Path) -> None:

@@ -13,7 +13,7 @@ from springtide.cli.stack import PYTHON_IMAGE
 from tests.e2e.conftest import ROOT, running
 from tests.kubernetes.emulator import Image, running_in_thread
 
-HELLO = ROOT / "cli" / "samples" / "hello"
+HANDLER = ROOT / "cli" / "demo" / "function"
 
 
 def counts(events: list[dict[str, object]], reason: str) -> list[tuple[object, object]]:
@@ -22,7 +22,7 @@ def counts(events: list[dict[str, object]], reason: str) -> list[tuple[object, o
 
 @pytest.mark.usefixtures("pod_network", "tools")
 def test_demo_tells_the_whole_story_on_a_cluster(tmp_path: Path) -> None:
-    with running_in_thread(images={PYTHON_IMAGE: Image(handler=HELLO)}) as cluster:
+    with running_in_thread(images={PYTHON_IMAGE: Image(handler=HANDLER)}) as cluster:
         kubeconfig = tmp_path / "kubeconfig"
         cluster.do(lambda emulator: emulator.write_kubeconfig(kubeconfig))
         options = ("--fast", "--provider", "kubernetes", "--kubeconfig", str(kubeconfig))
@@ -35,6 +35,9 @@ def test_demo_tells_the_whole_story_on_a_cluster(tmp_path: Path) -> None:
         assert counts(events, "alert_resolved") == [(20, 16), (16, 12), (12, 8), (8, 4), (4, 1)]
         assert counts(events, "idle") == [(1, 0)]
         assert counts(events, "wake") == [(0, 1)]
+        followed = [e for e in events if "-scaler-" in e["function"] and e["before"] != e["after"] != 0]
+        assert {e["writer"] for e in followed if e["before"]} == {"scaler"}
+        assert followed[-1]["after"] == 1
         assert cluster.do(lambda emulator: emulator.warnings) == []
 
 
