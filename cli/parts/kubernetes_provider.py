@@ -23,6 +23,7 @@ from springtide.runtime.clock import SystemClock
 from springtide.runtime.kubernetes.api import KubernetesApi, connected
 from springtide.runtime.kubernetes.settings import KubernetesSettings, LeaseSettings
 from springtide.runtime.service import Service
+from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.ports import Clock
 from springtide.wire.decision_log import DecisionLog
 from springtide.wire.vitals import vitals
@@ -65,6 +66,10 @@ class _Settings:
     operator: OperatorSettings
     lease: LeaseSettings
 
+    @property
+    def scalers(self) -> Scalers:
+        return self.api.scalers(hpa=True)
+
 
 @asynccontextmanager
 async def _assembled(settings: _Settings) -> AsyncIterator[Sequence[Service]]:
@@ -77,7 +82,7 @@ async def _assembled(settings: _Settings) -> AsyncIterator[Sequence[Service]]:
                 clock=clock,
                 manifests=settings.functions,
                 recorder=decisions,
-                scalers=settings.api.scalers(hpa=True),
+                scalers=settings.scalers,
             ),
         )
         deps = ProviderApiDeps(
@@ -106,6 +111,7 @@ async def _operator(
             leadership=leadership,
             registry=registry,
             manifests=settings.functions,
+            scalers=settings.scalers,
             namespaces=None if where.cluster_role else (where.default_namespace,),
             profiles_namespace=where.profiles_namespace or where.default_namespace,
         )

@@ -10,6 +10,8 @@ from springtide.provider.kubernetes.manifests import checks, keys
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.errors import BadInput
 from springtide.runtime.kubernetes.api import Json
+from springtide.scaler.core import ownership
+from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.vocabulary import FunctionRef
 
@@ -65,14 +67,18 @@ def function_of(spec: FunctionSpec, rollout: str, existing: Mapping[str, Any] | 
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": {**spec_of(spec), **kept}}
 
 
-def read(value: Mapping[str, Any]) -> FunctionSpec:
-    """What a Function object asks for. Raises BadInput with every problem, one a line."""
+def read(value: Mapping[str, Any], scalers: Scalers) -> FunctionSpec:
+    """What a Function object asks for. Raises BadInput with every problem, one a line.
+
+    ``scalers`` move replicas here: who else is asked to own the function is a problem.
+    """
     metadata, given = value["metadata"], value.get("spec") or {}
     problems: list[str] = []
     spec = fields_of(given, FunctionRef(metadata["namespace"], metadata["name"]), problems)
     if given.get("name", metadata["name"]) != metadata["name"]:
         problems.append(f"name: {given['name']!r} differs from the object's name, {metadata['name']!r}; make them one")
     problems += ScalePolicy.from_labels(spec.labels)[1]
+    problems += ownership.problems_of(spec.labels, spec.annotations, scalers)
     problems += checks.problems_of(spec)
     if problems:
         raise BadInput("\n".join(problems))

@@ -18,6 +18,7 @@ from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFoun
 from springtide.runtime.kubernetes.api import Json, KubernetesApi
 from springtide.runtime.kubernetes.resources import AUTOSCALERS, DEPLOYMENTS
 from springtide.runtime.outage import Outage
+from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.policy import ScalePolicy, initial_replicas, updated_replicas
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
@@ -38,8 +39,9 @@ class Reconciler:
         applier: ObjectApplier,
         references: ReferenceReader,
         clock: Clock,
+        scalers: Scalers,
     ) -> None:
-        self._api, self._caches = api, caches
+        self._api, self._caches, self._scalers = api, caches, scalers
         self._applier, self._references, self._clock = applier, references, clock
         self._applied: dict[FunctionRef, str] = {}
         self._outage = Outage("functions wait to be reconciled")
@@ -54,7 +56,7 @@ class Reconciler:
             self._applied.pop(ref, None)  # What it owned goes with it.
             return True
         try:
-            spec = function_object.read(function)
+            spec = function_object.read(function, self._scalers)
         except BadInput as error:
             await self._tell(function, None, Problem(INVALID, str(error), stalled=True))
             return True

@@ -19,6 +19,7 @@ from springtide.runtime.kubernetes.api import KubernetesApi
 from springtide.runtime.outage import Outage
 from springtide.runtime.service import BackgroundTask
 from springtide.runtime.settings import duration, integer, setting
+from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.ports import Clock, Leadership
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.leadership import Standby, show
@@ -50,6 +51,8 @@ class OperatorDeps:
     leadership: Leadership
     registry: CollectorRegistry
     manifests: ManifestSettings
+    scalers: Scalers
+    """What moves replicas here: an object that asks for another owner is told so."""
     namespaces: Sequence[str] | None
     profiles_namespace: str = ""
     """Of profiles; empty: the function's own."""
@@ -130,6 +133,7 @@ class Operator:
             applier=ObjectApplier(api, manifests),
             references=ReferenceReader(api, profiles_namespace=self._deps.profiles_namespace),
             clock=self._deps.clock,
+            scalers=self._deps.scalers,
         )
 
 

@@ -18,6 +18,7 @@ from springtide.provider.kubernetes.operator import Operator, OperatorDeps, Oper
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.kubernetes.api import KubernetesApi, connected
 from springtide.runtime.kubernetes.settings import KubernetesSettings
+from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.ports import Leadership
 from springtide.wire.leadership import Always
 from tests.kubernetes.emulator import Emulator, EmulatorSettings, Image
@@ -26,6 +27,7 @@ CRDS = Path(__file__).parents[3] / "deploy" / "crds"
 NAMESPACE = "openfaas-fn"
 DEADLINE_S = 30.0
 QUICK = OperatorSettings(operator_retry_most_s=1.0, kube_sync_s=5.0)
+WITH_SCALER = Scalers(hpa=True, loop=True)
 Json = dict[str, Any]
 
 
@@ -130,9 +132,9 @@ async def a_cluster(*, cpu_millis: float = 0.0, **settings: Any) -> AsyncIterato
 
 
 @asynccontextmanager
-async def operating(**settings: Any) -> AsyncIterator[Place]:
+async def operating(*, scalers: Scalers = WITH_SCALER, **settings: Any) -> AsyncIterator[Place]:
     async with a_cluster(**settings) as (cluster, api):
-        operator = an_operator(api)
+        operator = an_operator(api, scalers=scalers)
         person = Person(cluster.url)
         await operator.start()
         try:
@@ -143,7 +145,11 @@ async def operating(**settings: Any) -> AsyncIterator[Place]:
 
 
 def an_operator(
-    api: KubernetesApi, *, leadership: Leadership | None = None, manifests: ManifestSettings | None = None
+    api: KubernetesApi,
+    *,
+    leadership: Leadership | None = None,
+    manifests: ManifestSettings | None = None,
+    scalers: Scalers = WITH_SCALER,
 ) -> Operator:
     """The only copy there is, unless it is told by whom it is led."""
     deps = OperatorDeps(
@@ -152,6 +158,7 @@ def an_operator(
         leadership=leadership or Always(),
         registry=CollectorRegistry(),
         manifests=manifests or ManifestSettings(),
+        scalers=scalers,
         namespaces=[NAMESPACE],
         profiles_namespace="openfaas",
     )

@@ -12,6 +12,7 @@ from jsonschema.validators import Draft202012Validator
 from springtide.provider.kubernetes.manifests import function_object
 from springtide.provider.kubernetes.manifests.keys import FUNCTIONS, PROFILES
 from springtide.provider.kubernetes.manifests.profiles import REPLACED
+from springtide.scaler.core.ownership import Scalers
 from tests.kubernetes.emulator.custom import definitions, structural
 from tests.provider.kubernetes.published_schemas import all_problems
 from tests.provider.kubernetes.specs import FULL, spec
@@ -70,7 +71,7 @@ def test_what_the_client_generates_is_accepted_and_read() -> None:
     value = yaml.safe_load(GENERATED)
 
     assert refusals("functions", value) == []
-    asked = function_object.read(value)
+    asked = function_object.read(value, Scalers(hpa=True))
     assert (asked.image, asked.limits, asked.secrets) == (
         "functions/nodeinfo:latest",
         {"cpu": "1", "memory": "40Mi"},
@@ -83,7 +84,7 @@ def test_what_we_write_is_accepted_and_comes_back(asked: Any) -> None:
     value = function_object.function_of(asked, "1")
 
     assert refusals("functions", value) == []
-    assert function_object.read(value) == asked
+    assert function_object.read(value, Scalers(hpa=True)) == asked
 
 
 @pytest.mark.parametrize(

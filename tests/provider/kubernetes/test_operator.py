@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from springtide.provider.kubernetes.manifests.keys import FUNCTIONS
+from springtide.scaler.core.ownership import Scalers
 from tests.kubernetes.emulator.store import Change
 from tests.provider.kubernetes.operating import (
     NAMESPACE,
@@ -166,11 +167,14 @@ async def test_function_that_the_scaler_shall_own_has_no_autoscaler_any_more(pla
     await place.until("functions.openfaas.com", is_applied())
     assert place.object("horizontalpodautoscalers") is not None
 
-    labels = CPU["labels"] | {"com.springtide.scale.owner": "scaler"}
+    await place.person.edit("apps/v1/deployments/echo", {"spec": {"replicas": 4}}, subresource="scale")
+
+    labels = CPU["labels"] | {"com.springtide.scale.owner": "scaler", "com.openfaas.scale.target": "500m"}
     await place.person.edit("openfaas.com/v1/functions/echo", {"spec": {"labels": labels}})
 
-    await place.until("functions.openfaas.com", is_applied(generation=2))
     await place.until_gone("horizontalpodautoscalers")
+    handed_over = await place.until("functions.openfaas.com", lambda it: condition(it, "Healthy")["status"] == "True")
+    assert handed_over["spec"]["replicas"] == 4
 
 
 async def test_replicas_belong_to_whoever_scales(place: Place) -> None:
@@ -298,6 +302,41 @@ async def test_bad_spec_is_told_in_the_status_and_others_go_on(place: Place) -> 
     good: dict[str, Any] = {"spec": {"labels": None, "limits": None}}
     await place.person.edit("openfaas.com/v1/functions/bad", good)
     await place.until("functions.openfaas.com", is_applied(generation=2), "bad")
+
+
+async def test_owner_and_loads_that_a_deployment_would_be_refused_for_are_told_in_the_status(place: Place) -> None:
+    labels = {"com.springtide.scale.owner": "hpa", "com.openfaas.scale.type": "rps"}
+    annotations = {"com.springtide.scale.also": "cpu=70%", "com.springtide.scale.query": ""}
+    place.cluster.create(function(labels=labels, annotations=annotations))
+
+    stalled = await place.until("functions.openfaas.com", is_true("Stalled"))
+
+    assert condition(stalled, "Stalled")["reason"] == "InvalidSpec"
+    assert [line.split("=")[0] for line in condition(stalled, "Stalled")["message"].splitlines()] == [
+        "com.springtide.scale.owner",
+        "com.springtide.scale.also",
+        "com.springtide.scale.query",
+        "com.springtide.scale.query",
+    ]
+    assert place.object("deployments") is None
+
+
+async def test_owner_that_does_not_run_is_told_with_the_remedy_and_what_runs_is_left_alone() -> None:
+    async with operating(scalers=Scalers(hpa=True)) as place:
+        place.cluster.create(function())
+        await place.until("functions.openfaas.com", is_applied())
+        change = {"spec": {"labels": {"com.springtide.scale.owner": "scaler"}}}
+
+        await place.person.edit("openfaas.com/v1/functions/echo", change)
+
+        stalled = await place.until("functions.openfaas.com", is_true("Stalled", generation=2))
+        assert condition(stalled, "Stalled")["message"] == (
+            "com.springtide.scale.owner='scaler': no control loop runs here; "
+            "switch it on (setting scaler), or write alerts"
+        )
+        running = place.object("deployments")
+        assert running is not None
+        assert "com.springtide.scale.owner" not in running["metadata"]["labels"]
 
 
 async def test_bad_change_leaves_what_runs_alone(place: Place) -> None:
