@@ -35,10 +35,11 @@ class Permission:
 
 @dataclass(frozen=True)
 class Running:
-    """``system`` is its own address; ``log`` what it wrote."""
+    """``http`` asks it; ``log`` is what it wrote."""
 
     http: httpx.Client
     log: Path
+    process: subprocess.Popen[bytes]
 
 
 def account(part: str) -> str:
@@ -115,7 +116,7 @@ def running(
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", auth=CREDENTIALS, timeout=30, trust_env=False) as http:
             _wait_until_serving(http, process, log)
-            yield Running(http, log)
+            yield Running(http, log, process)
     finally:
         process.terminate()
         process.wait(30)
