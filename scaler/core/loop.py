@@ -235,8 +235,8 @@ def _heard(
         if isinstance(signal, Level):
             signals = signals.with_level(key, signal)
         elif signals.calls.last is not signal.sample:
-            restarted = signals.restarted(signal)
-            signals, anew = signals.with_calls(signal, policy.rule, restarted=restarted), anew or restarted
+            anew = anew or signals.restarted(signal)  # what was counted in a gap, and how much of it, nobody knows
+            signals = signals.with_calls(signal, policy.rule, restarted=anew)
         if isinstance(signal, Calls) and signal.silent:
             partial = Reason.PARTIAL_DATA, explain.silent(signal.silent)
         if anew:

@@ -211,5 +211,5 @@ _UNLISTED = NoData("no gateway knows this function")
 
 
 def _grown(before: int, now: int) -> int:
-    """What a counter counted; it began anew where it fell."""
-    return now - before if now >= before else now
+    """What a counter counted. Where it fell nobody knows: what it shows by then may be of long ago."""
+    return max(0, now - before)
