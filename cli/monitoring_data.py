@@ -31,7 +31,7 @@ def mend_alertmanager(data: Path, said: str, *, now: Clock = time.time) -> str |
     if "level=error" not in lowered or any(other in lowered for other in _NOT_THE_DATA):
         return None
     files = [data / name for name in SNAPSHOTS if (data / name).is_file()]
-    return _put_away([file for file in files if not _whole(file)] or files, now())
+    return put_away([file for file in files if not _whole(file)] or files, now())
 
 
 def mend_prometheus(data: Path, said: str, *, now: Clock = time.time) -> str | None:
@@ -43,22 +43,23 @@ def mend_prometheus(data: Path, said: str, *, now: Clock = time.time) -> str | N
     named = _STORAGE.search(said)
     inside = Path(named[1]) if named is not None else data
     if inside != data and inside.is_relative_to(data):
-        return _put_away([data / inside.relative_to(data).parts[0]], now())
-    return _put_away([data], now())
+        return put_away([data / inside.relative_to(data).parts[0]], now())
+    return put_away([data], now())
 
 
 def _cleared(data: Path, now: float, *, files: Iterable[str] = (), folders: Iterable[str] = ()) -> str | None:
     """What is no file, or no folder, where one is kept: neither program says so in words that could be told apart."""
     wrong = [data / name for name in files if os.path.lexists(data / name) and not (data / name).is_file()]
     wrong += [data / name for name in folders if os.path.lexists(data / name) and not (data / name).is_dir()]
-    return _put_away(wrong, now)
+    return put_away(wrong, now)
 
 
-def _put_away(damaged: Iterable[Path], now: float) -> str | None:
+def put_away(damaged: Iterable[Path], now: float, *, into: Path | None = None) -> str | None:
+    """A sentence about each; None when there is none. ``into`` is the folder for them, if not that they are in."""
     told = []
     for path in damaged:
         try:
-            told.append(f"{path} is damaged and was set aside as {set_aside(path, now).name}")
+            told.append(f"{path} is damaged and was set aside as {set_aside(path, now, into=into).name}")
         except FileNotFoundError:
             continue
         except OSError as error:

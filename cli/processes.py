@@ -48,9 +48,6 @@ GRACE_S, MARGIN_S = 10.0, 10.0
 FAST_IDLE = ("--sweep", "1s", "--inactivity", "8s", "--stale-after", "6s", "--settle", "4s")
 """The idler's intervals under ``--fast``: scrapes come each second there."""
 
-BROKER_PROBE = "/healthz?js-enabled-only=true"
-"""Whether it can store; not whether each stream is as it should be, which no restart would change."""
-
 BROKER_READY_S = 120.0
 """It reads all that it kept, when it was killed: 100,000 jobs of 1 kB in 0.3 s."""
 
@@ -294,14 +291,16 @@ class _Builder:
         )
 
     def broker(self, server: NatsServer) -> Child:
-        answers = self._at.url(self._at.nats_monitoring) + BROKER_PROBE
-        return self._child(
+        folder, monitoring = self._plan.state.nats, self._at.nats_monitoring
+        child = self._child(
             "nats",
-            local_broker.command(server, self._plan.state.nats),
-            ready=answers,
+            local_broker.command(server, folder),
+            ready=self._at.url(monitoring) + local_broker.ABLE_TO_STORE,
             vital=False,
             ready_within_s=BROKER_READY_S,
+            mend=partial(local_broker.mend, folder),
         )
+        return replace(child, alive=local_broker.stores(monitoring, folder))
 
     def _queueing(self) -> tuple[str, ...]:
         if self._plan.broker is None:

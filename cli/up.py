@@ -13,7 +13,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from springtide.cli import addresses, command_line, nats_server, processes, stack, stack_source, warm_imports
+from springtide.cli import (
+    addresses,
+    command_line,
+    local_broker,
+    nats_server,
+    processes,
+    stack,
+    stack_source,
+    warm_imports,
+)
 from springtide.cli.addresses import WishedPorts
 from springtide.cli.announcements import Announcer
 from springtide.cli.gateway_client import DEPLOY_READ_S, GatewayClient
@@ -101,14 +110,7 @@ def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) ->
                 )
                 plan = replace(plan, tools=None)
         if plan.broker is not None:
-            try:
-                processes.write_broker_configuration(plan)
-            except OSError as error:
-                announcer.notice(
-                    f"{error.filename or options.state.nats} cannot be written ({error.strerror or error}), so "
-                    "asynchronous calls are off; start again once it can be"
-                )
-                plan = replace(plan, broker=None)
+            plan = _with_broker_set_up(plan, announcer)
         samples = () if not options.samples or options.state.samples_deployed else stack.read(SAMPLES, {}).functions
         warm_imports.import_all()
         zygote = Zygote.make(partial(command_line.run, environ=environ))
@@ -124,6 +126,20 @@ def _broker(environ: Mapping[str, str], announcer: Announcer) -> NatsServer | No
         return found
     announcer.notice(f"asynchronous calls are off: {found.why}")
     return None
+
+
+def _with_broker_set_up(plan: Plan, announcer: Announcer) -> Plan:
+    if mended := local_broker.mend(plan.state.nats):
+        announcer.notice(mended)
+    try:
+        processes.write_broker_configuration(plan)
+    except OSError as error:
+        announcer.notice(
+            f"{error.filename or plan.state.nats} cannot be written ({error.strerror or error}), so asynchronous calls "
+            "are off; start again once it can be"
+        )
+        return replace(plan, broker=None)
+    return plan
 
 
 class _Suite:

@@ -37,13 +37,13 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         os.close(folder)
 
 
-def set_aside(path: Path, now: float) -> Path:
-    """Rename a file that cannot be read to ``NAME.damaged-TIME``, beside it; returns where it is. Raises OSError.
+def set_aside(path: Path, now: float, *, into: Path | None = None) -> Path:
+    """Rename a file that cannot be read to ``NAME.damaged-TIME``; returns where it is. Raises OSError.
 
-    ``now`` in seconds since the epoch.
+    ``now`` in seconds since the epoch. It stays in its folder unless told ``into`` which of the same disk.
     """
     at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-    return path.rename(path.with_name(f"{path.name}{DAMAGED}{at}"))
+    return path.rename((into or path.parent) / f"{path.name}{DAMAGED}{at}")
 
 
 def make_way(path: Path, now: float, *, folder: bool = False) -> Path | None:

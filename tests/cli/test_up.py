@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -13,13 +14,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+import nats
 
 from springtide.cli.tools import Tools
 from springtide.runtime.basic_auth import Credentials
@@ -73,12 +75,14 @@ def command(state: Path, *options: str) -> list[str]:
 
 
 @contextmanager
-def started(state: Path, *options: str, tools_dir: Path = Path("/nonexistent")) -> Iterator[Up]:
+def started(
+    state: Path, *options: str, tools_dir: Path = Path("/nonexistent"), environ: Mapping[str, str] | None = None
+) -> Iterator[Up]:
     """A suite that is ready; without a folder of tools it runs without the alert path."""
     process = subprocess.Popen(
         command(state, "--tools-dir", str(tools_dir), *options),
         cwd=ROOT,
-        env=clean_environment(),
+        env=clean_environment() | dict(environ or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -169,6 +173,46 @@ def test_control_parts_share_a_process_that_is_started_again_with_all_of_them(tm
         assert up.run["parts"]["gateway"] == first["gateway"]
         with up.client() as client:
             assert client.get("/ui/").status_code == 200
+
+
+def test_killed_broker_is_started_again_and_lost_nothing_that_it_had_acknowledged(tmp_path: Path) -> None:
+    with started(tmp_path / "state", "--no-samples") as up:
+        asyncio.run(publish(up, 100))
+        os.kill(up.run["parts"]["nats"], signal.SIGKILL)
+
+        assert up.until("died", part="nats")["detail"] == "ended (SIGKILL); starting again in 0.1 s"
+        up.until("ready", part="nats")
+
+        assert asyncio.run(publish(up, 1)) == 101
+        assert names(up) == [], "calls need none"
+    log = (tmp_path / "state" / "logs" / "nats.log").read_text()
+    assert "Server Exiting" in log
+
+
+async def publish(up: Up, count: int) -> int:
+    """How many there are once so many more were acknowledged, by whom the suite's credentials let in."""
+    login = Credentials.from_folder(up.state / "secrets", prefix="nats")
+    client = await nats.connect(up.run["nats"], user=login.user, password=login.password)
+    try:
+        stream = client.jetstream()
+        await stream.add_stream(name="kept", subjects=["kept"])
+        await asyncio.gather(*(stream.publish("kept", b"a job") for _ in range(count)))
+        return (await stream.stream_info("kept")).state.messages
+    finally:
+        await client.close()
+
+
+def test_who_has_a_broker_gets_no_second_one(tmp_path: Path) -> None:
+    with started(tmp_path / "state", "--no-samples", environ={"nats_url": "nats://127.0.0.1:1"}) as up:
+        assert "nats" not in up.run["parts"]
+        assert up.run["nats"] is None
+        assert names(up) == []
+
+
+def test_time_between_syncs_has_bounds(tmp_path: Path) -> None:
+    assert refused(tmp_path / "state", "--queue-sync", "2h") == (
+        "springtide: --queue-sync 2h: write always, or a time between 100ms and 1h"
+    )
 
 
 def test_full_disk_and_closed_output_end_nothing(tmp_path: Path) -> None:
