@@ -173,10 +173,13 @@ class GatewayClient:
         with self._missing(f"function {name}", namespace):
             self._call("DELETE", "/system/functions", json=body, params=_namespace(namespace))
 
-    def scale(self, name: str, namespace: str | None, replicas: int) -> None:
+    def scale(self, name: str, namespace: str | None, replicas: int) -> list[str]:
+        """Warnings, where what was asked for will not last."""
         body = {"serviceName": name, "replicas": replicas, **_namespace(namespace)}
         with self._missing(f"function {name}", namespace):
-            self._call("POST", f"/system/scale-function/{quote(name)}", json=body, params=_namespace(namespace))
+            path = f"/system/scale-function/{quote(name)}"
+            response = self._call("POST", path, json=body, params=_namespace(namespace))
+        return response.headers.get_list(answer_headers.WARNING)
 
     def secrets(self, namespace: str | None) -> list[Json]:
         return list(self._json("GET", "/system/secrets", params=_namespace(namespace)) or [])

@@ -235,9 +235,9 @@ class _Acts:
         replicas = value.get("replicas") if isinstance(value, dict) else None
         if isinstance(replicas, bool) or not isinstance(replicas, int) or replicas < 0:
             raise BadInput("replicas: write a whole number, zero or more")
-        await self._parts.api.scale(FunctionRef.parse(request.path_params["key"]), replicas)
+        warning = await self._parts.api.scale(FunctionRef.parse(request.path_params["key"]), replicas)
         self._parts.watch.look_soon()
-        return Response(status_code=202)
+        return JSONResponse({"warning": warning}, 202)
 
     async def invoke(self, request: Request) -> Response:
         call = Call.from_json(await _json(request))

@@ -18,7 +18,7 @@ from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import NotFound, SpringtideError, Unavailable, Unsupported, error_for_status, reason_of
 from springtide.runtime.tls import client_context
 from springtide.scaler.core.vocabulary import FunctionRef
-from springtide.wire import gateway_metrics, metrics_endpoint
+from springtide.wire import answer_headers, gateway_metrics, metrics_endpoint
 
 SILENCE_S = 3600.0
 """How long a stream may say nothing before it is opened anew."""
@@ -89,11 +89,14 @@ class GatewayApi:
     async def deploy(self, deployment: Mapping[str, Any], *, update: bool) -> None:
         await self._call("PUT" if update else "POST", "/system/functions", json=deployment, deadline_s=DEPLOY_S)
 
-    async def scale(self, ref: FunctionRef, replicas: int) -> None:
+    async def scale(self, ref: FunctionRef, replicas: int) -> str:
+        """What is to be known of it, where what was asked for will not last; else nothing."""
         body = {"serviceName": ref.name, "namespace": ref.namespace, "replicas": replicas}
-        await self._call(
+        response = await self._call(
             "POST", f"/system/scale-function/{_quoted(ref)}", json=body, params={"namespace": ref.namespace}
         )
+        warning: str = response.headers.get(answer_headers.WARNING, "")
+        return warning
 
     async def remove(self, ref: FunctionRef) -> None:
         body = {"functionName": ref.name, "namespace": ref.namespace}

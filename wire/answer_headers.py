@@ -1,4 +1,4 @@
-"""Headers by which the gateway says more of a function than the provider's answer does."""
+"""Headers by which the gateway, or the provider, says more of a function than OpenFaaS's answer has room for."""
 
 from __future__ import annotations
 
@@ -7,3 +7,6 @@ WARNING = "X-Springtide-Warning"
 
 CALL_LIMIT = "X-Springtide-Call-Limit"
 """Of a function's description: which limit ends its calls, and how long that is."""
+
+OWNER = "X-Springtide-Owner"
+"""Of a scale that was written: who moves the function's replicas from there."""

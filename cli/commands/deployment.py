@@ -209,10 +209,12 @@ def _removes(client: GatewayClient, name: str, namespace: str | None) -> Callabl
 @namespace_option
 @with_target
 def scale(*, target: Target, name: str, replicas: int, namespace: str | None) -> None:
-    """Set how many replicas a function has; autoscaling goes on from there."""
+    """Set how many replicas a function has; its owner goes on from there, and a warning says so."""
     with target.client() as client:
-        client.scale(name, namespace, replicas)
+        warnings = client.scale(name, namespace, replicas)
     click.echo(f"Scaled {name} to {replicas}.")
+    for warning in warnings:
+        click.echo(f"springtide: {lines(f'{name}: {warning}')}", err=True)
 
 
 def _function_name(name: str | None, command: str) -> Any:

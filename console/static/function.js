@@ -204,7 +204,8 @@ find("#scale").addEventListener("submit", (event) => {
   attempt(event.target, find("#scale-problem"), async () => {
     const number = Number.parseInt(wanted.value, 10);
     asked = number;
-    await act("POST", functionUrl(key, "/scale"), { replicas: number });
+    const { warning } = await act("POST", functionUrl(key, "/scale"), { replicas: number });
+    setText(find("#scale-note"), warning);
     say(number === 0 ? "Put to sleep." : `Asked for ${number} ${number === 1 ? "replica" : "replicas"}.`);
   });
 });

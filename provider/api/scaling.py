@@ -23,7 +23,7 @@ from springtide.scaler.core import explain, ownership
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Reason, Writer
-from springtide.wire import decision_log
+from springtide.wire import answer_headers, decision_log
 from springtide.wire.leadership import LEADER_HEADER, Terms
 from springtide.wire.provider_client import WAKE_PATH, WRITER_HEADER
 
@@ -61,7 +61,10 @@ def router(
                 reason=decision.reason.value,
                 why=decision.detail,
             )
-        return Response(status_code=202, headers={"ETag": f'"{after.version}"'})
+        told = {"ETag": f'"{after.version}"', answer_headers.OWNER: ownership.owner_to_text(before.owner)}
+        if decision.writer is Writer.PERSON and (warning := explain.moved_on(before.owner, replicas)):
+            told[answer_headers.WARNING] = warning
+        return Response(status_code=202, headers=told)
 
     @routes.post(f"{WAKE_PATH}/{{name}}")
     async def keep_wake(request: Request, name: str) -> Response:

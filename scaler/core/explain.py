@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from springtide.scaler.core import load_needs
 from springtide.scaler.core.load_needs import LoadNeed
+from springtide.scaler.core.policy import OWNER
 from springtide.scaler.core.targets import Unit
 from springtide.scaler.core.vocabulary import Decision, Reason, Writer
 
@@ -126,6 +127,20 @@ def owned_because(owner: Writer | None, why: str) -> str:
     return f"{name[0].upper()}{name[1:]} owns its replicas while it runs: {why}."
 
 
+def moved_on(owner: Writer | None, replicas: int) -> str:
+    """What a person who asked for so many replicas has to know: how long that lasts, and how to keep it. Empty: it
+    stays, or a caller ends it anyway."""
+    if replicas == 0 or owner not in _MOVES_ON:
+        return ""
+    keep = f"com.openfaas.scale.min and .max both {replicas}, or {OWNER}: none"
+    return f"{who(owner)} owns its replicas: {_MOVES_ON[owner]}. To keep {replicas}, label it {keep}"
+
+
+_MOVES_ON: Mapping[Writer | None, str] = {
+    Writer.SCALER: "it adds what the load needs within seconds, and takes away what it does not need within minutes",
+    Writer.HPA: "it goes on from there by its own measure",
+}
+
 LEARNED_WAKE = "the middle of the last three wakes needed that"
 
 
@@ -150,7 +165,7 @@ def load_down(needs: Sequence[LoadNeed], level: float, grip: float) -> str:
     """Why the control loop shrinks."""
     winner = load_needs.highest(needs)
     careful = f", kept {grip:.1f} times as carefully as usual" if grip > 1 else ""
-    return f"{_needed(winner)}; the most of late was {level:.1f}{careful}{_others(needs, winner)}"
+    return f"{_needed(winner)}; the most it needed of late was {level:.1f}{careful}{_others(needs, winner)}"
 
 
 def by_formula(needs: Sequence[LoadNeed], proportion: float) -> str:

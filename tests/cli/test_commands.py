@@ -171,6 +171,16 @@ def test_scale_sets_the_count(springtide: Any) -> None:
     assert described(springtide)["replicas"] == 3
 
 
+def test_scale_warns_of_an_owner_that_goes_on_from_there(springtide: Any) -> None:
+    deployed(springtide, "echo", "-l", "com.openfaas.scale.type=cpu", "-l", "com.openfaas.scale.target=50")
+
+    outcome = springtide("scale", "echo", "3")
+
+    assert (outcome.status, outcome.out) == (0, "Scaled echo to 3.\n")
+    assert outcome.err.startswith("springtide: echo: the HPA owns its replicas")
+    assert "To keep 3, label it com.openfaas.scale.min" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("replicas", "status"),
     [pytest.param("1", "Ready", id="running"), pytest.param("0", "Asleep", id="at zero")],

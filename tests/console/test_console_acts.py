@@ -101,7 +101,7 @@ async def test_scale_and_remove() -> None:
         await here.deploy("greet")
         token = await here.token()
         scaled = await here.http.post(f"/ui/api/functions/{KEY}/scale", json={"replicas": 3}, headers=token)
-        assert scaled.status_code == 202
+        assert (scaled.status_code, scaled.json()) == (202, {"warning": ""})
         assert (await here.provider.read(GREET)).scale.desired == 3
         wrong = await here.http.post(f"/ui/api/functions/{KEY}/scale", json={"replicas": -1}, headers=token)
         assert (wrong.status_code, wrong.text) == (400, "replicas: write a whole number, zero or more")

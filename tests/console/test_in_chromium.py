@@ -66,6 +66,7 @@ def test_function_is_deployed_by_the_form_invoked_cold_and_shown_in_the_list(
         page.get_by_role("link", name="Functions", exact=True).click()
         row = page.locator("#rows article", has_text="fresh")
         expect(row.locator(".state")).to_have_text("Ready")
+        expect(row.locator(".owner")).to_have_text("Scaled by the alert path")
         expect(row.locator("[data-measure=replicas] .spark")).to_have_attribute("aria-label", re.compile("highest 1"))
     assert suite.status("fresh")["labels"]["com.openfaas.scale.max"] == "4"
 
@@ -262,6 +263,21 @@ def test_number_to_scale_to_follows_what_others_do_until_it_is_written(
         expect(say).to_have_text("4 replicas answer.", timeout=PATIENCE_MS)
         deployed.scale("shared", 1)
         expect(number).to_have_value("1", timeout=PATIENCE_MS)
+
+
+def test_who_scales_what_the_scaler_has_is_told_that_it_goes_on(
+    deployed: Running, open_page: OpenPage, handlers: dict[str, Path]
+) -> None:
+    deployed.deploy("followed", handlers["greet"], type="capacity", target="1")
+    with open_page(page_of("followed")) as page:
+        page.get_by_label("Replicas", exact=True).fill("3")
+        page.get_by_role("button", name="Scale", exact=True).click()
+        expect(page.locator("#scale-note")).to_contain_text("the scaler owns its replicas")
+        expect(page.locator("#scale-note")).to_contain_text("To keep 3, label it com.openfaas.scale.min")
+        page.get_by_role("link", name="Functions", exact=True).click()
+        expect(page.locator("#rows article", has_text="followed").locator(".owner")).to_have_text(
+            "Scaled by the scaler"
+        )
 
 
 def test_number_written_while_an_earlier_one_is_under_way_stays(

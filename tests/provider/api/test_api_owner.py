@@ -148,3 +148,36 @@ async def test_scaler_as_owner_where_none_runs_is_refused(served: Served) -> Non
     refused = await served.deploy(labels={policy.OWNER: "scaler"})
 
     assert (refused.status_code, "no control loop runs here" in refused.text) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("labels", "replicas", "owner", "words"),
+    [
+        pytest.param(BY_TARGET, 7, "scaler", "com.openfaas.scale.min and .max both 7", id="the loop goes on"),
+        pytest.param(BY_TARGET, 0, "scaler", None, id="asleep until a caller comes"),
+        pytest.param({}, 7, "alert", None, id="until the next alert"),
+        pytest.param({policy.OWNER: "none"}, 7, "none", None, id="it stays"),
+    ],
+)
+async def test_a_person_learns_whether_a_scale_lasts_and_how_to_keep_it(
+    labels: dict[str, str], replicas: int, owner: str, words: str | None
+) -> None:
+    async with beside_a_loop() as served:
+        await served.deploy(labels=labels)
+
+        answer = await served.http.post(SCALE, json={"replicas": replicas})
+
+        assert (answer.status_code, answer.content) == (202, b"")
+        assert answer.headers["x-springtide-owner"] == owner
+        warning = answer.headers.get("x-springtide-warning")
+        assert warning is None if words is None else warning is not None and words in warning
+
+
+async def test_a_scaler_that_writes_is_not_warned_of_itself() -> None:
+    async with beside_a_loop() as served:
+        await served.deploy(labels=BY_TARGET)
+        decision = decision_log.to_json(replace(UP, writer=Writer.SCALER, before=1, after=4))
+
+        answer = await served.http.post(SCALE, json={"replicas": 4}, headers={WRITER_HEADER: json.dumps(decision)})
+
+        assert (answer.status_code, "x-springtide-warning" in answer.headers) == (202, False)
