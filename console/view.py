@@ -39,6 +39,7 @@ def row(info: FunctionInfo, watch: GatewayPoller, decisions: Decisions) -> Json:
         "namespace": info.ref.namespace,
         "state": state.value,
         "stateText": words.state(state),
+        "owner": f"Scaled by {explain.who(info.owner)}",
         "problem": info.problem if state is State.PROBLEM else None,
         **_numbers(now),
         "last": None if told is None else decision(told),

@@ -65,14 +65,18 @@ def top(
     as_json: bool,
     metrics_urls: tuple[str, ...],
 ) -> None:
-    """Show the functions live: replicas, calls, errors, latency, the last decision and why.
+    """Show the functions live: replicas, calls, errors, latency, who owns the replicas, the last decision and why.
+
+    Of a function that the scaler owns also its load, against what its ready replicas shall carry.
 
     Keys: r rate, n name, c replicas (copies), f in flight, h held, p p95, e errors, d last decision; q quits.
     """
     if math.isnan(every):
         raise BadInput("--every nan: write seconds, such as 2")
     manner = Manner(sort, every, as_json)
-    with GatewayPoller(target.client(timeout_s=10.0), metrics_urls or (_metrics_url(target),), namespace) as poller:
+    urls = metrics_urls or (_metrics_url(target),)
+    client = target.client(timeout_s=10.0)
+    with GatewayPoller(client, urls, namespace, scaler_url=_scaler_url(target)) as poller:
         if once:
             _once(poller, manner)
         elif as_json or not (sys.stdout.isatty() and sys.stdin.isatty()):
@@ -86,6 +90,11 @@ def _metrics_url(target: Target) -> str:
     local = target.local(gateway)
     base = local.metrics if local else address(urlsplit(gateway).hostname or "127.0.0.1", METRICS_PORT)
     return f"{base}/metrics"
+
+
+def _scaler_url(target: Target) -> str | None:
+    local = target.local(target.gateway())
+    return f"{local.scaler}/metrics" if local and local.scaler else None
 
 
 def _once(poller: GatewayPoller, manner: Manner) -> None:

@@ -6,20 +6,40 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from springtide.scaler.core.vocabulary import Decision, FunctionRef
+from springtide.scaler.core import ownership
+from springtide.scaler.core.vocabulary import Decision, FunctionRef, Writer
 from springtide.wire import decision_log
 from springtide.wire.function_rates import FunctionRates
 
 
+@dataclass(frozen=True, slots=True)
+class LoadShare:
+    """One load that the control loop follows: all of it, None where it is not known, and the target of one replica."""
+
+    name: str
+    value: float | None
+    target: float
+
+    @property
+    def share(self) -> float:
+        """In targets: so many replicas would just carry it."""
+        return (self.value or 0.0) / self.target
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One function. ``last`` is the last decision that changed its count, or else the last that left it."""
+    """One function. ``owner`` moves its replicas while it runs; ``loads`` are there where that is the control loop.
+
+    ``last`` is the last decision that changed its count, or else the last that left it.
+    """
 
     ref: FunctionRef
     desired: int
     ready: int
     problem: str | None = None
     measures: FunctionRates = field(default_factory=FunctionRates)
+    owner: Writer | None = Writer.ALERT
+    loads: tuple[LoadShare, ...] = ()
     last: Decision | None = None
 
 
@@ -84,6 +104,10 @@ def to_json(look: Snapshot) -> dict[str, Any]:
                 **{name: _rounded(value) for name, value in asdict(row.measures).items()},
                 "desired": row.desired,
                 "ready": row.ready,
+                "owner": ownership.owner_to_text(row.owner),
+                "loads": [
+                    {"type": load.name, "load": _rounded(load.value), "target": load.target} for load in row.loads
+                ],
                 "last_decision": decision_log.to_json(row.last) if row.last else None,
             }
             for row in look.rows

@@ -12,12 +12,15 @@ from rich.text import Text
 
 from springtide.cli.terminal_text import one_line
 from springtide.cli.top.rows import Row, Snapshot
+from springtide.scaler.core import explain
 from springtide.scaler.core.explain import ago
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 
 UNKNOWN = "–"
 NAME_WIDTH, DECISION_WIDTH = 16, 24
 """Narrower than this, other columns make room."""
+
+OWNER = "OWNER, LOAD/TARGET"
 
 GAP = 2
 """Blanks between two columns."""
@@ -51,7 +54,7 @@ def screen(look: Snapshot, console: Console, order: Order, rows: Sequence[Row]) 
     table = Table(box=None, pad_edge=False, expand=False, header_style="bold")
     for column in columns:
         marked = f"{column.title}↓" if column.sort == order.sort and order.sort != "name" else column.title
-        text = column.title in ("FUNCTION", "LAST DECISION")
+        text = column.title in ("FUNCTION", OWNER, "LAST DECISION")
         table.add_column(marked, justify="left" if text else "right", no_wrap=True, overflow="ellipsis")
     shown = rows if order.max_rows is None else rows[: order.max_rows]
     for row in shown:
@@ -131,6 +134,17 @@ def _held(row: Row, _: float) -> Text:
     return Text(_whole(row.measures.held), style="yellow" if row.measures.held else "")
 
 
+def _owner(row: Row, _: float) -> Text:
+    """Of several loads the one that needs most; its target is that of all ready replicas together."""
+    badge = explain.badge(row.owner)
+    if not row.loads or not row.ready:
+        return Text(badge)
+    load = max(row.loads, key=lambda each: each.share)
+    value = UNKNOWN if load.value is None else f"{load.value:.3g}"
+    style = "yellow" if load.share > row.ready or load.value is None else ""
+    return Text(f"{badge} {one_line(load.name)} {value}/{load.target * row.ready:.4g}", style=style)
+
+
 def _whole(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:.0f}"
 
@@ -140,8 +154,9 @@ _COLUMNS = (
     Column("READY", "replicas", 7, 0, _replicas),
     Column("RATE/s", "rate", 7, 1, _rate),
     Column("FLIGHT", "flight", 7, 3, _in_flight),
-    Column("HELD", "held", 5, 6, _held),
+    Column("HELD", "held", 5, 7, _held),
     Column("P95", "p95", 7, 2, _p95),
-    Column("ERR %", "errors", 6, 5, _errors),
+    Column("ERR %", "errors", 6, 6, _errors),
+    Column(OWNER, "", 20, 5, _owner),
     Column("LAST DECISION", "decision", DECISION_WIDTH, 4, _decision),
 )

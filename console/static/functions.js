@@ -30,6 +30,7 @@ const update = (entry, row) => {
   const state = find(".state", element);
   state.dataset.state = row.state;
   setText(state, row.stateText);
+  setText(find(".owner", element), row.owner);
   const why = find(".why", element);
   setText(why, row.problem ?? (row.last ? `${row.last.change}: ${row.last.reasonText}` : ""));
   why.title = why.textContent;

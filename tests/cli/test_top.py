@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import http.server
+import io
 import json
 import os
 import pty
@@ -23,8 +24,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from springtide.cli.gateway_client import GatewayClient
+from springtide.cli.top.gateway_poller import GatewayPoller
 from springtide.cli.top.keyboard import Keyboard
+from springtide.cli.top.rows import to_json
+from springtide.cli.top.screen import Order, screen
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 20.0
@@ -63,6 +69,65 @@ def test_json_tells_numbers_and_the_last_decision(busy: Any, api: Any) -> None:
     assert (first["in_flight"], first["held"]) == (0, 0)
     assert (first["last_decision"]["before"], first["last_decision"]["after"]) == (1, 3)
     assert (second["function"], second["last_decision"]["reason"]) == ("asleep", "manual")
+
+
+class Suite(http.server.BaseHTTPRequestHandler):
+    """A gateway and a scaler in one, with a function that the loop follows by three loads and one that nobody has."""
+
+    annotations = {"com.springtide.scale.also": "cpu=50m,jobs=4"}  # noqa: RUF012 - never changed
+    labels = {"com.openfaas.scale.type": "capacity", "com.openfaas.scale.target": "2"}  # noqa: RUF012
+
+    def do_GET(self) -> None:
+        followed = {"name": "followed", "namespace": "fn", "replicas": 3, "availableReplicas": 2, "owner": "scaler"}
+        followed |= {"labels": self.labels, "annotations": self.annotations}
+        nobodys = {"name": "nobodys", "namespace": "fn", "replicas": 1, "availableReplicas": 1, "owner": "none"}
+        answers = {
+            "/system/functions": json.dumps([followed, nobodys]),
+            "/gateway": 'gateway_function_invocation_inflight{function_name="followed.fn"} 3.0\n',
+            "/scaler": 'springtide_function_load{function_name="followed.fn",scaling_type="cpu"} 120.0\n',
+        }
+        text = answers.get(self.path.partition("?")[0])
+        self.send_response(404 if text is None else 200)
+        self.end_headers()
+        self.wfile.write((text or "").encode())
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def suite() -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Suite)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("scaler", "cpu", "cell"),
+    [
+        pytest.param("/scaler", 120.0, "Scaler cpu 120/100", id="as the scaler knows it"),
+        pytest.param("/away", None, "Scaler capacity 3/4", id="calls only, as the gateway tells, without a scaler"),
+    ],
+)
+def test_owner_and_load_against_target_are_shown(suite: str, scaler: str, cpu: float | None, cell: str) -> None:
+    client = GatewayClient(suite, None)
+    with GatewayPoller(client, [f"{suite}/gateway"], None, scaler_url=f"{suite}{scaler}") as poller:
+        look = poller.look(now=1.0, wall=1.0)
+    told = to_json(look)["functions"]
+    console = Console(width=140, file=io.StringIO(), highlight=False)
+    console.print(screen(look, console, Order("name"), look.rows))
+    drawn = console.file.getvalue()  # type: ignore[attr-defined]
+
+    assert (told[0]["owner"], told[1]["owner"], told[1]["loads"]) == ("scaler", "none", [])
+    assert told[0]["loads"] == [
+        {"type": "capacity", "load": 3.0, "target": 2.0},
+        {"type": "cpu", "load": cpu, "target": 50.0},
+        {"type": "jobs", "load": None, "target": 4.0},
+    ]
+    assert cell in drawn, "of what two ready replicas carry"
+    assert "Nobody" in drawn
 
 
 def test_without_metrics_it_says_so_in_a_line_and_shows_the_rest(busy: Any) -> None:
