@@ -138,15 +138,19 @@ def _share(counts: Iterable[int], capacity: int) -> int:
 
 
 class HoldMemory:
-    """Knows which holds were told already: one that only repeats the last of its function and writer is no news."""
+    """Knows which holds were told already: one that only repeats the last of its function and writer is no news.
+
+    The control loop's words count, for they say what is missing; those of others have numbers that change each time.
+    """
 
     def __init__(self, max_holds: int = MAX_HOLDS) -> None:
-        self._last: dict[tuple[FunctionRef, Writer], tuple[Reason, int]] = {}
+        self._last: dict[tuple[FunctionRef, Writer], tuple[Reason, int, str]] = {}
         self._max_holds = max_holds
 
     def is_news(self, decision: Decision) -> bool:
         """Whether to tell it; takes it as told. A hold at another count is news: the one before is out of date."""
-        key, word = (decision.ref, decision.writer), (decision.reason, decision.after)
+        key, words = (decision.ref, decision.writer), decision.detail if decision.writer is Writer.SCALER else ""
+        word = (decision.reason, decision.after, words)
         if decision.changes:
             self._last.pop(key, None)
             return True

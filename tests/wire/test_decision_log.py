@@ -216,6 +216,15 @@ def test_hold_at_another_count_is_told() -> None:
     assert [decision.after for decision in log.since(0)] == [1, 5]
 
 
+def test_a_hold_of_the_control_loop_is_told_again_once_another_thing_is_missing() -> None:
+    log = DecisionLog()
+    for at, words in enumerate(("a is silent", "a is silent", "b is silent")):
+        log.record(replace(hold(at, Reason.PARTIAL_DATA, writer=Writer.SCALER), detail=words))
+        log.record(replace(hold(at, Reason.RECENTLY_ACTIVE, writer=Writer.IDLER), detail=f"last call {at} s ago"))
+
+    assert [told.detail for told in log.since(0)] == ["a is silent", "last call 0 s ago", "b is silent"]
+
+
 def test_holds_push_no_change_out() -> None:
     log = DecisionLog(max_decisions=4)
     log.record(step(0))
