@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import socket
+import time
 from collections.abc import Callable, Iterable
-from functools import partial
+from email.utils import formatdate
+from functools import lru_cache, partial
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from springtide.runtime.asgi import App, Message, Receive, Scope, Send, respond
 from springtide.runtime.counted_warning import CountedWarning
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.same_origin import RefuseForeignPages, SameOrigin
 
-DATE_EVERY_S = 1.0
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> list[tuple[bytes, bytes]]:
+    return [(b"date", formatdate(second, usegmt=True).encode())]
+
+
+class _State(ServerState):
+    """What the connections of a server share. The date is that of the request, so that nothing has to keep one up."""
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        return _date(int(time.time()))
+
+    @default_headers.setter
+    def default_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """uvicorn's own, of its last tick, are not wanted."""
 
 
 def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
@@ -43,10 +60,11 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Wakes up once a second, for the date in its answers, and not ten times to see whether it shall end."""
+    """Is told to end, and does not wake up ten times a second to see whether it shall."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
+        self.server_state = _State()
         self._ends = asyncio.Event()
 
     def end(self) -> None:
@@ -54,9 +72,7 @@ class _Server(uvicorn.Server):
         self._ends.set()
 
     async def main_loop(self) -> None:
-        while not await self.on_tick(0):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ends.wait(), DATE_EVERY_S)
+        await self._ends.wait()
 
 
 HTTP2_PREFACE = b"PRI * HTTP/2"

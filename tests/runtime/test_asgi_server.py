@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 
 import httpx
 import pytest
@@ -38,6 +39,19 @@ async def test_application_is_served_on_the_port_really_bound(app: object) -> No
 
     assert (answer.status_code, answer.text) == (200, "/x")
     assert "server" not in answer.headers
+
+
+async def test_each_answer_has_the_date_of_its_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = AsgiServer(hello, name="test")
+    await server.start()
+    dates = []
+    async with httpx.AsyncClient() as client:
+        for now in (1_700_000_000.9, 1_700_000_001.2, 1_700_000_000.0):
+            monkeypatch.setattr(time, "time", lambda now=now: now)
+            dates += (await client.get(f"http://127.0.0.1:{server.port}/")).headers.get_list("date")
+    await server.stop()
+
+    assert dates == [f"Tue, 14 Nov 2023 22:13:{second} GMT" for second in (20, 21, 20)]
 
 
 async def test_private_server_is_reached_by_its_own_process_while_it_serves() -> None:
