@@ -51,7 +51,12 @@ LEAST: Mapping[str, int] = {
     "functions.livenessProbe.periodSeconds": 1,
 }
 """Of whole numbers; others are at least 0."""
-MOST: Mapping[str, int] = {"nodePort": 65535, "functions.readinessProbe.initialDelaySeconds": 3600}
+MOST: Mapping[str, int] = {
+    "nodePort": 65535,
+    # Each reads a stream of every gateway, which has eight, and a rollout has more copies than that for a while.
+    "scaler.replicas": 5,
+    "functions.readinessProbe.initialDelaySeconds": 3600,
+}
 _DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$|^[0-9]+$"
 _URL = r"^(https?://[^/]+(/.*[^/])?)?$"
 PATTERNS: Mapping[str, str] = {

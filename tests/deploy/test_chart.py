@@ -206,7 +206,7 @@ def test_the_provider_knows_whether_a_scaler_runs(installation: str, runs: str, 
 
 
 def test_the_scaler_hears_every_gateway() -> None:
-    """By a name that has the address of each of them, those that drain, too: they still have calls."""
+    """By a name that has the address of each of them, those that leave, too: they take calls for some seconds more."""
     told = environment(containers(named("defaults", "Deployment", "scaler"))[0])["gateway_urls"]
     service = named("defaults", "Service", "gateways")["spec"]
 
@@ -252,6 +252,7 @@ def test_an_installation_in_another_namespace_is_whole_there() -> None:
         pytest.param({"serviceType": "Nodeport"}, "serviceType", id="a choice that there is not"),
         pytest.param({"gateway": {"upstreamTimeout": "1 minute"}}, "upstreamTimeout", id="a strange duration"),
         pytest.param({"gateway": {"settings": {"hold_timout": "5s"}}}, "hold_timout", id="a setting that is not known"),
+        pytest.param({"scaler": {"replicas": 6}}, "replicas", id="more scalers than a gateway tells its load"),
         pytest.param({"scaler": {"default": "yes"}}, "default", id="text for a switch"),
         pytest.param({"provider": {"settings": {"scaler": True}}}, "scaler", id="a switch the chart has a value for"),
         pytest.param({"idler": {"settings": {"idler_port": 9000}}}, "idler_port", id="a setting the chart goes by"),
