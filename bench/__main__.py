@@ -1,6 +1,7 @@
 """``python -m bench``: measure, print a table, keep the figures in ``bench/results``.
 
 ``soak``: is any call lost? ``step``: how is a load that comes at once answered, by the control loop and by alerts?
+``goals``: what would the control loop's rule and Knative's have done in simulated worlds? It needs nothing but Python.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import bench.soak
 import bench.step
-from bench import programs, report, sections
+from bench import goals, programs, report, sections
 from bench.pairs import pairs
 from bench.report import Row
 from bench.rest import rest
@@ -34,7 +35,7 @@ GIB = 1 << 30
 
 def main() -> int:
     arguments = _arguments()
-    begin = {"soak": _soak, "step": _step}
+    begin = {"soak": _soak, "step": _step, "goals": _goals}
     return begin.get(arguments.command, _measure)(arguments)
 
 
@@ -105,6 +106,32 @@ def _step(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _goals(arguments: argparse.Namespace) -> int:
+    """Exit status 1 when a goal is missed."""
+    seeds = range(arguments.first_seed, arguments.first_seed + (3 if arguments.quick else arguments.seeds))
+    wanted = arguments.world or list(goals.WORLDS)
+
+    def progress(over: int, of: int) -> None:
+        print(f"\r{over} of {of} lives", end="" if over < of else "\n", file=sys.stderr, flush=True)
+
+    found = goals.compared(wanted, seeds, arguments.jobs, progress)
+    rows, reached = [each.row() for each in found], list(goals.summary(found))
+    measured: dict[str, list[object]] = {"seeds": [*seeds], "worlds": [*rows], "goals": [*reached]}
+    path = report.save(arguments.results, measured, quick=arguments.quick or bool(arguments.world), kind="goals")
+    print(json.dumps(measured, indent=1) if arguments.json else f"{report.table(rows)}\n\n{report.table(reached)}")
+    print(f"\nkept in {path}", file=sys.stderr)
+    return 0 if all(row["met"] for row in reached) else 1
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r}: write a whole number of {least} to {most}")
+        return int(text)
+
+    return number
+
+
 def _told(account: Account) -> str:
     lines = [report.table([{"what": name, "value": value} for name, value in account.row.items()])]
     return "\n".join([*lines, *(f"! {problem}" for problem in account.problems)])
@@ -125,6 +152,12 @@ def _arguments() -> argparse.Namespace:
     long.add_argument("--workers", type=int, default=2, help="of the gateway; several are restarted again and again")
     long.add_argument("--logs", type=Path, help="folder that gets the logs of a run that lost something")
     long.add_argument("--json", action="store_true", help="print everything as JSON")
+    table = commands.add_parser("goals", help=(goals.__doc__ or "").partition("\n")[0])
+    table.add_argument("--world", action="append", choices=list(goals.WORLDS), help="only this one; may be repeated")
+    table.add_argument("--seeds", type=_number(1, goals.MAX_SEEDS), default=goals.SEEDS, help="how many; default: 10")
+    table.add_argument("--first-seed", type=_number(0, 10**9), default=goals.FIRST_SEED)
+    table.add_argument("--jobs", type=_number(1, 256), default=os.cpu_count() or 1, help="processes at once")
+    table.add_argument("--json", action="store_true", help="print everything as JSON")
     return parser.parse_args()
 
 
