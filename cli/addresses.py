@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from springtide.cli import ports
 from springtide.cli.ports import PortClaims
@@ -40,6 +40,12 @@ class Addresses:
     alertmanager: int
     nats: int
     nats_monitoring: int
+
+    @property
+    def control_ports(self) -> tuple[int, ...]:
+        """Of what listens for the suite alone: everything but the public listener."""
+        ports = {field.name: getattr(self, field.name) for field in fields(self)}
+        return tuple(port for name, port in ports.items() if name not in ("host", "gateway"))
 
     @property
     def gateway_url(self) -> str:

@@ -193,6 +193,7 @@ class _Builder:
                 *(("--prometheus-url", self._at.url(self._at.prometheus)) if self._plan.tools else ()),
                 *self._monitoring(),
                 *self._queueing(),
+                *self._callbacks(),
             ),
             ready=self._at.gateway_url + "/healthz",
             # The master's own listener: a worker that hangs is its to replace.
@@ -306,6 +307,10 @@ class _Builder:
         if self._plan.broker is None:
             return ()
         return ("--nats-url", self._at.nats_url, "--nats-credentials-path", str(self._plan.state.secrets))
+
+    def _callbacks(self) -> tuple[str, ...]:
+        """A caller is not to reach by way of a callback what listens for the suite alone."""
+        return ("--callback-deny", ",".join(f"127.0.0.0/8:{port}" for port in self._at.control_ports))
 
     def _loop(self) -> tuple[str, ...]:
         """The provider is told that the loop runs, for it says who owns a function."""

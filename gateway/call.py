@@ -29,7 +29,7 @@ from springtide.gateway.replica_connection import ReplicaConnection
 from springtide.gateway.resend import ResendRules
 from springtide.gateway.route import Route
 from springtide.gateway.time_limit import TimeLimit, shown_s
-from springtide.gateway.timeouts import CallLimit, TimedCall, TimedTunnel
+from springtide.gateway.timeouts import CallLimit, TimedBody, TimedTunnel
 from springtide.gateway.tunnel import Tunnel
 from springtide.gateway.upload import Upload
 from springtide.scaler.core import catalogue
@@ -62,7 +62,7 @@ class CallTimeouts(Protocol):
     """The time-outs of a call, and of the tunnel that it may become."""
 
     @property
-    def body(self) -> DeadlineQueue[TimedCall]: ...
+    def body(self) -> DeadlineQueue[TimedBody]: ...
 
     @property
     def first_byte(self) -> TimeLimit: ...

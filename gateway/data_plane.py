@@ -7,6 +7,9 @@ import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from springtide.gateway.asynchronous.accepting import AsyncCalls, callback_rules
+from springtide.gateway.asynchronous.async_call import AsyncPorts, Held
+from springtide.gateway.asynchronous.stores import Stores
 from springtide.gateway.broken_answers import BrokenAnswers
 from springtide.gateway.call import CallPorts
 from springtide.gateway.call_metrics import CallMetrics
@@ -26,6 +29,7 @@ from springtide.gateway.route import Route
 from springtide.gateway.route_table import RouteTable
 from springtide.gateway.settings import GatewaySettings
 from springtide.gateway.timeouts import Timeouts
+from springtide.runtime.basic_auth import Credentials
 from springtide.scaler.core.ports import Clock, Recorder, ScaleTarget
 from springtide.scaler.core.vocabulary import FunctionRef
 
@@ -42,6 +46,8 @@ class DataPlaneDeps:
     """A new connection to where everything that is not an invocation is answered. Raises OSError when there is none."""
     readiness: Readiness = field(default_factory=Pushed)
     observer: Observer | None = None
+    credentials: Credentials | None = None
+    """Of the system API."""
 
 
 class DataPlane:
@@ -86,9 +92,24 @@ class DataPlane:
             broken=BrokenAnswers(clock),
             resend=ResendRules(settings.replay_bytes, settings.retry_posts),
         )
+        self.stores = Stores(settings.broker, name="springtide gateway")
+        asynchronous = AsyncCalls(
+            AsyncPorts(
+                clock=clock,
+                stopping=lambda: self.draining.stopping,
+                body_timeout=self.timeouts.body,
+                counts=self.requests,
+                held=Held(settings.max_async_held_bytes),
+                max_inline=settings.max_async_inline,
+                max_body=settings.max_async_body,
+            ),
+            self.stores,
+            rules=callback_rules(settings),
+            credentials=deps.credentials,
+        )
         self.clients = ClientPorts(
             loop=loop,
-            requests=Dispatcher(self.table, calls, system=self.system, unknown=self.unknown),
+            requests=Dispatcher(self.table, calls, asynchronous, system=self.system, unknown=self.unknown),
             connections=self.draining,
             timeouts=self.timeouts,
             disconnects=self.disconnects,
@@ -104,6 +125,7 @@ class DataPlane:
     async def close(self) -> None:
         """Stop wakes and connections being made; close every connection to a replica."""
         await self._waker.stop()
+        await self.stores.aclose()
         await self._connector.close()
         self.admission.close()
         self.disconnects.close()

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from random import getrandbits
 from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
+from springtide.gateway.asynchronous.accepting import AsyncCalls
+from springtide.gateway.asynchronous.requested import prefers_async
 from springtide.gateway.call import Call, CallPorts
 from springtide.gateway.call_record import CallRecord
 from springtide.gateway.client_connection import ClientConnection
 from springtide.gateway.http1.fields import Malformed
-from springtide.gateway.http1.forwarding import forwarded_fields, own_headers, request_head, start_time
+from springtide.gateway.http1.forwarding import forwarded_fields, new_call_id, own_headers, request_head, start_time
 from springtide.gateway.http1.request import RequestHead
 from springtide.gateway.route import Route
 
-_INVOCATION = re.compile(rb"/function/([^/?]*)(/[^?]*)?(\?.*)?", re.DOTALL)
+_INVOCATION = re.compile(rb"/(?:async-)?function/([^/?]*)(/[^?]*)?(\?.*)?", re.DOTALL)
+_ASYNC_PREFERRED = b"respond-async"
 
 
 class Routes(Protocol):
@@ -33,8 +35,11 @@ class Dispatcher:
     ``unknown`` counts the calls that name no function there is.
     """
 
-    def __init__(self, routes: Routes, ports: CallPorts, *, system: Route, unknown: Route) -> None:
+    def __init__(
+        self, routes: Routes, ports: CallPorts, asynchronous: AsyncCalls, *, system: Route, unknown: Route
+    ) -> None:
         self._routes = routes
+        self._asynchronous = asynchronous
         self._ports = ports
         self._clock = ports.clock
         self._observer = ports.observer
@@ -51,10 +56,14 @@ class Dispatcher:
             match = _INVOCATION.fullmatch(target)
             assert match is not None
             name, path, query = match.groups()
+            route = self._route(name)
+            if _ASYNC_PREFERRED in head.fields and route is not None and self._is_preferred(head):
+                self._asynchronous.begin(client, head, route, path=path or b"", query=query or b"", applied=True)
+                return
             target = (path or b"/") + (query or b"")
-            route = self._routes.by_name(name)
-            if route is None and b"%" in name:
-                route = self._routes.by_name(unquote_to_bytes(name))
+        elif target.startswith(b"/async-function/") and head.method == b"POST":
+            self._begin_async(client, head)
+            return
         call = self._call(client, route or self._unknown, head, target)
         client.handle_with(call)
         if head.length:
@@ -67,6 +76,28 @@ class Dispatcher:
             self._refuse_unknown(call, name)
         else:
             call.dispatch()
+
+    def _route(self, name: bytes) -> Route | None:
+        route = self._routes.by_name(name)
+        if route is None and b"%" in name:
+            route = self._routes.by_name(unquote_to_bytes(name))
+        return route
+
+    def _is_preferred(self, head: RequestHead) -> bool:
+        """A preference may be passed over (RFC 7240), as where nothing could keep the call."""
+        return self._asynchronous.configured and prefers_async(head)
+
+    def _begin_async(self, client: ClientConnection, head: RequestHead) -> None:
+        match = _INVOCATION.fullmatch(head.target)
+        assert match is not None
+        name, path, query = match.groups()
+        route = self._route(name)
+        if route is None:
+            status, text, reason = self._not_there(name)
+            self._unknown.metrics.refuse(reason)
+            self._asynchronous.refuse(client, head, status, text)
+        else:
+            self._asynchronous.begin(client, head, route, path=path or b"", query=query or b"", applied=False)
 
     def own_headers(self) -> bytes:
         return own_headers(new_call_id(), self._clock.wall())
@@ -101,14 +132,12 @@ class Dispatcher:
         )
 
     def _refuse_unknown(self, call: Call, name: bytes) -> None:
+        status, text, reason = self._not_there(name)
+        call.refuse(status, text, reason)
+
+    def _not_there(self, name: bytes) -> tuple[int, str, str]:
+        """What is answered to a call of a function that is not known, and the reason that is counted."""
         text = name.decode("latin-1")[:100]
         if not name or self._routes.connected:
-            call.refuse(404, f"there is no function {text!r}", "unknown_function")
-        else:
-            call.refuse(503, "which functions there are is not known: the provider is away", "provider_away")
-
-
-def new_call_id() -> bytes:
-    """A random (version 4) UUID as text."""
-    text = f"{getrandbits(128):032x}"
-    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}".encode()
+            return 404, f"there is no function {text!r}", "unknown_function"
+        return 503, "which functions there are is not known: the provider is away", "provider_away"

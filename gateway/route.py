@@ -18,6 +18,7 @@ class Route:
 
     __slots__ = (
         "accepted_at",
+        "annotations",
         "decided_at",
         "delay",
         "desired",
@@ -50,6 +51,7 @@ class Route:
         self.desired = 0
         self.version = ""
         self.labels: Mapping[str, str] = {}
+        self.annotations: Mapping[str, str] = {}
         self.policy = ScalePolicy()
         self.learned_wake: int | None = None
         """How many replicas its last wakes needed, where that counts."""
@@ -80,6 +82,7 @@ class Route:
         """Take over everything about the function but its replicas."""
         self.desired = function.replicas
         self.version = function.version
+        self.annotations = function.annotations
         self.learned_wake = function.learned_wake
         if not function.problem:
             self.problem_since = None

@@ -163,6 +163,7 @@ class Gateway:
                 connect_system=connect_system,
                 readiness=source,
                 observer=observer,
+                credentials=deps.credentials,
             ),
         )
         feed = self._worker.load if self._worker else OwnLoad(plane.table, deps.clock, uuid.uuid4().hex)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from springtide.runtime.same_origin import origins
 from springtide.runtime.settings import boolean, duration, integer, number, setting
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
+from springtide.wire.jobs.callback_address import patterns
 from springtide.wire.jobs.settings import BrokerSettings
 
 MEBIBYTE = 1024 * 1024
@@ -14,6 +15,10 @@ MEBIBYTE = 1024 * 1024
 MAX_DEPLOY_S = 24 * 3600.0
 
 MAX_CALL_S = 7 * 24 * 3600.0
+
+MAX_ASYNC_BODY = 4 * 1024 * MEBIBYTE
+MAX_ASYNC_INLINE = 7 * MEBIBYTE
+"""The suite's own NATS server takes messages of 8."""
 
 BACKLOG = 4096
 """Connections not yet accepted: many callers of a sleeping function come at once."""
@@ -193,6 +198,50 @@ class GatewaySettings:
         kind=integer,
         low=0,
         help="bytes of held callers' requests kept altogether, an equal part at each worker; beyond it 503",
+    )
+
+    max_async_body: int = setting(
+        64 * MEBIBYTE,
+        env="max_async_body",
+        kind=integer,
+        low=0,
+        high=MAX_ASYNC_BODY,
+        help="bytes of an asynchronous call's body; beyond it 413",
+    )
+    max_async_inline: int = setting(
+        MEBIBYTE,
+        env="max_async_inline",
+        kind=integer,
+        low=0,
+        high=MAX_ASYNC_INLINE,
+        help="bytes of a body that are kept with the job itself; larger ones are streamed to the object store. The "
+        "NATS server's max_payload has to allow it, and 100 kB for headers",
+    )
+    max_async_held_bytes: int = setting(
+        256 * MEBIBYTE,
+        env="max_async_held_bytes",
+        kind=integer,
+        low=MEBIBYTE,
+        help="bytes of asynchronous calls' bodies that are being stored, an equal part at each worker; beyond it 503",
+    )
+    callback_allow: tuple[str, ...] = setting(
+        (),
+        env="callback_allow",
+        kind=patterns,
+        help="where callbacks may go, separated by commas: hosts, *.domains, addresses or networks, each with :port or "
+        "for any; empty: anywhere that is not denied",
+    )
+    callback_deny: tuple[str, ...] = setting(
+        (),
+        env="callback_deny",
+        kind=patterns,
+        help="where callbacks never go, as callback_allow; functions behind this gateway are allowed all the same",
+    )
+    callback_local: bool = setting(
+        True,  # noqa: FBT003 - the default comes first in every setting
+        env="callback_local",
+        kind=boolean,
+        help="callbacks may go to this machine and its link-local neighbours; on a cluster they should not",
     )
 
     first_snapshot_s: float = setting(

@@ -28,13 +28,16 @@ class TimedClient(Hashable, Protocol):
     def write_timed_out(self) -> None: ...
 
 
+class TimedBody(Hashable, Protocol):
+    def body_timed_out(self) -> None:
+        """Its client is silent in the middle of a request's body."""
+
+
 class TimedCall(Hashable, Protocol):
     def timed_out(self) -> None:
         """Its answer has not begun, or is silent, for too long."""
 
     def first_byte_timed_out(self) -> None: ...
-
-    def body_timed_out(self) -> None: ...
 
 
 class TimedTunnel(Hashable, Protocol):
@@ -122,7 +125,7 @@ class Timeouts:
         self.linger = DeadlineQueue[TimedClient](loop, LINGER_S, lambda one: one.linger_timed_out())
         self.write = DeadlineQueue[TimedClient](loop, settings.write_timeout_s, lambda one: one.write_timed_out())
         # A call.
-        self.body = DeadlineQueue[TimedCall](loop, settings.read_timeout_s, lambda one: one.body_timed_out())
+        self.body = DeadlineQueue[TimedBody](loop, settings.read_timeout_s, lambda one: one.body_timed_out())
         self._loop = loop
         self.bounds = CallBounds(settings.upstream_timeout_s, settings.max_call_duration_s)
         self._first_byte = DeadlineQueue[TimedCall](

@@ -6,6 +6,8 @@ says which); those that this hop needs are written here.
 
 from __future__ import annotations
 
+from random import getrandbits
+
 from springtide.gateway.http1.fields import CHUNKED
 from springtide.gateway.http1.request import RequestHead
 from springtide.gateway.http1.response import ResponseHead
@@ -19,6 +21,12 @@ def start_time(wall_s: float) -> bytes:
 def own_headers(call_id: bytes, wall_s: float) -> bytes:
     """The lines that every response carries, ``start_time`` among them."""
     return b"\r\nX-Call-Id: %b\r\nX-Start-Time: %d" % (call_id, wall_s * 1e9)
+
+
+def new_call_id() -> bytes:
+    """A random (version 4) UUID as text."""
+    text = f"{getrandbits(128):032x}"
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}".encode()
 
 
 def forwarded_fields(head: RequestHead) -> bytes:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from springtide.gateway.settings import GatewaySettings
 from springtide.runtime.basic_auth import Credentials
+from springtide.wire.jobs.settings import BrokerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +28,14 @@ class Launch:
     @classmethod
     def decode(cls, data: bytes) -> Launch:
         number, settings, credentials = json.loads(data)
-        # JSON has no tuples.
-        settings = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
-        return cls(number, GatewaySettings(**settings), Credentials(*credentials) if credentials else None)
+        broker = BrokerSettings(**_tuples(settings.pop("broker")))
+        whole = GatewaySettings(**_tuples(settings), broker=broker)
+        return cls(number, whole, Credentials(*credentials) if credentials else None)
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has none."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def share(settings: GatewaySettings, workers: int) -> GatewaySettings:
@@ -45,5 +53,6 @@ def share(settings: GatewaySettings, workers: int) -> GatewaySettings:
         max_held=part(settings.max_held),
         max_held_per_function=part(settings.max_held_per_function),
         max_held_bytes=part(settings.max_held_bytes),
+        max_async_held_bytes=part(settings.max_async_held_bytes),
         trace_max_per_s=part(settings.trace_max_per_s),
     )

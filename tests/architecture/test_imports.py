@@ -172,7 +172,7 @@ GATEWAY_LAYERS = (
     {"client_connection", "replica_connection", "access_log", "spans", "builder_api"},
     {"backend_replica", "tunnel", "draining", "tracing"},
     {"connector", "route"},
-    {"route_table", "coldstart"},
+    {"route_table", "coldstart", "asynchronous"},
     {"call", "invocation_counts", "deploy_api", "load_counts"},
     {"load_streams"},
     {"dispatcher", "system_api"},

@@ -16,6 +16,7 @@ import uvloop
 from springtide.gateway.call_record import Observer
 from springtide.gateway.data_plane import DataPlane, DataPlaneDeps
 from springtide.gateway.settings import GatewaySettings
+from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.errors import Conflict, NotFound, SpringtideError
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Scale
@@ -248,6 +249,7 @@ class ServedPlane:
         *,
         desired: int | None = None,
         labels: Mapping[str, str] | None = None,
+        annotations: Mapping[str, str] | None = None,
         problem: str | None = None,
         delay: str | None = None,
         learned_wake: int | None = None,
@@ -259,6 +261,7 @@ class ServedPlane:
             version=str(len(self.known) + 1),
             endpoints=tuple(one.endpoint for one in replicas),
             labels=dict(labels or {}),
+            annotations=dict(annotations or {}),
             problem=problem,
             delay=delay,
             learned_wake=learned_wake,
@@ -292,7 +295,9 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def data_plane(*, observer: Observer | None = None, **settings: Any) -> AsyncIterator[ServedPlane]:
+async def data_plane(
+    *, observer: Observer | None = None, credentials: Credentials | None = None, **settings: Any
+) -> AsyncIterator[ServedPlane]:
     target, decisions = Target(), Decisions()
     plane = DataPlane(
         replace(GatewaySettings(), **settings),
@@ -302,6 +307,7 @@ async def data_plane(*, observer: Observer | None = None, **settings: Any) -> As
             recorder=decisions,
             connect_system=no_system,
             observer=observer,
+            credentials=credentials,
         ),
     )
     server = await asyncio.get_running_loop().create_server(plane.accept, "127.0.0.1", 0, backlog=4096)

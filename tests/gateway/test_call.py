@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from springtide.gateway.asynchronous.accepting import AsyncCalls
+from springtide.gateway.asynchronous.async_call import AsyncPorts, Held
+from springtide.gateway.asynchronous.stores import Stores
 from springtide.gateway.backend_replica import BackendReplica
 from springtide.gateway.broken_answers import BrokenAnswers
 from springtide.gateway.call import Call, CallPorts
@@ -21,6 +24,7 @@ from springtide.gateway.disconnect_watcher import DisconnectWatcher
 from springtide.gateway.dispatcher import Dispatcher
 from springtide.gateway.draining import Draining
 from springtide.gateway.http1.response import ResponseHead
+from springtide.gateway.request_counts import RequestCounts
 from springtide.gateway.resend import ResendRules
 from springtide.gateway.route import Route
 from springtide.gateway.settings import GatewaySettings
@@ -28,6 +32,7 @@ from springtide.gateway.timeouts import Timeouts
 from springtide.runtime import virtual_time
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Endpoint
+from springtide.wire.jobs.callback_address import CallbackRules
 from tests.fuzz.in_memory import Loop, Transport
 from tests.gateway.harness import get, no_system
 
@@ -97,7 +102,21 @@ class Rig:
         )
         system = Route(FunctionRef("", "system"), CallMetrics(last_active=0.0), is_system=True)
         system.ready = [connector.system(no_system)]
-        dispatcher = Dispatcher(OneFunction(self.route), ports, system=system, unknown=self.unknown)
+        asynchronous = AsyncCalls(
+            AsyncPorts(
+                clock=loop.clock,
+                stopping=lambda: draining.stopping,
+                body_timeout=self.timeouts.body,
+                counts=RequestCounts(),
+                held=Held(1000),
+                max_inline=100,
+                max_body=1000,
+            ),
+            Stores(settings.broker, name="test"),
+            rules=CallbackRules(),
+            credentials=None,
+        )
+        dispatcher = Dispatcher(OneFunction(self.route), ports, asynchronous, system=system, unknown=self.unknown)
         clients = ClientPorts(loop, dispatcher, draining, self.timeouts, DisconnectWatcher(loop))
         self.replica: BackendReplica = connector.replica(Endpoint("a", "127.0.0.1", 1))
         self.client = Transport(loop, ClientConnection(clients))

@@ -157,7 +157,7 @@ async def test_nothing_but_health_root_and_functions_is_open() -> None:
         assert (await anyone.get("/healthz")).status_code == 200
         assert (await anyone.get("/")).status_code == 307
         assert (await anyone.get("/function/echo")).status_code == 200
-        assert (await anyone.post("/async-function/echo")).status_code == 404
+        assert (await anyone.post("/async-function/echo")).status_code == 501
 
 
 @pytest.mark.uvloop

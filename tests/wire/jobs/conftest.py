@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from springtide.wire.jobs.nats.broker import Broker
-from tests.wire.jobs.nats_server import NatsServer, running
+from tests.nats_server import NatsServer, running
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from springtide.wire.jobs.nats.source import NatsJobSource
 from springtide.wire.jobs.nats.store import NatsJobStore
 from springtide.wire.jobs.nats.streams import Bounds
 from springtide.wire.jobs.ports import Claim, Lease
-from tests.wire.jobs.nats_server import NatsServer, running
+from tests.nats_server import NatsServer, running
 
 ECHO = FunctionRef("openfaas-fn", "echo")
 BODY = bytes(range(256)) * 3000

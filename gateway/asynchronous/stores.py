@@ -1,0 +1,60 @@
+"""The job store of one process, opened when it is first needed."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Awaitable, Callable
+
+from springtide.runtime.errors import Unsupported
+from springtide.wire.jobs.ports import JobStore
+from springtide.wire.jobs.settings import BrokerSettings
+
+REMEDY = "pip install 'springtide[async]', or set nats_url to a NATS server with JetStream"
+
+
+class Stores:
+    """Its client is an extra, and not a small one, so that it is imported only with the first asynchronous call."""
+
+    def __init__(self, settings: BrokerSettings, *, name: str) -> None:
+        self._settings = settings
+        self._name = name
+        self._lock = asyncio.Lock()
+        self._close: Callable[[], Awaitable[None]] | None = None
+        self._store: JobStore | None = None
+
+    def __repr__(self) -> str:
+        return f"<Stores at {', '.join(self._settings.nats_url) or 'none'}>"
+
+    @property
+    def configured(self) -> bool:
+        return bool(self._settings.nats_url)
+
+    async def open(self) -> JobStore:
+        """Raises Unsupported where there is no broker, or nothing to speak with it."""
+        if self._store is None:
+            if not self.configured:
+                raise Unsupported(f"asynchronous calls need a NATS server, and none is set; {REMEDY}")
+            async with self._lock:
+                if self._store is None:
+                    self._store = await self._opened()
+        return self._store
+
+    async def aclose(self) -> None:
+        if self._close is not None:
+            await self._close()
+
+    async def _opened(self) -> JobStore:
+        try:
+            # In a thread: it takes a tenth of a second, and calls go on meanwhile.
+            await asyncio.to_thread(importlib.import_module, "springtide.wire.jobs.nats.store")
+        except ModuleNotFoundError as error:
+            if not (error.name or "").startswith("nats"):
+                raise
+            raise Unsupported(f"asynchronous calls need the package nats-py; {REMEDY}") from error
+        from springtide.wire.jobs.nats.broker import Broker  # noqa: PLC0415 - see above
+        from springtide.wire.jobs.nats.store import NatsJobStore  # noqa: PLC0415
+
+        broker = Broker(self._settings, name=self._name)
+        self._close = broker.aclose
+        return NatsJobStore(broker)

@@ -1,0 +1,94 @@
+"""Where answers may be sent to."""
+
+from __future__ import annotations
+
+import pytest
+
+from springtide.runtime.errors import BadInput
+from springtide.wire.jobs.callback_address import CallbackRules, Pattern, patterns
+
+RULES = CallbackRules(
+    denied=tuple(map(Pattern.parse, ("127.0.0.0/8:8081", "*.internal", "10.1.0.0/16", "[fd00::/8]:443"))),
+    gateway=frozenset({("127.0.0.1", 8080), ("gateway", 8080)}),
+)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.org",
+        "https://example.org:8081/x?y",
+        "http://127.0.0.1:8080/function/told",
+        "http://127.0.0.1:9000/",
+        "http://10.2.0.1/",
+        "http://[2001:db8::1]/",
+        "http://internal/",
+    ],
+)
+def test_it_may_go_there(url: str) -> None:
+    RULES.check(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8081/system/functions",
+        "http://127.9.9.9:8081/",
+        "http://localhost:8081/",
+        "http://LOCALHOST.:8081/",
+        "http://a.localhost:8081/",
+        "http://0.0.0.0:8081/",
+        "http://[::1]:8081/",
+        "http://[::]:8081/",
+        "http://[::ffff:127.0.0.1]:8081/",
+        "http://db.internal/",
+        "http://DB.Internal./",
+        "http://10.1.2.3/",
+        "https://[fd12::1]/",
+    ],
+)
+def test_it_may_not_go_there(url: str) -> None:
+    with pytest.raises(BadInput, match="not to be called"):
+        RULES.check(url)
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "::1", "0.0.0.0", "169.254.169.254", "fe80::1%eth0", "224.0.0.1"]
+)
+def test_on_a_cluster_nothing_goes_to_the_node_itself(host: str) -> None:
+    rules = CallbackRules(local=False, gateway=frozenset({("127.0.0.1", 8080)}))
+    assert rules.refusal(host, 80) is not None
+    assert rules.refusal("127.0.0.1", 8080) is None
+    assert rules.refusal("10.0.0.1", 80) is None
+
+
+def test_with_a_list_of_the_allowed_nothing_else_is() -> None:
+    rules = CallbackRules(allowed=tuple(map(Pattern.parse, ("*.example.org:443", "192.0.2.0/24"))))
+    assert rules.refusal("hooks.example.org", 443) is None
+    assert rules.refusal("203.0.113.7", 443, named="hooks.example.org") is None  # as it resolved
+    assert rules.refusal("192.0.2.9", 80) is None
+    for host, port in (("hooks.example.org", 80), ("example.com", 443), ("192.0.3.1", 80)):
+        assert "callback_allow" in str(rules.refusal(host, port))
+
+
+def test_a_name_that_leads_to_a_denied_address_is_refused_with_both() -> None:
+    told = RULES.refusal("10.1.0.7", 80, named="innocent.example.org")
+    assert told is not None
+    assert "innocent.example.org is 10.1.0.7" in told
+
+
+@pytest.mark.parametrize("text", ["10.0.0.0/40", "a/b", "host:99999", ":80", "::zz", ",".join(["a"] * 201)])
+def test_what_is_no_pattern_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"no host|no network|more than"):
+        patterns(text)
+
+
+def test_patterns_are_separated_by_commas() -> None:
+    assert patterns(" a.b:80 , 10.0.0.0/8,[::1]:443,") == ("a.b:80", "10.0.0.0/8", "[::1]:443")
+    assert patterns("") == ()
+
+
+@pytest.mark.parametrize("url", ["", "x", "http:///x", "http://a b/", "http://u:p@x/", "http://x/" + "y" * 2000])
+def test_what_is_no_callbacks_url_is_refused(url: str) -> None:
+    with pytest.raises(BadInput, match="X-Callback-Url"):
+        RULES.check(url)

@@ -1,0 +1,131 @@
+"""Where answers may be sent to. Asked when a call is accepted, and again of the address that a connection is made to.
+
+A function that could have any URL called from inside could reach what only the inside may: so a callback never goes to
+the suite's own control parts, and on a cluster by default to nothing on the node itself.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import ipaddress
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, urlsplit
+
+from springtide.runtime.errors import BadInput
+
+MAX_URL = 2000
+MAX_RULES = 200
+_PORTS = {"http": 80, "https": 443}
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """``host``, ``*.host``, an address or a network such as 10.0.0.0/8, each with ``:port`` or for any."""
+
+    text: str
+    host: str
+    network: Network | None
+    port: int | None
+
+    @classmethod
+    def parse(cls, text: str) -> Pattern:
+        """Raises ValueError."""
+        host, port = text, None
+        before, colon, behind = text.rpartition(":")
+        if colon and behind.isdigit() and (":" not in before or before.endswith("]")):
+            host, port = before, int(behind)
+        host = host.removeprefix("[").removesuffix("]").lower()
+        if not host or (port is not None and port > 65535):
+            raise ValueError(f"{text!r} is no host, address or network with or without a port")
+        try:
+            return cls(text, host, ipaddress.ip_network(host, strict=False), port)
+        except ValueError:
+            if "/" in host or ":" in host:
+                raise ValueError(f"{text!r} is no network: write it as 10.0.0.0/8") from None
+            return cls(text, host, None, port)
+
+    def matches(self, host: str, port: int) -> bool:
+        if self.port is not None and self.port != port:
+            return False
+        if self.network is not None:
+            address = _address(host)
+            return address is not None and address in self.network
+        return fnmatch.fnmatchcase(host.lower().rstrip("."), self.host)
+
+
+def patterns(text: str) -> tuple[str, ...]:
+    """Those of ``text``, which has commas between them. Raises ValueError where one is no pattern."""
+    found = [word.strip() for word in text.split(",") if word.strip()]
+    if len(found) > MAX_RULES:
+        raise ValueError(f"{len(found)} of them are more than {MAX_RULES}")
+    return tuple(Pattern.parse(word).text for word in found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackRules:
+    """``gateway`` is (host, port) of the suite's own, which functions as callbacks are behind and which is always
+    allowed. With ``allowed`` nothing else is; ``denied`` holds before it. ``local``: the machine itself, and its
+    neighbours by link-local addresses, may be called."""
+
+    allowed: tuple[Pattern, ...] = ()
+    denied: tuple[Pattern, ...] = ()
+    local: bool = True
+    gateway: frozenset[tuple[str, int]] = field(default_factory=frozenset)
+
+    def check(self, url: str) -> SplitResult:
+        """A callback's URL; by its host's name, if that is what it has. Raises BadInput."""
+        shown = url[:100]
+        if len(url) > MAX_URL:
+            raise BadInput(f"X-Callback-Url has {len(url)} characters; at most {MAX_URL} are taken")
+        try:
+            parts = urlsplit(url)
+            port = parts.port or _PORTS.get(parts.scheme, 0)
+        except ValueError as error:
+            raise BadInput(f"X-Callback-Url {shown!r} cannot be read: {error}") from None
+        if parts.scheme not in _PORTS or not parts.hostname or any(ch <= " " or ch == "\x7f" for ch in url):
+            raise BadInput(f"X-Callback-Url {shown!r} is no URL of http or https")
+        if parts.username is not None or parts.password is not None:
+            raise BadInput("X-Callback-Url holds a user or a password; it would be kept and shown with the job")
+        if (reason := self.refusal(parts.hostname, port)) is not None:
+            raise BadInput(f"X-Callback-Url: {reason}")
+        return parts
+
+    def refusal(self, host: str, port: int, *, named: str = "") -> str | None:
+        """Why ``host``, a name or an address, is not to be called at ``port``; ``named``: the name that led there."""
+        if (host.lower(), port) in self.gateway or (named.lower(), port) in self.gateway:
+            return None
+        shown = f"{named} is {host}, which" if named else host
+        if any(pattern.matches(host, port) for pattern in self.denied):
+            return f"{shown} is not to be called at port {port}: callback_deny, or a part of the suite itself"
+        if not self.local and _is_local(host):
+            return f"{shown} is this machine or its link, which callbacks do not go to (callback_local)"
+        if self.allowed and not any(
+            pattern.matches(name, port) for pattern in self.allowed for name in (host, named) if name
+        ):
+            return f"{shown} at port {port} is not in callback_allow"
+        return None
+
+
+_LOOPBACK = ipaddress.IPv4Address("127.0.0.1")
+
+
+def _address(host: str) -> Address | None:
+    """As patterns see it: every way to write this machine's own is one address, and an IPv4 address in IPv6 that."""
+    name = host.lower().rstrip(".").partition("%")[0]
+    if name == "localhost" or name.endswith(".localhost"):
+        return _LOOPBACK
+    try:
+        found = ipaddress.ip_address(name)
+    except ValueError:
+        return None
+    if isinstance(found, ipaddress.IPv6Address):
+        found = found.ipv4_mapped or found
+    return _LOOPBACK if found.is_unspecified or (found.version == 6 and found.is_loopback) else found
+
+
+def _is_local(host: str) -> bool:
+    address = _address(host)
+    return address is not None and (address.is_loopback or address.is_link_local or address.is_multicast)
