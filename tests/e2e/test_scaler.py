@@ -81,3 +81,26 @@ def test_function_follows_its_calls_in_flight_up_and_down(fast_suite: Any, handl
 def test_alert_path_has_what_names_no_load(fast_suite: Any, handler: Path) -> None:
     fast_suite.deploy("silent", handler)
     assert fast_suite.status("silent")["owner"] == "alert"
+
+
+def test_herd_wakes_several_replicas_at_once_when_two_herds_were_seen(fast_suite: Any, handler: Path) -> None:
+    name, herd = "herded", 12
+    fast_suite.deploy(name, handler, type="capacity", target="1", max="12", zero="true", zero_duration="2s")
+
+    def asleep() -> bool:
+        return fast_suite.replicas(name) == 0
+
+    async def meets() -> list[int]:
+        async with fast_suite.async_client() as client:
+            return [answer.status_code for answer in await asyncio.gather(*(client.get(path) for _ in range(herd)))]
+
+    path, woken = f"/function/{name}", [0]
+    for _ in range(6):  # three, but one that comes within seconds of the last is met by what was known before
+        fast_suite.eventually(asleep, "it sleeps", 120.0)
+        assert asyncio.run(meets()) == [200] * herd
+        woken = [after for _, after in made_by(fast_suite, name, "wake")]
+        if woken[-1] > 1:
+            break
+
+    assert woken[:2] == [1, 1]
+    assert 2 <= woken[-1] <= 12
