@@ -42,10 +42,14 @@ class Decisions:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+        await self._http.aclose()
+
+    async def stop(self) -> None:
+        """Tell no more."""
         assert self._task is not None
         self._task.cancel()
         await asyncio.wait([self._task])
-        await self._http.aclose()
 
     def steps(self, reason: Reason) -> list[tuple[int, int]]:
         """Counts before and after each change for one reason, in order."""

@@ -72,8 +72,15 @@ class Story:
         """Raises Unavailable naming the first thing that did not happen."""
         functions = {self._ref: self._labels, self._followed: followed.LABELS}
         climbed = asyncio.Event()
-        async with self._stage.deployed(functions):
-            acts = [asyncio.create_task(self._alerts(climbed)), asyncio.create_task(self._beside(climbed))]
+        async with (
+            self._decisions(self._ref) as decisions,
+            self._decisions(self._followed) as others,
+            self._stage.deployed(functions),
+        ):
+            acts = [
+                asyncio.create_task(self._alerts(decisions, climbed)),
+                asyncio.create_task(self._beside(others, climbed)),
+            ]
             try:
                 await asyncio.gather(*acts)
             finally:
@@ -81,21 +88,20 @@ class Story:
                     act.cancel()
                 await asyncio.wait(acts)
 
-    async def _alerts(self, climbed: asyncio.Event) -> None:
-        async with self._decisions(self._ref) as decisions:
-            await self._climb(decisions)
-            climbed.set()
-            await self._descend(decisions)
-            await self._sleep(decisions)
-            await self._wake(decisions)
+    async def _alerts(self, decisions: Decisions, climbed: asyncio.Event) -> None:
+        await self._climb(decisions)
+        climbed.set()
+        await self._descend(decisions)
+        await self._sleep(decisions)
+        await self._wake(decisions)
+        await decisions.stop()
 
-    async def _beside(self, climbed: asyncio.Event) -> None:
-        async with self._decisions(self._followed) as decisions:
-            beside = Followed(self._stage, decisions)
-            async with self._short_calls(self._followed) as load:
-                await climbed.wait()
-            beside.short_calls_ended(str(load.answers))
-            await beside.play(up_s=self._pace.follow_s, down_s=self._pace.back_s)
+    async def _beside(self, decisions: Decisions, climbed: asyncio.Event) -> None:
+        beside = Followed(self._stage, decisions)
+        async with self._short_calls(self._followed) as load:
+            await climbed.wait()
+        beside.short_calls_ended(load.answers)
+        await beside.play(up_s=self._pace.follow_s, down_s=self._pace.back_s)
 
     def _decisions(self, ref: FunctionRef) -> Decisions:
         return Decisions(self._stage.gateway, self._stage.credentials, ref, told=self._timeline.decided)
