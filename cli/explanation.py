@@ -179,7 +179,8 @@ def _by_another(standing: Standing, policy: ScalePolicy) -> list[str]:
 
 def _target(standing: Standing) -> str:
     loads = loads_of(standing.labels, standing.annotations)[0]
-    return ", ".join(f"{load.name}: {load.target:g} {load.unit}" for load in loads)
+    told = ", ".join(f"{load.name}: {load.target:g} {load.unit}" for load in loads)
+    return told if len(loads) == 1 else f"{told}; the one that needs most decides"
 
 
 def _up(standing: Standing, policy: ScalePolicy) -> str:

@@ -259,7 +259,7 @@ def _unsettled(policy: ScalePolicy, history: LoopHistory, now: Instant) -> Held 
         if now - at < settle_s:
             if at - history.began_at <= MAX_PAUSE_S:
                 return Reason.STARTING, f"{history.began}; for {settle_s:g} s it takes nothing away"
-            return Reason.SOURCE_RESTARTED, f"{key}: known without a gap for less than {settle_s:g} s"
+            return Reason.SOURCE_RESTARTED, f"{key}: known again, and not yet for {settle_s:g} s without a gap"
     return None
 
 

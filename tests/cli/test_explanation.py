@@ -183,7 +183,7 @@ def test_explanation_says_what_the_scaler_follows() -> None:
     steady, zero = told(3, {"type": "capacity", "target": "10"}, owner=Writer.SCALER, annotations=also).next
 
     assert steady.startswith("Up and down: the scaler, by what each replica shall carry ")
-    assert steady.endswith("(capacity: 10 calls in flight, cpu: 500 milli-cores).")
+    assert steady.endswith("(capacity: 10 calls in flight, cpu: 500 milli-cores; the one that needs most decides).")
     assert zero.startswith("To zero: never")
 
 
