@@ -13,7 +13,7 @@ from typing import Any
 
 from springtide.runtime import bounded_json
 from springtide.runtime.errors import BadInput, TooMany, Unavailable, Unsupported
-from springtide.scaler.core import policy
+from springtide.scaler.core import policy, targets
 
 SPANS = ("1h", "6h", "24h", "7d")
 MAX_POLICIES = 4
@@ -44,7 +44,10 @@ _SHORT = {
 
 
 def suggestions(labels: Mapping[str, str]) -> list[str]:
-    """Policies to begin with: the function's own first."""
+    """Policies to begin with: the function's own first, unless its load is one that calls do not tell."""
+    asked = policy.ScalePolicy.from_labels(labels)[0]
+    if asked.target_type not in (targets.RPS, targets.CAPACITY):
+        return list(SUGGESTED)
     own = ",".join(f"{short}={labels[label]}" for label, short in _SHORT.items() if label in labels)
     return list(dict.fromkeys([own, *SUGGESTED] if own else SUGGESTED))[:MAX_POLICIES]
 
@@ -96,7 +99,7 @@ class WhatIf:
                     process.kill()
                     await process.wait()
         if process.returncode != 0:
-            text = wrong.decode(errors="replace").strip().removeprefix("springtide: ")
+            text = wrong.decode(errors="replace").strip().removeprefix("springtide: ").removeprefix("--policy ")
             raise BadInput(text[-2000:] or f"springtide replay ended with {process.returncode}")
         try:
             return bounded_json.loads(told)

@@ -30,6 +30,13 @@ export const duration = (seconds) => {
   return `${digits(seconds, 1)} s`;
 };
 
+/** A length of time that may be long. @param {number} seconds */
+export const span = (seconds) => {
+  if (seconds < 120) return `${digits(seconds, 0)} s`;
+  const [, unit, name] = RELATIVE.find(([below]) => seconds < below);
+  return `${digits(seconds / unit, unit > 60 ? 1 : 0)} ${name}`;
+};
+
 /** @param {number | null | undefined} value */
 export const bytes = (value) => {
   if (value == null) return DASH;

@@ -1,7 +1,7 @@
 // "What if": policies that are tried on recorded calls, as a table and two charts.
 
 import { panel } from "./charts.js";
-import { count, duration, rate } from "./format.js";
+import { count, duration, rate, span } from "./format.js";
 import { find, make, setText } from "./shell.js";
 
 const INKS = ["chart-1", "chart-2", "chart-3", "chart-bad"];
@@ -11,7 +11,8 @@ const HEADS = ["Policy", "Calls", "Cold", "p50", "p95", "p99", "Replica-hours", 
 const row = (name, { calls, cold, wait_p50_s, wait_p95_s, wait_p99_s, replica_hours, flaps, largest }) =>
   make(
     "tr", {}, make("th", { scope: "row" }, name),
-    ...[count(calls), count(cold), ...[wait_p50_s, wait_p95_s, wait_p99_s].map(duration), replica_hours.toFixed(2), count(flaps), count(largest)]
+    // Nobody waited for nothing: without calls there is no wait, not one of 0.
+    ...[count(calls), count(cold), ...[wait_p50_s, wait_p95_s, wait_p99_s].map((wait) => duration(calls ? wait : null)), replica_hours.toFixed(2), count(flaps), count(largest)]
       .map((text) => make("td", {}, text)),
   );
 
@@ -26,12 +27,13 @@ const table = ({ policies, functions }) => {
   return make("table", {}, make("caption", { class: "hidden-text" }, "Policies that were tried"), make("thead", {}, head), make("tbody", {}, ...rows));
 };
 
-const sentence = ({ functions, unknown_share: unknown }) => {
+const sentence = ({ functions, policies, unknown_share: unknown }, since) => {
   const { length_s: length, service_mean_s: service, cold_start_s: start } = functions[0];
-  const parts = [`Recorded for ${duration(length)}.`];
+  const parts = [`Recorded for ${span(length)} of the last ${since}.`];
+  if (!policies[0].calls) parts.push("It was not called in that time, so nobody waited.");
   if (service != null) parts.push(`A call takes ${duration(service)} on average.`);
   parts.push(start == null ? "No start was measured; two seconds are assumed." : `A start takes ${duration(start)}.`);
-  if (unknown > 0) parts.push(`${(unknown * 100).toFixed(1)} % of that time is not known and left out.`);
+  if (unknown > 0) parts.push(`Of ${(unknown * 100).toFixed(1)} % of that time nothing is known, as when no gateway was scraped; it is left out.`);
   return parts.join(" ");
 };
 
@@ -64,7 +66,7 @@ export const whatIf = (form, attempt, ask) => {
         const until = begin + length - step / 2;
         tried.show({ columns, until, step }, "the recorded time");
         load.show({ columns: { load: calls }, until, step }, "the recorded time");
-        setText(said, sentence(answer));
+        setText(said, sentence(answer, form.elements.since.value));
       } catch (error) {
         setText(said, "");
         throw error;

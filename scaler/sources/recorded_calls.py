@@ -67,7 +67,7 @@ class RecordedCalls:
         if not known:
             raise NotFound(
                 f"Prometheus at {self._prometheus.url} has no calls of {function} in that time; "
-                "look at its name with springtide list, or ask for a longer --since"
+                "look at its name with springtide list, ask for a longer --since, or wait some seconds if it is new"
             )
         calls = sum(stretch.trace.calls for stretch in known)
         if calls > MAX_CALLS:
@@ -131,6 +131,8 @@ class RecordedCalls:
         # A shorter one would lie between two scrapes and find nothing.
         step_s = max(MIN_STEP_S, math.ceil((until - since) / (PARTS * 5)))
         desired, start = catalogue.DESIRED.name, _whole(since) + step_s
+        if start > until:  # recorded for less than a step
+            return None
         query = f"max(avg_over_time({desired}{{{_one(function)}}}[{step_s}s]))"
         means = await self._prometheus.first_of_range(query, start=start, end=int(until), step_s=step_s)
         if not means:

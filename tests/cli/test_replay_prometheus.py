@@ -13,7 +13,7 @@ from springtide.cli.command_line import run
 from springtide.cli.tools import Tools
 from tests.cli.recorded_prometheus import Sample, exposition, prometheus_with
 
-NAME, OTHER = "hello.openfaas-fn", "other.openfaas-fn"
+NAME, OTHER, NEW = "hello.openfaas-fn", "other.openfaas-fn", "new.openfaas-fn"
 HOUR_S, SCRAPE_S = 3600, 5
 HOLE = range(1200, 1800)
 """Not scraped; calls went on."""
@@ -55,6 +55,9 @@ def samples(begin: int) -> Iterator[Sample]:
         yield f"gateway_cold_start_part_seconds_count{part}", at, cold
         yield f"gateway_service_count{one}", at, 3 if second % 600 < 150 else 1
         yield f'gateway_function_invocation_started{{function_name="{OTHER}",instance="gateway"}}', at, second // 60
+        if second >= HOUR_S - 3 * SCRAPE_S:
+            yield f'gateway_function_invocation_started{{function_name="{NEW}",instance="gateway"}}', at, 0
+            yield f'gateway_service_count{{function_name="{NEW}",instance="gateway"}}', at, 1
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +114,14 @@ def test_a_person_is_told_what_is_not_known_and_sees_it(prometheus: str, capsys:
     assert "█" in load
 
 
+def test_a_function_that_was_deployed_a_moment_ago_has_been_recorded_for_a_moment(
+    prometheus: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = json.loads(told(capsys, "new", "--since", "1d", "--prometheus", prometheus, "--json"))
+    (found,) = shown["functions"]
+    assert (found["length_s"], found["as_it_was"]) == (2 * SCRAPE_S, None)
+
+
 def test_what_is_written_goes_before_what_was_measured(prometheus: str, capsys: pytest.CaptureFixture[str]) -> None:
     shown = told(capsys, "hello", "--since", "1d", "--prometheus", prometheus, "--cold-start", "7s", "--service", "1s")
     assert "a cold start of 7s," in shown
@@ -119,14 +130,14 @@ def test_what_is_written_goes_before_what_was_measured(prometheus: str, capsys: 
 
 def test_all_functions_are_replayed_where_none_is_named(prometheus: str, capsys: pytest.CaptureFixture[str]) -> None:
     shown = json.loads(told(capsys, "--since", "1d", "--prometheus", prometheus, "--json"))
-    assert [each["function"] for each in shown["functions"]] == [NAME, OTHER]
+    assert [each["function"] for each in shown["functions"]] == [NAME, NEW, OTHER]
     assert shown["policies"][0]["calls"] == sum(each["policies"][0]["calls"] for each in shown["functions"])
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nobody", "--since", "1d"], ["no calls of nobody", f"there are {NAME}, {OTHER}"]),
+        (["nobody", "--since", "1d"], ["no calls of nobody", f"there are {NAME}, {NEW}, {OTHER}"]),
         (["hello", "--since", "2m"], ["no calls of hello", "it has none of any function"]),
         (["hello", "--since", "1s"], ["--since 1s", "1m to 90d"]),
         (["hello"], ["--since 7d", "--from FILE"]),

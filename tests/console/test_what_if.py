@@ -33,6 +33,8 @@ async def test_the_command_is_given_what_was_asked_and_no_secret() -> None:
 async def test_what_the_command_says_is_wrong_is_passed_on() -> None:
     with pytest.raises(BadInput, match=r"^no calls of hello$"):
         await saying("import sys; sys.exit('springtide: no calls of hello')").ask("hello", ASKED)
+    with pytest.raises(BadInput, match=r"^'foo=3': no such key$"):
+        await saying("import sys; sys.exit(\"springtide: --policy 'foo=3': no such key\")").ask("hello", ASKED)
 
 
 async def test_one_at_a_time_and_no_longer_than_its_deadline() -> None:
@@ -69,6 +71,12 @@ def test_the_functions_own_labels_are_the_first_to_try() -> None:
     labels = {"com.openfaas.scale.target": "7", "com.openfaas.scale.zero-duration": "3m", "team": "blue"}
     assert suggestions(labels)[0] == "target=7,zero-duration=3m"
     assert suggestions({})[0] == "owner=alerts"
+
+
+@pytest.mark.parametrize("type_", ["cpu", "queue", "jobs"])
+def test_a_load_that_calls_do_not_tell_is_not_suggested(type_: str) -> None:
+    labels = {"com.openfaas.scale.type": type_, "com.openfaas.scale.target": "7"}
+    assert suggestions(labels)[0] == "owner=alerts"
 
 
 async def test_without_prometheus_it_says_what_is_missing_and_to_strangers_nothing() -> None:
