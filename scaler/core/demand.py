@@ -3,6 +3,7 @@
 Nothing here knows of labels or limits, only of load. The parts, and where they come from:
 
 * service time by Little's law (J. D. C. Little, 1961): busy time divided by completions, older ones weighing less;
+  while more calls are under way than have ended, at most what the oldest of them has taken, or calls took before;
 * arrival rate over the shortest window that differs from the longer ones by more than Poisson noise explains;
 * the transient of an M/G/∞ queue (S. G. Eick, W. A. Massey, W. Whitt, 1993): of the calls under way now a share
   e^(-L/S) still is after L seconds, and what arrives until then adds λS(1 - e^(-L/S)), with that much variance.
@@ -56,20 +57,32 @@ class LoadHistory:
     times: tuple[float, ...] = ()
     arrivals: tuple[float, ...] = ()
     """``started`` at each of ``times``, from 0, and going on as before where a counter began anew."""
+    begun: tuple[float, ...] = ()
+    """Calls that somebody works on or that have ended, at each of ``times``: ``arrivals`` less those that wait."""
     last: LoadSample | None = None
+    settled_s: float = 1.0
+    """The last service time of which more calls had ended than were under way."""
     busy_s: float = 0.0
     completions: float = 0.0
 
     @property
     def service_s(self) -> float:
-        """Seconds that a call takes, waiting not included."""
-        return service_time(self.busy_s, self.completions)
+        """Seconds that a call takes, waiting not included.
+
+        Of a herd that came at once nearly all is under way and nearly nothing has ended, so time divided by completions
+        would be many times what a call takes. They are served in turn, so none has taken longer than since the first
+        look at which more had begun than have ended by now.
+        """
+        found = service_time(self.busy_s, self.completions)
+        if self.last is None or settled(self.completions, self.last):
+            return found
+        return min(found, max(self.settled_s, self._oldest_s()))
 
     def with_sample(self, sample: LoadSample) -> LoadHistory:
         """The history one sample later. One that is not newer than the last changes nothing."""
         last = self.last
         if last is None:
-            return replace(self, times=(sample.at,), arrivals=(0.0,), last=sample)
+            return replace(self, times=(sample.at,), arrivals=(0.0,), begun=(-float(sample.waiting),), last=sample)
         passed_s = sample.at - last.at
         if passed_s <= 0:
             return self
@@ -92,17 +105,28 @@ class LoadHistory:
 
     def begun_anew(self) -> LoadHistory:
         """What is worth keeping where instants mean nothing any more: how long a call takes."""
-        return LoadHistory(busy_s=self.busy_s, completions=self.completions)
+        return LoadHistory(settled_s=self.settled_s, busy_s=self.busy_s, completions=self.completions)
 
     def _grown(self, sample: LoadSample, started: float, busy_s: float, completions: float) -> LoadHistory:
         first = max(0, bisect_right(self.times, sample.at - 2 * WINDOW_S) - 1)
+        arrived = self.arrivals[-1] + started
+        begun = max(self.begun[-1], arrived - sample.waiting) if sample.waiting else arrived
         return LoadHistory(
             times=(*self.times[first:], sample.at),
-            arrivals=(*self.arrivals[first:], self.arrivals[-1] + started),
+            arrivals=(*self.arrivals[first:], arrived),
+            begun=(*self.begun[first:], begun),
             last=sample,
+            settled_s=service_time(busy_s, completions) if settled(completions, sample) else self.settled_s,
             busy_s=busy_s,
             completions=completions,
         )
+
+    def _oldest_s(self) -> float:
+        """At most so long the oldest call under way has taken; infinite if it began before all that is remembered."""
+        if self.last is None or not self.begun:
+            return math.inf
+        number = bisect_right(self.begun, self.arrivals[-1] - self.last.in_flight)
+        return self.last.at - self.times[number - 1] if number else math.inf
 
     def arrived(self, ago_s: float) -> float:
         """Calls that have begun within the last ``ago_s`` seconds; none is assumed before the first sample."""
@@ -115,6 +139,11 @@ def service_time(busy_s: float, completions: float) -> float:
     """Seconds a call by Little's law; 1 is assumed before any call, of which little is left after a few."""
     assumed = 1.0 / (1.0 + completions)
     return (busy_s + assumed) / (completions + assumed)
+
+
+def settled(completions: float, sample: LoadSample) -> bool:
+    """Whether as many calls have ended as are under way, so that what they took tells how long a call takes."""
+    return completions >= sample.in_flight - sample.waiting
 
 
 def began_anew(last: LoadSample, sample: LoadSample) -> bool:

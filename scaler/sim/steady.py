@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from dataclasses import replace
 from itertools import pairwise
 from operator import sub
 
@@ -28,6 +29,7 @@ def remembered(history: LoadHistory, stretch: Stretch) -> tuple[LoadHistory, flo
     Beats that are left out add nothing: no call was under way at them, and none ended.
     """
     busy_s, completions, longest_s = history.busy_s, history.completions, history.service_s
+    settled_s = history.settled_s
     (before_at, before_started, before_completed) = stretch.samples[0]
     for at, started, completed in stretch.samples[1:]:
         under_way, ended = before_started - before_completed, completed - before_completed
@@ -36,24 +38,28 @@ def remembered(history: LoadHistory, stretch: Stretch) -> tuple[LoadHistory, flo
         kept = math.exp(-min(1.0 / demand.SERVICE_MEMORY_S, ended / demand.SERVICE_MEMORY_CALLS))
         busy_s = busy_s * kept + (started - completed + under_way) / 2
         completions = completions * kept + ended
-        longest_s = max(longest_s, demand.service_time(busy_s, completions))
+        found_s = demand.service_time(busy_s, completions)
+        longest_s = max(longest_s, found_s)
+        settled_s = found_s if completions >= started - completed else settled_s
         before_at, before_started, before_completed = at, started, completed
-    return _with_window(history, stretch, busy_s, completions), longest_s
+    return replace(
+        _with_window(history, stretch), settled_s=settled_s, busy_s=busy_s, completions=completions
+    ), longest_s
 
 
-def _with_window(history: LoadHistory, stretch: Stretch, busy_s: float, completions: float) -> LoadHistory:
+def _with_window(history: LoadHistory, stretch: Stretch) -> LoadHistory:
     """Each beat of the last two windows, from the stretch and, where it is shorter, from before."""
     since = stretch.end - 2 * WINDOW_S
     first = max(stretch.begin + 1, since)
     beats = [first + number for number in range(int(stretch.end - first) + 1)]
     kept = max(0, bisect_right(history.times, since) - 1) if first > since else len(history.times)
     offset = history.arrivals[-1] - stretch.samples[0][1]
+    arrivals = [offset + stretch.at(beat)[0] for beat in beats]
     return LoadHistory(
         times=(*history.times[kept:], *beats),
-        arrivals=(*history.arrivals[kept:], *(offset + stretch.at(beat)[0] for beat in beats)),
+        arrivals=(*history.arrivals[kept:], *arrivals),
+        begun=(*history.begun[kept:], *arrivals),
         last=_sample(stretch, stretch.end),
-        busy_s=busy_s,
-        completions=completions,
     )
 
 

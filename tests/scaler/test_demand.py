@@ -146,3 +146,34 @@ def test_no_need_is_negative_and_the_certain_one_is_never_the_larger(seed: int, 
         _, need = calls_under_way(known, slots, ready=source.randrange(5), cold_start_s=2.5)
         assert 0 <= need.certain <= need.replicas
         assert known.service_s > 0
+
+
+def herd(*, service_s: int, callers: int = 50, ready_after_s: int = 2, seconds: int) -> LoadHistory:
+    """Callers that all come after half a minute of silence, to one replica; later there is one for each of them."""
+    known, come = LoadHistory(), 30
+    for second in range(come + seconds):
+        passed = second - come
+        waiting = callers - 1 if 0 <= passed < ready_after_s else 0
+        in_flight = callers if passed >= 0 else 0
+        done = max(0, passed) // service_s + max(0, passed - ready_after_s) // service_s * (callers - 1)
+        known = known.with_sample(LoadSample(Instant(1000.0 + second), done + in_flight, done, in_flight, waiting))
+    return known
+
+
+@pytest.mark.parametrize("seconds", range(1, 12))
+def test_calls_of_a_herd_take_no_longer_than_the_oldest_of_them(seconds: int) -> None:
+    """Each has been worked on for a moment and none has ended: that is no sign of calls that take a minute."""
+    assert herd(service_s=1, seconds=seconds).service_s <= 2.0
+
+
+def test_a_herd_of_long_calls_is_found_to_be_one_as_it_ages() -> None:
+    assert herd(service_s=20, seconds=19).service_s == pytest.approx(18, abs=2)
+
+
+def test_a_herd_after_known_calls_is_not_taken_for_slower_ones() -> None:
+    known = history(steady(5), in_flight=5)
+    last = known.last
+    assert last is not None
+    for second in (1, 2):
+        known = known.with_sample(LoadSample(Instant(last.at + second), last.started + 205, last.completed + 5, 205, 0))
+    assert known.service_s <= 2.0

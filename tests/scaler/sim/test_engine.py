@@ -185,6 +185,8 @@ def test_a_stretch_is_remembered_as_its_samples_would_be(
         rates.append(arrival_rate(history, 2.5))
         assert history.service_s <= longest_s + 1e-9
     assert (remembered.times, remembered.arrivals) == (history.times, history.arrivals)
+    assert remembered.begun == history.begun
+    assert remembered.settled_s == pytest.approx(history.settled_s)
     assert (remembered.busy_s, remembered.completions) == pytest.approx((history.busy_s, history.completions))
     assert max(rates) <= steady.most_calls_per_second(first, stretch, 2.5) + 1e-9
     assert max(rates) <= steady.closer_most_calls_per_second(first, stretch, 2.5) + 1e-9
