@@ -46,6 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "template": ("springtide.cli.commands.store:template", "List the templates that functions can be written by."),
     "secret": ("springtide.cli.commands.secrets:secret", "Create, update, list and remove secrets."),
     "login": ("springtide.cli.commands.login:login", "Check credentials and remember them."),
+    "doctor": ("springtide.cli.commands.doctor:doctor", "Check the broker of asynchronous calls, with remedies."),
     "tools": ("springtide.cli.commands.tools:tools", "Find or fetch Prometheus and Alertmanager."),
     "provider": ("springtide.cli.parts.provider:provider", "Run only the provider, in the foreground."),
     "kubernetes-provider": (

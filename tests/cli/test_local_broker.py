@@ -3,130 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import signal
 import subprocess
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
-import bcrypt
-import nats
 import pytest
-from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from springtide.cli import local_broker, nats_server, ports
-from springtide.cli.nats_server import NatsServer
-from springtide.cli.ports import PortClaims
+from springtide.cli import local_broker
 from springtide.runtime.http_probe import probe
+from tests.cli.suite_broker import DEADLINE_S, HASH, PASSWORD, Broker, suite_broker
 
-USER, PASSWORD = "springtide", "s3cret"
-HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
-DEADLINE_S = 60.0
 STREAM = "jetstream/$G/streams/OF_jobs"
 
 
-class Broker:
-    """A server of the suite's, by its own configuration, without a supervisor."""
-
-    def __init__(self, folder: Path, program: NatsServer, claims: PortClaims) -> None:
-        self.folder, self._program = folder, program
-        self.port, self.monitoring = ports.free("127.0.0.1", claims), ports.free("127.0.0.1", claims)
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def configuration(self) -> str:
-        return local_broker.configuration(
-            self.folder,
-            listen=f"127.0.0.1:{self.port}",
-            monitoring=f"127.0.0.1:{self.monitoring}",
-            user=USER,
-            password_hash=HASH,
-            sync_every_s=0,
-        )
-
-    def spawn(self) -> subprocess.Popen[bytes]:
-        (self.folder / local_broker.CONFIGURATION).write_text(self.configuration)
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                local_broker.command(self._program, self.folder), stdout=log, stderr=log, stdin=subprocess.DEVNULL
-            )
-        return self._process
-
-    async def start(self) -> None:
-        process = self.spawn()
-
-        async def answers() -> bool:
-            assert process.poll() is None, self.log
-            answer = await probe("127.0.0.1", self.monitoring, local_broker.ABLE_TO_STORE)
-            return answer is not None and answer.status == 200
-
-        await eventually(answers)
-
-    @property
-    def log(self) -> str:
-        return (self.folder / "log").read_text()
-
-    def end(self, how: signal.Signals = signal.SIGKILL) -> int:
-        """Its return code."""
-        assert self._process is not None
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(how)
-        return self._process.wait(DEADLINE_S)
-
-    @asynccontextmanager
-    async def client(self, password: str = PASSWORD) -> AsyncIterator[Client]:
-        async def unheard(_: Exception) -> None:
-            """It is raised, too; nats-py would print it."""
-
-        client = await nats.connect(
-            f"nats://127.0.0.1:{self.port}", user=USER, password=password, allow_reconnect=False, error_cb=unheard
-        )
-        try:
-            yield client
-        finally:
-            await client.close()
-
-    async def publish(self, count: int) -> None:
-        """So many messages, each acknowledged."""
-        async with self.client() as client:
-            stream = client.jetstream()
-            await stream.add_stream(name="OF_jobs", subjects=["of.job.>"])
-            await asyncio.gather(*(stream.publish(f"of.job.{number}", b"x" * 1000) for number in range(count)))
-
-    async def messages(self) -> int:
-        """Of the stream, which is asked for as whoever queues does."""
-        async with self.client() as client:
-            info = await client.jetstream().add_stream(name="OF_jobs", subjects=["of.job.>"])
-            return info.state.messages
-
-
-async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
-    end = time.monotonic() + DEADLINE_S
-    while not await true():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.02)
-
-
-@pytest.fixture(scope="module")
-def program() -> NatsServer:
-    found = nats_server.find("")
-    assert isinstance(found, NatsServer), "the extra `test` brings one"
-    return found
-
-
 @pytest.fixture
-def broker(tmp_path: Path, program: NatsServer) -> Iterator[Broker]:
-    folder = tmp_path / 'na"ts {$HOME} \u00fc'
-    folder.mkdir()
-    with PortClaims() as claims:
-        broker = Broker(folder, program, claims)
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    with suite_broker(tmp_path / 'na"ts {$HOME} \u00fc') as broker:
         yield broker
-        if broker._process is not None:
-            broker.end()
 
 
 async def test_what_was_acknowledged_is_there_after_a_kill(broker: Broker) -> None:
@@ -240,7 +136,7 @@ async def test_port_that_is_taken_sets_nothing_aside(broker: Broker) -> None:
     await broker.publish(1)
 
     asked = subprocess.run(
-        local_broker.command(broker._program, broker.folder),
+        local_broker.command(broker.program, broker.folder),
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,

@@ -185,6 +185,11 @@ def test_killed_broker_is_started_again_and_lost_nothing_that_it_had_acknowledge
 
         assert asyncio.run(publish(up, 1)) == 101
         assert names(up) == [], "calls need none"
+        asked = [sys.executable, "-m", "springtide.cli", "doctor", "--json", "--state-dir", str(up.state)]
+        told = subprocess.run(asked, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False)
+        levels = {item["check"]: item["level"] for item in json.loads(told.stdout)["checks"]}
+        for check in ("program", "reachable", "version", "jetstream", "payload", "sync", "streams", "copies"):
+            assert levels[f"broker.{check}"] == "ok", told.stdout
     log = (tmp_path / "state" / "logs" / "nats.log").read_text()
     assert "Server Exiting" in log
 

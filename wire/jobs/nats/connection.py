@@ -41,6 +41,7 @@ class Connection:
         self._lock = asyncio.Lock()
         self._client: Client | None = None
         self._jetstream: JetStreamContext | None = None
+        self._problem: Exception | None = None
         self.reconnects = 0
         """How often it was lost and found again."""
 
@@ -78,7 +79,7 @@ class Connection:
         return ", ".join(self._settings.nats_url)
 
     async def _connect(self) -> None:
-        self._jetstream = None
+        self._jetstream = self._problem = None
         client = Client()
         try:
             async with asyncio.timeout(CONNECT_S * (len(self._settings.nats_url) + 1)):
@@ -97,7 +98,8 @@ class Connection:
         except (NatsError, OSError, TimeoutError) as error:
             with contextlib.suppress(NatsError, OSError, TimeoutError):
                 await client.close()
-            raise Unavailable(f"the queue's server at {self._where()}: {reason_of(error)}") from error
+            # It tries until its time is up; what each try met tells more.
+            raise Unavailable(f"the queue's server at {self._where()}: {reason_of(self._problem or error)}") from error
         self._client = client
 
     def _login(self) -> dict[str, Any]:
@@ -114,6 +116,7 @@ class Connection:
         return more
 
     async def _failed(self, error: Exception) -> None:
+        self._problem = error
         _log.debug("queue's server", error=reason_of(error))
 
     async def _reconnected(self) -> None:

@@ -1,0 +1,71 @@
+"""What a broker tells of itself and of its streams to whoever may queue calls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+from nats.aio.client import Client
+from nats.errors import NoRespondersError
+
+from springtide.runtime.errors import Unsupported
+from springtide.wire.jobs.nats.connection import REQUEST_S, Connection, translated
+from springtide.wire.jobs.server_seen import ServerSeen, StreamSeen
+
+MAX_STREAMS = 10_000
+_MANY = -1
+"""What it calls a limit that there is not."""
+
+
+async def inspect(connection: Connection) -> ServerSeen:
+    """Raises Unavailable when it is away or does not let us in, Unsupported when it has no JetStream for us."""
+    client = await connection.client()
+    info = await _asked(client, "INFO")
+    limit = int(info.get("limits", {}).get("max_storage", _MANY))
+    version = client.connected_server_version
+    return ServerSeen(
+        id=str(client._server_info.get("server_id", "")),  # which nats-py keeps to itself
+        version=f"{version.major}.{version.minor}.{version.patch}",
+        max_payload_bytes=client.max_payload,
+        stored_bytes=int(info.get("storage", 0)),
+        max_stored_bytes=None if limit == _MANY else limit,
+        streams=tuple([_stream(item) for item in await _listed(client)]),
+    )
+
+
+async def _listed(client: Client) -> list[Mapping[str, Any]]:
+    found: list[Mapping[str, Any]] = []
+    while len(found) < MAX_STREAMS:
+        answer = await _asked(client, "STREAM.LIST", {"offset": len(found)})
+        page = answer.get("streams") or []
+        found += page
+        if not page or len(found) >= int(answer.get("total", 0)):
+            break
+    return found
+
+
+async def _asked(client: Client, what: str, request: Mapping[str, object] | None = None) -> Mapping[str, Any]:
+    async with translated(f"JetStream's {what}"):
+        try:
+            sent = json.dumps(request).encode() if request else b""
+            message = await client.request(f"$JS.API.{what}", sent, timeout=REQUEST_S)
+        except NoRespondersError as error:
+            raise Unsupported("it has no JetStream, or none for this login") from error
+        answer = cast("Mapping[str, Any]", json.loads(message.data))
+    if "error" in answer:
+        raise Unsupported(f"it has no JetStream for this login: {answer['error'].get('description', answer['error'])}")
+    return answer
+
+
+def _stream(item: Mapping[str, Any]) -> StreamSeen:
+    config, state, cluster = item["config"], item["state"], item.get("cluster") or {}
+    copies = cluster.get("replicas") or []
+    return StreamSeen(
+        name=str(config["name"]),
+        messages=int(state["messages"]),
+        stored_bytes=int(state["bytes"]),
+        replicas=int(config.get("num_replicas", 1)),
+        leaderless="cluster" in item and not cluster.get("leader"),
+        behind=sum(1 for copy in copies if copy.get("offline") or not copy.get("current")),
+    )
