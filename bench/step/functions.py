@@ -18,7 +18,7 @@ from springtide.wire import decision_log
 
 HANDLER = Path(__file__).parent / "function"
 POLL_S = 0.25
-DEADLINE_S = 300.0
+DEADLINE_S, TOLD_WITHIN_S = 300.0, 10.0
 LABELS = {policy.TYPE: "capacity", policy.TARGET: "1", policy.MIN: "1"}
 OWNERS: Mapping[str, Mapping[str, str]] = {"scaler": {}, "alerts": {policy.OWNER: policy.Owner.ALERTS.value}}
 """The labels that differ. A function that names a type is the control loop's unless it says otherwise."""
@@ -57,8 +57,17 @@ class Functions:
                 raise RuntimeError(f"{name} stays at {counts[0]} replicas, {counts[1]} ready, for {DEADLINE_S:g} s")
             await asyncio.sleep(POLL_S)
 
-    async def changes(self, name: str, since: float) -> list[Decision]:
-        """Decisions that changed its count, oldest first."""
+    async def changes(self, name: str, since: float, *, to: int) -> list[Decision]:
+        """Decisions that changed its count, oldest first, the last of them to ``to``: a count is there before it is
+        told."""
+        deadline = time.monotonic() + TOLD_WITHIN_S
+        found = await self._changes(name, since)
+        while found and found[-1].after != to and time.monotonic() < deadline:
+            await asyncio.sleep(POLL_S)
+            found = await self._changes(name, since)
+        return found
+
+    async def _changes(self, name: str, since: float) -> list[Decision]:
         query = {"function": f"{name}.{DEFAULT_NAMESPACE}", "since": f"{since:.6f}"}
         lines: list[Any] = (await self._http.get("/system/scaling/decisions", params=query)).text.splitlines()
         told = (decision_log.from_json(json.loads(line)) for line in lines)

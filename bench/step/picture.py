@@ -47,9 +47,8 @@ def _title(course: Course) -> str:
     row = course.row()
     decided = row["decided_s"]
     first = f"first decided after {decided:.2f} s" if isinstance(decided, float) else "never more than one replica"
-    return (
-        f"{course.what}, owner {course.owner}: {first}, at most {row['largest']}, waits p99 {row['wait_p99_s']:.2f} s"
-    )
+    told = f"{first}, at most {row['largest']}, waits p99 {row['wait_p99_s']:.2f} s"
+    return f"{course.what}, owner {course.owner}: {told} (load of the machine {row['load_average']})"
 
 
 def _panel(course: Course, top: float, seconds: float, most: float) -> str:

@@ -47,6 +47,10 @@ class Moment:
     wanted: int
     ready: int
 
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        return self.in_flight, self.wanted, self.ready
+
 
 @dataclass(slots=True, kw_only=True)
 class Course:
@@ -97,7 +101,11 @@ class Course:
             "load": self.what,
             "owner": self.owner,
             "load_ended_s": round(self.ended - self.began, 2),
-            "counts": [[round(each.t, 2), each.in_flight, each.wanted, each.ready] for each in self.moments],
+            "counts": [
+                [round(each.t, 2), *each.counts]
+                for before, each in zip([None, *self.moments], self.moments, strict=False)
+                if before is None or before.counts != each.counts
+            ],
             "decisions": [
                 [round(each.at - self.began, 2), each.before, each.after, each.detail] for each in self.changes
             ],
@@ -155,7 +163,7 @@ async def _play(
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
-    course.changes = await functions.changes(name, course.began)
+    course.changes = await functions.changes(name, course.began, to=1)
 
 
 async def _watch(functions: Functions, name: str, course: Course) -> None:
