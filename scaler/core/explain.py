@@ -102,8 +102,8 @@ def set_to(decision: Decision, now: float) -> str:
 def held(decision: Decision, desired: int, now: float) -> str:
     """A hold; ``desired`` is the count now. One that is repeated is told once, so the time is that of the first."""
     where = f"at {decision.after}" if decision.after == desired else "alone"
-    since = ago(now - decision.at)
-    return f"{_subject(decision)} has left it {where} since {since} ({decision.reason}): {decision.detail}."
+    lasting = ago(now - decision.at).removesuffix(" ago")
+    return f"{_subject(decision)} has left it {where} for {lasting} ({decision.reason}): {decision.detail}."
 
 
 def who(owner: Writer | None) -> str:
