@@ -15,6 +15,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from springtide.scaler.core.follow import Need
 from springtide.scaler.core.vocabulary import Instant
@@ -48,6 +49,18 @@ class LoadSample:
     completed: float
     in_flight: float
     waiting: float
+
+
+class KnownLoad(Protocol):
+    """What a demand is made from."""
+
+    @property
+    def last(self) -> LoadSample | None: ...
+
+    @property
+    def service_s(self) -> float: ...
+
+    def arrived(self, ago_s: float) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +187,7 @@ class Demand:
         )
 
 
-def arrival_rate(history: LoadHistory, ahead_s: float, *, shortest_s: float = 0.0) -> float:
+def arrival_rate(history: KnownLoad, ahead_s: float, *, shortest_s: float = 0.0) -> float:
     """Calls a second, now or where a significant rise will have led ``ahead_s`` seconds from now.
 
     Windows below ``shortest_s`` are left out.
@@ -197,7 +210,7 @@ def arrival_rate(history: LoadHistory, ahead_s: float, *, shortest_s: float = 0.
     return rate
 
 
-def calls_under_way(history: LoadHistory, slots: float, *, ready: int, cold_start_s: float) -> tuple[Demand, Need]:
+def calls_under_way(history: KnownLoad, slots: float, *, ready: int, cold_start_s: float) -> tuple[Demand, Need]:
     """The demand for a function whose replicas take ``slots`` calls at once each."""
     sample, service_s = history.last, history.service_s
     if sample is None:
@@ -220,7 +233,7 @@ def calls_under_way(history: LoadHistory, slots: float, *, ready: int, cold_star
     return now, now.need(slots, demand(HASTE_WINDOW_S) if sample.waiting > 0 else None)
 
 
-def calls_per_second(history: LoadHistory, target: float, *, cold_start_s: float) -> tuple[Demand, Need]:
+def calls_per_second(history: KnownLoad, target: float, *, cold_start_s: float) -> tuple[Demand, Need]:
     """The demand for a function whose replicas take ``target`` calls a second each, however short a call is."""
     sample = history.last
     if sample is None:

@@ -20,15 +20,19 @@ from dataclasses import replace
 
 from springtide.scaler.core import demand, follow, loop, targets
 from springtide.scaler.core import policy as policy_of
-from springtide.scaler.core.demand import LoadSample
-from springtide.scaler.core.follow import Bounds
+from springtide.scaler.core.demand import LoadHistory, LoadSample
+from springtide.scaler.core.follow import Bounds, FollowHistory
 from springtide.scaler.core.loads import loads_of
 from springtide.scaler.core.loop import LoopHistory
 from springtide.scaler.core.observation import CALLS, Calls, Observation, signal_key
 from springtide.scaler.core.policy import Rule, ScalePolicy, Wake, wake_replicas
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Scale, Writer
 from springtide.scaler.sim import steady
-from springtide.scaler.sim.engine import BEAT_S, Stretch
+from springtide.scaler.sim.engine import BEAT_S, Stretch, asked
+from springtide.scaler.sim.steady import NeedOf
+
+MAX_WALK_S = 128.0
+"""A walk costs for each beat; a longer stretch is tried by what can be said of it as a whole."""
 
 _REF = FunctionRef("", "simulated")
 
@@ -96,37 +100,61 @@ class Springtide:
         self._rested = wanted <= wake_replicas(self._policy) and forgotten and quiet and not waking
         return self._rested
 
-    def steady(self, stretch: Stretch, *, wanted: int) -> bool:
-        """Whether none of these samples can move it: at its minimum, where none shows a need of more than that.
-
-        What it needed is then forgotten by a growth, which needs more, and by a shrink, which leaves the minimum at
-        least.
-        """
+    def steady(self, stretch: Stretch, *, wanted: int) -> tuple[float, int] | None:
+        """Up to which of these samples it may be left alone; see ``sim.engine``."""
         if self._policy.fixed_size:
-            return True
+            return stretch.end, wanted
+        if self._policy.rule is Rule.TARGET:
+            return asked(self, stretch, wanted)
         history, replicas = self._history, self._history.replicas
-        if self._policy.rule is Rule.TARGET or wanted > wake_replicas(self._policy):
-            return False
-        if (replicas.wanted, replicas.ready) != (wanted, wanted) or math.ceil(replicas.certain_before) > wanted:
-            return False
-        if stretch.begin + BEAT_S - replicas.woken_at <= follow.WAKE_LOOK_S:
-            return False
+        waking = stretch.begin + BEAT_S - replicas.woken_at <= follow.WAKE_LOOK_S
+        if waking or (replicas.wanted, replicas.ready) != (wanted, wanted):
+            return None
         before = steady.begun(history.signals.calls, stretch)
-        after, service_s = steady.remembered(before, stretch)
-        under_way = stretch.most_at_once()
+        if wanted <= wake_replicas(self._policy) and math.ceil(replicas.certain_before) <= wanted:
+            last = self._enough_until(before, stretch, wanted)
+            if last >= stretch.begin:
+                load, _ = steady.remembered(before, stretch.until(last))
+                return self._left_out(last, load, replicas, wanted)
+        if stretch.end - stretch.begin > MAX_WALK_S:
+            return None
+        bounds = Bounds(wake_replicas(self._policy), max(1, self._policy.max), self._loads[0].target)
+        walked = steady.walked(before, replicas, stretch, bounds=bounds, need_of=self._need_of(ready=wanted))
+        return None if walked is None else self._left_out(walked.last, walked.load, walked.replicas, wanted)
+
+    def _enough_until(self, before: LoadHistory, stretch: Stretch, wanted: int) -> float:
+        """The last of these beats before one that may show that more is needed; one before the first where that does.
+
+        What was needed meanwhile is then forgotten: by a growth, which needs more, and by a shrink, which leaves the
+        minimum at least.
+        """
+        _, service_s = steady.remembered(before, stretch)
+        load, under_way = self._loads[0], stretch.most_at_once()
 
         def enough(rate: float) -> bool:
             mean, variance = rate, rate
-            if self._loads[0].type is targets.CAPACITY:
+            if load.type is targets.CAPACITY:
                 mean, variance = max(under_way, rate * service_s), under_way / 4 + rate * service_s
-            return mean + demand.HEADROOM_SD * math.sqrt(variance) <= wanted * self._loads[0].target
+            return mean + demand.HEADROOM_SD * math.sqrt(variance) <= wanted * load.target
 
-        for bound in (steady.most_calls_per_second, steady.closer_most_calls_per_second):
-            if enough(bound(before, stretch, replicas.cold_start_s)):
-                signals = replace(history.signals, calls=after)
-                self._history = replace(history, signals=signals).rested(Instant(stretch.end + BEAT_S))
-                return True
-        return False
+        ahead_s = self._history.replicas.cold_start_s
+        if enough(steady.most_calls_per_second(before, stretch, ahead_s)):
+            return stretch.end
+        above = steady.first_above(before, stretch, ahead_s, enough)
+        return stretch.end if above is None else above - BEAT_S
+
+    def _need_of(self, *, ready: int) -> NeedOf:
+        """What a load needs, for as long as no replica starts."""
+        target, cold_start_s = self._loads[0].target, self._history.replicas.cold_start_s
+        if self._loads[0].type is targets.CAPACITY:
+            return lambda load: demand.calls_under_way(load, target, ready=ready, cold_start_s=cold_start_s)[1]
+        return lambda load: demand.calls_per_second(load, target, cold_start_s=cold_start_s)[1]
+
+    def _left_out(self, last: float, load: LoadHistory, replicas: FollowHistory, wanted: int) -> tuple[float, int]:
+        signals = replace(self._history.signals, calls=load)
+        history = replace(self._history, signals=signals, replicas=replicas)
+        self._history = history.rested(Instant(last + BEAT_S))
+        return last, wanted
 
 
 def labels_of(bounds: Bounds, *, load: str = "capacity", wake: Wake = Wake.LEARNED) -> dict[str, str]:

@@ -19,7 +19,7 @@ from springtide.scaler.core.demand import LoadSample
 from springtide.scaler.core.policy import ScalePolicy, wake_replicas
 from springtide.scaler.core.steps import AlertEvent, AlertId, AlertStatus, StepContext, StepHistory
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Scale
-from springtide.scaler.sim.engine import Stretch
+from springtide.scaler.sim.engine import Stretch, asked
 
 REF = FunctionRef("", "simulated")
 RATE, PILING_UP = "rate", "piling up"
@@ -86,8 +86,11 @@ class AlertPath:
         calm = not self._firing and not self._groups and not self._history.descending
         return calm and len({scrape[1:3] for scrape in self._scrapes}) == 1
 
-    def steady(self, stretch: Stretch, *, wanted: int) -> bool:
-        """Where nothing fires and neither rule can begin to."""
+    def steady(self, stretch: Stretch, *, wanted: int) -> tuple[float, int] | None:
+        return (stretch.end, wanted) if self._calm(stretch, wanted) else asked(self, stretch, wanted)
+
+    def _calm(self, stretch: Stretch, wanted: int) -> bool:
+        """Whether nothing fires and neither rule can begin to. If so, the stretch is remembered."""
         timing = self._timing
         calm = not self._firing and not self._groups and not self._history.descending
         if not calm or stretch.begin < timing.window_s:
@@ -163,9 +166,11 @@ class AlertPath:
             context = self._context(wanted, ready)
             outcome = deliveries.on_delivery(context, LoadView(), self._history, [event], now)
             self._history, wanted = outcome.if_written, _count(outcome.decision, wanted)
-        interval_s = self._context(wanted, ready).interval_s
-        if self._history.descending and deliveries.next_step_in_s(self._history, interval_s, now) <= 0:
-            outcome = deliveries.on_tick(self._context(wanted, ready), LoadView(), self._history, now)
+        if not self._history.descending:
+            return wanted
+        context = self._context(wanted, ready)
+        if deliveries.next_step_in_s(self._history, context.interval_s, now) <= 0:
+            outcome = deliveries.on_tick(context, LoadView(), self._history, now)
             self._history, wanted = outcome.if_written, _count(outcome.decision, wanted)
         return wanted
 

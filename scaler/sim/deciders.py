@@ -24,5 +24,5 @@ class Unchanged:
     def at_rest(self, *, wanted: int, now: float) -> bool:  # noqa: ARG002
         return True
 
-    def steady(self, stretch: Stretch, *, wanted: int) -> bool:  # noqa: ARG002
-        return True
+    def steady(self, stretch: Stretch, *, wanted: int) -> tuple[float, int] | None:
+        return stretch.end, wanted

@@ -41,8 +41,19 @@ class Stretch:
     samples: list[tuple[float, int, int]]
     """Instant, calls begun, calls ended."""
 
+    def until(self, end: float) -> Stretch:
+        """What is to come up to a beat within it."""
+        return Stretch(self.begin, end, self.samples[: bisect_right(self.samples, (end, math.inf, math.inf))])
+
     def most_at_once(self) -> int:
         return max(started - completed for _, started, completed in self.samples)
+
+    def beats(self) -> Iterator[tuple[float, int, int]]:
+        """The samples of all beats."""
+        for before, (at, _, _) in itertools.pairwise([*self.samples, (self.end + BEAT_S, 0, 0)]):
+            yield before
+            for number in range(1, int(at - before[0])):
+                yield (before[0] + number, *before[1:])
 
     def at(self, beat: float) -> tuple[int, int]:
         """Calls begun and ended at a beat within it."""
@@ -65,8 +76,21 @@ class Decider(Protocol):
     def at_rest(self, *, wanted: int, now: float) -> bool:
         """Whether, with no call under way, all beats until the next call would change nothing. Asked after a beat."""
 
-    def steady(self, stretch: Stretch, *, wanted: int) -> bool:
-        """Whether it would leave the count at all these samples. If so, it remembers them as if it had been asked."""
+    def steady(self, stretch: Stretch, *, wanted: int) -> tuple[float, int] | None:
+        """Up to which beat it remembers these samples as if it had been asked, and what it wants at the last of them.
+
+        At all those before it wants what there is. None where it has to be asked at the first.
+        """
+
+
+def asked(decider: Decider, stretch: Stretch, wanted: int) -> tuple[float, int]:
+    """A decider's ``steady`` that asks it at each beat, which costs less than living through them."""
+    for beat, started, completed in stretch.beats():
+        sample = LoadSample(Instant(beat), started, completed, started - completed, 0)
+        after = decider.wanted(sample, wanted=wanted, ready=wanted, now=beat + BEAT_S)
+        if after != wanted:
+            return beat, after
+    return stretch.end, wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -384,15 +408,14 @@ class _Run:
             return
         self._last_active = max(self._last_active, self._at[first + len(ends) - 1])
         self._started = self._served = first + len(ends)
-        ended = 0
-        for number, end in enumerate(ends, first):
-            if end > until:
-                heapq.heappush(ending, (end, number, top))
-                top.busy += 1
-            else:
-                ended += 1
-                self._last_active = max(self._last_active, end)
-        self._completed += ended
+        staying = [(end, number, top) for number, end in enumerate(ends, first) if end > until]
+        for each in staying:
+            heapq.heappush(ending, each)
+        top.busy += len(staying)
+        self._completed += len(ends) - len(staying)
+        if staying:
+            ends = [end for end in ends if end <= until]
+        self._last_active = max([self._last_active, *ends])
 
     def _leap(self) -> bool:
         """Over a stretch in which nobody waits, if the decider would look on."""
@@ -408,12 +431,17 @@ class _Run:
             return False
         ends = self._ends(bisect_right(self._at, until, self._started))
         stretch = self._foreseen(until, ends)
-        if stretch is not None and self._decider.steady(stretch, wanted=wanted):
-            self._pass(until, ends)
+        steady = None if stretch is None else self._decider.steady(stretch, wanted=wanted)
+        if steady is not None:
+            end, after = steady
+            self._stretch_s = min(MAX_STRETCH, 2 * max(MIN_STRETCH, end - now))
+            self._patience_s = 1.0
+            until = end + BEAT_S
+            self._pass(until, ends[: bisect_right(self._at, until, self._started) - self._started])
             self._now = until
             self._sample = self._taken()
             self._beat = until + BEAT_S
-            self._stretch_s, self._patience_s = min(MAX_STRETCH, self._stretch_s * 2), 1.0
+            self._set(max(1, self._world.min, min(after, self._world.max)))
             return True
         if self._stretch_s == MIN_STRETCH:  # it will not be steady for a while: foreseeing costs, too
             self._leap_at = now + self._patience_s

@@ -24,7 +24,7 @@ from collections import deque
 
 from springtide.scaler.core.demand import LoadSample
 from springtide.scaler.core.follow import Bounds
-from springtide.scaler.sim.engine import BEAT_S, Stretch
+from springtide.scaler.sim.engine import BEAT_S, Stretch, asked
 
 STABLE_S = 60.0
 """stable-window"""
@@ -109,8 +109,8 @@ class Knative:
         self._rested = quiet and wanted <= max(1, self._bounds.min)
         return self._rested
 
-    def steady(self, stretch: Stretch, *, wanted: int) -> bool:  # noqa: ARG002
-        return False
+    def steady(self, stretch: Stretch, *, wanted: int) -> tuple[float, int] | None:
+        return asked(self, stretch, wanted)
 
     def _measured(self, sample: LoadSample, now: float) -> None:
         at, in_flight = float(sample.at), sample.in_flight

@@ -1,21 +1,25 @@
-"""What makes a stretch of load steady for the control loop's rule: bounds on what it could find that a function needs.
+"""What makes a stretch of load steady for the control loop's rule, so that it need not be asked at each beat.
 
-The rule itself is not repeated here. Where the bounds stay below the replicas that there are, asking it at each beat
-would change nothing but what it remembers of the load, and that is brought up to date.
+Bounds on what it could find that a function needs: where they stay below the replicas that there are, asking would
+change nothing but what it remembers of the load. Else a walk, which asks the rule's own functions what is needed at
+each beat and leaves out the rest. The rule itself is not repeated here.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from dataclasses import replace
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from operator import sub
 
-from springtide.scaler.core import demand
-from springtide.scaler.core.demand import WINDOW_S, LoadHistory, LoadSample
+from springtide.scaler.core import demand, follow
+from springtide.scaler.core.demand import WINDOW_S, KnownLoad, LoadHistory, LoadSample
+from springtide.scaler.core.follow import Bounds, FollowHistory, Need
 from springtide.scaler.core.vocabulary import Instant
-from springtide.scaler.sim.engine import Stretch
+from springtide.scaler.sim.engine import BEAT_S, Stretch
 
 
 def begun(history: LoadHistory, stretch: Stretch) -> LoadHistory:
@@ -29,22 +33,27 @@ def remembered(history: LoadHistory, stretch: Stretch) -> tuple[LoadHistory, flo
     Beats that are left out add nothing: no call was under way at them, and none ended.
     """
     busy_s, completions, longest_s = history.busy_s, history.completions, history.service_s
-    settled_s = history.settled_s
-    (before_at, before_started, before_completed) = stretch.samples[0]
-    for at, started, completed in stretch.samples[1:]:
-        under_way, ended = before_started - before_completed, completed - before_completed
-        if at - before_at > 1.0:  # beats at which nothing was under way lie between
-            under_way, before_at = 0, at - 1.0
-        kept = math.exp(-min(1.0 / demand.SERVICE_MEMORY_S, ended / demand.SERVICE_MEMORY_CALLS))
-        busy_s = busy_s * kept + (started - completed + under_way) / 2
-        completions = completions * kept + ended
+    settled_s, before = history.settled_s, stretch.samples[0]
+    for at in stretch.samples[1:]:
+        if at[0] - before[0] > BEAT_S:  # beats at which nothing was under way lie between
+            before = (at[0] - BEAT_S, before[2], before[2])
+        busy_s, completions = _served(busy_s, completions, before, at)
         found_s = demand.service_time(busy_s, completions)
         longest_s = max(longest_s, found_s)
-        settled_s = found_s if completions >= started - completed else settled_s
-        before_at, before_started, before_completed = at, started, completed
+        settled_s = found_s if completions >= at[1] - at[2] else settled_s
+        before = at
     return replace(
         _with_window(history, stretch), settled_s=settled_s, busy_s=busy_s, completions=completions
     ), longest_s
+
+
+def _served(
+    busy_s: float, completions: float, before: tuple[float, int, int], at: tuple[float, int, int]
+) -> tuple[float, float]:
+    """The sums of service times one beat later."""
+    ended = at[2] - before[2]
+    kept = math.exp(-min(BEAT_S / demand.SERVICE_MEMORY_S, ended / demand.SERVICE_MEMORY_CALLS))
+    return busy_s * kept + (at[1] - at[2] + before[1] - before[2]) / 2, completions * kept + ended
 
 
 def _with_window(history: LoadHistory, stretch: Stretch) -> LoadHistory:
@@ -64,7 +73,10 @@ def _with_window(history: LoadHistory, stretch: Stretch) -> LoadHistory:
 
 
 def _sample(stretch: Stretch, beat: float) -> LoadSample:
-    started, completed = stretch.at(beat)
+    return _sample_of(beat, *stretch.at(beat))
+
+
+def _sample_of(beat: float, started: int, completed: int) -> LoadSample:
     return LoadSample(Instant(beat), started, completed, started - completed, 0)
 
 
@@ -76,27 +88,30 @@ def most_calls_per_second(history: LoadHistory, stretch: Stretch, ahead_s: float
     return float(most * (1.0 + (WINDOW_S / 4 + ahead_s) / WINDOW_S))
 
 
-def closer_most_calls_per_second(history: LoadHistory, stretch: Stretch, ahead_s: float) -> float:
-    """The same from every window of every beat: a shorter one counts only where it can be significant."""
-    counts = _beat_by_beat(history, stretch)
+def first_above(
+    history: LoadHistory, stretch: Stretch, ahead_s: float, enough: Callable[[float], bool]
+) -> float | None:
+    """The first beat at which ``demand.arrival_rate`` finds more than is enough. ``history`` has the first sample.
 
-    def within(window_s: float) -> list[float]:
-        return list(map(sub, counts[int(window_s) :], counts))
+    It is asked only where one of its windows by itself is above what was seen to be enough.
+    """
+    counts, first = _beat_by_beat(history, stretch), int(2 * WINDOW_S)
 
-    long = within(WINDOW_S)
-    least, most = min(long) / WINDOW_S, max(long) / WINDOW_S
-    for window_s in demand.SHORTER_WINDOWS_S:
-        seen = within(window_s)
-        low, high = least * window_s, most * window_s
-        if max(seen) > low + demand.SIGNIFICANT * math.sqrt(low + 1.0):
-            most = max(most, max(seen) / window_s)
-        if min(seen) < max(low, high - demand.SIGNIFICANT * math.sqrt(high + 1.0)):
-            least = min(least, min(seen) / window_s)
-    rise = max(map(sub, long[int(WINDOW_S) :], long))
-    if rise > demand.SIGNIFICANT_RISE * math.sqrt(2.0 * min(long) + 1.0):
-        half_s = WINDOW_S / 2
-        most = max(most, max(within(half_s)) / half_s + rise / WINDOW_S**2 * (half_s / 2 + ahead_s))
-    return most
+    def rates(window_s: float) -> list[float]:
+        return [calls / window_s for calls in map(sub, counts[first:], counts[first - int(window_s) :])]
+
+    long, half = rates(WINDOW_S), rates(WINDOW_S / 2)
+    rising = (WINDOW_S / 4 + ahead_s) / WINDOW_S
+    trends = [late + slope * rising for late, slope in zip(half, long, strict=True)]
+    highest = map(max, long, trends, *map(rates, demand.SHORTER_WINDOWS_S))
+    view, seen_enough = _Beat(counts), 0.0
+    for place, rate in enumerate(highest):
+        if rate > seen_enough:
+            if enough(rate):
+                seen_enough = rate
+            elif not enough(demand.arrival_rate(view.placed(first + place), ahead_s)):
+                return stretch.begin + place
+    return None
 
 
 def _beat_by_beat(history: LoadHistory, stretch: Stretch) -> list[float]:
@@ -106,3 +121,106 @@ def _beat_by_beat(history: LoadHistory, stretch: Stretch) -> list[float]:
     for (at, started, _), (next_at, _, _) in pairwise([*stretch.samples, (stretch.end + 1, 0, 0)]):
         counts += [started] * int(next_at - at)
     return counts
+
+
+NeedOf = Callable[[KnownLoad], Need]
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """``last`` is the last beat at whose sample nothing changes; the histories are those after it."""
+
+    last: float
+    load: LoadHistory
+    replicas: FollowHistory
+
+
+class _Beat:
+    """The load at one beat of a stretch, as far as a demand is made from it."""
+
+    __slots__ = ("_counts", "_place", "last", "service_s")
+
+    def __init__(self, counts: Sequence[float]) -> None:
+        self._counts, self._place = counts, int(2 * WINDOW_S) - 1
+        self.service_s = 0.0
+        self.last: LoadSample | None = None
+
+    def placed(self, place: int) -> _Beat:
+        self._place = place
+        return self
+
+    def next(self, sample: LoadSample, service_s: float) -> None:
+        self._place += 1
+        self.last, self.service_s = sample, service_s
+
+    def arrived(self, ago_s: float) -> float:
+        return self._counts[self._place] - self._counts[self._place - int(ago_s)]
+
+
+class _Needs:
+    """What ``follow`` remembers of needs while the count stays, and whether a shrink may come of it."""
+
+    def __init__(self, bounds: Bounds, replicas: FollowHistory) -> None:
+        assert replicas.wanted is not None
+        self._bounds, self._replicas, self._wanted = bounds, replicas, replicas.wanted
+        self.seen = deque(replicas.needs)
+        self._counts_s = min(follow.SHORT_HOLD_S * replicas.grip**2, follow.LONG_HOLD_S)
+        """So long a need counts, however deep the fall."""
+        grown_at = max(replicas.grown_at, replicas.woken_at)
+        self._stays_until = max(grown_at + follow.AFTER_GROWTH_S, replicas.shrunk_at + follow.AFTER_SHRINK_S)
+        if self._wanted <= bounds.min:
+            self._stays_until = math.inf
+
+    def add(self, needed: float, now: Instant) -> None:
+        seen = self.seen
+        while seen and seen[-1][1] <= needed:
+            seen.pop()
+        while seen and now - seen[0][0] > follow.LONG_HOLD_S:
+            seen.popleft()
+        seen.append((now, needed))
+
+    def may_shrink(self, now: Instant) -> bool:
+        if now < self._stays_until:
+            return False
+        if not self._worth(self.seen[-1][1]):
+            self._stays_until = now + self._counts_s
+            return False
+        return self._worth(follow.level(self._bounds, replace(self._replicas, needs=tuple(self.seen)), now))
+
+    def _worth(self, level: float) -> bool:
+        return follow.worth_shrinking(self._bounds, self._wanted, max(self._bounds.min, math.ceil(level)))
+
+
+def walked(
+    history: LoadHistory, replicas: FollowHistory, stretch: Stretch, *, bounds: Bounds, need_of: NeedOf
+) -> Walked | None:
+    """From beat to beat until one at which the count might change. None where that is the first.
+
+    ``history`` has the first sample. Only what ``follow`` remembers at a look that changes nothing is kept here.
+    """
+    busy_s, completions, service_s = history.busy_s, history.completions, history.service_s
+    settled_s, certain, needs = history.settled_s, replicas.certain_before, _Needs(bounds, replicas)
+    view, last, before = _Beat(_beat_by_beat(history, stretch)), None, stretch.samples[0]
+    for at in stretch.beats():
+        now, sample = Instant(at[0] + BEAT_S), _sample_of(*at)
+        served = busy_s, completions
+        if at[0] > stretch.begin:
+            served = _served(busy_s, completions, before, at)
+            if not demand.settled(served[1], sample):
+                break
+            service_s = demand.service_time(*served)
+        view.next(sample, service_s)
+        need = need_of(view)
+        if follow.wishes_more(bounds, replicas, need):
+            break
+        needs.add(need.replicas, now)
+        if needs.may_shrink(now):
+            break
+        if at[0] > stretch.begin:
+            settled_s = service_s
+        (busy_s, completions), certain, last, before = served, need.certain, at[0], at
+    if last is None:
+        return None
+    load = _with_window(history, stretch.until(last))
+    load = replace(load, settled_s=settled_s, busy_s=busy_s, completions=completions)
+    return Walked(last, load, replace(replicas, needs=tuple(needs.seen), certain_before=certain))

@@ -63,9 +63,10 @@ class Recorded:
     def at_rest(self, *, wanted: int, now: float) -> bool:
         return not self._walks and self._decider.at_rest(wanted=wanted, now=now)
 
-    def steady(self, stretch: Stretch, *, wanted: int) -> bool:
-        left_out = not self._walks and self._decider.steady(stretch, wanted=wanted)
-        self.leapt_s += left_out * (stretch.end - stretch.begin)
+    def steady(self, stretch: Stretch, *, wanted: int) -> tuple[float, int] | None:
+        left_out = None if self._walks else self._decider.steady(stretch, wanted=wanted)
+        if left_out is not None:
+            self.leapt_s += left_out[0] - stretch.begin
         return left_out
 
 
@@ -153,6 +154,24 @@ def test_a_timer_of_every_minute_is_leapt_over(name: str) -> None:
     assert len(recorded.looks) < 300
 
 
+@pytest.mark.parametrize("name", sorted(DECIDERS))
+def test_a_load_above_the_minimum_is_leapt_over(name: str) -> None:
+    """It is met in strides, each look of which is the decider's own or changes nothing."""
+    world = World(
+        name="busy",
+        length_s=1800,
+        arrivals=poisson(lambda at: 30.0 if at % 900 < 600 else 20.0, 30),
+        service_s=exponential(0.1),
+        cold_start_s=lognormal(2, 0.25),
+        slots=100,
+        min=1,
+        max=20,
+    )
+    walked, leapt = Recorded(DECIDERS[name](world), walks=True), Recorded(DECIDERS[name](world), walks=False)
+    assert told(simulate(world, walked, 1)) == told(simulate(world, leapt, 1))
+    assert leapt.leapt_s > 0.5 * world.length_s
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     times=some.lists(some.tuples(some.floats(0, 150), some.floats(0.001, 20)), max_size=60),
@@ -189,7 +208,9 @@ def test_a_stretch_is_remembered_as_its_samples_would_be(
     assert remembered.settled_s == pytest.approx(history.settled_s)
     assert (remembered.busy_s, remembered.completions) == pytest.approx((history.busy_s, history.completions))
     assert max(rates) <= steady.most_calls_per_second(first, stretch, 2.5) + 1e-9
-    assert max(rates) <= steady.closer_most_calls_per_second(first, stretch, 2.5) + 1e-9
+    limit = max(rates) * 0.7
+    above = next((begin + place for place, rate in enumerate(rates) if rate > limit), None)
+    assert steady.first_above(first, stretch, 2.5, lambda rate: rate <= limit) == above
 
 
 def test_given_calls_are_the_calls() -> None:

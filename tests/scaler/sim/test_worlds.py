@@ -37,8 +37,8 @@ class Fixed:
     def at_rest(self, *, wanted: int, now: float) -> bool:  # noqa: ARG002
         return wanted == self._replicas
 
-    def steady(self, stretch: Stretch, *, wanted: int) -> bool:  # noqa: ARG002
-        return wanted == self._replicas
+    def steady(self, stretch: Stretch, *, wanted: int) -> tuple[float, int] | None:
+        return (stretch.end, wanted) if wanted == self._replicas else None
 
 
 DECIDERS: dict[str, Callable[[Bounds], Decider]] = {
@@ -113,8 +113,8 @@ class Restless:
     def at_rest(self, *, wanted: int, now: float) -> bool:  # noqa: ARG002
         return False
 
-    def steady(self, stretch: Stretch, *, wanted: int) -> bool:  # noqa: ARG002
-        return False
+    def steady(self, stretch: Stretch, *, wanted: int) -> tuple[float, int] | None:  # noqa: ARG002
+        return None
 
 
 @pytest.mark.parametrize("decider", DECIDERS)
