@@ -19,16 +19,17 @@ class _FunctionGauge:
 
     def __init__(self, metric: Metric, registry: CollectorRegistry) -> None:
         self._gauge = instruments.gauge(metric, registry)
-        self._shown: set[Series] = set()
+        self._shown: dict[Series, float] = {}
 
     def show(self, values: Mapping[Series, float], *, kept: Collection[str]) -> None:
         """All of them, but for those of functions ``kept`` as they were; what else is not there is shown no more."""
         for series, value in values.items():
-            self._gauge.labels(*series).set(value)
-        stay = {series for series in self._shown if series[0] in kept}
-        for gone in self._shown - values.keys() - stay:
+            if self._shown.get(series) != value:  # most are as they were, and there are thousands
+                self._gauge.labels(*series).set(value)
+        stay = {series: value for series, value in self._shown.items() if series[0] in kept} if kept else {}
+        for gone in self._shown.keys() - values.keys() - stay.keys():
             self._gauge.remove(*gone)
-        self._shown = {*values, *stay}
+        self._shown = {**stay, **values}
 
 
 class ScalerMetrics:
