@@ -8,7 +8,8 @@ from springtide.cli import ports
 from springtide.cli.ports import PortClaims
 
 LOOPBACK = "127.0.0.1"
-PROVIDER, ALERT_RECEIVER, IDLER, CONSOLE, SCALER, PROMETHEUS, ALERTMANAGER = 8081, 8083, 8084, 8085, 8086, 9090, 9093
+PROVIDER, ALERT_RECEIVER, IDLER, CONSOLE, SCALER, QUEUE_WORKER = 8081, 8083, 8084, 8085, 8086, 8087
+PROMETHEUS, ALERTMANAGER = 9090, 9093
 NATS, NATS_MONITORING = 4222, 8222
 """The well-known ports: taken where they are free."""
 
@@ -36,6 +37,7 @@ class Addresses:
     idler: int
     console: int
     scaler: int
+    queue_worker: int
     prometheus: int
     alertmanager: int
     nats: int
@@ -99,4 +101,5 @@ def choose(host: str, wished: WishedPorts, claims: PortClaims) -> Addresses:
         idler=preferred(IDLER),
         console=preferred(CONSOLE),
         scaler=preferred(SCALER),
+        queue_worker=preferred(QUEUE_WORKER),
     )

@@ -24,6 +24,7 @@ from springtide.cli.state import StateFolder
 from springtide.cli.tools import Tools
 from springtide.gateway.settings import GatewaySettings
 from springtide.provider.process.settings import ProcessSettings
+from springtide.queue_worker.settings import QueueWorkerSettings
 from springtide.rules.alertmanager import BasicAuth, Webhook
 from springtide.rules.local import Login, Targets, alertmanager_arguments, local_configuration, prometheus_arguments
 from springtide.rules.timing import DEFAULT, FAST, Timing
@@ -33,9 +34,9 @@ from springtide.runtime.durations import format_duration
 from springtide.runtime.files import set_aside, write_atomic
 from springtide.runtime.http_probe import fetch
 from springtide.runtime.liveness import Probe
-from springtide.wire.jobs.settings import CREDENTIALS_PREFIX
+from springtide.wire.jobs.settings import CREDENTIALS_PREFIX, with_names_of_openfaas
 
-GATEWAY, PROCESS = Section(GatewaySettings), Section(ProcessSettings)
+GATEWAY, PROCESS, WORKER = Section(GatewaySettings), Section(ProcessSettings), Section(QueueWorkerSettings)
 SPRINGTIDE = (sys.executable, "-P", "-m", "springtide.cli")
 """-P: the folder the user stands in may well hold a package called springtide."""
 
@@ -81,6 +82,11 @@ class Plan:
     def timing(self) -> Timing:
         return FAST if self.fast else DEFAULT
 
+    @property
+    def queues(self) -> bool:
+        """Whether asynchronous calls are kept, by our broker or the user's."""
+        return self.broker is not None or bool(with_names_of_openfaas(self.environ).get("nats_url"))
+
 
 def stages(plan: Plan, *, authorization: str = "") -> list[list[Child]]:
     """Children in the order in which they start; the gateway is the first to stop, the provider the last.
@@ -91,6 +97,7 @@ def stages(plan: Plan, *, authorization: str = "") -> list[list[Child]]:
     build = _Builder(plan, authorization)
     answering, control = [build.provider(), build.gateway()], [build.alert_receiver(), build.scaler(), build.console()]
     answering += [build.broker(plan.broker)] if plan.broker is not None else []
+    control += [build.queue_worker()] if plan.queues else []
     alerting: list[Child] = []
     if plan.tools is not None:
         control.append(build.idler())
@@ -230,6 +237,22 @@ class _Builder:
             ),
             ready=self._at.url(self._at.scaler) + "/healthz",
             # It reads a stream of the gateway's, which would wait for that as for any call.
+            stops_first=True,
+        )
+
+    def queue_worker(self) -> Child:
+        return self._ours(
+            "queue-worker",
+            (
+                *("--host", "127.0.0.1", "--port", str(self._at.queue_worker)),
+                *("--provider-url", self._at.url(self._at.provider)),
+                *("--gateway-url", self._at.gateway_url),
+                *self._queueing(),
+                *self._callbacks(),
+            ),
+            ready=self._at.url(self._at.queue_worker) + "/healthz",
+            grace_s=WORKER.read(self._plan.environ, {}).grace_s + MARGIN_S,
+            # Its calls go through the gateway, which would wait for them.
             stops_first=True,
         )
 

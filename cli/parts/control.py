@@ -13,7 +13,7 @@ import click
 import structlog
 import uvloop
 
-from springtide.cli.parts import alert_receiver, console, idler, scaler
+from springtide.cli.parts import alert_receiver, console, idler, queue_worker, scaler
 from springtide.runtime import logs
 from springtide.runtime.kept_parts import Assembled, Part, PartLogs, keep
 from springtide.runtime.part_reports import Event, Reporter
@@ -25,6 +25,7 @@ AND = "+"
 PARTS: Mapping[str, tuple[click.Command, Callable[[Mapping[str, str], Mapping[str, object]], Assembled]]] = {
     "alert-receiver": (alert_receiver.alert_receiver, alert_receiver.assembled),
     "scaler": (scaler.scaler, scaler.assembled),
+    "queue-worker": (queue_worker.queue_worker, queue_worker.assembled),
     "idler": (idler.idler, idler.assembled),
     "console": (console.console, console.assembled),
 }

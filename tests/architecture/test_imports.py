@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SHARED = {"wire", "scaler.core", "runtime"}
-PARTS = {"gateway", "idler", "alert_receiver", "provider", "rules", "dashboards", "console", "watchdog"}
+PARTS = {"gateway", "idler", "alert_receiver", "provider", "rules", "dashboards", "console", "watchdog", "queue_worker"}
 BELOW = {
     "watchdog": set(),
     "runtime": set(),
@@ -25,6 +25,7 @@ BELOW = {
     "rules": {"scaler", *SHARED},
     "dashboards": {"rules", "scaler", *SHARED},
     "console": {"scaler", *SHARED},
+    "queue_worker": {"scaler", *SHARED},
     "cli": {"scaler", *PARTS, *SHARED},
     "deploy": {"cli", "scaler", *PARTS, *SHARED},
 }

@@ -26,6 +26,7 @@ AT = Addresses(
     idler=1084,
     console=1085,
     scaler=1086,
+    queue_worker=8087,
     prometheus=1090,
     alertmanager=1093,
     nats=1422,

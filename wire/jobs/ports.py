@@ -92,6 +92,11 @@ class Lease(Protocol):
         """1 is the first. Counts each time it was given to a worker."""
         ...
 
+    @property
+    def size(self) -> int:
+        """Bytes of its body."""
+        ...
+
     def body(self) -> AsyncGenerator[bytes]:
         """In pieces. Raises NotFound where a stored one is gone."""
         ...
@@ -146,6 +151,10 @@ class JobSource(Protocol):
 
     async def move_due(self, limit: int, wait_s: float) -> int:
         """Put delayed jobs whose time has come into their queues; how many."""
+        ...
+
+    async def outcome(self, token: str) -> Outcome | None:
+        """How a job ended that is not settled yet: whoever had it was stopped in between."""
         ...
 
     async def tell(self, token: str, progress: Progress) -> None:

@@ -52,6 +52,11 @@ class NatsLease:
     def payload(self) -> bytes:
         return self._message.data
 
+    @property
+    def size(self) -> int:
+        stored = self._job.stored_body
+        return len(self._message.data) if stored is None else stored.size
+
     async def body(self) -> AsyncGenerator[bytes]:
         if self._job.stored_body is None:
             if self._message.data:

@@ -1,0 +1,116 @@
+"""How a callback is sent: never to an address that is not allowed, whatever its name resolves to, and never on by a
+redirect."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterable
+from typing import Any
+
+import httpcore
+import httpx
+
+from springtide.queue_worker.callback_request import SIGNATURE, signature
+from springtide.runtime.errors import BadInput
+from springtide.runtime.tls import client_context
+from springtide.wire.jobs.callback_address import CallbackRules
+from springtide.wire.jobs.job import Answer
+from springtide.wire.jobs.ports import CallbackLease
+
+TIMEOUT_S = 30.0
+CONNECT_S = 10.0
+MAX_READ = 64 * 1024
+"""Bytes of its answer."""
+
+SocketOptions = Iterable[Any] | None
+
+
+class Refused(Exception):
+    """The address is not to be called."""
+
+
+class CheckedNetwork(httpcore.AsyncNetworkBackend):
+    """Connects only where ``rules`` let it, by the address that was checked."""
+
+    def __init__(self, rules: CallbackRules) -> None:
+        self._rules = rules
+        self._network = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: SocketOptions = None,
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            async with asyncio.timeout(timeout):
+                found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError, TimeoutError) as error:
+            raise httpcore.ConnectError(f"{host} is not known: {error}") from error
+        failed: httpcore.ConnectError | None = None
+        for address in dict.fromkeys(str(info[4][0]) for info in found):
+            refusal = self._rules.refusal(address, port, named=host if host != address else "")
+            if refusal is not None:
+                raise Refused(refusal)
+            try:
+                return await self._network.connect_tcp(address, port, timeout, local_address, socket_options)
+            except httpcore.ConnectError as error:
+                failed = error
+        raise failed or httpcore.ConnectError(f"{host} has no address")
+
+    async def connect_unix_socket(self, path: str, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
+        raise Refused(f"{path} is no address of a callback")
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+def checked_client(rules: CallbackRules) -> httpx.AsyncClient:
+    """An HTTP client that connects nowhere else. It follows no redirect: that is an answer like any other."""
+    transport = httpx.AsyncHTTPTransport(verify=client_context(), retries=0)
+    transport._pool = httpcore.AsyncConnectionPool(
+        ssl_context=client_context(), network_backend=CheckedNetwork(rules), max_connections=100
+    )
+    timeout = httpx.Timeout(TIMEOUT_S, connect=CONNECT_S)
+    return httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False, timeout=timeout)
+
+
+class HttpTeller:
+    """Implements ``callbacks.Teller``. With a ``secret`` each is signed."""
+
+    def __init__(self, http: httpx.AsyncClient, rules: CallbackRules, *, secret: bytes) -> None:
+        self._http = http
+        self._rules = rules
+        self._secret = secret
+
+    def __repr__(self) -> str:
+        return f"<HttpTeller, {'signing' if self._secret else 'not signing'}>"
+
+    async def tell(self, lease: CallbackLease) -> Answer:
+        callback = lease.callback
+        self._rules.check(callback.job.callback)
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in callback.headers]
+        if self._secret:
+            headers.append((SIGNATURE.encode(), signature(self._secret, lease.body).encode()))
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                request = self._http.stream("POST", callback.job.callback, headers=headers, content=lease.body)
+                async with request as response:
+                    return await _answer(response)
+        except Refused as error:
+            raise BadInput(f"X-Callback-Url: {error}") from error
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeError):
+            return Answer(0)
+
+
+async def _answer(response: httpx.Response) -> Answer:
+    kept = bytearray()
+    async for piece in response.aiter_raw():
+        kept += piece
+        if len(kept) >= MAX_READ:
+            break
+    headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers.raw)
+    return Answer(response.status_code, headers, bytes(kept[:MAX_READ]))

@@ -1,0 +1,120 @@
+"""The queue worker as a service: dispatch, callbacks and due jobs, and /metrics and /healthz on a port of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+
+from springtide.queue_worker.callbacks import Callbacks, Teller
+from springtide.queue_worker.capacity import Capacity, EndpointStream
+from springtide.queue_worker.dispatch import Dispatch, DispatchDeps, repeated
+from springtide.queue_worker.execution import Caller, Execution, ExecutionDeps
+from springtide.queue_worker.metrics import QueueMetrics
+from springtide.queue_worker.retrying import RetryRules
+from springtide.queue_worker.settings import QueueWorkerSettings
+from springtide.runtime.asgi_server import AsgiServer
+from springtide.runtime.exposition import exposition
+from springtide.runtime.outage import Outage
+from springtide.runtime.service import BackgroundTask, first_end
+from springtide.scaler.core.ports import Clock
+from springtide.wire.jobs.ports import JobSource, Lease
+
+DUE_AT_ONCE = 100
+DUE_WAIT_S = 5.0
+"""How long the broker is asked for due jobs before it is asked anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueWorkerDeps:
+    source: JobSource
+    endpoints: EndpointStream
+    caller: Caller
+    teller: Teller
+    clock: Clock
+    chance: Callable[[], float]
+    registry: CollectorRegistry
+    version: str
+
+
+class QueueWorker:
+    """See ``runtime.service.Service``."""
+
+    name = "queue worker"
+
+    def __init__(self, settings: QueueWorkerSettings, deps: QueueWorkerDeps) -> None:
+        self._settings = settings
+        self._source = deps.source
+        metrics = QueueMetrics(deps.registry, queue=settings.queue, clock=deps.clock)
+        self._server = AsgiServer(exposition(deps.registry), name=self.name, host=settings.host, port=settings.port)
+        self._capacity = Capacity(deps.endpoints, default_limit=settings.max_inflight)
+        execution = ExecutionDeps(
+            deps.source, deps.caller, deps.clock, deps.chance, ack_wait_s=settings.ack_wait_s, version=deps.version
+        )
+
+        def executed(lease: Lease, rules: RetryRules) -> Execution:
+            return Execution(execution, lease, rules)
+
+        self._dispatch = Dispatch(
+            DispatchDeps(
+                source=deps.source,
+                capacity=self._capacity,
+                clock=deps.clock,
+                observer=metrics,
+                execution=executed,
+                rules=settings.retries,
+                max_running=settings.max_running,
+                idle_lane_s=settings.idle_lane_s,
+            )
+        )
+        self._capacity.listen(self._dispatch.look)
+        self._callbacks = Callbacks(
+            deps.source,
+            deps.teller,
+            settings.retries,
+            clock=deps.clock,
+            chance=deps.chance,
+            ack_wait_s=settings.ack_wait_s,
+            counted=metrics.told,
+        )
+        self._following = BackgroundTask("endpoint stream")
+        self._work = BackgroundTask("queue")
+
+    def __repr__(self) -> str:
+        return f"<QueueWorker of {self._settings.queue}, {self._dispatch!r}>"
+
+    @property
+    def port(self) -> int:
+        """The port really bound, also when 0 was asked for."""
+        return self._server.port
+
+    async def start(self) -> None:
+        await self._server.start()
+        self._following.start(self._capacity.follow())
+        self._work.start(self._run())
+
+    async def stop(self) -> None:
+        """Jobs under way may finish; what does not in time is handed back."""
+        await self._dispatch.drain(self._settings.grace_s)
+        await self._work.stop()
+        await self._following.stop()
+        await self._server.stop()
+
+    async def wait(self) -> None:
+        await first_end(self._server.wait(), self._following.wait(), self._work.wait())
+
+    async def _run(self) -> None:
+        async def due() -> None:
+            await self._source.move_due(DUE_AT_ONCE, DUE_WAIT_S)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._dispatch.run())
+            group.create_task(self._callbacks.run())
+            group.create_task(repeated(due, Outage("delayed jobs are not moved when their time comes")))
+
+
+def build(settings: QueueWorkerSettings, deps: QueueWorkerDeps) -> QueueWorker:
+    """A Service; nothing is opened before its start."""
+    return QueueWorker(settings, deps)
