@@ -137,6 +137,18 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLetter:
+    """A dead letter as it is kept. ``sequence`` is its place among those of its queue, ``size`` its body's bytes."""
+
+    id: str
+    """The job's, with ``-callback`` behind it where its caller could not be told."""
+    letter: DeadLetter
+    sequence: int
+    stored_at: float
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackJob:
     """The request that tells a caller of the answer; its body is beside it. ``headers`` are the request's own."""
 

@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 TOKEN = re.compile(r"[0-9a-f]{16}")
 MAX_SEQUENCE = 2**48 - 1
+OF_CALLBACK = "-callback"
+"""Behind the id of a job, or its token: the dead letter of telling its caller."""
 
 
 class Place(NamedTuple):
@@ -52,3 +54,8 @@ def place_of(text: str) -> Place | None:
     if str(found) != text.lower() or number >> 76 & 15 != 8 or number >> 62 & 3 != 2:
         return None
     return Place(number >> 64 & 4095, number >> 80, f"{number & (1 << 62) - 1:016x}")
+
+
+def dead_name(token: str, *, callback: bool) -> str:
+    """What a dead letter is stored under."""
+    return token + OF_CALLBACK if callback else token

@@ -27,6 +27,9 @@ from springtide.wire.jobs.job import (
 from springtide.wire.jobs.job_id import TOKEN
 
 HEADER = "Springtide-Job"
+CALLBACK_HEADER = "Springtide-Callback"
+"""Of the dead letter of a callback: what was to be sent."""
+
 VERSION = 1
 MAX_HEADERS = 1000
 """Of one job; a gateway lets far fewer in."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.jobs.job import (
     CallbackJob,
     DeadLetter,
@@ -20,6 +19,7 @@ from springtide.wire.jobs.job import (
     Outcome,
     Progress,
     StoredBody,
+    StoredLetter,
 )
 
 
@@ -171,16 +171,21 @@ class JobSource(Protocol):
 
 
 class DeadLetters(Protocol):
-    """What people do with those that were given up."""
+    """What people do with those that were given up. Ids are those of ``StoredLetter``."""
 
-    def letters(self, queue: str, function: FunctionRef | None = None) -> AsyncGenerator[tuple[str, DeadLetter]]:
-        """With their ids, oldest first."""
+    def letters(self, queue: str, *, after: int = 0) -> AsyncGenerator[StoredLetter]:
+        """Oldest first, those behind a sequence number."""
         ...
 
-    async def put_back(self, job_id: str) -> str:
-        """Queue it again, its attempts counted anew. Raises NotFound."""
+    async def letter(self, letter_id: str) -> tuple[StoredLetter, bytes]:
+        """With its body, which is empty where it is stored apart. Raises NotFound."""
         ...
 
-    async def purge(self, job_id: str) -> None:
-        """Raises NotFound."""
+    async def put_back(self, letter_id: str) -> None:
+        """Queue it again, its attempts and its age counted anew, under the id it has. Raises NotFound, and TooMany
+        where its queue is full. Repeated after a crash it is queued once; a callback may be sent twice."""
+        ...
+
+    async def purge(self, letter_id: str) -> None:
+        """Forget it, with its stored body. Raises NotFound."""
         ...

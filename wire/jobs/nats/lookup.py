@@ -36,6 +36,15 @@ class Found(NamedTuple):
     delayed: bool = False
 
 
+class Note(NamedTuple):
+    """``sequence`` 0: it was about to be put there, ``at`` that instant."""
+
+    queue: str
+    sequence: int
+    round: int
+    at: float
+
+
 class Lookup:
     def __init__(self, connection: Connection, streams: Streams, outcomes: Outcomes) -> None:
         self._connection = connection
@@ -62,13 +71,13 @@ class Lookup:
 
     async def place(self, place: Place) -> Found | None:
         """A job that has not ended."""
-        queues = [queue for queue in await self.queues() if queue_number(queue) == place.queue]
-        for queue in queues if place.sequence else ():
+        for queue in await self.numbered(place.queue) if place.sequence else ():
             if (found := await self._at(names.stream(queue), place.sequence, place.token)) is not None:
                 return found
         if (found := await self.delayed(place)) is not None:
             return found
-        return await self._noted(place.token)
+        note = await self.noted(place.token)
+        return await self._at(names.stream(note.queue), note.sequence, place.token) if note and note.sequence else None
 
     async def delayed(self, place: Place) -> Found | None:
         """Before its time, or right after it, while no worker has moved it yet."""
@@ -88,12 +97,12 @@ class Lookup:
                     raise
                 return False
 
-    async def note(self, token: str, queue: str, sequence: int) -> None:
+    async def note(self, token: str, queue: str, sequence: int, *, round_: int = 0) -> None:
         """A job is not where its id tells."""
         bucket = await self._streams.places()
         async with translated("noting where a job is"):
             jetstream = await self._connection.jetstream()
-            await jetstream.publish(_PLACE + token, json.dumps([queue, sequence]).encode(), stream=bucket)
+            await jetstream.publish(_PLACE + token, json.dumps([queue, sequence, round_]).encode(), stream=bucket)
 
     async def scan(self, lane: Lane, token: str, *, since: float, until: float) -> int:
         """The sequence of a job by its token, among what came into its lane between two instants; 0 if it is not.
@@ -116,9 +125,21 @@ class Lookup:
             request = {"next_by_subj": names.job_subject(lane), "seq": sequence + 1}
         raise Unavailable(f"more than {MAX_SCANNED} jobs came since; whether this one is among them is not known")
 
-    async def queues(self) -> tuple[str, ...]:
-        """The names of all there are, a few seconds old."""
-        if time.monotonic() - self._queues_at > QUEUES_KNOWN_S:
+    async def noted(self, token: str) -> Note | None:
+        message = await self._last(await self._streams.places(), _PLACE + token)
+        if message is None:
+            return None
+        queue, sequence, *more = json.loads(message.data or b"[]")
+        return Note(queue, sequence, more[0] if more else 0, message.time.timestamp() if message.time else 0.0)
+
+    async def numbered(self, number: int) -> list[str]:
+        """The queues that have the number: of 4096, so one as a rule. One that is not known may be a moment old."""
+        found = [queue for queue in await self.queues() if queue_number(queue) == number]
+        return found or [queue for queue in await self.queues(0.0) if queue_number(queue) == number]
+
+    async def queues(self, known_s: float = QUEUES_KNOWN_S) -> tuple[str, ...]:
+        """The names of all there are, at most so old."""
+        if time.monotonic() - self._queues_at > known_s:
             self._queues = tuple(sorted(filter(None, map(names.queue_of_stream, await self._streams.names()))))
             self._queues_at = time.monotonic()
         return self._queues
@@ -133,8 +154,8 @@ class Lookup:
     async def _dead(self, job_id: str, place: Place) -> JobStatus | None:
         """One of which only the dead letter is left."""
         there = await self._streams.names()
-        for queue in await self.queues():
-            if queue_number(queue) != place.queue or names.dead_stream(queue) not in there:
+        for queue in await self.numbered(place.queue):
+            if names.dead_stream(queue) not in there:
                 continue
             message = await self._last(names.dead_stream(queue), names.dead_subject(queue, place.token))
             if message is not None:
@@ -144,13 +165,6 @@ class Lookup:
                     return None
                 return JobStatus(id=job_id, job=letter.job, state=JobState.FAILED, outcome=letter.outcome)
         return None
-
-    async def _noted(self, token: str) -> Found | None:
-        message = await self._last(await self._streams.places(), _PLACE + token)
-        if message is None:
-            return None
-        queue, sequence = json.loads(message.data or b"[]")
-        return await self._at(names.stream(queue), sequence, token)
 
     async def _at(self, stream: str, sequence: int, token: str) -> Found | None:
         async with translated("looking for a job"):

@@ -19,8 +19,8 @@ from nats.js.errors import NotFoundError
 from springtide.runtime.errors import NotFound, TooMany, reason_of
 from springtide.wire.jobs import names
 from springtide.wire.jobs.job import CallbackJob, DeadLetter, Job, Lane, Outcome, Progress
-from springtide.wire.jobs.job_id import job_id
-from springtide.wire.jobs.message import HEADER, encode_callback, encode_job, encode_letter, job_in
+from springtide.wire.jobs.job_id import dead_name, job_id
+from springtide.wire.jobs.message import CALLBACK_HEADER, HEADER, encode_callback, encode_job, encode_letter, job_in
 from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.nats.connection import REQUEST_S, translated
 from springtide.wire.jobs.nats.leases import NatsCallbackLease, NatsLease, read_callback
@@ -123,10 +123,13 @@ class NatsJobSource:
 
     async def store_dead(self, letter: DeadLetter, lease: Lease | CallbackLease) -> None:
         assert isinstance(lease, NatsLease | NatsCallbackLease)
-        job = letter.job
+        known_as = lease.id if isinstance(lease, NatsLease) else lease.callback.id
+        job = replace(letter.job, id=known_as)
         stream = await self._broker.streams.dead(job.lane.queue)
-        name = f"{job.token}-callback" if letter.callback else job.token
-        headers = {HEADER: encode_letter(letter), Header.MSG_ID: f"{name}.{job.round}"}
+        name = dead_name(job.token, callback=letter.callback)
+        headers = {HEADER: encode_letter(replace(letter, job=job)), Header.MSG_ID: f"{name}.{job.round}"}
+        if isinstance(lease, NatsCallbackLease):
+            headers[CALLBACK_HEADER] = encode_callback(lease.callback)
         async with translated("storing a dead letter"):
             jetstream = await self._broker.connection.jetstream()
             subject = names.dead_subject(job.lane.queue, name)

@@ -35,7 +35,10 @@ class NatsJobStore:
         return f"<NatsJobStore over {self._broker!r}>"
 
     async def submit(self, job: Job, body: bytes) -> str:
-        return await (self._delay(job, body) if job.not_before > time.time() else self._enqueue(job, body))
+        if job.not_before > time.time():
+            return await self._delay(job, body)
+        sequence = await self.enqueue(job, body)
+        return job.id or job_id(job.lane.queue, sequence, job.token)
 
     async def store_body(self, token: str, chunks: AsyncIterator[bytes]) -> StoredBody:
         return await self._broker.bodies.store(token, chunks)
@@ -127,7 +130,8 @@ class NatsJobStore:
             callbacks=(await self._broker.streams.state(names.CALLBACKS)).messages,
         )
 
-    async def _enqueue(self, job: Job, body: bytes) -> str:
+    async def enqueue(self, job: Job, body: bytes) -> int:
+        """Its sequence number in its queue's stream. Raises TooMany."""
         lane = job.lane
         stream = await self._broker.streams.queue(lane.queue)
         headers = {HEADER: encode_job(job), Header.MSG_ID: f"{job.token}.{job.round}"}
@@ -141,7 +145,7 @@ class NatsJobStore:
                 ack = await jetstream.publish(names.job_subject(lane), body, headers=headers)
             client = await self._broker.connection.client()
             await client.publish(names.ring_subject(lane.queue), names.job_subject(lane).encode())
-        return job.id or job_id(lane.queue, ack.seq, job.token)
+        return ack.seq
 
     async def _delay(self, job: Job, body: bytes) -> str:
         stream, number = await self._broker.streams.delayed(), queue_number(job.lane.queue)

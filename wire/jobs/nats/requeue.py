@@ -1,0 +1,51 @@
+"""Putting a job that has its id already into its queue: once, however often that is asked for and broken off.
+
+It is noted first that it is to come, so that who comes after a crash knows from when on to look for it; an older
+outcome is forgotten before the job is there, for a worker would take that for the outcome of its own try.
+"""
+
+from __future__ import annotations
+
+from springtide.wire.jobs.job import Job
+from springtide.wire.jobs.job_id import place_of
+from springtide.wire.jobs.nats.broker import Broker
+from springtide.wire.jobs.nats.store import CLAIM_SCAN_S, NatsJobStore
+
+
+class Requeue:
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._store = NatsJobStore(broker)
+
+    def __repr__(self) -> str:
+        return f"<Requeue over {self._broker!r}>"
+
+    async def put(self, job: Job, body: bytes) -> bool:
+        """``job`` has its ``id``. False: it was there, or has run, in this round already. Raises TooMany."""
+        if await self._known(job):
+            return False
+        lookup, outcomes = self._broker.lookup, self._broker.outcomes
+        await lookup.note(job.token, job.lane.queue, 0, round_=job.round)
+        await outcomes.forget(job.token)
+        await outcomes.forget_progress(job.token)
+        sequence = await self._store.enqueue(job, body)
+        await lookup.note(job.token, job.lane.queue, sequence, round_=job.round)
+        return True
+
+    async def _known(self, job: Job) -> bool:
+        lookup = self._broker.lookup
+        ended = await self._broker.outcomes.of(job.token)
+        if ended is not None and ended[1].round >= job.round:
+            return True
+        place = place_of(job.id)
+        found = await lookup.place(place) if place is not None else None
+        if found is not None:
+            return found.job.round >= job.round
+        note = await lookup.noted(job.token)
+        if note is None or note.sequence or note.round != job.round:
+            return False
+        # Somebody was about to put it there, and may have: less than a minute later, or not at all.
+        sequence = await lookup.scan(job.lane, job.token, since=note.at, until=note.at + CLAIM_SCAN_S)
+        if sequence:
+            await lookup.note(job.token, job.lane.queue, sequence, round_=job.round)
+        return sequence > 0
