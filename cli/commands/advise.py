@@ -12,7 +12,9 @@ from springtide.cli.replay.options import Given, with_calls
 from springtide.cli.replay.progress import each_recording
 from springtide.cli.terminal_text import one_line
 from springtide.runtime.errors import BadInput
+from springtide.scaler.core import targets
 from springtide.scaler.core.policy import DEFAULT_MAX, MAX_REPLICAS
+from springtide.scaler.core.targets import TargetType
 from springtide.scaler.sim import advice
 from springtide.scaler.sim.advice import Advice, Interval, Tried, Wish
 from springtide.scaler.sim.recording import Recording
@@ -35,16 +37,27 @@ Advised = tuple[Recording, Advice]
     type=click.IntRange(1, MAX_REPLICAS),
     help="Most replicas.",
 )
+@click.option(
+    "--type",
+    "load",
+    type=click.Choice([targets.CAPACITY.name, targets.RPS.name]),
+    default=targets.CAPACITY.name,
+    show_default=True,
+    help="What the targets count: calls in flight, or calls a second.",
+)
 @json_option
-def advise(*, function: str | None, given: Given, p99: str, cold: str, largest: int, as_json: bool) -> None:
+def advise(*, function: str | None, given: Given, p99: str, cold: str, largest: int, load: str, as_json: bool) -> None:
     """Print the labels that are cheapest for a wished wait and share of cold calls, to paste into stack.yaml.
 
     FUNCTION is one of those recorded; without it each of them gets an advice. A grid of targets and of silences until
     sleep is tried on the recorded calls: docs/replay.md.
     """
     wish = Wish(_wait_s(p99), _share(cold))
-    recordings = each_recording(given.source)
-    advised = [(known.forgetting(), _advice(known, given, wish, largest, tell)) for known, tell in recordings]
+    followed, recordings = targets.of(load), each_recording(given.source)
+    advised = [
+        (known.forgetting(), _advice(known, given, wish, tell, largest=largest, load=followed))
+        for known, tell in recordings
+    ]
     if as_json:
         print_json({"p99_s": wish.p99_s, "cold_share": wish.cold_share, "functions": [*map(_json, advised)]})
         return
@@ -55,9 +68,9 @@ def advise(*, function: str | None, given: Given, p99: str, cold: str, largest: 
     _print(advised, one=function is not None)
 
 
-def _advice(known: Recording, given: Given, wish: Wish, largest: int, tell: Progress) -> Advice:
-    most = advice.tries(given.assumed.given.concurrency)
-    going = advice.advise(known, given.assumed.of(known), wish, largest=largest)
+def _advice(known: Recording, given: Given, wish: Wish, tell: Progress, *, largest: int, load: TargetType) -> Advice:
+    most = advice.tries(given.assumed.given.concurrency, load)
+    going = advice.advise(known, given.assumed.of(known), wish, largest=largest, load=load)
     for number, found in enumerate(going):
         tell(min(1.0, number / most))
         if found is not None:

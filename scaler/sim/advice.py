@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from springtide.scaler.core import targets
+from springtide.scaler.core.targets import TargetType
 from springtide.scaler.sim import policies, recording
 from springtide.scaler.sim.lives import lives
 from springtide.scaler.sim.policies import LABELS, Policy
@@ -83,11 +85,16 @@ class Advice:
     tried: Sequence[Tried] = field(default=())
 
 
-def advise(known: Recording, given: Circumstances, wish: Wish, *, largest: int) -> Iterator[Advice | None]:
-    """None after each policy that was tried, so that somebody can tell of progress; the advice comes last."""
+def advise(
+    known: Recording, given: Circumstances, wish: Wish, *, largest: int, load: TargetType = targets.CAPACITY
+) -> Iterator[Advice | None]:
+    """None after each policy that was tried, so that somebody can tell of progress; the advice comes last.
+
+    ``load`` is what the targets count: calls in flight, or calls a second.
+    """
     tried: list[Tried] = []
-    for target in (*(each for each in TARGETS if each < given.concurrency), min(given.concurrency, TARGETS[-1])):
-        tried.append(_try({"type": "capacity", "target": str(target)}, known, given, largest))
+    for target in _targets(load, given.concurrency):
+        tried.append(_try({"type": load.name, "target": str(target)}, known, given, largest))
         yield None
     kept = _sorted(tried, wish)[:KEPT_TARGETS]
     for one, duration in itertools.product(kept, ZERO_DURATIONS):
@@ -102,10 +109,16 @@ def advise(known: Recording, given: Circumstances, wish: Wish, *, largest: int) 
     yield Advice(best, not best.misses(wish), _uncertainty(best.policy, known, given), tuple(_sorted(tried, wish)))
 
 
-def tries(concurrency: int) -> int:
+def _targets(load: TargetType, concurrency: int) -> Sequence[int]:
+    """No more calls in flight than a replica works on at once; calls a second may be any."""
+    if load is targets.RPS:
+        return TARGETS
+    return (*(each for each in TARGETS if each < concurrency), min(concurrency, TARGETS[-1]))
+
+
+def tries(concurrency: int, load: TargetType = targets.CAPACITY) -> int:
     """How many policies are tried, at most."""
-    targets = sum(each < concurrency for each in TARGETS) + 1
-    return targets + KEPT_TARGETS * len(ZERO_DURATIONS) + len(MORE_MINIMA)
+    return len(_targets(load, concurrency)) + KEPT_TARGETS * len(ZERO_DURATIONS) + len(MORE_MINIMA)
 
 
 def _said(one: Tried) -> dict[str, str]:

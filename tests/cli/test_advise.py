@@ -65,6 +65,14 @@ def test_who_wishes_more_gets_what_costs_more(calls: Path, capsys: pytest.Captur
     assert all(tried["wait_p99_s"] > 0.1 or tried["cold_share"] > 0.0001 for tried in cheaper)
 
 
+def test_calls_a_second_are_tried_where_they_are_asked_for(calls: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = of(capsys, "hello", "--from", str(calls), "--type", "rps", "--p99", "3s", "--cold", "10%")
+
+    assert found["labels"]["com.openfaas.scale.type"] == "rps"
+    assert {tried["policy"].split(",")[0] for tried in found["tried"]} == {"type=rps"}
+    assert any("target=1," in tried["policy"] for tried in found["tried"])
+
+
 def test_that_nothing_is_good_enough_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "calls.csv"
     file.write_text("\n".join(f"{n / 50},busy" for n in range(6000)) + "\n")
