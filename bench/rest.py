@@ -19,7 +19,7 @@ from springtide.runtime.basic_auth import Credentials
 Row = dict[str, Any]
 
 SPRINGTIDE = (sys.executable, "-P", "-m", "springtide.cli")
-OTHERS = ("prometheus", "alertmanager")
+OTHERS = ("prometheus", "alertmanager", "nats")
 """Parts that are not ours."""
 
 DEADLINE_S = 60.0
