@@ -19,21 +19,26 @@ START_S = 30.0
 
 
 class NatsServer:
-    """``sync``: each acknowledged message is on disk, as with the suite's own server."""
+    """``sync``: each acknowledged message is on disk, as with the suite's own server. ``also`` is said in its
+    configuration."""
 
-    def __init__(self, folder: Path, *, sync: str = "always") -> None:
+    def __init__(self, folder: Path, *, sync: str = "always", also: str = "", jetstream: bool = True) -> None:
         self._folder = folder
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "server.conf").write_text(
-            f"listen: 127.0.0.1:{self.port}\nmax_payload: 8MB\n"
-            f"jetstream {{ store_dir: {str(folder / 'data')!r}, sync_interval: {sync} }}\n"
+            f"listen: 127.0.0.1:{self.port}\nmax_payload: 8MB\n{also}\n"
+            + (f"jetstream {{ store_dir: {str(folder / 'data')!r}, sync_interval: {sync} }}\n" if jetstream else "")
         )
 
     @property
     def settings(self) -> BrokerSettings:
-        return BrokerSettings(nats_url=(f"nats://127.0.0.1:{self.port}",))
+        return BrokerSettings(nats_url=(self.url,))
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -67,8 +72,8 @@ class NatsServer:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *, sync: str = "always") -> Iterator[NatsServer]:
-    server = NatsServer(folder, sync=sync)
+def running(folder: Path, *, sync: str = "always", also: str = "", jetstream: bool = True) -> Iterator[NatsServer]:
+    server = NatsServer(folder, sync=sync, also=also, jetstream=jetstream)
     try:
         server.start()
         yield server

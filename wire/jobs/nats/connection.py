@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import AsyncGenerator
-from typing import Any
 
 import structlog
 from nats.aio.client import Client
@@ -14,9 +12,9 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 
-from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import NotFound, SpringtideError, TooMany, Unavailable, reason_of
-from springtide.wire.jobs.settings import BrokerSettings, CredentialsFile, SeedFile
+from springtide.wire.jobs.nats import logins
+from springtide.wire.jobs.settings import BrokerSettings
 
 CONNECT_S = 2.0
 REQUEST_S = 10.0
@@ -42,6 +40,7 @@ class Connection:
         self._client: Client | None = None
         self._jetstream: JetStreamContext | None = None
         self._problem: Exception | None = None
+        self._attempts, self._refusal = 0, ""
         self.reconnects = 0
         """How often it was lost and found again."""
 
@@ -55,8 +54,11 @@ class Connection:
     async def client(self) -> Client:
         """Raises Unavailable while the broker is away."""
         if not self.connected:
+            before = self._attempts
             async with self._lock:
                 if self._client is None or self._client.is_closed:
+                    if self._attempts > before:  # Tried while we waited. Else each would wait for a try of its own.
+                        raise Unavailable(self._refusal)
                     await self._connect()
         assert self._client is not None
         if not self._client.is_connected:
@@ -80,6 +82,8 @@ class Connection:
 
     async def _connect(self) -> None:
         self._jetstream = self._problem = None
+        options = logins.options(self._settings)
+        self._attempts += 1
         client = Client()
         try:
             async with asyncio.timeout(CONNECT_S * (len(self._settings.nats_url) + 1)):
@@ -93,30 +97,19 @@ class Connection:
                     ping_interval=PING_S,
                     error_cb=self._failed,
                     reconnected_cb=self._reconnected,
-                    **self._login(),
+                    **options,
                 )
         except (NatsError, OSError, TimeoutError) as error:
             with contextlib.suppress(NatsError, OSError, TimeoutError):
                 await client.close()
             # It tries until its time is up; what each try met tells more.
-            raise Unavailable(f"the queue's server at {self._where()}: {reason_of(self._problem or error)}") from error
+            self._refusal = f"the queue's server at {self._where()}: {reason_of(self._problem or error)}"
+            raise Unavailable(self._refusal) from error
         self._client = client
 
-    def _login(self) -> dict[str, Any]:
-        login = self._settings.login()
-        more: dict[str, Any] = {}
-        if isinstance(login, Credentials):
-            more = {"user": login.user, "password": login.password}
-        elif isinstance(login, CredentialsFile):
-            more = {"user_credentials": str(login.path)}
-        elif isinstance(login, SeedFile):
-            more = {"nkeys_seed": str(login.path)}
-        if self._settings.nats_ca_path or any(url.startswith("tls:") for url in self._settings.nats_url):
-            more["tls"] = ssl.create_default_context(cafile=self._settings.nats_ca_path or None)
-        return more
-
     async def _failed(self, error: Exception) -> None:
-        self._problem = error
+        if not isinstance(self._problem, NatsError):  # A server that refuses us resets the connection at times.
+            self._problem = error
         _log.debug("queue's server", error=reason_of(error))
 
     async def _reconnected(self) -> None:
