@@ -73,7 +73,7 @@ class Execution:
         lease, job = self._lease, self._lease.job
         keeping = asyncio.create_task(self._keep())
         try:
-            known = await self._deps.source.outcome(job.token) if lease.attempt > 1 else None
+            known = await self._deps.source.outcome(job)
             if known is not None:
                 await self._settle(known)
             else:

@@ -153,8 +153,9 @@ class JobSource(Protocol):
         """Put delayed jobs whose time has come into their queues; how many."""
         ...
 
-    async def outcome(self, token: str) -> Outcome | None:
-        """How a job ended that is not settled yet: whoever had it was stopped in between."""
+    async def outcome(self, job: Job) -> Outcome | None:
+        """How a job ended in this round of it, though it is not settled: whoever had it was stopped in between, or it
+        was cancelled."""
         ...
 
     async def tell(self, token: str, progress: Progress) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,20 +13,18 @@ from springtide.runtime.errors import TooMany, Unavailable
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.jobs.job import (
     Answer,
-    CallbackJob,
     DeadLetter,
     Job,
     JobState,
     Lane,
     Outcome,
-    Progress,
 )
-from springtide.wire.jobs.job_id import new_token, place_of
+from springtide.wire.jobs.job_id import new_token
 from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.nats.source import NatsJobSource
 from springtide.wire.jobs.nats.store import NatsJobStore
 from springtide.wire.jobs.nats.streams import Bounds
-from springtide.wire.jobs.ports import Claim, Lease
+from springtide.wire.jobs.ports import JobSource, Lease
 from tests.nats_server import NatsServer, running
 
 ECHO = FunctionRef("openfaas-fn", "echo")
@@ -61,70 +58,12 @@ async def whole(lease: Lease) -> bytes:
     return b"".join([piece async for piece in lease.body()])
 
 
-async def taken(jobs: NatsJobSource, lane: Lane) -> Lease:
+async def taken(jobs: JobSource, lane: Lane) -> Lease:
     """The next one of the lane; waits for it."""
     while True:
         leases = await jobs.take(lane, 1, 2.0)
         if leases:
             return leases[0]
-
-
-async def test_a_job_is_taken_as_it_was_stored(broker: Broker, queue: str) -> None:
-    job = a_job(queue)
-    job_id = await NatsJobStore(broker).submit(job, b"\x00body")
-    lease = await taken(source(broker, queue), job.lane)
-    assert (lease.job, lease.id, lease.attempt) == (job, job_id, 1)
-    assert await whole(lease) == b"\x00body"
-
-
-async def test_a_queued_job_is_found_by_its_id_and_gone_once_settled(broker: Broker, queue: str) -> None:
-    store, jobs, job = NatsJobStore(broker), source(broker, queue), a_job(queue)
-    job_id = await store.submit(job, b"")
-    found = await store.find(job_id)
-    assert found is not None
-    assert (found.job, found.state) == (job, JobState.QUEUED)
-    lease = await taken(jobs, job.lane)
-    await jobs.store_outcome(job, job_id, done())
-    await lease.settle()
-    found = await store.find(job_id)
-    assert found is not None
-    assert (found.state, found.outcome) == (JobState.DONE, done())
-    assert await jobs.backlog() == {}
-
-
-async def test_the_same_job_stored_twice_is_one(broker: Broker, queue: str) -> None:
-    store, job = NatsJobStore(broker), a_job(queue)
-    assert await store.submit(job, b"x") == await store.submit(job, b"x")
-    assert await source(broker, queue).backlog() == {job.lane: 1}
-
-
-async def test_progress_is_shown_while_a_job_runs(broker: Broker, queue: str) -> None:
-    store, jobs, job = NatsJobStore(broker), source(broker, queue), a_job(queue)
-    job_id = await store.submit(job, b"")
-    running_now = Progress(state=JobState.RUNNING, attempts=2, started_at=5.0)
-    await jobs.tell(job.token, running_now)
-    found = await store.find(job_id)
-    while found is None or found.state is not JobState.RUNNING:  # told, not stored: it comes a moment later
-        found = await store.find(job_id)
-    assert found.progress == running_now
-
-
-async def test_a_job_handed_back_comes_again_as_the_next_attempt(broker: Broker, queue: str) -> None:
-    jobs, job = source(broker, queue), a_job(queue)
-    await NatsJobStore(broker).submit(job, b"")
-    await (await taken(jobs, job.lane)).hand_back(0.2)
-    assert await jobs.take(job.lane, 1, 0.0) == []
-    assert (await taken(jobs, job.lane)).attempt == 2
-
-
-async def test_lanes_are_taken_from_by_themselves(broker: Broker, queue: str) -> None:
-    store, jobs = NatsJobStore(broker), source(broker, queue)
-    one, other = a_job(queue, name="one"), a_job(queue, name="other")
-    for job in (one, one, other):
-        await store.submit(replace(job, token=new_token()), b"")
-    assert await jobs.backlog() == {one.lane: 2, other.lane: 1}
-    assert [lease.job.lane for lease in await jobs.take(one.lane, 10, 0.0)] == [one.lane, one.lane]
-    assert [lease.job.lane for lease in await jobs.take(other.lane, 10, 0.0)] == [other.lane]
 
 
 async def test_a_lane_that_was_forgotten_is_taken_from_again(broker: Broker, queue: str) -> None:
@@ -136,36 +75,6 @@ async def test_a_lane_that_was_forgotten_is_taken_from_again(broker: Broker, que
     assert (await taken(jobs, job.lane)).job == job
     await jobs.forget(job.lane)
     await jobs.forget(job.lane)
-
-
-async def test_who_waits_for_a_job_is_told_that_it_came(broker: Broker, queue: str) -> None:
-    store, jobs, job = NatsJobStore(broker), source(broker, queue), a_job(queue)
-    rings = jobs.rings()
-    ring = asyncio.ensure_future(anext(rings))
-    while not ring.done():  # the first may come before the subscription
-        await store.submit(replace(job, token=new_token()), b"")
-        await asyncio.wait([ring], timeout=0.05)
-    assert ring.result() == job.lane
-    await rings.aclose()
-
-
-async def test_a_delayed_job_waits_for_its_time_and_keeps_its_id(broker: Broker, queue: str) -> None:
-    store, jobs = NatsJobStore(broker), source(broker, queue)
-    job = a_job(queue, not_before=time.time() + 1.5)
-    job_id = await store.submit(job, b"later")
-    found = await store.find(job_id)
-    assert found is not None
-    assert found.state is JobState.DELAYED
-    assert (await store.depths()).delayed >= 1
-    assert await jobs.backlog() == {}
-    while not await jobs.move_due(10, 1.0):
-        pass
-    assert time.time() >= job.not_before - 1.0
-    lease = await taken(jobs, job.lane)
-    assert (lease.id, lease.job.token, await whole(lease)) == (job_id, job.token, b"later")
-    found = await store.find(job_id)
-    assert found is not None
-    assert found.state is JobState.QUEUED
 
 
 async def test_a_large_body_is_stored_apart_and_goes_with_its_job(broker: Broker, queue: str) -> None:
@@ -193,83 +102,6 @@ async def test_a_body_that_breaks_off_leaves_nothing(broker: Broker) -> None:
     assert (await broker.streams.state("OBJ_OF_BODIES", subjects=f"$O.OF_BODIES.C.{token}")).subjects == {}
 
 
-async def test_a_queued_job_can_be_taken_away(broker: Broker, queue: str) -> None:
-    store, jobs, job = NatsJobStore(broker), source(broker, queue), a_job(queue)
-    job_id = await store.submit(job, b"")
-    removed = await store.remove(job_id)
-    assert removed is not None
-    assert removed.state is JobState.CANCELLED
-    assert await jobs.take(job.lane, 1, 0.0) == []
-    assert await store.find(job_id) == removed
-    assert await store.remove(job_id) == removed
-
-
-async def test_a_delayed_job_can_be_taken_away(broker: Broker, queue: str) -> None:
-    store, job = NatsJobStore(broker), a_job(queue, not_before=time.time() + 3600)
-    job_id = await store.submit(job, b"")
-    removed = await store.remove(job_id)
-    assert removed is not None
-    assert removed.state is JobState.CANCELLED
-
-
-async def test_a_running_job_is_not_taken_away_but_its_worker_told(broker: Broker, queue: str) -> None:
-    store, jobs, job = NatsJobStore(broker), source(broker, queue), a_job(queue)
-    job_id = await store.submit(job, b"")
-    await jobs.tell(job.token, Progress(state=JobState.RUNNING, attempts=1, started_at=5.0))
-    status = await store.find(job_id)
-    while status is None or status.state is not JobState.RUNNING:
-        status = await store.find(job_id)
-    assert await store.remove(job_id) == status
-    stops = jobs.stops()
-    heard = asyncio.ensure_future(anext(stops))
-    while not heard.done():
-        await store.stop_running(job_id)
-        await asyncio.wait([heard], timeout=0.05)
-    assert heard.result() == job.token
-    await stops.aclose()
-
-
-async def test_nobody_has_heard_of_other_ids(broker: Broker, queue: str) -> None:
-    store = NatsJobStore(broker)
-    job_id = await store.submit(a_job(queue), b"")
-    other = str(place_of(job_id))
-    assert await store.find(other) is None
-    last = "0" if job_id[-1] != "0" else "1"
-    assert await store.find(job_id[:-1] + last) is None  # the place of another job
-    assert await store.remove(job_id[:-1] + last) is None
-
-
-async def test_the_end_of_a_job_is_waited_for(broker: Broker, queue: str) -> None:
-    store, jobs, job = NatsJobStore(broker), source(broker, queue), a_job(queue)
-    job_id = await store.submit(job, b"")
-    waits = asyncio.ensure_future(store.ended(job_id, 100.0))
-    await asyncio.sleep(0)
-    await jobs.store_outcome(job, job_id, done())
-    ended = await waits
-    assert ended is not None
-    assert ended.state is JobState.DONE
-
-
-async def test_a_key_is_whose_that_claimed_it_first(broker: Broker, queue: str) -> None:
-    store = NatsJobStore(broker)
-    first, second = (Claim(new_token(), "digest", float(at)) for at in (1, 2))
-    assert await store.claim(f"{queue} key \x00", first) == first
-    assert await store.claim(f"{queue} key \x00", second) == first
-    await store.confirm(f"{queue} key \x00", first._replace(id="an id"))
-    assert (await store.claim(f"{queue} key \x00", second)).id == "an id"
-
-
-async def test_a_job_whose_claim_was_not_confirmed_is_found(broker: Broker, queue: str) -> None:
-    store, since = NatsJobStore(broker), time.time()
-    job, later = a_job(queue), a_job(queue, not_before=since + 3600)
-    await store.submit(a_job(queue), b"before it")
-    job_id = await store.submit(job, b"")
-    later_id = await store.submit(later, b"")
-    assert await store.stored_under(job.lane, job.token, since) == job_id
-    assert await store.stored_under(later.lane, later.token, since) == later_id
-    assert await store.stored_under(job.lane, new_token(), since) == ""
-
-
 async def test_what_was_given_up_is_kept_whole(broker: Broker, queue: str) -> None:
     store, jobs, job = NatsJobStore(broker), source(broker, queue), a_job(queue)
     body = await store.store_body(job.token, pieces(BODY))
@@ -286,17 +118,6 @@ async def test_what_was_given_up_is_kept_whole(broker: Broker, queue: str) -> No
     found = await store.find(job_id)
     assert found is not None
     assert found.state is JobState.FAILED
-
-
-async def test_a_callback_is_taken_as_it_was_stored(broker: Broker, queue: str) -> None:
-    jobs, job = source(broker, queue), a_job(queue)
-    callback = CallbackJob(job=job, id="an id", headers=(("A", "b"),), finished_at=3.0)
-    await jobs.store_callback(callback, b"answer")
-    while not (leases := await jobs.take_callbacks(10, 1.0)):
-        pass
-    assert [(lease.callback, lease.body, lease.attempt) for lease in leases] == [(callback, b"answer", 1)]
-    for lease in leases:
-        await lease.settle()
 
 
 async def test_a_full_lane_refuses_and_others_do_not(server: NatsServer, queue: str) -> None:

@@ -102,9 +102,9 @@ class NatsJobSource:
         moved = await asyncio.gather(*map(self._move, messages))
         return sum(moved)
 
-    async def outcome(self, token: str) -> Outcome | None:
-        known = await self._broker.outcomes.of(token)
-        return known[2] if known is not None else None
+    async def outcome(self, job: Job) -> Outcome | None:
+        known = await self._broker.outcomes.of(job.token)
+        return known[2] if known is not None and known[1].round == job.round else None
 
     async def tell(self, token: str, progress: Progress) -> None:
         await self._broker.outcomes.tell(token, progress)
