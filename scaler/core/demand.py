@@ -30,7 +30,7 @@ SERVICE_MEMORY_S, SERVICE_MEMORY_CALLS = 60.0, 100.0
 """Service times are forgotten at the slower of: e-fold in a minute, e-fold in a hundred calls."""
 BACKLOG_S = 3.0
 """Waiting calls shall be gone in so long."""
-HEADROOM_SD, MIN_HEADROOM_SD = 1.15, 0.95
+HEADROOM_SD, MIN_HEADROOM_SD = 1.35, 1.1
 """Standard deviations of headroom when growing, and those that must be missing before it grows. Square-root staffing
 (S. Halfin, W. Whitt, 1981): the larger a function the smaller its share."""
 HASTE_WINDOW_S = 2.0
@@ -60,6 +60,9 @@ class KnownLoad(Protocol):
     @property
     def service_s(self) -> float: ...
 
+    @property
+    def known_s(self) -> float: ...
+
     def arrived(self, ago_s: float) -> float: ...
 
 
@@ -73,6 +76,8 @@ class LoadHistory:
     begun: tuple[float, ...] = ()
     """Calls that somebody works on or that have ended, at each of ``times``: ``arrivals`` less those that wait."""
     last: LoadSample | None = None
+    since: float = 0.0
+    """From when on arrivals are known without a gap."""
     settled_s: float = 1.0
     """The last service time of which more calls had ended than were under way."""
     busy_s: float = 0.0
@@ -95,7 +100,8 @@ class LoadHistory:
         """The history one sample later. One that is not newer than the last changes nothing."""
         last = self.last
         if last is None:
-            return replace(self, times=(sample.at,), arrivals=(0.0,), begun=(-float(sample.waiting),), last=sample)
+            begun = (-float(sample.waiting),)
+            return replace(self, times=(sample.at,), arrivals=(0.0,), begun=begun, last=sample, since=sample.at)
         passed_s = sample.at - last.at
         if passed_s <= 0:
             return self
@@ -110,11 +116,11 @@ class LoadHistory:
     def resumed(self, sample: LoadSample) -> LoadHistory:
         """The same where nobody knows what happened since the last sample, because a source began anew or came back.
 
-        A counter's jump would be taken for a burst of calls, so none is assumed.
+        A counter's jump would be taken for a burst of calls, so none is assumed; nor is what follows a rise.
         """
         if self.last is None or sample.at <= self.last.at:
             return self if self.last is not None else self.with_sample(sample)
-        return self._grown(sample, 0.0, self.busy_s, self.completions)
+        return replace(self._grown(sample, 0.0, self.busy_s, self.completions), since=sample.at)
 
     def begun_anew(self) -> LoadHistory:
         """What is worth keeping where instants mean nothing any more: how long a call takes."""
@@ -129,6 +135,7 @@ class LoadHistory:
             arrivals=(*self.arrivals[first:], arrived),
             begun=(*self.begun[first:], begun),
             last=sample,
+            since=self.since,
             settled_s=service_time(busy_s, completions) if settled(completions, sample) else self.settled_s,
             busy_s=busy_s,
             completions=completions,
@@ -140,6 +147,11 @@ class LoadHistory:
             return math.inf
         number = bisect_right(self.begun, self.arrivals[-1] - self.last.in_flight)
         return self.last.at - self.times[number - 1] if number else math.inf
+
+    @property
+    def known_s(self) -> float:
+        """So long arrivals are known without a gap."""
+        return 0.0 if self.last is None else self.last.at - self.since
 
     def arrived(self, ago_s: float) -> float:
         """Calls that have begun within the last ``ago_s`` seconds; none is assumed before the first sample."""
@@ -190,7 +202,8 @@ class Demand:
 def arrival_rate(history: KnownLoad, ahead_s: float, *, shortest_s: float = 0.0) -> float:
     """Calls a second, now or where a significant rise will have led ``ahead_s`` seconds from now.
 
-    Windows below ``shortest_s`` are left out.
+    Windows below ``shortest_s`` are left out. A rise is seen only where both windows are known: what came before a
+    function was heard of, or while nobody heard of it, was not nothing.
     """
     arrived = history.arrived(WINDOW_S)
     rate = arrived / WINDOW_S
@@ -200,6 +213,8 @@ def arrival_rate(history: KnownLoad, ahead_s: float, *, shortest_s: float = 0.0)
         seen, expected = history.arrived(window_s), rate * window_s
         if abs(seen - expected) > SIGNIFICANT * math.sqrt(expected + 1.0):
             rate = seen / window_s
+    if history.known_s < 2 * WINDOW_S:
+        return rate
     before = history.arrived(2 * WINDOW_S) - arrived
     if arrived - before > SIGNIFICANT_RISE * math.sqrt(2.0 * before + 1.0):
         half_s = WINDOW_S / 2

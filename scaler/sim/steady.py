@@ -69,6 +69,7 @@ def _with_window(history: LoadHistory, stretch: Stretch) -> LoadHistory:
         arrivals=(*history.arrivals[kept:], *arrivals),
         begun=(*history.begun[kept:], *arrivals),
         last=_sample(stretch, stretch.end),
+        since=history.since,
     )
 
 
@@ -104,7 +105,7 @@ def first_above(
     rising = (WINDOW_S / 4 + ahead_s) / WINDOW_S
     trends = [late + slope * rising for late, slope in zip(half, long, strict=True)]
     highest = map(max, long, trends, *map(rates, demand.SHORTER_WINDOWS_S))
-    view, seen_enough = _Beat(counts), 0.0
+    view, seen_enough = _Beat(counts, history.known_s), 0.0
     for place, rate in enumerate(highest):
         if rate > seen_enough:
             if enough(rate):
@@ -138,10 +139,12 @@ class Walked:
 class _Beat:
     """The load at one beat of a stretch, as far as a demand is made from it."""
 
-    __slots__ = ("_counts", "_place", "last", "service_s")
+    __slots__ = ("_counts", "_known_before_s", "_place", "last", "service_s")
 
-    def __init__(self, counts: Sequence[float]) -> None:
+    def __init__(self, counts: Sequence[float], known_s: float) -> None:
+        """``known_s``: how long arrivals are known at the stretch's first beat."""
         self._counts, self._place = counts, int(2 * WINDOW_S) - 1
+        self._known_before_s = known_s - int(2 * WINDOW_S)
         self.service_s = 0.0
         self.last: LoadSample | None = None
 
@@ -152,6 +155,10 @@ class _Beat:
     def next(self, sample: LoadSample, service_s: float) -> None:
         self._place += 1
         self.last, self.service_s = sample, service_s
+
+    @property
+    def known_s(self) -> float:
+        return self._known_before_s + self._place
 
     def arrived(self, ago_s: float) -> float:
         return self._counts[self._place] - self._counts[self._place - int(ago_s)]
@@ -200,7 +207,7 @@ def walked(
     """
     busy_s, completions, service_s = history.busy_s, history.completions, history.service_s
     settled_s, certain, needs = history.settled_s, replicas.certain_before, _Needs(bounds, replicas)
-    view, last, before = _Beat(_beat_by_beat(history, stretch)), None, stretch.samples[0]
+    view, last, before = _Beat(_beat_by_beat(history, stretch), history.known_s), None, stretch.samples[0]
     for at in stretch.beats():
         now, sample = Instant(at[0] + BEAT_S), _sample_of(*at)
         served = busy_s, completions

@@ -61,6 +61,21 @@ def test_a_short_history_is_not_extrapolated() -> None:
     assert arrival_rate(history([0, 1]), 2.0) < 1.0
 
 
+@pytest.mark.parametrize("seconds", [5, 10, 16, 24])
+def test_a_load_that_is_heard_of_for_the_first_time_does_not_rise(seconds: int) -> None:
+    assert arrival_rate(history(steady(150, seconds)), 2.5) <= 150
+
+
+@pytest.mark.parametrize("seconds", [5, 10, 16, 24])
+def test_a_load_that_is_heard_of_again_does_not_rise(seconds: int) -> None:
+    """What was counted while nobody heard is not known, which is not nothing."""
+    known, last = history(steady(150)), 150.0 * 39
+    for second in range(seconds):
+        sample = LoadSample(Instant(1200.0 + second), last + 150 * (161 + second), last + 150 * (161 + second), 0, 0)
+        known = known.with_sample(sample) if second else known.resumed(sample)
+    assert arrival_rate(known, 2.5) <= 150
+
+
 def test_service_time_is_busy_time_by_completions() -> None:
     known = history(steady(10), in_flight=20.0, service_s=2)
     assert known.service_s == pytest.approx(2.0, rel=0.05)
