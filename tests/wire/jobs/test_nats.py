@@ -18,6 +18,7 @@ from springtide.wire.jobs.job import (
     JobState,
     Lane,
     Outcome,
+    Progress,
 )
 from springtide.wire.jobs.job_id import new_token
 from springtide.wire.jobs.nats.broker import Broker
@@ -148,6 +149,50 @@ async def test_what_was_accepted_outlives_a_kill_and_the_connection_comes_back(f
             for lease in await again(jobs, lane):
                 got[lease.id] = await whole(lease)
         assert got == {job_id: str(number).encode() for number, job_id in enumerate(ids)}
+        await broker.aclose()
+
+
+async def test_a_job_is_settled_whose_progress_was_lost_with_the_servers_memory(folder: Path) -> None:
+    """Otherwise it would run again and again."""
+    with running(folder) as server:
+        broker = Broker(server.settings, name="test")
+        store, jobs = NatsJobStore(broker), source(broker, "mail")
+        job = a_job("mail")
+        job_id = await store.submit(job, b"")
+        await jobs.tell(job.token, Progress(state=JobState.RUNNING, attempts=1, started_at=1.0))
+        server.kill()
+        server.start()
+        leases: list[Lease] = []
+        while not leases:
+            leases = await again(jobs, job.lane)
+
+        await jobs.store_outcome(job, job_id, done())
+        await leases[0].settle()
+
+        assert (await jobs.backlog()).get(job.lane, 0) == 0
+        await jobs.tell(job.token, Progress(state=JobState.RUNNING, attempts=2, started_at=2.0))
+        while await broker.outcomes.progress(job.token) is None:  # noqa: ASYNC110 - it is told without waiting
+            await asyncio.sleep(0.02)
+        await broker.aclose()
+
+
+async def test_description_of_a_stream_that_was_damaged_is_made_anew_while_its_jobs_stay(folder: Path) -> None:
+    with running(folder) as server:
+        broker = Broker(server.settings, name="test")
+        store, jobs = NatsJobStore(broker), source(broker, "mail")
+        job_id = await store.submit(a_job("mail"), b"kept")
+        await jobs.store_outcome(a_job("other"), "", done())
+        server.kill()
+        for file in folder.glob("data/jetstream/$G/streams/*/meta.inf"):
+            file.write_text("no description")
+        server.start()
+        got: list[Lease] = []
+        while not got:
+            got = await again(jobs, a_job("mail").lane)
+
+        assert [lease.id for lease in got] == [job_id]
+        await jobs.store_outcome(got[0].job, job_id, done())
+        await got[0].settle()
         await broker.aclose()
 
 

@@ -102,4 +102,7 @@ class Outcomes:
     async def forget_progress(self, token: str) -> None:
         bucket = await self._streams.progress()
         async with translated("forgetting a job"):
-            await (await self._connection.jetstream()).purge_stream(bucket, subject=_PROGRESS + token)
+            try:
+                await (await self._connection.jetstream()).purge_stream(bucket, subject=_PROGRESS + token)
+            except NotFoundError:  # With the server that had it in memory; no reason to run the job again.
+                self._streams.forget(bucket)

@@ -68,6 +68,7 @@ class Streams:
         self._bounds = bounds
         self._replicas = replicas
         self._there: set[str] = set()
+        self._as_of = connection.reconnects
         self._lock = asyncio.Lock()
 
     def __repr__(self) -> str:
@@ -232,6 +233,10 @@ class Streams:
     async def _ensure(self, config: StreamConfig) -> str:
         name = config.name
         assert name is not None
+        if self._as_of != self._connection.reconnects:
+            # A server that ended has lost what it had in memory, and perhaps what it could not read of its disk.
+            self._as_of = self._connection.reconnects
+            self._there.clear()
         if name in self._there:
             return name
         async with self._lock, translated(f"stream {name}"):
