@@ -26,7 +26,8 @@ from springtide.scaler.sources.gateway_load import GatewayLoad
 from springtide.scaler.sources.levels import Levels
 from springtide.scaler.sources.processor_time import ProcessorTime
 from springtide.scaler.sources.queries import Queries
-from springtide.scaler.sources.queue import NoQueue, QueuedMessages
+from springtide.scaler.sources.queue import QueuedJobs
+from springtide.wire.jobs.pending import PendingJobs
 from springtide.wire.provider_client import ProviderClient
 from springtide.wire.vitals import vitals
 
@@ -63,7 +64,9 @@ async def _assembled(settings: ScalerSettings, auth: AuthSettings, leading: Led)
             credentials=Credentials.of_setting(settings.monitoring_secret_path),
             deadline_s=settings.deadline_s,
         )
-        levels = Levels(ProcessorTime(provider), queries, QueuedMessages(NoQueue()))
+        queues = PendingJobs(settings.gateway_urls, credentials)
+        stack.push_async_callback(queues.aclose)
+        levels = Levels(ProcessorTime(provider), queries, QueuedJobs(queues))
         stack.push_async_callback(levels.aclose)
         wakes = LearnedWakes(provider, clock=clock)
         stack.push_async_callback(wakes.aclose)

@@ -64,6 +64,7 @@ REASONS: Mapping[Reason, str] = {
     Reason.PARTIAL_DATA: "A part of its load is not known, so nothing is taken away",
     Reason.SOURCE_RESTARTED: "The source of its load restarted, so it is left alone for now",
     Reason.AGE_UNKNOWN: "Its age is not known, so it is left alone",
+    Reason.UNMEASURED: "Nobody here measures its load, so it is left alone",
     Reason.LOST_RACE: "Somebody else changed it first",
     Reason.WRITE_FAILED: "The provider did not take the change",
     Reason.UNKNOWN_FUNCTION: "The function is gone",

@@ -220,13 +220,18 @@ def _heard(
     signals, since = history.signals, history.known_since
     known: list[tuple[Load, Calls | Level]] = []
     missing: Held | None = None
+    unmeasured: Held | None = None
+    """Told last: of the others somebody should hear."""
     partial: Held | None = None
     for load in loads:
         key = signal_key(load)
         signal = observation.signals.get(key)
         why = unknown(key, signal, now)
         if why is not None or signal is None or not isinstance(signal, Calls | Level):
-            missing = missing or why
+            if why is not None and why[0] is Reason.UNMEASURED:
+                unmeasured = unmeasured or why
+            else:
+                missing = missing or why
             since = {name: at for name, at in since.items() if name != key} if key in since else since
             signals = signals.without_level(key)
             continue
@@ -246,7 +251,7 @@ def _heard(
     if observation.unread:
         partial = Reason.PARTIAL_DATA, f"its replicas could not be counted: {observation.unread}"
     history = replace(history, signals=signals, known_since=since)
-    return history, known, missing or partial or _unsettled(policy, history, now)
+    return history, known, missing or partial or unmeasured or _unsettled(policy, history, now)
 
 
 def _unsettled(policy: ScalePolicy, history: LoopHistory, now: Instant) -> Held | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from springtide.scaler.core import targets
 from springtide.scaler.core.demand import LoadSample
 from springtide.scaler.core.loads import Load
-from springtide.scaler.core.vocabulary import Function, Instant, NoData, Reason
+from springtide.scaler.core.vocabulary import Function, Instant, NoData, Reason, Unmeasured
 
 CALLS = "calls"
 """The key of the gateways' signal, which tells the load of both ``rps`` and ``capacity``."""
@@ -74,7 +74,8 @@ def unknown(key: str, signal: Signal | None, now: Instant) -> Held | None:
     if signal is None:
         return Reason.NO_DATA, f"{key}: nobody measures it"
     if isinstance(signal, NoData):
-        return Reason.NO_DATA, f"{key}: {signal.why}"
+        reason = Reason.UNMEASURED if isinstance(signal, Unmeasured) else Reason.NO_DATA
+        return reason, f"{key}: {signal.why}"
     if not _a_number(signal):
         return Reason.NO_DATA, f"{key}: what was measured is no number of at least 0"
     age_s = now - signal.at

@@ -105,7 +105,7 @@ QUEUE = TargetType(
     unit=Unit.MESSAGES,
     owner=Writer.ALERT,
     measured_by=None,
-    followed_by="the messages that wait for the function",
+    followed_by="the asynchronous calls that wait for the function or run, over all queues",
     parse=_amount,
 )
 CUSTOM = TargetType(

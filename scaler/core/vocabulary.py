@@ -85,6 +85,11 @@ class NoData:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unmeasured(NoData):
+    """Nobody here measures it, and no waiting changes that."""
+
+
 class Reason(enum.StrEnum):
     """Why a decision came out as it did. Values are metric labels and part of the public surface."""
 
@@ -124,6 +129,7 @@ class Reason(enum.StrEnum):
     STALE_DATA = "stale_data"
     SOURCE_RESTARTED = "source_restarted"
     AGE_UNKNOWN = "age_unknown"
+    UNMEASURED = "unmeasured"
     # Decided, but not done.
     LOST_RACE = "lost_race"
     WRITE_FAILED = "write_failed"
@@ -167,6 +173,7 @@ REASONS: Mapping[Writer, tuple[Reason, ...]] = {
         Reason.STALE_DATA,
         Reason.PARTIAL_DATA,
         Reason.SOURCE_RESTARTED,
+        Reason.UNMEASURED,
         Reason.LOST_RACE,
         *_UNDONE,
     ),

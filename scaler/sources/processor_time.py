@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from springtide.runtime.errors import SpringtideError
 from springtide.scaler.core import targets
 from springtide.scaler.core.loads import Load
 from springtide.scaler.core.observation import Level
 from springtide.scaler.core.vocabulary import FunctionRef, Instant, NoData
-from springtide.scaler.sources import readings
+from springtide.scaler.sources.polling import Polling
 from springtide.wire.processor_use import CpuRate, CpuTotal, ProcessorUse, ProcessorUses
 
 INTERVAL_S = 2.0
@@ -51,54 +49,32 @@ class ProcessorTime:
     """
 
     def __init__(self, meter: ProcessorMeter, *, deadline_s: float = DEADLINE_S) -> None:
-        self._meter, self._deadline_s = meter, deadline_s
-        self._asking: asyncio.Task[None] | None = None
-        self._asked_at: Instant | None = None
-        self._interval_s = INTERVAL_S
+        self._meter = meter
+        self._polling = Polling(self._ask, who="the provider", interval_s=INTERVAL_S, deadline_s=deadline_s)
         self._looks: dict[FunctionRef, _Look] = {}
         self._known: dict[FunctionRef, Level | NoData] = {}
-        self._failure = "it has not been measured yet"
 
     def __repr__(self) -> str:
         return f"<ProcessorTime of {len(self._known)} functions by {self._meter!r}>"
 
     async def aclose(self) -> None:
-        if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.gather(self._asking, return_exceptions=True)
+        await self._polling.aclose()
 
     def levels(
         self, loads: Mapping[FunctionRef, Sequence[Load]], now: Instant
     ) -> dict[tuple[FunctionRef, str], Level | NoData]:
         wanted = [(ref, load.name) for ref, own in loads.items() for load in own if load.type is targets.CPU]
-        if wanted and self._due(now):
-            self._asked_at = now
-            self._asking = asyncio.create_task(self._ask(now), name="processor time of functions")
+        if wanted:
+            self._polling.look(now)
         return {(ref, name): self._level(ref, now) for ref, name in wanted}
 
-    def _due(self, now: Instant) -> bool:
-        if self._asking is not None and not self._asking.done():
-            return False
-        # A clock that was set back must not silence us until it is where it was.
-        return self._asked_at is None or not 0 <= now - self._asked_at < self._interval_s
-
     async def _ask(self, asked_at: Instant) -> None:
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                uses = await self._meter.processor_uses()
-        except SpringtideError as error:
-            self._failure = str(error)[: readings.MAX_REASON_CHARS]
-            return
-        except TimeoutError:
-            self._failure = f"the provider did not tell within {self._deadline_s:g} s"
-            return
-        self._failure = "the provider's answer does not name it"
-        self._heard(uses, asked_at)
+        self._heard(await self._meter.processor_uses(), asked_at)
 
     def _heard(self, uses: ProcessorUses, asked_at: Instant) -> None:
         looks = {ref: _Look(uses.at, use) for ref, use in uses.functions.items()}
         rates = any(isinstance(use, CpuRate) for use in uses.functions.values())
-        self._interval_s = RATES_INTERVAL_S if rates else INTERVAL_S
+        self._polling.interval_s = RATES_INTERVAL_S if rates else INTERVAL_S
         known: dict[FunctionRef, Level | NoData] = {}
         for ref, look in looks.items():
             before = self._looks.get(ref)
@@ -111,13 +87,12 @@ class ProcessorTime:
     def _level(self, ref: FunctionRef, now: Instant) -> Level | NoData:
         level = self._known.get(ref)
         if level is None:
-            return NoData(self._failure)
+            return self._polling.missing
         if isinstance(level, NoData):
             return level
         limit_s = MAX_RATE_AGE_S if isinstance(self._looks[ref].use, CpuRate) else MAX_AGE_S
         if now - level.at > limit_s:
-            why = f"its processor time was last measured more than {limit_s:g} s ago"
-            return NoData(f"{why}; {self._failure}"[: readings.MAX_REASON_CHARS])
+            return self._polling.too_old("its processor time was last measured", limit_s)
         return level
 
 

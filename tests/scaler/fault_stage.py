@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
-from springtide.runtime.errors import Unavailable
+from springtide.runtime.errors import Unavailable, Unsupported
 from springtide.scaler.control_loop import ControlLoop, ControlLoopDeps
 from springtide.scaler.core.loads import QUERY
-from springtide.scaler.core.observation import Calls, Level
+from springtide.scaler.core.observation import Calls
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData, Scale, Writer
 from springtide.scaler.function_table import FunctionTable
 from springtide.scaler.settings import ScalerSettings
@@ -25,7 +25,7 @@ from springtide.scaler.sources.levels import Levels
 from springtide.scaler.sources.load_sum import Gateway, LoadSum
 from springtide.scaler.sources.processor_time import ProcessorTime
 from springtide.scaler.sources.queries import Queries
-from springtide.scaler.sources.queue import QueuedMessages
+from springtide.scaler.sources.queue import QueuedJobs
 from springtide.wire.endpoint_stream import Changed, Endpoint, FunctionEndpoints, Heartbeat, Snapshot
 from springtide.wire.load_stream import Load, LoadLine
 from springtide.wire.processor_use import CpuTotal, ProcessorUse, ProcessorUses
@@ -91,6 +91,8 @@ class Answers:
     trouble: str = ""
     since: float = 100.0
     used_s: float = 1000.0
+    load: float = STEADY
+    """In replicas."""
     turn: int = 0
     frozen_at: float = field(default=0.0)
 
@@ -103,7 +105,7 @@ class Answers:
 
     @property
     def value(self) -> float:
-        return STEADY * TARGETS[self.type]
+        return self.load * TARGETS[self.type]
 
     async def _delays(self) -> None:
         """What all who answer over a network have in common."""
@@ -123,18 +125,16 @@ class Answers:
         at = {"stale": self.frozen_at, "clock set back": now - 3600}.get(self.trouble, now)
         return ProcessorUses(Instant(at), {} if self.trouble == "empty" else {REF: use})
 
-    def pending(self, ref: FunctionRef, now: Instant) -> Level | NoData:
-        assert ref == REF
-        self.turn += 1
+    async def pending(self) -> Mapping[FunctionRef, int]:
+        await self._delays()
         match self.trouble:
-            case "errors" | "hangs" | "empty" | "restarted":
-                return NoData(f"the queue: {self.trouble}")
-            case "no number":
-                return Level(math.nan, now)
-            case "two that disagree":
-                return Level(self.value if self.turn % 2 else 0.0, now)
-        ages_s = {"stale": now - self.frozen_at, "slow": 20.0, "clock set back": 3600.0}
-        return Level(self.value, Instant(now - ages_s.get(self.trouble, 0.0)))
+            case "empty":
+                raise Unavailable("the queue's server is away")
+            case "no queues":
+                raise Unsupported("there are no queues here")
+            case "two that disagree" if self.turn % 2 == 0:
+                return {}
+        return {REF: round(self.value)}
 
     async def vector(self, query: str, *, at: float | None = None) -> list[VectorSample]:
         await self._delays()
@@ -163,6 +163,7 @@ class Stage:
         self.gateways = [Telling(self.sum.add(f"http://gateway-{name}"), name) for name in "ab"]
         self.answers = Answers(self.clock, type_)
         self.version, self.counts = 1, [20]
+        self.registry = CollectorRegistry()
 
     @property
     def wanted(self) -> int:
@@ -189,10 +190,14 @@ class Stage:
 
     async def write(self, ref: FunctionRef, replicas: int, *, expect: str | None, decision: Decision | None) -> Scale:
         assert (ref, expect, decision is not None) == (REF, str(self.version), True)
+        await self.set(replicas)
+        return Scale(replicas, replicas, str(self.version))
+
+    async def set(self, replicas: int) -> None:
+        """As somebody else does: a wake, the idler."""
         self.version += 1
         self.counts.append(replicas)
         await self.provider.tell(Changed(self.function))
-        return Scale(replicas, replicas, str(self.version))
 
     @property
     def function(self) -> FunctionEndpoints:
@@ -201,6 +206,7 @@ class Stage:
             "com.openfaas.scale.type": "orders" if own else self.type,
             "com.openfaas.scale.target": f"{TARGETS[self.type]:g}{'m' if self.type == 'cpu' else ''}",
             "com.openfaas.scale.max": "500",
+            "com.openfaas.scale.zero": "true",
         }
         annotations = {QUERY: PROMQL} if self.type == "promql" else {}
         endpoints = tuple(Endpoint(f"echo-{number}", "127.0.0.1", 1) for number in range(self.wanted))
@@ -217,9 +223,9 @@ async def followed(type_: str) -> AsyncIterator[Stage]:
     deps = ControlLoopDeps(
         functions=FunctionTable(stage.provider, clock=stage.clock),
         calls=stage,
-        levels=Levels(ProcessorTime(answers), Queries(answers), QueuedMessages(answers)),
+        levels=Levels(ProcessorTime(answers), Queries(answers), QueuedJobs(answers)),
         target=stage,
-        registry=CollectorRegistry(),
+        registry=stage.registry,
         recorder=stage.told,
         clock=stage.clock,
     )

@@ -104,14 +104,11 @@ CPU = (
     of_answers("two that disagree", (NO, "counted anew")),
 )
 QUEUE = (
-    of_answers("errors", (NO, "the queue")),
-    of_answers("hangs", (NO, "the queue")),
-    of_answers("empty", (NO, "the queue")),
-    of_answers("no number", (NO, "no number")),
-    of_answers("stale", (STALE, "more than 30 s ago")),
+    of_answers("errors", (NO, "more than 5 s ago; connection refused")),
+    of_answers("hangs", (NO, "did not tell within 3 s")),
+    of_answers("empty", (NO, "the queue's server is away")),
+    of_answers("no queues", (Reason.UNMEASURED, "no queues here")),
     of_answers("slow", None),
-    of_answers("restarted", (NO, "the queue")),
-    of_answers("clock set back", (STALE, "more than 30 s ago")),
     of_answers("two that disagree", None),
 )
 PROMQL = (

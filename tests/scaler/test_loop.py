@@ -14,7 +14,17 @@ from springtide.scaler.core.loads import ALSO, loads_of
 from springtide.scaler.core.loop import LoopHistory
 from springtide.scaler.core.observation import CALLS, Calls, Level, Observation, Signal
 from springtide.scaler.core.policy import ScalePolicy
-from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData, Reason, Scale, Writer
+from springtide.scaler.core.vocabulary import (
+    Decision,
+    Function,
+    FunctionRef,
+    Instant,
+    NoData,
+    Reason,
+    Scale,
+    Unmeasured,
+    Writer,
+)
 
 REF = FunctionRef("openfaas-fn", "echo")
 SCALE = "com.openfaas.scale."
@@ -214,6 +224,25 @@ def test_what_is_not_known_shrinks_and_grows_nothing(type_: str, fault: str) -> 
     assert {each.reason for each in made} == {reason}
     assert of.wanted == before
     assert made[-1].detail
+
+
+@pytest.mark.parametrize(
+    ("cpu", "reason"),
+    [
+        pytest.param(None, Reason.UNMEASURED, id="all else is known"),
+        pytest.param(NoData("the provider is away"), Reason.PARTIAL_DATA, id="what may be known again is not"),
+    ],
+)
+def test_what_nobody_measures_is_named_where_nothing_else_is_missing(cpu: Signal | None, reason: Reason) -> None:
+    of = Loop({"type": "rps", "target": "10"}, replicas=50, also="queue=5,cpu=500m")
+
+    def signals() -> Mapping[str, Signal]:
+        known = cpu or Level(100.0, Instant(of.now))
+        return {CALLS: of.calls(100), "queue": Unmeasured("there is no queue here"), "cpu": known}
+
+    made = of.ticks(400, signals)
+    assert {each.reason for each in made} == {reason}
+    assert of.wanted == 50, "nothing is taken away"
 
 
 @pytest.mark.parametrize("type_", LABELS)

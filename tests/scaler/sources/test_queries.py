@@ -17,7 +17,6 @@ from springtide.scaler.core.observation import Level
 from springtide.scaler.core.targets import Unit
 from springtide.scaler.core.vocabulary import FunctionRef, Instant, NoData
 from springtide.scaler.sources.queries import INTERVAL_S, MAX_AGE_S, MAX_AT_ONCE, Queries
-from springtide.scaler.sources.queue import NoQueue, QueuedMessages
 from springtide.wire.prometheus import VectorSample
 from tests.loops import virtual_loop
 
@@ -239,12 +238,3 @@ async def test_other_types_are_not_its_business() -> None:
 
     assert queries.levels({A: [Load(targets.RPS, "rps", 50.0, Unit.CALLS_PER_SECOND)]}, wall()) == {}
     await queries.aclose()
-
-
-async def test_there_is_no_queue_yet() -> None:
-    queue = Load(targets.QUEUE, "queue", 5.0, Unit.MESSAGES)
-
-    levels = QueuedMessages(NoQueue()).levels({A: [queue], B: [own()]}, wall())
-
-    assert levels.keys() == {(A, "queue")}
-    assert isinstance(levels[A, "queue"], NoData)

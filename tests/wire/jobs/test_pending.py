@@ -1,0 +1,105 @@
+"""What gateways tell of their queues, as a scaler reads it, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from springtide.runtime.errors import SpringtideError, Unauthenticated, Unavailable, Unsupported
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.jobs.pending import PendingJobs
+from tests.fakes.http import HttpServer
+
+ECHO, OTHER = FunctionRef("openfaas-fn", "echo"), FunctionRef("team", "other")
+TOLD = {
+    "at": "2030-01-01T00:00:00.000Z",
+    "queues": [
+        {
+            "name": "faas-request",
+            "pending": 8,
+            "functions": [
+                {"function": "echo", "namespace": "openfaas-fn", "pending": 5},
+                {"function": "other", "namespace": "team", "pending": 3},
+            ],
+        },
+        {"name": "slow", "pending": 2, "functions": [{"function": "echo", "namespace": "openfaas-fn", "pending": 2}]},
+    ],
+    "delayed": 9,
+    "callbacks": 4,
+}
+
+
+@asynccontextmanager
+async def against(*answers: tuple[int, Any], deadline_s: float = 30.0) -> AsyncIterator[PendingJobs]:
+    """Gateways that each answer so; None: never."""
+    async with AsyncExitStack() as stack:
+        urls = []
+        for status, body in answers:
+
+            async def answer(path: str, status: int = status, body: Any = body) -> tuple[int, bytes]:
+                if body is None:
+                    await asyncio.Event().wait()
+                assert path == "/system/queues"
+                return status, body.encode() if isinstance(body, str) else json.dumps(body).encode()
+
+            server = HttpServer(answer)
+            await server.start()
+            stack.push_async_callback(server.stop)
+            urls.append(f"http://127.0.0.1:{server.port}")
+        client = PendingJobs(urls, None, deadline_s=deadline_s)
+        stack.push_async_callback(client.aclose)
+        yield client
+
+
+async def test_jobs_of_a_function_are_added_up_over_the_queues() -> None:
+    async with against((200, TOLD)) as client:
+        assert await client.pending() == {ECHO: 7, OTHER: 3}
+
+
+async def test_the_next_gateway_is_asked_where_one_does_not_tell() -> None:
+    async with against((503, "the queue's server is away"), (200, TOLD)) as client:
+        assert await client.pending() == {ECHO: 7, OTHER: 3}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "said"),
+    [
+        pytest.param(501, "none is set", Unsupported, "none is set", id="no broker is set"),
+        pytest.param(404, "404 page not found", Unsupported, "knows no queues", id="a gateway that has no queues"),
+        pytest.param(503, "nats is away", Unavailable, "nats is away", id="the broker is away"),
+        pytest.param(401, "who?", Unauthenticated, "who", id="wrong credentials"),
+        pytest.param(200, "<html>", Unavailable, "makes no sense", id="no JSON"),
+        pytest.param(200, {"queues": 1}, Unavailable, "makes no sense", id="another shape"),
+        pytest.param(
+            200,
+            {"queues": [{"functions": [{"function": "echo", "namespace": "x", "pending": -1}]}]},
+            Unavailable,
+            "-1 jobs",
+            id="a negative count",
+        ),
+    ],
+)
+async def test_what_is_not_told_is_an_error_and_not_zero(
+    status: int, body: Any, kind: type[SpringtideError], said: str
+) -> None:
+    async with against((status, body)) as client:
+        with pytest.raises(kind, match=said):
+            await client.pending()
+
+
+async def test_nobody_there_is_unavailable() -> None:
+    client = PendingJobs(["http://127.0.0.1:1"], None)
+    with pytest.raises(Unavailable, match="cannot be asked"):
+        await client.pending()
+    await client.aclose()
+
+
+async def test_an_answer_that_never_comes_has_a_deadline() -> None:
+    async with against((200, None), deadline_s=0.1) as client:
+        with pytest.raises(Unavailable, match=r"within 0\.1 s"):
+            await client.pending()
