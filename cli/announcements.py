@@ -74,6 +74,7 @@ class Announcer:
             ("Metrics", f"{running.metrics}/metrics"),
             ("Prometheus", running.prometheus),
             ("Alertmanager", running.alertmanager),
+            ("Queue (NATS)", running.nats),
             ("User", USER),
             ("Password in", str(self._state.secrets / PASSWORD_FILE)),
             ("Payload secret", self._payload_secret or None),

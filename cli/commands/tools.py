@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from springtide.cli import browser
+from springtide.cli import browser, nats_server
 from springtide.cli.commands.options import json_option, print_json, tools_dir_option, tools_folder
+from springtide.cli.nats_server import NatsServer
 from springtide.cli.tools import Missing, fetch, find
 
 
@@ -28,7 +29,7 @@ def tools(
     tools_dir: Path | None,
     as_json: bool,
 ) -> None:
-    """Show where Prometheus, promtool, Alertmanager and amtool are.
+    """Show where Prometheus, promtool, Alertmanager, amtool and nats-server are.
 
     With --fetch, not finding them is no failure: the suite runs without its alert path.
     """
@@ -40,6 +41,7 @@ def tools(
         missing.append(found.why)
     else:
         where = {name: str(program) for name, program in asdict(found).items()}
+    where |= _broker(path)
     if also:
         chromium = browser.fetch(folder, path, progress=_progress) if fetching else browser.find(folder, path)
         if isinstance(chromium, Missing):
@@ -55,6 +57,15 @@ def tools(
     elif not fetching:
         for name, program in where.items():
             click.echo(f"{name.ljust(14)}{program}")
+
+
+def _broker(path: str) -> dict[str, str]:
+    """Its absence is no failure: everything but asynchronous calls works without."""
+    found = nats_server.find(path)
+    if isinstance(found, NatsServer):
+        return {nats_server.PROGRAM: str(found.program)}
+    click.secho(f"springtide: {found.why}", fg="yellow", err=True)
+    return {}
 
 
 def _progress(step: str) -> None:

@@ -400,12 +400,15 @@ def test_tools_are_shown_where_they_are(terminal: Any, tmp_path: Path) -> None:
     for name in ("prometheus", "promtool", "alertmanager", "amtool"):
         (tmp_path / name).write_text("#!/bin/sh\n")
         (tmp_path / name).chmod(0o755)
+    (tmp_path / "nats-server").write_text("#!/bin/sh\necho nats-server: v2.12.4\n")
+    (tmp_path / "nats-server").chmod(0o755)
     terminal.environ["PATH"] = str(tmp_path)
 
     as_json = terminal("tools", "--json")
     table = terminal("tools")
 
     assert json.loads(as_json.out)["amtool"] == str(tmp_path / "amtool")
+    assert json.loads(as_json.out)["nats-server"] == str(tmp_path / "nats-server")
     assert table.out.splitlines()[0].split() == ["prometheus", str(tmp_path / "prometheus")]
 
 

@@ -68,7 +68,7 @@ def answered_again(suite: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["gateway", "provider", "alert-receiver", "scaler", "idler", "alertmanager", "prometheus"]
+    "part", ["gateway", "provider", "alert-receiver", "scaler", "idler", "alertmanager", "prometheus", "nats"]
 )
 def test_killed_part_comes_back_with_its_state(fast_suite: Any, handler: Path, part: str) -> None:
     name = f"steady-{part}"  # one that is rolled over has a replica more for a while
