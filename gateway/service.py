@@ -23,7 +23,7 @@ from springtide.gateway.load_streams import LoadStreams
 from springtide.gateway.metrics import WRONG_CREDENTIALS, GatewayCollector
 from springtide.gateway.open_files import raise_limit
 from springtide.gateway.settings import BACKLOG, GatewaySettings
-from springtide.gateway.system_api import ASYNC_CALLS, SystemDeps, SystemTargets, build_app
+from springtide.gateway.system_api import SystemDeps, SystemTargets, build_app
 from springtide.runtime.asgi_server import AsgiServer, bind
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.concurrency_limit import ConcurrencyLimit
@@ -198,6 +198,8 @@ class Gateway:
                 table=plane.table,
                 readiness=source,
                 wrong=WrongCredentials(partial(plane.unknown.metrics.refuse, WRONG_CREDENTIALS)),
+                stores=plane.stores,
+                stopping=lambda: plane.draining.stopping,
             ),
         )
         system = AsgiServer(
@@ -206,7 +208,6 @@ class Gateway:
             private=True,
             grace_s=2.0,
             allowed_origins=settings.allowed_origins,
-            open_to_pages=ASYNC_CALLS,
         )
         await self._start_server(stack, system)
         stack.push_async_callback(plane.close)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
+from springtide.gateway.asynchronous.jobs_api import JobsApi
+from springtide.gateway.asynchronous.queues_api import QueuesApi
+from springtide.gateway.asynchronous.stores import Stores
 from springtide.gateway.builder_api import add_builder
 from springtide.gateway.call_limits import CallBounds
 from springtide.gateway.deploy_api import add_deploy
@@ -37,11 +40,8 @@ from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire import answer_headers
 
-GUARDED = ("/system", "/ui")
+GUARDED = ("/system", "/ui", "/async-function")
 """All below these needs credentials, whether there is such a route or not; elsewhere there is nothing to guard."""
-
-ASYNC_CALLS = ("/async-function/",)
-"""What pages of any site may call, as they may ``/function/``, which does not come through here."""
 
 MAX_DELIVERY_BYTES = 4 * 1024 * 1024
 """Of alerts."""
@@ -81,6 +81,8 @@ class SystemDeps:
     table: RouteTable
     readiness: Readiness
     wrong: WrongCredentials
+    stores: Stores
+    stopping: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,8 @@ def build_app(targets: SystemTargets, deps: SystemDeps) -> App:
     _add_describe(routes, provider, targets.provider_url, deps.table)
     _add_logs(routes, streams, targets.provider_url, deps)
     add_load(routes, deps.load)
+    JobsApi(deps.stores, deps.clock, deps.stopping).add_to(routes)
+    QueuesApi(deps.stores, deps.clock, deps.table.namespace).add_to(routes)
     _add_info(routes, provider, targets.provider_url)
     _add_alert(routes, receiver, targets.alert_receiver_url)
     add_builder(routes, streams, targets.provider_url)

@@ -1,16 +1,24 @@
-"""The job store of one process, opened when it is first needed."""
+"""What one process asks of the broker, opened when it is first needed."""
 
 from __future__ import annotations
 
 import asyncio
 import importlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from springtide.runtime.errors import Unsupported
-from springtide.wire.jobs.ports import JobStore
+from springtide.wire.jobs.ports import DeadLetters, JobList, JobStore
 from springtide.wire.jobs.settings import BrokerSettings
 
 REMEDY = "pip install 'springtide[async]', or set nats_url to a NATS server with JetStream"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    store: JobStore
+    letters: DeadLetters
+    listing: JobList
 
 
 class Stores:
@@ -21,7 +29,7 @@ class Stores:
         self._name = name
         self._lock = asyncio.Lock()
         self._close: Callable[[], Awaitable[None]] | None = None
-        self._store: JobStore | None = None
+        self._opened: Opened | None = None
 
     def __repr__(self) -> str:
         return f"<Stores at {', '.join(self._settings.nats_url) or 'none'}>"
@@ -31,20 +39,24 @@ class Stores:
         return bool(self._settings.nats_url)
 
     async def open(self) -> JobStore:
+        """Raises as ``all`` does."""
+        return (await self.all()).store
+
+    async def all(self) -> Opened:
         """Raises Unsupported where there is no broker, or nothing to speak with it."""
-        if self._store is None:
+        if self._opened is None:
             if not self.configured:
                 raise Unsupported(f"asynchronous calls need a NATS server, and none is set; {REMEDY}")
             async with self._lock:
-                if self._store is None:
-                    self._store = await self._opened()
-        return self._store
+                if self._opened is None:
+                    self._opened = await self._open()
+        return self._opened
 
     async def aclose(self) -> None:
         if self._close is not None:
             await self._close()
 
-    async def _opened(self) -> JobStore:
+    async def _open(self) -> Opened:
         try:
             # In a thread: it takes a tenth of a second, and calls go on meanwhile.
             await asyncio.to_thread(importlib.import_module, "springtide.wire.jobs.nats.store")
@@ -53,8 +65,10 @@ class Stores:
                 raise
             raise Unsupported(f"asynchronous calls need the package nats-py; {REMEDY}") from error
         from springtide.wire.jobs.nats.broker import Broker  # noqa: PLC0415 - see above
+        from springtide.wire.jobs.nats.dead import NatsDeadLetters  # noqa: PLC0415
+        from springtide.wire.jobs.nats.listing import NatsJobList  # noqa: PLC0415
         from springtide.wire.jobs.nats.store import NatsJobStore  # noqa: PLC0415
 
         broker = Broker(self._settings, name=self._name)
         self._close = broker.aclose
-        return NatsJobStore(broker)
+        return Opened(NatsJobStore(broker), NatsDeadLetters(broker), NatsJobList(broker))

@@ -267,6 +267,21 @@ class MemoryJobStore:
         if place is not None:
             self._broker.tell("stop", place.token)
 
+    async def forbid(self, job_id: str) -> None:
+        broker = self._broker
+        broker.step("forbid")
+        status, place = self._found(job_id), place_of(job_id)
+        if status is not None and place is not None and not status.state.final:
+            outcome = Outcome(
+                state=JobState.CANCELLED,
+                attempts=status.progress.attempts if status.progress else 0,
+                started_at=status.progress.started_at if status.progress else 0.0,
+                finished_at=broker.clock.wall(),
+                reason="it was cancelled, and no worker has said yet that it ended it",
+            )
+            broker.outcomes[place.token] = (job_id, status.job, outcome)
+            broker.woken()
+
     async def depths(self) -> Depths:
         broker = self._broker
         broker.step("depths")

@@ -71,6 +71,11 @@ def job_subjects(queue: str) -> str:
     return f"of.job.{queue}.>"
 
 
+def function_subjects(queue: str, ref: FunctionRef) -> str:
+    """Of all its lanes."""
+    return f"of.job.{queue}.{_quoted(ref.namespace)}.{_quoted(ref.name)}.*"
+
+
 def lane_of(subject: str) -> Lane | None:
     """None: no such subject is a job's."""
     words = subject.split(".")

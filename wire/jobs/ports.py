@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.jobs.job import (
     CallbackJob,
     DeadLetter,
     Depths,
     Job,
+    JobState,
     JobStatus,
     Lane,
     Outcome,
@@ -72,6 +74,11 @@ class JobStore(Protocol):
 
     async def stop_running(self, job_id: str) -> None:
         """Tell the workers that whoever runs it is to end it."""
+        ...
+
+    async def forbid(self, job_id: str) -> None:
+        """Note that a job which has not ended was cancelled: whoever is given it once more settles it, and a worker
+        that ends it all the same has the last word."""
         ...
 
     async def depths(self) -> Depths: ...
@@ -171,8 +178,27 @@ class JobSource(Protocol):
         ...
 
 
+class Wanted(NamedTuple):
+    """Which jobs; empty: of any queue, of any function."""
+
+    queue: str = ""
+    function: FunctionRef | None = None
+    states: frozenset[JobState] = frozenset(JobState)
+
+
+class JobList(Protocol):
+    async def jobs(self, wanted: Wanted, limit: int) -> tuple[list[JobStatus], bool]:
+        """Those that have not ended, in the order in which they go out, those whose time has not come, and the last
+        that ended, newest first; and whether these are all. Without the bodies of answers."""
+        ...
+
+
 class DeadLetters(Protocol):
     """What people do with those that were given up. Ids are those of ``StoredLetter``."""
+
+    async def queues(self) -> Sequence[str]:
+        """All there are, by name."""
+        ...
 
     def letters(self, queue: str, *, after: int = 0) -> AsyncGenerator[StoredLetter]:
         """Oldest first, those behind a sequence number."""

@@ -184,6 +184,18 @@ async def test_a_running_job_is_not_taken_away_but_its_worker_told(kept: Kept, q
     await stops.aclose()
 
 
+async def test_a_job_that_was_forbidden_has_an_outcome_for_the_next_worker(kept: Kept, queue: str) -> None:
+    store, jobs, job = kept.store, kept.source(queue), a_job(queue)
+    job_id = await store.submit(job, b"")
+    await store.forbid(job_id)
+    outcome = await jobs.outcome(job)
+    assert outcome is not None
+    assert outcome.state is JobState.CANCELLED
+    await jobs.store_outcome(job, job_id, done())  # a worker that ran it all the same
+    await store.forbid(job_id)
+    assert await jobs.outcome(job) == done()
+
+
 async def test_nobody_has_heard_of_other_ids(kept: Kept, queue: str) -> None:
     store = kept.store
     job_id = await store.submit(a_job(queue), b"")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -42,6 +42,9 @@ class NatsDeadLetters:
 
     def __repr__(self) -> str:
         return f"<NatsDeadLetters over {self._broker!r}>"
+
+    async def queues(self) -> Sequence[str]:
+        return await self._broker.lookup.queues()
 
     async def letters(self, queue: str, *, after: int = 0) -> AsyncGenerator[StoredLetter]:
         stream, subject = names.dead_stream(queue), names.dead_subject(queue, "*")

@@ -7,7 +7,8 @@ import contextlib
 from collections.abc import AsyncGenerator
 
 from nats.aio.msg import Msg
-from nats.js.errors import NotFoundError
+from nats.js.api import Header
+from nats.js.errors import APIError, NotFoundError
 
 from springtide.wire.jobs import names
 from springtide.wire.jobs.job import Job, Outcome, Progress
@@ -32,14 +33,20 @@ class Outcomes:
     def __repr__(self) -> str:
         return f"<Outcomes over {self._connection!r}>"
 
-    async def store(self, job: Job, job_id: str, outcome: Outcome) -> None:
-        """And tell whoever waits for it."""
+    async def store(self, job: Job, job_id: str, outcome: Outcome, *, first: bool = False) -> None:
+        """And tell whoever waits for it. ``first``: not over another one."""
         bucket = await self._streams.results()
         body = outcome.answer.body if outcome.answer else b""
         async with translated("storing how a job ended"):
             jetstream = await self._connection.jetstream()
-            headers = {HEADER: encode_outcome(job, job_id, outcome)}
-            await jetstream.publish(_RESULT + job.token, body, stream=bucket, headers=headers)
+            headers: dict[str, str] = {HEADER: encode_outcome(job, job_id, outcome)}
+            if first:
+                headers[Header.EXPECTED_LAST_SUBJECT_SEQUENCE] = "0"
+            try:
+                await jetstream.publish(_RESULT + job.token, body, stream=bucket, headers=headers)
+            except APIError as error:
+                if not first or error.err_code != _WRONG_LAST_SEQUENCE:
+                    raise
             client = await self._connection.client()
             await client.publish(names.ended_subject(job.token))
 
@@ -106,3 +113,6 @@ class Outcomes:
                 await (await self._connection.jetstream()).purge_stream(bucket, subject=_PROGRESS + token)
             except NotFoundError:  # With the server that had it in memory; no reason to run the job again.
                 self._streams.forget(bucket)
+
+
+_WRONG_LAST_SEQUENCE = 10071

@@ -78,13 +78,14 @@ async def heads(connection: Connection, stream: str, subject: str, *, start: int
     return [_head(message) for message in messages]
 
 
-async def last_sequence(connection: Connection, stream: str) -> int:
-    """0 where it is empty or not there."""
+async def sequences(connection: Connection, stream: str) -> tuple[int, int]:
+    """The first and the last there is; the last is smaller where it is empty or not there."""
     async with translated(f"stream {stream}"):
         try:
-            return (await (await connection.jetstream()).stream_info(stream)).state.last_seq
+            state = (await (await connection.jetstream()).stream_info(stream)).state
         except NotFoundError:
-            return 0
+            return 1, 0
+    return max(1, state.first_seq), state.last_seq
 
 
 async def _piece(client: Client, stream: str, subject: str, start: int) -> tuple[list[Stored], bool]:

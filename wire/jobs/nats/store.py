@@ -121,6 +121,21 @@ class NatsJobStore:
                 client = await self._broker.connection.client()
                 await client.publish(names.STOP_SUBJECT, place.token.encode())
 
+    async def forbid(self, job_id: str) -> None:
+        place = place_of(job_id)
+        found = await self._broker.lookup.place(place) if place is not None else None
+        if place is None or found is None:
+            return  # it has ended
+        progress = await self._broker.outcomes.progress(place.token)
+        outcome = Outcome(
+            state=JobState.CANCELLED,
+            attempts=progress.attempts if progress else 0,
+            started_at=progress.started_at if progress else 0.0,
+            finished_at=time.time(),
+            reason="it was cancelled, and no worker has said yet that it ended it",
+        )
+        await self._broker.outcomes.store(found.job, job_id, outcome, first=True)
+
     async def depths(self) -> Depths:
         there = await self._broker.streams.names()
         queues = sorted(filter(None, map(names.queue_of_stream, there)))

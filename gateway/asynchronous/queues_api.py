@@ -1,0 +1,157 @@
+"""What is in the queues: how much, which jobs, and those that were given up.
+
+GET    /system/queues
+GET    /system/jobs?queue=&function=&namespace=&state=&limit=
+GET    /system/dead-letters?queue=&function=&namespace=&after=&limit=
+GET    /system/dead-letters/ID
+DELETE /system/dead-letters/ID
+POST   /system/dead-letters/ID/retry
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from springtide.gateway.asynchronous.stores import Opened, Stores
+from springtide.runtime.errors import BadInput
+from springtide.runtime.routes import Routes
+from springtide.scaler.core.ports import Clock
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.jobs import names
+from springtide.wire.jobs.job import JobState, StoredLetter
+from springtide.wire.jobs.ports import DeadLetters, Wanted
+from springtide.wire.jobs.status_json import body_json, depths_json, headers_json, job_json, letter_json
+
+DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
+MAX_LOOKED_AT = 10_000
+"""Dead letters, for one answer; the rest is behind its ``next``."""
+
+DEPTHS_KNOWN_S = 1.0
+"""One look is for everybody who asks within it."""
+
+
+class QueuesApi:
+    def __init__(self, stores: Stores, clock: Clock, namespace: str) -> None:
+        self._stores = stores
+        self._clock = clock
+        self._namespace = namespace
+        self._lock = asyncio.Lock()
+        self._depths: dict[str, Any] = {}
+        self._depths_at = float("-inf")
+
+    def __repr__(self) -> str:
+        return f"<QueuesApi over {self._stores!r}>"
+
+    def add_to(self, routes: Routes) -> None:
+        @routes.get("/system/queues")
+        async def queues() -> Response:
+            return JSONResponse(await self._known_depths())
+
+        @routes.get("/system/jobs")
+        async def jobs(request: Request) -> Response:
+            wanted = Wanted(_queue(request), self._function(request), _states(request))
+            found, complete = await (await self._opened()).listing.jobs(wanted, _limit(request))
+            return JSONResponse({"jobs": [job_json(status) for status in found], "complete": complete})
+
+        @routes.get("/system/dead-letters")
+        async def letters(request: Request) -> Response:
+            page = _Page(_queue(request), self._function(request), *_after(request), _limit(request))
+            return JSONResponse(await page.read((await self._opened()).letters))
+
+        @routes.get("/system/dead-letters/{letter_id}")
+        async def letter(letter_id: str) -> Response:
+            found, body = await (await self._opened()).letters.letter(letter_id)
+            value = letter_json(found, answer=True) | {"headers": headers_json(found.letter.job.headers)}
+            return JSONResponse(value | body_json(body, size=found.size))
+
+        @routes.delete("/system/dead-letters/{letter_id}")
+        async def purge(letter_id: str) -> Response:
+            await (await self._opened()).letters.purge(letter_id)
+            return Response(status_code=204)
+
+        @routes.post("/system/dead-letters/{letter_id}/retry")
+        async def retry(letter_id: str) -> Response:
+            await (await self._opened()).letters.put_back(letter_id)
+            return Response(status_code=202)
+
+    async def _opened(self) -> Opened:
+        return await self._stores.all()
+
+    async def _known_depths(self) -> dict[str, Any]:
+        async with self._lock:
+            if self._clock.now() - self._depths_at >= DEPTHS_KNOWN_S:
+                depths = await (await self._stores.open()).depths()
+                self._depths, self._depths_at = depths_json(depths, now=self._clock.wall()), self._clock.now()
+            return self._depths
+
+    def _function(self, request: Request) -> FunctionRef | None:
+        asked = request.query_params
+        name = asked.get("function")
+        return FunctionRef.parse(name, asked.get("namespace") or self._namespace) if name else None
+
+
+class _Page:
+    """Dead letters behind a place, which is a queue and a sequence number."""
+
+    def __init__(self, queue: str, function: FunctionRef | None, at: str, after: int, limit: int) -> None:
+        self._queue = queue
+        self._function = function
+        self._at = at
+        self._after = after
+        self._limit = limit
+        self._looked_at = 0
+
+    def __repr__(self) -> str:
+        return f"<_Page of {self._limit} behind {self._at}:{self._after}>"
+
+    async def read(self, letters: DeadLetters) -> dict[str, Any]:
+        found: list[StoredLetter] = []
+        for queue in [self._queue] if self._queue else await letters.queues():
+            if queue < self._at:
+                continue
+            after = self._after if queue == self._at else 0
+            async with contextlib.aclosing(letters.letters(queue, after=after)) as those:
+                async for letter in those:
+                    if len(found) >= self._limit or self._looked_at >= MAX_LOOKED_AT:
+                        return _listed(found, f"{queue}:{after}")
+                    after, self._looked_at = letter.sequence, self._looked_at + 1
+                    if self._function in (None, letter.letter.job.lane.function):
+                        found.append(letter)
+        return _listed(found, None)
+
+
+def _listed(found: list[StoredLetter], more: str | None) -> dict[str, Any]:
+    return {"letters": [letter_json(letter) for letter in found], "next": more}
+
+
+def _queue(request: Request) -> str:
+    queue = request.query_params.get("queue") or ""
+    return names.checked_queue(queue, "queue") if queue else ""
+
+
+def _after(request: Request) -> tuple[str, int]:
+    text = request.query_params.get("after") or ""
+    queue, _, number = text.partition(":")
+    if text and not (names.QUEUE_NAME.fullmatch(queue) and number.isascii() and number.isdigit() and len(number) < 19):
+        raise BadInput(f"after is {text[:80]!r}; take it from an answer's next")
+    return queue, int(number or 0)
+
+
+def _limit(request: Request) -> int:
+    text = request.query_params.get("limit") or str(DEFAULT_LIMIT)
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= MAX_LIMIT):
+        raise BadInput(f"limit is {text[:40]!r}; write a number from 1 to {MAX_LIMIT}")
+    return int(text)
+
+
+def _states(request: Request) -> frozenset[JobState]:
+    given = [word for text in request.query_params.getlist("state") for word in text.split(",") if word]
+    try:
+        return frozenset(map(JobState, given)) or frozenset(JobState)
+    except ValueError as error:
+        raise BadInput(f"state: {error}; there are {', '.join(JobState)}") from None

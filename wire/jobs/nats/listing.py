@@ -1,0 +1,121 @@
+"""Which jobs there are: of the queues, of those whose time has not come, and the last that ended."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+
+from springtide.wire.jobs import names
+from springtide.wire.jobs.job import Job, JobState, JobStatus, Progress
+from springtide.wire.jobs.job_id import job_id
+from springtide.wire.jobs.message import HEADER, decode_outcome, decode_progress, job_in
+from springtide.wire.jobs.nats.broker import Broker
+from springtide.wire.jobs.nats.reading import heads, sequences, stored
+from springtide.wire.jobs.nats.streams import KEY_PREFIX
+from springtide.wire.jobs.ports import Wanted
+
+MAX_LOOKED_AT = 5000
+"""Of each stream; a job behind so many that are not wanted is not seen, and that is said."""
+
+WINDOW = 500
+MAX_PROGRESS = 50_000
+
+
+class NatsJobList:
+    """Implements ``ports.JobList``."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    def __repr__(self) -> str:
+        return f"<NatsJobList over {self._broker!r}>"
+
+    async def jobs(self, wanted: Wanted, limit: int) -> tuple[list[JobStatus], bool]:
+        found: dict[str, JobStatus] = {}
+        whole = True
+        for source in (self._open(wanted), self._ended(wanted)):
+            async with contextlib.aclosing(source) as statuses:
+                async for status in statuses:
+                    if status is None:
+                        whole = False
+                    elif len(found) == limit:
+                        return list(found.values()), False
+                    else:
+                        found.setdefault(status.job.token, status)  # one may have ended meanwhile
+        return list(found.values()), whole
+
+    async def _open(self, wanted: Wanted) -> AsyncGenerator[JobStatus | None]:
+        """None where it was not looked further."""
+        open_states = wanted.states - {state for state in JobState if state.final}
+        if not open_states:
+            return
+        progress = await self._progress()
+        for queue in [wanted.queue] if wanted.queue else await self._broker.lookup.queues():
+            if open_states == {JobState.DELAYED}:
+                break
+            ref = wanted.function
+            subject = names.function_subjects(queue, ref) if ref else names.job_subjects(queue)
+            async for status in self._of(names.stream(queue), subject, progress, wanted):
+                yield status
+        if JobState.DELAYED in wanted.states:
+            for subject in (names.DUE_SUBJECTS, names.DELAYED_SUBJECTS):
+                async for status in self._of(names.DELAYED, subject, {}, wanted):
+                    yield status
+
+    async def _of(
+        self, stream: str, subject: str, progress: dict[str, Progress], wanted: Wanted
+    ) -> AsyncGenerator[JobStatus | None]:
+        looked_at = 0
+        async with contextlib.aclosing(stored(self._broker.connection, stream, subject)) as messages:
+            async for message in messages:
+                job = job_in(message.headers)
+                looked_at += 1
+                if isinstance(job, Job):
+                    known = progress.get(job.token)
+                    delayed = stream == names.DELAYED
+                    state = known.state if known else JobState.DELAYED if delayed else JobState.QUEUED
+                    if _is_wanted(job, state, wanted):
+                        known_as = job.id or job_id(job.lane.queue, 0 if delayed else message.sequence, job.token)
+                        yield JobStatus(id=known_as, job=job, state=state, progress=known)
+                if looked_at >= MAX_LOOKED_AT:
+                    yield None
+                    return
+
+    async def _ended(self, wanted: Wanted) -> AsyncGenerator[JobStatus | None]:
+        """Newest first."""
+        if not any(state.final for state in wanted.states):
+            return
+        stream, subject = KEY_PREFIX + names.RESULTS, f"$KV.{names.RESULTS}.*"
+        (first, end), looked_at = await sequences(self._broker.connection, stream), 0
+        while end >= first:
+            if looked_at >= MAX_LOOKED_AT:
+                yield None
+                return
+            start = max(1, end - WINDOW + 1)
+            messages = await heads(self._broker.connection, stream, subject, start=start, limit=WINDOW)
+            for message in reversed([message for message in messages if message.sequence <= end]):
+                with contextlib.suppress(ValueError):
+                    known_as, job, outcome = decode_outcome(message.headers.get(HEADER, ""), b"")
+                    if _is_wanted(job, outcome.state, wanted):
+                        yield JobStatus(id=known_as, job=job, state=outcome.state, outcome=outcome)
+            looked_at, end = looked_at + WINDOW, start - 1
+
+    async def _progress(self) -> dict[str, Progress]:
+        """By token."""
+        found: dict[str, Progress] = {}
+        stream, subject = await self._broker.streams.progress(), f"$KV.{names.PROGRESS}.*"
+        async with contextlib.aclosing(stored(self._broker.connection, stream, subject)) as messages:
+            async for message in messages:
+                with contextlib.suppress(ValueError):
+                    found[message.subject.rpartition(".")[2]] = decode_progress(message.body)
+                if len(found) >= MAX_PROGRESS:
+                    break
+        return found
+
+
+def _is_wanted(job: Job, state: JobState, wanted: Wanted) -> bool:
+    return (
+        state in wanted.states
+        and (not wanted.queue or job.lane.queue == wanted.queue)
+        and wanted.function in (None, job.lane.function)
+    )
