@@ -38,6 +38,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "top": ("springtide.cli.commands.top:top", "Show functions live: replicas, calls, errors, the last decision."),
     "invoke": ("springtide.cli.commands.invocation:invoke", "Call a function and print its answer."),
+    "jobs": ("springtide.cli.commands.jobs:jobs", "List, show, await, cancel and repeat asynchronous calls."),
+    "dead": (
+        "springtide.cli.commands.dead:dead",
+        "List, show, repeat and purge asynchronous calls that were given up.",
+    ),
+    "queue": ("springtide.cli.commands.queue:queue", "List the queues of asynchronous calls, and move them."),
     "scale": ("springtide.cli.commands.deployment:scale", "Set how many replicas a function has."),
     "hpa": ("springtide.cli.commands.hpa:hpa", "Print a function's HorizontalPodAutoscaler, for Kubernetes."),
     "logs": ("springtide.cli.commands.inspection:logs", "Print what a function wrote."),

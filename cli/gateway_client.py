@@ -225,13 +225,14 @@ class GatewayClient:
         query: tuple[tuple[str, str], ...],
         headers: tuple[tuple[str, str], ...],
         body: bytes,
+        path: str = "/function",
     ) -> Iterator[httpx.Response]:
         """The answer to one call, whatever its status, with its body still to be read."""
         limit = f"--timeout ({self._http.timeout.read:g} s)"
         with (
             _translated(self.url, within=limit),
             self._http.stream(
-                method, f"/function/{quote(name)}", params=tuple(query), headers=list(headers), content=body
+                method, f"{path}/{quote(name)}", params=tuple(query), headers=list(headers), content=body
             ) as response,
         ):
             yield response
@@ -245,6 +246,10 @@ class GatewayClient:
             if _lacks_namespace(error, namespace):
                 raise NotFound(_no_namespace(namespace, self.url)) from error
             raise NotFound(f"no {what}{_of(namespace)} at {self.url}") from error
+
+    def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """The answer of a route of ours, which is a good one. Raises a SpringtideError that says what it answered."""
+        return self._call(method, path, **arguments)
 
     def check(self) -> None:
         """Raises Unauthenticated when the gateway does not take the credentials."""

@@ -9,8 +9,10 @@ from typing import Any, BinaryIO
 import click
 import httpx
 
+from springtide.cli.commands.jobs import wait_for
 from springtide.cli.commands.options import duration_s, namespace_option, pairs, with_target
 from springtide.cli.gateway_client import FOLLOW_READ_S
+from springtide.cli.jobs_client import JobsClient
 from springtide.cli.target import Target
 from springtide.cli.terminal_text import lines, one_line
 from springtide.runtime.errors import BadInput
@@ -24,27 +26,44 @@ from springtide.runtime.errors import BadInput
 @click.option("--query", multiple=True, metavar="KEY=VALUE")
 @click.option("--content-type", default="text/plain", show_default=True)
 @click.option("--timeout", help="Give up after this long without an answer.  [default: when the gateway does]")
+@click.option("--async", "-a", "later", is_flag=True, help="Have it run later; prints the call's id.")
+@click.option("--wait", is_flag=True, help="With --async: wait for the answer and print it.")
 @namespace_option
 @with_target
 def invoke(*, target: Target, name: str, data: str | None, namespace: str | None, **options: Any) -> None:
-    """Call a function and print its answer as it comes; a status that is not 2xx goes to standard error."""
+    """Call a function and print its answer as it comes; a status that is not 2xx goes to standard error.
+
+    With --async the call is accepted once it is on the queue's disk, and runs when there is room: see springtide jobs.
+    """
     piped = b"" if data is not None or sys.stdin.isatty() else sys.stdin.buffer.read()
     body = piped if data is None else data.encode()
-    headers = (("Content-Type", options["content_type"]), *map(_header, options["header"]))
-    with (
-        target.client(timeout_s=_patience_s(options["timeout"])) as client,
-        client.invoke(
-            f"{name}.{namespace}" if namespace else name,
-            method=options["method"].upper(),
-            query=tuple(pairs(options["query"], "--query").items()),
-            headers=headers,
-            body=body,
-        ) as response,
-    ):
+    if options["wait"] and not options["later"]:
+        raise BadInput("--wait is for --async; a call without it is always waited for")
+    call: dict[str, Any] = {
+        "method": options["method"].upper(),
+        "query": tuple(pairs(options["query"], "--query").items()),
+        "headers": (("Content-Type", options["content_type"]), *map(_header, options["header"])),
+        "body": body,
+    }
+    called, timeout = f"{name}.{namespace}" if namespace else name, options["timeout"]
+    if options["later"]:
+        _invoke_later(target, called, call, timeout=timeout, wait=options["wait"])
+        return
+    with target.client(timeout_s=_patience_s(timeout)) as client, client.invoke(called, **call) as response:
         _print(response, sys.stdout.buffer)
     if not response.is_success:
         click.echo(f"springtide: {name} answered {response.status_code} {one_line(response.reason_phrase)}", err=True)
         raise click.exceptions.Exit(1)
+
+
+def _invoke_later(target: Target, name: str, call: dict[str, Any], *, timeout: str | None, wait: bool) -> None:
+    patience_s = _patience_s(timeout)
+    with target.client() as client:
+        jobs = JobsClient(client)
+        job_id = jobs.begin(name, **call)
+        click.echo(job_id, err=wait)
+        if wait:
+            wait_for(jobs, job_id, patience_s)
 
 
 def _patience_s(timeout: str | None) -> float:

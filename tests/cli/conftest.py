@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import sys
 import threading
@@ -75,8 +76,13 @@ class Api:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    with serving(tmp_path_factory.mktemp("served")) as api:
+        yield api
+
+
+@contextlib.contextmanager
+def serving(folder: Path, **gateway_settings: Any) -> Iterator[Api]:
     # What it logs, in a process of its own in real life, must not get between what commands print.
-    folder = tmp_path_factory.mktemp("served")
     log = (folder / "log").open("w")
     secret, builder = folder / "payload-secret", RecordingBuilder(folder)
     secret.write_text("a payload secret\n")
@@ -99,7 +105,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         parts = ProviderApiDeps(provider=memory, credentials=CREDENTIALS, builder=builder, library=library)
         rest = build(ProviderApiSettings(port=0, payload_secret=str(secret)), parts)
         await rest.start()
-        settings = GatewaySettings(port=0, metrics_port=0, provider_url=f"http://127.0.0.1:{rest.port}")
+        settings = GatewaySettings(
+            port=0, metrics_port=0, provider_url=f"http://127.0.0.1:{rest.port}", **gateway_settings
+        )
         deps = GatewayDeps(credentials=CREDENTIALS, registry=CollectorRegistry(), clock=SystemClock())
         door = gateway.build(settings, deps)
         await door.start()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -14,15 +13,12 @@ from typing import Any
 import httpx
 import pytest
 
-from springtide.scaler.core.vocabulary import FunctionRef
-from springtide.wire.jobs.job import Answer, DeadLetter, JobState, Lane, Outcome, Progress
+from springtide.wire.jobs.job import Answer, JobState, Outcome, Progress
 from springtide.wire.jobs.nats.broker import Broker
-from springtide.wire.jobs.nats.source import NatsJobSource
-from springtide.wire.jobs.ports import Lease
 from tests.gateway.test_system_api import AUTH, Whole, alone, whole
 from tests.nats_server import NatsServer, running
+from tests.played_worker import PlayedWorker
 
-ECHO = FunctionRef("openfaas-fn", "echo")
 NO_ID = "00000000-0000-8000-8000-000000000000"
 
 
@@ -40,46 +36,19 @@ async def suite(server: NatsServer) -> AsyncIterator[Whole]:
         yield suite
 
 
-class Worker:
-    """Of one queue, and what a caller sends into it."""
-
-    def __init__(self, broker: Broker) -> None:
-        self.queue = f"q{uuid.uuid4().hex[:12]}"
-        self.broker = broker
-        self.jobs = NatsJobSource(broker, self.queue, ack_wait_s=5.0)
-
-    async def called(self, suite: Whole, body: bytes = b"body", **headers: str) -> str:
-        """The id of a new job."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()} | {"X-Queue": self.queue}
-        answer = await suite.http.post("/async-function/echo/rest?a=b", content=body, headers=named)
-        assert answer.status_code == 202, answer.text
-        return answer.headers["x-call-id"]
-
-    async def taken(self) -> Lease:
-        lane, leases = Lane(self.queue, ECHO), list[Lease]()
-        while not leases:
-            leases = list(await self.jobs.take(lane, 1, 2.0))
-        return leases[0]
-
-    async def runs(self, answer: Answer | None, state: JobState = JobState.DONE, reason: str = "") -> None:
-        lease = await self.taken()
-        outcome = Outcome(
-            state=state, attempts=lease.attempt, started_at=1.5, finished_at=2.25, answer=answer, reason=reason
-        )
-        await self.jobs.store_outcome(lease.job, lease.id, outcome)
-        if state is JobState.FAILED:
-            await self.jobs.store_dead(DeadLetter(job=lease.job, outcome=outcome), lease)
-        await lease.settle()
-
-    async def tells(self, lease: Lease, progress: Progress) -> None:
-        await self.jobs.tell(lease.job.token, progress)
+async def called(suite: Whole, worker: PlayedWorker, body: bytes = b"body", **headers: str) -> str:
+    """The id of a new job."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()} | {"X-Queue": worker.queue}
+    answer = await suite.http.post("/async-function/echo/rest?a=b", content=body, headers=named)
+    assert answer.status_code == 202, answer.text
+    return answer.headers["x-call-id"]
 
 
 @pytest.fixture
 @asynccontextmanager
-async def worker(server: NatsServer) -> AsyncIterator[Worker]:
+async def worker(server: NatsServer) -> AsyncIterator[PlayedWorker]:
     broker = Broker(server.settings, name="test worker")
-    yield Worker(broker)
+    yield PlayedWorker(broker)
     await broker.aclose()
 
 
@@ -100,8 +69,8 @@ async def told_as(suite: Whole, job_id: str, state: str) -> dict[str, Any]:
 # State and answer.
 
 
-async def test_a_queued_call_is_told_with_all_that_is_known(suite: Whole, worker: Worker) -> None:
-    job_id = await worker.called(suite, X_Callback_Url="http://example.org/told")
+async def test_a_queued_call_is_told_with_all_that_is_known(suite: Whole, worker: PlayedWorker) -> None:
+    job_id = await called(suite, worker, X_Callback_Url="http://example.org/told")
     status = await told(suite, job_id)
     assert status.pop("accepted_at").endswith("Z")
     assert status == {
@@ -126,15 +95,15 @@ async def test_a_queued_call_is_told_with_all_that_is_known(suite: Whole, worker
     }
 
 
-async def test_a_delayed_call_says_until_when(suite: Whole, worker: Worker) -> None:
-    status = await told(suite, await worker.called(suite, X_Delay="1h"))
+async def test_a_delayed_call_says_until_when(suite: Whole, worker: PlayedWorker) -> None:
+    status = await told(suite, await called(suite, worker, X_Delay="1h"))
     accepted, not_before = (datetime.fromisoformat(status[key]) for key in ("accepted_at", "not_before"))
     assert status["state"] == "delayed"
     assert (not_before - accepted).total_seconds() == pytest.approx(3600, abs=60)
 
 
-async def test_a_call_that_runs_and_one_that_is_tried_again(suite: Whole, worker: Worker) -> None:
-    job_id = await worker.called(suite)
+async def test_a_call_that_runs_and_one_that_is_tried_again(suite: Whole, worker: PlayedWorker) -> None:
+    job_id = await called(suite, worker)
     lease = await worker.taken()
     await worker.tells(lease, Progress(state=JobState.RUNNING, attempts=2, started_at=1000.0))
     status = await told_as(suite, job_id, "running")
@@ -154,9 +123,9 @@ async def test_a_call_that_runs_and_one_that_is_tried_again(suite: Whole, worker
     ],
 )
 async def test_a_call_that_is_done_has_its_answer(
-    suite: Whole, worker: Worker, body: bytes, shown: str, encoding: str
+    suite: Whole, worker: PlayedWorker, body: bytes, shown: str, encoding: str
 ) -> None:
-    job_id = await worker.called(suite)
+    job_id = await called(suite, worker)
     await worker.runs(Answer(418, (("X-A", "1"), ("X-A", "2"), ("Content-Type", "a/b")), body))
     status = await told(suite, job_id)
     assert (status["state"], status["attempts"], status["status"]) == ("done", 1, 418)
@@ -171,33 +140,33 @@ async def test_a_call_that_is_done_has_its_answer(
     }
 
 
-async def test_a_call_that_was_given_up_says_why(suite: Whole, worker: Worker) -> None:
-    job_id = await worker.called(suite)
+async def test_a_call_that_was_given_up_says_why(suite: Whole, worker: PlayedWorker) -> None:
+    job_id = await called(suite, worker)
     await worker.runs(Answer(503, (), b"no"), JobState.FAILED, "10 attempts")
     status = await told(suite, job_id)
     assert (status["state"], status["reason"], status["answer"]["body"]) == ("failed", "10 attempts", "no")
 
 
-async def test_who_waits_is_told_at_the_end(suite: Whole, worker: Worker) -> None:
-    job_id = await worker.called(suite)
+async def test_who_waits_is_told_at_the_end(suite: Whole, worker: PlayedWorker) -> None:
+    job_id = await called(suite, worker)
     waits = asyncio.create_task(told(suite, job_id, "?wait=5m"))
     await worker.runs(Answer(200, (), b"answer"))
     assert (await waits)["answer"]["body"] == "answer"
     assert (await told(suite, job_id, "?wait=5m"))["state"] == "done"
 
 
-async def test_who_has_waited_long_enough_is_told_what_is_known(suite: Whole, worker: Worker) -> None:
-    assert (await told(suite, await worker.called(suite), "?wait=100ms"))["state"] == "queued"
+async def test_who_has_waited_long_enough_is_told_what_is_known(suite: Whole, worker: PlayedWorker) -> None:
+    assert (await told(suite, await called(suite, worker), "?wait=100ms"))["state"] == "queued"
 
 
 @pytest.mark.parametrize("wait", ["1h", "-1s", "soon", ""])
-async def test_a_wait_that_cannot_be_is_refused(suite: Whole, worker: Worker, wait: str) -> None:
-    answer = await suite.http.get(f"/async-function/{await worker.called(suite)}", params={"wait": wait})
+async def test_a_wait_that_cannot_be_is_refused(suite: Whole, worker: PlayedWorker, wait: str) -> None:
+    answer = await suite.http.get(f"/async-function/{await called(suite, worker)}", params={"wait": wait})
     assert (answer.status_code, answer.text[:4]) == (400, "wait")
 
 
-async def test_the_functions_own_answer_is_to_be_had(suite: Whole, worker: Worker) -> None:
-    job_id = await worker.called(suite)
+async def test_the_functions_own_answer_is_to_be_had(suite: Whole, worker: PlayedWorker) -> None:
+    job_id = await called(suite, worker)
     path = f"/async-function/{job_id}/result"
     early = await suite.http.get(path)
     assert (early.status_code, early.headers["x-springtide-job-state"], early.content) == (202, "queued", b"")
@@ -219,12 +188,12 @@ async def test_the_functions_own_answer_is_to_be_had(suite: Whole, worker: Worke
     assert answer.headers["x-springtide-job-state"] == "done"
 
 
-async def test_where_no_answer_came_the_result_says_why(suite: Whole, worker: Worker) -> None:
-    job_id = await worker.called(suite)
+async def test_where_no_answer_came_the_result_says_why(suite: Whole, worker: PlayedWorker) -> None:
+    job_id = await called(suite, worker)
     await worker.runs(Answer(0), JobState.FAILED, "no answer came")
     answer = await suite.http.get(f"/async-function/{job_id}/result")
     assert (answer.status_code, answer.text) == (502, "there is no answer: no answer came")
-    job_id = await worker.called(suite)
+    job_id = await called(suite, worker)
     await suite.http.delete(f"/async-function/{job_id}")
     assert (await suite.http.get(f"/async-function/{job_id}/result")).status_code == 410
 
@@ -232,22 +201,22 @@ async def test_where_no_answer_came_the_result_says_why(suite: Whole, worker: Wo
 # Cancelling.
 
 
-async def test_a_queued_call_is_cancelled(suite: Whole, worker: Worker) -> None:
-    job_id = await worker.called(suite)
+async def test_a_queued_call_is_cancelled(suite: Whole, worker: PlayedWorker) -> None:
+    job_id = await called(suite, worker)
     for _ in range(2):  # again is no error
         answer = await suite.http.delete(f"/async-function/{job_id}")
         assert (answer.status_code, answer.json()["state"]) == (202, "cancelled")
     assert await worker.jobs.backlog() == {}
 
 
-async def test_a_delayed_call_is_cancelled_and_a_stored_body_goes(suite: Whole, worker: Worker) -> None:
-    job_id = await worker.called(suite, b"x" * 5000, X_Delay="1h")
+async def test_a_delayed_call_is_cancelled_and_a_stored_body_goes(suite: Whole, worker: PlayedWorker) -> None:
+    job_id = await called(suite, worker, b"x" * 5000, X_Delay="1h")
     assert (await suite.http.delete(f"/async-function/{job_id}")).json()["state"] == "cancelled"
     assert (await told(suite, job_id))["reason"] == "it was cancelled before it ran"
 
 
-async def test_a_call_that_is_to_be_tried_again_is_cancelled(suite: Whole, worker: Worker) -> None:
-    job_id = await worker.called(suite)
+async def test_a_call_that_is_to_be_tried_again_is_cancelled(suite: Whole, worker: PlayedWorker) -> None:
+    job_id = await called(suite, worker)
     lease = await worker.taken()
     await worker.tells(lease, Progress(state=JobState.RETRYING, attempts=1, started_at=5.0, next_attempt_at=9e9))
     await lease.hand_back(3600.0)
@@ -257,8 +226,8 @@ async def test_a_call_that_is_to_be_tried_again_is_cancelled(suite: Whole, worke
     assert await worker.jobs.backlog() == {}
 
 
-async def test_a_running_call_is_ended_by_its_worker(suite: Whole, worker: Worker) -> None:
-    job_id = await worker.called(suite)
+async def test_a_running_call_is_ended_by_its_worker(suite: Whole, worker: PlayedWorker) -> None:
+    job_id = await called(suite, worker)
     lease, stops = await worker.taken(), worker.jobs.stops()
     heard = asyncio.ensure_future(anext(stops))
     await worker.tells(lease, Progress(state=JobState.RUNNING, attempts=1, started_at=5.0))
@@ -278,8 +247,8 @@ async def test_a_running_call_is_ended_by_its_worker(suite: Whole, worker: Worke
     await stops.aclose()
 
 
-async def test_a_running_call_whose_worker_is_dead_is_not_run_again(suite: Whole, worker: Worker) -> None:
-    job_id = await worker.called(suite)
+async def test_a_running_call_whose_worker_is_dead_is_not_run_again(suite: Whole, worker: PlayedWorker) -> None:
+    job_id = await called(suite, worker)
     lease = await worker.taken()
     await worker.tells(lease, Progress(state=JobState.RUNNING, attempts=1, started_at=5.0))
     await told_as(suite, job_id, "running")
@@ -290,8 +259,8 @@ async def test_a_running_call_whose_worker_is_dead_is_not_run_again(suite: Whole
     assert outcome.state is JobState.CANCELLED
 
 
-async def test_a_call_that_has_ended_cannot_be_cancelled(suite: Whole, worker: Worker) -> None:
-    job_id = await worker.called(suite)
+async def test_a_call_that_has_ended_cannot_be_cancelled(suite: Whole, worker: PlayedWorker) -> None:
+    job_id = await called(suite, worker)
     await worker.runs(Answer(200))
     answer = await suite.http.delete(f"/async-function/{job_id}")
     assert (answer.status_code, answer.json()["state"]) == (409, "done")
@@ -335,8 +304,8 @@ async def test_credentials_are_needed_and_a_broker(method: str, path: str) -> No
         assert (answer.status_code, "nats_url" in answer.text) == (501, True)
 
 
-async def test_pages_of_other_sites_cancel_nothing(suite: Whole, worker: Worker) -> None:
-    path, foreign = f"/async-function/{await worker.called(suite)}", {"Origin": "http://evil.example"}
+async def test_pages_of_other_sites_cancel_nothing(suite: Whole, worker: PlayedWorker) -> None:
+    path, foreign = f"/async-function/{await called(suite, worker)}", {"Origin": "http://evil.example"}
     assert (await suite.http.delete(path, headers=foreign)).status_code == 403
     assert (await suite.http.get(path)).json()["state"] == "queued"
 
@@ -354,10 +323,10 @@ async def test_a_broker_that_is_away_is_503(tmp_path: Path) -> None:
 # Queues, jobs, dead letters.
 
 
-async def test_queues_are_told_with_their_depth(suite: Whole, worker: Worker) -> None:
-    await worker.called(suite)
-    await worker.called(suite, X_Fairness_Key="tenant")
-    await worker.called(suite, X_Delay="1h")
+async def test_queues_are_told_with_their_depth(suite: Whole, worker: PlayedWorker) -> None:
+    await called(suite, worker)
+    await called(suite, worker, X_Fairness_Key="tenant")
+    await called(suite, worker, X_Delay="1h")
     while not (found := await _queue(suite, worker.queue)) or found["pending"] < 2:
         pass
     assert found["functions"] == [{"function": "echo", "namespace": "openfaas-fn", "pending": 2}]
@@ -365,13 +334,13 @@ async def test_queues_are_told_with_their_depth(suite: Whole, worker: Worker) ->
     assert (await suite.http.get("/system/queues")).json()["delayed"] >= 1
 
 
-async def test_jobs_are_listed_by_queue_function_and_state(suite: Whole, worker: Worker) -> None:
-    done = [await worker.called(suite) for _ in range(2)]
+async def test_jobs_are_listed_by_queue_function_and_state(suite: Whole, worker: PlayedWorker) -> None:
+    done = [await called(suite, worker) for _ in range(2)]
     for _ in done:
         await worker.runs(Answer(200, (), b"answer"))
-    running = await worker.called(suite)
+    running = await called(suite, worker)
     await worker.tells(await worker.taken(), Progress(state=JobState.RUNNING, attempts=1, started_at=5.0))
-    queued, delayed = await worker.called(suite), await worker.called(suite, X_Delay="1h")
+    queued, delayed = await called(suite, worker), await called(suite, worker, X_Delay="1h")
     await told_as(suite, running, "running")
     assert await _ids(suite, queue=worker.queue) == [running, queued, delayed, *reversed(done)]
     assert await _ids(suite, queue=worker.queue, state="done") == list(reversed(done))
@@ -383,8 +352,8 @@ async def test_jobs_are_listed_by_queue_function_and_state(suite: Whole, worker:
     assert running in await _ids(suite, state="running", limit="1000")
 
 
-async def test_dead_letters_are_listed_in_pages_shown_retried_and_purged(suite: Whole, worker: Worker) -> None:
-    ids = [await worker.called(suite, body) for body in (b"one", b"two", b"x" * 5000)]
+async def test_dead_letters_are_listed_in_pages_shown_retried_and_purged(suite: Whole, worker: PlayedWorker) -> None:
+    ids = [await called(suite, worker, body) for body in (b"one", b"two", b"x" * 5000)]
     for _ in ids:
         await worker.runs(Answer(500, (), b"broken"), JobState.FAILED, "10 attempts")
     page = await _letters(suite, queue=worker.queue, limit="2")

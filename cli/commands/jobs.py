@@ -1,0 +1,116 @@
+"""``springtide jobs``: asynchronous calls, one by one."""
+
+from __future__ import annotations
+
+import click
+
+from springtide.cli.commands.options import duration_s, json_option, namespace_option, print_json, with_target
+from springtide.cli.gateway_client import FOLLOW_READ_S
+from springtide.cli.jobs_client import JobsClient
+from springtide.cli.jobs_text import print_answer, print_job, print_jobs, verdict
+from springtide.cli.target import Target
+from springtide.wire.jobs.job import JobState
+
+MAX_LISTED = 1000
+
+queue_option = click.option("--queue", help="Only those of this queue.")
+function_option = click.option("--function", help="Only those of this function.")
+
+
+@click.group()
+def jobs() -> None:
+    """List asynchronous calls, show one, wait for it, cancel it, or run it again."""
+
+
+@jobs.command("list")
+@queue_option
+@function_option
+@namespace_option
+@click.option("--state", type=click.Choice([str(state) for state in JobState]), multiple=True, help="Only those.")
+@click.option("--limit", type=click.IntRange(1, MAX_LISTED), default=100, show_default=True)
+@json_option
+@with_target
+def list_(
+    *,
+    target: Target,
+    queue: str | None,
+    function: str | None,
+    namespace: str | None,
+    state: tuple[str, ...],
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List what waits and runs, what is delayed, and what ended last."""
+    asked = {"queue": queue, "function": function, "namespace": namespace, "state": ",".join(state)}
+    query = {name: value for name, value in asked.items() if value} | {"limit": str(limit)}
+    with target.client() as client:
+        found, complete = JobsClient(client).jobs(query)
+    if as_json:
+        print_json(found)
+        return
+    print_jobs(found)
+    if not complete:
+        click.echo("There are more: see --limit, or name a queue, a function or a state.", err=True)
+
+
+@jobs.command()
+@click.argument("job_id", metavar="ID")
+@json_option
+@with_target
+def show(*, target: Target, job_id: str, as_json: bool) -> None:
+    """Show all that is known of a call, and its answer."""
+    with target.client() as client:
+        job = JobsClient(client).job(job_id)
+    if as_json:
+        print_json(job)
+    else:
+        print_job(job)
+
+
+@jobs.command()
+@click.argument("job_id", metavar="ID")
+@click.option("--timeout", help="Give up waiting after this long; the call goes on.  [default: 24h]")
+@json_option
+@with_target
+def wait(*, target: Target, job_id: str, timeout: str | None, as_json: bool) -> None:
+    """Wait until a call has ended and print its answer. Exits with 1 where that is not 2xx, or there is none."""
+    with target.client() as client:
+        wait_for(JobsClient(client), job_id, patience_s(timeout), as_json=as_json)
+
+
+@jobs.command()
+@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
+@with_target
+def cancel(*, target: Target, job_ids: tuple[str, ...]) -> None:
+    """Cancel calls: those that wait are removed, those that run are ended."""
+    with target.client() as client:
+        for job_id in job_ids:
+            job = JobsClient(client).cancel(job_id)
+            click.echo(f"{job['id']}: {job['state']}.")
+
+
+@jobs.command()
+@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
+@with_target
+def retry(*, target: Target, job_ids: tuple[str, ...]) -> None:
+    """Run calls again that were given up, under their ids, with attempts and age counted anew."""
+    with target.client() as client:
+        for job_id in job_ids:
+            JobsClient(client).retry(job_id)
+            click.echo(f"{job_id}: queued again.")
+
+
+def patience_s(timeout: str | None) -> float:
+    return duration_s(timeout, "--timeout") if timeout else FOLLOW_READ_S
+
+
+def wait_for(client: JobsClient, job_id: str, timeout_s: float, *, as_json: bool = False) -> None:
+    """Print the answer, or the whole as JSON; exit with 1 where that is not a good one."""
+    job = client.ended(job_id, timeout_s)
+    if as_json:
+        print_json(job)
+    else:
+        print_answer(job)
+    if problem := verdict(job):
+        click.echo(f"springtide: {problem}", err=True)
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,94 @@
+"""A gateway's asynchronous calls, as the command line uses them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from urllib.parse import quote
+
+import httpx
+
+from springtide.cli.gateway_client import GatewayClient, Json, Pairs
+from springtide.runtime.errors import AlreadyExists, Unavailable
+
+WAIT_S = 20.0
+"""Of one look; who waits longer looks again."""
+
+FINAL = ("done", "failed", "cancelled")
+PAGE = 500
+ACCEPTED = 202
+
+
+class JobsClient:
+    def __init__(self, gateway: GatewayClient) -> None:
+        self._gateway = gateway
+
+    def __repr__(self) -> str:
+        return f"<JobsClient over {self._gateway!r}>"
+
+    def begin(self, name: str, *, method: str, query: Pairs, headers: Pairs, body: bytes) -> str:
+        """Call a function asynchronously; the call's id."""
+        path = "/async-function"
+        if method != "POST":
+            path, headers = "/function", (*headers, ("Prefer", "respond-async"))
+        with self._gateway.invoke(name, method=method, query=query, headers=headers, body=body, path=path) as response:
+            response.read()
+            if response.status_code != ACCEPTED or "x-call-id" not in response.headers:
+                said = response.text.strip()[:2000] or response.reason_phrase
+                raise Unavailable(f"{self._gateway.url} answered {response.status_code} and not 202: {said}")
+            return str(response.headers["x-call-id"])
+
+    def jobs(self, query: Mapping[str, str]) -> tuple[list[Json], bool]:
+        """And whether these are all that were asked for."""
+        answer = self._gateway.request("GET", "/system/jobs", params=dict(query)).json()
+        return list(answer["jobs"]), bool(answer["complete"])
+
+    def job(self, job_id: str) -> Json:
+        return dict(self._gateway.request("GET", _path(job_id)).json())
+
+    def ended(self, job_id: str, timeout_s: float) -> Json:
+        """Once it has ended. Raises Unavailable when it has not by then."""
+        end = time.monotonic() + timeout_s
+        while True:
+            wait_s = max(0.0, min(WAIT_S, end - time.monotonic()))
+            job = dict(self._gateway.request("GET", _path(job_id), params={"wait": f"{wait_s:.3f}"}).json())
+            if job["state"] in FINAL:
+                return job
+            if time.monotonic() >= end:
+                raise Unavailable(f"{job_id} is {job['state']} still; it goes on: springtide jobs wait {job_id}")
+
+    def cancel(self, job_id: str) -> Json:
+        """Raises AlreadyExists where it has ended."""
+        try:
+            return dict(self._gateway.request("DELETE", _path(job_id)).json())
+        except AlreadyExists as error:
+            raise AlreadyExists(f"{job_id} has ended already: it is {self.job(job_id)['state']}") from error
+
+    def queues(self) -> Json:
+        return dict(self._gateway.request("GET", "/system/queues").json())
+
+    def letters(self, query: Mapping[str, str]) -> Iterator[Json]:
+        """Page after page."""
+        after: str | None = ""
+        while after is not None:
+            params = {**query, "limit": str(PAGE), **({"after": after} if after else {})}
+            answer = self._gateway.request("GET", "/system/dead-letters", params=params).json()
+            yield from answer["letters"]
+            after = answer["next"]
+
+    def letter(self, letter_id: str) -> Json:
+        return dict(self._gateway.request("GET", _letter_path(letter_id)).json())
+
+    def retry(self, letter_id: str) -> httpx.Response:
+        return self._gateway.request("POST", _letter_path(letter_id) + "/retry")
+
+    def purge(self, letter_id: str) -> httpx.Response:
+        return self._gateway.request("DELETE", _letter_path(letter_id))
+
+
+def _path(job_id: str) -> str:
+    return f"/async-function/{quote(job_id, safe='')}"
+
+
+def _letter_path(letter_id: str) -> str:
+    return f"/system/dead-letters/{quote(letter_id, safe='')}"

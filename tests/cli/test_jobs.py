@@ -1,0 +1,210 @@
+"""Asynchronous calls on the command line, by a real gateway and a real NATS server; the tests play the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from springtide.wire.jobs.job import Answer, JobState, Progress
+from springtide.wire.jobs.nats.broker import Broker
+from tests.cli.conftest import Api, serving
+from tests.nats_server import NatsServer, running
+from tests.played_worker import PlayedWorker
+
+NO_ID = "00000000-0000-8000-8000-000000000000"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    with running(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, server: NatsServer) -> Iterator[Api]:
+    with serving(tmp_path_factory.mktemp("served"), broker=server.settings) as api:
+        yield api
+
+
+class Played:
+    """A worker on the loop of the API, and the queue it has."""
+
+    def __init__(self, api: Api, worker: PlayedWorker) -> None:
+        self.api, self.worker = api, worker
+
+    @property
+    def header(self) -> tuple[str, str]:
+        return "-H", f"X-Queue: {self.worker.queue}"
+
+    def runs(self, *answer: Any, **more: Any) -> None:
+        self.api.do(self.worker.runs(*answer, **more))
+
+    def will_run(self, answer: Answer) -> Future[None]:
+        return asyncio.run_coroutine_threadsafe(self.worker.runs(answer), self.api.loop)
+
+
+@pytest.fixture
+def worker(api: Api, server: NatsServer) -> Iterator[Played]:
+    async def made() -> Broker:
+        return Broker(server.settings, name="test worker")
+
+    broker = api.do(made())
+    yield Played(api, PlayedWorker(broker))
+    api.do(broker.aclose())
+
+
+@pytest.fixture(autouse=True)
+def function(springtide: Any) -> None:
+    assert springtide("deploy", "echo", "--fprocess", "cat").status == 0
+
+
+def called(springtide: Any, worker: Played, *words: str) -> str:
+    outcome = springtide("invoke", "echo", "--async", *worker.header, *words)
+    assert (outcome.status, outcome.err) == (0, "")
+    return outcome.out.strip()
+
+
+def ended(springtide: Any, worker: Played, state: JobState, answer: Answer, reason: str = "") -> str:
+    job_id = called(springtide, worker)
+    worker.runs(answer, state=state, reason=reason)
+    return job_id
+
+
+def test_invoke_async_prints_the_id_of_a_call_that_is_queued(springtide: Any, worker: Played) -> None:
+    job_id = called(springtide, worker, "-d", "body")
+    job = json.loads(springtide("jobs", "show", job_id, "--json").out)
+    assert (job["id"], job["state"], job["queue"]) == (job_id, "queued", worker.worker.queue)
+
+
+def test_another_method_is_kept(springtide: Any, worker: Played) -> None:
+    job_id = called(springtide, worker, "-m", "PUT", "--query", "a=b")
+    job = json.loads(springtide("jobs", "show", job_id, "--json").out)
+    assert (job["method"], job["query"]) == ("PUT", "a=b")
+
+
+@pytest.mark.parametrize(
+    ("status", "exit_status", "told"),
+    [pytest.param(200, 0, "", id="good"), pytest.param(500, 1, "echo answered 500", id="bad")],
+)
+def test_invoke_async_waits_and_exits_by_the_status(
+    springtide: Any, worker: Played, status: int, exit_status: int, told: str
+) -> None:
+    runs = worker.will_run(Answer(status, (), b"\x00answer\xff"))
+    outcome = springtide("invoke", "echo", "--async", "--wait", *worker.header)
+    runs.result(20)
+    assert outcome.status == exit_status
+    assert outcome.out.encode(errors="surrogateescape").startswith(b"\x00answer")
+    assert told in outcome.err
+
+
+def test_what_is_not_accepted_is_told(springtide: Any) -> None:
+    outcome = springtide("invoke", "nobody", "--async")
+    assert outcome.status == 1
+    assert "404" in outcome.err
+    assert "no function 'nobody'" in outcome.err
+    outcome = springtide("invoke", "echo", "--wait")
+    assert "--wait is for --async" in outcome.err
+
+
+def test_wait_prints_the_answer_of_a_call_that_has_ended(springtide: Any, worker: Played) -> None:
+    job_id = ended(springtide, worker, JobState.DONE, Answer(200, (), b"answer"))
+    outcome = springtide("jobs", "wait", job_id)
+    assert (outcome.status, outcome.out) == (0, "answer")
+
+
+def test_wait_gives_up_and_the_call_goes_on(springtide: Any, worker: Played) -> None:
+    job_id = called(springtide, worker)
+    outcome = springtide("jobs", "wait", job_id, "--timeout", "10ms")
+    assert outcome.status == 1
+    assert f"{job_id} is queued still" in outcome.err
+
+
+def test_wait_for_a_call_that_was_given_up_says_why(springtide: Any, worker: Played) -> None:
+    job_id = ended(springtide, worker, JobState.FAILED, Answer(503, (), b"no"), "10 attempts")
+    outcome = springtide("jobs", "wait", job_id)
+    assert (outcome.status, outcome.out) == (1, "no")
+    assert "failed: 10 attempts" in outcome.err
+
+
+def test_jobs_are_listed_by_queue_and_state(springtide: Any, worker: Played) -> None:
+    done = ended(springtide, worker, JobState.DONE, Answer(200))
+    running_now = called(springtide, worker)
+    lease = worker.api.do(worker.worker.taken())
+    worker.api.do(worker.worker.tells(lease, Progress(state=JobState.RUNNING, attempts=3, started_at=1.0)))
+    delayed = called(springtide, worker, "-H", "X-Delay: 1h")
+    while "running" not in (out := springtide("jobs", "list", "--queue", worker.worker.queue).out):
+        pass
+    rows = [line.split() for line in out.splitlines()]
+    assert rows[0] == ["Id", "Function", "State", "Attempts", "Age", "Last"]
+    assert [row[:4] for row in rows[1:]] == [
+        [running_now, "echo", "running", "3"],
+        [delayed, "echo", "delayed", "0"],
+        [done, "echo", "done", "1"],
+    ]
+    assert rows[2][5] == "in"
+    found = json.loads(springtide("jobs", "list", "--state", "done", "--queue", worker.worker.queue, "--json").out)
+    assert [job["id"] for job in found] == [done]
+    assert "There are more" in springtide("jobs", "list", "--queue", worker.worker.queue, "--limit", "1").err
+
+
+def test_a_job_is_shown_with_its_answer_and_nothing_of_it_acts_on_the_terminal(springtide: Any, worker: Played) -> None:
+    answer = Answer(418, (("X-A", "\x1b[31m"),), b"tea\x1b[2J")
+    out = springtide("jobs", "show", ended(springtide, worker, JobState.DONE, answer)).out
+    assert "\x1b" not in out
+    assert "tea\\x1b[2J" in out
+    assert "418" in out
+
+
+def test_jobs_are_cancelled_and_ended_ones_not(springtide: Any, worker: Played) -> None:
+    job_id = called(springtide, worker)
+    outcome = springtide("jobs", "cancel", job_id)
+    assert (outcome.status, outcome.out) == (0, f"{job_id}: cancelled.\n")
+    done = ended(springtide, worker, JobState.DONE, Answer(200))
+    outcome = springtide("jobs", "cancel", done)
+    assert (outcome.status, "it is done" in outcome.err) == (1, True)
+    outcome = springtide("jobs", "show", NO_ID)
+    assert (outcome.status, f"no asynchronous call {NO_ID}" in outcome.err) == (1, True)
+
+
+def test_dead_letters_are_listed_shown_and_queued_again(springtide: Any, worker: Played) -> None:
+    one, two = (ended(springtide, worker, JobState.FAILED, Answer(500, (), b"broken"), "why") for _ in range(2))
+    queue = ("--queue", worker.worker.queue)
+    rows = [line.split() for line in springtide("dead", "list", *queue).out.splitlines()]
+    assert [row[0] for row in rows] == ["Id", one, two]
+    found = json.loads(springtide("dead", "list", *queue, "--json").out)
+    assert [(letter["id"], letter["reason"]) for letter in found] == [(one, "why"), (two, "why")]
+    assert "broken" in springtide("dead", "show", one).out
+    outcome = springtide("dead", "retry", one)
+    assert (outcome.status, outcome.out) == (0, "1 queued again.\n")
+    outcome = springtide("dead", "retry", "--all", *queue)
+    assert (outcome.status, outcome.out) == (0, "1 queued again.\n")
+    assert json.loads(springtide("jobs", "show", two, "--json").out)["state"] == "queued"
+    outcome = springtide("jobs", "retry", one)
+    assert (outcome.status, "no dead letter" in outcome.err) == (1, True)
+
+
+def test_dead_letters_are_purged_only_when_that_is_meant(springtide: Any, worker: Played) -> None:
+    one = ended(springtide, worker, JobState.FAILED, Answer(500), "why")
+    queue = ("--queue", worker.worker.queue)
+    assert "give the ids" in springtide("dead", "purge").err
+    outcome = springtide("dead", "purge", "--all", *queue)
+    assert (outcome.status, "say --yes" in outcome.err) == (1, True)
+    assert one in springtide("dead", "list", *queue).out
+    outcome = springtide("dead", "purge", NO_ID, one, "--yes")
+    assert (outcome.status, outcome.out, NO_ID in outcome.err) == (1, "1 thrown away.\n", True)
+    assert one not in springtide("dead", "list", *queue).out
+
+
+def test_queues_are_listed_with_their_functions(springtide: Any, worker: Played) -> None:
+    called(springtide, worker)
+    while worker.worker.queue not in (out := springtide("queue", "list").out):
+        pass
+    rows = [line.split() for line in out.splitlines()]
+    place = next(number for number, row in enumerate(rows) if row[0] == worker.worker.queue)
+    assert (rows[place][1], rows[place + 1]) == ("1", ["echo", "1"])
+    assert {"queues", "delayed", "callbacks"} <= set(json.loads(springtide("queue", "list", "--json").out))
