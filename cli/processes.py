@@ -117,6 +117,7 @@ def write_configuration(plan: Plan) -> None:
         console=listen(at.console),
         prometheus=listen(at.prometheus),
         alertmanager=listen(at.alertmanager),
+        queue_worker=listen(at.queue_worker) if plan.queues else "",
     )
     credentials = Credentials.from_folder(plan.state.secrets)
     auth = BasicAuth(username=credentials.user, password_file=str(plan.state.secrets / PASSWORD_FILE))
@@ -248,6 +249,7 @@ class _Builder:
                 *("--provider-url", self._at.url(self._at.provider)),
                 *("--gateway-url", self._at.gateway_url),
                 *self._queueing(),
+                *(("--nats-monitoring-url", self._at.url(self._at.nats_monitoring)) if self._plan.broker else ()),
                 *self._callbacks(),
             ),
             ready=self._at.url(self._at.queue_worker) + "/healthz",
@@ -265,6 +267,7 @@ class _Builder:
                 *("--gateway-url", at.gateway_url, "--gateway-metrics-urls", at.url(at.metrics) + "/metrics"),
                 *("--provider-url", at.url(at.provider), "--alert-receiver-url", at.url(at.alert_receiver)),
                 *("--scaler-url", at.url(at.scaler)),
+                *(("--queue-worker-url", at.url(at.queue_worker)) if self._plan.queues else ()),
                 *(("--idler-url", at.url(at.idler)) if self._plan.tools else ()),
                 *(("--prometheus-url", at.url(at.prometheus)) if self._plan.tools else ()),
                 *(("--alertmanager-url", at.url(at.alertmanager)) if self._plan.tools else ()),

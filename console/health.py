@@ -85,6 +85,7 @@ class Probes:
             self._provider,
             self._alert_receiver,
             self._scaler,
+            self._queue_worker,
             self._idler,
             self._prometheus_part,
             self._alertmanager,
@@ -124,6 +125,10 @@ class Probes:
     async def _scaler(self) -> Part:
         part = _Draft("Scaler", "follows the load of functions that name one", self._settings.scaler_url)
         return await self._ours(part, "these functions keep their replicas, whatever their load does")
+
+    async def _queue_worker(self) -> Part:
+        part = _Draft("Queue worker", "makes asynchronous calls", self._settings.queue_worker_url)
+        return await self._ours(part, "asynchronous calls are kept, and none is made")
 
     async def _idler(self) -> Part:
         part = _Draft("Idler", "takes functions that nobody calls to zero", self._settings.idler_url)

@@ -28,6 +28,7 @@ class ConsoleSettings:
     provider_url: str = setting("", env="functions_provider_url", help="base URL of the provider, to see it is up")
     alert_receiver_url: str = setting("", env="console_alert_receiver_url", help="base URL of the alert receiver")
     scaler_url: str = setting("", env="console_scaler_url", help="base URL of the scaler")
+    queue_worker_url: str = setting("", env="console_queue_worker_url", help="base URL of the queue worker")
     idler_url: str = setting("", env="console_idler_url", help="base URL of the idler")
     prometheus_url: str = setting(
         "", env="prometheus_url", help="where histories of hours and days are read; empty: the last minutes only"

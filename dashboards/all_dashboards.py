@@ -9,8 +9,9 @@ from springtide.dashboards.cold_starts import COLD_STARTS
 from springtide.dashboards.function import FUNCTION
 from springtide.dashboards.health import HEALTH
 from springtide.dashboards.overview import OVERVIEW
+from springtide.dashboards.queues import QUEUES
 
-DASHBOARDS = (OVERVIEW, FUNCTION, AUTOSCALING, COLD_STARTS, HEALTH)
+DASHBOARDS = (OVERVIEW, FUNCTION, AUTOSCALING, COLD_STARTS, QUEUES, HEALTH)
 
 
 def written() -> Mapping[str, str]:

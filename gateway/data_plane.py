@@ -118,6 +118,10 @@ class DataPlane:
     def __repr__(self) -> str:
         return f"<DataPlane {self.draining!r}, {self.admission!r}, {self.table!r}>"
 
+    @property
+    def broker_reconnects(self) -> int:
+        return self.stores.reconnects
+
     def accept(self) -> ClientConnection:
         """The protocol of a connection that a client has just opened."""
         return ClientConnection(self.clients)

@@ -68,6 +68,9 @@ class GatewayNumbers(Protocol):
     @property
     def requests(self) -> RequestCounts: ...
 
+    @property
+    def broker_reconnects(self) -> int: ...
+
 
 class GatewayCollector(Collector):
     """Series exist for the functions in the table and for nothing else: a deleted function's are gone at once."""
@@ -90,6 +93,7 @@ class GatewayCollector(Collector):
         yield from _requests(numbers.requests)
         yield _wrong_credentials(numbers.unknown)
         yield _connected(numbers.table)
+        yield _broker_reconnects(numbers.broker_reconnects)
 
 
 _EMITTED = (
@@ -110,6 +114,7 @@ _EMITTED = (
     catalogue.SYSTEM_REQUESTS,
     catalogue.SYSTEM_SECONDS,
     catalogue.PROVIDER_CONNECTED,
+    catalogue.GATEWAY_RECONNECTS,
     catalogue.WRONG_CREDENTIALS,
 )
 
@@ -217,4 +222,10 @@ def _wrong_credentials(unknown: FunctionNumbers) -> Metric:
 def _connected(table: FunctionTable) -> Metric:
     family = _family(catalogue.PROVIDER_CONNECTED)
     _add(family, catalogue.PROVIDER_CONNECTED, (), float(table.connected))
+    return family
+
+
+def _broker_reconnects(count: int) -> Metric:
+    family = _family(catalogue.GATEWAY_RECONNECTS)
+    _add(family, catalogue.GATEWAY_RECONNECTS, (), count)
     return family

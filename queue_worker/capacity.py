@@ -50,6 +50,10 @@ class Capacity:
         """None: the provider has not told of it."""
         return self._known.get(function)
 
+    def may_exist(self, function: FunctionRef) -> bool:
+        """False once the provider, which is there, tells of others only."""
+        return not self.connected or function in self._known
+
     def room(self, function: FunctionRef) -> int:
         """One job finds out what becomes of a function that is not there."""
         known = self._known.get(function)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
+from springtide.queue_worker.broker_watch import BrokerView, watch
 from springtide.queue_worker.callbacks import Callbacks, Teller
 from springtide.queue_worker.capacity import Capacity, EndpointStream
 from springtide.queue_worker.dispatch import Dispatch, DispatchDeps, repeated
@@ -30,6 +31,7 @@ DUE_WAIT_S = 5.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueWorkerDeps:
     source: JobSource
+    broker: BrokerView
     endpoints: EndpointStream
     caller: Caller
     teller: Teller
@@ -46,10 +48,11 @@ class QueueWorker:
 
     def __init__(self, settings: QueueWorkerSettings, deps: QueueWorkerDeps) -> None:
         self._settings = settings
-        self._source = deps.source
-        metrics = QueueMetrics(deps.registry, queue=settings.queue, clock=deps.clock)
+        self._source, self._broker = deps.source, deps.broker
         self._server = AsgiServer(exposition(deps.registry), name=self.name, host=settings.host, port=settings.port)
         self._capacity = Capacity(deps.endpoints, default_limit=settings.max_inflight)
+        metrics = QueueMetrics(deps.registry, queue=settings.queue, clock=deps.clock, exists=self._capacity.may_exist)
+        self._metrics = metrics
         execution = ExecutionDeps(
             deps.source, deps.caller, deps.clock, deps.chance, ack_wait_s=settings.ack_wait_s, version=deps.version
         )
@@ -113,6 +116,7 @@ class QueueWorker:
             group.create_task(self._dispatch.run())
             group.create_task(self._callbacks.run())
             group.create_task(repeated(due, Outage("delayed jobs are not moved when their time comes")))
+            group.create_task(watch(self._broker, self._settings.queue, self._metrics))
 
 
 def build(settings: QueueWorkerSettings, deps: QueueWorkerDeps) -> QueueWorker:

@@ -40,6 +40,12 @@ class QueueWorkerSettings:
     provider_url: str = setting(
         "http://127.0.0.1:8081", env="functions_provider_url", help="base URL of the provider's API"
     )
+    nats_monitoring_url: str = setting(
+        "",
+        env="nats_monitoring_url",
+        help="monitoring port of the NATS server, as http://host:8222, which alone tells when it syncs and how much it "
+        "may keep; empty: not asked",
+    )
     max_running: int = setting(
         1000, env="max_running", kind=integer, low=1, high=100_000, help="jobs that this worker runs at once"
     )

@@ -38,6 +38,8 @@ class Targets:
     console: str
     prometheus: str
     alertmanager: str
+    queue_worker: str = ""
+    """Empty: there is none, for nothing keeps asynchronous calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,7 @@ def local_configuration(timing: Timing, targets: Targets, webhook: Webhook, logi
         Part.ALERT_RECEIVER.value: static(targets.alert_receiver),
         Part.SCALER.value: static(targets.scaler),
         Part.IDLER.value: static(targets.idler),
+        **({Part.QUEUE_WORKER.value: static(targets.queue_worker)} if targets.queue_worker else {}),
         Part.CONSOLE.value: static(targets.console),
         "prometheus": {**static(targets.prometheus), **asked_for(login.auth)},
     }

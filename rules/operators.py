@@ -8,6 +8,7 @@ from springtide.rules.function_alerts import function_group
 from springtide.rules.model import RUNBOOKS, Group
 from springtide.rules.objective_alerts import objective_group
 from springtide.rules.part_alerts import part_group
+from springtide.rules.queue_alerts import queue_group
 from springtide.rules.thresholds import Thresholds
 from springtide.rules.timing import Timing
 
@@ -22,6 +23,7 @@ class OperatorRules:
     def groups(self, timing: Timing) -> tuple[Group, ...]:
         return (
             part_group(timing, self.thresholds),
+            queue_group(timing, self.thresholds),
             function_group(timing, self.thresholds),
             objective_group(self.thresholds),
         )

@@ -50,6 +50,11 @@ _DOWN: Mapping[Part, tuple[str, str, str]] = {
         "warning",
         "Idle functions are not taken to zero, which costs replicas and harms no call. Look at its log.",
     ),
+    Part.QUEUE_WORKER: (
+        "QueueWorkerDown",
+        "critical",
+        "Asynchronous calls are accepted and kept, and none is made. Look at its log.",
+    ),
     Part.CONSOLE: (
         "ConsoleDown",
         "warning",

@@ -76,6 +76,7 @@ def _plain(summary: str) -> str:
         "{{ with $labels.function_name }} for {{ . }}{{ end }}": "",
         "{{ $value | humanizePercentage }}": "*n* %",
         "{{ $value | humanizeDuration }}": "*n* s",
+        "{{ $labels.queue_name }}": "*queue*",
         **{f"{{{{ $labels.{label} }}}}": f"*{label}*" for label in ("instance", "job", "signal", "writer", "process")},
     }
     for placeholder, word in words.items():

@@ -51,6 +51,18 @@ class Thresholds:
     held_ratio: float = _number(0.8, "", "share of the queue of waiting calls that may be taken", high=1)
     held_s: float = _number(10, "s", "the queue is fuller than that")
 
+    # Asynchronous calls.
+    broker_away_s: float = _number(30, "s", "the server that keeps asynchronous calls does not answer a worker")
+    broker_full_ratio: float = _number(0.8, "", "share of what that server may keep that is taken", high=1)
+    unsynced_s: float = _number(
+        0.5, "s", "an accepted call may be on no disk; 0.5: whenever writes are not synced first"
+    )
+    backlog: float = _number(100, "calls", "calls of a function in a queue below which its growth is nothing to tell")
+    growing_s: float = _number(600, "s", "such a queue grows without a pause")
+    oldest_job_s: float = _number(3600, "s", "age of a queue's oldest call, which waits, runs or is repeated")
+    dead_letters: float = _number(1, "letters", "calls and callbacks of a queue that were given up and lie there")
+    callback_failures: float = _number(5, "tries", "tries in five minutes to tell callers an answer that failed")
+
     # Objectives.
     objective: float = _number(0.99, "", "share of a function's calls that are to be answered without a 5xx", high=1)
     burn_fast: float = _number(14.4, "×", "pace of errors that pages: a 30-day budget is gone in two days", low=1)

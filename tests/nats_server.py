@@ -24,11 +24,12 @@ class NatsServer:
 
     def __init__(self, folder: Path, *, sync: str = "always", also: str = "", jetstream: bool = True) -> None:
         self._folder = folder
-        self.port = _free_port()
+        self.port, self.monitoring = _free_port(), _free_port()
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "server.conf").write_text(
-            f"listen: 127.0.0.1:{self.port}\nmax_payload: 8MB\n{also}\n"
+            f"listen: 127.0.0.1:{self.port}\nmax_payload: 8MB\n"
+            f"http: 127.0.0.1:{self.monitoring}\n{also}\n"
             + (f"jetstream {{ store_dir: {str(folder / 'data')!r}, sync_interval: {sync} }}\n" if jetstream else "")
         )
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from springtide.cli.doctor.broker_facts import BrokerFacts, Monitoring
+from springtide.cli.doctor.broker_facts import BrokerFacts
 from springtide.cli.doctor.findings import Check, Verdict, error, ok, warning
 from springtide.cli.nats_server import MIN_VERSION, NatsServer
 from springtide.cli.tools import Missing
 from springtide.runtime.durations import format_duration
 from springtide.runtime.errors import SpringtideError, Unsupported
-from springtide.wire.jobs.server_seen import ServerSeen
+from springtide.wire.jobs.server_seen import Monitoring, ServerSeen
 
 MEBIBYTE, GIBIBYTE = 1024**2, 1024**3
 MIN_PAYLOAD_BYTES = 2 * MEBIBYTE

@@ -7,39 +7,22 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import httpx
+from typing import NamedTuple
 
 from springtide.cli import nats_server
 from springtide.cli.nats_server import NatsServer
 from springtide.cli.state import StateFolder
 from springtide.cli.tools import Missing
-from springtide.runtime.errors import BadInput, SpringtideError, reason_of
-from springtide.wire.jobs.server_seen import ServerSeen
+from springtide.runtime.errors import BadInput, SpringtideError
+from springtide.wire.jobs.monitoring import monitored, of_same
+from springtide.wire.jobs.server_seen import Monitoring, ServerSeen
 from springtide.wire.jobs.settings import BrokerSettings
-
-MONITORING_DEADLINE_S = 5.0
 
 
 class Disk(NamedTuple):
     folder: Path
     total_bytes: int
     free_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Monitoring:
-    """What a server's monitoring port says."""
-
-    server_id: str
-    clustered: bool
-    sync_always: bool
-    sync_interval_s: float
-    stored_bytes: int
-    max_stored_bytes: int
-    trouble: str
-    """Of its streams, in its own words; empty: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,16 +43,11 @@ class BrokerFacts:
 
 
 async def of_url(settings: BrokerSettings, monitoring_url: str) -> BrokerFacts:
-    told = await _monitored(monitoring_url) if monitoring_url else "its monitoring port was not named"
+    told = await monitored(monitoring_url) if monitoring_url else "its monitoring port was not named"
     server = await _server(settings)
     if isinstance(told, Monitoring) and isinstance(server, ServerSeen):
-        told = _of_same(server, told, monitoring_url)
+        told = of_same(server, told, monitoring_url)
     return BrokerFacts(where=", ".join(settings.nats_url), settings=settings, server=server, monitoring=told)
-
-
-def _of_same(server: ServerSeen, told: Monitoring, url: str) -> Monitoring | str:
-    """Of a cluster another one's will do: they are set up alike."""
-    return told if told.clustered or told.server_id == server.id else f"another server listens at {url}"
 
 
 async def of_suite(state: StateFolder, environ: Mapping[str, str]) -> BrokerFacts:
@@ -94,7 +72,7 @@ async def of_suite(state: StateFolder, environ: Mapping[str, str]) -> BrokerFact
         where=running.nats,
         settings=settings,
         server=server,
-        monitoring=await _monitored(running.nats_monitoring or ""),
+        monitoring=await monitored(running.nats_monitoring or ""),
         unread=unread(state.nats, server) if isinstance(server, ServerSeen) else (),
     )
 
@@ -112,29 +90,6 @@ async def _server(settings: BrokerSettings) -> ServerSeen | SpringtideError:
         return error
     finally:
         await connection.aclose()
-
-
-async def _monitored(url: str) -> Monitoring | str:
-    try:
-        async with httpx.AsyncClient(base_url=url, timeout=MONITORING_DEADLINE_S, trust_env=False) as client:
-            state = (await client.get("/jsz", params={"config": "1"})).raise_for_status().json()
-            health = (await client.get("/healthz")).json()
-        return _read(state, health)
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
-        return f"its monitoring port at {url} does not tell: {reason_of(error)}"
-
-
-def _read(state: Mapping[str, Any], health: Mapping[str, Any]) -> Monitoring:
-    config = state["config"]
-    return Monitoring(
-        server_id=str(state.get("server_id", "")),
-        clustered="meta_cluster" in state,
-        sync_always=bool(config.get("sync_always")),
-        sync_interval_s=float(config.get("sync_interval", 0)) / 1e9,
-        stored_bytes=int(state["storage"]),
-        max_stored_bytes=int(config["max_storage"]),
-        trouble="" if health.get("status") == "ok" else str(health.get("error") or health.get("status")),
-    )
 
 
 def _disk(folder: Path) -> Disk | None:

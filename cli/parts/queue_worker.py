@@ -58,6 +58,7 @@ async def _assembled(
 ) -> AsyncIterator[Sequence[Service]]:
     try:
         from springtide.wire.jobs.nats.broker import Broker  # noqa: PLC0415 - an extra
+        from springtide.wire.jobs.nats.inspection import NatsBrokerView  # noqa: PLC0415
         from springtide.wire.jobs.nats.source import NatsJobSource  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("nats"):
@@ -76,6 +77,7 @@ async def _assembled(
         callbacks = await stack.enter_async_context(checked_client(rules))
         deps = QueueWorkerDeps(
             source=NatsJobSource(broker, settings.queue, ack_wait_s=settings.ack_wait_s),
+            broker=NatsBrokerView(broker.connection, monitoring_url=settings.nats_monitoring_url),
             endpoints=provider,
             caller=GatewayCalls(
                 calls, settings.gateway_url, max_result=settings.max_result, timeout_s=settings.upstream_timeout_s

@@ -30,6 +30,7 @@ class Stores:
         self._lock = asyncio.Lock()
         self._close: Callable[[], Awaitable[None]] | None = None
         self._opened: Opened | None = None
+        self._reconnects: Callable[[], int] = int
 
     def __repr__(self) -> str:
         return f"<Stores at {', '.join(self._settings.nats_url) or 'none'}>"
@@ -37,6 +38,11 @@ class Stores:
     @property
     def configured(self) -> bool:
         return bool(self._settings.nats_url)
+
+    @property
+    def reconnects(self) -> int:
+        """How often the connection was lost and made again."""
+        return self._reconnects()
 
     async def open(self) -> JobStore:
         """Raises as ``all`` does."""
@@ -71,4 +77,5 @@ class Stores:
 
         broker = Broker(self._settings, name=self._name)
         self._close = broker.aclose
+        self._reconnects = lambda: broker.connection.reconnects
         return Opened(NatsJobStore(broker), NatsDeadLetters(broker), NatsJobList(broker))

@@ -57,6 +57,7 @@ class Reporter:
                 "connected": plane is not None and plane.table.connected,
                 "unknown": plane.unknown.metrics.as_numbers() if plane is not None else None,
                 "requests": plane.requests.as_numbers() if plane is not None else [],
+                "broker_reconnects": plane.broker_reconnects if plane is not None else 0,
                 "decisions": self._decisions(),
                 "loop_lag": self._lag.numbers(),
             },

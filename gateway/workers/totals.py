@@ -52,6 +52,7 @@ class Merged:
     unknown: Function
     requests: RequestCounts
     decisions: Mapping[tuple[str, str], float]
+    broker_reconnects: int = 0
     loop_lags: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
@@ -63,6 +64,7 @@ class Told:
         self.unknown = CallMetrics(last_active=0.0)
         self.requests = RequestCounts()
         self.decisions: Counter[tuple[str, str]] = Counter()
+        self.broker_reconnects = 0
         self.loop_lag: list[float] = []
         self.connected = False
         self.news: set[FunctionRef] = set()
@@ -92,6 +94,7 @@ class Told:
         self.changes += bool(content.keys() - {"loop_lag"})
         self.connected = content.get("connected", self.connected)
         self.loop_lag = content.get("loop_lag", self.loop_lag)
+        self.broker_reconnects = content.get("broker_reconnects", self.broker_reconnects)
         if "requests" in content:
             self.requests = RequestCounts()
             self.requests.add(content["requests"])
@@ -110,6 +113,7 @@ class Totals:
         self._unknown = CallMetrics(last_active=0.0)
         self._requests = RequestCounts()
         self._decisions: Counter[tuple[str, str]] = Counter()
+        self._broker_reconnects = 0
         self._news: set[FunctionRef] = set()
         self._changes = 0
         self._kept: tuple[tuple[object, ...], Merged] | None = None
@@ -129,6 +133,7 @@ class Totals:
         self._unknown.add(told.unknown.as_numbers())
         self._requests.add(told.requests.as_numbers())
         self._decisions.update(told.decisions)
+        self._broker_reconnects += told.broker_reconnects
 
     def forget(self, gone: Iterable[FunctionRef]) -> None:
         """These functions were deleted."""
@@ -168,9 +173,10 @@ class Totals:
         decisions = self._decisions.copy()
         for told in living:
             decisions.update(told.decisions)  # adding counters would drop those that are 0 so far
+        reconnects = self._broker_reconnects + sum(told.broker_reconnects for told in living)
         functions = tuple(self._function(ref, those) for ref, those in rows.items())
         connected = bool(living) and all(told.connected for told in living)
-        return Merged(Table(functions, connected), Function(UNKNOWN, unknown), requests, decisions)
+        return Merged(Table(functions, connected), Function(UNKNOWN, unknown), requests, decisions, reconnects)
 
     def load(self, living: Sequence[Told], *, everything: bool = False) -> Iterator[tuple[FunctionRef, Load | None]]:
         """Each function that something was told of since this was last asked; None for one that nobody lists."""

@@ -20,6 +20,7 @@ class Part(enum.StrEnum):
     ALERT_RECEIVER = "alert-receiver"
     IDLER = "idler"
     SCALER = "scaler"
+    QUEUE_WORKER = "queue-worker"
     CONSOLE = "console"
 
 
@@ -47,11 +48,19 @@ DEFAULT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0
 
 COLD_START_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
+JOB_WAIT_BUCKETS = (0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 43_200.0)
+"""A queue may be worked off over night; few, for every function has them."""
+
+JOB_RUN_BUCKETS = (0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0)
+
 COLD_START_PARTS = ("decided", "accepted", "ready", "first_byte")
 """The parts of a cold start, in the order they pass in. The first three add up to COLD_START."""
 
 COLD_START_PART_BUCKETS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0)
 """From what a gateway takes to decide to what a large image takes to be pulled; few, for every part has them all."""
+
+TOLD, REPEATED, GIVEN_UP = "told", "repeated", "given_up"
+"""Values of CALLBACKS's ``outcome``, of each try."""
 
 WRITTEN, CONFLICT = "written", "conflict"
 """Values of SCALE_WRITES's ``outcome``."""
@@ -68,6 +77,9 @@ more; nothing moved in a tunnel; the replica went away."""
 _FN = ("function_name",)
 _GW = (Part.GATEWAY,)
 _PR = (Part.PROVIDER,)
+_QW = (Part.QUEUE_WORKER,)
+_QUEUE = ("queue_name",)
+_JOBS = (*_QUEUE, *_FN)
 _DECIDERS = (Part.ALERT_RECEIVER, Part.SCALER, Part.IDLER, Part.GATEWAY)
 
 INVOCATIONS = Metric(
@@ -142,6 +154,14 @@ SYSTEM_SECONDS = Metric(
 )
 PROVIDER_CONNECTED = Metric(
     "gateway_provider_connected", Kind.GAUGE, "1 while the provider pushes endpoint changes, else 0", (), _GW
+)
+
+GATEWAY_RECONNECTS = Metric(
+    "gateway_nats_reconnect_total",
+    Kind.COUNTER,
+    "Connections to the server of asynchronous calls that were lost and made again",
+    (),
+    _GW,
 )
 
 DECISIONS = Metric(
@@ -241,6 +261,102 @@ HOLD_SECONDS = Metric(
     "For how long nothing was taken away from a function because a load, or a part of one, is not known; absent: known",
     (*_FN, "reason"),
     (Part.SCALER,),
+)
+
+JOBS_PENDING = Metric(
+    "queue_worker_pending_messages",
+    Kind.GAUGE,
+    "Asynchronous calls of a function in a queue, those that run or are to be repeated included",
+    _JOBS,
+    _QW,
+)
+JOBS_SUBMITTED = Metric(
+    "queue_worker_messages_submitted_total",
+    Kind.COUNTER,
+    "Asynchronous calls that came into a queue while this worker looked, whichever worker they went to",
+    _QUEUE,
+    _QW,
+)
+JOBS_ENDED = Metric(
+    "queue_worker_messages_processed_total",
+    Kind.COUNTER,
+    "Asynchronous calls that ended; state: done, failed (given up) or cancelled",
+    (*_JOBS, "state"),
+    _QW,
+)
+JOBS_RUNNING = Metric(
+    "queue_worker_function_invocation_inflight", Kind.GAUGE, "Asynchronous calls that this worker makes now", _JOBS, _QW
+)
+JOBS_RETRIED = Metric(
+    "queue_worker_retries_total", Kind.COUNTER, "Tries of asynchronous calls that failed and are repeated", _JOBS, _QW
+)
+JOB_WAIT = Metric(
+    "queue_worker_wait_seconds",
+    Kind.HISTOGRAM,
+    "Seconds from an asynchronous call's acceptance, or from when it was put off to, until its first try",
+    _JOBS,
+    _QW,
+    JOB_WAIT_BUCKETS,
+)
+JOB_RUN = Metric(
+    "queue_worker_run_seconds",
+    Kind.HISTOGRAM,
+    "Seconds a try of an asynchronous call took, until what came of it was stored",
+    _JOBS,
+    _QW,
+    JOB_RUN_BUCKETS,
+)
+CALLBACKS = Metric(
+    "queue_worker_callbacks_total",
+    Kind.COUNTER,
+    "Tries to tell a caller the answer; outcome: told, repeated or given_up",
+    ("outcome",),
+    _QW,
+)
+OLDEST_JOB = Metric(
+    "queue_worker_oldest_job_timestamp_seconds",
+    Kind.GAUGE,
+    "When the oldest asynchronous call of a queue came into it; seconds since the epoch; absent: it is empty",
+    _QUEUE,
+    _QW,
+)
+DEAD_LETTERS = Metric(
+    "queue_worker_dead_letters",
+    Kind.GAUGE,
+    "Asynchronous calls and callbacks of a queue that were given up",
+    _QUEUE,
+    _QW,
+)
+JOBS_DELAYED = Metric(
+    "queue_worker_delayed_jobs", Kind.GAUGE, "Asynchronous calls of all queues whose time has not come", (), _QW
+)
+CALLBACKS_WAITING = Metric(
+    "queue_worker_callbacks_waiting", Kind.GAUGE, "Answers of all queues that are yet to be told to a caller", (), _QW
+)
+BROKER_CONNECTED = Metric(
+    "queue_worker_broker_connected",
+    Kind.GAUGE,
+    "1 while the server that keeps queues answers, else 0",
+    (),
+    _QW,
+)
+BROKER_STORED = Metric("queue_worker_broker_stored_bytes", Kind.GAUGE, "What it keeps on disk, bytes", (), _QW)
+BROKER_ROOM = Metric(
+    "queue_worker_broker_max_stored_bytes", Kind.GAUGE, "How much it may keep, bytes; absent: not known", (), _QW
+)
+BROKER_SYNC = Metric(
+    "queue_worker_broker_sync_seconds",
+    Kind.GAUGE,
+    "For how long an accepted call may be on no disk, as power may fail; 0: never; absent: not known",
+    (),
+    _QW,
+)
+BROKER_RECONNECTS = Metric(
+    "queue_worker_nats_reconnect_total",
+    Kind.COUNTER,
+    "Connections to it that were lost and made again",
+    (),
+    _QW,
 )
 
 PROVIDER_REQUESTS = Metric(

@@ -13,13 +13,13 @@ import pytest
 
 from springtide.cli import ports
 from springtide.cli.doctor import broker, broker_facts
-from springtide.cli.doctor.broker_facts import BrokerFacts, Disk, Monitoring
+from springtide.cli.doctor.broker_facts import BrokerFacts, Disk
 from springtide.cli.doctor.findings import Area, Finding, Level, Verdict, ok
 from springtide.cli.nats_server import NatsServer
 from springtide.cli.ports import PortClaims
 from springtide.cli.tools import Missing
 from springtide.runtime.errors import Unavailable, Unsupported
-from springtide.wire.jobs.server_seen import ServerSeen, StreamSeen
+from springtide.wire.jobs.server_seen import Monitoring, ServerSeen, StreamSeen
 from springtide.wire.jobs.settings import BrokerSettings
 from tests.cli.conftest import Outcome, Terminal
 from tests.cli.suite_broker import Broker, suite_broker

@@ -79,6 +79,24 @@ def test_broker_starts_beside_the_gateway_which_is_told_of_it(tmp_path: Path) ->
     assert "--nats-url" not in child(tmp_path, "gateway").command
 
 
+def test_queue_worker_reads_the_brokers_own_port_and_is_asked_by_the_console_and_scraped(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+    with state.held():
+        state.credentials()
+        for broker in (None, NATS):
+            processes.write_configuration(Plan(state=state, addresses=AT, tools=TOOLS, environ={}, broker=broker))
+            scraped = "127.0.0.1:8087" in (state.alerting / "prometheus.yml").read_text()
+            assert scraped is (broker is not None), "what is not there would count as down"
+    told = child(tmp_path, "queue-worker", separate=True, broker=NATS).command
+    anothers = child(tmp_path, "queue-worker", separate=True, environ={"nats_url": "nats://elsewhere"}).command
+    console = child(tmp_path, "console", separate=True, broker=NATS).command
+
+    assert told[told.index("--nats-monitoring-url") + 1] == "http://127.0.0.1:1822"
+    assert "--nats-monitoring-url" not in anothers
+    assert console[console.index("--queue-worker-url") + 1] == "http://127.0.0.1:8087"
+    assert "--queue-worker-url" not in child(tmp_path, "console", separate=True).command
+
+
 def test_control_parts_share_a_process_and_keep_their_words_and_logs(tmp_path: Path) -> None:
     apart = {part.name: part for stage in stages(tmp_path, separate=True) for part in stage}
     shared = child(tmp_path, "control")

@@ -300,7 +300,7 @@ def test_killed_suite_leaves_no_part_behind(tmp_path: Path) -> None:
 def test_all_parts_run_and_are_scraped(tmp_path: Path, tools: Tools) -> None:
     with started(tmp_path / "state", "--no-samples", "--fast", tools_dir=ROOT / ".tools") as up:
         run = up.run
-        ours = {"provider", "gateway", "alert-receiver", "scaler", "idler", "console"}
+        ours = {"provider", "gateway", "alert-receiver", "scaler", "queue-worker", "idler", "console"}
         assert {*ours, "alertmanager", "prometheus", "nats"} <= run["parts"].keys()
 
         def asked(path: str) -> Any:

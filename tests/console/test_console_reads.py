@@ -299,6 +299,7 @@ async def test_health_names_each_part_and_what_its_absence_means() -> None:
             "Provider": True,
             "Alert receiver": None,
             "Scaler": None,
+            "Queue worker": None,
             "Idler": False,
             "Prometheus": None,
             "Alertmanager": None,

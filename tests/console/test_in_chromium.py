@@ -441,7 +441,16 @@ def test_page_whose_stream_falls_silent_says_so(deployed: Running, open_page: Op
 def test_system_page_tells_versions_and_the_age_of_data(deployed: Running, open_page: OpenPage) -> None:
     with open_page("/ui/system") as page:
         expect(page.locator("#overall")).to_have_text("Every part is up")
-        names = ["Gateway", "Provider", "Alert receiver", "Scaler", "Idler", "Prometheus", "Alertmanager"]
+        names = [
+            "Gateway",
+            "Provider",
+            "Alert receiver",
+            "Scaler",
+            "Queue worker",
+            "Idler",
+            "Prometheus",
+            "Alertmanager",
+        ]
         expect(page.locator("#parts h3")).to_have_text(names)
         expect(page.locator("#parts li", has_text="Prometheus").first).to_contain_text(re.compile(r"Version \d"))
         expect(page.locator("#data-list li").first).to_contain_text(re.compile(r"\d m?s old"))

@@ -67,6 +67,7 @@ def told(metrics: CallMetrics, *, connected: bool = True, desired: int = 1, ref:
             "requests": [["GET", "/ui", "200", REQUESTS.as_numbers()[0][3]]],
             "unknown": metrics.as_numbers(),
             "loop_lag": [],
+            "broker_reconnects": 2,
         }
     )
     return one
@@ -91,6 +92,13 @@ def test_everything_a_call_counts_is_summed() -> None:
     for name in CallMetrics.__slots__:  # whatever is ever added to them
         got, wanted = plain(merged, name), plain(both, name)
         assert {key: pytest.approx(values) for key, values in wanted.items()} == got, name
+
+
+def test_reconnects_to_the_broker_are_summed_those_of_dead_workers_included() -> None:
+    totals = Totals()
+    totals.fold(told(counted(calls=1)))
+
+    assert totals.merged([told(counted(calls=1)), told(counted(calls=1))]).broker_reconnects == 6
 
 
 def test_latest_exemplar_of_each_bucket_is_kept() -> None:
@@ -233,7 +241,10 @@ def plane_of(routes: list[Route]) -> Any:
         connected = True
 
     return SimpleNamespace(
-        table=Table(routes), unknown=Route(FunctionRef("", "_unknown"), counted()), requests=RequestCounts()
+        table=Table(routes),
+        unknown=Route(FunctionRef("", "_unknown"), counted()),
+        requests=RequestCounts(),
+        broker_reconnects=0,
     )
 
 
@@ -277,6 +288,7 @@ def test_worker_without_a_plane_yet_is_not_connected_and_tells_its_decisions() -
         "connected": False,
         "unknown": None,
         "requests": [],
+        "broker_reconnects": 0,
         "decisions": [("wake", "wake", 1.0), ("wake", "write_failed", 0.0), ("wake", "unknown_function", 0.0)],
         "loop_lag": [0.0] * (2 + len(catalogue.LOOP_LAG.buckets)),
     }
@@ -300,7 +312,8 @@ def test_worker_tells_of_itself_only_what_has_changed_and_the_master_keeps_the_r
     assert one.decisions["wake", "wake"] == 1
     assert [labels for labels, _ in one.requests] == [("GET", "/ui", "200")]
     reporter.tell_all()
-    assert reports(reporter)[2].keys() == {"connected", "unknown", "requests", "decisions", "loop_lag"}
+    everything = {"connected", "unknown", "requests", "broker_reconnects", "decisions", "loop_lag"}
+    assert reports(reporter)[2].keys() == everything
 
 
 def test_requests_of_the_system_api_are_added_up_and_outlive_their_worker() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +73,20 @@ def test_local_prometheus_knows_every_part_and_reads_the_gateway_most_often(targ
         "alert-receiver": targets.alert_receiver,
         "idler": targets.idler,
         "scaler": targets.scaler,
+        "queue-worker": targets.queue_worker,
         "console": targets.console,
         "prometheus": targets.prometheus,
     }
     assert jobs["gateway"]["scrape_interval"] == "2s"
     assert prometheus["global"]["scrape_interval"] == "5s"
     assert prometheus["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] == [targets.alertmanager]
+
+
+def test_local_prometheus_misses_no_queue_worker_where_no_call_is_kept(targets: Targets) -> None:
+    files = local_configuration(DEFAULT, replace(targets, queue_worker=""), WEBHOOK, LOGIN)
+
+    jobs = [job["job_name"] for job in yaml.safe_load(files["prometheus.yml"])["scrape_configs"]]
+    assert "queue-worker" not in jobs
 
 
 @pytest.mark.parametrize(
@@ -174,6 +183,7 @@ def test_kubernetes_jobs_look_for_pods_in_the_namespaces_of_the_suite() -> None:
         "provider": ("pod", ["openfaas"]),
         "alert-receiver": ("pod", ["openfaas"]),
         "scaler": ("pod", ["openfaas"]),
+        "queue-worker": ("pod", ["openfaas"]),
         "idler": ("pod", ["openfaas"]),
         "console": ("pod", ["openfaas"]),
         "functions": ("pod", ["openfaas-fn"]),

@@ -15,6 +15,7 @@ from springtide.cli.command_line import springtide
 from springtide.gateway.settings import GatewaySettings
 from springtide.idler.settings import IdlerSettings
 from springtide.provider.process.settings import ProcessSettings
+from springtide.queue_worker.settings import QueueWorkerSettings
 from springtide.rules.alerts import scaling_group
 from springtide.rules.operators import OperatorRules
 from springtide.rules.promql import known_series, problems
@@ -25,6 +26,7 @@ from springtide.scaler.core import catalogue
 from springtide.scaler.core.policy import DOWN, DOWN_WINDOW, OWNER, PREFIX, STEP_INTERVAL
 from springtide.scaler.core.vocabulary import Reason
 from springtide.scaler.settings import ScalerSettings
+from springtide.wire.jobs.settings import BrokerSettings
 
 FOLDER = Path(__file__).parents[2] / "docs" / "runbooks"
 PAGES = sorted(path for path in FOLDER.glob("*.md") if path.name != "README.md")
@@ -95,7 +97,15 @@ def test_requests_of_a_page_bring_the_credentials_they_need(page: Path) -> None:
 
 @pages
 def test_names_in_the_text_of_a_page_exist(page: Path) -> None:
-    classes = (GatewaySettings, ProcessSettings, IdlerSettings, AlertReceiverSettings, ScalerSettings)
+    classes = (
+        GatewaySettings,
+        ProcessSettings,
+        IdlerSettings,
+        AlertReceiverSettings,
+        ScalerSettings,
+        QueueWorkerSettings,
+        BrokerSettings,
+    )
     known = {
         *(item.env for cls in classes for item in declared(cls)),
         *(name for metric in catalogue.ALL for name in (metric.name, *metric.series)),
@@ -105,6 +115,7 @@ def test_names_in_the_text_of_a_page_exist(page: Path) -> None:
         *catalogue.COLD_START_PARTS,
         *catalogue.BROKEN_OFF,
         *("max_inflight", "exec_timeout"),  # the watchdog's
+        *("max_file_store", "sync_interval"),  # nats-server's
         "last_active",  # a signal of the idler's sources
     }
 

@@ -15,6 +15,10 @@ class StreamSeen:
     """It takes nothing: most of its copies are away."""
     behind: int
     """Copies that are away, or have not caught up."""
+    first_at: float = 0.0
+    """When its oldest message was stored, in seconds since 1970; 0 if there is none."""
+    last_number: int = 0
+    """Of the newest message that it ever had; they are numbered from 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,3 +31,24 @@ class ServerSeen:
     max_stored_bytes: int | None
     """None: no limit of the account. The server has one of its own."""
     streams: tuple[StreamSeen, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Monitoring:
+    """What a server's monitoring port says."""
+
+    server_id: str
+    clustered: bool
+    sync_always: bool
+    sync_interval_s: float
+    stored_bytes: int
+    max_stored_bytes: int
+    trouble: str
+    """Of its streams, in its own words; empty: none."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSeen:
+    server: ServerSeen
+    monitoring: Monitoring | None
+    """None: there is no port to ask, or it is another server's."""

@@ -10,12 +10,37 @@ from nats.aio.client import Client
 from nats.errors import NoRespondersError
 
 from springtide.runtime.errors import Unsupported
+from springtide.wire.jobs.monitoring import monitored, of_same
 from springtide.wire.jobs.nats.connection import REQUEST_S, Connection, translated
-from springtide.wire.jobs.server_seen import ServerSeen, StreamSeen
+from springtide.wire.jobs.nats.streams import instant
+from springtide.wire.jobs.server_seen import BrokerSeen, Monitoring, ServerSeen, StreamSeen
 
 MAX_STREAMS = 10_000
 _MANY = -1
 """What it calls a limit that there is not."""
+
+
+class NatsBrokerView:
+    """Of one connection, and of a monitoring port where there is one."""
+
+    def __init__(self, connection: Connection, *, monitoring_url: str = "") -> None:
+        self._connection = connection
+        self._monitoring_url = monitoring_url
+
+    def __repr__(self) -> str:
+        return f"<NatsBrokerView of {self._connection!r}>"
+
+    @property
+    def reconnects(self) -> int:
+        return self._connection.reconnects
+
+    async def seen(self) -> BrokerSeen:
+        """Raises as ``inspect``."""
+        server, url = await inspect(self._connection), self._monitoring_url
+        told = await monitored(url) if url else None
+        if isinstance(told, Monitoring):
+            told = of_same(server, told, url)
+        return BrokerSeen(server, told if isinstance(told, Monitoring) else None)
 
 
 async def inspect(connection: Connection) -> ServerSeen:
@@ -68,4 +93,6 @@ def _stream(item: Mapping[str, Any]) -> StreamSeen:
         replicas=int(config.get("num_replicas", 1)),
         leaderless="cluster" in item and not cluster.get("leader"),
         behind=sum(1 for copy in copies if copy.get("offline") or not copy.get("current")),
+        first_at=instant(str(state["first_ts"])) if state["messages"] else 0.0,
+        last_number=int(state["last_seq"]),
     )
