@@ -2,8 +2,8 @@
 
 Nothing here knows of labels or limits, only of load. The parts, and where they come from:
 
-* service time by Little's law (J. D. C. Little, 1961): busy time divided by completions, older ones weighing less;
-  while more calls are under way than have ended, at most what the oldest of them has taken, or calls took before;
+* service time (``service_time``); while more calls are under way than have ended, at most what the oldest of them has
+  taken, or calls took before;
 * arrival rate over the shortest window that differs from the longer ones by more than Poisson noise explains;
 * the transient of an M/G/∞ queue (S. G. Eick, W. A. Massey, W. Whitt, 1993): of the calls under way now a share
   e^(-L/S) still is after L seconds, and what arrives until then adds λS(1 - e^(-L/S)), with that much variance.
@@ -17,7 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from springtide.scaler.core import service_time
 from springtide.scaler.core.follow import Need
+from springtide.scaler.core.service_time import Look
 from springtide.scaler.core.vocabulary import Instant
 
 WINDOW_S = 16.0
@@ -26,8 +28,6 @@ SHORTER_WINDOWS_S = (8.0, 4.0, 2.0, 1.0)
 SIGNIFICANT = 3.5
 """Standard deviations by which a shorter window must differ to be believed."""
 SIGNIFICANT_RISE = 3.0
-SERVICE_MEMORY_S, SERVICE_MEMORY_CALLS = 60.0, 100.0
-"""Service times are forgotten at the slower of: e-fold in a minute, e-fold in a hundred calls."""
 BACKLOG_S = 3.0
 """Waiting calls shall be gone in so long."""
 HEADROOM_SD, MIN_HEADROOM_SD = 1.35, 1.1
@@ -82,6 +82,7 @@ class LoadHistory:
     """The last service time of which more calls had ended than were under way."""
     busy_s: float = 0.0
     completions: float = 0.0
+    looks: tuple[Look, ...] = ()
 
     @property
     def service_s(self) -> float:
@@ -91,27 +92,34 @@ class LoadHistory:
         would be many times what a call takes. They are served in turn, so none has taken longer than since the first
         look at which more had begun than have ended by now.
         """
-        found = service_time(self.busy_s, self.completions)
-        if self.last is None or settled(self.completions, self.last):
-            return found
-        return min(found, max(self.settled_s, self._oldest_s()))
+        found = service_time.remembered(self.busy_s, self.completions)
+        if self.last is not None and not settled(self.completions, self.last):
+            found = min(found, max(self.settled_s, self._oldest_s()))
+        return service_time.proven(found, self.completions, self.looks)
 
     def with_sample(self, sample: LoadSample) -> LoadHistory:
         """The history one sample later. One that is not newer than the last changes nothing."""
         last = self.last
         if last is None:
-            begun = (-float(sample.waiting),)
-            return replace(self, times=(sample.at,), arrivals=(0.0,), begun=begun, last=sample, since=sample.at)
+            return replace(
+                self,
+                times=(sample.at,),
+                arrivals=(0.0,),
+                begun=(-float(sample.waiting),),
+                last=sample,
+                since=sample.at,
+                looks=(look_of(sample),),
+            )
         passed_s = sample.at - last.at
         if passed_s <= 0:
             return self
         if began_anew(last, sample):
             return self.resumed(sample)
         completed, started = sample.completed - last.completed, sample.started - last.started
-        busy = max(0.0, sample.in_flight - sample.waiting) + max(0.0, last.in_flight - last.waiting)
-        kept = math.exp(-min(passed_s / SERVICE_MEMORY_S, completed / SERVICE_MEMORY_CALLS))
+        kept, busy = service_time.kept(passed_s, completed), working(last) + working(sample)
         busy_s, completions = self.busy_s * kept + busy / 2 * passed_s, self.completions * kept + completed
-        return self._grown(sample, started, busy_s, completions)
+        grown = self._grown(sample, started, busy_s, completions)
+        return replace(grown, looks=service_time.with_look(self.looks, look_of(sample)))
 
     def resumed(self, sample: LoadSample) -> LoadHistory:
         """The same where nobody knows what happened since the last sample, because a source began anew or came back.
@@ -120,7 +128,8 @@ class LoadHistory:
         """
         if self.last is None or sample.at <= self.last.at:
             return self if self.last is not None else self.with_sample(sample)
-        return replace(self._grown(sample, 0.0, self.busy_s, self.completions), since=sample.at)
+        grown = self._grown(sample, 0.0, self.busy_s, self.completions)
+        return replace(grown, since=sample.at, looks=(look_of(sample),))
 
     def begun_anew(self) -> LoadHistory:
         """What is worth keeping where instants mean nothing any more: how long a call takes."""
@@ -136,7 +145,7 @@ class LoadHistory:
             begun=(*self.begun[first:], begun),
             last=sample,
             since=self.since,
-            settled_s=service_time(busy_s, completions) if settled(completions, sample) else self.settled_s,
+            settled_s=service_time.remembered(busy_s, completions) if settled(completions, sample) else self.settled_s,
             busy_s=busy_s,
             completions=completions,
         )
@@ -160,15 +169,18 @@ class LoadHistory:
         return self.arrivals[-1] - _at(self.times, self.arrivals, self.times[-1] - ago_s)
 
 
-def service_time(busy_s: float, completions: float) -> float:
-    """Seconds a call by Little's law; 1 is assumed before any call, of which little is left after a few."""
-    assumed = 1.0 / (1.0 + completions)
-    return (busy_s + assumed) / (completions + assumed)
+def working(sample: LoadSample) -> float:
+    """Calls that somebody works on."""
+    return max(0.0, sample.in_flight - sample.waiting)
+
+
+def look_of(sample: LoadSample) -> Look:
+    return Look(sample.at, working(sample), sample.completed)
 
 
 def settled(completions: float, sample: LoadSample) -> bool:
     """Whether as many calls have ended as are under way, so that what they took tells how long a call takes."""
-    return completions >= sample.in_flight - sample.waiting
+    return completions >= working(sample)
 
 
 def began_anew(last: LoadSample, sample: LoadSample) -> bool:
@@ -231,7 +243,7 @@ def calls_under_way(history: KnownLoad, slots: float, *, ready: int, cold_start_
     if sample is None:
         return NOTHING, Need(0.0, 0.0)
     staying = math.exp(-cold_start_s / service_s)
-    busy = max(0.0, sample.in_flight - sample.waiting)
+    busy = working(sample)
 
     def demand(shortest_s: float) -> Demand:
         rate = arrival_rate(history, cold_start_s, shortest_s=shortest_s)

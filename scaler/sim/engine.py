@@ -102,6 +102,8 @@ class World:
     arrivals: Callable[[random.Random], Iterator[float]]
     service_s: Callable[[random.Random], float]
     cold_start_s: Callable[[random.Random], float]
+    later: tuple[float, Callable[[random.Random], float]] | None = None
+    """From an instant on calls take other times; None where they never do."""
     slots: int = 1
     min: int = 1
     max: int = 1000
@@ -195,8 +197,9 @@ class Calls:
 def calls_of(world: World, seed: int) -> Calls:
     arrivals = world.arrivals(random.Random(f"{world.name} {seed} arrivals"))
     at = array("d", itertools.takewhile(lambda when: when <= world.length_s, arrivals))
-    draw, source = world.service_s, random.Random(f"{world.name} {seed} service")
-    return Calls(at, array("d", (draw(source) for _ in range(len(at)))))
+    source = random.Random(f"{world.name} {seed} service")
+    changes_at, changed_s = world.later or (math.inf, world.service_s)
+    return Calls(at, array("d", ((world.service_s if when < changes_at else changed_s)(source) for when in at)))
 
 
 class _Replica:

@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from operator import sub
 
-from springtide.scaler.core import demand, follow
+from springtide.scaler.core import demand, follow, service_time
 from springtide.scaler.core.demand import WINDOW_S, KnownLoad, LoadHistory, LoadSample
 from springtide.scaler.core.follow import Bounds, FollowHistory, Need
+from springtide.scaler.core.service_time import Look
 from springtide.scaler.core.vocabulary import Instant
 from springtide.scaler.sim.engine import BEAT_S, Stretch
 
@@ -33,18 +34,25 @@ def remembered(history: LoadHistory, stretch: Stretch) -> tuple[LoadHistory, flo
     Beats that are left out add nothing: no call was under way at them, and none ended.
     """
     busy_s, completions, longest_s = history.busy_s, history.completions, history.service_s
-    settled_s, before = history.settled_s, stretch.samples[0]
+    settled_s, looks, before = history.settled_s, history.looks, stretch.samples[0]
     for at in stretch.samples[1:]:
         if at[0] - before[0] > BEAT_S:  # beats at which nothing was under way lie between
             before = (at[0] - BEAT_S, before[2], before[2])
+            looks = service_time.with_look(looks, _look(before))
         busy_s, completions = _served(busy_s, completions, before, at)
-        found_s = demand.service_time(busy_s, completions)
-        longest_s = max(longest_s, found_s)
+        looks = service_time.with_look(looks, _look(at))
+        found_s = service_time.remembered(busy_s, completions)
+        longest_s = max(longest_s, found_s, service_time.proven(found_s, completions, looks))
         settled_s = found_s if completions >= at[1] - at[2] else settled_s
         before = at
-    return replace(
-        _with_window(history, stretch), settled_s=settled_s, busy_s=busy_s, completions=completions
-    ), longest_s
+    if stretch.end > before[0]:
+        looks = service_time.with_look(looks, Look(stretch.end, 0, before[2]))
+    window = _with_window(history, stretch)
+    return replace(window, settled_s=settled_s, busy_s=busy_s, completions=completions, looks=looks), longest_s
+
+
+def _look(at: tuple[float, int, int]) -> Look:
+    return Look(at[0], at[1] - at[2], at[2])
 
 
 def _served(
@@ -52,7 +60,7 @@ def _served(
 ) -> tuple[float, float]:
     """The sums of service times one beat later."""
     ended = at[2] - before[2]
-    kept = math.exp(-min(BEAT_S / demand.SERVICE_MEMORY_S, ended / demand.SERVICE_MEMORY_CALLS))
+    kept = service_time.kept(BEAT_S, ended)
     return busy_s * kept + (at[1] - at[2] + before[1] - before[2]) / 2, completions * kept + ended
 
 
@@ -207,15 +215,17 @@ def walked(
     """
     busy_s, completions, service_s = history.busy_s, history.completions, history.service_s
     settled_s, certain, needs = history.settled_s, replicas.certain_before, _Needs(bounds, replicas)
+    found_s, looks = settled_s, history.looks
     view, last, before = _Beat(_beat_by_beat(history, stretch), history.known_s), None, stretch.samples[0]
     for at in stretch.beats():
         now, sample = Instant(at[0] + BEAT_S), _sample_of(*at)
-        served = busy_s, completions
+        served, seen = (busy_s, completions), looks
         if at[0] > stretch.begin:
             served = _served(busy_s, completions, before, at)
             if not demand.settled(served[1], sample):
                 break
-            service_s = demand.service_time(*served)
+            found_s, seen = service_time.remembered(*served), service_time.with_look(looks, _look(at))
+            service_s = service_time.proven(found_s, served[1], seen)
         view.next(sample, service_s)
         need = need_of(view)
         if follow.wishes_more(bounds, replicas, need):
@@ -224,10 +234,10 @@ def walked(
         if needs.may_shrink(now):
             break
         if at[0] > stretch.begin:
-            settled_s = service_s
-        (busy_s, completions), certain, last, before = served, need.certain, at[0], at
+            settled_s = found_s
+        (busy_s, completions), looks, certain, last, before = served, seen, need.certain, at[0], at
     if last is None:
         return None
     load = _with_window(history, stretch.until(last))
-    load = replace(load, settled_s=settled_s, busy_s=busy_s, completions=completions)
+    load = replace(load, settled_s=settled_s, busy_s=busy_s, completions=completions, looks=looks)
     return Walked(last, load, replace(replicas, needs=tuple(needs.seen), certain_before=certain))

@@ -101,6 +101,7 @@ def _world(
     service_s: Draw = SECOND,
     *,
     cold_start_s: Draw = START,
+    later: tuple[float, Draw] | None = None,
     slots: int = 1,
     zero_after_s: float | None = None,
 ) -> World:
@@ -110,6 +111,7 @@ def _world(
         arrivals=arrivals,
         service_s=service_s,
         cold_start_s=cold_start_s,
+        later=later,
         slots=slots,
         zero_after_s=zero_after_s,
     )
@@ -117,6 +119,10 @@ def _world(
 
 def _square(low: float, high: float, period_s: float, on_s: float) -> Rate:
     return lambda at: high if at % period_s < on_s else low
+
+
+def _moment(_source: random.Random) -> float:
+    return 0.005
 
 
 def _wave(mean: float, swing: float, period_s: float) -> Rate:
@@ -156,3 +162,16 @@ KINDS: tuple[World, ...] = (
     _world("drop-outs", 1800, poisson(lambda at: 0.001 if at % 300 < 20 else 20.0, 20)),
     _world("saw", 2400, poisson(lambda at: 2 + 30 * (at % 600) / 600, 33)),
 )
+
+CHANGING: tuple[World, ...] = (
+    _world(
+        "becomes long",
+        900,
+        poisson(lambda at: 20.0 if at < 300 else 30.0, 30),
+        _moment,
+        later=(300.0, SECOND),
+        slots=5,
+    ),
+    _world("becomes short", 900, poisson(lambda at: 10.0 if at < 300 else 100.0, 100), later=(300.0, _moment)),
+)
+"""Calls that from an instant on take another time than all that are remembered."""

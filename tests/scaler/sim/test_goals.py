@@ -39,6 +39,16 @@ def test_all_worlds_together_are_geometric_means_and_sums() -> None:
     assert all(row["met"] for row in found.values())
 
 
+def test_worlds_beside_the_goals_count_alone_only() -> None:
+    changing = compared("becomes long", 0.5, 500.0)
+    alone, both = (
+        {row["goal"]: row for row in goals.summary(each)}
+        for each in ([changing], [changing, compared("ramp", 1.0, 500.0)])
+    )
+    assert alone["p99, geometric mean of ratios"]["reached"] == 0.5
+    assert both["p99, geometric mean of ratios"]["reached"] == 1.0
+
+
 def test_each_world_is_lived_under_both_rules_by_the_same_seeds() -> None:
     told: list[tuple[int, int]] = []
 

@@ -14,10 +14,10 @@ from springtide.scaler.core.follow import Bounds
 from springtide.scaler.sim.adapter import Springtide, labels_of
 from springtide.scaler.sim.engine import Decider, World, calls_of, simulate
 from springtide.scaler.sim.knative import Knative
-from springtide.scaler.sim.worlds import KINDS, exponential, lognormal, poisson
+from springtide.scaler.sim.worlds import CHANGING, KINDS, exponential, lognormal, poisson
 from tests.scaler.sim.plain_loop import STEPS, PlainLoop, stepwise
 
-WORLDS = {world.name: world for world in KINDS}
+WORLDS = {world.name: world for world in (*KINDS, *CHANGING)}
 DECIDERS: dict[str, Callable[[Bounds], Decider]] = {
     "ours": lambda bounds: Springtide(labels_of(bounds)),
     "knative": Knative,
@@ -43,7 +43,9 @@ def assert_same_life(world: World, decider: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("decider", sorted(DECIDERS))
-@pytest.mark.parametrize("name", ["step", "wide replicas", "on-off", "fast calls", "bursts", "herds"])
+@pytest.mark.parametrize(
+    "name", ["step", "wide replicas", "on-off", "fast calls", "bursts", "herds", "becomes long", "becomes short"]
+)
 def test_a_world_is_as_in_the_plain_loop(name: str, decider: str) -> None:
     assert_same_life(replace(WORLDS[name], length_s=600.0), decider, seed=1)
 

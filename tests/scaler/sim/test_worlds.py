@@ -13,9 +13,9 @@ from springtide.scaler.core.follow import Bounds
 from springtide.scaler.sim.adapter import Springtide, labels_of
 from springtide.scaler.sim.engine import Decider, Outcome, Stretch, World, simulate
 from springtide.scaler.sim.knative import Knative
-from springtide.scaler.sim.worlds import KINDS, exponential, poisson
+from springtide.scaler.sim.worlds import CHANGING, KINDS, exponential, poisson
 
-WORLDS = {world.name: world for world in KINDS}
+WORLDS = {world.name: world for world in (*KINDS, *CHANGING)}
 SEEDS = (501, 502, 503)
 """None of them was used when the rule was tuned."""
 
@@ -125,3 +125,21 @@ def test_leaping_over_silence_changes_nothing(name: str, decider: str, zero_afte
     leapt, walked = simulate(world, made(decider, world), 11), simulate(world, Restless(made(decider, world)), 11)
     assert (leapt.counts, leapt.waits, leapt.cold) == (walked.counts, walked.waits, walked.cold)
     assert leapt.replica_s == pytest.approx(walked.replica_s)
+
+
+def test_calls_that_become_long_are_followed_within_seconds() -> None:
+    """They wait, so hardly any of them ends, and thousands of short ones are remembered."""
+    for seed in SEEDS:
+        outcome = simulate(WORLDS["becomes long"], made("springtide", WORLDS["becomes long"]), seed)
+        grown = [at for at, count in outcome.counts if count >= 6]
+        assert grown[0] <= 305
+        assert outcome.largest <= 16
+        assert outcome.percentile(0.99) < 4
+
+
+def test_many_calls_that_have_become_short_are_not_taken_for_long_ones() -> None:
+    world = WORLDS["becomes short"]
+    for seed in SEEDS:
+        outcome = simulate(world, made("springtide", world), seed)
+        before = max(count for at, count in outcome.counts if at < 300)
+        assert max(count for at, count in outcome.counts if at >= 300) <= before
