@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from springtide.queue_worker.callback_request import callback_headers
 from springtide.queue_worker.retrying import RetryRules
@@ -25,6 +25,9 @@ EXTENSIONS = 3
 INSIST_S = 0.25
 MAX_DEAD_ANSWER = 64 * 1024
 """Bytes of the last answer that a dead letter keeps."""
+
+
+_Result = TypeVar("_Result")
 
 
 class Caller(Protocol):
@@ -73,7 +76,7 @@ class Execution:
         lease, job = self._lease, self._lease.job
         keeping = asyncio.create_task(self._keep())
         try:
-            known = await self._deps.source.outcome(job)
+            known = await self._insisted(lambda: self._deps.source.outcome(job))
             if known is not None:
                 await self._settle(known)
             else:
@@ -163,18 +166,16 @@ class Execution:
         await self._insisted(lease.settle)
         self.ended = outcome.state
 
-    async def _insisted(self, step: Callable[[], Awaitable[None]]) -> None:
+    async def _insisted(self, step: Callable[[], Awaitable[_Result]]) -> _Result:
         """The broker may be gone for a moment, and what was done is not to be done again for that."""
         until = self._deps.clock.now() + self._deps.ack_wait_s
         while True:
             try:
-                await step()
+                return await step()
             except Unavailable:
                 if self._deps.clock.now() >= until:
                     raise
                 await asyncio.sleep(INSIST_S)
-            else:
-                return
 
     async def _keep(self) -> None:
         """The lease, for as long as it takes."""

@@ -9,6 +9,7 @@ bits  61-0   random: the job's ``token``
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import secrets
@@ -33,6 +34,7 @@ def new_token() -> str:
     return f"{secrets.randbits(62):016x}"
 
 
+@functools.lru_cache(maxsize=1024)
 def queue_number(queue: str) -> int:
     return int.from_bytes(hashlib.sha256(queue.encode()).digest()[:2]) >> 4
 
@@ -41,7 +43,8 @@ def job_id(queue: str, sequence: int, token: str) -> str:
     """``sequence`` beyond ``MAX_SEQUENCE`` is left out: the job is then found where it is noted, or not at all."""
     told = sequence if 0 <= sequence <= MAX_SEQUENCE else 0
     number = told << 80 | 8 << 76 | queue_number(queue) << 64 | 2 << 62 | int(token, 16)
-    return str(uuid.UUID(int=number))
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def place_of(text: str) -> Place | None:

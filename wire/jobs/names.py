@@ -13,6 +13,7 @@ The names of the queues' streams are OpenFaaS's. ``<number>`` is what an id tell
 
 from __future__ import annotations
 
+import functools
 import re
 
 from springtide.runtime.errors import BadInput
@@ -62,6 +63,7 @@ def queue_of_stream(name: str) -> str | None:
     return queue if queue != name and QUEUE_NAME.fullmatch(queue) else None
 
 
+@functools.lru_cache(maxsize=4096)
 def job_subject(lane: Lane) -> str:
     ref = lane.function
     return f"of.job.{lane.queue}.{_quoted(ref.namespace)}.{_quoted(ref.name)}.{_quoted(lane.tenant)}"

@@ -6,6 +6,8 @@ from springtide.wire.jobs.nats.bodies import Bodies
 from springtide.wire.jobs.nats.connection import Connection
 from springtide.wire.jobs.nats.lookup import Lookup
 from springtide.wire.jobs.nats.outcomes import Outcomes
+from springtide.wire.jobs.nats.requests import Requests
+from springtide.wire.jobs.nats.rings import Rings
 from springtide.wire.jobs.nats.streams import Bounds, Streams
 from springtide.wire.jobs.settings import BrokerSettings
 
@@ -16,8 +18,10 @@ class Broker:
     def __init__(self, settings: BrokerSettings, *, name: str, bounds: Bounds | None = None) -> None:
         self.connection = Connection(settings, name=name)
         self.streams = Streams(self.connection, bounds or Bounds(), replicas=settings.queue_replicas)
+        self.requests = Requests(self.connection, self.streams)
+        self.rings = Rings(self.connection)
         self.bodies = Bodies(self.connection, self.streams)
-        self.outcomes = Outcomes(self.connection, self.streams)
+        self.outcomes = Outcomes(self.connection, self.streams, self.requests)
         self.lookup = Lookup(self.connection, self.streams, self.outcomes)
 
     def __repr__(self) -> str:

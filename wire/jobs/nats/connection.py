@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 import structlog
 from nats.aio.client import Client
@@ -41,11 +41,19 @@ class Connection:
         self._jetstream: JetStreamContext | None = None
         self._problem: Exception | None = None
         self._attempts, self._refusal = 0, ""
+        self._told_lost: list[Callable[[], None]] = []
+        self._told_found: list[Callable[[], None]] = []
         self.reconnects = 0
         """How often it was lost and found again."""
 
     def __repr__(self) -> str:
         return f"<Connection to {', '.join(self._settings.nats_url)}, {'made' if self.connected else 'not made'}>"
+
+    def listen(self, *, lost: Callable[[], None] | None = None, found: Callable[[], None] | None = None) -> None:
+        """``lost`` is called when the connection is, ``found`` when it is there again: with another server, maybe, or
+        one that has forgotten what it had in memory."""
+        self._told_lost += [lost] if lost else []
+        self._told_found += [found] if found else []
 
     @property
     def connected(self) -> bool:
@@ -96,6 +104,7 @@ class Connection:
                     reconnect_time_wait=RECONNECT_S,  # type: ignore[arg-type]
                     ping_interval=PING_S,
                     error_cb=self._failed,
+                    disconnected_cb=self._disconnected,
                     reconnected_cb=self._reconnected,
                     **options,
                 )
@@ -112,8 +121,14 @@ class Connection:
             self._problem = error
         _log.debug("queue's server", error=reason_of(error))
 
+    async def _disconnected(self) -> None:
+        for tell in self._told_lost:
+            tell()
+
     async def _reconnected(self) -> None:
         self.reconnects += 1
+        for tell in self._told_found:
+            tell()
         _log.info("the queue's server is there again", server=self._where(), reconnects=self.reconnects)
 
 

@@ -10,7 +10,7 @@ from springtide.wire.jobs.job import CallbackJob, Job
 from springtide.wire.jobs.job_id import job_id
 from springtide.wire.jobs.message import HEADER, decode_callback
 from springtide.wire.jobs.nats.broker import Broker
-from springtide.wire.jobs.nats.connection import REQUEST_S, translated
+from springtide.wire.jobs.nats.connection import translated
 
 
 def read_callback(message: Msg) -> CallbackJob | ValueError:
@@ -76,7 +76,7 @@ class NatsLease:
         await _hand_back(self._message, delay_s)
 
     async def settle(self) -> None:
-        await _settle(self._message)
+        await _settle(self._broker, self._message)
         if self._job.stored_body is not None and not self._keep_body:
             await self._broker.bodies.discard(self._job.stored_body.name)
 
@@ -84,7 +84,8 @@ class NatsLease:
 class NatsCallbackLease:
     """Implements ``ports.CallbackLease``."""
 
-    def __init__(self, message: Msg, callback: CallbackJob) -> None:
+    def __init__(self, broker: Broker, message: Msg, callback: CallbackJob) -> None:
+        self._broker = broker
         self._message = message
         self._callback = callback
         self._attempt = message.metadata.num_delivered or 1
@@ -118,7 +119,7 @@ class NatsCallbackLease:
         await _hand_back(self._message, delay_s)
 
     async def settle(self) -> None:
-        await _settle(self._message)
+        await _settle(self._broker, self._message)
 
 
 async def _extend(message: Msg) -> None:
@@ -131,7 +132,7 @@ async def _hand_back(message: Msg, delay_s: float) -> None:
         await message.nak(delay=delay_s if delay_s > 0 else None)
 
 
-async def _settle(message: Msg) -> None:
+async def _settle(broker: Broker, message: Msg) -> None:
     """Acknowledged twice over: the broker says that it knows."""
     async with translated("settling a job"):
-        await message.ack_sync(timeout=REQUEST_S)
+        await broker.requests.ask(message.reply, Msg.Ack.Ack)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncGenerator
 
 from nats.aio.msg import Msg
@@ -20,30 +21,30 @@ from springtide.wire.jobs.message import (
     encode_progress,
 )
 from springtide.wire.jobs.nats.connection import Connection, translated
-from springtide.wire.jobs.nats.streams import Streams
+from springtide.wire.jobs.nats.requests import Requests
+from springtide.wire.jobs.nats.streams import KEY_PREFIX, Streams
 
 _RESULT, _PROGRESS = f"$KV.{names.RESULTS}.", f"$KV.{names.PROGRESS}."
 
 
 class Outcomes:
-    def __init__(self, connection: Connection, streams: Streams) -> None:
+    def __init__(self, connection: Connection, streams: Streams, requests: Requests) -> None:
         self._connection = connection
         self._streams = streams
+        self._requests = requests
 
     def __repr__(self) -> str:
         return f"<Outcomes over {self._connection!r}>"
 
     async def store(self, job: Job, job_id: str, outcome: Outcome, *, first: bool = False) -> None:
         """And tell whoever waits for it. ``first``: not over another one."""
-        bucket = await self._streams.results()
         body = outcome.answer.body if outcome.answer else b""
+        headers = {HEADER: encode_outcome(job, job_id, outcome)}
         async with translated("storing how a job ended"):
-            jetstream = await self._connection.jetstream()
-            headers: dict[str, str] = {HEADER: encode_outcome(job, job_id, outcome)}
             if first:
-                headers[Header.EXPECTED_LAST_SUBJECT_SEQUENCE] = "0"
+                headers[Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value] = "0"
             try:
-                await jetstream.publish(_RESULT + job.token, body, stream=bucket, headers=headers)
+                await self._requests.store(self._streams.results, _RESULT + job.token, body, headers)
             except APIError as error:
                 if not first or error.err_code != _WRONG_LAST_SEQUENCE:
                     raise
@@ -54,13 +55,11 @@ class Outcomes:
         """With the id that its caller has."""
         bucket = await self._streams.results()
         async with translated("how a job ended"):
-            jetstream = await self._connection.jetstream()
-            try:
-                found = await jetstream.get_msg(bucket, subject=_RESULT + token, direct=True)
-            except NotFoundError:
-                return None
+            found = await self._requests.ask(f"$JS.API.DIRECT.GET.{bucket}.{_RESULT}{token}")
+        if Header.STATUS in (found.headers or {}):
+            return None
         try:
-            return decode_outcome((found.headers or {}).get(HEADER, ""), found.data or b"")
+            return decode_outcome((found.headers or {}).get(HEADER, ""), found.data)
         except ValueError:
             return None  # a later program's, or nobody's
 
@@ -107,12 +106,11 @@ class Outcomes:
             return None
 
     async def forget_progress(self, token: str) -> None:
-        bucket = await self._streams.progress()
+        """Not waited for either. A server that was started anew has none, and nothing to forget."""
         async with translated("forgetting a job"):
-            try:
-                await (await self._connection.jetstream()).purge_stream(bucket, subject=_PROGRESS + token)
-            except NotFoundError:  # With the server that had it in memory; no reason to run the job again.
-                self._streams.forget(bucket)
+            client = await self._connection.client()
+            request = json.dumps({"filter": _PROGRESS + token}).encode()
+            await client.publish(f"$JS.API.STREAM.PURGE.{KEY_PREFIX}{names.PROGRESS}", request)
 
 
 _WRONG_LAST_SEQUENCE = 10071

@@ -16,7 +16,7 @@ from nats.errors import Error as NatsError
 from nats.js.api import Header
 from nats.js.errors import NotFoundError
 
-from springtide.runtime.errors import NotFound, TooMany, reason_of
+from springtide.runtime.errors import NotFound, SpringtideError, TooMany, reason_of
 from springtide.wire.jobs import names
 from springtide.wire.jobs.job import CallbackJob, DeadLetter, Job, Lane, Outcome, Progress
 from springtide.wire.jobs.job_id import dead_name, job_id
@@ -91,7 +91,7 @@ class NatsJobSource:
         for message in messages:
             callback = read_callback(message)
             if isinstance(callback, CallbackJob):
-                leases.append(NatsCallbackLease(message, callback))
+                leases.append(NatsCallbackLease(self._broker, message, callback))
             else:
                 await self._leave(message, callback)
         return leases
@@ -111,29 +111,27 @@ class NatsJobSource:
 
     async def store_outcome(self, job: Job, job_id: str, outcome: Outcome) -> None:
         await self._broker.outcomes.store(job, job_id, outcome)
-        await self._broker.outcomes.forget_progress(job.token)
+        with contextlib.suppress(SpringtideError):  # a view
+            await self._broker.outcomes.forget_progress(job.token)
 
     async def store_callback(self, callback: CallbackJob, body: bytes) -> None:
-        stream = await self._broker.streams.callbacks()
-        job = callback.job
+        job, streams = callback.job, self._broker.streams
         headers = {HEADER: encode_callback(callback), Header.MSG_ID: f"{job.token}.{job.round}"}
         async with translated("storing a callback"):
-            jetstream = await self._broker.connection.jetstream()
-            await jetstream.publish(names.CALLBACK_SUBJECT, body, stream=stream, headers=headers)
+            await self._broker.requests.store(streams.callbacks, names.CALLBACK_SUBJECT, body, headers)
 
     async def store_dead(self, letter: DeadLetter, lease: Lease | CallbackLease) -> None:
         assert isinstance(lease, NatsLease | NatsCallbackLease)
         known_as = lease.id if isinstance(lease, NatsLease) else lease.callback.id
         job = replace(letter.job, id=known_as)
-        stream = await self._broker.streams.dead(job.lane.queue)
+        streams, queue = self._broker.streams, job.lane.queue
         name = dead_name(job.token, callback=letter.callback)
         headers = {HEADER: encode_letter(replace(letter, job=job)), Header.MSG_ID: f"{name}.{job.round}"}
         if isinstance(lease, NatsCallbackLease):
             headers[CALLBACK_HEADER] = encode_callback(lease.callback)
         async with translated("storing a dead letter"):
-            jetstream = await self._broker.connection.jetstream()
-            subject = names.dead_subject(job.lane.queue, name)
-            await jetstream.publish(subject, lease.payload, stream=stream, headers=headers)
+            subject = names.dead_subject(queue, name)
+            await self._broker.requests.store(lambda: streams.dead(queue), subject, lease.payload, headers)
         lease.keep_body()
 
     async def _move(self, message: Msg) -> bool:
@@ -144,21 +142,20 @@ class NatsJobSource:
             return False
         lane = job.lane
         placed = replace(job, id=job.id or job_id(lane.queue, 0, job.token))
-        stream = await self._broker.streams.queue(lane.queue)
+        streams = self._broker.streams
         headers = {HEADER: encode_job(placed), Header.MSG_ID: f"{job.token}.{job.round}"}
         try:
             async with translated("moving a job whose time has come"):
-                jetstream = await self._broker.connection.jetstream()
-                subject = names.job_subject(lane)
-                ack = await jetstream.publish(subject, message.data, stream=stream, headers=headers)
+                sequence = await self._broker.requests.store(
+                    lambda: streams.queue(lane.queue), names.job_subject(lane), message.data, headers
+                )
         except TooMany as error:
             _log.warning("a delayed job waits for room", queue=lane.queue, reason=reason_of(error))
             await message.nak(delay=FULL_DELAY_S)
             return False
-        await self._broker.lookup.note(job.token, lane.queue, ack.seq)
+        await self._broker.lookup.note(job.token, lane.queue, sequence)
+        self._broker.rings.ring(lane)
         async with translated("moving a job whose time has come"):
-            client = await self._broker.connection.client()
-            await client.publish(names.ring_subject(lane.queue), subject.encode())
             await message.ack_sync(timeout=REQUEST_S)
         return True
 

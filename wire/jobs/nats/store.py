@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from nats.js.api import Header
-from nats.js.errors import APIError, NoStreamResponseError
+from nats.js.errors import APIError
 
 from springtide.runtime.errors import TooMany
 from springtide.wire.jobs import names
@@ -47,25 +47,23 @@ class NatsJobStore:
         await self._broker.bodies.discard(body.name)
 
     async def claim(self, key: str, claim: Claim) -> Claim:
-        bucket, subject = await self._broker.streams.keys(), _key_subject(key)
+        streams, subject = self._broker.streams, _key_subject(key)
         async with translated("noting an idempotency key"):
-            jetstream = await self._broker.connection.jetstream()
-            first: dict[str, str] = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE: "0"}
+            first = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: "0"}
             try:
-                await jetstream.publish(subject, json.dumps(claim).encode(), stream=bucket, headers=first)
+                await self._broker.requests.store(streams.keys, subject, json.dumps(claim).encode(), first)
             except APIError as error:
                 if error.err_code != _WRONG_LAST_SEQUENCE:
                     raise
             else:
                 return claim
-            noted = await jetstream.get_msg(bucket, subject=subject, direct=True)
+            jetstream = await self._broker.connection.jetstream()
+            noted = await jetstream.get_msg(await streams.keys(), subject=subject, direct=True)
         return Claim(*json.loads(noted.data or b"[]"))
 
     async def confirm(self, key: str, claim: Claim) -> None:
-        bucket = await self._broker.streams.keys()
         async with translated("noting an idempotency key"):
-            jetstream = await self._broker.connection.jetstream()
-            await jetstream.publish(_key_subject(key), json.dumps(claim).encode(), stream=bucket)
+            await self._broker.requests.store(self._broker.streams.keys, _key_subject(key), json.dumps(claim).encode())
 
     async def stored_under(self, lane: Lane, token: str, since: float) -> str:
         id_of_none = job_id(lane.queue, 0, token)
@@ -147,25 +145,18 @@ class NatsJobStore:
 
     async def enqueue(self, job: Job, body: bytes) -> int:
         """Its sequence number in its queue's stream. Raises TooMany."""
-        lane = job.lane
-        stream = await self._broker.streams.queue(lane.queue)
-        headers = {HEADER: encode_job(job), Header.MSG_ID: f"{job.token}.{job.round}"}
+        lane, streams = job.lane, self._broker.streams
+        headers = {HEADER: encode_job(job), Header.MSG_ID.value: f"{job.token}.{job.round}"}
         async with translated("storing a job"):
-            try:
-                jetstream = await self._broker.connection.jetstream()
-                ack = await jetstream.publish(names.job_subject(lane), body, headers=headers)
-            except NoStreamResponseError:
-                self._broker.streams.forget(stream)
-                await self._broker.streams.queue(lane.queue)
-                ack = await jetstream.publish(names.job_subject(lane), body, headers=headers)
-            client = await self._broker.connection.client()
-            await client.publish(names.ring_subject(lane.queue), names.job_subject(lane).encode())
-        return ack.seq
+            sequence = await self._broker.requests.store(
+                lambda: streams.queue(lane.queue), names.job_subject(lane), body, headers
+            )
+        self._broker.rings.ring(lane)
+        return sequence
 
     async def _delay(self, job: Job, body: bytes) -> str:
         stream, number = await self._broker.streams.delayed(), queue_number(job.lane.queue)
         async with translated("storing a delayed job"):
-            jetstream = await self._broker.connection.jetstream()
             waiting = (await self._broker.streams.state(stream)).messages
             if waiting >= self._broker.streams.bounds.max_delayed:
                 raise TooMany(f"storing a delayed job: {waiting} wait for their time already")
@@ -176,7 +167,9 @@ class NatsJobStore:
                 Header.SCHEDULE: f"@at {at}",
                 Header.SCHEDULE_TARGET: names.due_subject(number, job.token),
             }
-            await jetstream.publish(names.delayed_subject(number, job.token), body, stream=stream, headers=headers)
+            await self._broker.requests.store(
+                self._broker.streams.delayed, names.delayed_subject(number, job.token), body, headers
+            )
         return job.id or job_id(job.lane.queue, 0, job.token)
 
     async def _depth(self, queue: str) -> QueueDepth:

@@ -68,8 +68,9 @@ class Streams:
         self._bounds = bounds
         self._replicas = replicas
         self._there: set[str] = set()
-        self._as_of = connection.reconnects
         self._lock = asyncio.Lock()
+        # A server that ended has lost what it had in memory, and perhaps what it could not read of its disk.
+        connection.listen(found=self._there.clear)
 
     def __repr__(self) -> str:
         return f"<Streams {sorted(self._there)}>"
@@ -80,6 +81,8 @@ class Streams:
 
     async def queue(self, queue: str) -> str:
         """The name of its stream, which is there. Raises Unavailable."""
+        if (known := names.stream(queue)) in self._there:
+            return known
         bounds = self._bounds
         return await self._ensure(
             StreamConfig(
@@ -216,6 +219,8 @@ class Streams:
 
     async def _bucket(self, bucket: str, *, age_s: float, size: int, storage: StorageType = StorageType.FILE) -> str:
         """A key-value bucket that forgets the oldest when it is full; the client's own refuses the newest."""
+        if (known := KEY_PREFIX + bucket) in self._there:
+            return known
         return await self._ensure(
             StreamConfig(
                 name=KEY_PREFIX + bucket,
@@ -233,10 +238,6 @@ class Streams:
     async def _ensure(self, config: StreamConfig) -> str:
         name = config.name
         assert name is not None
-        if self._as_of != self._connection.reconnects:
-            # A server that ended has lost what it had in memory, and perhaps what it could not read of its disk.
-            self._as_of = self._connection.reconnects
-            self._there.clear()
         if name in self._there:
             return name
         async with self._lock, translated(f"stream {name}"):

@@ -1,0 +1,108 @@
+"""What a server that dies and comes back leaves behind, and what is stored at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from springtide.runtime.errors import Unavailable
+from springtide.wire.jobs.job import JobState, Progress
+from springtide.wire.jobs.job_id import new_token
+from springtide.wire.jobs.nats.broker import Broker
+from springtide.wire.jobs.nats.connection import REQUEST_S
+from springtide.wire.jobs.nats.store import NatsJobStore
+from tests.nats_server import NatsServer, running
+from tests.wire.jobs.test_nats import a_job, done, source, taken
+
+
+@pytest.fixture
+def own_server(folder: Path) -> Iterator[NatsServer]:
+    with running(folder) as server:
+        yield server
+
+
+@pytest.fixture
+@asynccontextmanager
+async def own_broker(own_server: NatsServer) -> AsyncIterator[Broker]:
+    broker = Broker(own_server.settings, name="test")
+    yield broker
+    await broker.aclose()
+
+
+async def answering(broker: Broker) -> None:
+    """Until the server has answered: what was said before is done."""
+    while True:
+        try:
+            await broker.streams.names()
+        except Unavailable:
+            await asyncio.sleep(0.05)
+        else:
+            return
+
+
+async def test_a_job_is_settled_by_whoever_had_it_when_the_server_died(
+    own_server: NatsServer, own_broker: Broker, queue: str
+) -> None:
+    """What it had in memory only, how jobs are getting on, is gone then."""
+    jobs, job = source(own_broker, queue), a_job(queue)
+    job_id = await NatsJobStore(own_broker).submit(job, b"")
+    lease = await taken(jobs, job.lane)
+    await jobs.tell(job.token, Progress(state=JobState.RUNNING, attempts=1, started_at=1.0))
+    own_server.kill()
+    own_server.start()
+    await answering(own_broker)
+
+    await jobs.store_outcome(job, job_id, done())
+    await lease.settle()
+
+    status = await NatsJobStore(own_broker).find(job_id)
+    assert status is not None
+    assert status.state is JobState.DONE
+    assert not await jobs.backlog()
+
+
+async def test_whoever_waits_for_an_answer_is_told_at_once_that_the_server_died(
+    own_server: NatsServer, own_broker: Broker, queue: str
+) -> None:
+    store = NatsJobStore(own_broker)
+    await store.submit(a_job(queue), b"")
+    os.kill(own_server.pid, signal.SIGSTOP)
+    storing = [asyncio.create_task(store.submit(a_job(queue), b"")) for _ in range(3)]
+    await asyncio.wait(storing, timeout=0.1)
+    began = asyncio.get_running_loop().time()
+    own_server.kill()
+
+    with pytest.raises(Unavailable, match="away"):
+        await storing[0]
+    assert asyncio.get_running_loop().time() - began < REQUEST_S / 2
+
+
+async def test_a_stream_that_somebody_removed_is_made_anew(broker: Broker, queue: str) -> None:
+    store = NatsJobStore(broker)
+    await store.submit(a_job(queue), b"")
+    await (await broker.connection.jetstream()).delete_stream(f"OF_{queue}")
+    job_id = await store.submit(a_job(queue), b"")
+    status = await store.find(job_id)
+    assert status is not None
+    assert status.state is JobState.QUEUED
+
+
+async def test_jobs_that_come_at_once_ring_once_and_one_that_comes_later_again(broker: Broker, queue: str) -> None:
+    store, heard, job = NatsJobStore(broker), source(broker, queue).rings(), a_job(queue)
+    first = asyncio.create_task(anext(heard))
+    await answering(broker)
+    await asyncio.gather(*(store.submit(replace(job, token=new_token()), b"") for _ in range(20)))
+    assert await first == job.lane
+    assert await anext(heard) == job.lane
+    others = asyncio.create_task(anext(heard))
+    await answering(broker)
+    assert not others.done()
+    await store.submit(replace(job, token=new_token()), b"")
+    assert await others == job.lane
