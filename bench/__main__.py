@@ -1,7 +1,8 @@
 """``python -m bench``: measure, print a table, keep the figures in ``bench/results``.
 
 ``soak``: is any call lost? ``step``: how is a load that comes at once answered, by the control loop and by alerts?
-``goals``: what would the control loop's rule and Knative's have done in simulated worlds? It needs nothing but Python.
+``jobs``: is an asynchronous one? ``goals``: what would the control loop's rule and Knative's have done in simulated
+worlds? It needs nothing but Python.
 """
 
 from __future__ import annotations
@@ -15,9 +16,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import bench.jobs
 import bench.soak
 import bench.step
 from bench import goals, programs, report, sections
+from bench.accepting import accepting
+from bench.jobs.run import JobsOptions
+from bench.jobs.run import soak as soak_jobs
 from bench.pairs import pairs
 from bench.report import Row
 from bench.rest import rest
@@ -28,14 +33,14 @@ from bench.streaming import streaming
 from springtide.runtime.errors import SpringtideError
 
 HERE = Path(__file__).parent
-SECTIONS = ("proxying", "workers", "observing", "cold_start", "held", "streaming", "rest")
+SECTIONS = ("proxying", "workers", "observing", "cold_start", "held", "streaming", "rest", "async")
 
 GIB = 1 << 30
 
 
 def main() -> int:
     arguments = _arguments()
-    begin = {"soak": _soak, "step": _step, "goals": _goals}
+    begin = {"soak": _soak, "jobs": _jobs, "step": _step, "goals": _goals}
     return begin.get(arguments.command, _measure)(arguments)
 
 
@@ -73,6 +78,7 @@ def _section(title: str, found: programs.Programs, folder: Path, *, quick: bool)
         "cold_start": lambda: sections.cold_start(found, folder, rounds=few),
         "held": lambda: sections.held(found, folder, callers=2_000 if quick else 10_000),
         "streaming": lambda: streaming(folder, size=GIB // 4 if quick else 2 * GIB),
+        "async": lambda: accepting(found, folder, seconds=2 if quick else 6, rounds=1 if quick else 3),
         "rest": lambda: rest(folder, seconds=10 if quick else 60),
     }
     return begin[title]()
@@ -91,6 +97,17 @@ def _soak(arguments: argparse.Namespace) -> int:
     print(json.dumps(account.sections, indent=1) if arguments.json else _told(account))
     print(f"\nkept in {path}", file=sys.stderr)
     return 0 if account.good else 1
+
+
+def _jobs(arguments: argparse.Namespace) -> int:
+    """Exit status 1 when a job was lost, or run once more with no kill that explains it."""
+    options = JobsOptions(jobs=arguments.jobs)
+    with tempfile.TemporaryDirectory(prefix="jobs-") as name:
+        account = soak_jobs(options, Path(name), lambda line: print(line, file=sys.stderr, flush=True))
+    path = report.save(arguments.results, account.sections, quick=arguments.jobs < 50_000, kind="jobs")
+    print(report.table([{"what": what, "value": value} for what, value in account.row.items()]))
+    print("".join(f"! {problem}\n" for problem in account.problems) + f"kept in {path}", file=sys.stderr)
+    return 1 if account.problems else 0
 
 
 def _step(arguments: argparse.Namespace) -> int:
@@ -152,6 +169,8 @@ def _arguments() -> argparse.Namespace:
     long.add_argument("--workers", type=int, default=2, help="of the gateway; several are restarted again and again")
     long.add_argument("--logs", type=Path, help="folder that gets the logs of a run that lost something")
     long.add_argument("--json", action="store_true", help="print everything as JSON")
+    jobs = commands.add_parser("jobs", help=bench.jobs.__doc__.partition("\n")[0])
+    jobs.add_argument("--jobs", type=_number(100, 10_000_000), default=100_000)
     table = commands.add_parser("goals", help=(goals.__doc__ or "").partition("\n")[0])
     table.add_argument("--world", action="append", choices=list(goals.WORLDS), help="only this one; may be repeated")
     table.add_argument("--seeds", type=_number(1, goals.MAX_SEEDS), default=goals.SEEDS, help="how many; default: 10")

@@ -16,12 +16,14 @@ from springtide.runtime import logs
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.lean_imports import import_lean
 from springtide.runtime.service import Service, run, stop_signals
+from springtide.wire.jobs.settings import BrokerSettings
 
 
 async def main(settings: dict[str, Any]) -> None:
     until = asyncio.Event()
     with stop_signals(until):
-        await run([_service(GatewaySettings(**{"workers": 1, **settings}))], until=until)
+        broker = BrokerSettings(**settings.pop("broker", {}))
+        await run([_service(GatewaySettings(**{"workers": 1, "broker": broker, **settings}))], until=until)
 
 
 def _service(settings: GatewaySettings) -> Service:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from bench.children import Child
 from bench.programs import Programs
 
 _UNIT_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
-_POST = 'wrk.method = "POST"\nwrk.body = string.rep("x", 10240)\nwrk.headers["Content-Type"] = "text/plain"\n'
+_POST = 'wrk.method = "POST"\nwrk.body = string.rep("x", {size})\nwrk.headers["Content-Type"] = "text/plain"\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,8 @@ class Load:
     connections: int
     post: bool
     seconds: int
+    size: int = 10240
+    """Bytes of a POST's body."""
 
     @property
     def name(self) -> str:
@@ -35,10 +38,13 @@ class Result:
     errors: int
 
 
-def measure(programs: Programs, folder: Path, url: str, load: Load, proxy: Child) -> Result:
+def measure(
+    programs: Programs, folder: Path, url: str, load: Load, proxy: Child, *, headers: Mapping[str, str] | None = None
+) -> Result:
     """Load ``url`` and take the processor time that ``proxy`` spends on it."""
     script = folder / "post.lua"
-    script.write_text(_POST)
+    more = (f'wrk.headers["{name}"] = "{value}"\n' for name, value in (headers or {}).items())
+    script.write_text(_POST.format(size=load.size) + "".join(more))
     command = [str(programs.wrk), "-t1", f"-c{load.connections}", f"-d{load.seconds}s", "--latency", url]
     if load.post:
         command[1:1] = ["-s", str(script)]

@@ -1,0 +1,102 @@
+"""What it costs to accept an asynchronous call, with and without a sync to disk, beside publishing alone.
+
+wrk posts to a gateway over as many connections as there are clients; ``publishing`` is nats-py, in a process of its
+own, storing messages that are as large with as many at once. Both store in the same server, in turns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import statistics
+import subprocess
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from os import environ
+from pathlib import Path
+from typing import Any
+
+from bench import nginx
+from bench.children import Child, child, free_port, python
+from bench.gateway import gateway
+from bench.load import Load, Result, measure
+from bench.programs import Programs
+from springtide.cli import nats_server
+from springtide.cli.tools import Missing
+from springtide.runtime.errors import Unsupported
+from springtide.wire.jobs.settings import BrokerSettings
+
+Row = dict[str, Any]
+
+CLIENTS = (1, 64)
+DEADLINE_S = 60.0
+MESSAGE_BYTES = 800
+"""Of a small job, with what is noted of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What is measured with one setting of the server."""
+
+    programs: Programs
+    folder: Path
+    server: Child
+    url: str
+    gateway: Child
+    port: int
+    seconds: int
+
+    def accepted(self, clients: int, queue: str) -> Result:
+        address = f"http://127.0.0.1:{self.port}/async-function/echo"
+        load = Load(clients, post=True, seconds=self.seconds, size=64)
+        return measure(self.programs, self.folder, address, load, self.gateway, headers={"X-Queue": queue})
+
+    def published(self, clients: int, stream: str) -> Result:
+        command = python("bench.publishing", self.url, stream, str(clients), str(self.seconds), str(MESSAGE_BYTES))
+        output = subprocess.run(command, check=True, capture_output=True, timeout=self.seconds + DEADLINE_S).stdout
+        return Result(**json.loads(output))
+
+
+def accepting(programs: Programs, folder: Path, *, seconds: int, rounds: int) -> Iterator[Row]:
+    """The median of the rounds; ``of_bare`` is of publishing alone, with as many clients."""
+    for sync in ("always", "2m"):
+        with contextlib.ExitStack() as stack:
+            below = folder / sync
+            below.mkdir()
+            server, url = stack.enter_context(_server(below, sync))
+            _, backend_port = stack.enter_context(nginx.backend(programs, below))
+            broker = BrokerSettings(nats_url=(url,))
+            ours = stack.enter_context(gateway(below / "gateway", backend_port, broker=asdict(broker)))
+            place = Place(programs, below, server, url, ours.process, ours.port, seconds)
+            for clients in CLIENTS:
+                yield from _rows(place, sync, clients, rounds)
+
+
+def _rows(place: Place, sync: str, clients: int, rounds: int) -> Iterator[Row]:
+    place.accepted(clients, f"warm-{clients}")
+    pairs = [
+        (place.accepted(clients, f"c{clients}-{number}"), place.published(clients, f"bare{clients}-{number}"))
+        for number in range(rounds)
+    ]
+    ours, bare = _median([one for one, _ in pairs]), _median([other for _, other in pairs])
+    for what, result in (("gateway, 202", ours), ("publishing alone", bare)):
+        row = {"sync": sync, "clients": clients, "what": what, **asdict(result)}
+        yield {**row, "of_bare": result.per_s / bare.per_s}
+
+
+def _median(results: list[Result]) -> Result:
+    names = Result.__dataclass_fields__
+    return Result(**{name: statistics.median(getattr(result, name) for result in results) for name in names})
+
+
+@contextlib.contextmanager
+def _server(folder: Path, sync: str) -> Iterator[tuple[Child, str]]:
+    found = nats_server.find(environ.get("PATH", ""))
+    if isinstance(found, Missing):
+        raise Unsupported(found.why)
+    port, config = free_port(), folder / "server.conf"
+    settings = {"store_dir": str(folder / "jetstream"), "sync_interval": sync}
+    config.write_text(json.dumps({"listen": f"127.0.0.1:{port}", "max_payload": 1 << 23, "jetstream": settings}))
+    command = (str(found.program), "--config", str(config))
+    with child("nats", command, port=port, log=folder / "nats.log") as server:
+        yield server, f"nats://127.0.0.1:{port}"

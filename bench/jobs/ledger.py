@@ -1,0 +1,177 @@
+"""Judges what functions noted of their executions. Pure. Instants are seconds since 1970."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+REPEATED = frozenset((408, 429, 500, 502, 503, 504))
+SETTLING_S = 2.0
+"""From a function's answer until its job is settled, at most, on a busy machine: gateway, worker and three syncs."""
+
+BROKER = "nats"
+CATCHING_UP_S = 5.0
+"""After the broker is back: its clients connect again, and all that ended meanwhile is settled at once."""
+
+LEASED_S = 1.0
+"""Before a function's start, at most, its job was given to a worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """``back``: when the part had been replaced."""
+
+    at: float
+    part: str
+    back: float
+
+
+@dataclass(slots=True)
+class Execution:
+    """``ended`` is infinite where it was cut off."""
+
+    job: str
+    number: int
+    started: float
+    ended: float = math.inf
+    status: int = 0
+
+    def in_flight(self, kill: Kill, kills: Sequence[Kill]) -> bool:
+        """Between its job's being given out and its being settled, which takes longer where the broker was away."""
+        settled = self.ended + SETTLING_S
+        for other in kills:
+            if other.part == BROKER and other.at <= settled and self.ended <= other.back + SETTLING_S:
+                settled = max(settled, other.back + CATCHING_UP_S)
+        return self.started - LEASED_S <= kill.at <= settled
+
+    @property
+    def to_be_repeated(self) -> bool:
+        return self.status in REPEATED
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """An execution that no status of the one before it asked for."""
+
+    job: str
+    number: int
+    before: Execution
+    started: float
+    kill: Kill | None
+    """What explains it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead one."""
+
+    job: str
+    attempts: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Verdict:
+    accepted: int
+    executions: int
+    never_executed: list[str] = field(default_factory=list)
+    never_ended: list[str] = field(default_factory=list)
+    """No execution of it ended with a final status, and there is no dead letter either."""
+    other_jobs: list[int] = field(default_factory=list)
+    """Numbers that ran under another id than the one they were answered with."""
+    extras: list[Extra] = field(default_factory=list)
+    allowed_extras: int = 0
+    """The sum of executions in flight at each kill."""
+    strange_letters: list[Letter] = field(default_factory=list)
+    """Of jobs that should have had more attempts."""
+    missing_letters: list[str] = field(default_factory=list)
+    """Of jobs that failed as often as they may."""
+
+    @property
+    def unexplained(self) -> list[Extra]:
+        return [extra for extra in self.extras if extra.kill is None]
+
+    @property
+    def problems(self) -> list[str]:
+        found: dict[str, Sequence[object]] = {
+            "accepted and never executed": self.never_executed,
+            "accepted, and neither ended nor dead": self.never_ended,
+            "run under another id than its caller was told": self.other_jobs,
+            "executed once more with no kill that explains it": self.unexplained,
+            "dead before its attempts were over": self.strange_letters,
+            "failed for good, and no dead letter": self.missing_letters,
+        }
+        named = [f"{what}: {len(those)}, such as {those[0]}" for what, those in found.items() if those]
+        if len(self.extras) > self.allowed_extras:
+            named.append(f"{len(self.extras)} extra executions are more than {self.allowed_extras} in flight at kills")
+        return named
+
+
+def executions(lines: Iterable[str]) -> list[Execution]:
+    """Of the ledger's lines; the last of a file may be cut off."""
+    found: dict[str, Execution] = {}
+    ends: list[Mapping[str, Any]] = []
+    for line in lines:
+        try:
+            noted = json.loads(line)
+        except ValueError:
+            continue
+        if noted["what"] == "start":
+            found[noted["execution"]] = Execution(noted["job"], noted["number"], noted["at"])
+        else:
+            ends.append(noted)
+    for noted in ends:
+        one = found[noted["execution"]]
+        one.ended, one.status = noted["at"], noted["status"]
+    return sorted(found.values(), key=lambda one: one.started)
+
+
+def judge(
+    accepted: Mapping[int, str],
+    ran: Sequence[Execution],
+    letters: Sequence[Letter],
+    kills: Sequence[Kill],
+    *,
+    attempts: Mapping[int, int],
+) -> Verdict:
+    """``accepted``: numbers that were answered 202, with the ids of their jobs; ``attempts``: how often a
+    number's job is tried."""
+    jobs: defaultdict[str, list[Execution]] = defaultdict(list)
+    by_number: defaultdict[int, set[str]] = defaultdict(set)
+    for one in ran:
+        jobs[one.job].append(one)
+        by_number[one.number].add(one.job)
+    dead = {letter.job for letter in letters}
+    verdict = Verdict(len(accepted), len(ran))
+    for job in accepted.values():
+        if job not in jobs and job not in dead:
+            verdict.never_executed.append(job)
+        elif job not in dead and not any(one.status and not one.to_be_repeated for one in jobs[job]):
+            verdict.never_ended.append(job)
+    verdict.other_jobs = [number for number, job in accepted.items() if by_number[number] - {job}]
+    for those in jobs.values():
+        verdict.extras += _extras(those, kills)
+    verdict.allowed_extras = sum(1 for kill in kills for one in ran if one.in_flight(kill, kills))
+    verdict.strange_letters = [letter for letter in letters if letter.attempts < _attempts(jobs, letter, attempts)]
+    failed = Counter(one.job for one in ran if one.to_be_repeated)
+    verdict.missing_letters = [
+        job for job, often in failed.items() if often >= attempts[jobs[job][0].number] and job not in dead
+    ]
+    return verdict
+
+
+def _attempts(jobs: Mapping[str, Sequence[Execution]], letter: Letter, attempts: Mapping[int, int]) -> int:
+    those = jobs.get(letter.job)
+    return attempts[those[0].number] if those else min(attempts.values())
+
+
+def _extras(those: Sequence[Execution], kills: Sequence[Kill]) -> Iterable[Extra]:
+    for before, again in itertools.pairwise(those):
+        if not before.to_be_repeated:
+            why = next((kill for kill in kills if before.in_flight(kill, kills) and kill.at <= again.started), None)
+            yield Extra(before.job, before.number, before, again.started, why)
