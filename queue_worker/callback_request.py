@@ -6,23 +6,27 @@ import hashlib
 import hmac
 
 from springtide.runtime.http_headers import HOP_BY_HOP
-from springtide.wire.jobs.job import Headers, Job, Outcome
+from springtide.wire.jobs.job import Headers, Job, JobState, Outcome
 
 SIGNATURE = "X-Springtide-Signature-256"
 JOB_ID = "X-Springtide-Job-Id"
 CALL_ID = "X-Call-Id"
 
-_NOT_TOLD = frozenset((*(name.decode() for name in HOP_BY_HOP), "content-length", "date", "server"))
+TRUNCATED = "X-Springtide-Truncated"
+"""The body is only the beginning of the answer's."""
+
+_NOT_TOLD = frozenset((*(name.decode() for name in HOP_BY_HOP), "content-length", "date", "expect", "host", "server"))
 
 
 def callback_headers(job: Job, job_id: str, outcome: Outcome, *, max_attempts: int, version: str) -> Headers:
-    """``X-Retry`` equal to ``X-Retry-Max`` says that the call was given up.
+    """``X-Retry`` equal to ``X-Retry-Max`` says that the call was given up, and is not so where its last try worked.
 
     ``X-Call-Id`` is the caller's own, where it gave one; the id that it was answered is told in any case.
     """
     answer = outcome.answer
     status = answer.status if answer is not None and answer.status else 503
-    retries = outcome.attempts - 1
+    retries = max(0, outcome.attempts - 1)
+    max_retries = retries if outcome.state is JobState.FAILED else max(max_attempts - 1, retries + 1)
     ours = {
         CALL_ID: call_id(job, job_id),
         JOB_ID: job_id,
@@ -30,9 +34,11 @@ def callback_headers(job: Job, job_id: str, outcome: Outcome, *, max_attempts: i
         "X-Function-Status": str(status),
         "X-Function-Name": job.lane.function.name,
         "X-Retry": str(retries),
-        "X-Retry-Max": str(max_attempts - 1 if outcome.state != "failed" else retries),
+        "X-Retry-Max": str(max_retries),
         "User-Agent": f"queue-worker/{version}",
     }
+    if answer is not None and answer.truncated:
+        ours[TRUNCATED] = "true"
     taken = {name.lower() for name in ours}
     theirs = (
         (name, value)

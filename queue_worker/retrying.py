@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from springtide.runtime.durations import format_duration, parse_duration_s
@@ -22,7 +24,12 @@ MAX_WAIT_S = 86_400.0
 INTERNAL = "x-openfaas-internal"
 """A header of answers that are not the function's own: those are repeated whatever their status."""
 
+LOST_ATTEMPTS = 3
+"""How often, beyond its attempts, a job is begun whose worker was stopped or killed each time: that is not its fault,
+unless it is what kills them."""
+
 _MAX_DOUBLINGS = 60
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 class Jitter(enum.StrEnum):
@@ -83,17 +90,25 @@ class RetryRules:
             return f"it is older than {format_duration(self.max_age_s)}, the largest age of a job"
         return ""
 
+    def begun_too_often(self, attempt: int) -> str:
+        """Why there is not even this ``attempt``; empty where there is."""
+        if attempt <= self.max_attempts + LOST_ATTEMPTS:
+            return ""
+        return f"it was begun {attempt - 1} times, and its worker did not live to see it end"
+
 
 def codes(text: str) -> frozenset[int]:
     """Separated by commas. Raises ValueError."""
     words = [word.strip() for word in text.split(",") if word.strip()]
-    if not words or len(words) > MAX_CODES or not all(word.isdigit() and 100 <= int(word) <= 599 for word in words):
+    valid = all(_NUMBER.fullmatch(word) and 100 <= int(word) <= 599 for word in words)
+    if not words or len(words) > MAX_CODES or not valid:
         raise ValueError(f"{text[:60]!r} is no list of HTTP statuses; write them as 429,502,503")
     return frozenset(map(int, words))
 
 
 def _attempts(text: str | None, default: int) -> int:
-    return int(text) if text is not None and text.isdigit() and 1 <= int(text[:9]) <= MAX_ATTEMPTS else default
+    text = (text or "").strip()
+    return int(text) if _NUMBER.fullmatch(text) and 1 <= int(text) <= MAX_ATTEMPTS else default
 
 
 def _codes(text: str | None, default: frozenset[int]) -> frozenset[int]:
@@ -114,9 +129,10 @@ def _wait_s(text: str | None, default: float) -> float:
 def _retry_after(answer: Answer, now: float) -> float | None:
     """Seconds, or a date as HTTP has it; None where it says nothing that can be read."""
     text = next((value.strip() for name, value in answer.headers if name.lower() == "retry-after"), "")
-    if text.isdigit():
-        return float(text[:9])
+    if text.isascii() and text.isdigit():
+        return float(text[:20])
     try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+        at = parsedate_to_datetime(text)
+        return max(0.0, (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp() - now)
     except (ValueError, IndexError, TypeError, OverflowError):
         return None

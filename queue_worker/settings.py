@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from springtide.queue_worker.retrying import DEFAULT_CODES, MAX_ATTEMPTS, MAX_WAIT_S, Jitter, RetryRules, codes
+from springtide.runtime.errors import BadInput, reason_of
 from springtide.runtime.settings import boolean, duration, integer, setting
 from springtide.wire.jobs.callback_address import CallbackRules, Pattern, patterns
 from springtide.wire.jobs.job import DEFAULT_QUEUE
@@ -19,7 +20,10 @@ MAX_AGE_S = 30 * 86_400.0
 
 
 def queue(text: str) -> str:
-    return checked_queue(text, "the queue")
+    try:
+        return checked_queue(text, "it")
+    except BadInput as error:
+        raise ValueError(reason_of(error)) from None
 
 
 def jitter(text: str) -> Jitter:
@@ -165,13 +169,26 @@ class QueueWorkerSettings:
 
 
 GATEWAY_HOST, GATEWAY_PORT = "faas_gateway_address", "faas_gateway_port"
+STREAM, STREAM_REPLICAS, CHANNEL = "nats_stream", "nats_stream_replicas", "faas_nats_channel"
 
 
 def with_names_of_openfaas_worker(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """``environ`` with the settings that OpenFaaS's queue workers are given in other words."""
+    """``environ`` with the settings that OpenFaaS's queue workers are given in other words.
+
+    What is left of theirs says nothing here: there is one way to call (``gateway_invoke``, ``faas_function_suffix``),
+    one to share out (``scaling_mode``, ``limiter_enabled``, ``nats_durable``, ``faas_nats_queue_group``,
+    ``consumer_pull_max_messages``), and the client connects again for as long as it takes (``faas_max_reconnect``).
+    """
     more = dict(with_names_of_openfaas(environ))
-    if environ.get(GATEWAY_HOST) and not environ.get("gateway_url"):
-        more["gateway_url"] = f"http://{environ[GATEWAY_HOST]}:{environ.get(GATEWAY_PORT) or '8080'}"
+
+    def also(name: str, value: str) -> None:
+        if value and not environ.get(name):
+            more[name] = value
+
+    if environ.get(GATEWAY_HOST):
+        also("gateway_url", f"http://{environ[GATEWAY_HOST]}:{environ.get(GATEWAY_PORT) or '8080'}")
+    also("queue_name", environ.get(STREAM, "").removeprefix("OF_") or environ.get(CHANNEL, ""))
+    also("queue_replicas", environ.get(STREAM_REPLICAS, ""))
     return more
 
 
