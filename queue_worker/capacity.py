@@ -15,6 +15,9 @@ from springtide.wire.endpoint_stream import Changed, Event, FunctionEndpoints, R
 
 RETRY_S = 1.0
 
+MISSING_ROOM = 100
+"""Jobs at once of a function that there is not: they are not called for, and take nobody's place."""
+
 
 class EndpointStream(Protocol):
     def watch_endpoints(self) -> AsyncGenerator[Event, None]:
@@ -35,15 +38,15 @@ class Capacity:
     def __init__(self, stream: EndpointStream, *, default_limit: int) -> None:
         self._stream = stream
         self._default_limit = default_limit
-        self._changed: Callable[[], None] | None = None
+        self._changed: Callable[[FunctionRef | None], None] | None = None
         self._known: dict[FunctionRef, Known] = {}
         self.connected = False
 
     def __repr__(self) -> str:
         return f"<Capacity of {len(self._known)} functions>"
 
-    def listen(self, changed: Callable[[], None]) -> None:
-        """``changed`` is called after each change."""
+    def listen(self, changed: Callable[[FunctionRef | None], None]) -> None:
+        """``changed`` is called after each change, with its function, or None where all may have changed."""
         self._changed = changed
 
     def of(self, function: FunctionRef) -> Known | None:
@@ -55,9 +58,11 @@ class Capacity:
         return not self.connected or function in self._known
 
     def room(self, function: FunctionRef) -> int:
-        """One job finds out what becomes of a function that is not there."""
+        """While the provider has not told, one job finds out what becomes of it."""
         known = self._known.get(function)
-        return known.room if known is not None else 1
+        if known is not None:
+            return known.room
+        return MISSING_ROOM if self.connected else 1
 
     async def follow(self) -> None:
         """Apply the provider's stream for ever, connecting again whenever it breaks."""
@@ -73,18 +78,21 @@ class Capacity:
             await asyncio.sleep(RETRY_S)
 
     def _apply(self, event: Event) -> None:
+        changed: FunctionRef | None = None
         match event:
             case Snapshot(functions):
                 self.connected = True
                 self._known = {function.ref: self._read(function) for function in functions}
             case Changed(function):
-                self._known[function.ref] = self._read(function)
+                changed = function.ref
+                self._known[changed] = self._read(function)
             case Removed(ref):
+                changed = ref
                 self._known.pop(ref, None)
             case _:
                 return
         if self._changed is not None:
-            self._changed()
+            self._changed(changed)
 
     def _read(self, function: FunctionEndpoints) -> Known:
         target = ScalePolicy.from_labels(function.labels)[0].concurrency_limit

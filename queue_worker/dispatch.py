@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
@@ -34,6 +34,10 @@ AGAIN_S = 1.0
 
 MAX_TAKEN = 100
 """At once from one lane."""
+
+RESERVED = 10
+"""One part in so many of what a worker runs at once is kept for functions that run less than that: whoever has a long
+backlog of long jobs does not leave others without a place until the first of them ends."""
 
 _log = structlog.get_logger(__name__)
 
@@ -63,12 +67,15 @@ class DispatchDeps:
 
 @dataclass(slots=True)
 class _LaneState:
-    """``rings`` counts what may have come; ``waits_until``: nothing is to be taken before, where that is known."""
+    """``rings`` counts what may have come. ``batch``: as many as are asked for at once, twice as many after each time
+    that all of them were there, so that places are not kept for jobs that are not."""
 
     rings: int = 0
     running: int = 0
-    retries: Counter[float] = field(default_factory=Counter)
-    """Instants at which jobs that were handed back may be taken again."""
+    taking: bool = False
+    batch: int = 1
+    retries: int = 0
+    """Jobs that were handed back and whose time has not come."""
     seen_at: float = 0.0
 
 
@@ -83,6 +90,10 @@ class Dispatch:
         """By the jobs' tokens."""
         self._reserved: Counter[FunctionRef] = Counter()
         """Jobs that run or are being taken."""
+        self._reserved_total = 0
+        self._over_share: set[FunctionRef] = set()
+        """Those that have room and were passed by for the sake of others."""
+        self._taking = Outage("jobs are not taken")
         self._turn = asyncio.Event()
         self._stopping = False
 
@@ -93,8 +104,12 @@ class Dispatch:
     def running(self) -> int:
         return len(self._running)
 
-    def look(self) -> None:
-        """Somebody may have room now."""
+    def look(self, function: FunctionRef | None = None) -> None:
+        """It may have more room now, or any may."""
+        if function is None:
+            self._share.wake_all()
+        else:
+            self._share.wake(function)
         self._turn.set()
 
     async def run(self) -> None:
@@ -107,12 +122,12 @@ class Dispatch:
     async def drain(self, grace_s: float) -> None:
         """Take nothing more; jobs that still run after ``grace_s`` are handed back."""
         self._stopping = True
-        tasks = [task for _, task in self._running.values()]
-        if tasks:
+        if tasks := [task for _, task in self._running.values()]:
             await asyncio.wait(tasks, timeout=grace_s)
-        for task in tasks:
+        left = [task for _, task in self._running.values()]
+        for task in left:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*left, return_exceptions=True)
 
     # What is heard.
 
@@ -151,23 +166,26 @@ class Dispatch:
                 for lane, count in backlog.items():
                     state = self._state(lane)
                     state.seen_at = self._deps.clock.now()
-                    if count > state.running + self._waiting(state):
+                    if (waiting := count - state.running - state.retries) > 0:
+                        state.batch = max(state.batch, min(waiting, MAX_TAKEN))
                         self._enter(lane)
-                await self._forget_idle(backlog)
+                self._forget_idle(backlog)
+                self.look()
             await asyncio.sleep(LOOK_S)
 
-    async def _forget_idle(self, backlog: dict[Lane, int]) -> None:
-        now = self._deps.clock.now()
+    def _forget_idle(self, backlog: dict[Lane, int]) -> None:
+        longest = self._deps.clock.now() - self._deps.idle_lane_s
         idle = [
             lane
             for lane, state in self._lanes.items()
-            if lane not in backlog and not state.running and now - state.seen_at >= self._deps.idle_lane_s
+            if lane not in backlog and not (state.running or state.taking) and state.seen_at <= longest
         ]
         for lane in idle:
             del self._lanes[lane]
             self._share.leave(lane)
-            with contextlib.suppress(SpringtideError):
-                await self._deps.source.forget(lane)
+            self._deps.source.forget(lane)
+        for function in {lane.function for lane in idle} - {lane.function for lane in self._lanes}:
+            self._share.forget(function)
 
     # Whose turn it is.
 
@@ -181,35 +199,64 @@ class Dispatch:
 
     def _turns(self) -> Counter[Lane]:
         turns: Counter[Lane] = Counter()
-        while not self._stopping and self._reserved.total() < self._deps.max_running:
+        while not self._stopping and self._reserved_total < self._deps.max_running:
             lane = self._share.next(self._has_room)
             if lane is None:
                 break
             turns[lane] += 1
             self._reserved[lane.function] += 1
-            if turns[lane] >= MAX_TAKEN:
-                self._share.leave(lane)  # until it is known what came of those
+            self._reserved_total += 1
+            if turns[lane] >= self._state(lane).batch:
+                self._share.leave(lane)
+        for lane in turns:
+            self._share.leave(lane)  # until it is known what came of those
+            self._state(lane).taking = True
         return turns
 
     def _has_room(self, function: FunctionRef) -> bool:
-        return self._reserved[function] < self._deps.capacity.room(function)
+        if self._reserved[function] >= self._deps.capacity.room(function):
+            return False
+        reserve = self._deps.max_running // RESERVED
+        if self._reserved_total < self._deps.max_running - reserve or self._reserved[function] < reserve:
+            return True
+        self._over_share.add(function)
+        return False
 
     async def _take(self, lane: Lane, count: int) -> None:
         state = self._state(lane)
-        rings, leases = state.rings, []
+        rings = state.rings
         try:
-            leases = list(await self._deps.source.take(lane, count, 0.0))
+            leases = await self._deps.source.take(lane, count, 0.0)
         except SpringtideError as error:
-            _log.warning("jobs could not be taken", queue=lane.queue, function=str(lane.function), reason=str(error))
+            self._taking.failed(reason_of(error))
+            leases = []
             asyncio.get_running_loop().call_later(AGAIN_S, self._enter, lane)
-        self._release(lane.function, count - len(leases))
+        else:
+            self._taking.over()
+        finally:
+            state.taking = False
+        empty = count - len(leases)
+        if empty:
+            self._share.was_empty(lane, empty)
+            self._release(lane.function, empty)
         for lease in leases:
-            self._start(lane, state, lease)
-        if len(leases) == count:
+            await self._accept(lane, state, lease)
+        state.batch = 1 if empty else min(2 * state.batch, MAX_TAKEN)
+        if not empty or state.rings != rings:
             self._enter(lane)
-        elif state.rings == rings:
-            self._share.leave(lane)
         self._turn.set()
+
+    async def _accept(self, lane: Lane, state: _LaneState, lease: Lease) -> None:
+        """Begin it, unless it is to go back: this worker stops, or it runs here and had been lost sight of."""
+        running = self._running.get(lease.job.token)
+        if running is not None and running[0].renew(lease):
+            self._release(lane.function, 1)
+        elif self._stopping:
+            self._release(lane.function, 1)
+            with contextlib.suppress(SpringtideError):
+                await lease.hand_back(0.0)
+        else:
+            self._start(lane, state, lease)
 
     def _start(self, lane: Lane, state: _LaneState, lease: Lease) -> None:
         known = self._deps.capacity.of(lane.function)
@@ -217,7 +264,7 @@ class Dispatch:
         execution = self._deps.execution(lease, rules)
         state.running += 1
         task = asyncio.create_task(self._run(lane, state, lease, execution))
-        self._running[lease.job.token] = (execution, task)
+        self._running[lease.job.token] = execution, task
 
     async def _run(self, lane: Lane, state: _LaneState, lease: Lease, execution: Execution) -> None:
         clock, observer = self._deps.clock, self._deps.observer
@@ -231,7 +278,8 @@ class Dispatch:
             seconds = clock.now() - began
             state.running -= 1
             state.seen_at = clock.now()
-            self._running.pop(lease.job.token, None)
+            if self._running[lease.job.token][0] is execution:
+                del self._running[lease.job.token]
             self._release(lane.function, 1)
             self._share.took(lane.function, seconds)
             if execution.ended is JobState.RETRYING:
@@ -240,31 +288,30 @@ class Dispatch:
             self._turn.set()
 
     def _wait_for_retry(self, lane: Lane, state: _LaneState, seconds: float) -> None:
-        at = self._deps.clock.now() + seconds
-        state.retries[at] += 1
-        asyncio.get_running_loop().call_later(seconds, self._retry, lane, state, at)
+        state.retries += 1
+        asyncio.get_running_loop().call_later(seconds, self._retry, lane, state)
 
-    def _retry(self, lane: Lane, state: _LaneState, at: float) -> None:
-        state.retries[at] -= 1
-        if not state.retries[at]:
-            del state.retries[at]
+    def _retry(self, lane: Lane, state: _LaneState) -> None:
+        state.retries -= 1
         self._enter(lane)
-
-    @staticmethod
-    def _waiting(state: _LaneState) -> int:
-        return state.retries.total()
 
     def _enter(self, lane: Lane) -> None:
         state = self._state(lane)
         state.rings += 1
         state.seen_at = self._deps.clock.now()
-        self._share.enter(lane)
-        self._turn.set()
+        if not state.taking:
+            self._share.enter(lane)
+            self._turn.set()
 
     def _release(self, function: FunctionRef, count: int) -> None:
         self._reserved[function] -= count
-        if self._reserved[function] <= 0:
+        self._reserved_total -= count
+        if not self._reserved[function]:
             del self._reserved[function]
+        self._share.wake(function)
+        for other in self._over_share:
+            self._share.wake(other)
+        self._over_share.clear()
 
     def _state(self, lane: Lane) -> _LaneState:
         state = self._lanes.get(lane)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from springtide.queue_worker.callback_request import callback_headers
-from springtide.queue_worker.retrying import RetryRules
+from springtide.queue_worker.retrying import INTERNAL, RetryRules
 from springtide.runtime.errors import NotFound, Unavailable, reason_of
 from springtide.scaler.core.ports import Clock
 from springtide.wire.jobs.job import Answer, CallbackJob, DeadLetter, JobState, Outcome, Progress
@@ -22,7 +22,13 @@ from springtide.wire.jobs.ports import JobSource, Lease
 EXTENSIONS = 3
 """Of a lease, in the time that it lasts."""
 
+CLOSE_S = 5.0
+"""How long the closing of a connection may take."""
+
 INSIST_S = 0.25
+MAX_TOLD = 200
+"""Bytes of what the gateway itself answered that the reason of giving up repeats."""
+
 MAX_DEAD_ANSWER = 64 * 1024
 """Bytes of the last answer that a dead letter keeps."""
 
@@ -56,7 +62,8 @@ class Execution:
         self._lease = lease
         self._rules = rules
         self._calling: asyncio.Task[Answer] | None = None
-        self._cancelled = False
+        self._cancelled = self._over = False
+        self._attempt = lease.attempt
         self.ended: JobState | None = None
         """What became of it, once it is known; RETRYING where it was handed back."""
         self.retry_in_s = 0.0
@@ -71,9 +78,16 @@ class Execution:
         if self._calling is not None:
             self._calling.cancel()
 
+    def renew(self, lease: Lease) -> bool:
+        """The broker has given it to us once more, as it does when it heard nothing for too long: it goes on under this
+        lease. False: it is not ours any more."""
+        if not self._over:
+            self._lease = lease
+        return not self._over
+
     async def run(self) -> None:
         """Raises Unavailable where the broker stays away: the job is somebody's again then."""
-        lease, job = self._lease, self._lease.job
+        job = self._lease.job
         keeping = asyncio.create_task(self._keep())
         try:
             known = await self._insisted(lambda: self._deps.source.outcome(job))
@@ -82,27 +96,31 @@ class Execution:
             else:
                 await self._try()
         except asyncio.CancelledError:
+            self._over = True
             with contextlib.suppress(Unavailable):
-                await lease.hand_back(0.0)
+                await self._lease.hand_back(0.0)
             raise
         finally:
+            self._over = True
             keeping.cancel()
 
     async def _try(self) -> None:
         deps, lease = self._deps, self._lease
         started = deps.clock.wall()
+        if why := self._rules.begun_too_often(self._attempt):
+            await self._end(JobState.FAILED, started, None, why)
+            return
         with contextlib.suppress(Unavailable):  # a view
-            running = Progress(state=JobState.RUNNING, attempts=lease.attempt, started_at=started)
+            running = Progress(state=JobState.RUNNING, attempts=self._attempt, started_at=started)
             await deps.source.tell(lease.job.token, running)
         if self._cancelled:
             await self._end(JobState.CANCELLED, started, None, "it was cancelled")
             return
         self._calling = asyncio.create_task(deps.caller.call(lease))
         try:
-            answer = await self._calling
+            answer = await self._called(self._calling)
         except asyncio.CancelledError:
             if not self._cancelled:
-                self._calling.cancel()
                 raise
             await self._end(JobState.CANCELLED, started, None, "it was cancelled while it ran")
         except NotFound as error:
@@ -110,38 +128,52 @@ class Execution:
         else:
             await self._after(started, answer)
 
+    @staticmethod
+    async def _called(calling: asyncio.Task[Answer]) -> Answer:
+        """Cancelled it returns when the connection is closed, so that nobody calls again before that."""
+        try:
+            await asyncio.wait([calling])
+        finally:
+            if not calling.done():
+                calling.cancel()
+                await asyncio.wait([calling], timeout=CLOSE_S)
+        return calling.result()
+
     async def _after(self, started: float, answer: Answer) -> None:
-        deps, lease, job = self._deps, self._lease, self._lease.job
+        deps, job = self._deps, self._lease.job
         if not self._rules.repeats(answer):
             await self._end(JobState.DONE, started, answer, "")
             return
+        if self._cancelled:
+            await self._end(JobState.CANCELLED, started, answer, "it was cancelled while it ran")
+            return
         now = deps.clock.wall()
         age_s = now - max(job.accepted_at, job.not_before)
-        why = self._rules.given_up(lease.attempt, age_s=age_s)
+        why = self._rules.given_up(self._attempt, age_s=age_s)
         if why:
-            last = f"status {answer.status}" if answer.status else "no answer: the connection was lost"
-            await self._end(JobState.FAILED, started, answer, f"{why}; the last try: {last}")
+            await self._end(JobState.FAILED, started, answer, f"{why}; the last try: {_told(answer)}")
             return
-        wait_s = self._rules.wait_s(lease.attempt, answer, now=now, chance=deps.chance())
+        wait_s = self._rules.wait_s(self._attempt, answer, now=now, chance=deps.chance())
         with contextlib.suppress(Unavailable):
             await deps.source.tell(
                 job.token,
                 Progress(
                     state=JobState.RETRYING,
-                    attempts=lease.attempt,
+                    attempts=self._attempt,
                     started_at=started,
                     next_attempt_at=now + wait_s,
                     status=answer.status,
                 ),
             )
-        await self._insisted(lambda: lease.hand_back(wait_s))
+        await self._insisted(lambda: self._lease.hand_back(wait_s))
+        self._over = True
         self.retry_in_s = wait_s
         self.ended = JobState.RETRYING
 
     async def _end(self, state: JobState, started: float, answer: Answer | None, reason: str) -> None:
         outcome = Outcome(
             state=state,
-            attempts=self._lease.attempt,
+            attempts=self._attempt,
             started_at=started,
             finished_at=self._deps.clock.wall(),
             answer=answer,
@@ -151,19 +183,20 @@ class Execution:
 
     async def _settle(self, outcome: Outcome) -> None:
         """Each step may be repeated; the last one makes all of it final."""
-        source, lease, job = self._deps.source, self._lease, self._lease.job
-        await self._insisted(lambda: source.store_outcome(job, lease.id, outcome))
+        source, job, known_as = self._deps.source, self._lease.job, self._lease.id
+        await self._insisted(lambda: source.store_outcome(job, known_as, outcome))
         if job.callback and outcome.state is not JobState.CANCELLED:
             headers = callback_headers(
-                job, lease.id, outcome, max_attempts=self._rules.max_attempts, version=self._deps.version
+                job, known_as, outcome, max_attempts=self._rules.max_attempts, version=self._deps.version
             )
-            callback = CallbackJob(job=job, id=lease.id, headers=headers, finished_at=outcome.finished_at)
+            callback = CallbackJob(job=job, id=known_as, headers=headers, finished_at=outcome.finished_at)
             body = outcome.answer.body if outcome.answer else b""
             await self._insisted(lambda: source.store_callback(callback, body))
         if outcome.state is JobState.FAILED:
             letter = DeadLetter(job=job, outcome=shortened(outcome))
-            await self._insisted(lambda: source.store_dead(letter, lease))
-        await self._insisted(lease.settle)
+            await self._insisted(lambda: source.store_dead(letter, self._lease))
+        await self._insisted(lambda: self._lease.settle())  # noqa: PLW0108 - it may be renewed meanwhile
+        self._over = True
         self.ended = outcome.state
 
     async def _insisted(self, step: Callable[[], Awaitable[_Result]]) -> _Result:
@@ -183,6 +216,14 @@ class Execution:
             await asyncio.sleep(self._deps.ack_wait_s / EXTENSIONS)
             with contextlib.suppress(Unavailable):
                 await self._lease.extend()
+
+
+def _told(answer: Answer) -> str:
+    if not answer.status:
+        return "no answer: the connection was lost"
+    internal = any(name.lower() == INTERNAL for name, _ in answer.headers)
+    said = answer.body[:MAX_TOLD].decode(errors="replace").strip() if internal else ""
+    return f"status {answer.status}" + (f", {said}" if said else "")
 
 
 def shortened(outcome: Outcome) -> Outcome:

@@ -8,12 +8,32 @@ import httpx
 import structlog
 
 from springtide.queue_worker.callback_request import CALL_ID, JOB_ID
+from springtide.queue_worker.capacity import Capacity
+from springtide.queue_worker.execution import Caller
+from springtide.queue_worker.retrying import INTERNAL
 from springtide.runtime.errors import reason_of
 from springtide.wire.jobs.job import Answer
 from springtide.wire.jobs.ports import Lease
 
 CONNECT_S = 30.0
 _log = structlog.get_logger(__name__)
+
+
+class KnownFunctions:
+    """Implements ``execution.Caller`` before another one: what is not deployed is not called, but waited for."""
+
+    def __init__(self, caller: Caller, capacity: Capacity) -> None:
+        self._caller = caller
+        self._capacity = capacity
+
+    def __repr__(self) -> str:
+        return f"<KnownFunctions before {self._caller!r}>"
+
+    async def call(self, lease: Lease) -> Answer:
+        function = lease.job.lane.function
+        if not self._capacity.may_exist(function):
+            return Answer(404, ((INTERNAL, "queue-worker"),), f"there is no function {function}".encode())
+        return await self._caller.call(lease)
 
 
 class GatewayCalls:

@@ -13,6 +13,7 @@ from springtide.queue_worker.callbacks import Callbacks, Teller
 from springtide.queue_worker.capacity import Capacity, EndpointStream
 from springtide.queue_worker.dispatch import Dispatch, DispatchDeps, repeated
 from springtide.queue_worker.execution import Caller, Execution, ExecutionDeps
+from springtide.queue_worker.gateway_calls import KnownFunctions
 from springtide.queue_worker.metrics import QueueMetrics
 from springtide.queue_worker.retrying import RetryRules
 from springtide.queue_worker.settings import QueueWorkerSettings
@@ -41,26 +42,28 @@ class QueueWorkerDeps:
     version: str
 
 
-class QueueWorker:
-    """See ``runtime.service.Service``."""
-
-    name = "queue worker"
+class Work:
+    """All that a queue worker does but for being served. ``follow`` keeps what is known of functions."""
 
     def __init__(self, settings: QueueWorkerSettings, deps: QueueWorkerDeps) -> None:
         self._settings = settings
         self._source, self._broker = deps.source, deps.broker
-        self._server = AsgiServer(exposition(deps.registry), name=self.name, host=settings.host, port=settings.port)
         self._capacity = Capacity(deps.endpoints, default_limit=settings.max_inflight)
         metrics = QueueMetrics(deps.registry, queue=settings.queue, clock=deps.clock, exists=self._capacity.may_exist)
         self._metrics = metrics
         execution = ExecutionDeps(
-            deps.source, deps.caller, deps.clock, deps.chance, ack_wait_s=settings.ack_wait_s, version=deps.version
+            deps.source,
+            KnownFunctions(deps.caller, self._capacity),
+            deps.clock,
+            deps.chance,
+            ack_wait_s=settings.ack_wait_s,
+            version=deps.version,
         )
 
         def executed(lease: Lease, rules: RetryRules) -> Execution:
             return Execution(execution, lease, rules)
 
-        self._dispatch = Dispatch(
+        self.dispatch = Dispatch(
             DispatchDeps(
                 source=deps.source,
                 capacity=self._capacity,
@@ -72,7 +75,7 @@ class QueueWorker:
                 idle_lane_s=settings.idle_lane_s,
             )
         )
-        self._capacity.listen(self._dispatch.look)
+        self._capacity.listen(self.dispatch.look)
         self._callbacks = Callbacks(
             deps.source,
             deps.teller,
@@ -82,11 +85,40 @@ class QueueWorker:
             ack_wait_s=settings.ack_wait_s,
             counted=metrics.told,
         )
-        self._following = BackgroundTask("endpoint stream")
-        self._work = BackgroundTask("queue")
 
     def __repr__(self) -> str:
-        return f"<QueueWorker of {self._settings.queue}, {self._dispatch!r}>"
+        return f"<Work {self.dispatch!r}>"
+
+    async def follow(self) -> None:
+        await self._capacity.follow()
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+
+        async def due() -> None:
+            await self._source.move_due(DUE_AT_ONCE, DUE_WAIT_S)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.dispatch.run())
+            group.create_task(self._callbacks.run())
+            group.create_task(repeated(due, Outage("delayed jobs are not moved when their time comes")))
+            group.create_task(watch(self._broker, self._settings.queue, self._metrics))
+
+
+class QueueWorker:
+    """See ``runtime.service.Service``."""
+
+    name = "queue worker"
+
+    def __init__(self, settings: QueueWorkerSettings, deps: QueueWorkerDeps) -> None:
+        self._settings = settings
+        self._server = AsgiServer(exposition(deps.registry), name=self.name, host=settings.host, port=settings.port)
+        self._work = Work(settings, deps)
+        self._following = BackgroundTask("endpoint stream")
+        self._working = BackgroundTask("queue")
+
+    def __repr__(self) -> str:
+        return f"<QueueWorker of {self._settings.queue}, {self._work.dispatch!r}>"
 
     @property
     def port(self) -> int:
@@ -95,28 +127,18 @@ class QueueWorker:
 
     async def start(self) -> None:
         await self._server.start()
-        self._following.start(self._capacity.follow())
-        self._work.start(self._run())
+        self._following.start(self._work.follow())
+        self._working.start(self._work.run())
 
     async def stop(self) -> None:
         """Jobs under way may finish; what does not in time is handed back."""
-        await self._dispatch.drain(self._settings.grace_s)
-        await self._work.stop()
+        await self._work.dispatch.drain(self._settings.grace_s)
+        await self._working.stop()
         await self._following.stop()
         await self._server.stop()
 
     async def wait(self) -> None:
-        await first_end(self._server.wait(), self._following.wait(), self._work.wait())
-
-    async def _run(self) -> None:
-        async def due() -> None:
-            await self._source.move_due(DUE_AT_ONCE, DUE_WAIT_S)
-
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._dispatch.run())
-            group.create_task(self._callbacks.run())
-            group.create_task(repeated(due, Outage("delayed jobs are not moved when their time comes")))
-            group.create_task(watch(self._broker, self._settings.queue, self._metrics))
+        await first_end(self._server.wait(), self._following.wait(), self._working.wait())
 
 
 def build(settings: QueueWorkerSettings, deps: QueueWorkerDeps) -> QueueWorker:

@@ -76,7 +76,7 @@ async def _assembled(
         )
         callbacks = await stack.enter_async_context(checked_client(rules))
         deps = QueueWorkerDeps(
-            source=NatsJobSource(broker, settings.queue, ack_wait_s=settings.ack_wait_s),
+            source=NatsJobSource(broker, settings.queue, ack_wait_s=settings.ack_wait_s, idle_s=settings.idle_lane_s),
             broker=NatsBrokerView(broker.connection, monitoring_url=settings.nats_monitoring_url),
             endpoints=provider,
             caller=GatewayCalls(

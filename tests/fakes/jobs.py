@@ -48,16 +48,15 @@ class _Callback:
 
 @dataclass(slots=True)
 class MemoryBroker:
-    """All that several stores and sources share. ``away``: nothing is answered. ``before`` is called with the name of
-    each step before it is taken and may raise what it likes; ``after`` once it is."""
+    """All that several stores and sources share. ``away``: nothing is answered."""
 
     clock: Clock
     max_jobs: int = 1_000_000
     max_lane_jobs: int = 100_000
     max_delayed: int = 1_000_000
     away: bool = False
-    before: Callable[[str], None] = lambda _: None
-    after: Callable[[str], None] = lambda _: None
+    silent: bool = False
+    """Nothing that is said is heard."""
     delayed: dict[str, tuple[Job, bytes]] = field(default_factory=dict)
     callbacks: dict[str, _Callback] = field(default_factory=dict)
     outcomes: dict[str, tuple[str, Job, Outcome]] = field(default_factory=dict)
@@ -70,6 +69,7 @@ class MemoryBroker:
     _lanes: dict[Lane, dict[int, _Message]] = field(default_factory=dict)
     _keys: dict[str, Claim] = field(default_factory=dict)
     _sequence: int = 0
+    _counts: Counter[str] = field(default_factory=Counter)
     _placed: dict[str, _Message] = field(default_factory=dict)
     """Every message there is, by its job's token."""
     _accepted: dict[str, int] = field(default_factory=dict)
@@ -82,13 +82,9 @@ class MemoryBroker:
 
     def step(self, name: str) -> None:
         """Raises Unavailable while the broker is away."""
-        self.before(name)
         if self.away:
             raise Unavailable("the broker is away")
         self.steps[name] += 1
-
-    def done(self, name: str) -> None:
-        self.after(name)
 
     def jobs(self, queue: str) -> Mapping[Lane, int]:
         return {lane: len(held) for lane, held in self._lanes.items() if held and lane.queue == queue}
@@ -99,12 +95,13 @@ class MemoryBroker:
         if key in self._accepted:
             return self._accepted[key]
         held = self._lanes.setdefault(job.lane, {})
-        if len(held) >= self.max_lane_jobs or sum(self.jobs(job.lane.queue).values()) >= self.max_jobs:
+        if len(held) >= self.max_lane_jobs or self._counts[job.lane.queue] >= self.max_jobs:
             raise TooMany("the queue is full")
         self._sequence += 1
         message = _Message(self._sequence, job, body, self.clock.wall())
         held[self._sequence] = self._placed[job.token] = message
         self._accepted[key] = self._sequence
+        self._counts[job.lane.queue] += 1
         self.tell("ring", job.lane)
         return self._sequence
 
@@ -112,7 +109,8 @@ class MemoryBroker:
         return self._placed.get(token)
 
     def take_away(self, message: _Message) -> None:
-        self._lanes[message.job.lane].pop(message.sequence, None)
+        if self._lanes[message.job.lane].pop(message.sequence, None) is not None:
+            self._counts[message.job.lane.queue] -= 1
         if not self._lanes[message.job.lane]:
             del self._lanes[message.job.lane]
         self._placed.pop(message.job.token, None)
@@ -127,7 +125,7 @@ class MemoryBroker:
         return found
 
     def tell(self, what: str, about: Lane | str) -> None:
-        for listener in self._listeners:
+        for listener in () if self.silent or self.away else self._listeners:
             listener.put_nowait((what, about))
         self.woken()
 
@@ -152,7 +150,7 @@ class MemoryBroker:
         try:
             while True:
                 said, about = await listener.get()
-                if said == what and not self.away:
+                if said == what:
                     yield about
         finally:
             self._listeners.discard(listener)
@@ -194,7 +192,6 @@ class MemoryJobStore:
         else:
             sequence = broker.put(job, body)
         broker.woken()
-        broker.done("submit")
         return job.id or job_id(job.lane.queue, sequence, job.token)
 
     async def store_body(self, token: str, chunks: AsyncIterator[bytes]) -> StoredBody:
@@ -309,11 +306,33 @@ class MemoryJobStore:
         return JobStatus(id=job_id, job=letter.job, state=JobState.FAILED, outcome=letter.outcome)
 
 
+@dataclass(slots=True)
+class Link:
+    """One worker's way to the broker. ``cut``: nothing passes any more. ``before`` is called with the name of each step
+    before it is taken, ``after`` once it is; either may cut."""
+
+    broker: MemoryBroker
+    cut: bool = False
+    before: Callable[[str], None] = lambda _: None
+    after: Callable[[str], None] = lambda _: None
+
+    def step(self, name: str) -> None:
+        self.before(name)
+        if self.cut:
+            raise Unavailable("the way to the broker is cut")
+        self.broker.step(name)
+
+    def done(self, name: str) -> None:
+        self.after(name)
+        if self.cut:
+            raise Unavailable("the way to the broker was cut before it answered")
+
+
 class MemoryLease:
     """Implements ``ports.Lease``. A worker that keeps one for too long finds that it is no longer its."""
 
-    def __init__(self, broker: MemoryBroker, message: _Message, ack_wait_s: float) -> None:
-        self._broker = broker
+    def __init__(self, link: Link, message: _Message, ack_wait_s: float) -> None:
+        self._link, self._broker = link, link.broker
         self.message = message
         self._ack_wait_s = ack_wait_s
         self._attempt = message.deliveries
@@ -353,24 +372,24 @@ class MemoryLease:
         self._keep_body = True
 
     async def extend(self) -> None:
-        self._broker.step("extend")
+        self._link.step("extend")
         if self._is_mine():
             self.message.free_at = self._broker.clock.now() + self._ack_wait_s
 
     async def hand_back(self, delay_s: float) -> None:
-        self._broker.step("hand back")
+        self._link.step("hand back")
         if self._is_mine():
             self.message.free_at = self._broker.clock.now() + delay_s
             self._broker.woken()
-        self._broker.done("hand back")
+        self._link.done("hand back")
 
     async def settle(self) -> None:
-        self._broker.step("settle")
+        self._link.step("settle")
         if self._broker.placed(self.job.token) is self.message:
             self._broker.take_away(self.message)
         if self.job.stored_body is not None and not self._keep_body:
             self._broker.bodies.pop(self.job.stored_body.name, None)
-        self._broker.done("settle")
+        self._link.done("settle")
 
     def _is_mine(self) -> bool:
         return self._broker.placed(self.job.token) is self.message and self.message.deliveries == self._attempt
@@ -379,8 +398,8 @@ class MemoryLease:
 class MemoryCallbackLease:
     """Implements ``ports.CallbackLease``."""
 
-    def __init__(self, broker: MemoryBroker, key: str, kept: _Callback, ack_wait_s: float) -> None:
-        self._broker = broker
+    def __init__(self, link: Link, key: str, kept: _Callback, ack_wait_s: float) -> None:
+        self._link, self._broker = link, link.broker
         self._key = key
         self._kept = kept
         self._ack_wait_s = ack_wait_s
@@ -399,27 +418,28 @@ class MemoryCallbackLease:
         return self._attempt
 
     async def extend(self) -> None:
-        self._broker.step("extend callback")
+        self._link.step("extend callback")
         if self._kept.deliveries == self._attempt:
             self._kept.free_at = self._broker.clock.now() + self._ack_wait_s
 
     async def hand_back(self, delay_s: float) -> None:
-        self._broker.step("hand back callback")
+        self._link.step("hand back callback")
         if self._kept.deliveries == self._attempt:
             self._kept.free_at = self._broker.clock.now() + delay_s
             self._broker.woken()
 
     async def settle(self) -> None:
-        self._broker.step("settle callback")
+        self._link.step("settle callback")
         self._broker.callbacks.pop(self._key, None)
-        self._broker.done("settle callback")
+        self._link.done("settle callback")
 
 
 class MemoryJobSource:
-    """Implements ``ports.JobSource`` for one queue."""
+    """Implements ``ports.JobSource`` for one queue. ``link``: what it reaches the broker by."""
 
-    def __init__(self, broker: MemoryBroker, queue: str, *, ack_wait_s: float) -> None:
+    def __init__(self, broker: MemoryBroker, queue: str, *, ack_wait_s: float, link: Link | None = None) -> None:
         self._broker = broker
+        self._link = link or Link(broker)
         self._queue = queue
         self._ack_wait_s = ack_wait_s
         self.forgotten: list[Lane] = []
@@ -428,38 +448,37 @@ class MemoryJobSource:
         return f"<MemoryJobSource of {self._queue} over {self._broker!r}>"
 
     async def backlog(self) -> Mapping[Lane, int]:
-        self._broker.step("backlog")
+        self._link.step("backlog")
         return self._broker.jobs(self._queue)
 
     async def rings(self) -> AsyncGenerator[Lane]:
-        self._broker.step("rings")
+        self._link.step("rings")
         async for about in self._broker.heard("ring"):
             if isinstance(about, Lane) and about.queue == self._queue:
                 yield about
 
     async def stops(self) -> AsyncGenerator[str]:
-        self._broker.step("stops")
+        self._link.step("stops")
         async for about in self._broker.heard("stop"):
             yield str(about)
 
     async def take(self, lane: Lane, limit: int, wait_s: float) -> Sequence[Lease]:
         broker = self._broker
-        broker.step("take")
+        self._link.step("take")
         until = broker.clock.now() + wait_s
         while not (found := broker.free(lane, limit)) and (left := until - broker.clock.now()) > 0:
             await broker.changed(min(left, max(0.0, broker.first_free_at(lane) - broker.clock.now())))
         for message in found:
             message.deliveries += 1
             message.free_at = broker.clock.now() + self._ack_wait_s
-        return [MemoryLease(broker, message, self._ack_wait_s) for message in found]
+        return [MemoryLease(self._link, message, self._ack_wait_s) for message in found]
 
-    async def forget(self, lane: Lane) -> None:
-        self._broker.step("forget")
+    def forget(self, lane: Lane) -> None:
         self.forgotten.append(lane)
 
     async def take_callbacks(self, limit: int, wait_s: float) -> Sequence[CallbackLease]:
         broker = self._broker
-        broker.step("take callbacks")
+        self._link.step("take callbacks")
         until = broker.clock.now() + wait_s
         while True:
             now = broker.clock.now()
@@ -471,11 +490,11 @@ class MemoryJobSource:
         for _, kept in free:
             kept.deliveries += 1
             kept.free_at = broker.clock.now() + self._ack_wait_s
-        return [MemoryCallbackLease(broker, key, kept, self._ack_wait_s) for key, kept in free]
+        return [MemoryCallbackLease(self._link, key, kept, self._ack_wait_s) for key, kept in free]
 
     async def move_due(self, limit: int, wait_s: float) -> int:
         broker = self._broker
-        broker.step("move due")
+        self._link.step("move due")
         until = broker.clock.now() + wait_s
         while True:
             now = broker.clock.wall()
@@ -499,29 +518,29 @@ class MemoryJobSource:
         return moved
 
     async def outcome(self, job: Job) -> Outcome | None:
-        self._broker.step("outcome")
+        self._link.step("outcome")
         known = self._broker.outcomes.get(job.token)
         return known[2] if known is not None and known[1].round == job.round else None
 
     async def tell(self, token: str, progress: Progress) -> None:
-        self._broker.step("tell")
+        self._link.step("tell")
         self._broker.progress[token] = progress
 
     async def store_outcome(self, job: Job, job_id: str, outcome: Outcome) -> None:
-        self._broker.step("store outcome")
+        self._link.step("store outcome")
         self._broker.outcomes[job.token] = (job_id, job, outcome)
         self._broker.progress.pop(job.token, None)
         self._broker.woken()
-        self._broker.done("store outcome")
+        self._link.done("store outcome")
 
     async def store_callback(self, callback: CallbackJob, body: bytes) -> None:
-        self._broker.step("store callback")
+        self._link.step("store callback")
         self._broker.callbacks.setdefault(f"{callback.job.token}.{callback.job.round}", _Callback(callback, body))
         self._broker.woken()
-        self._broker.done("store callback")
+        self._link.done("store callback")
 
     async def store_dead(self, letter: DeadLetter, lease: Lease | CallbackLease) -> None:
-        self._broker.step("store dead")
+        self._link.step("store dead")
         assert isinstance(lease, MemoryLease | MemoryCallbackLease)
         known_as = lease.id if isinstance(lease, MemoryLease) else lease.callback.id
         body = lease.message.body if isinstance(lease, MemoryLease) else lease.body
@@ -529,4 +548,4 @@ class MemoryJobSource:
         self._broker.dead[dead_name(job.token, callback=letter.callback)] = (replace(letter, job=job), body)
         if isinstance(lease, MemoryLease):
             lease.keep_body()
-        self._broker.done("store dead")
+        self._link.done("store dead")

@@ -150,8 +150,9 @@ class JobSource(Protocol):
         """At most ``limit`` jobs; after ``wait_s`` at the latest, with what there is."""
         ...
 
-    async def forget(self, lane: Lane) -> None:
-        """Nothing came for long: what the broker keeps for the lane may go. Jobs stay."""
+    def forget(self, lane: Lane) -> None:
+        """Nothing came for long: what is kept for the lane here may go. The broker forgets by itself, for other workers
+        may just have taken a job from it."""
         ...
 
     async def take_callbacks(self, limit: int, wait_s: float) -> Sequence[CallbackLease]: ...

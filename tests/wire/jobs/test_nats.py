@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from springtide.runtime.errors import TooMany, Unavailable
 from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.jobs import names
 from springtide.wire.jobs.job import (
     Answer,
     DeadLetter,
@@ -71,11 +73,23 @@ async def test_a_lane_that_was_forgotten_is_taken_from_again(broker: Broker, que
     store, jobs, job = NatsJobStore(broker), source(broker, queue), a_job(queue)
     await store.submit(job, b"")
     await (await taken(jobs, job.lane)).hand_back(0.0)
-    other = source(broker, queue)
-    await other.forget(job.lane)  # jobs' own consumer is gone, and it does not know
-    assert (await taken(jobs, job.lane)).job == job
-    await jobs.forget(job.lane)
-    await jobs.forget(job.lane)
+    await (await broker.connection.jetstream()).delete_consumer(names.stream(queue), names.consumer(job.lane))
+    assert [lease.job for lease in await jobs.take(job.lane, 1, 0.0)] == [job]  # at once: it is made anew
+    jobs.forget(job.lane)
+    jobs.forget(job.lane)
+
+
+async def test_the_server_forgets_a_lane_but_not_while_a_job_of_it_is_out(broker: Broker, queue: str) -> None:
+    jobs, job = NatsJobSource(broker, queue, ack_wait_s=600.0, idle_s=1.0), a_job(queue)
+    await NatsJobStore(broker).submit(job, b"")
+    lease = await taken(jobs, job.lane)
+    jetstream, until = await broker.connection.jetstream(), time.monotonic() + 3.0
+    while time.monotonic() < until:
+        assert await jetstream.consumers_info(names.stream(queue))
+    await lease.settle()
+    while await jetstream.consumers_info(names.stream(queue)):
+        pass
+    assert await jobs.backlog() == {}
 
 
 async def test_a_large_body_is_stored_apart_and_goes_with_its_job(broker: Broker, queue: str) -> None:

@@ -14,7 +14,6 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.api import Header
-from nats.js.errors import NotFoundError
 
 from springtide.runtime.errors import NotFound, SpringtideError, TooMany, reason_of
 from springtide.wire.jobs import names
@@ -32,19 +31,23 @@ UNREADABLE_DELAY_S = 60.0
 FULL_DELAY_S = 5.0
 """A due job whose queue is full is tried again after it."""
 
-PULL_MARGIN_S = 1.0
-"""A server that has not answered so long after a pull should have ended will not."""
+IDLE_S = 30.0
+PULL_MARGIN_S = 5.0
+"""A server that has not answered so long after a pull should have ended will not. What it sends later comes to nobody,
+and is out until its lease ends: a machine that is busy is waited for."""
 
 _log = structlog.get_logger(__name__)
 
 
 class NatsJobSource:
-    """Implements ``ports.JobSource`` for one queue. ``ack_wait_s``: how long a job is a worker's that says nothing."""
+    """Implements ``ports.JobSource`` for one queue. ``ack_wait_s``: how long a job is a worker's that says nothing;
+    ``idle_s``: how long nobody asks for a lane's jobs, nor has any, before the server forgets its consumer."""
 
-    def __init__(self, broker: Broker, queue: str, *, ack_wait_s: float) -> None:
+    def __init__(self, broker: Broker, queue: str, *, ack_wait_s: float, idle_s: float = IDLE_S) -> None:
         self._broker = broker
         self._queue = queue
         self._ack_wait_s = ack_wait_s
+        self._idle_s = idle_s
         self._consumers: set[tuple[str, str]] = set()
 
     def __repr__(self) -> str:
@@ -65,24 +68,24 @@ class NatsJobSource:
             yield message.data.decode(errors="replace")
 
     async def take(self, lane: Lane, limit: int, wait_s: float) -> Sequence[Lease]:
-        stream, consumer = names.stream(lane.queue), names.consumer(lane)
-        await self._broker.streams.queue(lane.queue)
-        messages = await self._pull(stream, consumer, names.job_subject(lane), limit=limit, wait_s=wait_s)
-        leases = []
-        for message in messages:
-            job = job_in(message.headers)
-            if isinstance(job, Job):
-                leases.append(NatsLease(self._broker, message, job))
-            else:
-                await self._leave(message, job)
+        stream, consumer = await self._broker.streams.queue(lane.queue), names.consumer(lane)
+        leases: list[Lease] = []
+        while not leases:
+            messages = await self._pull(
+                stream, consumer, names.job_subject(lane), limit=limit, wait_s=wait_s, idle_s=self._idle_s
+            )
+            for message in messages:
+                job = job_in(message.headers)
+                if isinstance(job, Job):
+                    leases.append(NatsLease(self._broker, message, job))
+                else:
+                    await self._leave(message, job)
+            if not messages:
+                break
         return leases
 
-    async def forget(self, lane: Lane) -> None:
-        stream, consumer = names.stream(lane.queue), names.consumer(lane)
-        self._consumers.discard((stream, consumer))
-        async with translated("forgetting a lane"):
-            with contextlib.suppress(NotFoundError):
-                await (await self._broker.connection.jetstream()).delete_consumer(stream, consumer)
+    def forget(self, lane: Lane) -> None:
+        self._consumers.discard((names.stream(lane.queue), names.consumer(lane)))
 
     async def take_callbacks(self, limit: int, wait_s: float) -> Sequence[CallbackLease]:
         stream = await self._broker.streams.callbacks()
@@ -151,7 +154,8 @@ class NatsJobSource:
                 )
         except TooMany as error:
             _log.warning("a delayed job waits for room", queue=lane.queue, reason=reason_of(error))
-            await message.nak(delay=FULL_DELAY_S)
+            async with translated("handing back a job"):
+                await message.nak(delay=FULL_DELAY_S)
             return False
         await self._broker.lookup.note(job.token, lane.queue, sequence)
         self._broker.rings.ring(lane)
@@ -165,20 +169,23 @@ class NatsJobSource:
         async with translated("handing back a job"):
             await message.nak(delay=UNREADABLE_DELAY_S)
 
-    async def _pull(self, stream: str, consumer: str, subject: str, *, limit: int, wait_s: float) -> list[Msg]:
+    async def _pull(
+        self, stream: str, consumer: str, subject: str, *, limit: int, wait_s: float, idle_s: float = 0.0
+    ) -> list[Msg]:
         """A pull of its own each time: the client's pull subscriptions can be dead after a restart of the server."""
         async with translated("taking jobs"):
-            if (stream, consumer) not in self._consumers:
-                await self._broker.streams.durable(
-                    stream, consumer, filter_subject=subject, ack_wait_s=self._ack_wait_s
-                )
-                self._consumers.add((stream, consumer))
-            client = await self._broker.connection.client()
-            try:
-                return await _pulled(client, f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}", limit, wait_s)
-            except NotFound:
-                self._consumers.discard((stream, consumer))
-                return []
+            for _ in range(2):
+                if (stream, consumer) not in self._consumers:
+                    await self._broker.streams.durable(
+                        stream, consumer, filter_subject=subject, ack_wait_s=self._ack_wait_s, idle_s=idle_s
+                    )
+                    self._consumers.add((stream, consumer))
+                client = await self._broker.connection.client()
+                try:
+                    return await _pulled(client, f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}", limit, wait_s)
+                except NotFound:  # the server has forgotten it, as nothing came for long: made anew, once
+                    self._consumers.discard((stream, consumer))
+            return []
 
     async def _heard(self, subject: str) -> AsyncGenerator[Msg]:
         async with translated("listening to the queue's server"):
@@ -227,8 +234,9 @@ async def _requested(client: Client, subject: str, request: Mapping[str, object]
     except TimeoutError:
         pass
     except asyncio.CancelledError:
-        for message in messages:
-            await message.nak()
+        with contextlib.suppress(NatsError):
+            for message in messages:
+                await message.nak()
         raise
     finally:
         with contextlib.suppress(NatsError):

@@ -164,9 +164,12 @@ class Streams:
             )
         )
 
-    async def durable(self, stream: str, name: str, *, filter_subject: str, ack_wait_s: float) -> None:
+    async def durable(
+        self, stream: str, name: str, *, filter_subject: str, ack_wait_s: float, idle_s: float = 0.0
+    ) -> None:
         """A consumer of which each message is acknowledged by itself; as many may be out as are asked for, since one
-        handed back with a delay counts as out until its time has come."""
+        handed back with a delay counts as out until its time has come. The server forgets it after ``idle_s`` in which
+        nobody asked for anything and nothing was out."""
         config = ConsumerConfig(
             durable_name=name,
             filter_subject=filter_subject,
@@ -174,6 +177,7 @@ class Streams:
             ack_wait=ack_wait_s,
             max_ack_pending=-1,
             max_deliver=-1,
+            inactive_threshold=idle_s or None,
         )
         async with translated(f"consumer {name}"):
             await (await self._connection.jetstream()).add_consumer(stream, config)
