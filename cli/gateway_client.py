@@ -251,6 +251,12 @@ class GatewayClient:
         """The answer of a route of ours, which is a good one. Raises a SpringtideError that says what it answered."""
         return self._call(method, path, **arguments)
 
+    @contextlib.contextmanager
+    def stream(self, method: str, path: str, **arguments: Any) -> Iterator[httpx.Response]:
+        """As ``request``, with its body still to be read."""
+        with self._stream(method, path, **arguments) as response:
+            yield response
+
     def check(self) -> None:
         """Raises Unauthenticated when the gateway does not take the credentials."""
         self._call("GET", "/system/functions", timeout=5.0)

@@ -14,6 +14,9 @@ from springtide.runtime.errors import AlreadyExists, Unavailable
 WAIT_S = 20.0
 """Of one look; who waits longer looks again."""
 
+IMPORT_S = 600.0
+"""How long a gateway may take to store what is sent at once."""
+
 FINAL = ("done", "failed", "cancelled")
 PAGE = 500
 ACCEPTED = 202
@@ -66,6 +69,21 @@ class JobsClient:
 
     def queues(self) -> Json:
         return dict(self._gateway.request("GET", "/system/queues").json())
+
+    def export(self, queue: str) -> Iterator[bytes]:
+        """Lines, without their ends."""
+        with self._gateway.stream("GET", f"/system/queues/{quote(queue, safe='')}/export") as response:
+            waiting = b""
+            for chunk in response.iter_raw():
+                *whole, waiting = (waiting + chunk).split(b"\n")
+                yield from whole
+            if waiting:
+                yield waiting
+
+    def take_in(self, lines: bytes) -> Json:
+        """What of them came, and what was there already."""
+        timeout = httpx.Timeout(IMPORT_S, connect=5.0)
+        return dict(self._gateway.request("POST", "/system/queues/import", content=lines, timeout=timeout).json())
 
     def letters(self, query: Mapping[str, str]) -> Iterator[Json]:
         """Page after page."""

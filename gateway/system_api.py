@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from springtide.gateway.asynchronous.jobs_api import JobsApi
 from springtide.gateway.asynchronous.queues_api import QueuesApi
 from springtide.gateway.asynchronous.stores import Stores
+from springtide.gateway.asynchronous.transfer_api import TransferApi
 from springtide.gateway.builder_api import add_builder
 from springtide.gateway.call_limits import CallBounds
 from springtide.gateway.deploy_api import add_deploy
@@ -135,6 +136,7 @@ def build_app(targets: SystemTargets, deps: SystemDeps) -> App:
     add_load(routes, deps.load)
     JobsApi(deps.stores, deps.clock, deps.stopping).add_to(routes)
     QueuesApi(deps.stores, deps.clock, deps.table.namespace).add_to(routes)
+    TransferApi(deps.stores).add_to(routes)
     _add_info(routes, provider, targets.provider_url)
     _add_alert(routes, receiver, targets.alert_receiver_url)
     add_builder(routes, streams, targets.provider_url)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from pathlib import Path
 
 import click
 
 from springtide.cli.commands.options import json_option, print_json, print_table, with_target
 from springtide.cli.jobs_client import JobsClient
 from springtide.cli.jobs_text import age
+from springtide.cli.queue_file import copied, parts, written
 from springtide.cli.target import Target
+from springtide.runtime.errors import BadInput
+
+TELL_EVERY = 100
 
 
 @click.group()
@@ -35,3 +41,50 @@ def list_(*, target: Target, as_json: bool) -> None:
         colours += [None] * len(each["functions"])
     print_table(("Queue", "Function", "Pending", "Oldest", "Dead"), rows, colours)
     click.echo(f"{found['delayed']} delayed, {found['callbacks']} callbacks to be sent.")
+
+
+@queue.command()
+@click.argument("name", metavar="QUEUE")
+@click.option(
+    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="The file.  [default: standard output]"
+)
+@with_target
+def export(*, target: Target, name: str, output: Path | None) -> None:
+    """Write a queue to a file: what waits, what is delayed, and the dead letters, with their bodies and ids.
+
+    Nothing is taken away. Stop the queue workers before, or what they run meanwhile may be in the file, too.
+    """
+    with target.client() as client, written(output) as file:
+        end = copied(JobsClient(client).export(name), file, told=_told)
+    click.echo(f"Wrote {end.jobs} jobs and {end.dead} dead letters.", err=True)
+    if end.unreadable:
+        click.echo(f"springtide: {end.unreadable} could not be read, and are not in the file", err=True)
+        raise click.exceptions.Exit(1)
+
+
+@queue.command("import")
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
+@with_target
+def import_(*, target: Target, file: Path) -> None:
+    """Bring a file of springtide queue export in; - is what is piped in.
+
+    Jobs keep their ids, and go into the queue that they were in. One that is there already is left alone, so that an
+    import that broke off is simply repeated.
+    """
+    jobs = dead = there = 0
+    try:
+        with target.client() as client, sys.stdin.buffer if str(file) == "-" else file.open("rb") as lines:
+            for part in parts(lines):
+                taken = JobsClient(client).take_in(part)
+                jobs, dead, there = jobs + taken["jobs"], dead + taken["dead"], there + taken["there"]
+                _told(jobs + dead + there)
+    except OSError as error:
+        raise BadInput(f"{file}: {error.strerror}") from error
+    finally:
+        click.echo(f"Brought in {jobs} jobs and {dead} dead letters; {there} were there already.")
+
+
+def _told(count: int) -> None:
+    """On a terminal, on a line of its own."""
+    if count % TELL_EVERY == 0 and sys.stderr.isatty():
+        click.echo(f"\r{count}\r", nl=False, err=True)

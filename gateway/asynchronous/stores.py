@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from springtide.runtime.errors import Unsupported
-from springtide.wire.jobs.ports import DeadLetters, JobList, JobStore
+from springtide.wire.jobs.ports import DeadLetters, JobList, JobStore, Transfer
 from springtide.wire.jobs.settings import BrokerSettings
 
 REMEDY = "pip install 'springtide[async]', or set nats_url to a NATS server with JetStream"
@@ -19,6 +19,7 @@ class Opened:
     store: JobStore
     letters: DeadLetters
     listing: JobList
+    transfer: Transfer
 
 
 class Stores:
@@ -74,8 +75,9 @@ class Stores:
         from springtide.wire.jobs.nats.dead import NatsDeadLetters  # noqa: PLC0415
         from springtide.wire.jobs.nats.listing import NatsJobList  # noqa: PLC0415
         from springtide.wire.jobs.nats.store import NatsJobStore  # noqa: PLC0415
+        from springtide.wire.jobs.nats.transfer import NatsTransfer  # noqa: PLC0415
 
         broker = Broker(self._settings, name=self._name)
         self._close = broker.aclose
         self._reconnects = lambda: broker.connection.reconnects
-        return Opened(NatsJobStore(broker), NatsDeadLetters(broker), NatsJobList(broker))
+        return Opened(NatsJobStore(broker), NatsDeadLetters(broker), NatsJobList(broker), NatsTransfer(broker))

@@ -6,8 +6,10 @@ import asyncio
 import json
 from collections.abc import Iterator
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from springtide.wire.jobs.job import Answer, JobState, Progress
@@ -208,3 +210,65 @@ def test_queues_are_listed_with_their_functions(springtide: Any, worker: Played)
     place = next(number for number, row in enumerate(rows) if row[0] == worker.worker.queue)
     assert (rows[place][1], rows[place + 1]) == ("1", ["echo", "1"])
     assert {"queues", "delayed", "callbacks"} <= set(json.loads(springtide("queue", "list", "--json").out))
+
+
+# Queues in files.
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """Another suite with a broker of its own."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    with running(folder / "nats") as server, serving(folder, broker=server.settings) as api:
+        yield api
+
+
+def test_a_queue_is_moved_by_a_file(springtide: Any, worker: Played, elsewhere: Api) -> None:
+    dead = ended(springtide, worker, JobState.FAILED, Answer(500), "why")
+    ids = [called(springtide, worker, "-d", "body") for _ in range(3)]
+    outcome = springtide("queue", "export", worker.worker.queue, "-o", "queue.ndjson")
+    assert (outcome.status, outcome.out, outcome.err) == (0, "", "Wrote 3 jobs and 1 dead letters.\n")
+    springtide.log_in(elsewhere.url)
+    there = ("-g", elsewhere.url)
+
+    outcome = springtide("queue", "import", "queue.ndjson", *there)
+    assert (outcome.status, outcome.out) == (0, "Brought in 3 jobs and 1 dead letters; 0 were there already.\n")
+    chosen = ("--queue", worker.worker.queue, "--json", *there)
+    assert [job["id"] for job in json.loads(springtide("jobs", "list", "--state", "queued", *chosen).out)] == ids
+    assert [letter["id"] for letter in json.loads(springtide("dead", "list", *chosen).out)] == [dead]
+    again = springtide("queue", "import", "-", *there, piped=Path("queue.ndjson").read_bytes())
+    assert (again.status, again.out) == (0, "Brought in 0 jobs and 0 dead letters; 4 were there already.\n")
+
+
+def test_an_export_without_a_file_goes_to_the_output(springtide: Any, worker: Played) -> None:
+    called(springtide, worker, "-d", "body")
+    lines = springtide("queue", "export", worker.worker.queue).out.splitlines()
+    assert [json.loads(line)["kind"] for line in lines] == ["job", "end"]
+
+
+def test_a_queue_that_is_not_there_leaves_no_file(springtide: Any) -> None:
+    outcome = springtide("queue", "export", "nobody-has-it", "-o", "queue.ndjson")
+    assert (outcome.status, "no queue nobody-has-it" in outcome.err) == (1, True)
+    assert list(Path().iterdir()) == []
+
+
+def test_a_file_that_is_cut_off_is_brought_in_and_said_so(springtide: Any, worker: Played, elsewhere: Api) -> None:
+    for _ in range(2):
+        called(springtide, worker)
+    lines = springtide("queue", "export", worker.worker.queue).out.splitlines(keepends=True)
+    springtide.log_in(elsewhere.url)
+    outcome = springtide("queue", "import", "-", "-g", elsewhere.url, piped=lines[0].encode())
+    assert (outcome.status, outcome.out) == (1, "Brought in 1 jobs and 0 dead letters; 0 were there already.\n")
+    assert "some of it is missing" in outcome.err
+    outcome = springtide("queue", "import", "-", piped=b"no export\n")
+    assert (outcome.status, "line 1" in outcome.err) == (1, True)
+    assert "No such file" in springtide("queue", "import", "nothing.ndjson").err
+
+
+def test_the_gateway_names_the_line_that_it_cannot_read(springtide: Any, api: Api) -> None:
+    url = f"{api.url}/system/queues/import"
+    line = b'{"v":1,"kind":"end","jobs":0,"dead":0,"unreadable":0}'
+    assert httpx.post(url, content=b"\n" + line, auth=("admin", "s3cret")).json() == {"jobs": 0, "dead": 0, "there": 0}
+    answer = httpx.post(url, content=b"\n{}\n", auth=("admin", "s3cret"))
+    assert (answer.status_code, answer.text[:7]) == (400, "line 2:")
+    assert httpx.post(url, content=line).status_code == 401

@@ -23,6 +23,7 @@ from springtide.wire.jobs.job import (
     StoredBody,
     StoredLetter,
 )
+from springtide.wire.jobs.transfer_lines import Line
 
 
 class Claim(NamedTuple):
@@ -216,4 +217,24 @@ class DeadLetters(Protocol):
 
     async def purge(self, letter_id: str) -> None:
         """Forget it, with its stored body. Raises NotFound."""
+        ...
+
+
+class TakenIn(NamedTuple):
+    """Of an import: what came, and how much was there already."""
+
+    jobs: int
+    dead: int
+    there: int
+
+
+class Transfer(Protocol):
+    """A queue out of one broker and into another, ids and bodies kept."""
+
+    def export(self, queue: str) -> AsyncGenerator[Line]:
+        """All that has not ended, and the dead letters; ``End`` is the last line. Nothing is taken away."""
+        ...
+
+    async def take_in(self, lines: AsyncIterator[Line]) -> TakenIn:
+        """Those that are not there yet: repeated it adds nothing. Raises BadInput, and TooMany when a queue is full."""
         ...

@@ -44,7 +44,7 @@ class NatsDeadLetters:
         return f"<NatsDeadLetters over {self._broker!r}>"
 
     async def queues(self) -> Sequence[str]:
-        return await self._broker.lookup.queues()
+        return await self._broker.lookup.queues(known_s=0.0)
 
     async def letters(self, queue: str, *, after: int = 0) -> AsyncGenerator[StoredLetter]:
         stream, subject = names.dead_stream(queue), names.dead_subject(queue, "*")

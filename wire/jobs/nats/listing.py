@@ -50,7 +50,7 @@ class NatsJobList:
         if not open_states:
             return
         progress = await self._progress()
-        for queue in [wanted.queue] if wanted.queue else await self._broker.lookup.queues():
+        for queue in [wanted.queue] if wanted.queue else await self._broker.lookup.queues(known_s=0.0):
             if open_states == {JobState.DELAYED}:
                 break
             ref = wanted.function

@@ -6,6 +6,8 @@ outcome is forgotten before the job is there, for a worker would take that for t
 
 from __future__ import annotations
 
+import time
+
 from springtide.wire.jobs.job import Job
 from springtide.wire.jobs.job_id import place_of
 from springtide.wire.jobs.nats.broker import Broker
@@ -21,9 +23,15 @@ class Requeue:
         return f"<Requeue over {self._broker!r}>"
 
     async def put(self, job: Job, body: bytes) -> bool:
-        """``job`` has its ``id``. False: it was there, or has run, in this round already. Raises TooMany."""
-        if await self._known(job):
+        """``job`` has its ``id``. False: it was there, or has run, in this round already. Raises TooMany.
+
+        One whose time is to come waits for it.
+        """
+        if await self.known(job):
             return False
+        if job.not_before > time.time():
+            await self._store.submit(job, body)
+            return True
         lookup, outcomes = self._broker.lookup, self._broker.outcomes
         await lookup.note(job.token, job.lane.queue, 0, round_=job.round)
         await outcomes.forget(job.token)
@@ -32,7 +40,8 @@ class Requeue:
         await lookup.note(job.token, job.lane.queue, sequence, round_=job.round)
         return True
 
-    async def _known(self, job: Job) -> bool:
+    async def known(self, job: Job) -> bool:
+        """Whether it is there, or has run, in this round or a later one."""
         lookup = self._broker.lookup
         ended = await self._broker.outcomes.of(job.token)
         if ended is not None and ended[1].round >= job.round:

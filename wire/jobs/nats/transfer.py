@@ -1,0 +1,217 @@
+"""A queue out of one broker and into another: its jobs, those whose time has not come, and its dead letters."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
+
+from nats.js.api import Header, RawStreamMsg
+from nats.js.errors import APIError, NotFoundError
+
+from springtide.runtime.errors import BadInput, NotFound
+from springtide.wire.jobs import names
+from springtide.wire.jobs.job import Job, StoredBody
+from springtide.wire.jobs.job_id import dead_name, job_id, place_of, queue_number
+from springtide.wire.jobs.message import (
+    CALLBACK_HEADER,
+    HEADER,
+    decode_callback,
+    decode_letter,
+    encode_callback,
+    encode_letter,
+    job_in,
+)
+from springtide.wire.jobs.nats.broker import Broker
+from springtide.wire.jobs.nats.connection import translated
+from springtide.wire.jobs.nats.reading import Stored, stored
+from springtide.wire.jobs.nats.requeue import Requeue
+from springtide.wire.jobs.ports import TakenIn
+from springtide.wire.jobs.transfer_lines import Broken, End, JobLine, LetterLine, Line, Piece
+
+
+class NatsTransfer:
+    """Implements ``ports.Transfer``."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._requeue = Requeue(broker)
+
+    def __repr__(self) -> str:
+        return f"<NatsTransfer over {self._broker!r}>"
+
+    async def export(self, queue: str) -> AsyncGenerator[Line]:
+        # A job goes from delayed to queued to dead: who reads in this order misses none that goes on meanwhile.
+        jobs = dead = unreadable = 0
+        async with contextlib.aclosing(self._messages(queue)) as messages:
+            async for message, of_dead in messages:
+                try:
+                    line = _letter_line(message) if of_dead else _job_line(message)
+                except ValueError:
+                    unreadable += 1
+                    continue
+                if line.job.lane.queue != queue:
+                    continue  # delayed, of another one with the same number
+                whole = True
+                async with contextlib.aclosing(self._with_body(line)) as parts:
+                    async for part in parts:
+                        whole = part is not None
+                        if part is not None:
+                            yield part
+                jobs += whole and not of_dead
+                dead += whole and of_dead
+                unreadable += not whole
+        yield End(jobs, dead, unreadable)
+
+    async def take_in(self, lines: AsyncIterator[Line]) -> TakenIn:
+        jobs = dead = there = 0
+        async for line in lines:
+            match line:
+                case JobLine():
+                    added = await self._take_job(line, lines)
+                    jobs, there = jobs + added, there + (not added)
+                case LetterLine():
+                    added = await self._take_letter(line, lines)
+                    dead, there = dead + added, there + (not added)
+                case Piece():
+                    raise BadInput("a piece of a body stands behind no job that has one")
+                case End() | Broken():
+                    break
+        return TakenIn(jobs, dead, there)
+
+    async def _messages(self, queue: str) -> AsyncGenerator[tuple[Stored, bool]]:
+        """And whether it is a dead letter."""
+        number, connection = queue_number(queue), self._broker.connection
+        for stream, subject, of_dead in (
+            (names.DELAYED, names.delayed_subject(number, "*"), False),
+            (names.DELAYED, names.due_subject(number, "*"), False),
+            (names.stream(queue), names.job_subjects(queue), False),
+            (names.dead_stream(queue), names.dead_subject(queue, "*"), True),
+        ):
+            async with contextlib.aclosing(stored(connection, stream, subject)) as messages:
+                async for message in messages:
+                    yield message, of_dead
+
+    async def _with_body(self, line: JobLine | LetterLine) -> AsyncGenerator[Line | None]:
+        """The line and the pieces of its stored body; None alone where that is gone, as nothing could be run then."""
+        body = _stored_body(line)
+        if body is None:
+            yield line
+            return
+        began = False
+        async with contextlib.aclosing(self._broker.bodies.read(body)) as pieces:
+            try:
+                async for piece in pieces:
+                    if not began:
+                        began = True
+                        yield line
+                    yield Piece(piece)
+            except NotFound:
+                if began:
+                    raise
+                yield None
+
+    async def _take_job(self, line: JobLine, lines: AsyncIterator[Line]) -> bool:
+        job = _own_body(line.job)
+        _checked(job)
+        if await self._requeue.known(job):
+            await _passed_over(line, lines)
+            return False
+        await self._take_body(line, lines)
+        return await self._requeue.put(job, line.body)
+
+    async def _take_letter(self, line: LetterLine, lines: AsyncIterator[Line]) -> bool:
+        letter = replace(line.letter, job=_own_body(line.job))
+        job = letter.job
+        _checked(job)
+        stream = await self._broker.streams.dead(job.lane.queue)
+        subject = names.dead_subject(job.lane.queue, dead_name(job.token, callback=letter.callback))
+        put_back = not letter.callback and await self._requeue.known(replace(job, round=job.round + 1))
+        if put_back or await self._last(stream, subject) is not None:
+            await _passed_over(line, lines)
+            return False
+        await self._take_body(line, lines)
+        headers: dict[str, str] = {HEADER: encode_letter(letter), Header.EXPECTED_LAST_SUBJECT_SEQUENCE: "0"}
+        if line.callback is not None:
+            headers[CALLBACK_HEADER] = encode_callback(line.callback)
+        async with translated("storing a dead letter"):
+            jetstream = await self._broker.connection.jetstream()
+            try:
+                await jetstream.publish(subject, line.body, stream=stream, headers=headers)
+            except APIError as error:
+                if error.err_code != _WRONG_LAST_SEQUENCE:
+                    raise
+                return False
+        return True
+
+    async def _take_body(self, line: JobLine | LetterLine, lines: AsyncIterator[Line]) -> None:
+        body = _stored_body(line)
+        if body is not None:
+            await self._broker.bodies.discard(line.job.token)  # what was left when an import broke off
+            await self._broker.bodies.store(line.job.token, _pieces(body, lines))
+
+    async def _last(self, stream: str, subject: str) -> RawStreamMsg | None:
+        async with translated("looking for a dead letter"):
+            jetstream = await self._broker.connection.jetstream()
+            try:
+                return await jetstream.get_msg(stream, subject=subject, direct=True)
+            except NotFoundError:
+                return None
+
+
+def _job_line(message: Stored) -> JobLine:
+    """Raises ValueError."""
+    job = job_in(message.headers)
+    if not isinstance(job, Job):
+        raise job
+    sequence = message.sequence if message.subject.startswith("of.job.") else 0
+    return JobLine(replace(job, id=job.id or job_id(job.lane.queue, sequence, job.token)), message.body)
+
+
+def _letter_line(message: Stored) -> LetterLine:
+    """Raises ValueError."""
+    letter = decode_letter(message.headers.get(HEADER, ""))
+    callback = decode_callback(message.headers.get(CALLBACK_HEADER, "")) if letter.callback else None
+    job = letter.job
+    known_as = job.id or job_id(job.lane.queue, 0, job.token)
+    return LetterLine(replace(letter, job=replace(job, id=known_as)), message.body, callback)
+
+
+def _stored_body(line: JobLine | LetterLine) -> StoredBody | None:
+    """A callback's letter has the answer as its body, and nothing of the call's."""
+    of_callback = isinstance(line, LetterLine) and line.letter.callback
+    return None if of_callback else line.job.stored_body
+
+
+def _own_body(job: Job) -> Job:
+    """Nobody's else, whatever a file names."""
+    return replace(job, stored_body=StoredBody(job.token, job.stored_body.size)) if job.stored_body else job
+
+
+def _checked(job: Job) -> None:
+    """Raises BadInput."""
+    names.checked_queue(job.lane.queue, "a job's queue")
+    place = place_of(job.id)
+    if place is None or place.token != job.token or place.queue != queue_number(job.lane.queue):
+        raise BadInput(f"a job's id {job.id[:80]!r} is not that of its token and its queue")
+
+
+async def _pieces(body: StoredBody, lines: AsyncIterator[Line]) -> AsyncGenerator[bytes]:
+    """Raises BadInput where the body is not as long as it should be."""
+    left = body.size
+    while left > 0:
+        line = await anext(lines, None)
+        if not isinstance(line, Piece) or not 0 < len(line.data) <= left:
+            raise BadInput(f"a stored body of {body.size} bytes is cut off, or too long")
+        left -= len(line.data)
+        yield line.data
+
+
+async def _passed_over(line: JobLine | LetterLine, lines: AsyncIterator[Line]) -> None:
+    body = _stored_body(line)
+    if body is not None:
+        async for _ in _pieces(body, lines):
+            pass
+
+
+_WRONG_LAST_SEQUENCE = 10071
