@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import statistics
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from springtide.scaler.core.vocabulary import Instant
 
@@ -20,7 +21,10 @@ SAMPLE_AGE_S = 0.5
 """Added to a cold start: a sample is that old on average when it is acted on."""
 DEFAULT_COLD_START_S = 2.0
 MAX_STARTS = 20
-"""Of which the median is a function's cold start."""
+"""Growths of which the median is a function's cold start."""
+EARLY_SHARE = 0.1
+"""Of the replicas of a growth: once so many are ready it is known how long a start takes. The others also waited for
+each other, for a processor or an image, and that is no reason to start still more at once."""
 
 GROW_SHARE = 0.05
 """Of the wanted replicas: so many may be missing without growing."""
@@ -61,6 +65,25 @@ class Need:
     at_once: float = 0.0
 
 
+class Starting(NamedTuple):
+    """Replicas that were asked for at once, of which ``left`` are not ready yet."""
+
+    at: float
+    asked: int
+    left: int
+
+    def fewer(self, given_up: int) -> Starting:
+        return Starting(self.at, self.asked - given_up, self.left - given_up)
+
+    def readier(self, ready: int) -> Starting:
+        return Starting(self.at, self.asked, self.left - ready)
+
+    @property
+    def known(self) -> bool:
+        """Whether enough of them are ready to tell how long a start takes."""
+        return self.asked - self.left >= EARLY_SHARE * self.asked
+
+
 @dataclass(frozen=True, slots=True)
 class FollowHistory:
     """What is remembered of one function's replicas."""
@@ -70,8 +93,7 @@ class FollowHistory:
     needs: tuple[tuple[float, float], ...] = ()
     """Instant and replicas needed, within two minutes; only those that no later one has reached."""
     certain_before: float = 0.0
-    starting: tuple[tuple[float, int], ...] = ()
-    """When replicas were asked for that are not ready yet, and how many."""
+    starting: tuple[Starting, ...] = ()
     starts_s: tuple[float, ...] = ()
     grown_at: float = -math.inf
     shrunk_at: float = -math.inf
@@ -111,11 +133,13 @@ def looked(history: FollowHistory, *, wanted: int, ready: int, now: Instant, wok
         return history
     more, starting, starts = ready - history.ready, list(history.starting), history.starts_s
     while more > 0 and starting:  # the ones asked for first become ready first
-        at, count = starting.pop(0)
-        starts = (*starts, max(0.0, now - at))[-MAX_STARTS:]
-        if count > more:
-            starting.insert(0, (at, count - more))
-        more -= count
+        before = starting.pop(0)
+        after = before.readier(min(more, before.left))
+        if after.known and not before.known:
+            starts = (*starts, max(0.0, now - before.at))[-MAX_STARTS:]
+        if after.left:
+            starting.insert(0, after)
+        more -= before.left
     return replace(history, wanted=wanted, ready=ready, starting=tuple(starting), starts_s=starts)
 
 
@@ -228,7 +252,7 @@ def written(history: FollowHistory, after: int, now: Instant) -> FollowHistory:
     if after > wanted:
         if history.regrettable and now - history.shrunk_at <= REGRET_S:
             grip = min(MAX_GRIP, grip * GRIP_TIGHTENS)
-        starting = (*history.starting, (now, after - wanted))
+        starting = (*history.starting, asked(now, after - wanted))
         return replace(history, wanted=after, starting=starting, grown_at=now, grip=grip, regrettable=False)
     if after < wanted:
         if now - max(history.grown_at, history.shrunk_at) >= REGRET_S:
@@ -246,7 +270,7 @@ def _other_writers(history: FollowHistory, wanted: int, now: Instant) -> FollowH
     if wanted < before:
         starting = _cancelled(history.starting, before - wanted)
         return replace(history, wanted=wanted, starting=starting, shrunk_at=now, regrettable=False)
-    starting = (*history.starting, (now, wanted - before))
+    starting = (*history.starting, asked(now, wanted - before))
     history = replace(history, wanted=wanted, starting=starting, grown_at=now, regrettable=False)
     return _woken(history, now) if before == 0 else history
 
@@ -257,17 +281,21 @@ def _woken(history: FollowHistory, now: Instant) -> FollowHistory:
 
 def _woken_unseen(history: FollowHistory, wanted: int, ready: int, now: Instant) -> FollowHistory:
     """All replicas are others than at the last look. When those that are ready were asked for nobody knows."""
-    starting = ((now, wanted - ready),) if wanted > ready else ()
+    starting = (asked(now, wanted - ready),) if wanted > ready else ()
     history = replace(history, wanted=wanted, ready=ready, starting=starting, grown_at=now, regrettable=False)
     return _woken(history, now)
 
 
-def _cancelled(starting: tuple[tuple[float, int], ...], fewer: int) -> tuple[tuple[float, int], ...]:
+def asked(now: Instant, count: int) -> Starting:
+    return Starting(now, count, count)
+
+
+def _cancelled(starting: tuple[Starting, ...], fewer: int) -> tuple[Starting, ...]:
     """Those asked for last are given up first."""
     left = list(starting)
     while left and fewer > 0:
-        at, count = left.pop()
-        if count > fewer:
-            left.append((at, count - fewer))
-        fewer -= count
+        last = left.pop()
+        if last.left > fewer:
+            left.append(last.fewer(fewer))
+        fewer -= last.left
     return tuple(left)

@@ -154,6 +154,31 @@ def test_a_cold_start_is_the_median_of_those_seen() -> None:
     assert history.cold_start_s == 3.0 + follow.SAMPLE_AGE_S
 
 
+def started(history: FollowHistory, at: float, *after_s: float) -> FollowHistory:
+    """So many more are asked for, and each is ready so much later."""
+    before = history.wanted or 0
+    wanted = before + len(after_s)
+    history = follow.looked(history, wanted=wanted, ready=before, now=Instant(at))
+    for ready, passed_s in enumerate(after_s, before + 1):
+        history = follow.looked(history, wanted=wanted, ready=ready, now=Instant(at + passed_s))
+    return history
+
+
+def test_replicas_that_start_together_and_wait_for_each_other_do_not_tell_how_long_a_start_takes() -> None:
+    history = follow.looked(FollowHistory(), wanted=1, ready=1, now=Instant(0.0))
+    history = started(history, 10.0, *(1.0 + number / 10 for number in range(64)))
+    assert history.cold_start_s < 2.0 + follow.SAMPLE_AGE_S
+    assert len(history.starts_s) == 1
+
+
+def test_a_growth_counts_once_however_large() -> None:
+    history = follow.looked(FollowHistory(), wanted=1, ready=1, now=Instant(0.0))
+    for at in (10.0, 20.0, 30.0):
+        history = started(history, at, 1.0)
+    history = started(history, 40.0, *[6.0] * 64)
+    assert history.cold_start_s == 1.0 + follow.SAMPLE_AGE_S
+
+
 def test_starts_that_were_given_up_are_no_cold_starts() -> None:
     history = follow.looked(FollowHistory(), wanted=1, ready=1, now=Instant(0.0))
     history = follow.looked(history, wanted=9, ready=1, now=Instant(1.0))
@@ -210,5 +235,5 @@ def test_a_wake_that_no_look_has_seen_is_one_wake() -> None:
     again = follow.looked(asleep, wanted=1, ready=0, now=Instant(3.0), woken=True)
     soon_over = follow.looked(asleep, wanted=0, ready=0, now=Instant(3.0), woken=True)
     assert [history.wake_needs for history in (passed, again, soon_over)] == [(0.0,), (0.0, 0.0), (0.0, 0.0)]
-    assert (passed.woken_at, passed.starting) == (1.0, ((1.0, 1),))
+    assert (passed.woken_at, passed.starting) == (1.0, (follow.asked(Instant(1.0), 1),))
     assert soon_over.starting == ()
