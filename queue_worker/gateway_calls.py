@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
-import httpx
+import httpcore
 import structlog
 
 from springtide.queue_worker.callback_request import CALL_ID, JOB_ID
 from springtide.queue_worker.capacity import Capacity
 from springtide.queue_worker.execution import Caller
+from springtide.queue_worker.gateway_connections import GatewayConnections
 from springtide.queue_worker.retrying import INTERNAL
 from springtide.runtime.errors import reason_of
 from springtide.wire.jobs.job import Answer
 from springtide.wire.jobs.ports import Lease
 
 CONNECT_S = 30.0
+_NO_ANSWER = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError)
+
 _log = structlog.get_logger(__name__)
 
 
@@ -40,45 +44,51 @@ class GatewayCalls:
     """Implements ``execution.Caller``. ``max_result``: bytes of an answer that are kept; the rest is read and dropped,
     for a connection that is closed early looks to the function like a caller that left."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str, *, max_result: int, timeout_s: float) -> None:
-        self._http = http
-        self._url = httpx.URL(url)
+    def __init__(self, connections: GatewayConnections, *, max_result: int, timeout_s: float) -> None:
+        self._connections = connections
         self._max_result = max_result
-        self._timeout = httpx.Timeout(timeout_s, connect=CONNECT_S, pool=None)
+        timeouts = {"read": timeout_s, "write": timeout_s, "connect": CONNECT_S}
+        self._extensions: dict[str, Any] = {"timeout": timeouts}
+        self._host = connections.url.netloc
+        self._prefix = connections.url.path.rstrip("/")
 
     def __repr__(self) -> str:
-        return f"<GatewayCalls to {self._url}>"
+        return f"<GatewayCalls over {self._connections!r}>"
 
     async def call(self, lease: Lease) -> Answer:
         job = lease.job
-        path = f"/function/{quote(str(job.lane.function), safe='')}{job.path}"
+        path = f"{self._prefix}/function/{quote(str(job.lane.function), safe='')}{job.path}"
         target = f"{path}?{job.query}" if job.query else path
-        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in job.headers]
-        if not any(name.lower() == b"x-call-id" for name, _ in headers):
-            headers.append((CALL_ID.encode(), lease.id.encode()))
-        headers.append((JOB_ID.encode(), lease.id.encode()))
-        size = job.stored_body.size if job.stored_body else lease.size
-        headers.append((b"Content-Length", b"%d" % size))
-        url = self._url.copy_with(raw_path=target.encode("latin-1"))
-        request = self._http.build_request(
-            job.method, url, headers=headers, content=lease.body(), timeout=self._timeout
+        url = self._connections.url
+        request = httpcore.Request(
+            job.method,
+            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=target.encode("latin-1")),
+            headers=self._headers(lease),
+            content=lease.body(),
+            extensions=self._extensions,
         )
-        request.headers.pop("transfer-encoding", None)
         try:
-            response = await self._http.send(request, stream=True)
-            try:
+            async with self._connections.answer(request) as response:
                 return await self._answer(response)
-            finally:
-                await response.aclose()
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except _NO_ANSWER as error:
             _log.debug("no answer", job=lease.id, reason=reason_of(error))
             return Answer(0)
 
-    async def _answer(self, response: httpx.Response) -> Answer:
+    def _headers(self, lease: Lease) -> list[tuple[bytes, bytes]]:
+        """The caller's own, and who the call is."""
+        job = lease.job
+        headers = [(b"Host", self._host)]
+        headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in job.headers]
+        if not any(name.lower() == b"x-call-id" for name, _ in headers):
+            headers.append((CALL_ID.encode(), lease.id.encode()))
+        size = job.stored_body.size if job.stored_body else lease.size
+        return [*headers, (JOB_ID.encode(), lease.id.encode()), (b"Content-Length", b"%d" % size)]
+
+    async def _answer(self, response: httpcore.Response) -> Answer:
         kept, truncated = bytearray(), False
-        async for piece in response.aiter_raw():
+        async for piece in response.aiter_stream():
             room = self._max_result - len(kept)
             kept += piece[:room]
             truncated = truncated or len(piece) > room
-        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers.raw)
-        return Answer(response.status_code, headers, bytes(kept), truncated)
+        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers)
+        return Answer(response.status, headers, bytes(kept), truncated)

@@ -16,6 +16,7 @@ from springtide.cli.parts.foreground import serve
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
 from springtide.queue_worker.callback_http import HttpTeller, checked_client
 from springtide.queue_worker.gateway_calls import GatewayCalls
+from springtide.queue_worker.gateway_connections import GatewayConnections
 from springtide.queue_worker.service import QueueWorkerDeps, build
 from springtide.queue_worker.settings import QueueWorkerSettings, callback_rules, with_names_of_openfaas_worker
 from springtide.runtime.basic_auth import Credentials
@@ -25,7 +26,6 @@ from springtide.runtime.errors import BadInput, Unsupported
 from springtide.runtime.files import read_whole
 from springtide.runtime.kept_parts import Assembled
 from springtide.runtime.service import Service
-from springtide.runtime.tls import client_context
 from springtide.wire.jobs.settings import BrokerSettings
 from springtide.wire.provider_client import ProviderClient
 from springtide.wire.vitals import vitals
@@ -70,18 +70,14 @@ async def _assembled(
         stack.push_async_callback(broker.aclose)
         provider = ProviderClient(settings.provider_url, credentials)
         stack.push_async_callback(provider.aclose)
-        limits = httpx.Limits(max_connections=settings.max_running, max_keepalive_connections=100)
-        calls = await stack.enter_async_context(
-            httpx.AsyncClient(limits=limits, trust_env=False, verify=client_context())
-        )
+        connections = GatewayConnections(httpx.URL(settings.gateway_url))
+        stack.push_async_callback(connections.aclose)
         callbacks = await stack.enter_async_context(checked_client(rules))
         deps = QueueWorkerDeps(
             source=NatsJobSource(broker, settings.queue, ack_wait_s=settings.ack_wait_s, idle_s=settings.idle_lane_s),
             broker=NatsBrokerView(broker.connection, monitoring_url=settings.nats_monitoring_url),
             endpoints=provider,
-            caller=GatewayCalls(
-                calls, settings.gateway_url, max_result=settings.max_result, timeout_s=settings.upstream_timeout_s
-            ),
+            caller=GatewayCalls(connections, max_result=settings.max_result, timeout_s=settings.upstream_timeout_s),
             teller=HttpTeller(callbacks, rules, secret=_secret(settings.callback_secret_path)),
             clock=SystemClock(),
             chance=random.random,

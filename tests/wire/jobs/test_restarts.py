@@ -79,8 +79,8 @@ async def test_whoever_waits_for_an_answer_is_told_at_once_that_the_server_died(
     began = asyncio.get_running_loop().time()
     own_server.kill()
 
-    with pytest.raises(Unavailable, match="away"):
-        await storing[0]
+    for one in await asyncio.gather(*storing, return_exceptions=True):
+        assert isinstance(one, Unavailable)
     assert asyncio.get_running_loop().time() - began < REQUEST_S / 2
 
 
