@@ -9,7 +9,8 @@ from urllib.parse import quote
 import httpx
 
 from springtide.cli.gateway_client import GatewayClient, Json, Pairs
-from springtide.runtime.errors import AlreadyExists, Unavailable
+from springtide.runtime.errors import AlreadyExists, BadInput, Unavailable
+from springtide.wire.jobs.job_id import place_of
 
 WAIT_S = 20.0
 """Of one look; who waits longer looks again."""
@@ -105,6 +106,9 @@ class JobsClient:
 
 
 def _path(job_id: str) -> str:
+    """Raises BadInput for what is no id at all."""
+    if place_of(job_id) is None:
+        raise BadInput(f"{job_id[:80]!r} is no id of a call; springtide jobs list shows those there are")
     return f"/async-function/{quote(job_id, safe='')}"
 
 

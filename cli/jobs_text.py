@@ -87,7 +87,11 @@ def verdict(job: Json) -> str:
         return ""
     what = f"{job['function']} answered {status}" if status else f"{job['function']} did not answer"
     told = what if job["state"] == "done" else f"{job['state']}: {job['reason'] or what}"
-    return one_line(f"{job['id']}: {told}" + (f" after {job['attempts']} attempts" if job["attempts"] > 1 else ""))
+    return one_line(f"{job['id']}: {told}")
+
+
+def count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def age(instant: str | None, now: float) -> str:

@@ -12,7 +12,7 @@ import httpx
 from springtide.cli.commands.jobs import function_option, queue_option
 from springtide.cli.commands.options import json_option, namespace_option, print_json, with_target
 from springtide.cli.jobs_client import JobsClient
-from springtide.cli.jobs_text import print_job, print_letters
+from springtide.cli.jobs_text import count, print_job, print_letters
 from springtide.cli.target import Target
 from springtide.cli.terminal_text import one_line
 from springtide.runtime.errors import BadInput, NotFound, SpringtideError
@@ -91,8 +91,8 @@ def purge(*, target: Target, ids: tuple[str, ...], every: bool, yes: bool, **cho
         wanted = _chosen(jobs, ids, every=every, query=_query(**chosen))
         if wanted and not yes:
             if not sys.stdin.isatty():
-                raise BadInput(f"{len(wanted)} dead letters would be gone for good; say --yes")
-            click.confirm(f"Throw {len(wanted)} dead letters away for good?", abort=True)
+                raise BadInput(f"{count(len(wanted), 'dead letter')} would be gone for good; say --yes")
+            click.confirm(f"Throw {count(len(wanted), 'dead letter')} away for good?", abort=True)
         _each(wanted, jobs.purge, "thrown away")
 
 

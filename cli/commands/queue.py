@@ -10,7 +10,7 @@ import click
 
 from springtide.cli.commands.options import json_option, print_json, print_table, with_target
 from springtide.cli.jobs_client import JobsClient
-from springtide.cli.jobs_text import age
+from springtide.cli.jobs_text import age, count
 from springtide.cli.queue_file import copied, parts, written
 from springtide.cli.target import Target
 from springtide.runtime.errors import BadInput
@@ -40,7 +40,7 @@ def list_(*, target: Target, as_json: bool) -> None:
         rows += [("", function["function"], function["pending"], "", "") for function in each["functions"]]
         colours += [None] * len(each["functions"])
     print_table(("Queue", "Function", "Pending", "Oldest", "Dead"), rows, colours)
-    click.echo(f"{found['delayed']} delayed, {found['callbacks']} callbacks to be sent.")
+    click.echo(f"{found['delayed']} delayed, {count(found['callbacks'], 'callback')} to be sent.")
 
 
 @queue.command()
@@ -56,7 +56,7 @@ def export(*, target: Target, name: str, output: Path | None) -> None:
     """
     with target.client() as client, written(output) as file:
         end = copied(JobsClient(client).export(name), file, told=_told)
-    click.echo(f"Wrote {end.jobs} jobs and {end.dead} dead letters.", err=True)
+    click.echo(f"Wrote {count(end.jobs, 'job')} and {count(end.dead, 'dead letter')}.", err=True)
     if end.unreadable:
         click.echo(f"springtide: {end.unreadable} could not be read, and are not in the file", err=True)
         raise click.exceptions.Exit(1)
@@ -81,10 +81,10 @@ def import_(*, target: Target, file: Path) -> None:
     except OSError as error:
         raise BadInput(f"{file}: {error.strerror}") from error
     finally:
-        click.echo(f"Brought in {jobs} jobs and {dead} dead letters; {there} were there already.")
+        click.echo(f"Brought in {count(jobs, 'job')} and {count(dead, 'dead letter')}; there already: {there}.")
 
 
-def _told(count: int) -> None:
+def _told(number: int) -> None:
     """On a terminal, on a line of its own."""
-    if count % TELL_EVERY == 0 and sys.stderr.isatty():
-        click.echo(f"\r{count}\r", nl=False, err=True)
+    if number % TELL_EVERY == 0 and sys.stderr.isatty():
+        click.echo(f"\r{number}\r", nl=False, err=True)

@@ -171,6 +171,8 @@ def test_jobs_are_cancelled_and_ended_ones_not(springtide: Any, worker: Played) 
     assert (outcome.status, "it is done" in outcome.err) == (1, True)
     outcome = springtide("jobs", "show", NO_ID)
     assert (outcome.status, f"no asynchronous call {NO_ID}" in outcome.err) == (1, True)
+    outcome = springtide("jobs", "wait", "echo")
+    assert (outcome.status, "'echo' is no id of a call" in outcome.err) == (1, True)
 
 
 def test_dead_letters_are_listed_shown_and_queued_again(springtide: Any, worker: Played) -> None:
@@ -227,17 +229,17 @@ def test_a_queue_is_moved_by_a_file(springtide: Any, worker: Played, elsewhere: 
     dead = ended(springtide, worker, JobState.FAILED, Answer(500), "why")
     ids = [called(springtide, worker, "-d", "body") for _ in range(3)]
     outcome = springtide("queue", "export", worker.worker.queue, "-o", "queue.ndjson")
-    assert (outcome.status, outcome.out, outcome.err) == (0, "", "Wrote 3 jobs and 1 dead letters.\n")
+    assert (outcome.status, outcome.out, outcome.err) == (0, "", "Wrote 3 jobs and 1 dead letter.\n")
     springtide.log_in(elsewhere.url)
     there = ("-g", elsewhere.url)
 
     outcome = springtide("queue", "import", "queue.ndjson", *there)
-    assert (outcome.status, outcome.out) == (0, "Brought in 3 jobs and 1 dead letters; 0 were there already.\n")
+    assert (outcome.status, outcome.out) == (0, "Brought in 3 jobs and 1 dead letter; there already: 0.\n")
     chosen = ("--queue", worker.worker.queue, "--json", *there)
     assert [job["id"] for job in json.loads(springtide("jobs", "list", "--state", "queued", *chosen).out)] == ids
     assert [letter["id"] for letter in json.loads(springtide("dead", "list", *chosen).out)] == [dead]
     again = springtide("queue", "import", "-", *there, piped=Path("queue.ndjson").read_bytes())
-    assert (again.status, again.out) == (0, "Brought in 0 jobs and 0 dead letters; 4 were there already.\n")
+    assert (again.status, again.out) == (0, "Brought in 0 jobs and 0 dead letters; there already: 4.\n")
 
 
 def test_an_export_without_a_file_goes_to_the_output(springtide: Any, worker: Played) -> None:
@@ -258,7 +260,7 @@ def test_a_file_that_is_cut_off_is_brought_in_and_said_so(springtide: Any, worke
     lines = springtide("queue", "export", worker.worker.queue).out.splitlines(keepends=True)
     springtide.log_in(elsewhere.url)
     outcome = springtide("queue", "import", "-", "-g", elsewhere.url, piped=lines[0].encode())
-    assert (outcome.status, outcome.out) == (1, "Brought in 1 jobs and 0 dead letters; 0 were there already.\n")
+    assert (outcome.status, outcome.out) == (1, "Brought in 1 job and 0 dead letters; there already: 0.\n")
     assert "some of it is missing" in outcome.err
     outcome = springtide("queue", "import", "-", piped=b"no export\n")
     assert (outcome.status, "line 1" in outcome.err) == (1, True)
