@@ -26,6 +26,8 @@ from springtide.console.health import Probes
 from springtide.console.invocation import Call, Invoker
 from springtide.console.pages import Pages, live_slots
 from springtide.console.prometheus import PrometheusHistory
+from springtide.console.queue_api import QueueApi
+from springtide.console.queues import Queues
 from springtide.console.streams import EventStream
 from springtide.console.view import Json
 from springtide.console.what_if import WhatIf
@@ -60,6 +62,8 @@ class Parts:
     invoker: Invoker
     prometheus: PrometheusHistory
     what_if: WhatIf
+    queue_api: QueueApi
+    queues: Queues
     pages: Pages
     assets: Assets
     guard: Guard
@@ -77,10 +81,19 @@ def application(parts: Parts, credentials: Credentials | None, wrong: WrongCrede
             Route("/ui/", reads.functions),
             Route("/ui/functions/{key}", reads.function),
             Route("/ui/deploy", reads.deploy),
+            Route("/ui/queues", reads.queues),
+            Route("/ui/jobs/{id}", reads.job),
             Route("/ui/system", reads.system),
             Route("/ui/events", reads.events),
             Route("/ui/api/sparks", reads.sparks),
             Route("/ui/api/functions/{key}/history", reads.history),
+            Route("/ui/api/functions/{key}/queue", reads.function_queue),
+            Route("/ui/api/jobs", reads.jobs),
+            Route("/ui/api/jobs/{id}", reads.job_now, methods=["GET"]),
+            Route("/ui/api/jobs/{id}", acts.guarded(acts.cancel), methods=["DELETE"]),
+            Route("/ui/api/dead-letters", reads.letters),
+            Route("/ui/api/dead-letters/{id}", acts.guarded(acts.purge), methods=["DELETE"]),
+            Route("/ui/api/dead-letters/{id}/retry", acts.guarded(acts.put_back), methods=["POST"]),
             Route("/ui/api/functions/{key}/usage", reads.usage),
             Route("/ui/api/functions", acts.guarded(acts.deploy), methods=["POST", "PUT"]),
             Route("/ui/api/functions/{key}", acts.guarded(acts.remove), methods=["DELETE"]),
@@ -137,6 +150,16 @@ class _Reads:
     async def system(self, request: Request) -> Response:
         return await self._parts.pages.system(request, self._parts.probes, self._parts.about())
 
+    async def queues(self, request: Request) -> Response:
+        return await self._parts.pages.queues(request, self._parts.queues)
+
+    async def job(self, request: Request) -> Response:
+        try:
+            job = await self._parts.queue_api.job(request.path_params["id"])
+        except NotFound as error:
+            return self._parts.pages.missing(request, f"{str(error)[:1].upper()}{str(error)[1:]}.")
+        return self._parts.pages.job(request, job)
+
     async def events(self, request: Request) -> Response:
         parts, asked = self._parts, request.query_params
         parts.feed.admit()
@@ -150,6 +173,8 @@ class _Reads:
                 source = streams.joined(source, log)
         elif asked.get("page") == "system":
             source = streams.health_events(parts.probes, parts.feed, parts.about)
+        elif asked.get("page") == "queues":
+            source = streams.queue_events(parts.queues, parts.feed)
         else:
             source = streams.board_events(parts.board, parts.feed)
         return EventStream(source, parts.stopping)
@@ -165,6 +190,19 @@ class _Reads:
             return JSONResponse(view.history(key, parts.watch, live_slots(parts.watch)))
         series = await parts.prometheus.read(key, span, parts.clock.wall())
         return JSONResponse({"until": series.until, "step": series.step_s, "columns": dict(series.columns)})
+
+    async def function_queue(self, request: Request) -> Response:
+        key = str(FunctionRef.parse(request.path_params["key"]))
+        return JSONResponse(await self._parts.queues.of_function(key))
+
+    async def jobs(self, request: Request) -> Response:
+        return JSONResponse(await self._parts.queue_api.jobs(request.query_params))
+
+    async def job_now(self, request: Request) -> Response:
+        return JSONResponse(await self._parts.queue_api.job(request.path_params["id"]))
+
+    async def letters(self, request: Request) -> Response:
+        return JSONResponse(await self._parts.queue_api.letters(request.query_params))
 
     async def usage(self, request: Request) -> Response:
         info = await self._described(request)
@@ -242,6 +280,17 @@ class _Acts:
     async def invoke(self, request: Request) -> Response:
         call = Call.from_json(await _json(request))
         return JSONResponse(await self._parts.invoker.invoke(FunctionRef.parse(request.path_params["key"]), call))
+
+    async def cancel(self, request: Request) -> Response:
+        return JSONResponse(await self._parts.queue_api.cancel(request.path_params["id"]), 202)
+
+    async def put_back(self, request: Request) -> Response:
+        await self._parts.queue_api.put_back(request.path_params["id"])
+        return Response(status_code=202)
+
+    async def purge(self, request: Request) -> Response:
+        await self._parts.queue_api.purge(request.path_params["id"])
+        return Response(status_code=204)
 
     async def what_if(self, request: Request) -> Response:
         key = str(FunctionRef.parse(request.path_params["key"]))

@@ -62,11 +62,11 @@ class GatewayApi:
         """Those of every namespace."""
         namespaces: list[str | None] = [None]
         with contextlib.suppress(NotFound, Unsupported):
-            namespaces = list(_items(await self._json("GET", "/system/namespaces"))) or [None]
+            namespaces = list(_items(await self.json("GET", "/system/namespaces"))) or [None]
         found: list[FunctionInfo] = []
         for namespace in namespaces:
             try:
-                items = _items(await self._json("GET", "/system/functions", params=_query(namespace)))
+                items = _items(await self.json("GET", "/system/functions", params=_query(namespace)))
             except NotFound:
                 continue  # The namespace was deleted since they were listed.
             found += [functions.from_json(item, namespace) for item in items]
@@ -75,24 +75,24 @@ class GatewayApi:
     async def function(self, ref: FunctionRef) -> FunctionInfo:
         """One function, with what its replicas use; without a namespace, that of the default one."""
         params = {"usage": "1", **_query(ref.namespace)}
-        return functions.from_json(await self._json("GET", f"/system/function/{_quoted(ref)}", params=params))
+        return functions.from_json(await self.json("GET", f"/system/function/{_quoted(ref)}", params=params))
 
     async def releases(self) -> tuple[str, str]:
         """The versions of the gateway and of the provider; empty where they do not say."""
-        info = await self._json("GET", "/system/info")
+        info = await self.json("GET", "/system/info")
         return _release(info), _release(info.get("provider") if isinstance(info, dict) else None)
 
     async def secret_names(self, namespace: str | None = None) -> list[str]:
-        items = _items(await self._json("GET", "/system/secrets", params=_query(namespace)))
+        items = _items(await self.json("GET", "/system/secrets", params=_query(namespace)))
         return sorted(str(item.get("name")) for item in items if isinstance(item, dict))
 
     async def deploy(self, deployment: Mapping[str, Any], *, update: bool) -> None:
-        await self._call("PUT" if update else "POST", "/system/functions", json=deployment, deadline_s=DEPLOY_S)
+        await self.call("PUT" if update else "POST", "/system/functions", json=deployment, deadline_s=DEPLOY_S)
 
     async def scale(self, ref: FunctionRef, replicas: int) -> str:
         """What is to be known of it, where what was asked for will not last; else nothing."""
         body = {"serviceName": ref.name, "namespace": ref.namespace, "replicas": replicas}
-        response = await self._call(
+        response = await self.call(
             "POST", f"/system/scale-function/{_quoted(ref)}", json=body, params={"namespace": ref.namespace}
         )
         warning: str = response.headers.get(answer_headers.WARNING, "")
@@ -100,7 +100,7 @@ class GatewayApi:
 
     async def remove(self, ref: FunctionRef) -> None:
         body = {"functionName": ref.name, "namespace": ref.namespace}
-        await self._call("DELETE", "/system/functions", json=body, params={"namespace": ref.namespace})
+        await self.call("DELETE", "/system/functions", json=body, params={"namespace": ref.namespace})
 
     async def metrics(self, url: str) -> str:
         """What ``GatewayMetricsReader`` reads."""
@@ -134,16 +134,18 @@ class GatewayApi:
                     if line and len(line) <= MAX_LINE_CHARS:
                         yield bounded_json.loads(line)
 
-    async def _json(self, method: str, path: str, **arguments: Any) -> Any:
-        response = await self._call(method, path, **arguments)
+    async def json(self, method: str, path: str, **arguments: Any) -> Any:
+        """Raises Unavailable, or what the gateway said."""
+        response = await self.call(method, path, **arguments)
         try:
             return bounded_json.loads(response.content)
         except ValueError as error:
             raise Unavailable(f"{self.url}{path} did not answer with JSON") from error
 
-    async def _call(
+    async def call(
         self, method: str, path: str, *, deadline_s: float | None = None, **arguments: Any
     ) -> httpx.Response:
+        """Raises as ``json`` does."""
         deadline_s = deadline_s or self._deadline_s
         with _explained(self.url):
             async with asyncio.timeout(deadline_s):

@@ -1,4 +1,4 @@
-"""The four pages: HTML around the first data, which their scripts keep up to date."""
+"""The pages: HTML around the first data, which their scripts keep up to date."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ from springtide.console.health import Probes
 from springtide.console.history import SLOTS
 from springtide.console.invocation import METHODS
 from springtide.console.prometheus import RANGES
+from springtide.console.queue_api import Json
+from springtide.console.queues import Queues
 from springtide.console.streams import Board
 from springtide.console.what_if import SPANS, suggestions
 from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.jobs.job import JobState
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -76,6 +79,12 @@ class Pages:
 
     async def system(self, request: Request, probes: Probes, about: Any) -> HTMLResponse:
         return self._page(request, "system", {**asdict(await probes.health()), **about})
+
+    async def queues(self, request: Request, queues: Queues) -> HTMLResponse:
+        return self._page(request, "queues", await queues.seen(), states=list(JobState))
+
+    def job(self, request: Request, job: Json) -> HTMLResponse:
+        return self._page(request, "job", job, job=job)
 
     def missing(self, request: Request, what: str) -> HTMLResponse:
         return self._page(request, "missing", {}, status=404, what=what)

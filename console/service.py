@@ -19,6 +19,8 @@ from springtide.console.health import Probes
 from springtide.console.invocation import Invoker
 from springtide.console.pages import Pages
 from springtide.console.prometheus import PrometheusHistory
+from springtide.console.queue_api import QueueApi
+from springtide.console.queues import Queues
 from springtide.console.settings import ConsoleSettings
 from springtide.console.streams import Board
 from springtide.console.view import Json
@@ -115,6 +117,7 @@ class Console:
         url, deadline_s = settings.prometheus_url, settings.deadline_s
         shown = Credentials.of_setting(settings.monitoring_secret_path)
         prometheus = PrometheusClient(self._http, url, deadline_s=deadline_s, credentials=shown) if url else None
+        queue_api = QueueApi(self._api)
         return Parts(
             api=self._api,
             watch=self._watch,
@@ -128,6 +131,8 @@ class Console:
             invoker=Invoker(self._api.http, self._api.url, clock=deps.clock, deadline_s=settings.invoke_deadline_s),
             prometheus=PrometheusHistory(prometheus),
             what_if=WhatIf(deps.replay, url, settings.monitoring_secret_path),
+            queue_api=queue_api,
+            queues=Queues(queue_api, prometheus, deps.clock),
             pages=Pages(assets, guard, board, self._watch, self._decisions),
             assets=assets,
             guard=guard,

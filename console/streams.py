@@ -15,6 +15,7 @@ from springtide.console.feed import Feed
 from springtide.console.gateway_api import GatewayApi
 from springtide.console.gateway_poller import GatewayPoller
 from springtide.console.health import Probes
+from springtide.console.queues import Queues
 from springtide.console.view import Json
 from springtide.runtime.asgi import Receive, Scope, Send, send_stream
 from springtide.runtime.errors import NotFound, SpringtideError, TooMany, Unsupported
@@ -26,6 +27,9 @@ HEARTBEAT_S = 3.0
 LOG_RETRY_S = 5.0
 MIN_PAUSE_S = 0.2
 """Between two messages to one page, however much happens."""
+
+QUEUES_S = 3.0
+"""Between two looks at the queues, for one page."""
 
 RETRY_MS = 2000
 HEARTBEAT = b"event: beat\ndata: 0\n\n"
@@ -135,6 +139,15 @@ async def health_events(probes: Probes, feed: Feed, about: Callable[[], Json]) -
         while True:
             yield message("health", {**asdict(await probes.health()), **about()})
             await asyncio.sleep(5.0)
+
+
+async def queue_events(queues: Queues, feed: Feed) -> AsyncGenerator[bytes, None]:
+    """For the page of the queues: every few seconds, everything."""
+    with feed.reader():
+        yield f"retry: {RETRY_MS}\n\n".encode()
+        while True:
+            yield message("queues", await queues.seen())
+            await asyncio.sleep(QUEUES_S)
 
 
 async def log_events(api: GatewayApi, feed: Feed, ref: FunctionRef) -> AsyncGenerator[bytes, None]:

@@ -6,6 +6,7 @@ import { answerOf, coldPart } from "./answer.js";
 import { bytes, count, duration, rate, replicas } from "./format.js";
 import { follow } from "./live.js";
 import { logView } from "./log.js";
+import { queueCard } from "./queue_card.js";
 import { data, find, make, markField, ready, say, setText, timeOf, unmark, warn } from "./shell.js";
 import { Timeline } from "./timeline.js";
 import { whatIf } from "./what_if.js";
@@ -266,6 +267,7 @@ const stream = follow(
   log.onState,
 );
 usage();
+queueCard(key);
 setInterval(usage, 10_000);
 
 ready();

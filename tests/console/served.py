@@ -29,6 +29,7 @@ from springtide.runtime.clock import SystemClock
 from springtide.runtime.service import Service
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
 from springtide.wire.endpoint_stream import Endpoint
+from springtide.wire.jobs.settings import BrokerSettings
 
 CREDENTIALS = Credentials("admin", "s3cret")
 DEADLINE_S = 20.0
@@ -105,9 +106,13 @@ class World:
 
 @asynccontextmanager
 async def world(
-    *, credentials: Credentials | None = CREDENTIALS, namespace: str = DEFAULT_NAMESPACE, **settings: Any
+    *,
+    credentials: Credentials | None = CREDENTIALS,
+    namespace: str = DEFAULT_NAMESPACE,
+    broker: BrokerSettings | None = None,
+    **settings: Any,
 ) -> AsyncIterator[World]:
-    """``namespace`` is that of functions that name none."""
+    """``namespace`` is that of functions that name none; ``broker`` keeps asynchronous calls."""
     async with AsyncExitStack() as stack:
         replica_server = await asyncio.start_server(answer, "127.0.0.1", 0)
         stack.callback(replica_server.close)
@@ -133,6 +138,7 @@ async def world(
                 console_url=f"http://127.0.0.1:{port}",
                 grace_s=0.1,
                 namespace=namespace,
+                broker=broker or BrokerSettings(),
             ),
             GatewayDeps(credentials=credentials, registry=CollectorRegistry(), clock=SystemClock()),
         )
