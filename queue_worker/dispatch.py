@@ -112,6 +112,11 @@ class Dispatch:
             self._share.wake(function)
         self._turn.set()
 
+    def cancel(self, token: str) -> None:
+        """End a job for good, if it runs here."""
+        if (found := self._running.get(token)) is not None:
+            found[0].cancel()
+
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._give_turns())
@@ -149,9 +154,7 @@ class Dispatch:
         self._enter(lane)
 
     def _stop(self, token: object) -> None:
-        found = self._running.get(str(token))
-        if found is not None:
-            found[0].cancel()
+        self.cancel(str(token))
 
     async def _look_regularly(self) -> None:
         outage = Outage("the queue's backlog is not known")

@@ -114,6 +114,7 @@ class MemoryBroker:
         if not self._lanes[message.job.lane]:
             del self._lanes[message.job.lane]
         self._placed.pop(message.job.token, None)
+        self.woken()
 
     def free(self, lane: Lane, limit: int) -> list[_Message]:
         now, found = self.clock.now(), []
