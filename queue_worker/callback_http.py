@@ -23,6 +23,8 @@ CONNECT_S = 10.0
 MAX_READ = 64 * 1024
 """Bytes of its answer."""
 
+_TIMEOUT = httpx.Timeout(TIMEOUT_S, connect=CONNECT_S).as_dict()
+
 SocketOptions = Iterable[Any] | None
 
 
@@ -68,20 +70,19 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
-def checked_client(rules: CallbackRules) -> httpx.AsyncClient:
-    """An HTTP client that connects nowhere else. It follows no redirect: that is an answer like any other."""
+def checked_transport(rules: CallbackRules) -> httpx.AsyncHTTPTransport:
+    """It connects nowhere else, follows no redirect, which is an answer like any other, and keeps no cookies."""
     transport = httpx.AsyncHTTPTransport(verify=client_context(), retries=0)
     transport._pool = httpcore.AsyncConnectionPool(
         ssl_context=client_context(), network_backend=CheckedNetwork(rules), max_connections=100
     )
-    timeout = httpx.Timeout(TIMEOUT_S, connect=CONNECT_S)
-    return httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False, timeout=timeout)
+    return transport
 
 
 class HttpTeller:
     """Implements ``callbacks.Teller``. With a ``secret`` each is signed."""
 
-    def __init__(self, http: httpx.AsyncClient, rules: CallbackRules, *, secret: bytes) -> None:
+    def __init__(self, http: httpx.AsyncBaseTransport, rules: CallbackRules, *, secret: bytes) -> None:
         self._http = http
         self._rules = rules
         self._secret = secret
@@ -96,10 +97,15 @@ class HttpTeller:
         if self._secret:
             headers.append((SIGNATURE.encode(), signature(self._secret, lease.body).encode()))
         try:
+            request = httpx.Request(
+                "POST", callback.job.callback, headers=headers, content=lease.body, extensions={"timeout": _TIMEOUT}
+            )
             async with asyncio.timeout(TIMEOUT_S):
-                request = self._http.stream("POST", callback.job.callback, headers=headers, content=lease.body)
-                async with request as response:
+                response = await self._http.handle_async_request(request)
+                try:
                     return await _answer(response)
+                finally:
+                    await response.aclose()
         except Refused as error:
             raise BadInput(f"X-Callback-Url: {error}") from error
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeError):

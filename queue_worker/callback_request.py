@@ -8,6 +8,7 @@ import hmac
 from springtide.runtime.http_headers import HOP_BY_HOP
 from springtide.wire.jobs.job import Headers, Job, JobState, Outcome
 
+OURS = "x-springtide-"
 SIGNATURE = "X-Springtide-Signature-256"
 JOB_ID = "X-Springtide-Job-Id"
 CALL_ID = "X-Call-Id"
@@ -43,7 +44,7 @@ def callback_headers(job: Job, job_id: str, outcome: Outcome, *, max_attempts: i
     theirs = (
         (name, value)
         for name, value in (answer.headers if answer is not None else ())
-        if name.lower() not in _NOT_TOLD and name.lower() not in taken
+        if name.lower() not in _NOT_TOLD and name.lower() not in taken and not name.lower().startswith(OURS)
     )
     return (*theirs, *ours.items())
 

@@ -268,6 +268,7 @@ class Dispatch:
         state.running += 1
         task = asyncio.create_task(self._run(lane, state, lease, execution))
         self._running[lease.job.token] = execution, task
+        task.add_done_callback(_log_fault)
 
     async def _run(self, lane: Lane, state: _LaneState, lease: Lease, execution: Execution) -> None:
         clock, observer = self._deps.clock, self._deps.observer
@@ -321,6 +322,12 @@ class Dispatch:
         if state is None:
             state = self._lanes[lane] = _LaneState(seen_at=self._deps.clock.now())
         return state
+
+
+def _log_fault(task: asyncio.Task[None]) -> None:
+    """One of ours, that a job has brought to light. It comes again when its lease ends, and is given up in the end."""
+    if not task.cancelled() and (fault := task.exception()) is not None:
+        _log.error("a job could not be run for a fault of the queue worker's own; it comes again", exc_info=fault)
 
 
 async def repeated(doing: Callable[[], Awaitable[object]], outage: Outage) -> None:

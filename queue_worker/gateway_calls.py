@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -14,10 +15,11 @@ from springtide.queue_worker.execution import Caller
 from springtide.queue_worker.gateway_connections import GatewayConnections
 from springtide.queue_worker.retrying import INTERNAL
 from springtide.runtime.errors import reason_of
-from springtide.wire.jobs.job import Answer
+from springtide.wire.jobs.job import Answer, Job
 from springtide.wire.jobs.ports import Lease
 
 CONNECT_S = 30.0
+_UNSENDABLE = re.compile(rb"[^\x21-\x7e]")
 _NO_ANSWER = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError)
 
 _log = structlog.get_logger(__name__)
@@ -50,19 +52,17 @@ class GatewayCalls:
         timeouts = {"read": timeout_s, "write": timeout_s, "connect": CONNECT_S}
         self._extensions: dict[str, Any] = {"timeout": timeouts}
         self._host = connections.url.netloc
-        self._prefix = connections.url.path.rstrip("/")
+        self._prefix = connections.url.raw_path.rstrip(b"/")
 
     def __repr__(self) -> str:
         return f"<GatewayCalls over {self._connections!r}>"
 
     async def call(self, lease: Lease) -> Answer:
         job = lease.job
-        path = f"{self._prefix}/function/{quote(str(job.lane.function), safe='')}{job.path}"
-        target = f"{path}?{job.query}" if job.query else path
-        url = self._connections.url
+        url, target = self._connections.url, self._prefix + _target(job)
         request = httpcore.Request(
             job.method,
-            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=target.encode("latin-1")),
+            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=target),
             headers=self._headers(lease),
             content=lease.body(),
             extensions=self._extensions,
@@ -92,3 +92,10 @@ class GatewayCalls:
             truncated = truncated or len(piece) > room
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers)
         return Answer(response.status, headers, bytes(kept), truncated)
+
+
+def _target(job: Job) -> bytes:
+    """As it was asked for. What no request line may hold is quoted, so that the job runs all the same."""
+    path = f"/function/{quote(str(job.lane.function), safe='')}{job.path}"
+    raw = (f"{path}?{job.query}" if job.query else path).encode("latin-1", errors="replace")
+    return _UNSENDABLE.sub(lambda found: b"%%%02X" % found[0][0], raw)

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from springtide.cli.parts.authentication import AuthSettings
 from springtide.cli.parts.foreground import serve
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
-from springtide.queue_worker.callback_http import HttpTeller, checked_client
+from springtide.queue_worker.callback_http import HttpTeller, checked_transport
 from springtide.queue_worker.gateway_calls import GatewayCalls
 from springtide.queue_worker.gateway_connections import GatewayConnections
 from springtide.queue_worker.service import QueueWorkerDeps, build
@@ -72,7 +72,7 @@ async def _assembled(
         stack.push_async_callback(provider.aclose)
         connections = GatewayConnections(httpx.URL(settings.gateway_url))
         stack.push_async_callback(connections.aclose)
-        callbacks = await stack.enter_async_context(checked_client(rules))
+        callbacks = await stack.enter_async_context(checked_transport(rules))
         deps = QueueWorkerDeps(
             source=NatsJobSource(broker, settings.queue, ack_wait_s=settings.ack_wait_s, idle_s=settings.idle_lane_s),
             broker=NatsBrokerView(broker.connection, monitoring_url=settings.nats_monitoring_url),

@@ -51,7 +51,18 @@ def test_what_is_of_the_connection_is_not_passed_on(name: str) -> None:
     assert name not in headers(said=answer(200, (name, "x")))
 
 
-@pytest.mark.parametrize("name", ["x-function-STATUS", "user-agent", "X-Call-Id", "x-retry", "x-duration-seconds"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x-function-STATUS",
+        "user-agent",
+        "X-Call-Id",
+        "x-retry",
+        "x-duration-seconds",
+        "x-springtide-signature-256",
+        "X-Springtide-Truncated",
+    ],
+)
 def test_a_function_cannot_say_what_is_ours_to_say(name: str) -> None:
     assert "forged" not in headers(said=answer(200, (name, "forged"))).values()
 

@@ -494,3 +494,19 @@ async def test_a_callback_whose_worker_is_killed_is_sent_by_another(world: World
     world.worker()
     await world.until(lambda: not world.broker.callbacks)
     assert len(world.told.told) == 2
+
+
+async def test_a_fault_of_ours_in_one_job_leaves_the_others_alone_and_ends(world: World) -> None:
+    async def faulty(_: Lease) -> Answer:
+        raise ZeroDivisionError
+
+    world.functions.deploy("faulty", faulty)
+    world.functions.deploy("echo", takes(0.0))
+    world.worker(ack_wait_s=5.0, max_attempts=1)
+    (job_id,) = await world.post("faulty")
+    assert {one.state for one in await world.ended(*await world.post("echo", 10), job_id)} == {
+        JobState.DONE,
+        JobState.FAILED,
+    }
+    assert len(world.functions.runs) == 10 + 1 + LOST_ATTEMPTS
+    assert len(world.broker.dead) == 1
