@@ -19,7 +19,7 @@ from springtide.scaler.core.demand import LoadSample
 from springtide.scaler.core.policy import ScalePolicy, wake_replicas
 from springtide.scaler.core.steps import AlertEvent, AlertId, AlertStatus, StepContext, StepHistory
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Scale
-from springtide.scaler.sim.engine import Stretch, asked
+from springtide.scaler.sim.engine import BEAT_S, Stretch
 
 REF = FunctionRef("", "simulated")
 RATE, PILING_UP = "rate", "piling up"
@@ -56,51 +56,75 @@ class _Group:
 class AlertPath:
     """A Decider that asks ``scaler.core.deliveries`` whenever an alert would have been delivered."""
 
+    lead_s = 2.0
+
     def __init__(self, policy: ScalePolicy, timing: AlertTiming) -> None:
         self._policy, self._timing = policy, timing
-        self.lead_s = timing.window_s + timing.scrape_s + 2
         limit = policy.concurrency_limit or timing.calls_in_flight
         self._carried = max(1, policy.min) * limit
+        self._most_in_window = timing.begins_calls_per_s * (timing.window_s - 2 * timing.scrape_s)
+        """Calls that begin within a window and cannot make the rate's alert fire."""
         self._scrapes: deque[tuple[float, float, float, int]] = deque()
-        self._evaluated = -1.0
+        self._scraped = self._evaluated = -1.0
+        """Numbers of the last interval with a scrape, and of the last with an evaluation."""
         self._firing: set[str] = set()
         self._groups: dict[str, _Group] = {}
+        self._due = math.inf
+        """Nothing is delivered and no step is due before."""
         self._history = StepHistory()
         self._numbers = itertools.count()
+        self._rested, self._looked_at, self._ready, self._started = False, 0.0, 0, 0.0
 
     def wanted(self, sample: LoadSample, *, wanted: int, ready: int, now: float) -> int:
-        timing = self._timing
-        # Both on beats of their own, so that a silence that was leapt over does not shift them.
-        self._scrape(sample.at, sample.started, sample.in_flight, ready)
-        while self._scrapes and self._scrapes[0][0] <= now - timing.window_s:
-            self._scrapes.popleft()
-        if now // timing.evaluation_s > self._evaluated:
-            self._evaluated = now // timing.evaluation_s
-            self._evaluate()
-        return self._deliver(wanted, ready, Instant(now))
+        at: float = sample.at
+        if self._rested and now - self._looked_at > BEAT_S:  # a silence was leapt over, through which it was scraped
+            since, at = max(at, now - BEAT_S - self._remembered_s), now - BEAT_S
+            for number in range(int(at - since)):
+                self._scrape(since + number, sample.started, sample.in_flight, self._ready)
+        self._rested, self._looked_at, self._ready, self._started = False, now, ready, sample.started
+        return self._look(at, sample.started, sample.in_flight, ready=ready, wanted=wanted)
 
     def woken(self) -> int:
         return wake_replicas(self._policy)
 
     def at_rest(self, *, wanted: int, now: float) -> bool:  # noqa: ARG002
-        calm = not self._firing and not self._groups and not self._history.descending
-        return calm and len({scrape[1:3] for scrape in self._scrapes}) == 1
+        self._rested = self._nothing_fires() and self._silence_stays_calm(now)
+        return self._rested
 
     def steady(self, stretch: Stretch, *, wanted: int) -> tuple[float, int] | None:
-        return (stretch.end, wanted) if self._calm(stretch, wanted) else asked(self, stretch, wanted)
+        if self._calm(stretch, wanted):
+            return stretch.end, wanted
+        for beat, started, completed in stretch.beats():
+            after = self._look(beat, started, started - completed, ready=wanted, wanted=wanted)
+            if after != wanted:
+                return beat, after
+        return stretch.end, wanted
+
+    @property
+    def _remembered_s(self) -> float:
+        return self._timing.window_s + self._timing.scrape_s
+
+    def _nothing_fires(self) -> bool:
+        return not self._firing and not self._groups and not self._history.descending
+
+    def _silence_stays_calm(self, now: float) -> bool:
+        """Whether what was scraped lately is too little for either rule; early on, whether it is nothing at all."""
+        scrapes = self._scrapes
+        if not scrapes or max(scrape[2] for scrape in scrapes) > self._carried:
+            return False
+        most = self._most_in_window if now >= self._timing.window_s + BEAT_S else 0.0
+        return self._started - scrapes[0][1] <= most
 
     def _calm(self, stretch: Stretch, wanted: int) -> bool:
         """Whether nothing fires and neither rule can begin to. If so, the stretch is remembered."""
         timing = self._timing
-        calm = not self._firing and not self._groups and not self._history.descending
-        if not calm or stretch.begin < timing.window_s:
+        if not self._nothing_fires() or stretch.begin < timing.window_s:
             return False
         if max(stretch.most_at_once(), *(scrape[2] for scrape in self._scrapes), 0) > self._carried:
             return False
-        span_s = timing.window_s - 2 * timing.scrape_s
-        if self._most_within(stretch, timing.window_s) > timing.begins_calls_per_s * span_s:
+        if self._most_within(stretch, timing.window_s) > self._most_in_window:
             return False
-        first = max(stretch.begin, stretch.end - timing.window_s - timing.scrape_s)
+        first = max(stretch.begin, stretch.end - self._remembered_s)
         for number in range(int(stretch.end - first) + 1):
             beat = first + number
             started, completed = stretch.at(beat)
@@ -109,10 +133,6 @@ class AlertPath:
             self._scrapes.popleft()
         self._evaluated = (stretch.end + 1) // timing.evaluation_s
         return True
-
-    def _scrape(self, at: float, started: float, in_flight: float, ready: int) -> None:
-        if not self._scrapes or at // self._timing.scrape_s > self._scrapes[-1][0] // self._timing.scrape_s:
-            self._scrapes.append((at, started, in_flight, ready))
 
     def _most_within(self, stretch: Stretch, window_s: float) -> float:
         """Calls that begin between two samples at most so far apart, those before the stretch included."""
@@ -125,20 +145,45 @@ class AlertPath:
             most = max(most, started - seen[first][1])
         return most
 
+    def _look(self, at: float, started: float, in_flight: float, *, ready: int, wanted: int) -> int:
+        """One beat after ``at``. Scrapes and evaluations are on beats of their own, whatever was leapt over."""
+        now, timing = at + BEAT_S, self._timing
+        self._scrape(at, started, in_flight, ready)
+        scrapes, forgotten = self._scrapes, now - timing.window_s
+        while scrapes and scrapes[0][0] <= forgotten:
+            scrapes.popleft()
+        evaluation = now // timing.evaluation_s
+        if evaluation > self._evaluated:
+            self._evaluated = evaluation
+            self._evaluate()
+        return wanted if now < self._due else self._deliver(wanted, ready, Instant(now))
+
+    def _scrape(self, at: float, started: float, in_flight: float, ready: int) -> None:
+        number = at // self._timing.scrape_s
+        if number > self._scraped:
+            self._scraped = number
+            self._scrapes.append((at, started, in_flight, ready))
+
     def _evaluate(self) -> None:
         """Both rules in the order of their group; ``ALERTS`` is what fired at the evaluation before."""
-        if len(self._scrapes) < 2:
+        scrapes, timing = self._scrapes, self._timing
+        if len(scrapes) < 2:
             return
-        before = frozenset(self._firing)
-        (since, then, _, _), (at, started, _, _) = self._scrapes[0], self._scrapes[-1]
+        fired, piled = RATE in self._firing, PILING_UP in self._firing
+        (since, then, _, _), (at, started, _, _) = scrapes[0], scrapes[-1]
         rate = (started - then) / (at - since)
-        threshold = self._timing.ends_calls_per_s if RATE in before else self._timing.begins_calls_per_s
-        self._fires(RATE, fires=rate > threshold)
+        fires = rate > (timing.ends_calls_per_s if fired else timing.begins_calls_per_s)
+        piles = not fires and self._piles_up(piled=piled)
+        if fires is not fired:
+            self._fires(RATE, fires=fires)
+        if piles is not piled:
+            self._fires(PILING_UP, fires=piles)
+
+    def _piles_up(self, *, piled: bool) -> bool:
         flying = [in_flight for _, _, in_flight, _ in self._scrapes]
-        awake = min(ready for _, _, _, ready in self._scrapes) > 0
-        piles = min(flying) > self._carried and awake
-        stays = PILING_UP in before and max(flying) > self._carried
-        self._fires(PILING_UP, fires=(piles or stays) and RATE not in self._firing)
+        if max(flying) <= self._carried:
+            return False
+        return piled or (min(flying) > self._carried and min(ready for _, _, _, ready in self._scrapes) > 0)
 
     def _fires(self, name: str, *, fires: bool) -> None:
         if not fires:
@@ -147,6 +192,7 @@ class AlertPath:
         self._firing.add(name)
         if name not in self._groups:
             self._groups[name] = _Group(AlertId(name, str(next(self._numbers))))
+            self._due = -math.inf
 
     def _deliver(self, wanted: int, ready: int, now: Instant) -> int:
         """What Alertmanager flushes at this tick, or else the next step of a descent."""
@@ -166,13 +212,20 @@ class AlertPath:
             context = self._context(wanted, ready)
             outcome = deliveries.on_delivery(context, LoadView(), self._history, [event], now)
             self._history, wanted = outcome.if_written, _count(outcome.decision, wanted)
-        if not self._history.descending:
-            return wanted
-        context = self._context(wanted, ready)
-        if deliveries.next_step_in_s(self._history, context.interval_s, now) <= 0:
-            outcome = deliveries.on_tick(context, LoadView(), self._history, now)
-            self._history, wanted = outcome.if_written, _count(outcome.decision, wanted)
+        if self._history.descending:
+            context = self._context(wanted, ready)
+            if deliveries.next_step_in_s(self._history, context.interval_s, now) <= 0:
+                outcome = deliveries.on_tick(context, LoadView(), self._history, now)
+                self._history, wanted = outcome.if_written, _count(outcome.decision, wanted)
+        self._due = self._next_due(self._context(wanted, ready).interval_s, now)
         return wanted
+
+    def _next_due(self, interval_s: float, now: Instant) -> float:
+        """No later than something is due, to the beat."""
+        flushes = [group.flushed_at + self._timing.group_interval_s for group in self._groups.values()]
+        if self._history.descending:
+            flushes.append(now + deliveries.next_step_in_s(self._history, interval_s, now))
+        return math.floor(min(flushes)) if flushes else math.inf
 
     def _context(self, wanted: int, ready: int) -> StepContext:
         return StepContext(REF, self._policy, (), Scale(wanted, ready, ""), self._timing.step_interval_s)

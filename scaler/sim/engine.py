@@ -229,7 +229,7 @@ class _Run:
         self._sample = LoadSample(Instant(0.0), 0, 0, 0, 0)
         self._beat, self._dozing = 0.0, False
         self._sweep_at = math.inf
-        self._idle = IdleHistory()
+        self._idle, self._sleeps = IdleHistory(), ScalePolicy(zero=True, zero_duration_s=world.zero_after_s)
         self._stretch_s, self._patience_s, self._leap_at = 64.0, 1.0, 0.0
         self.outcome = Outcome()
 
@@ -246,7 +246,7 @@ class _Run:
 
     def _step(self) -> bool:
         """The next thing that happens. Of several at once: calls come, calls end, replicas start, then others look."""
-        arrival = self._at[self._started] if self._started < len(self._at) else math.inf
+        arrival = self._next_at()
         ending = self._ending[0][0] if self._ending else math.inf
         starting = self._starting[0][0] if self._starting else math.inf
         now = min(arrival, ending, starting, self._sweep_at, self._beat)
@@ -292,23 +292,31 @@ class _Run:
         if self._wanted > 0:
             self._set(max(1, self._world.min, min(wanted, self._world.max)))
         resting = self._started == before.completed == self._completed and self._ready == self._wanted
-        if resting and self._decider.at_rest(wanted=self._wanted, now=now):
-            self._doze()
-        elif not self._leap():
+        # Where calls come often a leap gets over several silences at once.
+        rare = self._next_at() > min(now + self._stretch_s, self._sweep_at)
+        if resting and rare and self._dozes():
+            return
+        if not self._leap() and not (resting and not rare and self._dozes()):
             self._bulk(now + BEAT_S)
 
     def _taken(self) -> LoadSample:
         in_flight, waiting = self._started - self._completed, self._started - self._served
         return LoadSample(Instant(self._now), self._started, self._completed, in_flight, waiting)
 
-    def _doze(self) -> None:
-        """Look again shortly before the next call."""
-        next_at = self._at[self._started] if self._started < len(self._at) else math.inf
-        resumed_at = math.inf
+    def _next_at(self) -> float:
+        """When the next call comes."""
+        return self._at[self._started] if self._started < len(self._at) else math.inf
+
+    def _dozes(self) -> bool:
+        """Look again shortly before the next call, if the decider would look on until then."""
+        if not self._decider.at_rest(wanted=self._wanted, now=self._now):
+            return False
+        next_at, resumed_at = self._next_at(), math.inf
         if math.isfinite(next_at):
             resumed_at = max(self._beat, math.floor(next_at - self._decider.lead_s))
         self._dozing = resumed_at > self._beat
         self._beat = resumed_at
+        return True
 
     def _stir(self) -> None:
         """Another one changed the count: the decider looks at that when it would have."""
@@ -322,8 +330,7 @@ class _Run:
         now = Instant(self._now)
         function = Function(_FUNCTION, Scale(self._wanted, self._wanted, ""), created_at=_LONG_AGO)
         activity = Activity(Sample(self._started - self._completed, now), Sample(self._last_active, now))
-        policy = ScalePolicy(zero=True, zero_duration_s=self._world.zero_after_s)
-        decision, self._idle = idle.decide(function, policy, (), activity, self._idle, _IDLE_LIMITS, now)
+        decision, self._idle = idle.decide(function, self._sleeps, (), activity, self._idle, _IDLE_LIMITS, now)
         if decision.changes:
             self._set(decision.after)
         self._plan_sweep()
@@ -339,8 +346,25 @@ class _Run:
         if self._wanted and not self._idle.seen_asleep:
             under_way = self._started > self._completed
             active = self._now if under_way else max(self._last_active, self._idle.awake_since or 0.0)
-            number = max(number, math.ceil((active + after_s - first_s) / every_s - 1e-9))
+            number = max(number, self._first_sweep_after(active))
         self._sweep_at = number * every_s + first_s
+
+    def _first_sweep_after(self, active: float) -> int:
+        """The number of the first that may take it to zero, for all that is known of its calls at that instant."""
+        assert self._world.zero_after_s is not None
+        silent_at = active + self._world.zero_after_s - self._world.first_sweep_s
+        return math.ceil(silent_at / self._world.sweep_s - 1e-9)
+
+    def _put_off_sweep(self, until: float) -> None:
+        """Leave out sweeps that come to a hold, because calls come shortly before them."""
+        while self._sweep_at < until and self._wanted and not self._idle.seen_asleep:
+            come = bisect_right(self._at, self._sweep_at, self._started)
+            if come == self._started:
+                return
+            later = self._first_sweep_after(self._at[come - 1]) * self._world.sweep_s + self._world.first_sweep_s
+            if later <= self._sweep_at:
+                return
+            self._sweep_at = later
 
     # Calls, one by one.
 
@@ -425,6 +449,7 @@ class _Run:
         now, wanted = self._now, self._wanted
         if now < self._leap_at or not wanted or self._ready != wanted or self._starting or not self._roomy():
             return False
+        self._put_off_sweep(now + self._stretch_s)
         before = min(now + self._stretch_s + BEAT_S, self._sweep_at, math.floor(self._world.length_s) + BEAT_S)
         last = self._started + MAX_STRETCH_CALLS
         if last < len(self._at):
