@@ -16,7 +16,7 @@ from springtide.wire.jobs import names
 from springtide.wire.jobs.transfer_lines import MAX_LINE, Broken, Line, decode_line, encode_line
 
 MAX_AT_ONCE = 2
-"""Each holds a few megabytes."""
+"""Each holds some megabytes."""
 
 MEDIA_TYPE = "application/x-ndjson"
 

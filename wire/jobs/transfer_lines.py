@@ -2,8 +2,11 @@
 
     {"v": 1, "kind": "job", "job": {…}, "body": "base64"}
     {"v": 1, "kind": "dead", "letter": {…}, "callback": {…}, "body": "base64"}    no callback unless it is one's
-    {"v": 1, "kind": "piece", "data": "base64"}            of a body that is stored apart, behind the line it belongs to
     {"v": 1, "kind": "end", "jobs": 2, "dead": 1, "unreadable": 0}
+
+A large body is behind its line, which says ``"pieces": 300000``, the bytes of it, in place of it:
+
+    {"v": 1, "kind": "piece", "data": "base64"}
 
 ``job``, ``letter`` and ``callback`` are what ``message`` writes. A file without its end is not whole.
 """
@@ -29,14 +32,22 @@ from springtide.wire.jobs.message import (
 )
 
 VERSION = 1
-MAX_LINE = 16 * 1024 * 1024
-"""Bytes: a body in base64 and headers; what a server takes in one message is less."""
+MAX_PIECE = 128 * 1024
+"""Bytes of a body in one line, so that who reads a line holds up nobody else."""
+
+MAX_LINE = 2 * 1024 * 1024
+"""Bytes: of a job, its headers; of a dead letter, the beginning of its last answer, too."""
+
+MAX_BODY = 2**40
 
 
 @dataclass(frozen=True, slots=True)
 class JobLine:
+    """``pieces``: bytes of its body that are in the lines behind it."""
+
     job: Job
     body: bytes
+    pieces: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +55,7 @@ class LetterLine:
     letter: DeadLetter
     body: bytes
     callback: CallbackJob | None = None
+    pieces: int = 0
 
     @property
     def job(self) -> Job:
@@ -76,10 +88,10 @@ Line = JobLine | LetterLine | Piece | End | Broken
 
 def encode_line(line: Line) -> bytes:
     match line:
-        case JobLine(job, body):
-            value = {"kind": "job", "job": json.loads(encode_job(job)), "body": _base64(body)}
-        case LetterLine(letter, body, callback):
-            value = {"kind": "dead", "letter": json.loads(encode_letter(letter)), "body": _base64(body)}
+        case JobLine(job):
+            value = {"kind": "job", "job": json.loads(encode_job(job)), **_body(line)}
+        case LetterLine(letter, callback=callback):
+            value = {"kind": "dead", "letter": json.loads(encode_letter(letter)), **_body(line)}
             if callback is not None:
                 value["callback"] = json.loads(encode_callback(callback))
         case Piece(data):
@@ -105,11 +117,12 @@ def decode_line(text: bytes) -> Line:
 def _decoded(value: Mapping[str, Any]) -> Line:
     match value["kind"]:
         case "job":
-            return JobLine(decode_job(json.dumps(value["job"])), _bytes(value["body"]))
+            return JobLine(decode_job(json.dumps(value["job"])), _bytes(value["body"]), _size(value))
         case "dead":
             told = value.get("callback")
             callback = None if told is None else decode_callback(json.dumps(told))
-            return LetterLine(decode_letter(json.dumps(value["letter"])), _bytes(value["body"]), callback)
+            letter = decode_letter(json.dumps(value["letter"]))
+            return LetterLine(letter, _bytes(value["body"]), callback, _size(value))
         case "piece":
             return Piece(_bytes(value["data"]))
         case "end":
@@ -118,6 +131,17 @@ def _decoded(value: Mapping[str, Any]) -> Line:
             return Broken(str(value["reason"]))
         case kind:
             raise ValueError(f"its kind is {str(kind)[:20]!r}, which this program does not know")
+
+
+def _body(line: JobLine | LetterLine) -> dict[str, Any]:
+    return {"body": _base64(line.body), **({"pieces": line.pieces} if line.pieces else {})}
+
+
+def _size(value: Mapping[str, Any]) -> int:
+    size = value.get("pieces", 0)
+    if not isinstance(size, int) or not 0 <= size <= MAX_BODY:
+        raise ValueError(f"pieces is {str(size)[:40]!r}, no number of bytes up to {MAX_BODY}")
+    return size
 
 
 def _base64(raw: bytes) -> str:

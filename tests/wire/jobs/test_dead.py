@@ -130,6 +130,21 @@ async def test_what_was_broken_off_is_finished_and_nothing_twice(broker: Broker,
     assert await state_of(broker, known_as) is (JobState.DONE if step == "has run" else JobState.QUEUED)
 
 
+async def test_a_job_that_was_given_up_and_not_settled_is_run_in_its_new_round_alone(
+    broker: Broker, queue: str
+) -> None:
+    job, jobs = a_job(queue), source(broker, queue)
+    known_as = await NatsJobStore(broker).submit(job, b"")
+    lease = await taken(jobs, job.lane)
+    outcome = replace(done(503), state=JobState.FAILED)
+    await jobs.store_outcome(lease.job, lease.id, outcome)
+    await jobs.store_dead(DeadLetter(job=lease.job, outcome=outcome), lease)
+    await NatsDeadLetters(broker).put_back(known_as)  # the worker was killed before it settled
+    assert await backlog(broker, queue) == 1
+    assert (await taken(jobs, job.lane)).job.round == 1
+    await lease.settle()  # or was it only slow
+
+
 async def test_a_letter_whose_queue_is_full_stays(server: NatsServer, queue: str) -> None:
     broker = Broker(server.settings, name="test", bounds=Bounds(max_lane_jobs=1))
     try:

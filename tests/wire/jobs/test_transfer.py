@@ -63,7 +63,7 @@ async def brought(broker: Broker, lines: Sequence[Line]) -> TakenIn:
 
 
 @given(
-    st.builds(JobLine, JOBS, st.binary(max_size=50))
+    st.builds(JobLine, JOBS, st.binary(max_size=50), st.integers(0, 2**40))
     | st.builds(
         LetterLine,
         st.builds(DeadLetter, job=JOBS, outcome=OUTCOMES, callback=st.booleans()),
@@ -102,14 +102,25 @@ async def test_jobs_go_over_with_bodies_and_ids(broker: Broker, other: Broker, q
     large = replace(large, stored_body=await store.store_body(large.token, pieces(BODY)))
     large_id = await store.submit(large, b"")
     delayed_id = await store.submit(a_job(queue, not_before=time.time() + 3600), b"later")
+    middle_id = await store.submit(a_job(queue), BODY[:300_000])
     lines = await exported(broker, queue)
-    assert lines[-1] == End(3, 0)
-    assert await brought(other, lines) == TakenIn(3, 0, 0)
+    assert lines[-1] == End(4, 0)
+    assert max(len(encode_line(line)) for line in lines) < 200_000
+    assert await brought(other, lines) == TakenIn(4, 0, 0)
     states = [await state_of(other, known_as) for known_as in (job_id, large_id, delayed_id)]
     assert states == [JobState.QUEUED, JobState.QUEUED, JobState.DELAYED]
-    leases = [await taken(source(other, queue), job.lane) for _ in range(2)]
-    assert {lease.id: await whole(lease) for lease in leases} == {job_id: b"\x00body", large_id: BODY}
-    assert await backlog(broker, queue) == 2  # nothing was taken away
+    leases = [await taken(source(other, queue), job.lane) for _ in range(3)]
+    expected = {job_id: b"\x00body", large_id: BODY, middle_id: BODY[:300_000]}
+    assert {lease.id: await whole(lease) for lease in leases} == expected
+    assert await backlog(broker, queue) == 3  # nothing was taken away
+
+
+async def test_jobs_keep_their_order(broker: Broker, other: Broker, queue: str) -> None:
+    store = NatsJobStore(broker)
+    ids = [await store.submit(a_job(queue), b"x" * (200_000 if number == 50 else 1)) for number in range(100)]
+    await brought(other, await exported(broker, queue))
+    jobs, lane = source(other, queue), a_job(queue).lane
+    assert [lease.id for lease in await jobs.take(lane, 100, 0.0)] == ids
 
 
 async def test_dead_letters_go_over_and_can_be_put_back_there(broker: Broker, other: Broker, queue: str) -> None:
@@ -208,5 +219,9 @@ async def test_a_file_that_makes_no_sense_brings_nothing_of_it_in(broker: Broker
     jetstream = await broker.connection.jetstream()
     await jetstream.purge_stream(names.stream(queue))
     with pytest.raises(BadInput, match="cut off"):
-        await brought(broker, [JobLine(cut, b""), Piece(b"xx")])
+        await brought(broker, [JobLine(cut, b"", 5), Piece(b"xx")])
+    with pytest.raises(BadInput, match="not behind its job"):
+        await brought(broker, [JobLine(cut, b"")])
+    with pytest.raises(BadInput, match="too large for a message"):
+        await brought(broker, [JobLine(replace(cut, stored_body=None), b"", 2**30)])
     assert await backlog(broker, queue) == 0

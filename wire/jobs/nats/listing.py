@@ -17,8 +17,16 @@ from springtide.wire.jobs.ports import Wanted
 MAX_LOOKED_AT = 5000
 """Of each stream; a job behind so many that are not wanted is not seen, and that is said."""
 
+MAX_READ_BYTES = 64 * 1024 * 1024
+"""Bodies come along with jobs that have not ended."""
+
 WINDOW = 500
 MAX_PROGRESS = 50_000
+
+_TOLD = frozenset((JobState.RUNNING, JobState.RETRYING))
+"""By a worker, as the job's progress."""
+
+_FINAL = frozenset(state for state in JobState if state.final)
 
 
 class NatsJobList:
@@ -46,12 +54,15 @@ class NatsJobList:
 
     async def _open(self, wanted: Wanted) -> AsyncGenerator[JobStatus | None]:
         """None where it was not looked further."""
-        open_states = wanted.states - {state for state in JobState if state.final}
+        open_states = wanted.states - _FINAL
         if not open_states:
             return
         progress = await self._progress()
+        if open_states <= _TOLD:
+            # Only those of which a worker tells, which are few: none is looked for behind the last of them.
+            progress = {token: known for token, known in progress.items() if known.state in open_states}
         for queue in [wanted.queue] if wanted.queue else await self._broker.lookup.queues(known_s=0.0):
-            if open_states == {JobState.DELAYED}:
+            if open_states == {JobState.DELAYED} or (open_states <= _TOLD and not progress):
                 break
             ref = wanted.function
             subject = names.function_subjects(queue, ref) if ref else names.job_subjects(queue)
@@ -65,11 +76,12 @@ class NatsJobList:
     async def _of(
         self, stream: str, subject: str, progress: dict[str, Progress], wanted: Wanted
     ) -> AsyncGenerator[JobStatus | None]:
-        looked_at = 0
+        looked_at, read = 0, 0
+        left = set(progress) if wanted.states - _FINAL <= _TOLD else None
         async with contextlib.aclosing(stored(self._broker.connection, stream, subject)) as messages:
             async for message in messages:
                 job = job_in(message.headers)
-                looked_at += 1
+                looked_at, read = looked_at + 1, read + message.size
                 if isinstance(job, Job):
                     known = progress.get(job.token)
                     delayed = stream == names.DELAYED
@@ -77,13 +89,17 @@ class NatsJobList:
                     if _is_wanted(job, state, wanted):
                         known_as = job.id or job_id(job.lane.queue, 0 if delayed else message.sequence, job.token)
                         yield JobStatus(id=known_as, job=job, state=state, progress=known)
-                if looked_at >= MAX_LOOKED_AT:
+                    if left is not None:
+                        left.discard(job.token)
+                if left is not None and not left:
+                    return
+                if looked_at >= MAX_LOOKED_AT or read >= MAX_READ_BYTES:
                     yield None
                     return
 
     async def _ended(self, wanted: Wanted) -> AsyncGenerator[JobStatus | None]:
         """Newest first."""
-        if not any(state.final for state in wanted.states):
+        if not wanted.states & _FINAL:
             return
         stream, subject = KEY_PREFIX + names.RESULTS, f"$KV.{names.RESULTS}.*"
         (first, end), looked_at = await sequences(self._broker.connection, stream), 0

@@ -27,18 +27,34 @@ class Requeue:
 
         One whose time is to come waits for it.
         """
+        if not await self.announce(job):
+            return False
+        await self.follow(job, body)
+        return True
+
+    async def announce(self, job: Job) -> bool:
+        """The first half of ``put``: whether ``follow`` is to come."""
         if await self.known(job):
             return False
+        lookup, outcomes = self._broker.lookup, self._broker.outcomes
+        if job.not_before <= time.time():
+            await lookup.note(job.token, job.lane.queue, 0, round_=job.round)
+        if job.round:
+            place = place_of(job.id)
+            earlier = await lookup.place(place) if place is not None else None
+            if earlier is not None and earlier.job.round < job.round:
+                await lookup.take_away(earlier)  # given up, and its worker was stopped before it settled that
+            await outcomes.forget(job.token)
+            await outcomes.forget_progress(job.token)
+        return True
+
+    async def follow(self, job: Job, body: bytes) -> None:
+        """Those that are begun one after the other are queued in that order."""
         if job.not_before > time.time():
             await self._store.submit(job, body)
-            return True
-        lookup, outcomes = self._broker.lookup, self._broker.outcomes
-        await lookup.note(job.token, job.lane.queue, 0, round_=job.round)
-        await outcomes.forget(job.token)
-        await outcomes.forget_progress(job.token)
+            return
         sequence = await self._store.enqueue(job, body)
-        await lookup.note(job.token, job.lane.queue, sequence, round_=job.round)
-        return True
+        await self._broker.lookup.note(job.token, job.lane.queue, sequence, round_=job.round)
 
     async def known(self, job: Job) -> bool:
         """Whether it is there, or has run, in this round or a later one."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import replace
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable
+from dataclasses import dataclass, replace
+from typing import TypeVar, cast
 
 from nats.js.api import Header, RawStreamMsg
 from nats.js.errors import APIError, NotFoundError
@@ -27,7 +29,28 @@ from springtide.wire.jobs.nats.connection import translated
 from springtide.wire.jobs.nats.reading import Stored, stored
 from springtide.wire.jobs.nats.requeue import Requeue
 from springtide.wire.jobs.ports import TakenIn
-from springtide.wire.jobs.transfer_lines import Broken, End, JobLine, LetterLine, Line, Piece
+from springtide.wire.jobs.transfer_lines import MAX_PIECE, Broken, End, JobLine, LetterLine, Line, Piece
+
+AT_ONCE = 64
+"""Jobs that wait for the disk together."""
+
+MAX_INLINE = 8 * 1024 * 1024
+"""Bytes of a body that is in its message: what our own server takes."""
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(slots=True)
+class _Taken:
+    jobs: int = 0
+    dead: int = 0
+    there: int = 0
+
+    def count(self, *, jobs: bool | None = None, dead: bool | None = None) -> None:
+        """One of them, and whether it was added."""
+        self.jobs += jobs is True
+        self.dead += dead is True
+        self.there += not (jobs or dead)
 
 
 class NatsTransfer:
@@ -64,20 +87,35 @@ class NatsTransfer:
         yield End(jobs, dead, unreadable)
 
     async def take_in(self, lines: AsyncIterator[Line]) -> TakenIn:
-        jobs = dead = there = 0
+        taken = _Taken()
+        small: list[JobLine] = []
         async for line in lines:
             match line:
+                case JobLine(pieces=0):
+                    _checked(line)
+                    small.append(line)
+                    if len(small) == AT_ONCE:
+                        await self._take_small(small, taken)
                 case JobLine():
-                    added = await self._take_job(line, lines)
-                    jobs, there = jobs + added, there + (not added)
+                    await self._take_small(small, taken)  # in their order
+                    taken.count(jobs=await self._take_job(line, lines))
                 case LetterLine():
-                    added = await self._take_letter(line, lines)
-                    dead, there = dead + added, there + (not added)
+                    taken.count(dead=await self._take_letter(line, lines))
                 case Piece():
                     raise BadInput("a piece of a body stands behind no job that has one")
                 case End() | Broken():
                     break
-        return TakenIn(jobs, dead, there)
+        await self._take_small(small, taken)
+        return TakenIn(taken.jobs, taken.dead, taken.there)
+
+    async def _take_small(self, small: list[JobLine], taken: _Taken) -> None:
+        """At once, as each waits for the disk. One after the other would cost a minute for some thousands."""
+        batch, small[:] = list(small), []
+        added = await _all(self._requeue.announce(line.job) for line in batch)
+        wanted = [line for line, is_wanted in zip(batch, added, strict=True) if is_wanted]
+        await _all(self._requeue.follow(line.job, line.body) for line in wanted)
+        for is_added in added:
+            taken.count(jobs=is_added)
 
     async def _messages(self, queue: str) -> AsyncGenerator[tuple[Stored, bool]]:
         """And whether it is a dead letter."""
@@ -93,13 +131,15 @@ class NatsTransfer:
                     yield message, of_dead
 
     async def _with_body(self, line: JobLine | LetterLine) -> AsyncGenerator[Line | None]:
-        """The line and the pieces of its stored body; None alone where that is gone, as nothing could be run then."""
+        """The line, and its body in pieces where that is large; None alone where a stored one is gone, as nothing could
+        be run then."""
         body = _stored_body(line)
-        if body is None:
+        if body is None and len(line.body) <= MAX_PIECE:
             yield line
             return
-        began = False
-        async with contextlib.aclosing(self._broker.bodies.read(body)) as pieces:
+        pieces = self._broker.bodies.read(body) if body is not None else _cut(line.body)
+        line, began = replace(line, body=b"", pieces=body.size if body is not None else len(line.body)), False
+        async with contextlib.aclosing(pieces):
             try:
                 async for piece in pieces:
                     if not began:
@@ -112,43 +152,46 @@ class NatsTransfer:
                 yield None
 
     async def _take_job(self, line: JobLine, lines: AsyncIterator[Line]) -> bool:
-        job = _own_body(line.job)
-        _checked(job)
+        _checked(line)
+        job = _own_body(line)
         if await self._requeue.known(job):
             await _passed_over(line, lines)
             return False
-        await self._take_body(line, lines)
-        return await self._requeue.put(job, line.body)
+        return await self._requeue.put(job, await self._body(line, lines))
 
     async def _take_letter(self, line: LetterLine, lines: AsyncIterator[Line]) -> bool:
-        letter = replace(line.letter, job=_own_body(line.job))
+        _checked(line)
+        letter = replace(line.letter, job=_own_body(line))
         job = letter.job
-        _checked(job)
         stream = await self._broker.streams.dead(job.lane.queue)
         subject = names.dead_subject(job.lane.queue, dead_name(job.token, callback=letter.callback))
         put_back = not letter.callback and await self._requeue.known(replace(job, round=job.round + 1))
         if put_back or await self._last(stream, subject) is not None:
             await _passed_over(line, lines)
             return False
-        await self._take_body(line, lines)
+        body = await self._body(line, lines)
         headers: dict[str, str] = {HEADER: encode_letter(letter), Header.EXPECTED_LAST_SUBJECT_SEQUENCE: "0"}
         if line.callback is not None:
             headers[CALLBACK_HEADER] = encode_callback(line.callback)
         async with translated("storing a dead letter"):
             jetstream = await self._broker.connection.jetstream()
             try:
-                await jetstream.publish(subject, line.body, stream=stream, headers=headers)
+                await jetstream.publish(subject, body, stream=stream, headers=headers)
             except APIError as error:
                 if error.err_code != _WRONG_LAST_SEQUENCE:
                     raise
                 return False
         return True
 
-    async def _take_body(self, line: JobLine | LetterLine, lines: AsyncIterator[Line]) -> None:
-        body = _stored_body(line)
-        if body is not None:
+    async def _body(self, line: JobLine | LetterLine, lines: AsyncIterator[Line]) -> bytes:
+        """What goes into the message; one that is stored apart is stored."""
+        if _stored_body(line) is not None:
             await self._broker.bodies.discard(line.job.token)  # what was left when an import broke off
-            await self._broker.bodies.store(line.job.token, _pieces(body, lines))
+            await self._broker.bodies.store(line.job.token, _pieces(line.pieces, lines))
+            return b""
+        if line.pieces > MAX_INLINE:
+            raise BadInput(f"a body of {line.pieces} bytes is too large for a message; at most {MAX_INLINE}")
+        return line.body + b"".join([piece async for piece in _pieces(line.pieces, lines)])
 
     async def _last(self, stream: str, subject: str) -> RawStreamMsg | None:
         async with translated("looking for a dead letter"):
@@ -183,35 +226,51 @@ def _stored_body(line: JobLine | LetterLine) -> StoredBody | None:
     return None if of_callback else line.job.stored_body
 
 
-def _own_body(job: Job) -> Job:
-    """Nobody's else, whatever a file names."""
-    return replace(job, stored_body=StoredBody(job.token, job.stored_body.size)) if job.stored_body else job
+def _own_body(line: JobLine | LetterLine) -> Job:
+    """Nobody else's, whatever a file names."""
+    job = line.job
+    return replace(job, stored_body=StoredBody(job.token, line.pieces)) if _stored_body(line) is not None else job
 
 
-def _checked(job: Job) -> None:
+def _checked(line: JobLine | LetterLine) -> None:
     """Raises BadInput."""
+    job = line.job
+    if _stored_body(line) is not None and not line.pieces:
+        raise BadInput("a body that is stored apart is not behind its job")
     names.checked_queue(job.lane.queue, "a job's queue")
     place = place_of(job.id)
     if place is None or place.token != job.token or place.queue != queue_number(job.lane.queue):
         raise BadInput(f"a job's id {job.id[:80]!r} is not that of its token and its queue")
 
 
-async def _pieces(body: StoredBody, lines: AsyncIterator[Line]) -> AsyncGenerator[bytes]:
-    """Raises BadInput where the body is not as long as it should be."""
-    left = body.size
+async def _all(work: Iterable[Awaitable[_Result]]) -> list[_Result]:
+    """Together, each to its end; raises what the first of them raised."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return cast("list[_Result]", results)
+
+
+async def _pieces(size: int, lines: AsyncIterator[Line]) -> AsyncGenerator[bytes]:
+    """Raises BadInput where they are not as long as was said."""
+    left = size
     while left > 0:
         line = await anext(lines, None)
         if not isinstance(line, Piece) or not 0 < len(line.data) <= left:
-            raise BadInput(f"a stored body of {body.size} bytes is cut off, or too long")
+            raise BadInput(f"a body of {size} bytes is cut off, or too long")
         left -= len(line.data)
         yield line.data
 
 
 async def _passed_over(line: JobLine | LetterLine, lines: AsyncIterator[Line]) -> None:
-    body = _stored_body(line)
-    if body is not None:
-        async for _ in _pieces(body, lines):
-            pass
+    async for _ in _pieces(line.pieces, lines):
+        pass
+
+
+async def _cut(body: bytes) -> AsyncGenerator[bytes]:
+    for at in range(0, len(body), MAX_PIECE):
+        yield body[at : at + MAX_PIECE]
 
 
 _WRONG_LAST_SEQUENCE = 10071
