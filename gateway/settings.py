@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from springtide.runtime.same_origin import origins
 from springtide.runtime.settings import boolean, duration, integer, number, setting
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
-from springtide.wire.jobs.callback_address import patterns
+from springtide.wire.jobs.callback_address import gateway_names, patterns
 from springtide.wire.jobs.settings import BrokerSettings
 
 MEBIBYTE = 1024 * 1024
@@ -242,6 +242,13 @@ class GatewaySettings:
         env="callback_local",
         kind=boolean,
         help="callbacks may go to this machine and its link-local neighbours; on a cluster they should not",
+    )
+    callback_gateway: tuple[str, ...] = setting(
+        (),
+        env="callback_gateway",
+        kind=gateway_names,
+        help="names of the gateway's Service, separated by commas: functions behind it are the usual callback, so "
+        "those names may always be called at the gateway's port",
     )
 
     first_snapshot_s: float = setting(

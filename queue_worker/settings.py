@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from springtide.queue_worker.retrying import DEFAULT_CODES, MAX_ATTEMPTS, MAX_WAIT_S, Jitter, RetryRules, codes
 from springtide.runtime.errors import BadInput, reason_of
 from springtide.runtime.settings import boolean, duration, integer, setting
-from springtide.wire.jobs.callback_address import CallbackRules, Pattern, patterns
+from springtide.wire.jobs.callback_address import CallbackRules, Pattern, gateway_names, patterns
 from springtide.wire.jobs.job import DEFAULT_QUEUE
 from springtide.wire.jobs.names import checked_queue
 from springtide.wire.jobs.settings import BrokerSettings, with_names_of_openfaas
@@ -136,6 +136,12 @@ class QueueWorkerSettings:
         kind=boolean,
         help="callbacks may go to this machine and its link-local neighbours; on a cluster they should not",
     )
+    callback_gateway: tuple[str, ...] = setting(
+        (),
+        env="callback_gateway",
+        kind=gateway_names,
+        help="names of the gateway's Service, which callbacks may always go to; as the gateway's",
+    )
     callback_secret_path: str = setting(
         "",
         env="callback_secret_path",
@@ -196,7 +202,7 @@ def callback_rules(settings: QueueWorkerSettings) -> CallbackRules:
     """Functions behind the gateway are the usual callback."""
     to = urlsplit(settings.gateway_url)
     port = to.port or (443 if to.scheme == "https" else 80)
-    hosts = {"127.0.0.1", "::1", "localhost", "gateway", (to.hostname or "").lower()}
+    hosts = {"127.0.0.1", "::1", "localhost", "gateway", (to.hostname or "").lower(), *settings.callback_gateway}
     return CallbackRules(
         allowed=tuple(map(Pattern.parse, settings.callback_allow)),
         denied=tuple(map(Pattern.parse, settings.callback_deny)),

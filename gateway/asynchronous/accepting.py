@@ -70,7 +70,7 @@ class AsyncCalls:
 
 def callback_rules(settings: GatewaySettings) -> CallbackRules:
     """Functions behind this gateway are the usual callback, by whatever name of this machine or of its service."""
-    hosts = ("127.0.0.1", "::1", "localhost", "gateway", settings.host)
+    hosts = ("127.0.0.1", "::1", "localhost", "gateway", settings.host, *settings.callback_gateway)
     return CallbackRules(
         allowed=tuple(map(Pattern.parse, settings.callback_allow)),
         denied=tuple(map(Pattern.parse, settings.callback_deny)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
@@ -15,6 +16,8 @@ from springtide.runtime.errors import BadInput
 
 MAX_URL = 2000
 MAX_RULES = 200
+MAX_NAMES = 20
+_HOST_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _PORTS = {"http": 80, "https": 443}
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -62,6 +65,17 @@ def patterns(text: str) -> tuple[str, ...]:
     if len(found) > MAX_RULES:
         raise ValueError(f"{len(found)} of them are more than {MAX_RULES}")
     return tuple(Pattern.parse(word).text for word in found)
+
+
+def gateway_names(text: str) -> tuple[str, ...]:
+    """Host names with commas between them. Raises ValueError."""
+    found = [word.strip().lower() for word in text.split(",") if word.strip()]
+    if len(found) > MAX_NAMES:
+        raise ValueError(f"{len(found)} names are more than {MAX_NAMES}")
+    for name in found:
+        if not _HOST_NAME.fullmatch(name):
+            raise ValueError(f"{name[:80]!r} is no host's name; write it without a scheme and without a port")
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from springtide.runtime.errors import BadInput
-from springtide.wire.jobs.callback_address import CallbackRules, Pattern, patterns
+from springtide.wire.jobs.callback_address import CallbackRules, Pattern, gateway_names, patterns
 
 RULES = CallbackRules(
     denied=tuple(map(Pattern.parse, ("127.0.0.0/8:8081", "*.internal", "10.1.0.0/16", "[fd00::/8]:443"))),
@@ -92,3 +92,10 @@ def test_patterns_are_separated_by_commas() -> None:
 def test_what_is_no_callbacks_url_is_refused(url: str) -> None:
     with pytest.raises(BadInput, match="X-Callback-Url"):
         RULES.check(url)
+
+
+def test_names_of_a_gateway_are_hosts_and_nothing_else() -> None:
+    assert gateway_names("gateway.openfaas, Gateway.OpenFaaS.svc,") == ("gateway.openfaas", "gateway.openfaas.svc")
+    for wrong in ("http://gateway", "gateway:8080", "a b", ",".join(["a"] * 21)):
+        with pytest.raises(ValueError, match=r"scheme|names"):
+            gateway_names(wrong)
