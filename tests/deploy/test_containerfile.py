@@ -16,7 +16,16 @@ from tests.deploy.installations import containers, named
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "deploy" / "Containerfile"
-PARTS = ("gateway", "kubernetes-provider", "alert-receiver", "scaler", "idler", "console", "cluster-credentials")
+PARTS = (
+    "gateway",
+    "kubernetes-provider",
+    "alert-receiver",
+    "scaler",
+    "queue-worker",
+    "idler",
+    "console",
+    "cluster-credentials",
+)
 
 
 def _instructions() -> list[tuple[str, str]]:
