@@ -13,7 +13,9 @@ PROMETHEUS = tuple(
     for where in (Where.OWN, Where.FUNCTIONS)
 )
 CREDENTIALS = (
-    Permission(resource=SECRETS, verbs=("create",), where=Where.OWN, reason="make basic-auth, if there is none"),
+    Permission(
+        resource=SECRETS, verbs=("create",), where=Where.OWN, reason="make basic-auth and nats-auth, if there are none"
+    ),
 )
 
 PARTS: Mapping[str, tuple[Permission, ...]] = {

@@ -12,9 +12,10 @@ from typing import Any
 
 import yaml
 
-from springtide.cli.parts import alert_receiver, console, gateway, idler, kubernetes_provider, scaler
+from springtide.cli.parts import alert_receiver, console, gateway, idler, kubernetes_provider, queue_worker, scaler
 from springtide.cli.parts.settings_flags import Section
 from springtide.runtime.settings import Declared, declared
+from springtide.wire.jobs.settings import REPLICAS
 
 VALUES = Path(__file__).parent / "chart" / "values.yaml"
 
@@ -23,6 +24,7 @@ PARTS: Mapping[str, ModuleType] = {
     "provider": kubernetes_provider,
     "alertReceiver": alert_receiver,
     "scaler": scaler,
+    "queueWorker": queue_worker,
     "idler": idler,
     "console": console,
 }
@@ -30,15 +32,17 @@ PARTS: Mapping[str, ModuleType] = {
 
 OURS = re.compile(
     r"(.*_)?(host|port)|basic_auth|secret_mount_path|KUBE.*|kube_context|lease_name|lease_namespace|scaler(_default)?"
+    r"|nats_(url|credentials_path|ca_path)|queue_replicas|callback_(allow|deny|local|gateway|secret_path)"
 )
 """Settings that the chart's Services, volumes, roles and other parts go by, which therefore are not for changing."""
 
-CHOICES: Mapping[str, list[str]] = {
+CHOICES: Mapping[str, list[str] | list[int]] = {
     "generateBasicAuthBy": ["helm", "job"],
     "image.pullPolicy": ["Always", "IfNotPresent", "Never"],
     "functions.imagePullPolicy": ["Always", "IfNotPresent", "Never"],
     "serviceType": ["NodePort", "LoadBalancer", "ClusterIP"],
     "provider.functionAddresses": ["pod", "service"],
+    "nats.replicas": list(REPLICAS),
 }
 LEAST: Mapping[str, int] = {
     "gateway.workers": 0,
@@ -55,6 +59,8 @@ MOST: Mapping[str, int] = {
     "nodePort": 65535,
     # Each reads a stream of every gateway, which has eight, and a rollout has more copies than that for a while.
     "scaler.replicas": 5,
+    "queueWorker.replicas": 100,
+    "queueWorker.gracePeriodSeconds": 3600,
     "functions.readinessProbe.initialDelaySeconds": 3600,
 }
 _DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$|^[0-9]+$"
@@ -67,10 +73,15 @@ PATTERNS: Mapping[str, str] = {
     "idler.reconcileInterval": _DURATION,
     "prometheus.url": _URL,
     "alertmanager.url": _URL,
+    "nats.url": r"^(((nats|tls)://)?[^/@,\s]+(,((nats|tls)://)?[^/@,\s]+)*)?$",
+    "nats.syncInterval": r"^(always|([0-9]+(ms|s|m|h))+)$",
+    "nats.persistence.size": r"^[1-9][0-9]{0,5}(Mi|Gi|Ti)$",
     "functionNamespace": r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
     "image.digest": r"^(sha256:[0-9a-f]{64})?$",
 }
 ITEMS: Mapping[str, str] = {
+    "callbacks.allow": "string",
+    "callbacks.deny": "string",
     "networkPolicies.apiServerCidrs": "string",
     "networkPolicies.apiServerPorts": "integer",
 }

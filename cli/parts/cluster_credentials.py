@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import click
 
@@ -14,35 +14,53 @@ from springtide.runtime.errors import AlreadyExists
 from springtide.runtime.kubernetes.api import Json, connected
 from springtide.runtime.kubernetes.resources import SECRETS
 from springtide.runtime.kubernetes.settings import KubernetesSettings
+from springtide.wire.jobs.settings import CREDENTIALS_PREFIX
 
 KUBERNETES = Section(KubernetesSettings)
-NAME, USER = "basic-auth", "admin"
+BASIC_AUTH = "basic-auth"
+KNOWN: Mapping[str, tuple[str, str]] = {
+    BASIC_AUTH: ("basic-auth", "admin"),
+    "nats-auth": (CREDENTIALS_PREFIX, "springtide"),
+}
+"""By the Secret's name: what its keys begin with, and the user."""
 
 
 @click.command()
-@click.option("--namespace", default="openfaas", show_default=True, help="namespace of the Secret")
+@click.option("--namespace", default="openfaas", show_default=True, help="namespace of the Secrets")
+@click.option(
+    "--secret",
+    "names",
+    multiple=True,
+    type=click.Choice(list(KNOWN)),
+    default=(BASIC_AUTH,),
+    show_default=True,
+    help="which to make",
+)
 @settings_options(KUBERNETES)
 @click.pass_obj
-def cluster_credentials(environ: Mapping[str, str], /, namespace: str, **given: object) -> None:
-    """Make the Secret basic-auth with a random password, unless there is one."""
-    made = asyncio.run(_make(namespace, KUBERNETES.read(environ, given)))
-    click.echo(f"Secret {namespace}/{NAME} {'made' if made else 'is there already, and stays as it is'}.")
+def cluster_credentials(environ: Mapping[str, str], /, namespace: str, names: Sequence[str], **given: object) -> None:
+    """Make the Secrets of an installation, each with a random password, unless they are there."""
+    for name, made in asyncio.run(_make(namespace, names, KUBERNETES.read(environ, given))).items():
+        click.echo(f"Secret {namespace}/{name} {'made' if made else 'is there already, and stays as it is'}.")
 
 
-async def _make(namespace: str, settings: KubernetesSettings) -> bool:
-    """Whether there was none. It is not looked for: an account that may only create needs no look at any secret."""
+async def _make(namespace: str, names: Sequence[str], settings: KubernetesSettings) -> Mapping[str, bool]:
+    """Whether there was none. None is looked for: an account that may only create needs no look at any secret."""
+    made = dict.fromkeys(names, True)
     async with connected(settings) as api:
-        try:
-            await api.create(SECRETS, _secret(namespace))
-        except AlreadyExists:
-            return False
-    return True
+        for name in made:
+            try:
+                await api.create(SECRETS, _secret(namespace, name))
+            except AlreadyExists:
+                made[name] = False
+    return made
 
 
-def _secret(namespace: str) -> Json:
-    values = {"basic-auth-user": USER, "basic-auth-password": secrets.token_urlsafe(24)}
+def _secret(namespace: str, name: str) -> Json:
+    prefix, user = KNOWN[name]
+    values = {f"{prefix}-user": user, f"{prefix}-password": secrets.token_urlsafe(24)}
     return {
-        "metadata": {"name": NAME, "namespace": namespace},
+        "metadata": {"name": name, "namespace": namespace},
         "type": "Opaque",
         "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()},
     }

@@ -35,6 +35,7 @@ INSTALLATIONS: Mapping[str, Mapping[str, Any]] = {
         "generateBasicAuth": False,
         "gateway": {"autoscaling": {"enabled": False}, "replicas": 1, "preStopSeconds": 0, "resources": {}},
         "scaler": {"enabled": False},
+        "async": False,
         "idler": {"create": False},
         "console": {"create": False},
         "prometheus": {"create": False},
@@ -61,21 +62,45 @@ INSTALLATIONS: Mapping[str, Mapping[str, Any]] = {
         },
         "gateway": {"workers": 2, "settings": {"hold_timeout": "90s", "max_held": 1000, "retry_posts": False}},
         "scaler": {"default": True, "replicas": 3, "settings": {"scaler_interval": "2s"}},
+        "queueWorker": {"replicas": 5, "callbackSecret": "hooks", "settings": {"max_retry_attempts": 3}},
+        "callbacks": {"allow": ["*.example.org", "10.0.0.0/8:8443"], "deny": ["db.team"]},
+        "nats": {
+            "replicas": 3,
+            "persistence": {"size": "1Ti", "storageClassName": "fast"},
+            "credentialsSecret": "broker",
+            "syncInterval": "2m",
+        },
         "idler": {"dryRun": True, "inactivityDuration": "5m", "replicas": 3},
         "prometheus": {"persistence": {"enabled": True, "storageClassName": "fast"}},
         "alertmanager": {"operatorsReceiver": {"webhook_configs": [{"url": "https://pager.example/hook"}]}},
         "networkPolicies": {
             "functions": True,
+            "callbacksTo": [{"ipBlock": {"cidr": "198.51.100.0/24"}}],
             "gatewayTo": [{"ipBlock": {"cidr": "192.0.2.7/32"}}],
             "gatewayFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}],
         },
         "grafana": {"dashboards": {"create": True}},
     },
+    "one's own NATS": {
+        "nats": {
+            "create": False,
+            "url": "tls://nats-0.example.org:4222,tls://nats-1.example.org:4222",
+            "replicas": 3,
+            "credentialsSecret": "broker",
+            "credentialsKey": "app.creds",
+            "caSecret": "broker-ca",
+        }
+    },
+    "a NATS for trying out": {"nats": {"persistence": {"enabled": False, "size": "500Mi"}}},
+    "no NATS": {"nats": {"create": False}},
     "functions beside the suite": {"functionNamespace": "openfaas", "clusterRole": False},
     "IPv6": {"listenAddress": "::", "networkPolicies": {"apiServerCidrs": ["fd00::/8"]}},
     "affinity": {"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": []}}},
 }
 """Name → values."""
+
+
+WORKLOADS = ("Deployment", "StatefulSet", "Job")
 
 
 @functools.cache
@@ -92,7 +117,7 @@ def named(installation: str, kind: str, name: str) -> Object:
 
 
 def workloads(installation: str) -> Iterator[Object]:
-    return (one for one in rendered(installation) if one["kind"] in ("Deployment", "Job"))
+    return (one for one in rendered(installation) if one["kind"] in WORKLOADS)
 
 
 def containers(workload: Object) -> list[Object]:
@@ -101,4 +126,4 @@ def containers(workload: Object) -> list[Object]:
 
 
 def environment(container: Object) -> dict[str, str]:
-    return {one["name"]: one["value"] for one in container.get("env", ())}
+    return {one["name"]: one["value"] for one in container.get("env", ()) if "value" in one}

@@ -29,6 +29,7 @@ COMMANDS = {
     "kubernetes-provider": "provider",
     "alert-receiver": "alertReceiver",
     "scaler": "scaler",
+    "queue-worker": "queueWorker",
     "idler": "idler",
     "console": "console",
 }
@@ -88,7 +89,7 @@ def test_pods_say_what_they_need_and_how_they_are(installation: str) -> None:
             if installation != "least" or container["name"] != "gateway":
                 assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
                 assert "memory" in container["resources"]["limits"]
-            if workload["kind"] == "Deployment":
+            if workload["kind"] != "Job":
                 assert {"readinessProbe", "livenessProbe"} <= container.keys()
                 ports = {port["name"] for port in container["ports"]}
                 assert all(port in ports for port in _probed_ports(container))
@@ -100,6 +101,7 @@ def test_selectors_find_their_pods(installation: str) -> None:
     selectors = [
         *(one["spec"]["selector"] for one in of_kind(installation, "Service")),
         *(one["spec"]["selector"]["matchLabels"] for one in of_kind(installation, "Deployment")),
+        *(one["spec"]["selector"]["matchLabels"] for one in of_kind(installation, "StatefulSet")),
         *(one["spec"]["selector"]["matchLabels"] for one in of_kind(installation, "PodDisruptionBudget")),
         *(one["spec"]["selector"]["matchLabels"] for one in of_kind(installation, "PodMonitor")),
     ]
@@ -111,8 +113,9 @@ def test_selectors_find_their_pods(installation: str) -> None:
 @every_installation
 def test_services_lead_to_ports_that_are_open(installation: str) -> None:
     for service in of_kind(installation, "Service"):
-        deployment = named(installation, "Deployment", service["spec"]["selector"]["app"])
-        ports = {port["name"]: port["containerPort"] for port in containers(deployment)[0]["ports"]}
+        app = service["spec"]["selector"]["app"]
+        workload = next(one for one in workloads(installation) if one["metadata"]["name"] == app)
+        ports = {port["name"]: port["containerPort"] for port in containers(workload)[0]["ports"]}
         for port in service["spec"]["ports"]:
             assert ports[port["targetPort"]] == port["port"]
 
@@ -141,7 +144,12 @@ def test_settings_are_those_that_the_parts_know(installation: str) -> None:
 @every_installation
 def test_a_pod_ends_no_sooner_than_its_part(installation: str) -> None:
     """preStop and the part's own grace fit into the pod's."""
-    for part, setting, least in (("gateway", "grace", 0.0), ("provider", "shutdown_grace", 0.0), ("console", "", 2.0)):
+    for part, setting, least in (
+        ("gateway", "grace", 0.0),
+        ("provider", "shutdown_grace", 0.0),
+        ("queue-worker", "queue_worker_grace", 0.0),
+        ("console", "", 2.0),
+    ):
         for deployment in of_kind(installation, "Deployment"):
             if deployment["metadata"]["name"] != part:
                 continue
@@ -257,6 +265,13 @@ def test_an_installation_in_another_namespace_is_whole_there() -> None:
         pytest.param({"provider": {"settings": {"scaler": True}}}, "scaler", id="a switch the chart has a value for"),
         pytest.param({"idler": {"settings": {"idler_port": 9000}}}, "idler_port", id="a setting the chart goes by"),
         pytest.param({"prometheus": {"url": "prometheus:9090"}}, "url", id="a URL without a scheme"),
+        pytest.param({"queueWorker": {"settings": {"nats_url": "nats://x"}}}, "nats_url", id="a server by a setting"),
+        pytest.param({"gateway": {"settings": {"callback_deny": ""}}}, "callback_deny", id="a check switched off"),
+        pytest.param({"nats": {"replicas": 2}}, "replicas", id="servers of which no majority can be away"),
+        pytest.param({"nats": {"url": "nats://user:secret@nats:4222"}}, "url", id="a password in an address"),
+        pytest.param({"nats": {"syncInterval": "never"}}, "syncInterval", id="a sync that never comes"),
+        pytest.param({"nats": {"persistence": {"size": "10G"}}}, "size", id="a size of another unit"),
+        pytest.param({"callbacks": {"deny": "db"}}, "deny", id="text for a list"),
         pytest.param({"image": {"digest": "sha256:abc"}}, "digest", id="half a digest"),
         pytest.param({"imagePullSecrets": ["registry"]}, "imagePullSecrets", id="names for objects"),
     ],

@@ -53,8 +53,8 @@ class Cluster:
     def warnings(self) -> list[str]:
         return self.emulator.do(lambda inner: list(inner.warnings))
 
-    def credentials(self) -> dict[str, str]:
-        secret = self.object("secrets", "openfaas", "basic-auth")
+    def credentials(self, name: str = "basic-auth") -> dict[str, str]:
+        secret = self.object("secrets", "openfaas", name)
         assert secret is not None
         return {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
 
@@ -76,6 +76,7 @@ def test_one_command_installs_it_all(cluster: Cluster) -> None:
         "provider",
         "alert-receiver",
         "scaler",
+        "queue-worker",
         "idler",
         "console",
         "prometheus",
@@ -92,13 +93,13 @@ def test_one_command_installs_it_all(cluster: Cluster) -> None:
 
 def test_upgrade_keeps_the_password_and_the_namespace(cluster: Cluster) -> None:
     cluster.install()
-    before = cluster.credentials()
+    before = [cluster.credentials(name) for name in ("basic-auth", "nats-auth")]
     namespace = cluster.object("namespaces", "", "openfaas-fn")
 
     cluster.helm.upgrade(CHART, "springtide", {"clusterRole": True}, namespace="openfaas")
 
     now = cluster.object("namespaces", "", "openfaas-fn")
-    assert cluster.credentials() == before
+    assert [cluster.credentials(name) for name in ("basic-auth", "nats-auth")] == before
     assert now is not None
     assert namespace is not None
     assert now["metadata"]["uid"] == namespace["metadata"]["uid"]
@@ -186,9 +187,13 @@ def test_the_job_makes_credentials_once_and_may_do_nothing_else(cluster: Cluster
     said = [_springtide(*arguments, kubeconfig=cluster.kubeconfig) for _ in range(2)]
 
     assert said == [
-        "Secret openfaas/basic-auth made.\n",
-        "Secret openfaas/basic-auth is there already, and stays as it is.\n",
+        "Secret openfaas/basic-auth made.\nSecret openfaas/nats-auth made.\n",
+        "".join(
+            f"Secret openfaas/{name} is there already, and stays as it is.\n" for name in ("basic-auth", "nats-auth")
+        ),
     ]
+    assert cluster.credentials("nats-auth")["nats-user"] == "springtide"
+    assert len(cluster.credentials("nats-auth")["nats-password"]) >= 32
     assert cluster.credentials()["basic-auth-user"] == "admin"
     assert len(cluster.credentials()["basic-auth-password"]) >= 32
     assert [tuple(one) for one in cluster.emulator.do(lambda inner: inner.requests.used_by(user))] == [

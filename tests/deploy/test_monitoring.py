@@ -16,14 +16,14 @@ from springtide.rules.kubernetes import kubernetes_configuration
 from tests.deploy.installations import INSTALLATIONS, named, of_kind, workloads
 
 RULES = sorted(name for name in kubernetes_configuration() if name.endswith(".rules.yml"))
-PARTS = {"gateway", "provider", "alert-receiver", "scaler", "idler", "console"}
+PARTS = {"gateway", "provider", "alert-receiver", "scaler", "queue-worker", "idler", "console"}
 
 
 def _configuration(installation: str) -> dict[str, str]:
     """File name → content, from whichever ConfigMap has it."""
     found: dict[str, str] = {}
     for config_map in of_kind(installation, "ConfigMap"):
-        if not config_map["metadata"]["name"].startswith("grafana"):
+        if not config_map["metadata"]["name"].startswith(("grafana", "nats")):
             found |= config_map["data"]
     return found
 

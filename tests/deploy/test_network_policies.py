@@ -21,7 +21,7 @@ def _calls(installation: str) -> Iterator[tuple[str, str, int]]:
     for workload in workloads(installation):
         caller = workload["spec"]["template"]["metadata"]["labels"]["app"]
         for value in environment(containers(workload)[0]).values():
-            for service, port in re.findall(r"http://([-a-z]+)\.openfaas:(\d+)", value):
+            for service, port in re.findall(r"(?:http|nats)://([-a-z]+)\.openfaas:(\d+)", value):
                 yield caller, services[service], int(port)
     parts = {workload["metadata"]["labels"]["app"]: workload for workload in workloads(installation)}
     if "alertmanager" in parts:
@@ -59,7 +59,9 @@ def test_nothing_else_is_allowed(installation: str) -> None:
         if "from" in rule and any(_app(peer) == caller for peer in rule["from"])
     }
 
-    assert open_ports - calls - {(part, "gateway", 8080) for part in ("console", "alertmanager", "scaler")} <= {
+    calls |= {("nats", "nats", 6222), ("queue-worker", "nats", 8222)}  # of a cluster; of one server, how that is
+    calls |= {(part, "gateway", 8080) for part in ("console", "alertmanager", "scaler", "queue-worker")}
+    assert open_ports - calls <= {
         # Scraped by a Prometheus that goes by PodMonitors instead of annotations.
         ("prometheus", part, port)
         for part, port in (
@@ -67,6 +69,7 @@ def test_nothing_else_is_allowed(installation: str) -> None:
             ("provider", 8081),
             ("alert-receiver", 8083),
             ("scaler", 8086),
+            ("queue-worker", 8087),
             ("idler", 8084),
             ("console", 8085),
         )
@@ -119,7 +122,12 @@ def test_the_gateway_can_be_closed_but_for_some() -> None:
     rule = _policy("most", "gateway")["ingress"][0]
 
     assert [port["port"] for port in rule["ports"]] == [8080]
-    assert [_app(peer) for peer in rule["from"] if "podSelector" in peer] == ["alertmanager", "console", "scaler"]
+    assert [_app(peer) for peer in rule["from"] if "podSelector" in peer] == [
+        "alertmanager",
+        "console",
+        "scaler",
+        "queue-worker",
+    ]
     assert "from" not in _policy("defaults", "gateway")["ingress"][0]
 
 

@@ -37,6 +37,108 @@ labels:
 {{- if .Values.alertmanager.create }}http://alertmanager.{{ .Release.Namespace }}:9093{{ else }}{{ .Values.alertmanager.url }}{{ end -}}
 {{- end }}
 
+{{/* Empty: there are no asynchronous calls. */}}
+{{- define "springtide.natsUrl" -}}
+{{- if .Values.async }}
+{{- if .Values.nats.create }}nats://nats.{{ .Release.Namespace }}:4222{{ else }}{{ .Values.nats.url }}{{ end -}}
+{{- end }}
+{{- end }}
+
+{{/* The Secret with the login; empty: none is needed. */}}
+{{- define "springtide.natsSecret" -}}
+{{- if include "springtide.natsUrl" . -}}
+{{ .Values.nats.credentialsSecret | default (ternary "nats-auth" "" .Values.nats.create) }}
+{{- end }}
+{{- end }}
+
+{{/* Whether that Secret is ours to make. */}}
+{{- define "springtide.makesNatsSecret" -}}
+{{- if and .Values.async .Values.nats.create (not .Values.nats.credentialsSecret) }}true{{ end -}}
+{{- end }}
+
+{{/* The Secrets that a Job makes, as a JSON list. */}}
+{{- define "springtide.madeByJob" -}}
+{{- $made := list }}
+{{- if eq .Values.generateBasicAuthBy "job" }}
+{{- if and .Values.basic_auth .Values.generateBasicAuth }}{{ $made = append $made "basic-auth" }}{{ end }}
+{{- if include "springtide.makesNatsSecret" . }}{{ $made = append $made "nats-auth" }}{{ end }}
+{{- end }}
+{{- toJson $made }}
+{{- end }}
+
+{{/* What gateway and queue worker are told of the broker, and of where callbacks may go. */}}
+{{- define "springtide.queueing" -}}
+{{- $own := .Release.Namespace }}
+{{- $parts := list "gateways" "provider" "alert-receiver" "scaler" "idler" "console" "queue-worker" "prometheus" "alertmanager" "nats" "nats-peers" }}
+{{- $denied := list "kubernetes" "kubernetes.default" "kubernetes.default.*" }}
+{{- range $parts }}
+{{- $denied = concat $denied (list . (printf "%s.%s" . $own) (printf "%s.%s.*" . $own)) }}
+{{- end }}
+{{- /* Of a pod by its own name, too, which the headless Services give it. */}}
+{{- $denied = append $denied (printf "*.nats-peers.%s*" $own) }}
+nats_url: {{ include "springtide.natsUrl" . | quote }}
+{{- with include "springtide.natsSecret" . }}
+nats_credentials_path: /var/nats{{ with $.Values.nats.credentialsKey }}/{{ . }}{{ end }}
+{{- end }}
+{{- with .Values.nats.caSecret }}
+nats_ca_path: /var/nats-ca/ca.crt
+{{- end }}
+queue_replicas: {{ .Values.nats.replicas }}
+callback_local: false
+callback_gateway: {{ printf "gateway.%s,gateway.%s.svc,gateway.%s.svc.cluster.local" $own $own $own }}
+callback_deny: {{ concat $denied .Values.callbacks.deny | join "," | quote }}
+{{- with .Values.callbacks.allow }}
+callback_allow: {{ join "," . | quote }}
+{{- end }}
+{{- end }}
+
+{{/* Where the parts that are told so find the login. */}}
+{{- define "springtide.queueingMounts" -}}
+{{- if include "springtide.natsSecret" . }}
+- {name: nats-auth, mountPath: /var/nats, readOnly: true}
+{{- end }}
+{{- if and (include "springtide.natsUrl" .) .Values.nats.caSecret }}
+- {name: nats-ca, mountPath: /var/nats-ca, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "springtide.queueingVolumes" -}}
+{{- with include "springtide.natsSecret" . }}
+- name: nats-auth
+  secret:
+    secretName: {{ . }}
+    defaultMode: 0440
+{{- end }}
+{{- if and (include "springtide.natsUrl" .) .Values.nats.caSecret }}
+- name: nats-ca
+  secret:
+    secretName: {{ .Values.nats.caSecret }}
+    defaultMode: 0440
+{{- end }}
+{{- end }}
+
+{{/* A Secret with a password that is made once and stays. (dict "root" $ "name" "basic-auth" "prefix" "basic-auth" "user" "admin") */}}
+{{- define "springtide.madeSecret" -}}
+{{- $there := lookup "v1" "Secret" .root.Release.Namespace .name }}
+{{- $owner := dig "metadata" "annotations" "meta.helm.sh/release-name" "" ($there | default dict) }}
+{{- if or (not $there) (eq $owner .root.Release.Name) }}
+apiVersion: v1
+kind: Secret
+metadata:
+  {{- include "springtide.metadata" (dict "root" .root "part" "credentials" "name" .name) | nindent 2 }}
+  annotations:
+    helm.sh/resource-policy: keep
+type: Opaque
+data:
+  {{- if $there }}
+  {{- toYaml $there.data | nindent 2 }}
+  {{- else }}
+  {{ .prefix }}-user: {{ .user | b64enc }}
+  {{ .prefix }}-password: {{ randAlphaNum 32 | b64enc }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "springtide.profilesNamespace" -}}
 {{ .Values.provider.profilesNamespace | default .Release.Namespace }}
 {{- end }}
@@ -119,7 +221,8 @@ capabilities: {drop: [ALL]}
 {{- end }}
 
 {{/* One container that runs a part.
-     (dict "root" $ "command" "idler" "env" dict "settings" dict "ports" dict "probe" "http" "preStop" 3 "resources" dict) */}}
+     (dict "root" $ "command" "idler" "env" dict "settings" dict "ports" dict "probe" "http" "preStop" 3 "resources" dict
+     "mounts" "..." where it has more than all) */}}
 {{- define "springtide.container" -}}
 - name: {{ .command }}
   image: {{ include "springtide.image" .root | quote }}
@@ -149,6 +252,9 @@ capabilities: {drop: [ALL]}
     - {name: tmp, mountPath: /tmp}
     {{- if .root.Values.basic_auth }}
     - {name: basic-auth, mountPath: /var/secrets, readOnly: true}
+    {{- end }}
+    {{- with .mounts }}
+    {{- trim . | nindent 4 }}
     {{- end }}
 {{- end }}
 

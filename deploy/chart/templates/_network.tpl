@@ -8,7 +8,8 @@
 {{- range $called, $how := .calls }}
 {{- $ports := list }}
 {{- if has $of.part $how.from }}{{ $ports = append $ports $how.port }}{{ end }}
-{{- if and (eq $called "gateway") (has $of.part (list "alertmanager" "console" "scaler")) }}{{ $ports = append $ports 8080 }}{{ end }}
+{{- if and (eq $called "gateway") (has $of.part (list "alertmanager" "console" "scaler" "queue-worker")) }}{{ $ports = append $ports 8080 }}{{ end }}
+{{- if and (eq $called "nats") (eq $of.part "queue-worker") }}{{ $ports = append $ports 8222 }}{{ end }}
 {{- if and $ports (has $called $of.there) }}
 - ports:
     {{- range $ports }}
@@ -32,6 +33,25 @@
 - to:
     {{- toYaml $v.gatewayTo | nindent 4 }}
 {{- end }}
+{{- if eq .part "nats" }}
+# The other servers.
+- ports: [{port: 6222, protocol: TCP}]
+  to:
+    - podSelector:
+        matchLabels:
+          {{- include "springtide.selector" . | nindent 10 }}
+{{- end }}
+{{- if eq .part "queue-worker" }}
+# Whoever is called back.
+- to:
+    {{- if $v.callbacksTo }}
+    {{- toYaml $v.callbacksTo | nindent 4 }}
+    {{- else }}
+    - namespaceSelector: {}
+    - ipBlock: {cidr: 0.0.0.0/0}
+    - ipBlock: {cidr: "::/0"}
+    {{- end }}
+{{- end }}
 {{- if has .part .api }}
 # The API server.
 - ports:
@@ -49,6 +69,9 @@
 {{- end }}
 {{- if and (not .root.Values.alertmanager.create) .root.Values.alertmanager.url (has .part (list "prometheus" "alert-receiver" "console")) }}
 {{- $outside = append $outside .root.Values.alertmanager.url }}
+{{- end }}
+{{- if and (not .root.Values.nats.create) (has .part (list "gateway" "queue-worker")) }}
+{{- with include "springtide.natsUrl" .root }}{{ $outside = append $outside . }}{{ end }}
 {{- end }}
 {{- range $outside }}
 # {{ . }}, wherever that is. Behind a Service the port may be another one: all are open.

@@ -201,7 +201,7 @@
 
 
 {{- define "springtide.permissions.credentials.own" -}}
-# make basic-auth, if there is none
+# make basic-auth and nats-auth, if there are none
 - apiGroups: [""]
   resources: [secrets]
   verbs: [create]

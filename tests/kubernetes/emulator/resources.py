@@ -99,6 +99,10 @@ BUILT_IN = (
         group="apps", version="v1", kind="ReplicaSet", plural="replicasets", short=("rs",),
         subresources=("status", "scale"), generation=True, categories=("all",),
     ),
+    Resource(
+        group="apps", version="v1", kind="StatefulSet", plural="statefulsets", short=("sts",),
+        subresources=("status", "scale"), generation=True, categories=("all",),
+    ),
     Resource(group="discovery.k8s.io", version="v1", kind="EndpointSlice", plural="endpointslices", generation=True),
     Resource(
         group="autoscaling", version="v2", kind="HorizontalPodAutoscaler", plural="horizontalpodautoscalers",
