@@ -15,6 +15,7 @@ import_lean()
 from springtide.cli import up, warm_imports
 warm_imports.import_all()
 assert "springtide.gateway.service" in sys.modules
+assert "nats.aio.client" in sys.modules
 print([name for name in {HEAVY!r} if name in sys.modules])
 """
 
