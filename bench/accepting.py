@@ -30,8 +30,8 @@ Row = dict[str, Any]
 
 CLIENTS = (1, 64)
 DEADLINE_S = 60.0
-MESSAGE_BYTES = 800
-"""Of a small job, with what is noted of it."""
+NOTED_BYTES = 300
+"""What is noted of a small job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Place:
         return measure(self.programs, self.folder, address, load, self.gateway, headers={"X-Queue": queue})
 
     def published(self, clients: int, stream: str) -> Result:
-        command = python("bench.publishing", self.url, stream, str(clients), str(self.seconds), str(MESSAGE_BYTES))
+        command = python("bench.publishing", self.url, stream, str(clients), str(self.seconds), str(NOTED_BYTES))
         output = subprocess.run(command, check=True, capture_output=True, timeout=self.seconds + DEADLINE_S).stdout
         return Result(**json.loads(output))
 

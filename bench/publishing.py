@@ -1,4 +1,7 @@
-"""Stores messages with nats-py, so many at once for so many seconds, each waiting for its acknowledgement."""
+"""Stores messages with nats-py, so many at once for so many seconds, each waiting for its acknowledgement.
+
+They are like a job's: a header of some length, and an id by which the server knows one that is repeated.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,22 @@ import uvloop
 from bench.herd import percentile
 from springtide.runtime.lean_imports import import_lean
 
+BODY_BYTES = 64
+
 
 async def main(url: str, stream: str, clients: int, seconds: float, size: int) -> None:
     connection = await nats.connect(url)
     jetstream = connection.jetstream(timeout=30)
     await jetstream.add_stream(name=stream, subjects=[f"{stream}.>"], max_msgs=1_000_000)
     took: list[float] = []
+    about = "x" * size
     cpu, began = time.process_time(), time.monotonic()
     ends = began + seconds
 
     async def publish(number: int) -> None:
         while (before := time.monotonic()) < ends:
-            await jetstream.publish(f"{stream}.{number}", bytes(size))
+            headers = {"Springtide-Job": about, "Nats-Msg-Id": f"{number}.{len(took)}.{before}"}
+            await jetstream.publish(f"{stream}.{number}", b"x" * BODY_BYTES, headers=headers)
             took.append((time.monotonic() - before) * 1e3)
 
     await asyncio.gather(*map(publish, range(clients)))

@@ -40,12 +40,15 @@ class Execution:
     started: float
     ended: float = math.inf
     status: int = 0
+    followed: float = math.inf
+    """When the job's next one began."""
 
     def in_flight(self, kill: Kill, kills: Sequence[Kill]) -> bool:
         """Between its job's being given out and its being settled, which takes longer where the broker was away."""
-        settled = self.ended + SETTLING_S
+        ended = min(self.ended, self.followed)
+        settled = ended + SETTLING_S
         for other in kills:
-            if other.part == BROKER and other.at <= settled and self.ended <= other.back + SETTLING_S:
+            if other.part == BROKER and other.at <= settled and ended <= other.back + SETTLING_S:
                 settled = max(settled, other.back + CATCHING_UP_S)
         return self.started - LEASED_S <= kill.at <= settled
 
@@ -101,7 +104,7 @@ class Verdict:
         found: dict[str, Sequence[object]] = {
             "accepted and never executed": self.never_executed,
             "accepted, and neither ended nor dead": self.never_ended,
-            "run under another id than its caller was told": self.other_jobs,
+            "run under another id than the caller was told": self.other_jobs,
             "executed once more with no kill that explains it": self.unexplained,
             "dead before its attempts were over": self.strange_letters,
             "failed for good, and no dead letter": self.missing_letters,
@@ -154,6 +157,9 @@ def judge(
         elif job not in dead and not any(one.status and not one.to_be_repeated for one in jobs[job]):
             verdict.never_ended.append(job)
     verdict.other_jobs = [number for number, job in accepted.items() if by_number[number] - {job}]
+    for those in jobs.values():
+        for before, again in itertools.pairwise(those):
+            before.followed = again.started
     for those in jobs.values():
         verdict.extras += _extras(those, kills)
     verdict.allowed_extras = sum(1 for kill in kills for one in ran if one.in_flight(kill, kills))

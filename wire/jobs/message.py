@@ -35,6 +35,7 @@ MAX_HEADERS = 1000
 """Of one job; a gateway lets far fewer in."""
 
 _Read = TypeVar("_Read")
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 def encode_job(job: Job) -> str:
@@ -218,7 +219,7 @@ def _read_outcome(value: Mapping[str, Any], body: bytes) -> Outcome:
 
 def _written(value: dict[str, Any]) -> str:
     """ASCII, on one line: what a header of a message may hold."""
-    return json.dumps({"v": VERSION, **value}, separators=(",", ":"))
+    return _ENCODER.encode({"v": VERSION, **value})
 
 
 def _read(text: str | bytes, read: Callable[[Mapping[str, Any]], _Read]) -> _Read:
