@@ -31,10 +31,18 @@ RIGHTLY_EMPTY: Mapping[tuple[str, str, str], str] = {
         "{{function_name}} waiting",
     ): "A local replica is ready sooner after its alert than the next scrape comes.",
     ("Springtide health", "annotations", "Alert"): "No alert for people has to fire within a minute.",
+    (
+        "Springtide autoscaling",
+        "Held because a load is not known",
+        "{{function_name}}: {{reason}}",
+    ): "Every load is known here.",
+    ("Springtide queues", "annotations", "Alert"): "Neither has one about queues.",
 }
 """Board, panel and legend of queries that may find nothing in this run, and why."""
 
-NOT_IN_THIS_RUN: Mapping[tuple[Part, Metric], str] = {}
+NOT_IN_THIS_RUN: Mapping[tuple[Part, Metric], str] = {
+    (Part.SCALER, catalogue.HOLD_SECONDS): "Every load is known here.",
+}
 """What a part declares and does not emit here, and why."""
 
 HANDLER = """
@@ -76,12 +84,14 @@ async def play(suite: Any, sound: Path, broken: Path) -> Observed:
     suite.deploy("steady", sound, type="capacity", target="2", max="2")
     deploy(suite, "broken", broken, labels={"com.openfaas.scale.zero": "true"})
     deploy(suite, "hungry", sound, limits={"memory": "40Mi"})
+    deploy(suite, "lost", sound, annotations={"com.springtide.handler": str(sound), "com.openfaas.retry.attempts": "1"})
     suite.scale("broken", 0)
     stop, ebb = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as calls:
         for call, per_second in (("steady", 2), ("steady?status=500", 1), ("steady?seconds=0.3", 1)):
             calls.create_task(suite.load(call, per_second=per_second, stop=stop))
         calls.create_task(suite.load("web", per_second=20, stop=ebb))
+        calls.create_task(queue(suite, stop))
         await asyncio.to_thread(suite.eventually, lambda: suite.replicas("web") == 4, "web climbs")
         ebb.set()
         await asyncio.to_thread(refuse_and_break, suite)
@@ -108,6 +118,9 @@ SIGNS = (
     'sum(provider_replica_restarts_total{function_name="steady.openfaas-fn"}) > 0',
     "sum(provider_replica_out_of_memory_total) > 0",
     'sum(provider_scale_writes_total{outcome="conflict"}) > 0',
+    "sum(queue_worker_dead_letters) > 0",
+    "sum(queue_worker_retries_total) > 0",
+    'sum(queue_worker_callbacks_total{outcome="told"}) > 0',
 )
 """Has values once the last of what happened has been scraped."""
 
@@ -116,6 +129,23 @@ def deploy(suite: Any, name: str, handler: Path, **more: Any) -> None:
     body = {"service": name, "image": "springtide/python", "annotations": {"com.springtide.handler": str(handler)}}
     with suite.client() as client:
         assert client.post("/system/functions", json=body | more).status_code == 202
+
+
+async def queue(suite: Any, stop: asyncio.Event) -> None:
+    """Asynchronous calls: one that is given up, one that is repeated, one that is told, one put off, and many."""
+    told = {"X-Callback-Url": f"{suite.gateway}/function/steady"}
+    first: tuple[tuple[str, dict[str, str]], ...] = (
+        ("lost?status=502", {}),
+        ("steady?status=502", {}),
+        ("steady", told),
+        ("steady", {"X-Delay": "1h"}),
+    )
+    async with suite.async_client() as client:
+        for call, headers in first:
+            assert (await client.post(f"/async-function/{call}", headers=headers)).status_code == 202
+        while not stop.is_set():
+            assert (await client.post("/async-function/steady")).status_code == 202
+            await asyncio.sleep(0.5)
 
 
 def refuse_and_break(suite: Any) -> None:
