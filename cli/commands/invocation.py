@@ -9,9 +9,8 @@ from typing import Any, BinaryIO
 import click
 import httpx
 
-from springtide.cli.commands.jobs import wait_for
-from springtide.cli.commands.options import duration_s, namespace_option, pairs, with_target
-from springtide.cli.gateway_client import FOLLOW_READ_S
+from springtide.cli.commands.jobs import patience_s, wait_for
+from springtide.cli.commands.options import namespace_option, pairs, with_target
 from springtide.cli.jobs_client import JobsClient
 from springtide.cli.target import Target
 from springtide.cli.terminal_text import lines, one_line
@@ -49,7 +48,7 @@ def invoke(*, target: Target, name: str, data: str | None, namespace: str | None
     if options["later"]:
         _invoke_later(target, called, call, timeout=timeout, wait=options["wait"])
         return
-    with target.client(timeout_s=_patience_s(timeout)) as client, client.invoke(called, **call) as response:
+    with target.client(timeout_s=patience_s(timeout)) as client, client.invoke(called, **call) as response:
         _print(response, sys.stdout.buffer)
     if not response.is_success:
         click.echo(f"springtide: {name} answered {response.status_code} {one_line(response.reason_phrase)}", err=True)
@@ -57,18 +56,13 @@ def invoke(*, target: Target, name: str, data: str | None, namespace: str | None
 
 
 def _invoke_later(target: Target, name: str, call: dict[str, Any], *, timeout: str | None, wait: bool) -> None:
-    patience_s = _patience_s(timeout)
+    limit_s = patience_s(timeout)
     with target.client() as client:
         jobs = JobsClient(client)
         job_id = jobs.begin(name, **call)
         click.echo(job_id, err=wait)
         if wait:
-            wait_for(jobs, job_id, patience_s)
-
-
-def _patience_s(timeout: str | None) -> float:
-    """The gateway knows how long a function may take, and says so when that is over."""
-    return duration_s(timeout, "--timeout") if timeout else FOLLOW_READ_S
+            wait_for(jobs, job_id, limit_s)
 
 
 def _print(response: httpx.Response, output: BinaryIO) -> None:

@@ -101,6 +101,7 @@ def retry(*, target: Target, job_ids: tuple[str, ...]) -> None:
 
 
 def patience_s(timeout: str | None) -> float:
+    """The gateway knows how long a function may take, and says so when that is over."""
     return duration_s(timeout, "--timeout") if timeout else FOLLOW_READ_S
 
 

@@ -43,6 +43,9 @@ STOPPED_S = 2.0
 MAX_TRIES = 3
 RETRY_AFTER_S = 1
 
+_HARMLESS = [(b"content-security-policy", b"sandbox"), (b"x-content-type-options", b"nosniff")]
+"""Who opens it in a browser is logged in to the system API, and what a function answered must not act in their name."""
+
 _OURS = frozenset((b"content-length", b"date", b"server", b"x-call-id"))
 _BODILESS = (204, 304)
 _VERBS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
@@ -146,6 +149,7 @@ def _result(status: JobStatus) -> Response:
     length = [] if answer.status in _BODILESS else [(b"content-length", str(len(answer.body)).encode())]
     if answer.truncated:
         own.append((TRUNCATED.lower().encode(), b"true"))
+    own += _HARMLESS
     response.raw_headers = kept + own + length
     return response
 

@@ -185,6 +185,7 @@ async def test_the_functions_own_answer_is_to_be_had(suite: Whole, worker: Playe
     assert told[b"x-a"] == b"\xe4"
     assert (told[b"content-length"], told[b"x-springtide-truncated"]) == (b"2", b"true")
     assert b"x-hop" not in told
+    assert told[b"content-security-policy"] == b"sandbox"  # or a page would act as the operator who looks at it
     assert answer.headers["x-springtide-job-state"] == "done"
 
 
