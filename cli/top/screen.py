@@ -154,9 +154,9 @@ _COLUMNS = (
     Column("READY", "replicas", 7, 0, _replicas),
     Column("RATE/s", "rate", 7, 1, _rate),
     Column("FLIGHT", "flight", 7, 3, _in_flight),
-    Column("HELD", "held", 5, 7, _held),
+    Column("HELD", "held", 5, 6, _held),
     Column("P95", "p95", 7, 2, _p95),
-    Column("ERR %", "errors", 6, 6, _errors),
-    Column(OWNER, "", 20, 5, _owner),
+    Column("ERR %", "errors", 6, 5, _errors),
+    Column(OWNER, "", 20, 7, _owner),
     Column("LAST DECISION", "decision", DECISION_WIDTH, 4, _decision),
 )

@@ -99,10 +99,10 @@ def test_wide_screen_shows_everything() -> None:
     assert lines[0].startswith("http://gw  ")
     assert lines[0].endswith("3 functions, 3 awake, 121.0 calls/s")
     assert lines[1] == "no rates: they cannot be reached"
-    assert cells(lines[2]) == "FUNCTION READY RATE/s↓ FLIGHT HELD P95 ERR_% LAST_DECISION"
-    assert cells(lines[3]) == "busy 3/5 120.5 7 2 250_ms 3.1 1→5_alert_firing,_45_s_ago"
-    assert cells(lines[4]) == "slow 1/1 0.5 9 0 2.5_s 0.0 kept_1_at_max,_5_s_ago"
-    assert cells(lines[5]) == "broken.other 0/1! – – – – – –"
+    assert cells(lines[2]) == "FUNCTION READY RATE/s↓ FLIGHT HELD P95 ERR_% OWNER,_LOAD/TARGET LAST_DECISION"
+    assert cells(lines[3]) == "busy 3/5 120.5 7 2 250_ms 3.1 Alerts 1→5_alert_firing,_45_s_ago"
+    assert cells(lines[4]) == "slow 1/1 0.5 9 0 2.5_s 0.0 Alerts kept_1_at_max,_5_s_ago"
+    assert cells(lines[5]) == "broken.other 0/1! – – – – – Alerts –"
 
 
 @pytest.mark.parametrize(
@@ -148,6 +148,8 @@ def test_json_says_null_for_what_is_not_known() -> None:
         "desired": 1,
         "ready": 0,
         "problem": "it crashed",
+        "owner": "alert",
+        "loads": [],
         "rate": None,
         "errors": None,
         "error_share": None,
