@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -185,18 +186,22 @@ def worth_shrinking(bounds: Bounds, wanted: int, after: int) -> bool:
 
 
 def level(bounds: Bounds, history: FollowHistory, now: Instant) -> float:
-    """The replicas that a shrink leaves: the largest need of a short while where the fall is deep, else of a long one.
+    """The replicas that a shrink leaves: see ``level_of``."""
+    return level_of(bounds, history.needs, now, wanted=history.wanted or 0, grip=history.grip)
+
+
+def level_of(bounds: Bounds, needs: Iterable[tuple[float, float]], now: Instant, *, wanted: int, grip: float) -> float:
+    """The largest need of a short while where the fall is deep, else of a long one. ``needs`` as they are remembered.
 
     The grip multiplies the one and lengthens the while, or a load that returns every minute would be met anew each
     time.
     """
-    wanted = history.wanted or 0
-    hold_s = SHORT_HOLD_S * history.grip**2
-    kept = max((need for at, need in history.needs if now - at <= hold_s), default=0.0) * history.grip
-    deep = math.ceil(kept) <= DEEP_FALL * wanted / history.grip
+    hold_s = SHORT_HOLD_S * grip**2
+    kept = next((need for at, need in needs if now - at <= hold_s), 0.0) * grip  # each is above all later ones
+    deep = math.ceil(kept) <= DEEP_FALL * wanted / grip
     if deep and (wanted - kept) * bounds.slots >= DEEP_FALL_SD * math.sqrt(wanted * bounds.slots):
         return kept
-    return max((need for _, need in history.needs), default=0.0)
+    return next((need for _, need in needs), 0.0)
 
 
 def wake_replicas(bounds: Bounds, history: FollowHistory) -> int:

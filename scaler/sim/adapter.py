@@ -119,7 +119,8 @@ class Springtide:
         if stretch.end - stretch.begin > MAX_WALK_S:
             return None
         bounds = Bounds(wake_replicas(self._policy), max(1, self._policy.max), self._loads[0].target)
-        walked = steady.walked(before, replicas, stretch, bounds=bounds, need_of=self._need_of(ready=wanted))
+        need_of, by_arrivals = self._need_of(ready=wanted), self._loads[0].type is targets.RPS
+        walked = steady.walked(before, replicas, stretch, bounds=bounds, need_of=need_of, by_arrivals=by_arrivals)
         return None if walked is None else self._left_out(walked.last, walked.load, walked.replicas, wanted)
 
     def _enough_until(self, before: LoadHistory, stretch: Stretch, wanted: int) -> float:

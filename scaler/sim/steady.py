@@ -104,21 +104,20 @@ def first_above(
 
     It is asked only where one of its windows by itself is above what was seen to be enough.
     """
-    counts, first = _beat_by_beat(history, stretch), int(2 * WINDOW_S)
+    view, seen_enough = _Beat(_beat_by_beat(history, stretch), history.known_s), 0.0
 
     def rates(window_s: float) -> list[float]:
-        return [calls / window_s for calls in map(sub, counts[first:], counts[first - int(window_s) :])]
+        return [calls / window_s for calls in view.within[window_s]]
 
     long, half = rates(WINDOW_S), rates(WINDOW_S / 2)
     rising = (WINDOW_S / 4 + ahead_s) / WINDOW_S
     trends = [late + slope * rising for late, slope in zip(half, long, strict=True)]
     highest = map(max, long, trends, *map(rates, demand.SHORTER_WINDOWS_S))
-    view, seen_enough = _Beat(counts, history.known_s), 0.0
     for place, rate in enumerate(highest):
         if rate > seen_enough:
             if enough(rate):
                 seen_enough = rate
-            elif not enough(demand.arrival_rate(view.placed(first + place), ahead_s)):
+            elif not enough(demand.arrival_rate(view.placed(place), ahead_s)):
                 return stretch.begin + place
     return None
 
@@ -131,6 +130,9 @@ def _beat_by_beat(history: LoadHistory, stretch: Stretch) -> list[float]:
         counts += [started] * int(next_at - at)
     return counts
 
+
+WINDOWS_S = (2 * WINDOW_S, WINDOW_S, *demand.SHORTER_WINDOWS_S)
+"""All that ``demand.arrival_rate`` asks for; half of ``WINDOW_S`` is one of the shorter ones."""
 
 NeedOf = Callable[[KnownLoad], Need]
 
@@ -147,12 +149,16 @@ class Walked:
 class _Beat:
     """The load at one beat of a stretch, as far as a demand is made from it."""
 
-    __slots__ = ("_counts", "_known_before_s", "_place", "last", "service_s")
+    __slots__ = ("_known_before_s", "_place", "last", "service_s", "within")
 
     def __init__(self, counts: Sequence[float], known_s: float) -> None:
         """``known_s``: how long arrivals are known at the stretch's first beat."""
-        self._counts, self._place = counts, int(2 * WINDOW_S) - 1
-        self._known_before_s = known_s - int(2 * WINDOW_S)
+        first = int(2 * WINDOW_S)
+        self.within: dict[float, list[float]] = {
+            long_s: list(map(sub, counts[first:], counts[first - int(long_s) :])) for long_s in WINDOWS_S
+        }
+        """Calls that have begun within each window, at each beat."""
+        self._place, self._known_before_s = 0, known_s
         self.service_s = 0.0
         self.last: LoadSample | None = None
 
@@ -160,16 +166,19 @@ class _Beat:
         self._place = place
         return self
 
-    def next(self, sample: LoadSample, service_s: float) -> None:
-        self._place += 1
-        self.last, self.service_s = sample, service_s
-
     @property
     def known_s(self) -> float:
         return self._known_before_s + self._place
 
     def arrived(self, ago_s: float) -> float:
-        return self._counts[self._place] - self._counts[self._place - int(ago_s)]
+        return self.within[ago_s][self._place]
+
+    def unchanged(self) -> list[bool]:
+        """At each beat whether ``demand.arrival_rate`` finds what it found at the one before."""
+        beats = list(zip(*self.within.values(), strict=True))
+        if self._known_before_s < 2 * WINDOW_S:
+            return [False] * len(beats)
+        return [False, *(before == at for before, at in pairwise(beats))]
 
 
 class _Needs:
@@ -177,7 +186,7 @@ class _Needs:
 
     def __init__(self, bounds: Bounds, replicas: FollowHistory) -> None:
         assert replicas.wanted is not None
-        self._bounds, self._replicas, self._wanted = bounds, replicas, replicas.wanted
+        self._bounds, self._wanted, self._grip = bounds, replicas.wanted, replicas.grip
         self.seen = deque(replicas.needs)
         self._counts_s = min(follow.SHORT_HOLD_S * replicas.grip**2, follow.LONG_HOLD_S)
         """So long a need counts, however deep the fall."""
@@ -200,44 +209,71 @@ class _Needs:
         if not self._worth(self.seen[-1][1]):
             self._stays_until = now + self._counts_s
             return False
-        return self._worth(follow.level(self._bounds, replace(self._replicas, needs=tuple(self.seen)), now))
+        return self._worth(self._level(now))
+
+    def _level(self, now: Instant) -> float:
+        return follow.level_of(self._bounds, self.seen, now, wanted=self._wanted, grip=self._grip)
 
     def _worth(self, level: float) -> bool:
         return follow.worth_shrinking(self._bounds, self._wanted, max(self._bounds.min, math.ceil(level)))
 
 
 def walked(
-    history: LoadHistory, replicas: FollowHistory, stretch: Stretch, *, bounds: Bounds, need_of: NeedOf
+    history: LoadHistory,
+    replicas: FollowHistory,
+    stretch: Stretch,
+    *,
+    bounds: Bounds,
+    need_of: NeedOf,
+    by_arrivals: bool,
 ) -> Walked | None:
     """From beat to beat until one at which the count might change. None where that is the first.
 
-    ``history`` has the first sample. Only what ``follow`` remembers at a look that changes nothing is kept here.
+    ``history`` has the first sample; ``by_arrivals``: the need follows from them alone, however long calls take. Only
+    what ``follow`` remembers at a look that changes nothing is kept here.
     """
-    busy_s, completions, service_s = history.busy_s, history.completions, history.service_s
-    settled_s, certain, needs = history.settled_s, replicas.certain_before, _Needs(bounds, replicas)
-    found_s, looks = settled_s, history.looks
+    busy_s, completions, settled_s = history.busy_s, history.completions, history.settled_s
+    certain, needs, need = replicas.certain_before, _Needs(bounds, replicas), Need(0.0, 0.0)
+    found_s, service_s, looks = settled_s, history.service_s, history.looks
     view, last, before = _Beat(_beat_by_beat(history, stretch), history.known_s), None, stretch.samples[0]
-    for at in stretch.beats():
-        now, sample = Instant(at[0] + BEAT_S), _sample_of(*at)
+    same = view.unchanged() if by_arrivals else [False] * len(view.within[WINDOW_S])
+    for place, at in enumerate(stretch.beats()):
         served, seen = (busy_s, completions), looks
         if at[0] > stretch.begin:
             served = _served(busy_s, completions, before, at)
-            if not demand.settled(served[1], sample):
+            if served[1] < at[1] - at[2]:  # not settled
                 break
-            found_s, seen = service_time.remembered(*served), service_time.with_look(looks, _look(at))
-            service_s = service_time.proven(found_s, served[1], seen)
-        view.next(sample, service_s)
-        need = need_of(view)
-        if follow.wishes_more(bounds, replicas, need):
-            break
+            found_s = service_time.remembered(*served)
+            if not by_arrivals:
+                seen = service_time.with_look(looks, _look(at))
+                service_s = service_time.proven(found_s, served[1], seen)
+        if not same[place]:
+            view.placed(place)
+            view.last, view.service_s = _sample_of(*at), service_s
+            need = need_of(view)
+            if follow.wishes_more(bounds, replicas, need):
+                break
+        now = Instant(at[0] + BEAT_S)
         needs.add(need.replicas, now)
         if needs.may_shrink(now):
             break
-        if at[0] > stretch.begin:
-            settled_s = found_s
+        settled_s = found_s
         (busy_s, completions), looks, certain, last, before = served, seen, need.certain, at[0], at
     if last is None:
         return None
-    load = _with_window(history, stretch.until(last))
-    load = replace(load, settled_s=settled_s, busy_s=busy_s, completions=completions, looks=looks)
+    passed = stretch.until(last)
+    if by_arrivals:
+        looks = _last_looks(looks, passed)
+    load = replace(
+        _with_window(history, passed), settled_s=settled_s, busy_s=busy_s, completions=completions, looks=looks
+    )
     return Walked(last, load, replace(replicas, needs=tuple(needs.seen), certain_before=certain))
+
+
+def _last_looks(looks: tuple[Look, ...], stretch: Stretch) -> tuple[Look, ...]:
+    """As if each beat after the first had been looked at; those before the last ones leave nothing."""
+    since = max(stretch.begin, stretch.end - service_time.WINDOWS_S[0] - 4)
+    for number in range(1, int(stretch.end - since) + 1):
+        beat = since + number
+        looks = service_time.with_look(looks, _look((beat, *stretch.at(beat))))
+    return looks
