@@ -171,6 +171,8 @@ class Execution:
         self.ended = JobState.RETRYING
 
     async def _end(self, state: JobState, started: float, answer: Answer | None, reason: str) -> None:
+        if answer is not None:
+            answer = cut(answer, self._deps.source.max_answer())
         outcome = Outcome(
             state=state,
             attempts=self._attempt,
@@ -229,7 +231,9 @@ def _told(answer: Answer) -> str:
 def shortened(outcome: Outcome) -> Outcome:
     """With as much of the answer as a dead letter keeps."""
     answer = outcome.answer
-    if answer is None or len(answer.body) <= MAX_DEAD_ANSWER:
-        return outcome
-    short = Answer(answer.status, answer.headers, answer.body[:MAX_DEAD_ANSWER], truncated=True)
-    return replace(outcome, answer=short)
+    return outcome if answer is None else replace(outcome, answer=cut(answer, MAX_DEAD_ANSWER))
+
+
+def cut(answer: Answer, size: int) -> Answer:
+    """Its body no longer than that many bytes."""
+    return answer if len(answer.body) <= size else replace(answer, body=answer.body[:size], truncated=True)

@@ -54,6 +54,7 @@ class MemoryBroker:
     max_jobs: int = 1_000_000
     max_lane_jobs: int = 100_000
     max_delayed: int = 1_000_000
+    max_answer: int = 10_000_000
     away: bool = False
     silent: bool = False
     """Nothing that is said is heard."""
@@ -526,6 +527,9 @@ class MemoryJobSource:
     async def tell(self, token: str, progress: Progress) -> None:
         self._link.step("tell")
         self._broker.progress[token] = progress
+
+    def max_answer(self) -> int:
+        return self._broker.max_answer
 
     async def store_outcome(self, job: Job, job_id: str, outcome: Outcome) -> None:
         self._link.step("store outcome")

@@ -510,3 +510,16 @@ async def test_a_fault_of_ours_in_one_job_leaves_the_others_alone_and_ends(world
     }
     assert len(world.functions.runs) == 10 + 1 + LOST_ATTEMPTS
     assert len(world.broker.dead) == 1
+
+
+async def test_an_answer_that_the_broker_cannot_take_is_shortened_and_said_to_be(world: World) -> None:
+    """It could not be stored, and the job would run again and again for that."""
+    world.broker.max_answer = 100
+    world.functions.deploy("echo", takes(0.0, answer(body=b"x" * 1000)))
+    world.worker()
+    (outcome,) = await world.ended(*await world.post(callback=CALLBACK))
+    assert outcome.answer is not None
+    assert (outcome.answer.body, outcome.answer.truncated) == (b"x" * 100, True)
+    await world.until(lambda: bool(world.told.told))
+    ((_, lease),) = world.told.told
+    assert (lease.body, dict(lease.callback.headers)["X-Springtide-Truncated"]) == (b"x" * 100, "true")

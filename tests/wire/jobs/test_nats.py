@@ -15,6 +15,7 @@ from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.jobs import names
 from springtide.wire.jobs.job import (
     Answer,
+    CallbackJob,
     DeadLetter,
     Job,
     JobState,
@@ -230,3 +231,25 @@ async def again(jobs: NatsJobSource, lane: Lane) -> list[Lease]:
 async def pieces(body: bytes) -> AsyncIterator[bytes]:
     for at in range(0, len(body), 50_000):
         yield body[at : at + 50_000]
+
+
+async def test_what_a_server_takes_is_what_answers_are_cut_to(folder: Path) -> None:
+    """A server closes the connection on a larger message, headers counted."""
+    with running(folder, also="max_payload: 256KB") as server:
+        broker = Broker(server.settings, name="test")
+        store, jobs, job = NatsJobStore(broker), source(broker, "mail"), a_job("mail")
+        job_id = await store.submit(job, b"b" * 180 * 1024)
+        lease = await taken(jobs, job.lane)
+        size = jobs.max_answer()
+        assert 100 * 1024 < size < 256 * 1024
+        headers = tuple((f"X-{n}", "x" * 100) for n in range(100))
+        outcome = replace(done(500), answer=Answer(500, headers, b"\xff" * size), state=JobState.FAILED)
+        await jobs.store_outcome(job, job_id, outcome)
+        await jobs.store_callback(CallbackJob(job=job, id=job_id, headers=headers, finished_at=3.0), b"\xff" * size)
+        short = replace(outcome, answer=Answer(500, headers, b"\xff" * 64 * 1024))
+        await jobs.store_dead(DeadLetter(job=job, outcome=short), lease)
+        await lease.settle()
+        assert broker.connection.reconnects == 0
+        (depth,) = (await store.depths()).queues
+        assert (depth.dead, depth.lanes) == (1, {})
+        await broker.aclose()

@@ -16,6 +16,7 @@ from springtide.runtime.errors import NotFound, SpringtideError, TooMany, Unavai
 from springtide.wire.jobs.nats import logins
 from springtide.wire.jobs.settings import BrokerSettings
 
+MAX_PAYLOAD = 1024 * 1024
 CONNECT_S = 2.0
 REQUEST_S = 10.0
 """How long the broker may take to answer. A sync to a slow disk takes a second at most."""
@@ -58,6 +59,11 @@ class Connection:
     @property
     def connected(self) -> bool:
         return self._client is not None and self._client.is_connected
+
+    @property
+    def max_payload(self) -> int:
+        """Bytes of a message, headers included, that the server takes; its default while none has said so."""
+        return self._client.max_payload if self._client is not None else MAX_PAYLOAD
 
     async def client(self) -> Client:
         """Raises Unavailable while the broker is away."""

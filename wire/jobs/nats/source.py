@@ -17,7 +17,7 @@ from nats.js.api import Header
 
 from springtide.runtime.errors import NotFound, SpringtideError, TooMany, reason_of
 from springtide.wire.jobs import names
-from springtide.wire.jobs.job import CallbackJob, DeadLetter, Job, Lane, Outcome, Progress
+from springtide.wire.jobs.job import Answer, CallbackJob, DeadLetter, Job, Lane, Outcome, Progress
 from springtide.wire.jobs.job_id import dead_name, job_id
 from springtide.wire.jobs.message import CALLBACK_HEADER, HEADER, encode_callback, encode_job, encode_letter, job_in
 from springtide.wire.jobs.nats.broker import Broker
@@ -112,6 +112,9 @@ class NatsJobSource:
     async def tell(self, token: str, progress: Progress) -> None:
         await self._broker.outcomes.tell(token, progress)
 
+    def max_answer(self) -> int:
+        return self._broker.connection.max_payload * 3 // 4  # the rest is for headers: a job's, and an answer's
+
     async def store_outcome(self, job: Job, job_id: str, outcome: Outcome) -> None:
         await self._broker.outcomes.store(job, job_id, outcome)
         with contextlib.suppress(SpringtideError):  # a view
@@ -129,7 +132,11 @@ class NatsJobSource:
         job = replace(letter.job, id=known_as)
         streams, queue = self._broker.streams, job.lane.queue
         name = dead_name(job.token, callback=letter.callback)
-        headers = {HEADER: encode_letter(replace(letter, job=job)), Header.MSG_ID: f"{name}.{job.round}"}
+        letter = replace(letter, job=job)
+        if len(lease.payload) + len(encode_letter(letter)) > self.max_answer():
+            # The job itself was small enough; what was answered to it last has to make room.
+            letter = replace(letter, outcome=_without_body(letter.outcome))
+        headers = {HEADER: encode_letter(letter), Header.MSG_ID: f"{name}.{job.round}"}
         if isinstance(lease, NatsCallbackLease):
             headers[CALLBACK_HEADER] = encode_callback(lease.callback)
         async with translated("storing a dead letter"):
@@ -197,6 +204,11 @@ class NatsJobSource:
         finally:
             with contextlib.suppress(NatsError):
                 await subscription.unsubscribe()
+
+
+def _without_body(outcome: Outcome) -> Outcome:
+    answer = outcome.answer
+    return outcome if answer is None else replace(outcome, answer=Answer(answer.status, (), truncated=True))
 
 
 async def _pulled(client: Client, subject: str, limit: int, wait_s: float) -> list[Msg]:
