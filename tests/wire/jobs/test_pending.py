@@ -12,26 +12,24 @@ import pytest
 
 from springtide.runtime.errors import SpringtideError, Unauthenticated, Unavailable, Unsupported
 from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.jobs.job import Depths, Lane, QueueDepth
 from springtide.wire.jobs.pending import PendingJobs
+from springtide.wire.jobs.status_json import depths_json
 from tests.fakes.http import HttpServer
 
 ECHO, OTHER = FunctionRef("openfaas-fn", "echo"), FunctionRef("team", "other")
-TOLD = {
-    "at": "2030-01-01T00:00:00.000Z",
-    "queues": [
-        {
-            "name": "faas-request",
-            "pending": 8,
-            "functions": [
-                {"function": "echo", "namespace": "openfaas-fn", "pending": 5},
-                {"function": "other", "namespace": "team", "pending": 3},
-            ],
-        },
-        {"name": "slow", "pending": 2, "functions": [{"function": "echo", "namespace": "openfaas-fn", "pending": 2}]},
-    ],
-    "delayed": 9,
-    "callbacks": 4,
-}
+TOLD = depths_json(
+    Depths(
+        queues=(
+            QueueDepth("faas-request", {Lane("faas-request", ECHO): 5, Lane("faas-request", OTHER, "t07"): 3}, dead=2),
+            QueueDepth("slow", {Lane("slow", ECHO): 1, Lane("slow", ECHO, "t21"): 1}),
+        ),
+        delayed=9,
+        callbacks=4,
+    ),
+    now=1.9e9,
+)
+"""As a gateway tells it."""
 
 
 @asynccontextmanager
