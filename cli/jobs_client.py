@@ -18,6 +18,10 @@ WAIT_S = 20.0
 IMPORT_S = 600.0
 """How long a gateway may take to store what is sent at once."""
 
+AWAY_S = 30.0
+"""How long who waits bears with a gateway, or its broker, that is away."""
+
+PAUSE_S = 0.5
 FINAL = ("done", "failed", "cancelled")
 PAGE = 500
 ACCEPTED = 202
@@ -51,11 +55,19 @@ class JobsClient:
         return dict(self._gateway.request("GET", _path(job_id)).json())
 
     def ended(self, job_id: str, timeout_s: float) -> Json:
-        """Once it has ended. Raises Unavailable when it has not by then."""
+        """Once it has ended. Raises Unavailable when it has not by then, or nobody knows for ``AWAY_S``."""
         end = time.monotonic() + timeout_s
+        heard = time.monotonic()
         while True:
             wait_s = max(0.0, min(WAIT_S, end - time.monotonic()))
-            job = dict(self._gateway.request("GET", _path(job_id), params={"wait": f"{wait_s:.3f}"}).json())
+            try:
+                job = dict(self._gateway.request("GET", _path(job_id), params={"wait": f"{wait_s:.3f}"}).json())
+            except Unavailable:
+                if time.monotonic() > min(heard + AWAY_S, end):
+                    raise
+                time.sleep(PAUSE_S)  # a gateway or a broker that starts anew
+                continue
+            heard = time.monotonic()
             if job["state"] in FINAL:
                 return job
             if time.monotonic() >= end:

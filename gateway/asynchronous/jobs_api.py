@@ -7,6 +7,7 @@ DELETE /async-function/ID                     cancel it
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from starlette.requests import Request
@@ -36,6 +37,9 @@ MAX_WAITING = 1000
 
 LOOK_S = 5.0
 """The end of a job is told, and that may be lost: who waits looks so often, and whether its client is there still."""
+
+STOPPING_S = 0.25
+"""How soon who waits is let go when the gateway ends."""
 
 STOPPED_S = 2.0
 """How long a worker has to say that it ended a job, before that is noted in its stead."""
@@ -84,9 +88,21 @@ class JobsApi:
             end = self._clock.now() + wait_s
             while True:
                 left = end - self._clock.now()
-                status = _there(await store.ended(job_id, min(LOOK_S, left)), job_id)
+                status = _there(await self._look(store, job_id, min(LOOK_S, left)), job_id)
                 if status.state.final or left <= LOOK_S or self._stopping() or await request.is_disconnected():
                     return status
+
+    async def _look(self, store: JobStore, job_id: str, wait_s: float) -> JobStatus | None:
+        """As ``ended``, and not beyond the gateway's own end."""
+        looking = asyncio.ensure_future(store.ended(job_id, wait_s))
+        try:
+            while not looking.done():
+                await asyncio.wait([looking], timeout=STOPPING_S)
+                if self._stopping() and not looking.done():
+                    return await store.find(job_id)
+            return looking.result()
+        finally:
+            looking.cancel()
 
 
 def _wait_s(request: Request) -> float:

@@ -15,9 +15,11 @@ import pytest
 from springtide.wire.jobs.job import Answer, JobState, Progress
 from springtide.wire.jobs.nats.broker import Broker
 from tests.cli.conftest import Api, serving
+from tests.fakes.http import HttpServer
 from tests.nats_server import NatsServer, running
 from tests.played_worker import PlayedWorker
 
+ANSWER = {"status": 200, "headers": {}, "body": "answer", "encoding": "text", "size": 6, "truncated": False}
 NO_ID = "00000000-0000-8000-8000-000000000000"
 
 
@@ -124,6 +126,20 @@ def test_wait_gives_up_and_the_call_goes_on(springtide: Any, worker: Played) -> 
     outcome = springtide("jobs", "wait", job_id, "--timeout", "10ms")
     assert outcome.status == 1
     assert f"{job_id} is queued still" in outcome.err
+
+
+def test_who_waits_bears_with_a_gateway_that_is_away_for_a_moment(springtide: Any, api: Api) -> None:
+    job = {"id": NO_ID, "state": "done", "function": "echo", "reason": None, "attempts": 1, "answer": ANSWER}
+    answers = [(503, b"away"), (502, b"nobody there"), (200, json.dumps(job).encode())]
+
+    async def answer(_: str) -> tuple[int, bytes]:
+        return answers.pop(0)
+
+    server = HttpServer(answer)
+    api.do(server.start())
+    outcome = springtide("jobs", "wait", NO_ID, "-g", f"http://127.0.0.1:{server.port}")
+    api.do(server.stop())
+    assert (outcome.status, outcome.out) == (0, "answer")
 
 
 def test_wait_for_a_call_that_was_given_up_says_why(springtide: Any, worker: Played) -> None:

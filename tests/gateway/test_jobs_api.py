@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 
+from springtide.gateway.service import Gateway, GatewayDeps
+from springtide.gateway.settings import GatewaySettings
+from springtide.runtime.clock import SystemClock
 from springtide.wire.jobs.job import Answer, JobState, Outcome, Progress
 from springtide.wire.jobs.nats.broker import Broker
-from tests.gateway.test_system_api import AUTH, Whole, alone, whole
+from springtide.wire.jobs.nats.store import NatsJobStore
+from tests.gateway.harness import until
+from tests.gateway.test_system_api import AUTH, CREDENTIALS, Whole, alone, whole
 from tests.nats_server import NatsServer, running
 from tests.played_worker import PlayedWorker
+from tests.wire.jobs.test_nats import a_job
 
 NO_ID = "00000000-0000-8000-8000-000000000000"
 
@@ -157,6 +166,25 @@ async def test_who_waits_is_told_at_the_end(suite: Whole, worker: PlayedWorker) 
 
 async def test_who_has_waited_long_enough_is_told_what_is_known(suite: Whole, worker: PlayedWorker) -> None:
     assert (await told(suite, await called(suite, worker), "?wait=100ms"))["state"] == "queued"
+
+
+async def test_a_gateway_that_ends_answers_who_waits(server: NatsServer) -> None:
+    broker = Broker(server.settings, name="test")
+    job = a_job(f"q{uuid.uuid4().hex[:12]}")
+    job_id = await NatsJobStore(broker).submit(job, b"")
+    settings = replace(
+        GatewaySettings(), port=0, metrics_port=0, first_snapshot_s=0.01, grace_s=4.0, broker=server.settings
+    )
+    gateway = Gateway(settings, GatewayDeps(CREDENTIALS, CollectorRegistry(), SystemClock()))
+    await gateway.start()
+    url = f"http://127.0.0.1:{gateway.port}/async-function/{job_id}?wait=5m"
+    async with httpx.AsyncClient(auth=AUTH, timeout=60) as http:
+        waits = asyncio.create_task(http.get(url))
+        await until(lambda: gateway.plane.system.metrics.in_flight == 1)
+        await gateway.stop()
+        answer = await waits
+    assert (answer.status_code, answer.json()["state"]) == (200, "queued")
+    await broker.aclose()
 
 
 @pytest.mark.parametrize("wait", ["1h", "-1s", "soon", ""])
