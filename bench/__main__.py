@@ -24,6 +24,7 @@ from bench.accepting import accepting
 from bench.jobs.run import JobsOptions
 from bench.jobs.run import soak as soak_jobs
 from bench.pairs import pairs
+from bench.queueing import queueing
 from bench.report import Row
 from bench.rest import rest
 from bench.soak.run import Account, SoakOptions, soak
@@ -33,7 +34,7 @@ from bench.streaming import streaming
 from springtide.runtime.errors import SpringtideError
 
 HERE = Path(__file__).parent
-SECTIONS = ("proxying", "workers", "observing", "cold_start", "held", "streaming", "rest", "async")
+SECTIONS = ("proxying", "workers", "observing", "cold_start", "held", "streaming", "rest", "async", "queueing")
 
 GIB = 1 << 30
 
@@ -79,6 +80,7 @@ def _section(title: str, found: programs.Programs, folder: Path, *, quick: bool)
         "held": lambda: sections.held(found, folder, callers=2_000 if quick else 10_000),
         "streaming": lambda: streaming(folder, size=GIB // 4 if quick else 2 * GIB),
         "async": lambda: accepting(found, folder, seconds=2 if quick else 6, rounds=1 if quick else 3),
+        "queueing": lambda: queueing(folder, backlog=2_000 if quick else 50_000, long_s=20.0 if quick else 90.0),
         "rest": lambda: rest(folder, seconds=10 if quick else 60),
     }
     return begin[title]()

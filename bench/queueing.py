@@ -1,0 +1,169 @@
+"""How jobs get on in a whole suite: as fast as their function can, soon from zero, once each, and fairly."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import statistics
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from bench.jobs.ledger import Execution, executions
+from bench.jobs.posters import Post, Posters
+from bench.jobs.run import HANDLER
+from bench.jobs.troubles import Suite
+from bench.rest import SPRINGTIDE, suite
+
+Row = dict[str, Any]
+
+ACK_WAIT_S = 5.0
+REPLICAS, IN_FLIGHT = 10, 5
+JOBS = 500
+LOOK_S = 0.1
+DEADLINE_S = 900.0
+
+
+def queueing(folder: Path, *, backlog: int, long_s: float) -> Iterator[Row]:
+    """``backlog`` of one function while another has a few jobs; ``long_s``: how long a long job takes."""
+    os.environ.update(ack_wait=f"{ACK_WAIT_S:g}s", initial_retry_wait="1s")
+    state, ledger = folder / "state", folder / "ledger"
+    ledger.mkdir()
+    with suite(state, (*SPRINGTIDE, "up", "--state-dir", str(state), "--no-samples", "--nats-port", "0")):
+        yield from asyncio.run(_measured(_Queue(Suite(state), ledger), backlog, long_s))
+
+
+async def _measured(queue: _Queue, backlog: int, long_s: float) -> list[Row]:
+    return [await _full(queue), await _from_zero(queue), *await _long(queue, long_s), await _fair(queue, backlog)]
+
+
+class _Queue:
+    def __init__(self, running: Suite, ledger: Path) -> None:
+        self.suite, self._ledger = running, ledger
+        self._posted = 0
+
+    async def deploy(self, name: str, replicas: int, *, in_flight: int = 0) -> None:
+        async with self.suite.client() as client:
+            body = {
+                "service": name,
+                "image": "springtide/python",
+                "labels": {"com.openfaas.scale.min": str(replicas), "com.openfaas.scale.max": str(replicas)},
+                "annotations": {"com.springtide.handler": str(HANDLER)},
+                "envVars": {"LEDGER": str(self._ledger)} | ({"max_inflight": str(in_flight)} if in_flight else {}),
+            }
+            (await client.post("/system/functions", json=body)).raise_for_status()
+            await self.until_ready(client, name, replicas)
+
+    async def until_ready(self, client: httpx.AsyncClient, name: str, replicas: int) -> None:
+        while True:
+            status = (await client.get(f"/system/function/{name}")).json()
+            if status.get("availableReplicas", 0) == replicas:
+                return
+            await asyncio.sleep(LOOK_S)
+
+    async def post(self, name: str, count: int, work_s: float, *, posters: int = 16) -> range:
+        """The numbers of the jobs."""
+        numbers = range(self._posted, self._posted + count)
+        self._posted += count
+        posts = (Post(number, name, work_s, fails=0.0, keyed=False) for number in numbers)
+        port = int(self.suite.told["gateway"].rpartition(":")[2])
+        posted = await Posters(lambda: port, posts, think_s=0.0).run(posters)
+        assert len(posted.accepted) == count, posted.statuses
+        return numbers
+
+    def ran(self, numbers: range) -> list[Execution]:
+        lines = [line for file in self._ledger.iterdir() for line in file.read_text().splitlines()]
+        return [one for one in executions(lines) if one.number in numbers]
+
+    async def ended(self, numbers: range) -> list[Execution]:
+        deadline = time.monotonic() + DEADLINE_S
+        while len({one.number for one in self.ran(numbers) if one.status}) < len(numbers):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{len(numbers)} jobs did not end within {DEADLINE_S:g} s")
+            await asyncio.sleep(LOOK_S * 5)
+        return self.ran(numbers)
+
+    @asynccontextmanager
+    async def asleep(self, name: str) -> AsyncIterator[httpx.AsyncClient]:
+        async with self.suite.client() as client:
+            asked = {"serviceName": name, "replicas": 0}
+            (await client.post(f"/system/scale-function/{name}", json=asked)).raise_for_status()
+            await self.until_ready(client, name, 0)
+            yield client
+
+    async def metric(self, name: str, labels: str) -> float:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            text = (await client.get(f"{self.suite.told['metrics']}/metrics")).text
+        series = (line for line in text.splitlines() if line.startswith(f"{name}{{") and labels in line)
+        return sum(float(line.rpartition(" ")[2]) for line in series)
+
+
+async def _full(queue: _Queue) -> Row:
+    await queue.deploy("full", REPLICAS, in_flight=IN_FLIGHT)
+    ran = await queue.ended(await queue.post("full", JOBS, 1.0))
+    took_s, ideal_s = max(one.ended for one in ran) - min(one.started for one in ran), JOBS / (REPLICAS * IN_FLIGHT)
+    refused = await queue.metric("gateway_functions_seconds_count", 'code="429"')
+    what = f"{JOBS} jobs of 1 s, {REPLICAS} replicas, {IN_FLIGHT} at once each"
+    return _row(what, took_s, ideal_s, f"{len(ran)} executions, {refused:g} times 429")
+
+
+async def _from_zero(queue: _Queue) -> Row:
+    await queue.deploy("cold", 1)
+    cold: list[float] = []
+    waited: list[float] = []
+    for _ in range(3):
+        async with queue.asleep("cold") as client:
+            before = time.monotonic()
+            body = {"number": -1, "work_s": 0, "fails": 0}
+            headers = {"X-Springtide-Job-Id": "none"}
+            (await client.post("/function/cold", json=body, headers=headers)).raise_for_status()
+            cold.append(time.monotonic() - before)
+        async with queue.asleep("cold"):
+            posted = time.time()
+            (one,) = await queue.ended(await queue.post("cold", 1, 0.0))
+            waited.append(one.started - posted)
+    return _row(
+        "from zero, until the first job runs", statistics.median(waited), statistics.median(cold), "beside a cold call"
+    )
+
+
+async def _long(queue: _Queue, long_s: float) -> list[Row]:
+    await queue.deploy("long", 1)
+    once = await queue.ended(await queue.post("long", 1, long_s))
+    numbers = await queue.post("long", 1, long_s)
+    await asyncio.sleep(long_s / 2)
+    os.kill(queue.suite.pid("queue-worker"), signal.SIGKILL)
+    twice = await queue.ended(numbers)
+    return [
+        _row(f"a job of {long_s:g} s, leases of {ACK_WAIT_S:g} s", 0.0, 0.0, f"{len(once)} execution"),
+        _row("its worker killed in the middle", 0.0, 0.0, f"{len(twice)} executions"),
+    ]
+
+
+async def _fair(queue: _Queue, backlog: int) -> Row:
+    await queue.deploy("busy", 1, in_flight=IN_FLIGHT)
+    await queue.deploy("other", 1, in_flight=IN_FLIGHT)
+    alone = await _waits(queue)
+    await queue.post("busy", backlog, 0.05)
+    beside = await _waits(queue)
+    return _row(f"wait of 20 jobs beside a backlog of {backlog:,}", beside, alone, "against alone")
+
+
+async def _waits(queue: _Queue) -> float:
+    """The median, of jobs that come one at a time."""
+    waits = []
+    for _ in range(20):
+        posted = time.time()
+        (one,) = await queue.ended(await queue.post("other", 1, 0.05, posters=1))
+        waits.append(one.started - posted)
+    return statistics.median(waits)
+
+
+def _row(what: str, seconds: float, against_s: float, note: str) -> Row:
+    ratio = seconds / against_s if against_s else 0.0
+    return {"what": what, "seconds": seconds, "against_s": against_s, "ratio": ratio, "note": note}
