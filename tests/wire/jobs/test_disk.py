@@ -1,0 +1,105 @@
+"""A full disk, and one that tells wrong: what was accepted stays as far as it can, and what is not stored is told."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from springtide.runtime.errors import SpringtideError, TooMany, Unavailable
+from springtide.wire.jobs.job import Lane
+from springtide.wire.jobs.job_id import place_of
+from springtide.wire.jobs.nats.broker import Broker
+from springtide.wire.jobs.nats.store import NatsJobStore
+from tests.nats_server import running
+from tests.wire.jobs.test_nats import a_job, source
+
+DISK_MIB = 24
+BODY = b"x" * 500_000
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[None]:
+    """Skips where nothing may be mounted."""
+    folder.mkdir(exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "test", str(folder)]
+    if os.getuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("nothing may be mounted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+async def in_queue(broker: Broker, lane: Lane) -> list[str]:
+    """The tokens of what is there, each taken as a worker takes it."""
+    jobs, found = source(broker, lane.queue), []
+    while leases := await jobs.take(lane, 100, 0.5):
+        found += [lease.job.token for lease in leases]
+    return found
+
+
+async def filled(store: NatsJobStore) -> tuple[list[str], SpringtideError]:
+    """What was accepted until the first refusal, and that."""
+    accepted: list[str] = []
+    while True:
+        job = a_job("mail")
+        try:
+            await store.submit(job, BODY)
+        except (Unavailable, TooMany) as error:
+            return accepted, error
+        accepted.append(job.token)
+
+
+async def test_a_full_disk_refuses_and_loses_nothing(folder: Path) -> None:
+    disk = folder / "disk"
+    with small_disk(disk), running(disk) as server:
+        broker = Broker(server.settings, name="test")
+        accepted, refusal = await filled(NatsJobStore(broker))
+        assert "storing a job" in str(refusal)
+        assert len(accepted) > 10
+        with pytest.raises(SpringtideError):  # and it goes on saying so
+            await NatsJobStore(broker).submit(a_job("mail"), BODY)
+        await broker.aclose()
+
+        server.kill()
+        subprocess.run(["mount", "-o", f"remount,size={4 * DISK_MIB}m", str(disk)], check=True)
+        server.start()
+        broker = Broker(server.settings, name="test")
+        assert set(accepted) <= set(await in_queue(broker, a_job("mail").lane))
+        await NatsJobStore(broker).submit(a_job("mail"), BODY)
+        await broker.aclose()
+
+
+@pytest.mark.parametrize("harm", ["bits", "cut", "gone"])
+async def test_a_damaged_file_takes_no_other_queue_along(folder: Path, harm: str) -> None:
+    with running(folder) as server:
+        broker = Broker(server.settings, name="test")
+        store = NatsJobStore(broker)
+        ids = {queue: [await store.submit(a_job(queue), BODY) for _ in range(20)] for queue in ("mail", "other")}
+        await broker.aclose()
+        server.kill()
+        (block,) = (folder / "data").rglob("OF_mail/msgs/1.blk")
+        content = bytearray(block.read_bytes())
+        if harm == "bits":
+            content[len(content) // 2 :] = uuid.uuid4().bytes * (len(content) // 32)
+            block.write_bytes(content)
+        elif harm == "cut":
+            block.write_bytes(content[: len(content) // 2])
+        else:
+            block.unlink()
+        server.start()
+        broker = Broker(server.settings, name="test")
+        there = {queue: await in_queue(broker, a_job(queue).lane) for queue in ids}
+        tokens = {queue: [place.token for one in those if (place := place_of(one))] for queue, those in ids.items()}
+        assert sorted(there["other"]) == sorted(tokens["other"])
+        assert set(there["mail"]) <= set(tokens["mail"])
+        if harm != "gone":
+            assert there["mail"]
+        await NatsJobStore(broker).submit(a_job("mail"), BODY)
+        await broker.aclose()
