@@ -42,15 +42,19 @@ class Execution:
     status: int = 0
     followed: float = math.inf
     """When the job's next one began."""
+    settled: float = math.inf
 
-    def in_flight(self, kill: Kill, kills: Sequence[Kill]) -> bool:
-        """Between its job's being given out and its being settled, which takes longer where the broker was away."""
+    def settle(self, broker_kills: Sequence[Kill]) -> None:
+        """Find out when it was settled, at the latest: that takes longer where the broker was away."""
         ended = min(self.ended, self.followed)
-        settled = ended + SETTLING_S
-        for other in kills:
-            if other.part == BROKER and other.at <= settled and ended <= other.back + SETTLING_S:
-                settled = max(settled, other.back + CATCHING_UP_S)
-        return self.started - LEASED_S <= kill.at <= settled
+        self.settled = ended + SETTLING_S
+        for kill in broker_kills:
+            if kill.at <= self.settled and ended <= kill.back + SETTLING_S:
+                self.settled = max(self.settled, kill.back + CATCHING_UP_S)
+
+    def in_flight(self, kill: Kill) -> bool:
+        """Between its job's being given out and its being settled."""
+        return self.started - LEASED_S <= kill.at <= self.settled
 
     @property
     def to_be_repeated(self) -> bool:
@@ -160,9 +164,12 @@ def judge(
     for those in jobs.values():
         for before, again in itertools.pairwise(those):
             before.followed = again.started
+    of_broker = [kill for kill in kills if kill.part == BROKER]
+    for one in ran:
+        one.settle(of_broker)
     for those in jobs.values():
         verdict.extras += _extras(those, kills)
-    verdict.allowed_extras = sum(1 for kill in kills for one in ran if one.in_flight(kill, kills))
+    verdict.allowed_extras = sum(1 for kill in kills for one in ran if one.in_flight(kill))
     verdict.strange_letters = [letter for letter in letters if letter.attempts < _attempts(jobs, letter, attempts)]
     failed = Counter(one.job for one in ran if one.to_be_repeated)
     verdict.missing_letters = [
@@ -179,5 +186,5 @@ def _attempts(jobs: Mapping[str, Sequence[Execution]], letter: Letter, attempts:
 def _extras(those: Sequence[Execution], kills: Sequence[Kill]) -> Iterable[Extra]:
     for before, again in itertools.pairwise(those):
         if not before.to_be_repeated:
-            why = next((kill for kill in kills if before.in_flight(kill, kills) and kill.at <= again.started), None)
+            why = next((kill for kill in kills if before.in_flight(kill) and kill.at <= again.started), None)
             yield Extra(before.job, before.number, before, again.started, why)
