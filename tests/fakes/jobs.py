@@ -25,6 +25,8 @@ from springtide.wire.jobs.job import (
 from springtide.wire.jobs.job_id import dead_name, job_id, place_of, queue_number
 from springtide.wire.jobs.ports import CallbackLease, Claim, Lease
 
+MIN_WAIT_S = 0.001
+
 
 @dataclass(slots=True)
 class _Message:
@@ -139,7 +141,8 @@ class MemoryBroker:
     async def changed(self, wait_s: float) -> bool:
         """Whether something did, within ``wait_s``."""
         try:
-            async with asyncio.timeout(wait_s):
+            # A loop fires timers a little early: who waits for the rest of nothing would do so for ever.
+            async with asyncio.timeout(max(wait_s, MIN_WAIT_S)):
                 await self._changed.wait()
         except TimeoutError:
             return False
