@@ -26,6 +26,10 @@ CLOSE_S = 5.0
 """How long the closing of a connection may take."""
 
 INSIST_S = 0.25
+MAX_OUTAGE_S = 900.0
+"""Of the broker, that what came of a call outlives in its worker. The lease may be over by then: this worker goes on
+under the next one, and another finds the outcome."""
+
 MAX_TOLD = 200
 """Bytes of what the gateway itself answered that the reason of giving up repeats."""
 
@@ -90,7 +94,7 @@ class Execution:
         job = self._lease.job
         keeping = asyncio.create_task(self._keep())
         try:
-            known = await self._insisted(lambda: self._deps.source.outcome(job))
+            known = await self._insisted(lambda: self._deps.source.outcome(job), patience_s=self._deps.ack_wait_s)
             if known is not None:
                 await self._settle(known)
             else:
@@ -201,9 +205,9 @@ class Execution:
         self._over = True
         self.ended = outcome.state
 
-    async def _insisted(self, step: Callable[[], Awaitable[_Result]]) -> _Result:
-        """The broker may be gone for a moment, and what was done is not to be done again for that."""
-        until = self._deps.clock.now() + self._deps.ack_wait_s
+    async def _insisted(self, step: Callable[[], Awaitable[_Result]], *, patience_s: float = MAX_OUTAGE_S) -> _Result:
+        """The broker may be gone for a while, and what was done is not to be done again for that."""
+        until = self._deps.clock.now() + patience_s
         while True:
             try:
                 return await step()

@@ -391,6 +391,25 @@ async def test_the_broker_may_go_away_at_each_step(world: World, step: str, lost
     assert went == [step]
 
 
+@pytest.mark.parametrize("step", STORED)
+async def test_a_broker_that_is_away_for_several_leases_has_nothing_run_again(world: World, step: str) -> None:
+    world.functions.deploy("echo", takes(1.0, answer(500)), annotations={"com.openfaas.retry.attempts": "2"})
+    worker = world.worker(ack_wait_s=5.0)
+    went: list[str] = []
+
+    def away(taken: str) -> None:
+        if taken == step and not went:
+            went.append(step)
+            worker.link.cut = True
+            world.loop.call_later(60.0, setattr, worker.link, "cut", False)
+
+    worker.link.before = away
+    (job_id,) = await world.post(callback=CALLBACK)
+    (outcome,) = await world.ended(job_id)
+    assert (outcome.state, len(world.functions.runs), len(world.broker.dead)) == (JobState.FAILED, 2, 1)
+    assert went == [step]
+
+
 # Callbacks.
 
 
