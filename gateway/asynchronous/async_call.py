@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 
+import structlog
+
 from springtide.gateway.asynchronous.acceptance import Acceptance
 from springtide.gateway.client_connection import ClientConnection
 from springtide.gateway.deadlines import DeadlineQueue
@@ -27,6 +29,8 @@ RETRY_AFTER_S = 1
 _RETRY_LATER = (429, 503)
 _ACCEPTED = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0%b%b%b\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_log = structlog.get_logger(__name__)
 
 COUNTED_AS = "/async-function/"
 
@@ -224,6 +228,9 @@ class AsyncCall:
                 job_id = await acceptance.whole(b"".join(self._pieces))
         except SpringtideError as error:
             self.refuse(status_of(error), reason_of(error))
+        except Exception:  # noqa: BLE001 - whatever it was, the caller is answered, and may try again
+            _log.exception("an asynchronous call could not be stored")
+            self.refuse(500, "the call could not be stored: a fault of the gateway's, which its log has")
         else:
             self._accepted(job_id)
 

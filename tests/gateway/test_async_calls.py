@@ -296,6 +296,16 @@ async def test_a_broker_that_is_away_is_503_and_comes_back(server: NatsServer) -
             assert (answer.status, answer["Retry-After"]) == (503, "1")
 
 
+async def test_a_fault_of_ours_is_answered(gateway: ServedPlane, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def faulty() -> NatsJobStore:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(gateway.plane.stores, "open", faulty)
+    async with gateway.connect() as client:
+        assert (await refused(client, queue, ""))[0] == 500
+        assert (await refused(client, queue, "", b"x" * 500_000))[0] == 500
+
+
 async def test_connections_are_used_on_for_call_after_call(gateway: ServedPlane, queue: Queue) -> None:
     async with gateway.connect() as client:
         requests = b"".join(post(b"%d" % number, PATH, queue.header) for number in range(20))
