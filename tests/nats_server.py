@@ -57,11 +57,11 @@ class NatsServer:
             assert time.monotonic() < end, "the NATS server does not answer"
             time.sleep(0.02)
 
-    def kill(self) -> None:
-        """As a power failure that the disk survives."""
+    def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
+        """As a power failure that the disk survives; by SIGTERM it writes down what it knows."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self._process.pid, signal.SIGKILL)
+                os.kill(self._process.pid, how)
             self._process.wait()
 
     def _answers(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
@@ -14,6 +15,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.api import Header
+from nats.js.errors import NotFoundError as NoSuchMessage
 
 from springtide.runtime.errors import NotFound, SpringtideError, TooMany, reason_of
 from springtide.wire.jobs import names
@@ -30,6 +32,11 @@ CALLBACK_CONSUMER = "callbacks"
 UNREADABLE_DELAY_S = 60.0
 FULL_DELAY_S = 5.0
 """A due job whose queue is full is tried again after it."""
+
+STRANDED_AFTER = 10
+"""Times in a row that a lane had nothing to give out, before it is looked at whether it should have."""
+
+STRANDED_PAUSE_S = 1.0
 
 IDLE_S = 30.0
 PULL_MARGIN_S = 5.0
@@ -49,6 +56,8 @@ class NatsJobSource:
         self._ack_wait_s = ack_wait_s
         self._idle_s = idle_s
         self._consumers: set[tuple[str, str]] = set()
+        self._empty = Counter[Lane]()
+        """How often in a row there was nothing to take."""
 
     def __repr__(self) -> str:
         return f"<NatsJobSource of {self._queue} over {self._broker!r}>"
@@ -82,10 +91,14 @@ class NatsJobSource:
                     await self._leave(message, job)
             if not messages:
                 break
+        self._empty[lane] = 0 if leases else self._empty[lane] + 1
+        if self._empty[lane] and self._empty[lane] % STRANDED_AFTER == 0:
+            await self._free_stranded(lane, stream, consumer)
         return leases
 
     def forget(self, lane: Lane) -> None:
         self._consumers.discard((names.stream(lane.queue), names.consumer(lane)))
+        del self._empty[lane]
 
     async def take_callbacks(self, limit: int, wait_s: float) -> Sequence[CallbackLease]:
         stream = await self._broker.streams.callbacks()
@@ -193,6 +206,29 @@ class NatsJobSource:
                 except NotFound:  # the server has forgotten it, as nothing came for long: made anew, once
                     self._consumers.discard((stream, consumer))
             return []
+
+    async def _free_stranded(self, lane: Lane, stream: str, consumer: str) -> None:
+        """A server that was killed may have kept that a job is acknowledged, and lost that it is removed: then it lies
+        in the stream and nobody is given it. A consumer made anew gives it out, and its outcome is found."""
+        subject = names.job_subject(lane)
+        async with translated("looking after jobs that nobody is given"):
+            jetstream = await self._broker.connection.jetstream()
+            seen: set[int | None] = set()
+            for pause_s in (STRANDED_PAUSE_S, 0.0):  # an acknowledgement under way looks alike, for a moment
+                try:
+                    first = await jetstream.get_msg(stream, seq=1, subject=subject, next=True, direct=True)
+                    info = await jetstream.consumer_info(stream, consumer)
+                except NoSuchMessage:
+                    return
+                seen.add(first.seq)
+                if info.num_pending or info.num_ack_pending:
+                    return
+                await asyncio.sleep(pause_s)
+            if len(seen) > 1:
+                return
+            _log.warning("a job lies in the queue and nobody is given it; its lane begins anew", subject=subject)
+            await jetstream.delete_consumer(stream, consumer)
+        self.forget(lane)
 
     async def _heard(self, subject: str) -> AsyncGenerator[Msg]:
         async with translated("listening to the queue's server"):
