@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import httpcore
@@ -20,6 +21,9 @@ from springtide.wire.jobs.ports import CallbackLease
 
 TIMEOUT_S = 30.0
 CONNECT_S = 10.0
+NAMES_KNOWN_S = 30.0
+"""How long the addresses of denied names are believed."""
+
 MAX_READ = 64 * 1024
 """Bytes of its answer."""
 
@@ -32,11 +36,49 @@ class Refused(Exception):
     """The address is not to be called."""
 
 
+class DeniedNames:
+    """The addresses of the hosts that ``rules`` deny by name, such as the suite's own Services: whoever writes such an
+    address, or has a name of his own for it, gets no further. Names that lead nowhere deny nothing."""
+
+    def __init__(self, rules: CallbackRules, now: Callable[[], float] = time.monotonic) -> None:
+        self._rules = rules
+        self._patterns = [pattern for pattern in rules.denied if pattern.resolvable]
+        self._now = now
+        self._known: dict[str, frozenset[str]] = {}
+        self._known_until = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def refusal(self, address: str, port: int, *, named: str) -> str | None:
+        """Why ``address`` is not to be called, where ``rules`` alone would let it."""
+        if not self._patterns or {(address, port), (named.lower(), port)} & self._rules.gateway:
+            return None
+        async with self._lock:
+            if self._now() >= self._known_until:
+                hosts = [pattern.host for pattern in self._patterns]
+                found = await asyncio.gather(*map(_addresses, hosts))
+                self._known = dict(zip(hosts, found, strict=True))
+                self._known_until = self._now() + NAMES_KNOWN_S
+        for pattern in self._patterns:
+            if pattern.port in (None, port) and address in self._known[pattern.host]:
+                return f"{address} is {pattern.host}, which is not to be called at port {port} (callback_deny)"
+        return None
+
+
+async def _addresses(host: str) -> frozenset[str]:
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError, TimeoutError):
+        return frozenset()
+    return frozenset(str(info[4][0]) for info in found)
+
+
 class CheckedNetwork(httpcore.AsyncNetworkBackend):
     """Connects only where ``rules`` let it, by the address that was checked."""
 
     def __init__(self, rules: CallbackRules) -> None:
         self._rules = rules
+        self._denied = DeniedNames(rules)
         self._network = httpcore.AnyIOBackend()
 
     async def connect_tcp(
@@ -54,7 +96,9 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
             raise httpcore.ConnectError(f"{host} is not known: {error}") from error
         failed: httpcore.ConnectError | None = None
         for address in dict.fromkeys(str(info[4][0]) for info in found):
-            refusal = self._rules.refusal(address, port, named=host if host != address else "")
+            named = host if host != address else ""
+            refusal = self._rules.refusal(address, port, named=named)
+            refusal = refusal or await self._denied.refusal(address, port, named=named)
             if refusal is not None:
                 raise Refused(refusal)
             try:

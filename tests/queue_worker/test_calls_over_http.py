@@ -174,6 +174,26 @@ async def talks_nonsense(conversation: Conversation) -> None:
     await conversation.send(b"\x00\x01\x02 what\r\n\r\n")
 
 
+async def test_what_is_denied_by_its_name_is_denied_by_its_address_and_by_any_other_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    addresses = {"inside.svc": "127.0.0.1", "innocent.example": "127.0.0.1", "127.0.0.1": "127.0.0.1"}
+
+    async def resolved(host: str, port: int | None, **_: object) -> list[tuple[object, ...]]:
+        if host not in addresses:
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (addresses[host], port))]
+
+    async with replica() as inside, replica(answering(response())) as caller:
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolved)
+        rules = denied(f"inside.svc:{inside.port}", "gone.svc")
+        for host in ("127.0.0.1", "innocent.example", "inside.svc"):
+            with pytest.raises(BadInput, match="not to be called"):
+                await told(f"http://{host}:{inside.port}/", rules)
+        assert (await told(f"http://127.0.0.1:{caller.port}/", rules)).status == 200  # another port
+    assert inside.connections == 0
+
+
 @pytest.mark.parametrize("handler", [resets, breaks_off, talks_nonsense])
 async def test_what_is_no_answer_counts_as_a_lost_connection(handler: Handler) -> None:
     said, _ = await called(handler, a_job(), b"body")

@@ -58,6 +58,11 @@ class Pattern:
             return address is not None and address in self.network
         return fnmatch.fnmatchcase(host.lower().rstrip("."), self.host)
 
+    @property
+    def resolvable(self) -> bool:
+        """It is one host's name, which leads to addresses."""
+        return self.network is None and not set("*?[") & set(self.host)
+
 
 def patterns(text: str) -> tuple[str, ...]:
     """Those of ``text``, which has commas between them. Raises ValueError where one is no pattern."""
