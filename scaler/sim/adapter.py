@@ -114,7 +114,7 @@ class Springtide:
         if wanted <= wake_replicas(self._policy) and math.ceil(replicas.certain_before) <= wanted:
             last = self._enough_until(before, stretch, wanted)
             if last >= stretch.begin:
-                load, _ = steady.remembered(before, stretch.until(last))
+                load = steady.remembered(before, stretch.until(last))
                 return self._left_out(last, load, replicas, wanted)
         if stretch.end - stretch.begin > MAX_WALK_S:
             return None
@@ -129,8 +129,9 @@ class Springtide:
         What was needed meanwhile is then forgotten: by a growth, which needs more, and by a shrink, which leaves the
         minimum at least.
         """
-        _, service_s = steady.remembered(before, stretch)
-        load, under_way = self._loads[0], stretch.most_at_once()
+        load, under_way, service_s = self._loads[0], stretch.most_at_once(), 0.0
+        if load.type is targets.CAPACITY:
+            service_s = steady.longest_service_s(before, stretch)
 
         def enough(rate: float) -> bool:
             mean, variance = rate, rate

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from operator import sub
@@ -28,36 +28,55 @@ def begun(history: LoadHistory, stretch: Stretch) -> LoadHistory:
     return history.with_sample(_sample(stretch, stretch.begin))
 
 
-def remembered(history: LoadHistory, stretch: Stretch) -> tuple[LoadHistory, float]:
-    """From the history after the first sample the one after all, as ``with_sample`` makes it; the longest service time.
+def remembered(history: LoadHistory, stretch: Stretch) -> LoadHistory:
+    """From the history after the first sample the one after all, as ``with_sample`` makes it."""
+    busy_s, completions, settled = history.busy_s, history.completions, None
+    for _, at, busy_s, completions in _sums(history, stretch):
+        if completions >= at[1] - at[2]:
+            settled = (busy_s, completions)
+    return replace(
+        _with_window(history, stretch),
+        settled_s=history.settled_s if settled is None else service_time.remembered(*settled),
+        busy_s=busy_s,
+        completions=completions,
+        looks=_last_looks(history.looks, stretch),
+    )
 
-    Beats that are left out add nothing: no call was under way at them, and none ended.
-    """
-    busy_s, completions, longest_s = history.busy_s, history.completions, history.service_s
-    settled_s, looks, before = history.settled_s, history.looks, stretch.samples[0]
-    for at in stretch.samples[1:]:
-        if at[0] - before[0] > BEAT_S:  # beats at which nothing was under way lie between
-            before = (at[0] - BEAT_S, before[2], before[2])
+
+def longest_service_s(history: LoadHistory, stretch: Stretch) -> float:
+    """No call is taken to last longer at any of these samples. ``history`` has the first one."""
+    looks, longest_s = history.looks, history.service_s
+    for before, at, busy_s, completions in _sums(history, stretch):
+        if before[0] > looks[-1].at:
             looks = service_time.with_look(looks, _look(before))
-        busy_s, completions = _served(busy_s, completions, before, at)
         looks = service_time.with_look(looks, _look(at))
         found_s = service_time.remembered(busy_s, completions)
         longest_s = max(longest_s, found_s, service_time.proven(found_s, completions, looks))
-        settled_s = found_s if completions >= at[1] - at[2] else settled_s
+    return longest_s
+
+
+_At = tuple[float, int, int]
+
+
+def _sums(history: LoadHistory, stretch: Stretch) -> Iterator[tuple[_At, _At, float, float]]:
+    """Each sample but the first, after that of the beat before, with the sums of service times after it.
+
+    Beats that are left out add nothing: no call was under way at them, and none ended.
+    """
+    busy_s, completions, before = history.busy_s, history.completions, stretch.samples[0]
+    for at in stretch.samples[1:]:
+        if at[0] - before[0] > BEAT_S:
+            before = (at[0] - BEAT_S, before[2], before[2])
+        busy_s, completions = _served(busy_s, completions, before, at)
+        yield before, at, busy_s, completions
         before = at
-    if stretch.end > before[0]:
-        looks = service_time.with_look(looks, Look(stretch.end, 0, before[2]))
-    window = _with_window(history, stretch)
-    return replace(window, settled_s=settled_s, busy_s=busy_s, completions=completions, looks=looks), longest_s
 
 
-def _look(at: tuple[float, int, int]) -> Look:
+def _look(at: _At) -> Look:
     return Look(at[0], at[1] - at[2], at[2])
 
 
-def _served(
-    busy_s: float, completions: float, before: tuple[float, int, int], at: tuple[float, int, int]
-) -> tuple[float, float]:
+def _served(busy_s: float, completions: float, before: _At, at: _At) -> tuple[float, float]:
     """The sums of service times one beat later."""
     ended = at[2] - before[2]
     kept = service_time.kept(BEAT_S, ended)

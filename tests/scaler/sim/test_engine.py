@@ -197,7 +197,7 @@ def test_a_stretch_is_remembered_as_its_samples_would_be(
     ]
     stretch = Stretch(float(begin), float(begin + length - 1), kept)
     first = steady.begun(history, stretch)
-    remembered, longest_s = steady.remembered(first, stretch)
+    remembered, longest_s = steady.remembered(first, stretch), steady.longest_service_s(first, stretch)
     rates = []
     for each in samples:
         history = history.with_sample(each)
@@ -206,6 +206,7 @@ def test_a_stretch_is_remembered_as_its_samples_would_be(
     assert (remembered.times, remembered.arrivals) == (history.times, history.arrivals)
     assert remembered.begun == history.begun
     assert remembered.settled_s == pytest.approx(history.settled_s)
+    assert remembered.service_s == pytest.approx(history.service_s)
     assert (remembered.busy_s, remembered.completions) == pytest.approx((history.busy_s, history.completions))
     assert max(rates) <= steady.most_calls_per_second(first, stretch, 2.5) + 1e-9
     limit = max(rates) * 0.7
