@@ -358,6 +358,7 @@ class _Builder:
             ready=None,
             alive=None,
             stops_first=any(part.stops_first for part in parts),
+            grace_s=max(part.grace_s for part in parts),
             members=tuple(Member(part.name, part.log) for part in parts),
         )
 

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import httpcore
 import httpx
@@ -124,25 +125,32 @@ def checked_transport(rules: CallbackRules) -> httpx.AsyncHTTPTransport:
 
 
 class HttpTeller:
-    """Implements ``callbacks.Teller``. With a ``secret`` each is signed."""
+    """Implements ``callbacks.Teller``. With a ``secret`` each is signed. What is addressed to the gateway goes to
+    ``gateway_url``, where that is given: its usual name means nothing on a single machine."""
 
-    def __init__(self, http: httpx.AsyncBaseTransport, rules: CallbackRules, *, secret: bytes) -> None:
+    def __init__(
+        self, http: httpx.AsyncBaseTransport, rules: CallbackRules, *, secret: bytes, gateway_url: str = ""
+    ) -> None:
         self._http = http
         self._rules = rules
         self._secret = secret
+        self._gateway = urlsplit(gateway_url)
 
     def __repr__(self) -> str:
         return f"<HttpTeller, {'signing' if self._secret else 'not signing'}>"
 
     async def tell(self, lease: CallbackLease) -> Answer:
         callback = lease.callback
-        self._rules.check(callback.job.callback)
+        to = self._rules.check(callback.job.callback)
+        default = 443 if to.scheme == "https" else 80
+        if self._gateway.netloc and ((to.hostname or "").lower(), to.port or default) in self._rules.gateway:
+            to = to._replace(scheme=self._gateway.scheme, netloc=self._gateway.netloc)
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in callback.headers]
         if self._secret:
             headers.append((SIGNATURE.encode(), signature(self._secret, lease.body).encode()))
         try:
             request = httpx.Request(
-                "POST", callback.job.callback, headers=headers, content=lease.body, extensions={"timeout": _TIMEOUT}
+                "POST", urlunsplit(to), headers=headers, content=lease.body, extensions={"timeout": _TIMEOUT}
             )
             async with asyncio.timeout(TIMEOUT_S):
                 response = await self._http.handle_async_request(request)

@@ -90,8 +90,9 @@ class Callbacks:
             self._counted(JobState.DONE)
             return
         repeats = not why and (answer.status >= 500 or self._rules.repeats(answer))
-        if not why:
-            why = self._rules.given_up(lease.attempt, age_s=now - callback.finished_at)
+        if not why and (given_up := self._rules.given_up(lease.attempt, age_s=now - callback.finished_at)):
+            last = f"status {answer.status}" if answer.status else "no answer, or no way there"
+            why = f"{given_up}; the last try at {callback.job.callback}: {last}"
         if repeats and not why:
             self._counted(JobState.RETRYING)
             await lease.hand_back(self._rules.wait_s(lease.attempt, answer, now=now, chance=self._chance()))

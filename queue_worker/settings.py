@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from springtide.queue_worker.retrying import DEFAULT_CODES, MAX_ATTEMPTS, MAX_WAIT_S, Jitter, RetryRules, codes
 from springtide.runtime.errors import BadInput, reason_of
 from springtide.runtime.settings import boolean, duration, integer, setting
-from springtide.wire.jobs.callback_address import CallbackRules, Pattern, gateway_names, patterns
+from springtide.wire.jobs.callback_address import USUAL_GATEWAY, CallbackRules, Pattern, gateway_names, patterns
 from springtide.wire.jobs.job import DEFAULT_QUEUE
 from springtide.wire.jobs.names import checked_queue
 from springtide.wire.jobs.settings import BrokerSettings, with_names_of_openfaas
@@ -207,5 +207,5 @@ def callback_rules(settings: QueueWorkerSettings) -> CallbackRules:
         allowed=tuple(map(Pattern.parse, settings.callback_allow)),
         denied=tuple(map(Pattern.parse, settings.callback_deny)),
         local=settings.callback_local,
-        gateway=frozenset((host, port) for host in hosts),
+        gateway=frozenset({*((host, port) for host in hosts), USUAL_GATEWAY}),
     )

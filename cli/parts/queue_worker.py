@@ -78,7 +78,12 @@ async def _assembled(
             broker=NatsBrokerView(broker.connection, monitoring_url=settings.nats_monitoring_url),
             endpoints=provider,
             caller=GatewayCalls(connections, max_result=settings.max_result, timeout_s=settings.upstream_timeout_s),
-            teller=HttpTeller(callbacks, rules, secret=_secret(settings.callback_secret_path)),
+            teller=HttpTeller(
+                callbacks,
+                rules,
+                secret=_secret(settings.callback_secret_path),
+                gateway_url=settings.gateway_url,
+            ),
             clock=SystemClock(),
             chance=random.random,
             registry=CollectorRegistry(),

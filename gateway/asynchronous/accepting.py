@@ -12,7 +12,7 @@ from springtide.gateway.route import Route
 from springtide.gateway.settings import GatewaySettings
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import BadInput
-from springtide.wire.jobs.callback_address import CallbackRules, Pattern
+from springtide.wire.jobs.callback_address import USUAL_GATEWAY, CallbackRules, Pattern
 
 
 class AsyncCalls:
@@ -75,5 +75,5 @@ def callback_rules(settings: GatewaySettings) -> CallbackRules:
         allowed=tuple(map(Pattern.parse, settings.callback_allow)),
         denied=tuple(map(Pattern.parse, settings.callback_deny)),
         local=settings.callback_local,
-        gateway=frozenset((host, settings.port) for host in hosts),
+        gateway=frozenset({*((host, settings.port) for host in hosts), USUAL_GATEWAY}),
     )

@@ -145,7 +145,7 @@ def _instant(text: str) -> float:
         return float(text) if re.fullmatch(r"\d{1,12}(\.\d{1,9})?", text) else _date(text).timestamp()
     except (ValueError, OverflowError, IndexError):
         raise BadInput(
-            f"X-Not-Before is {text[:40]!r}, no instant; write 2030-01-31T08:00:00Z, or seconds since 1970"
+            f"X-Not-Before is {text[:40]!r}, no instant; write it as 2026-12-24T08:00:00Z, or seconds since 1970"
         ) from None
 
 

@@ -97,6 +97,12 @@ def test_queue_worker_reads_the_brokers_own_port_and_is_asked_by_the_console_and
     assert "--queue-worker-url" not in child(tmp_path, "console", separate=True).command
 
 
+def test_calls_of_the_queue_worker_may_end_in_the_shared_process(tmp_path: Path) -> None:
+    worker = child(tmp_path, "queue-worker", broker=NATS, separate=True)
+
+    assert child(tmp_path, "control", broker=NATS).grace_s == worker.grace_s > child(tmp_path, "control").grace_s
+
+
 def test_control_parts_share_a_process_and_keep_their_words_and_logs(tmp_path: Path) -> None:
     apart = {part.name: part for stage in stages(tmp_path, separate=True) for part in stage}
     shared = child(tmp_path, "control")

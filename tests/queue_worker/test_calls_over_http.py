@@ -20,7 +20,7 @@ from springtide.queue_worker.callback_http import HttpTeller, checked_transport
 from springtide.queue_worker.gateway_calls import GatewayCalls
 from springtide.queue_worker.gateway_connections import GatewayConnections
 from springtide.runtime.errors import BadInput, NotFound
-from springtide.wire.jobs.callback_address import CallbackRules, Pattern
+from springtide.wire.jobs.callback_address import USUAL_GATEWAY, CallbackRules, Pattern
 from springtide.wire.jobs.job import Answer, CallbackJob, Headers, Job, StoredBody
 from tests.gateway.harness import Conversation, Handler, Replica, answering, echo, replica, response
 from tests.queue_worker.values import a_job
@@ -333,6 +333,17 @@ async def test_one_forbidden_address_among_several_refuses_the_name(monkeypatch:
         monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolved)
         with pytest.raises(BadInput, match=r"both\.example is 10"):
             await told(f"http://both.example:{inside.port}/", denied("10.0.0.0/8"))
+
+
+async def test_the_gateways_usual_name_leads_to_the_gateway() -> None:
+    """``http://gateway:8080`` is what functions' callbacks call everywhere, and means nothing on a single machine."""
+    async with replica(answering(response())) as gateway, checked_transport(CallbackRules()) as transport:
+        rules = CallbackRules(gateway=frozenset({USUAL_GATEWAY}))
+        lease = a_callback("http://gateway:8080/function/told?x=1")
+        teller = HttpTeller(transport, rules, secret=b"", gateway_url=f"http://127.0.0.1:{gateway.port}")
+        assert (await teller.tell(lease)).status == 200
+    (received,) = gateway.received
+    assert received.line == b"POST /function/told?x=1 HTTP/1.1"
 
 
 @pytest.mark.parametrize("handler", [resets, breaks_off, talks_nonsense])

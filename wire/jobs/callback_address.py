@@ -18,6 +18,9 @@ MAX_URL = 2000
 MAX_RULES = 200
 MAX_NAMES = 20
 _HOST_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+USUAL_GATEWAY = ("gateway", 8080)
+"""What functions' own callbacks call the gateway wherever OpenFaaS runs, whatever its address is here."""
+
 _PORTS = {"http": 80, "https": 443}
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address

@@ -148,6 +148,19 @@ async def test_a_full_lane_refuses_and_others_do_not(server: NatsServer, queue: 
         await broker.aclose()
 
 
+async def test_callers_make_only_so_many_queues(folder: Path) -> None:
+    with running(folder) as server:
+        broker = Broker(server.settings, name="test", bounds=Bounds(max_queues=2))
+        try:
+            store = NatsJobStore(broker)
+            for queue in ("one", "two", "one"):
+                await store.submit(a_job(queue), b"")
+            with pytest.raises(TooMany, match="three"):
+                await store.submit(a_job("three"), b"")
+        finally:
+            await broker.aclose()
+
+
 async def test_what_was_accepted_outlives_a_kill_and_the_connection_comes_back(folder: Path) -> None:
     with running(folder) as server:
         broker = Broker(server.settings, name="test")

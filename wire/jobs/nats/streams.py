@@ -12,6 +12,7 @@ from datetime import datetime
 from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import APIError, BadRequestError
 
+from springtide.runtime.errors import TooMany
 from springtide.wire.jobs import names
 from springtide.wire.jobs.nats.connection import REQUEST_S, Connection, translated
 
@@ -33,6 +34,8 @@ class Bounds:
     is by number, and by the server's own limit.
     """
 
+    max_queues: int = 100
+    """A caller who may name any queue makes it by that."""
     max_jobs: int = 1_000_000
     """Of a queue."""
     max_lane_jobs: int = 100_000
@@ -84,6 +87,9 @@ class Streams:
         if (known := names.stream(queue)) in self._there:
             return known
         bounds = self._bounds
+        there = [name for name in await self.names() if names.queue_of_stream(name)]
+        if known not in there and len(there) >= bounds.max_queues:
+            raise TooMany(f"queue {queue} is not there yet, and there are {len(there)} already, as many as may be")
         return await self._ensure(
             StreamConfig(
                 name=names.stream(queue),
