@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from springtide.provider.kubernetes import KubernetesProviderSettings, ManifestSettings
+from springtide.provider.kubernetes import KubernetesProviderSettings, ManifestSettings, pod_load
 from springtide.provider.kubernetes.views import DELETION_COST
 from springtide.runtime.errors import Unavailable
 from springtide.scaler.core.policy import MIN
@@ -29,7 +29,8 @@ async def pods_there(on: OnCluster, count: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("position", [0, 1, 2])
-async def test_busy_pod_stays_and_its_call_is_answered(position: int) -> None:
+async def test_busy_pod_stays_and_its_call_is_answered(position: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pod_load, "PROBE_S", 10.0)  # on a slow machine, too, each of them tells how busy it is
     async with on_cluster(manifests=ManifestSettings(prestop_s=0)) as on:
         await on.provider.deploy(spec(image="echo", env_process="cat", labels={MIN: "3"}))
         busy = sorted((await on.when_ready(3)).endpoints, key=lambda each: each.instance)[position]

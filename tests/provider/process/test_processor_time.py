@@ -144,7 +144,7 @@ async def test_busy_function_has_milli_cores_and_an_idle_one_has_none(world: Any
 
 
 async def test_a_busy_function_of_type_cpu_grows_and_an_idle_one_shrinks(world: Any) -> None:
-    labels = {"type": "cpu", "target": "500m", "max": "4"}
+    labels = {"type": "cpu", "target": "50m", "max": "4"}  # it may get no more of a machine that others use
     async with world() as here:
         labels = {f"com.openfaas.scale.{key}": value for key, value in labels.items()}
         address = await here.up("fn", annotations=here.handler(BURNING), labels=labels)
