@@ -95,7 +95,7 @@ def test_herd_wakes_several_replicas_at_once_when_two_herds_were_seen(fast_suite
             return [answer.status_code for answer in await asyncio.gather(*(client.get(path) for _ in range(herd)))]
 
     path, woken = f"/function/{name}", [0]
-    for _ in range(6):  # three, but one that comes within seconds of the last is met by what was known before
+    for _ in range(12):  # three, but one that comes within seconds of the last is met by what was known before
         fast_suite.eventually(asleep, "it sleeps", 120.0)
         assert asyncio.run(meets()) == [200] * herd
         woken = [after for _, after in made_by(fast_suite, name, "wake")]

@@ -54,7 +54,15 @@ async def test_requirements_are_installed_once_for_all_that_ask_for_the_same(tmp
     known, told = environments(tmp_path, {"UV_FIND_LINKS": str(wheels), "UV_NO_INDEX": "1"}), list[str]()
     first = handler(tmp_path / "one", {"requirements.txt": "tide_sample==1.2  # a comment\n\n"})
     second = handler(tmp_path / "two", {"pyproject.toml": '[project]\ndependencies = ["tide_sample==1.2"]\n'})
-    made = await asyncio.gather(known.ensure(wanted_by(first), told.append), known.ensure(wanted_by(second)))
+    building = asyncio.Event()
+
+    def tell(line: str) -> None:
+        told.append(line)
+        building.set()
+
+    one = asyncio.create_task(known.ensure(wanted_by(first), tell))
+    await building.wait()  # the other comes while this is built
+    made = [await known.ensure(wanted_by(second)), await one]
     assert made[0] == made[1]
     assert (
         printed(made[0], "import tide_sample, tide_inner; print(tide_sample.VERSION, tide_inner.VERSION)") == "1.2 2.0"
