@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Protocol
 
 import structlog
 
 from springtide.queue_worker.dispatch import repeated
-from springtide.queue_worker.execution import EXTENSIONS, shortened
+from springtide.queue_worker.execution import keep, shortened
 from springtide.queue_worker.retrying import RetryRules
-from springtide.runtime.errors import BadInput, SpringtideError, Unavailable, reason_of
+from springtide.runtime.errors import BadInput, SpringtideError, reason_of
 from springtide.runtime.outage import Outage
 from springtide.scaler.core.ports import Clock
 from springtide.wire.jobs.job import Answer, DeadLetter, JobState, Outcome
@@ -71,7 +70,7 @@ class Callbacks:
 
     async def _told(self, lease: CallbackLease) -> None:
         async with self._room:
-            keeping = asyncio.create_task(self._keep(lease))
+            keeping = asyncio.create_task(keep(lease.extend, self._ack_wait_s))
             try:
                 await self._tell(lease)
             except SpringtideError as error:
@@ -110,9 +109,3 @@ class Callbacks:
         await self._source.store_dead(DeadLetter(job=callback.job, outcome=shortened(outcome), callback=True), lease)
         await lease.settle()
         self._counted(JobState.FAILED)
-
-    async def _keep(self, lease: CallbackLease) -> None:
-        while True:
-            await asyncio.sleep(self._ack_wait_s / EXTENSIONS)
-            with contextlib.suppress(Unavailable):
-                await lease.extend()

@@ -92,7 +92,8 @@ class Execution:
     async def run(self) -> None:
         """Raises Unavailable where the broker stays away: the job is somebody's again then."""
         job = self._lease.job
-        keeping = asyncio.create_task(self._keep())
+        # By a lambda, for the lease may be renewed meanwhile.
+        keeping = asyncio.create_task(keep(lambda: self._lease.extend(), self._deps.ack_wait_s))  # noqa: PLW0108
         try:
             known = await self._insisted(lambda: self._deps.source.outcome(job), patience_s=self._deps.ack_wait_s)
             if known is not None:
@@ -216,12 +217,13 @@ class Execution:
                     raise
                 await asyncio.sleep(INSIST_S)
 
-    async def _keep(self) -> None:
-        """The lease, for as long as it takes."""
-        while True:
-            await asyncio.sleep(self._deps.ack_wait_s / EXTENSIONS)
-            with contextlib.suppress(Unavailable):
-                await self._lease.extend()
+
+async def keep(extend: Callable[[], Awaitable[None]], ack_wait_s: float) -> None:
+    """A lease, for as long as it takes."""
+    while True:
+        await asyncio.sleep(ack_wait_s / EXTENSIONS)
+        with contextlib.suppress(Unavailable):
+            await extend()
 
 
 def _told(answer: Answer) -> str:
