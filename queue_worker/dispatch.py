@@ -11,7 +11,7 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 
@@ -38,6 +38,8 @@ MAX_TAKEN = 100
 RESERVED = 10
 """One part in so many of what a worker runs at once is kept for functions that run less than that: whoever has a long
 backlog of long jobs does not leave others without a place until the first of them ends."""
+
+_Heard = TypeVar("_Heard")
 
 _log = structlog.get_logger(__name__)
 
@@ -120,8 +122,8 @@ class Dispatch:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._give_turns())
-            group.create_task(self._hear(self._deps.source.rings, self._rang, "rings of the gateways"))
-            group.create_task(self._hear(self._deps.source.stops, self._stop, "cancelled jobs"))
+            group.create_task(self._hear(self._deps.source.rings, self._enter, "rings of the gateways"))
+            group.create_task(self._hear(self._deps.source.stops, self.cancel, "cancelled jobs"))
             group.create_task(self._look_regularly())
 
     async def drain(self, grace_s: float) -> None:
@@ -137,7 +139,7 @@ class Dispatch:
     # What is heard.
 
     async def _hear(
-        self, stream: Callable[[], AsyncIterator[object]], heard: Callable[[object], None], what: str
+        self, stream: Callable[[], AsyncIterator[_Heard]], heard: Callable[[_Heard], None], what: str
     ) -> None:
         outage = Outage(f"{what} are not heard; jobs go out by looks at the backlog")
         while True:
@@ -149,13 +151,6 @@ class Dispatch:
                 outage.failed(reason_of(error))
             await asyncio.sleep(AGAIN_S)
 
-    def _rang(self, lane: object) -> None:
-        assert isinstance(lane, Lane)
-        self._enter(lane)
-
-    def _stop(self, token: object) -> None:
-        self.cancel(str(token))
-
     async def _look_regularly(self) -> None:
         outage = Outage("the queue's backlog is not known")
         while True:
@@ -165,16 +160,19 @@ class Dispatch:
             except SpringtideError as error:
                 outage.failed(reason_of(error))
             else:
-                self._deps.observer.saw(backlog)
-                for lane, count in backlog.items():
-                    state = self._state(lane)
-                    state.seen_at = self._deps.clock.now()
-                    if (waiting := count - state.running - state.retries) > 0:
-                        state.batch = max(state.batch, min(waiting, MAX_TAKEN))
-                        self._enter(lane)
-                self._forget_idle(backlog)
-                self.look()
+                self._saw(backlog)
             await asyncio.sleep(LOOK_S)
+
+    def _saw(self, backlog: dict[Lane, int]) -> None:
+        self._deps.observer.saw(backlog)
+        for lane, count in backlog.items():
+            state = self._state(lane)
+            state.seen_at = self._deps.clock.now()
+            if (waiting := count - state.running - state.retries) > 0:
+                state.batch = max(state.batch, min(waiting, MAX_TAKEN))
+                self._enter(lane)
+        self._forget_idle(backlog)
+        self.look()
 
     def _forget_idle(self, backlog: dict[Lane, int]) -> None:
         longest = self._deps.clock.now() - self._deps.idle_lane_s
