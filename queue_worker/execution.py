@@ -171,7 +171,6 @@ class Execution:
                 ),
             )
         await self._insisted(lambda: self._lease.hand_back(wait_s))
-        self._over = True
         self.retry_in_s = wait_s
         self.ended = JobState.RETRYING
 
@@ -203,7 +202,6 @@ class Execution:
             letter = DeadLetter(job=job, outcome=shortened(outcome))
             await self._insisted(lambda: source.store_dead(letter, self._lease))
         await self._insisted(lambda: self._lease.settle())  # noqa: PLW0108 - it may be renewed meanwhile
-        self._over = True
         self.ended = outcome.state
 
     async def _insisted(self, step: Callable[[], Awaitable[_Result]], *, patience_s: float = MAX_OUTAGE_S) -> _Result:
