@@ -16,7 +16,7 @@ import httpx
 from springtide.queue_worker.callback_request import SIGNATURE, signature
 from springtide.runtime.errors import BadInput
 from springtide.runtime.tls import client_context
-from springtide.wire.jobs.callback_address import CallbackRules
+from springtide.wire.jobs.callback_address import CallbackRules, port_of
 from springtide.wire.jobs.job import Answer
 from springtide.wire.jobs.ports import CallbackLease
 
@@ -142,8 +142,7 @@ class HttpTeller:
     async def tell(self, lease: CallbackLease) -> Answer:
         callback = lease.callback
         to = self._rules.check(callback.job.callback)
-        default = 443 if to.scheme == "https" else 80
-        if self._gateway.netloc and ((to.hostname or "").lower(), to.port or default) in self._rules.gateway:
+        if self._gateway.netloc and ((to.hostname or "").lower(), port_of(to)) in self._rules.gateway:
             to = to._replace(scheme=self._gateway.scheme, netloc=self._gateway.netloc)
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in callback.headers]
         if self._secret:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from springtide.queue_worker.retrying import DEFAULT_CODES, MAX_ATTEMPTS, MAX_WAIT_S, Jitter, RetryRules, codes
 from springtide.runtime.errors import BadInput, reason_of
 from springtide.runtime.settings import boolean, duration, integer, setting
-from springtide.wire.jobs.callback_address import USUAL_GATEWAY, CallbackRules, Pattern, gateway_names, patterns
+from springtide.wire.jobs.callback_address import CallbackRules, gateway_names, patterns, port_of
 from springtide.wire.jobs.job import DEFAULT_QUEUE
 from springtide.wire.jobs.names import checked_queue
 from springtide.wire.jobs.settings import BrokerSettings, with_names_of_openfaas
@@ -201,11 +201,10 @@ def with_names_of_openfaas_worker(environ: Mapping[str, str]) -> Mapping[str, st
 def callback_rules(settings: QueueWorkerSettings) -> CallbackRules:
     """Functions behind the gateway are the usual callback."""
     to = urlsplit(settings.gateway_url)
-    port = to.port or (443 if to.scheme == "https" else 80)
-    hosts = {"127.0.0.1", "::1", "localhost", "gateway", (to.hostname or "").lower(), *settings.callback_gateway}
-    return CallbackRules(
-        allowed=tuple(map(Pattern.parse, settings.callback_allow)),
-        denied=tuple(map(Pattern.parse, settings.callback_deny)),
+    return CallbackRules.of_gateway(
+        ((to.hostname or "").lower(), *settings.callback_gateway),
+        port_of(to),
+        allow=settings.callback_allow,
+        deny=settings.callback_deny,
         local=settings.callback_local,
-        gateway=frozenset({*((host, port) for host in hosts), USUAL_GATEWAY}),
     )

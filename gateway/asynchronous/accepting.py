@@ -12,7 +12,7 @@ from springtide.gateway.route import Route
 from springtide.gateway.settings import GatewaySettings
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import BadInput
-from springtide.wire.jobs.callback_address import USUAL_GATEWAY, CallbackRules, Pattern
+from springtide.wire.jobs.callback_address import CallbackRules
 
 
 class AsyncCalls:
@@ -69,11 +69,11 @@ class AsyncCalls:
 
 
 def callback_rules(settings: GatewaySettings) -> CallbackRules:
-    """Functions behind this gateway are the usual callback, by whatever name of this machine or of its service."""
-    hosts = ("127.0.0.1", "::1", "localhost", "gateway", settings.host, *settings.callback_gateway)
-    return CallbackRules(
-        allowed=tuple(map(Pattern.parse, settings.callback_allow)),
-        denied=tuple(map(Pattern.parse, settings.callback_deny)),
+    """Functions behind this gateway are the usual callback."""
+    return CallbackRules.of_gateway(
+        (settings.host, *settings.callback_gateway),
+        settings.port,
+        allow=settings.callback_allow,
+        deny=settings.callback_deny,
         local=settings.callback_local,
-        gateway=frozenset({*((host, settings.port) for host in hosts), USUAL_GATEWAY}),
     )

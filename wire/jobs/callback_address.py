@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 import ipaddress
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
@@ -20,6 +21,9 @@ MAX_NAMES = 20
 _HOST_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 USUAL_GATEWAY = ("gateway", 8080)
 """What functions' own callbacks call the gateway wherever OpenFaaS runs, whatever its address is here."""
+
+OWN_HOSTS = ("127.0.0.1", "::1", "localhost", "gateway")
+"""What the gateway is called at its own port, whatever else it is."""
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -86,6 +90,11 @@ def gateway_names(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def port_of(url: SplitResult) -> int:
+    """The one it names, or its scheme's. Raises ValueError."""
+    return url.port or _PORTS.get(url.scheme, 80)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackRules:
     """``gateway`` is (host, port) of the suite's own, which functions as callbacks are behind and which is always
@@ -97,6 +106,19 @@ class CallbackRules:
     local: bool = True
     gateway: frozenset[tuple[str, int]] = field(default_factory=frozenset)
 
+    @classmethod
+    def of_gateway(
+        cls, hosts: Iterable[str], port: int, *, allow: Iterable[str], deny: Iterable[str], local: bool
+    ) -> CallbackRules:
+        """With the gateway at ``port`` of ``hosts``: functions behind it are the usual callback, by whatever name of
+        this machine or of its service. Raises ValueError."""
+        return cls(
+            allowed=tuple(map(Pattern.parse, allow)),
+            denied=tuple(map(Pattern.parse, deny)),
+            local=local,
+            gateway=frozenset({*((host, port) for host in (*OWN_HOSTS, *hosts)), USUAL_GATEWAY}),
+        )
+
     def check(self, url: str) -> SplitResult:
         """A callback's URL; by its host's name, if that is what it has. Raises BadInput."""
         shown = url[:100]
@@ -104,7 +126,7 @@ class CallbackRules:
             raise BadInput(f"X-Callback-Url has {len(url)} characters; at most {MAX_URL} are taken")
         try:
             parts = urlsplit(url)
-            port = parts.port or _PORTS.get(parts.scheme, 0)
+            port = port_of(parts)
         except ValueError as error:
             raise BadInput(f"X-Callback-Url {shown!r} cannot be read: {error}") from None
         if parts.scheme not in _PORTS or not parts.hostname or any(ch <= " " or ch == "\x7f" for ch in url):
