@@ -115,7 +115,7 @@ def _provider_disconnected(timing: Timing, thresholds: Thresholds) -> AlertRule:
 
 
 def _no_leader(timing: Timing, thresholds: Thresholds) -> AlertRule:
-    window = prometheus_duration(3 * timing.parts_scrape_s)
+    window = prometheus_duration(timing.known_for_s)
     return AlertRule(
         alert="NoLeader",
         expr=f"max by (job) (max_over_time({catalogue.LEADER.name}[{window}])) == 0",
@@ -176,7 +176,7 @@ def _metrics_source_stale(thresholds: Thresholds) -> AlertRule:
 
 
 def _scaler_holding(timing: Timing, thresholds: Thresholds) -> AlertRule:
-    window = prometheus_duration(3 * timing.parts_scrape_s)
+    window = prometheus_duration(timing.known_for_s)
     # A copy on standby holds the same functions; the longer of the two is no second function.
     held = f"max by (function_name, reason) (last_over_time({catalogue.HOLD_SECONDS.name}[{window}]))"
     return AlertRule(
@@ -191,7 +191,7 @@ def _scaler_holding(timing: Timing, thresholds: Thresholds) -> AlertRule:
 
 
 def _scaler_behind(timing: Timing, thresholds: Thresholds) -> AlertRule:
-    minute, window = prometheus_duration(LOOKS_S), prometheus_duration(3 * timing.parts_scrape_s)
+    minute, window = prometheus_duration(LOOKS_S), prometheus_duration(timing.known_for_s)
     looks = catalogue.LOOK_SECONDS.name
     slow = f"rate({looks}_sum[{minute}]) / rate({looks}_count[{minute}]) > {thresholds.look_s:g}"
     late = f"time() - last_over_time({catalogue.LAST_LOOK.name}[{window}]) > {thresholds.no_look_s:g}"

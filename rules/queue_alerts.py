@@ -31,12 +31,11 @@ def queue_group(timing: Timing, thresholds: Thresholds) -> Group:
 
 
 def _last(metric: catalogue.Metric, timing: Timing) -> str:
-    """Through a lost scrape or two."""
-    return f"last_over_time({metric.name}[{prometheus_duration(3 * timing.parts_scrape_s)}])"
+    return f"last_over_time({metric.name}[{prometheus_duration(timing.known_for_s)}])"
 
 
 def _broker_away(timing: Timing, thresholds: Thresholds) -> AlertRule:
-    window = prometheus_duration(3 * timing.parts_scrape_s)
+    window = prometheus_duration(timing.known_for_s)
     return AlertRule(
         alert="QueueBrokerAway",
         expr=f"max_over_time({catalogue.BROKER_CONNECTED.name}[{window}]) == 0",

@@ -56,6 +56,11 @@ class Timing:
         return _milliseconds(self.window_s) // _milliseconds(self.gateway_scrape_s)
 
     @property
+    def known_for_s(self) -> float:
+        """How far back what a part last said counts: through a lost scrape or two."""
+        return 3 * self.parts_scrape_s
+
+    @property
     def first_step_within_s(self) -> float:
         """Longest time from the start of a steady load above the threshold to the webhook's delivery."""
         return self.window_s + self.gateway_scrape_s + self.evaluation_s + self.pending_s + self.group_wait_s
