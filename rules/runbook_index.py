@@ -10,6 +10,9 @@ from springtide.rules.operators import OperatorRules
 from springtide.rules.thresholds import Thresholds, settings
 from springtide.rules.timing import DEFAULT, prometheus_duration
 
+LABELS = ("instance", "job", "signal", "writer", "process", "reason")
+"""Of summaries, shown by their own names."""
+
 HEAD = """\
 <!-- Written by `python -m springtide.rules`; do not edit. -->
 
@@ -76,8 +79,9 @@ def _plain(summary: str) -> str:
         "{{ with $labels.function_name }} for {{ . }}{{ end }}": "",
         "{{ $value | humanizePercentage }}": "*n* %",
         "{{ $value | humanizeDuration }}": "*n* s",
+        "{{ $value }}": "*n*",
         "{{ $labels.queue_name }}": "*queue*",
-        **{f"{{{{ $labels.{label} }}}}": f"*{label}*" for label in ("instance", "job", "signal", "writer", "process")},
+        **{f"{{{{ $labels.{label} }}}}": f"*{label}*" for label in LABELS},
     }
     for placeholder, word in words.items():
         summary = summary.replace(placeholder, word)

@@ -19,6 +19,7 @@ from springtide.queue_worker.settings import QueueWorkerSettings
 from springtide.rules.alerts import scaling_group
 from springtide.rules.operators import OperatorRules
 from springtide.rules.promql import known_series, problems
+from springtide.rules.runbook_index import runbook_index
 from springtide.rules.thresholds import Thresholds, settings
 from springtide.rules.timing import DEFAULT
 from springtide.runtime.settings import declared
@@ -56,6 +57,10 @@ def commands(page: Path) -> list[list[str]]:
 
 def test_every_alert_has_a_page_and_every_page_an_alert() -> None:
     assert {page.stem for page in PAGES} == ALERTS
+
+
+def test_index_shows_no_placeholder_as_prometheus_has_it() -> None:
+    assert "{{" not in runbook_index()
 
 
 @pages
