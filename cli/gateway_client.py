@@ -73,19 +73,19 @@ class GatewayClient:
         self._http.close()
 
     def functions(self, namespace: str | None) -> list[Json]:
-        return list(self._json("GET", "/system/functions", params=_namespace(namespace)) or [])
+        return list(self.json("GET", "/system/functions", params=_namespace(namespace)) or [])
 
     def function(self, name: str, namespace: str | None) -> Json:
         params = {"usage": "1", **_namespace(namespace)}
         with self._missing(f"function {name}", namespace):
-            response = self._call("GET", f"/system/function/{quote(name)}", params=params)
+            response = self.request("GET", f"/system/function/{quote(name)}", params=params)
         limit = response.headers.get(answer_headers.CALL_LIMIT)
         return dict(_parsed(response.text)) | ({"callLimit": limit} if limit else {})
 
     def orchestration(self) -> str | None:
         """What functions run on; None where the gateway does not say."""
         try:
-            info = self._json("GET", "/system/info")
+            info = self.json("GET", "/system/info")
         except NotFound:
             return None
         provider = info.get("provider") if isinstance(info, dict) else None
@@ -95,13 +95,13 @@ class GatewayClient:
         """What was decided about a function, oldest first. Raises NotFound when the provider keeps no decisions."""
         function = f"{name}.{namespace}" if namespace else name
         with _missing(f"the provider behind {self.url} keeps no decisions"):
-            text = self._call("GET", "/system/scaling/decisions", params={"function": function}).text
+            text = self.request("GET", "/system/scaling/decisions", params={"function": function}).text
         return [decision_log.from_json(_parsed(line)) for line in text.splitlines() if line]
 
     def decisions_since(self, instant: float) -> list[Decision]:
         """What was decided about any function, oldest first. Raises as ``decisions`` does."""
         with _missing(f"the provider behind {self.url} keeps no decisions"):
-            text = self._call("GET", "/system/scaling/decisions", params={"since": f"{instant:.3f}"}).text
+            text = self.request("GET", "/system/scaling/decisions", params={"since": f"{instant:.3f}"}).text
         return [decision_log.from_json(_parsed(line)) for line in text.splitlines() if line]
 
     def deploy(self, deployment: Json, *, timeout_s: float = DEPLOY_READ_S) -> list[str]:
@@ -111,16 +111,16 @@ class GatewayClient:
         """
         timeout = httpx.Timeout(timeout_s, connect=5.0)
         try:
-            response = self._call("PUT", "/system/functions", json=deployment, timeout=timeout)
+            response = self.request("PUT", "/system/functions", json=deployment, timeout=timeout)
         except NotFound:
-            response = self._call("POST", "/system/functions", json=deployment, timeout=timeout)
+            response = self.request("POST", "/system/functions", json=deployment, timeout=timeout)
         return response.headers.get_list(answer_headers.WARNING)
 
     def versions(self, name: str, namespace: str | None) -> list[Json]:
         """What a function runs and can go back to, newest first."""
         with self._missing(f"function {name}", namespace):
             return list(
-                self._json("GET", f"/system/function/{quote(name)}/versions", params=_namespace(namespace)) or []
+                self.json("GET", f"/system/function/{quote(name)}/versions", params=_namespace(namespace)) or []
             )
 
     def rollback(self, name: str, namespace: str | None, to: str | None) -> Json:
@@ -128,7 +128,7 @@ class GatewayClient:
         body = {**({"to": to} if to else {}), **_namespace(namespace)}
         with self._missing(f"function {name}", namespace):
             path, timeout = f"/system/function/{quote(name)}/rollback", httpx.Timeout(DEPLOY_READ_S, connect=5.0)
-            return dict(self._json("POST", path, json=body, params=_namespace(namespace), timeout=timeout))
+            return dict(self.json("POST", path, json=body, params=_namespace(namespace), timeout=timeout))
 
     def create(self, deployment: Json, *, timeout_s: float = DEPLOY_READ_S) -> list[str]:
         """What ``deploy`` does, but raises AlreadyExists where it is; many gateways would update it."""
@@ -137,7 +137,7 @@ class GatewayClient:
         try:
             self.function(name, namespace)
         except NotFound:
-            response = self._call("POST", "/system/functions", json=deployment, timeout=timeout)
+            response = self.request("POST", "/system/functions", json=deployment, timeout=timeout)
         else:
             raise AlreadyExists(f"function {name}{_of(namespace)} is there already; leave out --update=false")
         return response.headers.get_list(answer_headers.WARNING)
@@ -161,28 +161,28 @@ class GatewayClient:
     def store(self) -> Any:
         """The gateway's store of functions, as it is served."""
         with _missing(f"{self.url} has no store of functions"):
-            return self._json("GET", "/store/functions.json")
+            return self.json("GET", "/store/functions.json")
 
     def templates(self) -> list[Json]:
         """The templates that run there."""
         with _missing(f"{self.url} has no list of templates"):
-            return list(self._json("GET", "/templates.json"))
+            return list(self.json("GET", "/templates.json"))
 
     def remove(self, name: str, namespace: str | None) -> None:
         body = {"functionName": name, **_namespace(namespace)}
         with self._missing(f"function {name}", namespace):
-            self._call("DELETE", "/system/functions", json=body, params=_namespace(namespace))
+            self.request("DELETE", "/system/functions", json=body, params=_namespace(namespace))
 
     def scale(self, name: str, namespace: str | None, replicas: int) -> list[str]:
         """Warnings, where what was asked for will not last."""
         body = {"serviceName": name, "replicas": replicas, **_namespace(namespace)}
         with self._missing(f"function {name}", namespace):
             path = f"/system/scale-function/{quote(name)}"
-            response = self._call("POST", path, json=body, params=_namespace(namespace))
+            response = self.request("POST", path, json=body, params=_namespace(namespace))
         return response.headers.get_list(answer_headers.WARNING)
 
     def secrets(self, namespace: str | None) -> list[Json]:
-        return list(self._json("GET", "/system/secrets", params=_namespace(namespace)) or [])
+        return list(self.json("GET", "/system/secrets", params=_namespace(namespace)) or [])
 
     def put_secret(self, name: str, namespace: str | None, value: bytes, *, replace: bool) -> None:
         """``value`` text goes as it is, which old providers know; other bytes as base64."""
@@ -192,7 +192,7 @@ class GatewayClient:
             content = {"rawValue": base64.b64encode(value).decode()}
         body = {"name": name, **_namespace(namespace), **content}
         try:
-            self._call("PUT" if replace else "POST", "/system/secrets", json=body)
+            self.request("PUT" if replace else "POST", "/system/secrets", json=body)
         except NotFound as error:
             # A secret that is to be made cannot be missing itself, so its namespace is.
             if not replace or _lacks_namespace(error, namespace):
@@ -204,14 +204,14 @@ class GatewayClient:
 
     def remove_secret(self, name: str, namespace: str | None) -> None:
         with self._missing(f"secret {name}", namespace):
-            self._call("DELETE", "/system/secrets", json={"name": name, **_namespace(namespace)})
+            self.request("DELETE", "/system/secrets", json={"name": name, **_namespace(namespace)})
 
     def logs(self, name: str, namespace: str | None, query: Mapping[str, str]) -> Iterator[Json]:
         """Log messages as they come; ends with the stream."""
         follow = query.get("follow") == "true"
         timeout = httpx.Timeout(FOLLOW_READ_S if follow else 60.0, connect=5.0)
         params = {"name": name, **_namespace(namespace), **query}
-        with self._stream("GET", "/system/logs", params=params, timeout=timeout) as response:
+        with self.stream("GET", "/system/logs", params=params, timeout=timeout) as response:
             for line in response.iter_lines():
                 if line.strip():
                     yield _parsed(line)
@@ -222,8 +222,8 @@ class GatewayClient:
         name: str,
         *,
         method: str,
-        query: tuple[tuple[str, str], ...],
-        headers: tuple[tuple[str, str], ...],
+        query: Pairs,
+        headers: Pairs,
         body: bytes,
         path: str = "/function",
     ) -> Iterator[httpx.Response]:
@@ -247,24 +247,16 @@ class GatewayClient:
                 raise NotFound(_no_namespace(namespace, self.url)) from error
             raise NotFound(f"no {what}{_of(namespace)} at {self.url}") from error
 
-    def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """The answer of a route of ours, which is a good one. Raises a SpringtideError that says what it answered."""
-        return self._call(method, path, **arguments)
-
-    @contextlib.contextmanager
-    def stream(self, method: str, path: str, **arguments: Any) -> Iterator[httpx.Response]:
-        """As ``request``, with its body still to be read."""
-        with self._stream(method, path, **arguments) as response:
-            yield response
-
     def check(self) -> None:
         """Raises Unauthenticated when the gateway does not take the credentials."""
-        self._call("GET", "/system/functions", timeout=5.0)
+        self.request("GET", "/system/functions", timeout=5.0)
 
-    def _json(self, method: str, path: str, **arguments: Any) -> Any:
-        return _parsed(self._call(method, path, **arguments).text)
+    def json(self, method: str, path: str, **arguments: Any) -> Any:
+        """What a route answers. Raises as ``request`` does."""
+        return _parsed(self.request(method, path, **arguments).text)
 
-    def _call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+    def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """The answer of a route of ours, which is a good one. Raises a SpringtideError that says what it answered."""
         with _translated(self.url):
             response = self._http.request(method, path, headers=self._authorization, **arguments)
         if not response.is_success:
@@ -272,7 +264,8 @@ class GatewayClient:
         return response
 
     @contextlib.contextmanager
-    def _stream(self, method: str, path: str, **arguments: Any) -> Iterator[httpx.Response]:
+    def stream(self, method: str, path: str, **arguments: Any) -> Iterator[httpx.Response]:
+        """As ``request``, with its body still to be read."""
         with (
             _translated(self.url),
             self._http.stream(method, path, headers=self._authorization, **arguments) as response,

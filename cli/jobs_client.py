@@ -10,6 +10,7 @@ import httpx
 
 from springtide.cli.gateway_client import GatewayClient, Json, Pairs
 from springtide.runtime.errors import AlreadyExists, BadInput, Unavailable
+from springtide.wire.jobs.job import JobState
 from springtide.wire.jobs.job_id import place_of
 
 WAIT_S = 20.0
@@ -22,7 +23,7 @@ AWAY_S = 30.0
 """How long who waits bears with a gateway, or its broker, that is away."""
 
 PAUSE_S = 0.5
-FINAL = ("done", "failed", "cancelled")
+FINAL = frozenset(state for state in JobState if state.final)
 PAGE = 500
 ACCEPTED = 202
 
@@ -48,11 +49,11 @@ class JobsClient:
 
     def jobs(self, query: Mapping[str, str]) -> tuple[list[Json], bool]:
         """And whether these are all that were asked for."""
-        answer = self._gateway.request("GET", "/system/jobs", params=dict(query)).json()
+        answer = self._gateway.json("GET", "/system/jobs", params=dict(query))
         return list(answer["jobs"]), bool(answer["complete"])
 
     def job(self, job_id: str) -> Json:
-        return dict(self._gateway.request("GET", _path(job_id)).json())
+        return dict(self._gateway.json("GET", _path(job_id)))
 
     def ended(self, job_id: str, timeout_s: float) -> Json:
         """Once it has ended. Raises Unavailable when it has not by then, or nobody knows for ``AWAY_S``."""
@@ -61,7 +62,7 @@ class JobsClient:
         while True:
             wait_s = max(0.0, min(WAIT_S, end - time.monotonic()))
             try:
-                job = dict(self._gateway.request("GET", _path(job_id), params={"wait": f"{wait_s:.3f}"}).json())
+                job = dict(self._gateway.json("GET", _path(job_id), params={"wait": f"{wait_s:.3f}"}))
             except Unavailable:
                 if time.monotonic() > min(heard + AWAY_S, end):
                     raise
@@ -76,12 +77,12 @@ class JobsClient:
     def cancel(self, job_id: str) -> Json:
         """Raises AlreadyExists where it has ended."""
         try:
-            return dict(self._gateway.request("DELETE", _path(job_id)).json())
+            return dict(self._gateway.json("DELETE", _path(job_id)))
         except AlreadyExists as error:
             raise AlreadyExists(f"{job_id} has ended already: it is {self.job(job_id)['state']}") from error
 
     def queues(self) -> Json:
-        return dict(self._gateway.request("GET", "/system/queues").json())
+        return dict(self._gateway.json("GET", "/system/queues"))
 
     def export(self, queue: str) -> Iterator[bytes]:
         """Lines, without their ends."""
@@ -96,19 +97,19 @@ class JobsClient:
     def take_in(self, lines: bytes) -> Json:
         """What of them came, and what was there already."""
         timeout = httpx.Timeout(IMPORT_S, connect=5.0)
-        return dict(self._gateway.request("POST", "/system/queues/import", content=lines, timeout=timeout).json())
+        return dict(self._gateway.json("POST", "/system/queues/import", content=lines, timeout=timeout))
 
     def letters(self, query: Mapping[str, str]) -> Iterator[Json]:
         """Page after page."""
         after: str | None = ""
         while after is not None:
             params = {**query, "limit": str(PAGE), **({"after": after} if after else {})}
-            answer = self._gateway.request("GET", "/system/dead-letters", params=params).json()
+            answer = self._gateway.json("GET", "/system/dead-letters", params=params)
             yield from answer["letters"]
             after = answer["next"]
 
     def letter(self, letter_id: str) -> Json:
-        return dict(self._gateway.request("GET", _letter_path(letter_id)).json())
+        return dict(self._gateway.json("GET", _letter_path(letter_id)))
 
     def retry(self, letter_id: str) -> httpx.Response:
         return self._gateway.request("POST", _letter_path(letter_id) + "/retry")
