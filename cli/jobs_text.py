@@ -97,8 +97,7 @@ def count(number: int, what: str) -> str:
 def age(instant: str | None, now: float) -> str:
     if instant is None:
         return "-"
-    seconds = now - datetime.fromisoformat(instant).timestamp()
-    return format_duration(float(max(0, round(seconds))) or 0.0) if seconds >= 0.5 else "0s"
+    return _whole_seconds(now - datetime.fromisoformat(instant).timestamp())
 
 
 def _last(job: Json, now: float) -> str:
@@ -111,7 +110,10 @@ def _last(job: Json, now: float) -> str:
 
 
 def _until(instant: str, now: float) -> str:
-    seconds = datetime.fromisoformat(instant).timestamp() - now
+    return _whole_seconds(datetime.fromisoformat(instant).timestamp() - now)
+
+
+def _whole_seconds(seconds: float) -> str:
     return format_duration(float(round(seconds))) if seconds >= 0.5 else "0s"
 
 

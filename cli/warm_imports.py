@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 
+from springtide.cli.nats_server import CLIENT
 from springtide.gateway.workers import forker
 from springtide.runtime.tls import client_context
 
@@ -15,9 +16,10 @@ MODULES = (
     "springtide.gateway.service",
 )
 
-CLIENT, QUEUEING = (
-    "nats",
-    ("springtide.wire.jobs.nats.inspection", "springtide.wire.jobs.nats.source", "springtide.wire.jobs.nats.store"),
+QUEUEING = (
+    "springtide.wire.jobs.nats.inspection",
+    "springtide.wire.jobs.nats.source",
+    "springtide.wire.jobs.nats.store",
 )
 """What speaks to the broker, an extra: imported by each process itself it takes ten megabytes of each."""
 

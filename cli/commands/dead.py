@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import click
 import httpx
 
-from springtide.cli.commands.jobs import function_option, queue_option
+from springtide.cli.commands.jobs import function_option, queue_option, said
 from springtide.cli.commands.options import json_option, namespace_option, print_json, with_target
 from springtide.cli.jobs_client import JobsClient
 from springtide.cli.jobs_text import count, print_job, print_letters
@@ -19,6 +19,10 @@ from springtide.runtime.errors import BadInput, NotFound, SpringtideError
 
 MAX_LISTED = 100_000
 TELL_EVERY = 100
+
+all_option = click.option(
+    "--all", "every", is_flag=True, help="All there are, of --queue and --function where these are given."
+)
 
 
 @click.group()
@@ -38,7 +42,7 @@ def list_(
 ) -> None:
     """List dead letters, oldest first."""
     with target.client() as client:
-        letters = JobsClient(client).letters(_query(queue, function, namespace))
+        letters = JobsClient(client).letters(said(queue=queue, function=function, namespace=namespace))
         found = list(itertools.islice(letters, limit + 1))
     if as_json:
         print_json(found[:limit])
@@ -64,7 +68,7 @@ def show(*, target: Target, letter_id: str, as_json: bool) -> None:
 
 @dead.command()
 @click.argument("ids", metavar="[ID...]", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="All there are, of --queue and --function where these are given.")
+@all_option
 @queue_option
 @function_option
 @namespace_option
@@ -73,12 +77,12 @@ def retry(*, target: Target, ids: tuple[str, ...], every: bool, **chosen: str | 
     """Queue calls again, under their ids, with attempts and age counted anew."""
     with target.client() as client:
         jobs = JobsClient(client)
-        _each(_chosen(jobs, ids, every=every, query=_query(**chosen)), jobs.retry, "queued again")
+        _each(_chosen(jobs, ids, every=every, query=said(**chosen)), jobs.retry, "queued again")
 
 
 @dead.command()
 @click.argument("ids", metavar="[ID...]", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="All there are, of --queue and --function where these are given.")
+@all_option
 @queue_option
 @function_option
 @namespace_option
@@ -88,17 +92,12 @@ def purge(*, target: Target, ids: tuple[str, ...], every: bool, yes: bool, **cho
     """Throw dead letters away for good, with their bodies."""
     with target.client() as client:
         jobs = JobsClient(client)
-        wanted = _chosen(jobs, ids, every=every, query=_query(**chosen))
+        wanted = _chosen(jobs, ids, every=every, query=said(**chosen))
         if wanted and not yes:
             if not sys.stdin.isatty():
                 raise BadInput(f"{count(len(wanted), 'dead letter')} would be gone for good; say --yes")
             click.confirm(f"Throw {count(len(wanted), 'dead letter')} away for good?", abort=True)
         _each(wanted, jobs.purge, "thrown away")
-
-
-def _query(queue: str | None, function: str | None, namespace: str | None) -> dict[str, str]:
-    asked = {"queue": queue, "function": function, "namespace": namespace}
-    return {name: value for name, value in asked.items() if value}
 
 
 def _chosen(jobs: JobsClient, ids: Sequence[str], *, every: bool, query: dict[str, str]) -> list[str]:

@@ -41,8 +41,7 @@ def list_(
     as_json: bool,
 ) -> None:
     """List what waits and runs, what is delayed, and what ended last."""
-    asked = {"queue": queue, "function": function, "namespace": namespace, "state": ",".join(state)}
-    query = {name: value for name, value in asked.items() if value} | {"limit": str(limit)}
+    query = said(queue=queue, function=function, namespace=namespace, state=",".join(state)) | {"limit": str(limit)}
     with target.client() as client:
         found, complete = JobsClient(client).jobs(query)
     if as_json:
@@ -98,6 +97,11 @@ def retry(*, target: Target, job_ids: tuple[str, ...]) -> None:
         for job_id in job_ids:
             JobsClient(client).retry(job_id)
             click.echo(f"{job_id}: queued again.")
+
+
+def said(**asked: str | None) -> dict[str, str]:
+    """Of a query only what was said."""
+    return {name: value for name, value in asked.items() if value}
 
 
 def patience_s(timeout: str | None) -> float:
