@@ -1,7 +1,7 @@
 """``python -m bench``: measure, print a table, keep the figures in ``bench/results``.
 
-``soak``: is any call lost? ``step``: how is a load that comes at once answered, by the control loop and by alerts?
-``jobs``: is an asynchronous one? ``goals``: what would the control loop's rule and Knative's have done in simulated
+``soak``: is any call lost? ``jobs``: is an asynchronous one? ``step``: how is a load that comes at once answered, by
+the control loop and by alerts? ``goals``: what would the control loop's rule and Knative's have done in simulated
 worlds? It needs nothing but Python.
 """
 
@@ -175,8 +175,10 @@ def _arguments() -> argparse.Namespace:
     jobs.add_argument("--jobs", type=_number(100, 10_000_000), default=100_000)
     table = commands.add_parser("goals", help=(goals.__doc__ or "").partition("\n")[0])
     table.add_argument("--world", action="append", choices=list(goals.WORLDS), help="only this one; may be repeated")
-    table.add_argument("--seeds", type=_number(1, goals.MAX_SEEDS), default=goals.SEEDS, help="how many; default: 10")
-    table.add_argument("--first-seed", type=_number(0, 10**9), default=goals.FIRST_SEED)
+    table.add_argument(
+        "--seeds", type=_number(1, goals.MAX_SEEDS), default=goals.SEEDS, help="how many; default: %(default)s"
+    )
+    table.add_argument("--first-seed", type=_number(0, 10**9), default=goals.HELD_OUT_SEED)
     table.add_argument("--jobs", type=_number(1, 256), default=os.cpu_count() or 1, help="processes at once")
     table.add_argument("--json", action="store_true", help="print everything as JSON")
     return parser.parse_args()

@@ -1,7 +1,7 @@
 """The control loop's rule beside Knative's in simulated worlds, and both against the goals that the rule was made for.
 
 Each world is lived through once for each seed under ``scaler.sim.adapter``, which runs the production decision and
-nothing else, and once under ``scaler.sim.knative``, with the same callers. The seeds from ``FIRST_SEED`` on were not
+nothing else, and once under ``scaler.sim.knative``, with the same callers. The seeds from ``HELD_OUT_SEED`` on were not
 used when the rule was tuned. A world's figures are means over its seeds; counts of actions and flaps are sums.
 """
 
@@ -22,13 +22,13 @@ from springtide.scaler.sim.engine import Decider, World, simulate
 from springtide.scaler.sim.knative import ZERO_AFTER_S, Knative
 from springtide.scaler.sim.worlds import CHANGING, KINDS
 
-FIRST_SEED, SEEDS = 501, 10
+HELD_OUT_SEED, SEEDS = 501, 10
 MAX_SEEDS = 1000
 WORLDS = {world.name: world for world in (*KINDS, *CHANGING)}
 BESIDE = frozenset(world.name for world in CHANGING)
 """Worlds in the table that the goals for all together were not made for."""
 RULES = ("springtide", KNATIVE := "knative")
-LEAST_S = 0.01
+MIN_WAIT_S = 0.01
 """Below this a wait counts as this much in a mean of ratios."""
 
 COST, MAX_COST = 0.80, 1.15
@@ -64,7 +64,7 @@ class Compared:
     @property
     def p99_ratio(self) -> float:
         ours, knative = self.p99_s
-        return max(ours, LEAST_S) / max(knative, LEAST_S)
+        return max(ours, MIN_WAIT_S) / max(knative, MIN_WAIT_S)
 
     @property
     def cost_ratio(self) -> float:

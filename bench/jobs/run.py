@@ -45,7 +45,7 @@ class JobsOptions:
     """Mean pause of a poster between two."""
     kill_pause_s: float = 4.0
     """Mean, from a part's being back to the next kill."""
-    kills_at_least: int = 0
+    min_kills: int = 0
     """It goes on until there were so many."""
     change_pause_s: float = 3.0
     quiet_s: float = 300.0
@@ -198,7 +198,7 @@ class _Soak:
                 kills = len(self._killer.kills)
                 self._tell(f"accepted {len(posted.accepted)}, {depth} in the queue, {kills} kills")
             few = 0 <= depth < max(20, self._options.jobs // 50)
-            if posting.done() and few and len(self._killer.kills) >= self._options.kills_at_least:
+            if posting.done() and few and len(self._killer.kills) >= self._options.min_kills:
                 return
             await asyncio.sleep(LOOK_S)
 

@@ -12,7 +12,7 @@ from bench.jobs.troubles import PARTS
 from springtide.cli.tools import Tools
 
 SHORT = JobsOptions(
-    jobs=600, functions=6, posters=4, think_s=0.2, kill_pause_s=2.0, change_pause_s=2.0, kills_at_least=len(PARTS)
+    jobs=600, functions=6, posters=4, think_s=0.2, kill_pause_s=2.0, change_pause_s=2.0, min_kills=len(PARTS)
 )
 
 
