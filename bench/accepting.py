@@ -14,19 +14,17 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from os import environ
 from pathlib import Path
-from typing import Any
 
 from bench import nginx
 from bench.children import Child, child, free_port, python
 from bench.gateway import gateway
 from bench.load import Load, Result, measure
 from bench.programs import Programs
+from bench.report import Row
 from springtide.cli import nats_server
 from springtide.cli.tools import Missing
 from springtide.runtime.errors import Unsupported
 from springtide.wire.jobs.settings import BrokerSettings
-
-Row = dict[str, Any]
 
 CLIENTS = (1, 64)
 DEADLINE_S = 60.0

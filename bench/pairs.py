@@ -5,17 +5,15 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from bench import nginx
 from bench.gateway import Measured, gateway
 from bench.herd import Herd, percentile
 from bench.load import Load, measure
 from bench.programs import Programs
+from bench.report import Row
 
 READY_AFTER_S = 0.05
-
-Row = dict[str, Any]
 
 
 def pairs(programs: Programs, folder: Path, other: Path, *, seconds: int, rounds: int) -> Iterator[Row]:

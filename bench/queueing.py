@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 
@@ -18,9 +17,8 @@ from bench.jobs.ledger import Execution, executions
 from bench.jobs.posters import Post, Posters
 from bench.jobs.run import HANDLER
 from bench.jobs.troubles import Suite
+from bench.report import Row
 from bench.rest import SPRINGTIDE, suite
-
-Row = dict[str, Any]
 
 ACK_WAIT_S = 5.0
 REPLICAS, IN_FLIGHT = 10, 5

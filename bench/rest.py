@@ -14,9 +14,8 @@ from typing import Any
 import httpx
 
 from bench.children import Child
+from bench.report import Row
 from springtide.runtime.basic_auth import Credentials
-
-Row = dict[str, Any]
 
 SPRINGTIDE = (sys.executable, "-P", "-m", "springtide.cli")
 OTHERS = ("prometheus", "alertmanager", "nats")

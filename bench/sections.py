@@ -15,10 +15,9 @@ from bench.gateway import gateway
 from bench.herd import Answers, Herd, percentile
 from bench.load import Load, Result, measure
 from bench.programs import Programs
+from bench.report import Row
 
 READY_AFTER_S = 0.05
-
-Row = dict[str, Any]
 
 
 def proxying(programs: Programs, folder: Path, *, seconds: int, rounds: int) -> Iterator[Row]:
