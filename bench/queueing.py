@@ -13,12 +13,11 @@ from pathlib import Path
 
 import httpx
 
-from bench.jobs.ledger import Execution, executions
+from bench.jobs.ledger import Execution
 from bench.jobs.posters import Post, Posters
-from bench.jobs.run import HANDLER
-from bench.jobs.troubles import Suite
+from bench.jobs.run import HANDLER, noted
+from bench.jobs.suite import Suite, put_to_sleep, running
 from bench.report import Row
-from bench.rest import SPRINGTIDE, suite
 
 ACK_WAIT_S = 5.0
 REPLICAS, IN_FLIGHT = 10, 5
@@ -32,8 +31,8 @@ def queueing(folder: Path, *, backlog: int, long_s: float) -> Iterator[Row]:
     os.environ.update(ack_wait=f"{ACK_WAIT_S:g}s", initial_retry_wait="1s")
     state, ledger = folder / "state", folder / "ledger"
     ledger.mkdir()
-    with suite(state, (*SPRINGTIDE, "up", "--state-dir", str(state), "--no-samples", "--nats-port", "0")):
-        yield from asyncio.run(_measured(_Queue(Suite(state), ledger), backlog, long_s))
+    with running(state) as suite:
+        yield from asyncio.run(_measured(_Queue(suite, ledger), backlog, long_s))
 
 
 async def _measured(queue: _Queue, backlog: int, long_s: float) -> list[Row]:
@@ -41,8 +40,8 @@ async def _measured(queue: _Queue, backlog: int, long_s: float) -> list[Row]:
 
 
 class _Queue:
-    def __init__(self, running: Suite, ledger: Path) -> None:
-        self.suite, self._ledger = running, ledger
+    def __init__(self, suite: Suite, ledger: Path) -> None:
+        self.suite, self._ledger = suite, ledger
         self._posted = 0
 
     async def deploy(self, name: str, replicas: int, *, in_flight: int = 0) -> None:
@@ -69,14 +68,13 @@ class _Queue:
         numbers = range(self._posted, self._posted + count)
         self._posted += count
         posts = (Post(number, name, work_s, fails=0.0, keyed=False) for number in numbers)
-        port = int(self.suite.told["gateway"].rpartition(":")[2])
+        port = self.suite.gateway_port
         posted = await Posters(lambda: port, posts, think_s=0.0).run(posters)
         assert len(posted.accepted) == count, posted.statuses
         return numbers
 
     def ran(self, numbers: range) -> list[Execution]:
-        lines = [line for file in self._ledger.iterdir() for line in file.read_text().splitlines()]
-        return [one for one in executions(lines) if one.number in numbers]
+        return [one for one in noted(self._ledger) if one.number in numbers]
 
     async def ended(self, numbers: range) -> list[Execution]:
         deadline = time.monotonic() + DEADLINE_S
@@ -89,8 +87,7 @@ class _Queue:
     @asynccontextmanager
     async def asleep(self, name: str) -> AsyncIterator[httpx.AsyncClient]:
         async with self.suite.client() as client:
-            asked = {"serviceName": name, "replicas": 0}
-            (await client.post(f"/system/scale-function/{name}", json=asked)).raise_for_status()
+            await put_to_sleep(client, name)
             await self.until_ready(client, name, 0)
             yield client
 

@@ -15,11 +15,11 @@ from typing import Any
 
 from nats.js.errors import NotFoundError
 
-from bench.jobs.ledger import Kill, Letter, Verdict, executions, judge
+from bench.jobs.ledger import Execution, Kill, Letter, Verdict, executions, judge
 from bench.jobs.posters import Post, Posted, Posters
-from bench.jobs.troubles import Changes, Killer, Suite
+from bench.jobs.suite import Suite, running
+from bench.jobs.troubles import Changes, Killer
 from bench.report import Row
-from bench.rest import SPRINGTIDE, suite
 from springtide.wire.jobs import names
 from springtide.wire.jobs.job import DEFAULT_QUEUE
 from springtide.wire.jobs.job_id import place_of
@@ -76,24 +76,29 @@ def soak(options: JobsOptions, folder: Path, tell: Callable[[str], None]) -> Acc
     ledger, state = folder / "ledger", folder / "state"
     ledger.mkdir(parents=True)
     os.environ.update(ENVIRONMENT)
-    with suite(state, (*SPRINGTIDE, "up", "--state-dir", str(state), "--no-samples", "--nats-port", "0")):
-        return asyncio.run(_Soak(options, Suite(state), ledger, tell).run())
+    with running(state) as suite:
+        return asyncio.run(_Soak(options, suite, ledger, tell).run())
+
+
+def noted(ledger: Path) -> list[Execution]:
+    """What functions have noted in that folder so far."""
+    return executions(line for file in ledger.iterdir() for line in file.read_text().splitlines())
 
 
 class _Soak:
-    def __init__(self, options: JobsOptions, running: Suite, ledger: Path, tell: Callable[[str], None]) -> None:
-        self._options, self._suite, self._ledger, self._tell = options, running, ledger, tell
+    def __init__(self, options: JobsOptions, suite: Suite, ledger: Path, tell: Callable[[str], None]) -> None:
+        self._options, self._suite, self._ledger, self._tell = options, suite, ledger, tell
         self._functions = {name: self._function(name) for name in (f"job-{n:02}" for n in range(options.functions))}
         names_ = list(self._functions)
         self._doomed = set(names_[:: max(1, len(names_) // 2)][:2])
-        self._killer = Killer(running, pause_s=options.kill_pause_s)
-        self._changes = Changes(running, self._functions, pause_s=options.change_pause_s)
+        self._killer = Killer(suite, pause_s=options.kill_pause_s)
+        self._changes = Changes(suite, self._functions, pause_s=options.change_pause_s)
         self._attempts: dict[int, int] = {}
 
     async def run(self) -> Account:
         began = time.monotonic()
         await self._deploy()
-        posters = Posters(self._port, self._posts(), think_s=self._options.think_s)
+        posters = Posters(lambda: self._suite.gateway_port, self._posts(), think_s=self._options.think_s)
         over = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._killer.run(over))
@@ -109,8 +114,7 @@ class _Soak:
         return self._account(posters.posted, letters, problems, time.monotonic() - began)
 
     def _account(self, posted: Posted, letters: list[Letter], problems: list[str], seconds: float) -> Account:
-        lines = [line for file in self._ledger.iterdir() for line in file.read_text().splitlines()]
-        ran = executions(lines)
+        ran = noted(self._ledger)
         kills = self._killer.kills
         ids = {_token(job): job for job in (*posted.accepted.values(), *(one.job for one in ran))}
         dead = [Letter(ids.get(each.job, each.job), each.attempts, each.reason) for each in letters]
@@ -130,9 +134,6 @@ class _Soak:
             **{f"answered_{status}": count for status, count in sorted(posted.statuses.items())},
         }
         return Account(row, verdict, verdict.problems + problems, kills)
-
-    def _port(self) -> int:
-        return int(self._suite.told["gateway"].rpartition(":")[2])
 
     def _posts(self) -> Iterator[Post]:
         """Some slow, some that fail now and then, some that always do."""

@@ -4,42 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import random
 import signal
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import httpx
 
 from bench.jobs.ledger import Kill
+from bench.jobs.suite import Suite, put_to_sleep
 
 PARTS = ("gateway", "queue-worker", "nats", "provider")
 """The queue worker is a part of the control process, which dies as a whole."""
 
 BACK_S = 60.0
-
-
-class Suite:
-    """One that runs, by what it says of itself."""
-
-    def __init__(self, state: Path) -> None:
-        self._state = state
-        self.secrets = state / "secrets"
-
-    @property
-    def told(self) -> dict[str, Any]:
-        return dict(json.loads((self._state / "run.json").read_text()))
-
-    def pid(self, part: str) -> int:
-        return int(self.told["parts"].get(part, 0))
-
-    def client(self) -> httpx.AsyncClient:
-        password = (self.secrets / "basic-auth-password").read_text()
-        return httpx.AsyncClient(base_url=self.told["gateway"], auth=("admin", password), timeout=30, trust_env=False)
 
 
 class Killer:
@@ -103,6 +83,5 @@ class Changes:
         self.done["updates"] += 1
 
     async def _sleep(self, client: httpx.AsyncClient, name: str) -> None:
-        asked = {"serviceName": name, "replicas": 0}
-        (await client.post(f"/system/scale-function/{name}", json=asked)).raise_for_status()
+        await put_to_sleep(client, name)
         self.done["to_zero"] += 1
