@@ -93,7 +93,7 @@ class LoadHistory:
         look at which more had begun than have ended by now.
         """
         found = service_time.remembered(self.busy_s, self.completions)
-        if self.last is not None and not settled(self.completions, self.last):
+        if self.last is not None and not service_time.settled(self.completions, working(self.last)):
             found = min(found, max(self.settled_s, self._oldest_s()))
         return service_time.proven(found, self.completions, self.looks)
 
@@ -116,8 +116,13 @@ class LoadHistory:
         if began_anew(last, sample):
             return self.resumed(sample)
         completed, started = sample.completed - last.completed, sample.started - last.started
-        kept, busy = service_time.kept(passed_s, completed), working(last) + working(sample)
-        busy_s, completions = self.busy_s * kept + busy / 2 * passed_s, self.completions * kept + completed
+        busy_s, completions = service_time.summed(
+            self.busy_s,
+            self.completions,
+            passed_s=passed_s,
+            working=(working(last) + working(sample)) / 2,
+            ended=completed,
+        )
         grown = self._grown(sample, started, busy_s, completions)
         return replace(grown, looks=service_time.with_look(self.looks, look_of(sample)))
 
@@ -139,13 +144,14 @@ class LoadHistory:
         first = max(0, bisect_right(self.times, sample.at - 2 * WINDOW_S) - 1)
         arrived = self.arrivals[-1] + started
         begun = max(self.begun[-1], arrived - sample.waiting) if sample.waiting else arrived
+        settled = service_time.settled(completions, working(sample))
         return LoadHistory(
             times=(*self.times[first:], sample.at),
             arrivals=(*self.arrivals[first:], arrived),
             begun=(*self.begun[first:], begun),
             last=sample,
             since=self.since,
-            settled_s=service_time.remembered(busy_s, completions) if settled(completions, sample) else self.settled_s,
+            settled_s=service_time.remembered(busy_s, completions) if settled else self.settled_s,
             busy_s=busy_s,
             completions=completions,
         )
@@ -176,11 +182,6 @@ def working(sample: LoadSample) -> float:
 
 def look_of(sample: LoadSample) -> Look:
     return Look(sample.at, working(sample), sample.completed)
-
-
-def settled(completions: float, sample: LoadSample) -> bool:
-    """Whether as many calls have ended as are under way, so that what they took tells how long a call takes."""
-    return completions >= working(sample)
 
 
 def began_anew(last: LoadSample, sample: LoadSample) -> bool:

@@ -42,9 +42,15 @@ def remembered(busy_s: float, completions: float) -> float:
     return (busy_s + assumed) / (completions + assumed)
 
 
-def kept(passed_s: float, ended: float) -> float:
-    """The share of the sums that is still remembered after a while in which so many calls have ended."""
-    return math.exp(-min(passed_s / MEMORY_S, ended / MEMORY_CALLS))
+def summed(busy_s: float, completions: float, *, passed_s: float, working: float, ended: float) -> tuple[float, float]:
+    """The sums after a while in which so many calls have ended and so many were worked on, on average."""
+    kept = math.exp(-min(passed_s / MEMORY_S, ended / MEMORY_CALLS))
+    return busy_s * kept + working * passed_s, completions * kept + ended
+
+
+def settled(completions: float, working: float) -> bool:
+    """Whether as many calls have ended as are worked on, so that what they took tells how long a call takes."""
+    return completions >= working
 
 
 def with_look(looks: Sequence[Look], look: Look) -> tuple[Look, ...]:

@@ -32,7 +32,7 @@ def remembered(history: LoadHistory, stretch: Stretch) -> LoadHistory:
     """From the history after the first sample the one after all, as ``with_sample`` makes it."""
     busy_s, completions, settled = history.busy_s, history.completions, None
     for _, at, busy_s, completions in _sums(history, stretch):
-        if completions >= at[1] - at[2]:
+        if service_time.settled(completions, at[1] - at[2]):
             settled = (busy_s, completions)
     return replace(
         _with_window(history, stretch),
@@ -78,9 +78,8 @@ def _look(at: _At) -> Look:
 
 def _served(busy_s: float, completions: float, before: _At, at: _At) -> tuple[float, float]:
     """The sums of service times one beat later."""
-    ended = at[2] - before[2]
-    kept = service_time.kept(BEAT_S, ended)
-    return busy_s * kept + (at[1] - at[2] + before[1] - before[2]) / 2, completions * kept + ended
+    working = (at[1] - at[2] + before[1] - before[2]) / 2
+    return service_time.summed(busy_s, completions, passed_s=BEAT_S, working=working, ended=at[2] - before[2])
 
 
 def _with_window(history: LoadHistory, stretch: Stretch) -> LoadHistory:
@@ -260,7 +259,7 @@ def walked(
         served, seen = (busy_s, completions), looks
         if at[0] > stretch.begin:
             served = _served(busy_s, completions, before, at)
-            if served[1] < at[1] - at[2]:  # not settled
+            if not service_time.settled(served[1], at[1] - at[2]):
                 break
             found_s = service_time.remembered(*served)
             if not by_arrivals:
