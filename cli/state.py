@@ -26,13 +26,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from springtide.runtime.basic_auth import PASSWORD_FILE, USER_FILE, Credentials
+from springtide.runtime.basic_auth import PASSWORD_FILE, USER_FILE, Credentials, file_names
 from springtide.runtime.errors import BadInput, Unavailable
 from springtide.runtime.files import DAMAGED, make_way, read_json, read_whole, set_aside, write_atomic
 from springtide.wire.jobs.settings import CREDENTIALS_PREFIX
 
 USER, NATS_USER, PASSWORD_LENGTH = "admin", "springtide", 32
-NATS_USER_FILE, NATS_PASSWORD_FILE = f"{CREDENTIALS_PREFIX}-user", f"{CREDENTIALS_PREFIX}-password"
+NATS_USER_FILE, NATS_PASSWORD_FILE = file_names(CREDENTIALS_PREFIX)
 PAYLOAD_SECRET_FILE = "payload-secret"  # noqa: S105 - a name
 REMEDIES = {
     USER_FILE: ": log in again",

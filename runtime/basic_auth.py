@@ -15,7 +15,14 @@ from springtide.runtime.files import read_whole
 from springtide.runtime.wrong_credentials import WrongCredentials
 
 PREFIX = "basic-auth"
-USER_FILE, PASSWORD_FILE = f"{PREFIX}-user", f"{PREFIX}-password"
+
+
+def file_names(prefix: str) -> tuple[str, str]:
+    """Of the files with a user and with the password."""
+    return f"{prefix}-user", f"{prefix}-password"
+
+
+USER_FILE, PASSWORD_FILE = file_names(PREFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +38,7 @@ class Credentials:
 
         ``prefix`` is what the names of other credentials' files begin with.
         """
-        user_file, password_file = f"{prefix}-user", f"{prefix}-password"
+        user_file, password_file = file_names(prefix)
         try:
             user = read_whole(folder / user_file).decode().strip()
             password = read_whole(folder / password_file).decode().strip()

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from springtide.cli.parts.settings_flags import Section, settings_options
+from springtide.runtime.basic_auth import PREFIX, file_names
 from springtide.runtime.errors import AlreadyExists
 from springtide.runtime.kubernetes.api import Json, connected
 from springtide.runtime.kubernetes.resources import SECRETS
@@ -19,7 +20,7 @@ from springtide.wire.jobs.settings import CREDENTIALS_PREFIX
 KUBERNETES = Section(KubernetesSettings)
 BASIC_AUTH = "basic-auth"
 KNOWN: Mapping[str, tuple[str, str]] = {
-    BASIC_AUTH: ("basic-auth", "admin"),
+    BASIC_AUTH: (PREFIX, "admin"),
     "nats-auth": (CREDENTIALS_PREFIX, "springtide"),
 }
 """By the Secret's name: what its keys begin with, and the user."""
@@ -58,7 +59,7 @@ async def _make(namespace: str, names: Sequence[str], settings: KubernetesSettin
 
 def _secret(namespace: str, name: str) -> Json:
     prefix, user = KNOWN[name]
-    values = {f"{prefix}-user": user, f"{prefix}-password": secrets.token_urlsafe(24)}
+    values = dict(zip(file_names(prefix), (user, secrets.token_urlsafe(24)), strict=True))
     return {
         "metadata": {"name": name, "namespace": namespace},
         "type": "Opaque",
