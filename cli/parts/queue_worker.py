@@ -22,16 +22,16 @@ from springtide.queue_worker.settings import QueueWorkerSettings, callback_rules
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.build_version import Version
 from springtide.runtime.clock import SystemClock
-from springtide.runtime.errors import BadInput, Unsupported
+from springtide.runtime.errors import BadInput
 from springtide.runtime.files import read_whole
 from springtide.runtime.kept_parts import Assembled
 from springtide.runtime.service import Service
+from springtide.wire.jobs.nats_package import nats_needed
 from springtide.wire.jobs.settings import BrokerSettings
 from springtide.wire.provider_client import ProviderClient
 from springtide.wire.vitals import vitals
 
 SETTINGS, BROKER, AUTH = Section(QueueWorkerSettings), Section(BrokerSettings), Section(AuthSettings)
-REMEDY = "pip install 'springtide[async]'"
 
 
 @click.command("queue-worker")
@@ -56,14 +56,10 @@ def assembled(environ: Mapping[str, str], given: Mapping[str, object]) -> Assemb
 async def _assembled(
     settings: QueueWorkerSettings, credentials: Credentials | None
 ) -> AsyncIterator[Sequence[Service]]:
-    try:
+    with nats_needed("the queue worker needs"):
         from springtide.wire.jobs.nats.broker import Broker  # noqa: PLC0415 - an extra
         from springtide.wire.jobs.nats.inspection import NatsBrokerView  # noqa: PLC0415
         from springtide.wire.jobs.nats.source import NatsJobSource  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("nats"):
-            raise
-        raise Unsupported(f"the queue worker needs the package nats-py; {REMEDY}") from error
     rules = callback_rules(settings)
     async with AsyncExitStack() as stack:
         broker = Broker(settings.broker, name="springtide queue-worker")

