@@ -23,29 +23,7 @@ from springtide.runtime.errors import BadInput, NotFound
 from springtide.wire.jobs.callback_address import USUAL_GATEWAY, CallbackRules, Pattern
 from springtide.wire.jobs.job import Answer, CallbackJob, Headers, Job, StoredBody
 from tests.gateway.harness import Conversation, Handler, Replica, answering, echo, replica, response
-from tests.queue_worker.values import a_job
-
-
-@dataclass(slots=True)
-class Held:
-    """A lease of nobody's: implements ``ports.Lease`` as far as a call needs it."""
-
-    job: Job
-    pieces: list[bytes]
-    id: str = "an-id"
-    attempt: int = 1
-
-    @property
-    def size(self) -> int:
-        return sum(map(len, self.pieces))
-
-    async def body(self) -> AsyncGenerator[bytes]:
-        for piece in self.pieces:
-            yield piece
-
-    async def extend(self) -> None: ...
-    async def hand_back(self, delay_s: float) -> None: ...
-    async def settle(self) -> None: ...
+from tests.queue_worker.values import Held, a_job
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -13,10 +13,9 @@ from springtide.queue_worker.metrics import OTHER, QueueMetrics
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.catalogue import Metric
 from springtide.scaler.core.vocabulary import FunctionRef
-from springtide.wire.jobs.job import Job, JobState, Lane
-from springtide.wire.jobs.job_id import new_token
+from springtide.wire.jobs.job import JobState
+from tests.queue_worker.values import QUEUE, Held, a_job, lane, ref
 
-QUEUE = "faas-request"
 NOW = 1_000_000.0
 
 
@@ -26,38 +25,6 @@ class Clock:
 
     def wall(self) -> float:
         return NOW
-
-
-class Held:
-    """A lease that nobody disputes."""
-
-    def __init__(self, job: Job, attempt: int = 1) -> None:
-        self._job, self._attempt = job, attempt
-
-    @property
-    def job(self) -> Job:
-        return self._job
-
-    @property
-    def id(self) -> str:
-        return self._job.token
-
-    @property
-    def attempt(self) -> int:
-        return self._attempt
-
-    @property
-    def size(self) -> int:
-        return 0
-
-    async def body(self) -> AsyncGenerator[bytes]:
-        yield b""
-
-    async def extend(self) -> None: ...
-
-    async def hand_back(self, delay_s: float) -> None: ...
-
-    async def settle(self) -> None: ...
 
 
 class Told:
@@ -83,25 +50,10 @@ def told() -> Told:
     return Told()
 
 
-def function(name: str) -> FunctionRef:
-    return FunctionRef("openfaas-fn", name)
-
-
 def lease(
     name: str = "echo", *, accepted: float = NOW - 3.0, due: float = 0.0, attempt: int = 1, again: int = 0
 ) -> Held:
-    job = Job(
-        token=new_token(),
-        lane=Lane(QUEUE, function(name)),
-        method="POST",
-        path="",
-        query="",
-        headers=(),
-        accepted_at=accepted,
-        not_before=due,
-        round=again,
-    )
-    return Held(job, attempt)
+    return Held(replace(a_job(name, accepted_at=accepted, not_before=due), round=again), [], attempt=attempt)
 
 
 def test_job_runs_and_ends_in_its_functions_series(told: Told) -> None:
@@ -152,14 +104,14 @@ def test_wait_is_measured(told: Told, held: Held, waited: float | None) -> None:
 
 
 def test_backlog_is_told_by_function_whatever_the_tenant(told: Told) -> None:
-    told.metrics.saw({Lane(QUEUE, function("echo"), "_"): 3, Lane(QUEUE, function("echo"), "t1"): 4})
+    told.metrics.saw({lane("echo"): 3, lane("echo", "t1"): 4})
 
     assert told.value(catalogue.JOBS_PENDING, "echo.openfaas-fn") == 7
 
 
 def test_function_whose_queue_is_empty_has_none_pending_for_as_long_as_it_is_there(told: Told) -> None:
-    told.there.add(function("echo"))
-    told.metrics.saw({Lane(QUEUE, function("echo")): 3})
+    told.there.add(ref("echo"))
+    told.metrics.saw({lane("echo"): 3})
 
     told.metrics.saw({})
 
@@ -183,10 +135,10 @@ def test_removed_function_keeps_its_series_until_its_last_job_is_gone(told: Told
 def test_functions_beyond_the_bound_share_series(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_FUNCTIONS", 2)
     third = lease("three")
-    told.metrics.saw({Lane(QUEUE, function(name)): 1 for name in ("one", "two")})
+    told.metrics.saw({lane(name): 1 for name in ("one", "two")})
 
     told.metrics.began(third)
-    told.metrics.saw({Lane(QUEUE, function(name)): 5 for name in ("two", "three", "four")})
+    told.metrics.saw({lane(name): 5 for name in ("two", "three", "four")})
     pending = told.value(catalogue.JOBS_PENDING, OTHER)
     told.metrics.saw({})  # one and two go, so that there is room for a third
     told.metrics.ended(third, JobState.DONE, 1.0)
@@ -238,7 +190,7 @@ def test_what_is_known_of_the_broker_is_told(told: Told) -> None:
 
 
 def test_nothing_is_told_of_a_broker_that_is_away_but_that_it_is(told: Told) -> None:
-    told.metrics.saw({Lane(QUEUE, function("echo")): 3})
+    told.metrics.saw({lane("echo"): 3})
     told.metrics.broker_seen(seen(oldest=77.0), reconnects=0)
 
     told.metrics.broker_away()

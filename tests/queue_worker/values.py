@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.jobs.job import SHARED_LANE, Answer, Job, Lane, Outcome
 from springtide.wire.jobs.job import JobState as State
@@ -39,6 +42,28 @@ def a_job(
         callback=callback,
         not_before=not_before,
     )
+
+
+@dataclass(slots=True)
+class Held:
+    """A lease of nobody's: implements ``ports.Lease`` as far as calls and metrics need it."""
+
+    job: Job
+    pieces: list[bytes]
+    id: str = "an-id"
+    attempt: int = 1
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.pieces))
+
+    async def body(self) -> AsyncGenerator[bytes]:
+        for piece in self.pieces:
+            yield piece
+
+    async def extend(self) -> None: ...
+    async def hand_back(self, delay_s: float) -> None: ...
+    async def settle(self) -> None: ...
 
 
 def answer(status: int = 200, *headers: tuple[str, str], body: bytes = b"answer", truncated: bool = False) -> Answer:
