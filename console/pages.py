@@ -19,9 +19,9 @@ from springtide.console.health import Probes
 from springtide.console.history import SLOTS
 from springtide.console.invocation import METHODS
 from springtide.console.prometheus import RANGES
-from springtide.console.queue_api import Json
 from springtide.console.queues import Queues
 from springtide.console.streams import Board
+from springtide.console.view import Json
 from springtide.console.what_if import SPANS, suggestions
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.jobs.job import JobState

@@ -7,11 +7,10 @@ from typing import Any
 from urllib.parse import quote
 
 from springtide.console.gateway_api import GatewayApi
+from springtide.console.view import Json
 from springtide.runtime.errors import BadInput, NotFound
 from springtide.wire.jobs.job import JobState
 from springtide.wire.jobs.job_id import OF_CALLBACK, place_of
-
-Json = dict[str, Any]
 
 MAX_LISTED = 100
 """Jobs or dead letters of one answer."""

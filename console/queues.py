@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from springtide.console.queue_api import Json, QueueApi
+from springtide.console.queue_api import QueueApi
+from springtide.console.view import Json
 from springtide.runtime.errors import SpringtideError, Unsupported
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.ports import Clock
