@@ -142,6 +142,18 @@ def test_who_waits_bears_with_a_gateway_that_is_away_for_a_moment(springtide: An
     assert (outcome.status, outcome.out) == (0, "answer")
 
 
+def test_an_answer_that_is_no_json_is_told(springtide: Any, api: Api) -> None:
+    async def answer(_: str) -> tuple[int, bytes]:
+        return 200, b"<html>a proxy's page"
+
+    server = HttpServer(answer)
+    api.do(server.start())
+    outcome = springtide("jobs", "show", NO_ID, "-g", f"http://127.0.0.1:{server.port}")
+    api.do(server.stop())
+    assert outcome.status == 1
+    assert "the gateway's answer is not JSON: \"<html>a proxy's page\"" in outcome.err
+
+
 def test_wait_for_a_call_that_was_given_up_says_why(springtide: Any, worker: Played) -> None:
     job_id = ended(springtide, worker, JobState.FAILED, Answer(503, (), b"no"), "10 attempts")
     outcome = springtide("jobs", "wait", job_id)
