@@ -21,6 +21,7 @@ from springtide.wire.jobs.job import (
     Progress,
     QueueDepth,
     StoredBody,
+    cancelled,
 )
 from springtide.wire.jobs.job_id import dead_name, job_id, place_of, queue_number
 from springtide.wire.jobs.ports import CallbackLease, Claim, Lease
@@ -252,13 +253,7 @@ class MemoryJobStore:
         broker.delayed.pop(place.token, None)
         if status.job.stored_body is not None:
             broker.bodies.pop(status.job.stored_body.name, None)
-        outcome = Outcome(
-            state=JobState.CANCELLED,
-            attempts=status.progress.attempts if status.progress else 0,
-            started_at=status.progress.started_at if status.progress else 0.0,
-            finished_at=broker.clock.wall(),
-            reason="it was cancelled before it ran",
-        )
+        outcome = cancelled(status.progress, at=broker.clock.wall(), reason="it was cancelled before it ran")
         broker.outcomes[place.token] = (job_id, status.job, outcome)
         broker.woken()
         return JobStatus(id=job_id, job=status.job, state=JobState.CANCELLED, outcome=outcome)
@@ -274,13 +269,8 @@ class MemoryJobStore:
         broker.step("forbid")
         status, place = self._found(job_id), place_of(job_id)
         if status is not None and place is not None and not status.state.final:
-            outcome = Outcome(
-                state=JobState.CANCELLED,
-                attempts=status.progress.attempts if status.progress else 0,
-                started_at=status.progress.started_at if status.progress else 0.0,
-                finished_at=broker.clock.wall(),
-                reason="it was cancelled, and no worker has said yet that it ended it",
-            )
+            reason = "it was cancelled, and no worker has said yet that it ended it"
+            outcome = cancelled(status.progress, at=broker.clock.wall(), reason=reason)
             broker.outcomes[place.token] = (job_id, status.job, outcome)
             broker.woken()
 

@@ -115,6 +115,17 @@ class Progress:
     """Of the last failed attempt."""
 
 
+def cancelled(progress: Progress | None, *, at: float, reason: str) -> Outcome:
+    """Of a job that had come as far as ``progress``."""
+    return Outcome(
+        state=JobState.CANCELLED,
+        attempts=progress.attempts if progress else 0,
+        started_at=progress.started_at if progress else 0.0,
+        finished_at=at,
+        reason=reason,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStatus:
     """What is known of a job by its id."""

@@ -14,7 +14,7 @@ from nats.js.errors import APIError
 
 from springtide.runtime.errors import TooMany
 from springtide.wire.jobs import names
-from springtide.wire.jobs.job import Depths, Job, JobState, JobStatus, Lane, Outcome, QueueDepth, StoredBody
+from springtide.wire.jobs.job import Depths, Job, JobState, JobStatus, Lane, QueueDepth, StoredBody, cancelled
 from springtide.wire.jobs.job_id import job_id, place_of, queue_number
 from springtide.wire.jobs.message import HEADER, encode_job
 from springtide.wire.jobs.nats.broker import Broker
@@ -99,14 +99,7 @@ class NatsJobStore:
         found = await self._broker.lookup.place(place)
         if found is None or not await self._broker.lookup.take_away(found):
             return await self.find(job_id)  # it ended, or was moved, meanwhile
-        progress = status.progress
-        outcome = Outcome(
-            state=JobState.CANCELLED,
-            attempts=progress.attempts if progress else 0,
-            started_at=progress.started_at if progress else 0.0,
-            finished_at=time.time(),
-            reason="it was cancelled before it ran",
-        )
+        outcome = cancelled(status.progress, at=time.time(), reason="it was cancelled before it ran")
         await self._broker.outcomes.store(found.job, job_id, outcome)
         if found.job.stored_body is not None:
             await self.discard_body(found.job.stored_body)
@@ -125,13 +118,8 @@ class NatsJobStore:
         if place is None or found is None:
             return  # it has ended
         progress = await self._broker.outcomes.progress(place.token)
-        outcome = Outcome(
-            state=JobState.CANCELLED,
-            attempts=progress.attempts if progress else 0,
-            started_at=progress.started_at if progress else 0.0,
-            finished_at=time.time(),
-            reason="it was cancelled, and no worker has said yet that it ended it",
-        )
+        reason = "it was cancelled, and no worker has said yet that it ended it"
+        outcome = cancelled(progress, at=time.time(), reason=reason)
         await self._broker.outcomes.store(found.job, job_id, outcome, first=True)
 
     async def depths(self) -> Depths:
