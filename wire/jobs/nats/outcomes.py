@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 
 from nats.aio.msg import Msg
 from nats.js.api import Header
-from nats.js.errors import APIError, NotFoundError
+from nats.js.errors import NotFoundError
 
 from springtide.wire.jobs import names
 from springtide.wire.jobs.job import Job, Outcome, Progress
@@ -41,13 +41,8 @@ class Outcomes:
         body = outcome.answer.body if outcome.answer else b""
         headers = {HEADER: encode_outcome(job, job_id, outcome)}
         async with translated("storing how a job ended"):
-            if first:
-                headers[Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value] = "0"
-            try:
-                await self._requests.store(self._streams.results, _RESULT + job.token, body, headers)
-            except APIError as error:
-                if not first or error.err_code != _WRONG_LAST_SEQUENCE:
-                    raise
+            store = self._requests.store_first if first else self._requests.store
+            await store(self._streams.results, _RESULT + job.token, body, headers)
             client = await self._connection.client()
             await client.publish(names.ended_subject(job.token))
 
@@ -111,6 +106,3 @@ class Outcomes:
             client = await self._connection.client()
             request = json.dumps({"filter": _PROGRESS + token}).encode()
             await client.publish(f"$JS.API.STREAM.PURGE.{KEY_PREFIX}{names.PROGRESS}", request)
-
-
-_WRONG_LAST_SEQUENCE = 10071

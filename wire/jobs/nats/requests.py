@@ -28,6 +28,7 @@ Stream = Callable[[], Awaitable[str]]
 
 _ACKNOWLEDGED = re.compile(rb'\A\{"stream":"[^"]*", ?"seq":(\d+)[,}]')
 _NO_RESPONDERS = "503"
+_WRONG_LAST_SEQUENCE = 10071
 
 
 class Requests:
@@ -55,6 +56,19 @@ class Requests:
         except NoStreamResponseError:
             self._streams.forget(name)
             return await self._stored(await stream(), subject, body, headers)
+
+    async def store_first(
+        self, stream: Stream, subject: str, body: bytes, headers: Mapping[str, str] | None = None
+    ) -> bool:
+        """As ``store``, unless the subject has a message already; whether it had none."""
+        first = {**(headers or {}), Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: "0"}
+        try:
+            await self.store(stream, subject, body, first)
+        except APIError as error:
+            if error.err_code != _WRONG_LAST_SEQUENCE:
+                raise
+            return False
+        return True
 
     async def ask(self, subject: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Msg:
         """The answer. Raises what the client raises, NoStreamResponseError where nobody listens, and Unavailable."""

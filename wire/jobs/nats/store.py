@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from nats.js.api import Header
-from nats.js.errors import APIError
 
 from springtide.runtime.errors import TooMany
 from springtide.wire.jobs import names
@@ -49,13 +48,7 @@ class NatsJobStore:
     async def claim(self, key: str, claim: Claim) -> Claim:
         streams, subject = self._broker.streams, _key_subject(key)
         async with translated("noting an idempotency key"):
-            first = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: "0"}
-            try:
-                await self._broker.requests.store(streams.keys, subject, json.dumps(claim).encode(), first)
-            except APIError as error:
-                if error.err_code != _WRONG_LAST_SEQUENCE:
-                    raise
-            else:
+            if await self._broker.requests.store_first(streams.keys, subject, json.dumps(claim).encode()):
                 return claim
             jetstream = await self._broker.connection.jetstream()
             noted = await jetstream.get_msg(await streams.keys(), subject=subject, direct=True)
@@ -165,9 +158,6 @@ class NatsJobStore:
         dead = await self._broker.streams.state(names.dead_stream(queue))
         lanes = {lane: count for subject, count in state.subjects.items() if (lane := names.lane_of(subject))}
         return QueueDepth(queue, lanes, oldest_at=state.first_at, dead=dead.messages)
-
-
-_WRONG_LAST_SEQUENCE = 10071
 
 
 def _key_subject(key: str) -> str:

@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable
 from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
-from nats.js.api import Header, RawStreamMsg
-from nats.js.errors import APIError, NotFoundError
+from nats.js.api import RawStreamMsg
+from nats.js.errors import NotFoundError
 
 from springtide.runtime.errors import BadInput, NotFound
 from springtide.wire.jobs import names
@@ -163,25 +163,19 @@ class NatsTransfer:
         _checked(line)
         letter = replace(line.letter, job=_own_body(line))
         job = letter.job
-        stream = await self._broker.streams.dead(job.lane.queue)
-        subject = names.dead_subject(job.lane.queue, dead_name(job.token, callback=letter.callback))
+        streams, queue = self._broker.streams, job.lane.queue
+        stream = await streams.dead(queue)
+        subject = names.dead_subject(queue, dead_name(job.token, callback=letter.callback))
         put_back = not letter.callback and await self._requeue.known(replace(job, round=job.round + 1))
         if put_back or await self._last(stream, subject) is not None:
             await _passed_over(line, lines)
             return False
         body = await self._body(line, lines)
-        headers: dict[str, str] = {HEADER: encode_letter(letter), Header.EXPECTED_LAST_SUBJECT_SEQUENCE: "0"}
+        headers = {HEADER: encode_letter(letter)}
         if line.callback is not None:
             headers[CALLBACK_HEADER] = encode_callback(line.callback)
         async with translated("storing a dead letter"):
-            jetstream = await self._broker.connection.jetstream()
-            try:
-                await jetstream.publish(subject, body, stream=stream, headers=headers)
-            except APIError as error:
-                if error.err_code != _WRONG_LAST_SEQUENCE:
-                    raise
-                return False
-        return True
+            return await self._broker.requests.store_first(lambda: streams.dead(queue), subject, body, headers)
 
     async def _body(self, line: JobLine | LetterLine, lines: AsyncIterator[Line]) -> bytes:
         """What goes into the message; one that is stored apart is stored."""
@@ -271,6 +265,3 @@ async def _passed_over(line: JobLine | LetterLine, lines: AsyncIterator[Line]) -
 async def _cut(body: bytes) -> AsyncGenerator[bytes]:
     for at in range(0, len(body), MAX_PIECE):
         yield body[at : at + MAX_PIECE]
-
-
-_WRONG_LAST_SEQUENCE = 10071
