@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import structlog
 from nats.js.api import Header, RawStreamMsg
-from nats.js.errors import APIError, NotFoundError
 
 from springtide.runtime.errors import NotFound, reason_of
 from springtide.wire.jobs import names
@@ -18,6 +17,7 @@ from springtide.wire.jobs.job_id import OF_CALLBACK, dead_name, job_id, place_of
 from springtide.wire.jobs.message import CALLBACK_HEADER, HEADER, decode_callback, decode_letter, encode_callback
 from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.nats.connection import translated
+from springtide.wire.jobs.nats.one_message import last, removed
 from springtide.wire.jobs.nats.reading import heads
 from springtide.wire.jobs.nats.requeue import Requeue
 
@@ -106,12 +106,8 @@ class NatsDeadLetters:
         raise _none(letter_id)
 
     async def _last(self, stream: str, subject: str) -> RawStreamMsg | None:
-        async with translated("looking for a dead letter"):
-            jetstream = await self._broker.connection.jetstream()
-            try:
-                return await jetstream.get_msg(stream, subject=subject)  # not direct: there may be no such stream
-            except NotFoundError:
-                return None
+        # Not direct: there may be no such stream.
+        return await last(self._broker.connection, stream, subject, doing="looking for a dead letter", direct=False)
 
     async def _send_again(self, found: _Found) -> None:
         try:
@@ -126,14 +122,9 @@ class NatsDeadLetters:
             await jetstream.publish(names.CALLBACK_SUBJECT, found.body, stream=stream, headers=headers)
 
     async def _remove(self, found: _Found) -> bool:
-        """This very one, and none that came in its place; whether it was there still."""
-        async with translated("removing a dead letter"):
-            try:
-                return await (await self._broker.connection.jetstream()).delete_msg(found.stream, found.letter.sequence)
-            except APIError as error:
-                if error.err_code != _NO_SUCH_SEQUENCE:
-                    raise
-                return False
+        """Whether it was there still."""
+        connection, sequence = self._broker.connection, found.letter.sequence
+        return await removed(connection, found.stream, sequence, doing="removing a dead letter")
 
 
 def _stored(letter: DeadLetter, *, sequence: int, at: float, size: int) -> StoredLetter:
@@ -151,6 +142,3 @@ def _stored(letter: DeadLetter, *, sequence: int, at: float, size: int) -> Store
 
 def _none(letter_id: str) -> NotFound:
     return NotFound(f"there is no dead letter {letter_id[:80]!r}; those there are: GET /system/dead-letters")
-
-
-_NO_SUCH_SEQUENCE = 10043

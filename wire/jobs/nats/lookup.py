@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from nats.js.api import Header, RawStreamMsg
-from nats.js.errors import APIError, NotFoundError
+from nats.js.errors import NotFoundError
 
 from springtide.runtime.errors import Unavailable
 from springtide.wire.jobs import names
@@ -16,6 +16,7 @@ from springtide.wire.jobs.job import Job, JobState, JobStatus, Lane
 from springtide.wire.jobs.job_id import Place, place_of, queue_number
 from springtide.wire.jobs.message import HEADER, decode_letter, job_in
 from springtide.wire.jobs.nats.connection import REQUEST_S, Connection, translated
+from springtide.wire.jobs.nats.one_message import last, removed
 from springtide.wire.jobs.nats.outcomes import Outcomes
 from springtide.wire.jobs.nats.streams import Streams, instant
 
@@ -89,13 +90,7 @@ class Lookup:
 
     async def take_away(self, found: Found) -> bool:
         """Whether it was there still."""
-        async with translated("removing a job"):
-            try:
-                return await (await self._connection.jetstream()).delete_msg(found.stream, found.sequence)
-            except APIError as error:
-                if error.err_code != _NO_SUCH_SEQUENCE:
-                    raise
-                return False
+        return await removed(self._connection, found.stream, found.sequence, doing="removing a job")
 
     async def note(self, token: str, queue: str, sequence: int, *, round_: int = 0) -> None:
         """A job is not where its id tells."""
@@ -177,12 +172,4 @@ class Lookup:
         return Found(job, stream, sequence) if isinstance(job, Job) and job.token == token else None
 
     async def _last(self, stream: str, subject: str) -> RawStreamMsg | None:
-        async with translated("looking for a job"):
-            jetstream = await self._connection.jetstream()
-            try:
-                return await jetstream.get_msg(stream, subject=subject, direct=True)
-            except NotFoundError:
-                return None
-
-
-_NO_SUCH_SEQUENCE = 10043
+        return await last(self._connection, stream, subject, doing="looking for a job")

@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator
 
 from nats.aio.msg import Msg
 from nats.js.api import Header
-from nats.js.errors import NotFoundError
 
 from springtide.wire.jobs import names
 from springtide.wire.jobs.job import Job, Outcome, Progress
@@ -21,6 +20,7 @@ from springtide.wire.jobs.message import (
     encode_progress,
 )
 from springtide.wire.jobs.nats.connection import Connection, translated
+from springtide.wire.jobs.nats.one_message import last
 from springtide.wire.jobs.nats.requests import Requests
 from springtide.wire.jobs.nats.streams import KEY_PREFIX, Streams
 
@@ -89,12 +89,9 @@ class Outcomes:
 
     async def progress(self, token: str) -> Progress | None:
         bucket = await self._streams.progress()
-        async with translated("how a job is getting on"):
-            jetstream = await self._connection.jetstream()
-            try:
-                found = await jetstream.get_msg(bucket, subject=_PROGRESS + token, direct=True)
-            except NotFoundError:
-                return None
+        found = await last(self._connection, bucket, _PROGRESS + token, doing="how a job is getting on")
+        if found is None:
+            return None
         try:
             return decode_progress(found.data or b"")
         except ValueError:

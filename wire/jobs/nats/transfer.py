@@ -8,9 +8,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable
 from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
-from nats.js.api import RawStreamMsg
-from nats.js.errors import NotFoundError
-
 from springtide.runtime.errors import BadInput, NotFound
 from springtide.wire.jobs import names
 from springtide.wire.jobs.job import Job, StoredBody
@@ -26,6 +23,7 @@ from springtide.wire.jobs.message import (
 )
 from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.nats.connection import translated
+from springtide.wire.jobs.nats.one_message import last
 from springtide.wire.jobs.nats.reading import Stored, stored
 from springtide.wire.jobs.nats.requeue import Requeue
 from springtide.wire.jobs.ports import TakenIn
@@ -167,7 +165,7 @@ class NatsTransfer:
         stream = await streams.dead(queue)
         subject = names.dead_subject(queue, dead_name(job.token, callback=letter.callback))
         put_back = not letter.callback and await self._requeue.known(replace(job, round=job.round + 1))
-        if put_back or await self._last(stream, subject) is not None:
+        if put_back or await self._is_there(stream, subject):
             await _passed_over(line, lines)
             return False
         body = await self._body(line, lines)
@@ -187,13 +185,8 @@ class NatsTransfer:
             raise BadInput(f"a body of {line.pieces} bytes is too large for a message; at most {MAX_INLINE}")
         return line.body + b"".join([piece async for piece in _pieces(line.pieces, lines)])
 
-    async def _last(self, stream: str, subject: str) -> RawStreamMsg | None:
-        async with translated("looking for a dead letter"):
-            jetstream = await self._broker.connection.jetstream()
-            try:
-                return await jetstream.get_msg(stream, subject=subject, direct=True)
-            except NotFoundError:
-                return None
+    async def _is_there(self, stream: str, subject: str) -> bool:
+        return await last(self._broker.connection, stream, subject, doing="looking for a dead letter") is not None
 
 
 def _job_line(message: Stored) -> JobLine:
