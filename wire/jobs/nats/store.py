@@ -116,10 +116,8 @@ class NatsJobStore:
         await self._broker.outcomes.store(found.job, job_id, outcome, first=True)
 
     async def depths(self) -> Depths:
-        there = await self._broker.streams.names()
-        queues = sorted(filter(None, map(names.queue_of_stream, there)))
         return Depths(
-            queues=tuple([await self._depth(queue) for queue in queues]),
+            queues=tuple([await self._depth(queue) for queue in await self._broker.lookup.queues(known_s=0.0)]),
             delayed=(await self._broker.streams.state(names.DELAYED)).messages,
             callbacks=(await self._broker.streams.state(names.CALLBACKS)).messages,
         )
