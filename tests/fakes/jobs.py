@@ -23,7 +23,7 @@ from springtide.wire.jobs.job import (
     StoredBody,
     cancelled,
 )
-from springtide.wire.jobs.job_id import dead_name, job_id, place_of, queue_number
+from springtide.wire.jobs.job_id import dead_name, id_of, job_id, place_of, queue_number
 from springtide.wire.jobs.ports import CallbackLease, Claim, Lease
 
 MIN_WAIT_S = 0.001
@@ -198,7 +198,7 @@ class MemoryJobStore:
         else:
             sequence = broker.put(job, body)
         broker.woken()
-        return job.id or job_id(job.lane.queue, sequence, job.token)
+        return id_of(job, sequence)
 
     async def store_body(self, token: str, chunks: AsyncIterator[bytes]) -> StoredBody:
         self._broker.step("store body")
@@ -332,7 +332,7 @@ class MemoryLease:
         self._ack_wait_s = ack_wait_s
         self._attempt = message.deliveries
         self._keep_body = False
-        self._id = message.job.id or job_id(message.job.lane.queue, message.sequence, message.job.token)
+        self._id = id_of(message.job, message.sequence)
 
     def __repr__(self) -> str:
         return f"<MemoryLease of {self._id}, attempt {self._attempt}>"
@@ -501,7 +501,7 @@ class MemoryJobSource:
             await broker.changed(min(left, next_at - now))
         moved = 0
         for job in due:
-            placed = replace(job, id=job.id or job_id(job.lane.queue, 0, job.token))
+            placed = replace(job, id=id_of(job))
             try:
                 broker.put(placed, broker.delayed[job.token][1])
             except TooMany:

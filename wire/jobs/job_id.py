@@ -16,6 +16,8 @@ import secrets
 import uuid
 from typing import NamedTuple
 
+from springtide.wire.jobs.job import Job
+
 TOKEN = re.compile(r"[0-9a-f]{16}")
 MAX_SEQUENCE = 2**48 - 1
 OF_CALLBACK = "-callback"
@@ -45,6 +47,11 @@ def job_id(queue: str, sequence: int, token: str) -> str:
     number = told << 80 | 8 << 76 | queue_number(queue) << 64 | 2 << 62 | int(token, 16)
     text = f"{number:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def id_of(job: Job, sequence: int = 0) -> str:
+    """What its caller knows it by. ``sequence``: its place, where its id tells that."""
+    return job.id or job_id(job.lane.queue, sequence, job.token)
 
 
 def place_of(text: str) -> Place | None:

@@ -13,7 +13,7 @@ from nats.js.api import Header, RawStreamMsg
 from springtide.runtime.errors import NotFound, reason_of
 from springtide.wire.jobs import names
 from springtide.wire.jobs.job import DeadLetter, Job, StoredLetter
-from springtide.wire.jobs.job_id import OF_CALLBACK, dead_name, job_id, place_of
+from springtide.wire.jobs.job_id import OF_CALLBACK, dead_name, id_of, place_of
 from springtide.wire.jobs.message import CALLBACK_HEADER, HEADER, decode_callback, decode_letter, encode_callback
 from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.nats.connection import translated
@@ -129,7 +129,7 @@ class NatsDeadLetters:
 
 def _stored(letter: DeadLetter, *, sequence: int, at: float, size: int) -> StoredLetter:
     job = letter.job
-    known_as = job.id or job_id(job.lane.queue, 0, job.token)
+    known_as = id_of(job)
     size = size if job.stored_body is None or letter.callback else job.stored_body.size
     return StoredLetter(
         id=known_as + OF_CALLBACK if letter.callback else known_as,

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from nats.aio.msg import Msg
 
 from springtide.wire.jobs.job import CallbackJob, Job
-from springtide.wire.jobs.job_id import job_id
+from springtide.wire.jobs.job_id import id_of
 from springtide.wire.jobs.message import HEADER, decode_callback
 from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.nats.connection import translated
@@ -31,7 +31,7 @@ class NatsLease:
         self._keep_body = False
         place = message.metadata
         self._attempt = place.num_delivered or 1
-        self._id = job.id or job_id(job.lane.queue, place.sequence.stream, job.token)
+        self._id = id_of(job, place.sequence.stream)
 
     def __repr__(self) -> str:
         return f"<NatsLease of {self._id}, attempt {self._attempt}>"

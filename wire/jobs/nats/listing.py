@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 from springtide.wire.jobs import names
 from springtide.wire.jobs.job import Job, JobState, JobStatus, Progress
-from springtide.wire.jobs.job_id import job_id
+from springtide.wire.jobs.job_id import id_of
 from springtide.wire.jobs.message import HEADER, decode_outcome, decode_progress, job_in
 from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.nats.reading import heads, sequences, stored
@@ -87,7 +87,7 @@ class NatsJobList:
                     delayed = stream == names.DELAYED
                     state = known.state if known else JobState.DELAYED if delayed else JobState.QUEUED
                     if _is_wanted(job, state, wanted):
-                        known_as = job.id or job_id(job.lane.queue, 0 if delayed else message.sequence, job.token)
+                        known_as = id_of(job, 0 if delayed else message.sequence)
                         yield JobStatus(id=known_as, job=job, state=state, progress=known)
                     if left is not None:
                         left.discard(job.token)

@@ -20,7 +20,7 @@ from nats.js.errors import NotFoundError as NoSuchMessage
 from springtide.runtime.errors import NotFound, SpringtideError, TooMany, reason_of
 from springtide.wire.jobs import names
 from springtide.wire.jobs.job import Answer, CallbackJob, DeadLetter, Job, Lane, Outcome, Progress
-from springtide.wire.jobs.job_id import dead_name, job_id
+from springtide.wire.jobs.job_id import dead_name, id_of
 from springtide.wire.jobs.message import CALLBACK_HEADER, HEADER, encode_callback, encode_job, encode_letter, job_in
 from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.nats.connection import REQUEST_S, translated
@@ -164,7 +164,7 @@ class NatsJobSource:
             await self._leave(message, job)
             return False
         lane = job.lane
-        placed = replace(job, id=job.id or job_id(lane.queue, 0, job.token))
+        placed = replace(job, id=id_of(job))
         streams = self._broker.streams
         headers = {HEADER: encode_job(placed), Header.MSG_ID: f"{job.token}.{job.round}"}
         try:

@@ -14,7 +14,7 @@ from nats.js.api import Header
 from springtide.runtime.errors import TooMany
 from springtide.wire.jobs import names
 from springtide.wire.jobs.job import Depths, Job, JobState, JobStatus, Lane, QueueDepth, StoredBody, cancelled
-from springtide.wire.jobs.job_id import job_id, place_of, queue_number
+from springtide.wire.jobs.job_id import id_of, job_id, place_of, queue_number
 from springtide.wire.jobs.message import HEADER, encode_job
 from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.nats.connection import translated
@@ -37,7 +37,7 @@ class NatsJobStore:
         if job.not_before > time.time():
             return await self._delay(job, body)
         sequence = await self.enqueue(job, body)
-        return job.id or job_id(job.lane.queue, sequence, job.token)
+        return id_of(job, sequence)
 
     async def store_body(self, token: str, chunks: AsyncIterator[bytes]) -> StoredBody:
         return await self._broker.bodies.store(token, chunks)
@@ -149,7 +149,7 @@ class NatsJobStore:
             await self._broker.requests.store(
                 self._broker.streams.delayed, names.delayed_subject(number, job.token), body, headers
             )
-        return job.id or job_id(job.lane.queue, 0, job.token)
+        return id_of(job)
 
     async def _depth(self, queue: str) -> QueueDepth:
         state = await self._broker.streams.state(names.stream(queue), subjects=names.job_subjects(queue))

@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 from springtide.runtime.errors import BadInput, NotFound
 from springtide.wire.jobs import names
 from springtide.wire.jobs.job import Job, StoredBody
-from springtide.wire.jobs.job_id import dead_name, job_id, place_of, queue_number
+from springtide.wire.jobs.job_id import dead_name, id_of, place_of, queue_number
 from springtide.wire.jobs.message import (
     CALLBACK_HEADER,
     HEADER,
@@ -195,7 +195,7 @@ def _job_line(message: Stored) -> JobLine:
     if not isinstance(job, Job):
         raise job
     sequence = message.sequence if message.subject.startswith("of.job.") else 0
-    return JobLine(replace(job, id=job.id or job_id(job.lane.queue, sequence, job.token)), message.body)
+    return JobLine(replace(job, id=id_of(job, sequence)), message.body)
 
 
 def _letter_line(message: Stored) -> LetterLine:
@@ -203,8 +203,7 @@ def _letter_line(message: Stored) -> LetterLine:
     letter = decode_letter(message.headers.get(HEADER, ""))
     callback = decode_callback(message.headers.get(CALLBACK_HEADER, "")) if letter.callback else None
     job = letter.job
-    known_as = job.id or job_id(job.lane.queue, 0, job.token)
-    return LetterLine(replace(letter, job=replace(job, id=known_as)), message.body, callback)
+    return LetterLine(replace(letter, job=replace(job, id=id_of(job))), message.body, callback)
 
 
 def _stored_body(line: JobLine | LetterLine) -> StoredBody | None:
