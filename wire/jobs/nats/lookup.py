@@ -148,11 +148,10 @@ class Lookup:
 
     async def _dead(self, job_id: str, place: Place) -> JobStatus | None:
         """One of which only the dead letter is left."""
-        there = await self._streams.names()
         for queue in await self.numbered(place.queue):
-            if names.dead_stream(queue) not in there:
-                continue
-            message = await self._last(names.dead_stream(queue), names.dead_subject(queue, place.token))
+            stream, subject = names.dead_stream(queue), names.dead_subject(queue, place.token)
+            # Not direct: there may be no such stream.
+            message = await last(self._connection, stream, subject, doing="looking for a job", direct=False)
             if message is not None:
                 try:
                     letter = decode_letter((message.headers or {}).get(HEADER, ""))
