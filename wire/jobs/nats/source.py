@@ -21,10 +21,11 @@ from springtide.runtime.errors import NotFound, SpringtideError, TooMany, reason
 from springtide.wire.jobs import names
 from springtide.wire.jobs.job import Answer, CallbackJob, DeadLetter, Job, Lane, Outcome, Progress
 from springtide.wire.jobs.job_id import dead_name, id_of
-from springtide.wire.jobs.message import CALLBACK_HEADER, HEADER, encode_callback, encode_job, encode_letter, job_in
+from springtide.wire.jobs.message import CALLBACK_HEADER, HEADER, encode_callback, encode_letter, job_in
 from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.nats.connection import REQUEST_S, translated
 from springtide.wire.jobs.nats.leases import NatsCallbackLease, NatsLease, read_callback
+from springtide.wire.jobs.nats.store import NatsJobStore
 from springtide.wire.jobs.ports import CallbackLease, Lease
 
 DUE_CONSUMER = "due"
@@ -52,6 +53,7 @@ class NatsJobSource:
 
     def __init__(self, broker: Broker, queue: str, *, ack_wait_s: float, idle_s: float = IDLE_S) -> None:
         self._broker = broker
+        self._store = NatsJobStore(broker)
         self._queue = queue
         self._ack_wait_s = ack_wait_s
         self._idle_s = idle_s
@@ -163,23 +165,16 @@ class NatsJobSource:
         if not isinstance(job, Job):
             await self._leave(message, job)
             return False
-        lane = job.lane
-        placed = replace(job, id=id_of(job))
-        streams = self._broker.streams
-        headers = {HEADER: encode_job(placed), Header.MSG_ID: f"{job.token}.{job.round}"}
+        queue, doing = job.lane.queue, "moving a job whose time has come"
         try:
-            async with translated("moving a job whose time has come"):
-                sequence = await self._broker.requests.store(
-                    lambda: streams.queue(lane.queue), names.job_subject(lane), message.data, headers
-                )
+            sequence = await self._store.enqueue(replace(job, id=id_of(job)), message.data, doing=doing)
         except TooMany as error:
-            _log.warning("a delayed job waits for room", queue=lane.queue, reason=reason_of(error))
+            _log.warning("a delayed job waits for room", queue=queue, reason=reason_of(error))
             async with translated("handing back a job"):
                 await message.nak(delay=FULL_DELAY_S)
             return False
-        await self._broker.lookup.note(job.token, lane.queue, sequence)
-        self._broker.rings.ring(lane)
-        async with translated("moving a job whose time has come"):
+        await self._broker.lookup.note(job.token, queue, sequence)
+        async with translated(doing):
             await message.ack_sync(timeout=REQUEST_S)
         return True
 

@@ -122,11 +122,11 @@ class NatsJobStore:
             callbacks=(await self._broker.streams.state(names.CALLBACKS)).messages,
         )
 
-    async def enqueue(self, job: Job, body: bytes) -> int:
-        """Its sequence number in its queue's stream. Raises TooMany."""
+    async def enqueue(self, job: Job, body: bytes, *, doing: str = "storing a job") -> int:
+        """Its sequence number in its queue's stream; ``doing`` begins the sentence of an error. Raises TooMany."""
         lane, streams = job.lane, self._broker.streams
         headers = {HEADER: encode_job(job), Header.MSG_ID.value: f"{job.token}.{job.round}"}
-        async with translated("storing a job"):
+        async with translated(doing):
             sequence = await self._broker.requests.store(
                 lambda: streams.queue(lane.queue), names.job_subject(lane), body, headers
             )
