@@ -22,7 +22,7 @@ class Broker:
         self.rings = Rings(self.connection)
         self.bodies = Bodies(self.connection, self.streams)
         self.outcomes = Outcomes(self.connection, self.streams, self.requests)
-        self.lookup = Lookup(self.connection, self.streams, self.outcomes)
+        self.lookup = Lookup(self.connection, self.streams, self.requests, self.outcomes)
 
     def __repr__(self) -> str:
         return f"<Broker over {self.connection!r}>"

@@ -114,12 +114,11 @@ class NatsDeadLetters:
             callback = decode_callback(found.headers.get(CALLBACK_HEADER, ""))
         except ValueError as error:
             raise NotFound(f"the callback of {found.letter.id} cannot be read: {error}") from error
-        stream = await self._broker.streams.callbacks()
         known = f"{callback.job.token}.{callback.job.round}.{found.letter.sequence}"
         headers = {HEADER: encode_callback(callback), Header.MSG_ID: known}
         async with translated("storing a callback"):
-            jetstream = await self._broker.connection.jetstream()
-            await jetstream.publish(names.CALLBACK_SUBJECT, found.body, stream=stream, headers=headers)
+            callbacks = self._broker.streams.callbacks
+            await self._broker.requests.store(callbacks, names.CALLBACK_SUBJECT, found.body, headers)
 
     async def _remove(self, found: _Found) -> bool:
         """Whether it was there still."""

@@ -18,6 +18,7 @@ from springtide.wire.jobs.message import HEADER, decode_letter, job_in
 from springtide.wire.jobs.nats.connection import REQUEST_S, Connection, translated
 from springtide.wire.jobs.nats.one_message import last, removed
 from springtide.wire.jobs.nats.outcomes import Outcomes
+from springtide.wire.jobs.nats.requests import Requests
 from springtide.wire.jobs.nats.streams import Streams, instant
 
 QUEUES_KNOWN_S = 5.0
@@ -47,9 +48,10 @@ class Note(NamedTuple):
 
 
 class Lookup:
-    def __init__(self, connection: Connection, streams: Streams, outcomes: Outcomes) -> None:
+    def __init__(self, connection: Connection, streams: Streams, requests: Requests, outcomes: Outcomes) -> None:
         self._connection = connection
         self._streams = streams
+        self._requests = requests
         self._outcomes = outcomes
         self._queues: tuple[str, ...] = ()
         self._queues_at = float("-inf")
@@ -94,10 +96,9 @@ class Lookup:
 
     async def note(self, token: str, queue: str, sequence: int, *, round_: int = 0) -> None:
         """A job is not where its id tells."""
-        bucket = await self._streams.places()
         async with translated("noting where a job is"):
-            jetstream = await self._connection.jetstream()
-            await jetstream.publish(_PLACE + token, json.dumps([queue, sequence, round_]).encode(), stream=bucket)
+            noted = json.dumps([queue, sequence, round_]).encode()
+            await self._requests.store(self._streams.places, _PLACE + token, noted)
 
     async def scan(self, lane: Lane, token: str, *, since: float, until: float) -> int:
         """The sequence of a job by its token, among what came into its lane between two instants; 0 if it is not.
