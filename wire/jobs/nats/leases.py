@@ -21,17 +21,44 @@ def read_callback(message: Msg) -> CallbackJob | ValueError:
         return error
 
 
-class NatsLease:
+class _Given:
+    """What can be done with a message whatever it holds."""
+
+    def __init__(self, broker: Broker, message: Msg) -> None:
+        self._broker = broker
+        self._message = message
+        self._attempt = message.metadata.num_delivered or 1
+
+    @property
+    def attempt(self) -> int:
+        return self._attempt
+
+    @property
+    def payload(self) -> bytes:
+        return self._message.data
+
+    async def extend(self) -> None:
+        async with translated("extending a lease"):
+            await self._message.in_progress()
+
+    async def hand_back(self, delay_s: float) -> None:
+        async with translated("handing back a job"):
+            await self._message.nak(delay=delay_s if delay_s > 0 else None)
+
+    async def settle(self) -> None:
+        """Acknowledged twice over: the broker says that it knows."""
+        async with translated("settling a job"):
+            await self._broker.requests.ask(self._message.reply, Msg.Ack.Ack)
+
+
+class NatsLease(_Given):
     """Implements ``ports.Lease``."""
 
     def __init__(self, broker: Broker, message: Msg, job: Job) -> None:
-        self._broker = broker
-        self._message = message
+        super().__init__(broker, message)
         self._job = job
         self._keep_body = False
-        place = message.metadata
-        self._attempt = place.num_delivered or 1
-        self._id = id_of(job, place.sequence.stream)
+        self._id = id_of(job, message.metadata.sequence.stream)
 
     def __repr__(self) -> str:
         return f"<NatsLease of {self._id}, attempt {self._attempt}>"
@@ -43,14 +70,6 @@ class NatsLease:
     @property
     def id(self) -> str:
         return self._id
-
-    @property
-    def attempt(self) -> int:
-        return self._attempt
-
-    @property
-    def payload(self) -> bytes:
-        return self._message.data
 
     @property
     def size(self) -> int:
@@ -69,26 +88,18 @@ class NatsLease:
         """Something else refers to the stored body now."""
         self._keep_body = True
 
-    async def extend(self) -> None:
-        await _extend(self._message)
-
-    async def hand_back(self, delay_s: float) -> None:
-        await _hand_back(self._message, delay_s)
-
     async def settle(self) -> None:
-        await _settle(self._broker, self._message)
+        await super().settle()
         if self._job.stored_body is not None and not self._keep_body:
             await self._broker.bodies.discard(self._job.stored_body.name)
 
 
-class NatsCallbackLease:
+class NatsCallbackLease(_Given):
     """Implements ``ports.CallbackLease``."""
 
     def __init__(self, broker: Broker, message: Msg, callback: CallbackJob) -> None:
-        self._broker = broker
-        self._message = message
+        super().__init__(broker, message)
         self._callback = callback
-        self._attempt = message.metadata.num_delivered or 1
 
     def __repr__(self) -> str:
         return f"<NatsCallbackLease of {self._callback.id}, attempt {self._attempt}>"
@@ -101,38 +112,5 @@ class NatsCallbackLease:
     def body(self) -> bytes:
         return self._message.data
 
-    @property
-    def payload(self) -> bytes:
-        return self._message.data
-
-    @property
-    def attempt(self) -> int:
-        return self._attempt
-
     def keep_body(self) -> None:
         """A callback has no stored one."""
-
-    async def extend(self) -> None:
-        await _extend(self._message)
-
-    async def hand_back(self, delay_s: float) -> None:
-        await _hand_back(self._message, delay_s)
-
-    async def settle(self) -> None:
-        await _settle(self._broker, self._message)
-
-
-async def _extend(message: Msg) -> None:
-    async with translated("extending a lease"):
-        await message.in_progress()
-
-
-async def _hand_back(message: Msg, delay_s: float) -> None:
-    async with translated("handing back a job"):
-        await message.nak(delay=delay_s if delay_s > 0 else None)
-
-
-async def _settle(broker: Broker, message: Msg) -> None:
-    """Acknowledged twice over: the broker says that it knows."""
-    async with translated("settling a job"):
-        await broker.requests.ask(message.reply, Msg.Ack.Ack)
