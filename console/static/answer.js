@@ -1,7 +1,7 @@
 // What a call that was made by hand came back with.
 
 import { bytes, duration } from "./format.js";
-import { make } from "./shell.js";
+import { make, pair } from "./shell.js";
 
 /** The parts of a cold start, as a bar and in words. @param {{part: string, text: string, seconds: number}[]} parts */
 export const coldPart = (parts) => {
@@ -31,7 +31,7 @@ export const answerOf = ({ status, statusText, seconds, headers, cold, refused, 
       : make("span", { class: "quiet", id: "cold" }, refused ? "said by the gateway, not by the function" : "warm"),
   );
   const table = make("dl", { class: "pairs mono" });
-  for (const [name, value] of headers) table.append(make("dt", {}, name), make("dd", {}, value));
+  for (const [name, value] of headers) table.append(...pair(name, value));
   const shown =
     text == null
       ? make("p", { class: "quiet" }, `The body is not text (${bytes(size)}).`)

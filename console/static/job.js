@@ -3,12 +3,11 @@
 import { Refused, act, get } from "./api.js";
 import { count, duration } from "./format.js";
 import { ENDED, instant, jobUrl, letterUrl, showState } from "./jobs.js";
-import { data, find, make, ready, say, setText, timeOf } from "./shell.js";
+import { data, find, pair, ready, say, setText, timeOf } from "./shell.js";
 
 const LOOK_MS = 2000;
 let job = data;
 
-const pair = (name, value) => (value == null ? [] : [make("dt", {}, name), make("dd", {}, value)]);
 const time = (text) => (text ? timeOf(instant(text)) : null);
 
 const ran = ({ started_at: from, finished_at: to }) => (from && to ? duration(Math.max(0, instant(to) - instant(from))) : null);

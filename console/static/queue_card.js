@@ -2,10 +2,9 @@
 
 import { Refused, functionUrl, get } from "./api.js";
 import { count, rate } from "./format.js";
-import { find, make } from "./shell.js";
+import { find, pair } from "./shell.js";
 
 const LOOK_MS = 5000;
-const pair = (name, value) => [make("dt", {}, name), make("dd", {}, value)];
 
 const show = ({ off, problem, rows, measured }) => {
   find("#queue-card").hidden = Boolean(off || problem);

@@ -22,6 +22,9 @@ export const make = (tag, attributes = {}, ...children) => {
   return element;
 };
 
+/** A term of a `dl` and what it is; nothing where that is not known. */
+export const pair = (name, value) => (value == null ? [] : [make("dt", {}, name), make("dd", {}, value)]);
+
 /** @param {string} id */
 export const copyOf = (id) => find(`#${id}`).content.firstElementChild.cloneNode(true);
 
