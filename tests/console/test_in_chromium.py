@@ -501,15 +501,15 @@ def test_policies_are_tried_on_recorded_calls(deployed: Running, open_page: Open
 
         page.locator("#policies").fill("owner=alerts\ntype=capacity,target=10")
         button, said = page.get_by_role("button", name="Try them"), page.locator("#what-if-said")
+        rows = page.locator("#what-if-table tbody tr")
 
         def tried() -> bool:
-            """Not while Prometheus has not scraped twice since the function was deployed."""
+            """Not while Prometheus has not scraped twice since the function was deployed, its replicas included."""
             button.click()
             expect(button).to_be_enabled(timeout=60_000)
-            return "Recorded for" in said.inner_text()
+            return "Recorded for" in said.inner_text() and "As it was" in rows.last.inner_text()
 
         eventually(tried, "there is something recorded", timeout_s=120.0)
-        rows = page.locator("#what-if-table tbody tr")
         expect(rows).to_have_text(
             [re.compile("1: owner=alerts"), re.compile("2: type=capacity"), re.compile("As it was")]
         )
