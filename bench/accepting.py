@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import statistics
 import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ from pathlib import Path
 from bench import nginx
 from bench.children import Child, child, free_port, python
 from bench.gateway import gateway
-from bench.load import Load, Result, measure
+from bench.load import Load, Result, measure, median
 from bench.programs import Programs
 from bench.report import Row
 from springtide.cli import nats_server
@@ -76,15 +75,10 @@ def _rows(place: Place, sync: str, clients: int, rounds: int) -> Iterator[Row]:
         (place.accepted(clients, f"c{clients}-{number}"), place.published(clients, f"bare{clients}-{number}"))
         for number in range(rounds)
     ]
-    ours, bare = _median([one for one, _ in pairs]), _median([other for _, other in pairs])
+    ours, bare = median([one for one, _ in pairs]), median([other for _, other in pairs])
     for what, result in (("gateway, 202", ours), ("publishing alone", bare)):
         row = {"sync": sync, "clients": clients, "what": what, **asdict(result)}
         yield {**row, "of_bare": result.per_s / bare.per_s}
-
-
-def _median(results: list[Result]) -> Result:
-    names = Result.__dataclass_fields__
-    return Result(**{name: statistics.median(getattr(result, name) for result in results) for name in names})
 
 
 @contextlib.contextmanager

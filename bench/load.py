@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -85,3 +86,14 @@ def _errors(output: str) -> int:
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
     broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output)
     return (int(bad[1]) if bad else 0) + (sum(map(int, broken.groups())) if broken else 0)
+
+
+def median(results: list[Result]) -> Result:
+    """Of each number by itself; errors are added up, so that none is lost."""
+    return Result(
+        cpu_us=statistics.median(result.cpu_us for result in results),
+        per_s=statistics.median(result.per_s for result in results),
+        p50_ms=statistics.median(result.p50_ms for result in results),
+        p99_ms=statistics.median(result.p99_ms for result in results),
+        errors=sum(result.errors for result in results),
+    )

@@ -13,7 +13,7 @@ from bench import nginx
 from bench.children import Child
 from bench.gateway import gateway
 from bench.herd import Answers, Herd, percentile
-from bench.load import Load, Result, measure
+from bench.load import Load, Result, measure, median
 from bench.programs import Programs
 from bench.report import Row
 
@@ -40,7 +40,7 @@ def proxying(programs: Programs, folder: Path, *, seconds: int, rounds: int) -> 
             for _ in range(rounds):
                 for name, (process, url) in targets.items():
                     results[name].append(measure(programs, folder, url, load, process))
-            medians = {name: _median(many) for name, many in results.items()}
+            medians = {name: median(many) for name, many in results.items()}
             for name, median in medians.items():
                 cpu_ratio = median.cpu_us / medians["nginx"].cpu_us
                 yield {"load": load.name, "what": name, **asdict(median), "cpu_vs_nginx": cpu_ratio}
@@ -67,7 +67,7 @@ def workers(programs: Programs, folder: Path, *, seconds: int, rounds: int) -> I
         for _ in range(rounds):
             for target, (process, url) in targets.items():
                 results[target].append(measure(programs, folder, url, load, process))
-        medians = {target: _median(many) for target, many in results.items()}
+        medians = {target: median(many) for target, many in results.items()}
         for (what, count), median in sorted(medians.items(), reverse=True):
             memory = targets[what, count][0].proportional_bytes().values()
             yield {
@@ -104,7 +104,7 @@ def observing(programs: Programs, folder: Path, *, seconds: int, rounds: int) ->
             for name, many in results.items():
                 warm = many[1:]
                 ratios = [ours.cpu_us / plain.cpu_us for ours, plain in zip(warm, results["metrics"][1:], strict=True)]
-                yield {"load": load.name, "on": name, **asdict(_median(warm)), "cpu_ratio": statistics.median(ratios)}
+                yield {"load": load.name, "on": name, **asdict(median(warm)), "cpu_ratio": statistics.median(ratios)}
 
 
 def cold_start(programs: Programs, folder: Path, *, rounds: int) -> Iterator[Row]:
@@ -157,16 +157,6 @@ def held(programs: Programs, folder: Path, *, callers: int) -> Iterator[Row]:
             "failures": len(answers.failures),
             "wakes": ours.wakes(),
         }
-
-
-def _median(results: list[Result]) -> Result:
-    return Result(
-        cpu_us=statistics.median(result.cpu_us for result in results),
-        per_s=statistics.median(result.per_s for result in results),
-        p50_ms=statistics.median(result.p50_ms for result in results),
-        p99_ms=statistics.median(result.p99_ms for result in results),
-        errors=sum(result.errors for result in results),
-    )
 
 
 def _cold_row(callers: int, repeats: int, answers: Answers, wakes: list[int]) -> Row:
