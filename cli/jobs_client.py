@@ -10,7 +10,7 @@ import httpx
 
 from springtide.cli.gateway_client import GatewayClient, Json, Pairs
 from springtide.runtime.errors import AlreadyExists, BadInput, Unavailable
-from springtide.wire.jobs.job import JobState
+from springtide.wire.jobs.job import FINAL
 from springtide.wire.jobs.job_id import place_of
 
 WAIT_S = 20.0
@@ -23,7 +23,6 @@ AWAY_S = 30.0
 """How long who waits bears with a gateway, or its broker, that is away."""
 
 PAUSE_S = 0.5
-FINAL = frozenset(state for state in JobState if state.final)
 PAGE = 500
 ACCEPTED = 202
 

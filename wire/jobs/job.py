@@ -36,6 +36,9 @@ class JobState(enum.StrEnum):
         return self in (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
 
+FINAL = frozenset(state for state in JobState if state.final)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Lane:
     """Jobs that go out in the order in which they came: those of one function, or of one tenant of it."""

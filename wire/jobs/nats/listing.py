@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncGenerator
 
 from springtide.wire.jobs import names
-from springtide.wire.jobs.job import Job, JobState, JobStatus, Progress
+from springtide.wire.jobs.job import FINAL, Job, JobState, JobStatus, Progress
 from springtide.wire.jobs.job_id import id_of
 from springtide.wire.jobs.message import HEADER, decode_outcome, decode_progress, job_in
 from springtide.wire.jobs.nats.broker import Broker
@@ -25,8 +25,6 @@ MAX_PROGRESS = 50_000
 
 _TOLD = frozenset((JobState.RUNNING, JobState.RETRYING))
 """By a worker, as the job's progress."""
-
-_FINAL = frozenset(state for state in JobState if state.final)
 
 
 class NatsJobList:
@@ -54,7 +52,7 @@ class NatsJobList:
 
     async def _open(self, wanted: Wanted) -> AsyncGenerator[JobStatus | None]:
         """None where it was not looked further."""
-        open_states = wanted.states - _FINAL
+        open_states = wanted.states - FINAL
         if not open_states:
             return
         progress = await self._progress()
@@ -77,7 +75,7 @@ class NatsJobList:
         self, stream: str, subject: str, progress: dict[str, Progress], wanted: Wanted
     ) -> AsyncGenerator[JobStatus | None]:
         looked_at, read = 0, 0
-        left = set(progress) if wanted.states - _FINAL <= _TOLD else None
+        left = set(progress) if wanted.states - FINAL <= _TOLD else None
         async with contextlib.aclosing(stored(self._broker.connection, stream, subject)) as messages:
             async for message in messages:
                 job = job_in(message.headers)
@@ -99,7 +97,7 @@ class NatsJobList:
 
     async def _ended(self, wanted: Wanted) -> AsyncGenerator[JobStatus | None]:
         """Newest first."""
-        if not wanted.states & _FINAL:
+        if not wanted.states & FINAL:
             return
         stream, subject = KEY_PREFIX + names.RESULTS, f"$KV.{names.RESULTS}.*"
         (first, end), looked_at = await sequences(self._broker.connection, stream), 0
