@@ -12,9 +12,9 @@ import structlog
 from springtide.queue_worker.callback_request import CALL_ID, JOB_ID
 from springtide.queue_worker.capacity import Capacity
 from springtide.queue_worker.execution import Caller
-from springtide.queue_worker.gateway_connections import GatewayConnections
 from springtide.queue_worker.retrying import INTERNAL
 from springtide.runtime.errors import reason_of
+from springtide.wire.gateway_connections import GatewayConnections
 from springtide.wire.jobs.job import Answer, Job
 from springtide.wire.jobs.ports import Lease
 

@@ -16,7 +16,6 @@ from springtide.cli.parts.foreground import serve
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
 from springtide.queue_worker.callback_http import HttpTeller, checked_transport
 from springtide.queue_worker.gateway_calls import GatewayCalls
-from springtide.queue_worker.gateway_connections import GatewayConnections
 from springtide.queue_worker.service import QueueWorkerDeps, build
 from springtide.queue_worker.settings import QueueWorkerSettings, callback_rules, with_names_of_openfaas_worker
 from springtide.runtime.basic_auth import Credentials
@@ -26,6 +25,7 @@ from springtide.runtime.errors import BadInput
 from springtide.runtime.files import read_whole
 from springtide.runtime.kept_parts import Assembled
 from springtide.runtime.service import Service
+from springtide.wire.gateway_connections import GatewayConnections
 from springtide.wire.jobs.nats_package import nats_needed
 from springtide.wire.jobs.settings import BrokerSettings
 from springtide.wire.provider_client import ProviderClient

@@ -18,8 +18,8 @@ import pytest
 from springtide.queue_worker import callback_http
 from springtide.queue_worker.callback_http import HttpTeller, checked_transport
 from springtide.queue_worker.gateway_calls import GatewayCalls
-from springtide.queue_worker.gateway_connections import GatewayConnections
 from springtide.runtime.errors import BadInput, NotFound
+from springtide.wire.gateway_connections import GatewayConnections
 from springtide.wire.jobs.callback_address import USUAL_GATEWAY, CallbackRules, Pattern
 from springtide.wire.jobs.job import Answer, CallbackJob, Headers, Job, StoredBody
 from tests.gateway.harness import Conversation, Handler, Replica, answering, echo, replica, response

@@ -12,11 +12,11 @@ from prometheus_client import CollectorRegistry
 
 from springtide.queue_worker.callback_http import HttpTeller, checked_transport
 from springtide.queue_worker.gateway_calls import GatewayCalls
-from springtide.queue_worker.gateway_connections import GatewayConnections
 from springtide.queue_worker.service import QueueWorkerDeps, Work
 from springtide.queue_worker.settings import QueueWorkerSettings
 from springtide.runtime.clock import SystemClock
 from springtide.wire.endpoint_stream import Event, FunctionEndpoints, Snapshot
+from springtide.wire.gateway_connections import GatewayConnections
 from springtide.wire.jobs.callback_address import CallbackRules
 from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.nats.source import NatsJobSource

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from springtide.queue_worker.gateway_calls import GatewayCalls
-from springtide.queue_worker.gateway_connections import GatewayConnections
 from springtide.runtime.clock import SystemClock
+from springtide.wire.gateway_connections import GatewayConnections
 from springtide.wire.jobs.job import Answer, Job
 from springtide.wire.jobs.ports import Lease
 from tests.fakes.jobs import MemoryBroker, MemoryJobSource, MemoryJobStore

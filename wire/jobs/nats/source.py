@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
-from typing import cast
 
 import structlog
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.api import Header
@@ -25,6 +22,7 @@ from springtide.wire.jobs.message import CALLBACK_HEADER, HEADER, encode_callbac
 from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.nats.connection import REQUEST_S, translated
 from springtide.wire.jobs.nats.leases import NatsCallbackLease, NatsLease, read_callback
+from springtide.wire.jobs.nats.pulling import pulled
 from springtide.wire.jobs.nats.store import NatsJobStore
 from springtide.wire.jobs.ports import CallbackLease, Lease
 
@@ -40,9 +38,6 @@ STRANDED_AFTER = 10
 STRANDED_PAUSE_S = 1.0
 
 IDLE_S = 30.0
-PULL_MARGIN_S = 5.0
-"""A server that has not answered so long after a pull should have ended will not. What it sends later comes to nobody,
-and is out until its lease ends: a machine that is busy is waited for."""
 
 _log = structlog.get_logger(__name__)
 
@@ -197,7 +192,7 @@ class NatsJobSource:
                     self._consumers.add((stream, consumer))
                 client = await self._broker.connection.client()
                 try:
-                    return await _pulled(client, f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}", limit, wait_s)
+                    return await pulled(client, f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}", limit, wait_s)
                 except NotFound:  # the server has forgotten it, as nothing came for long: made anew, once
                     self._consumers.discard((stream, consumer))
             return []
@@ -240,51 +235,3 @@ class NatsJobSource:
 def _without_body(outcome: Outcome) -> Outcome:
     answer = outcome.answer
     return outcome if answer is None else replace(outcome, answer=Answer(answer.status, (), truncated=True))
-
-
-async def _pulled(client: Client, subject: str, limit: int, wait_s: float) -> list[Msg]:
-    """Raises NotFound where the consumer is gone.
-
-    Waits for one message only: a pull for several that ends early would have the rest sent to nobody, and out until
-    their lease ends.
-    """
-    messages = await _requested(client, subject, {"batch": limit, "no_wait": True}, wait_s=0.0)
-    if messages or wait_s <= 0:
-        return messages
-    messages = await _requested(client, subject, {"batch": 1, "expires": int(wait_s * 1e9)}, wait_s=wait_s)
-    if messages and limit > 1:
-        messages += await _requested(client, subject, {"batch": limit - 1, "no_wait": True}, wait_s=0.0)
-    return messages
-
-
-async def _requested(client: Client, subject: str, request: Mapping[str, object], *, wait_s: float) -> list[Msg]:
-    """What came in answer to one pull."""
-    inbox, limit = client.new_inbox(), request["batch"]
-    subscription = await client.subscribe(inbox)
-    messages: list[Msg] = []
-    try:
-        await client.publish(subject, json.dumps(request).encode(), inbox)
-        async with asyncio.timeout(wait_s + PULL_MARGIN_S):
-            while len(messages) < cast("int", limit):
-                message = await subscription.next_msg(timeout=None)
-                status = (message.headers or {}).get(Header.STATUS)
-                if status is None:
-                    messages.append(message)
-                elif status == _NO_RESPONDERS or (status == _CONFLICT and "Deleted" in str(message.headers)):
-                    raise NotFound("the consumer is gone")
-                else:
-                    break
-    except TimeoutError:
-        pass
-    except asyncio.CancelledError:
-        with contextlib.suppress(NatsError):
-            for message in messages:
-                await message.nak()
-        raise
-    finally:
-        with contextlib.suppress(NatsError):
-            await subscription.unsubscribe()
-    return messages
-
-
-_NO_RESPONDERS, _CONFLICT = "503", "409"
