@@ -68,6 +68,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "springtide.cli.parts.queue_worker:queue_worker",
         "Run only the queue worker, in the foreground.",
     ),
+    "connector": (
+        "springtide.cli.parts.connector:connector",
+        "Call functions for events of other systems, in the foreground.",
+    ),
     "scaler": ("springtide.cli.parts.scaler:scaler", "Run only the scaler, in the foreground."),
     "idler": ("springtide.cli.parts.idler:idler", "Run only the idler, in the foreground."),
     "console": ("springtide.cli.parts.console:console", "Run only the console, in the foreground."),

@@ -22,6 +22,7 @@ class Part(enum.StrEnum):
     SCALER = "scaler"
     QUEUE_WORKER = "queue-worker"
     CONSOLE = "console"
+    CONNECTOR = "connector"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,10 @@ _FN = ("function_name",)
 _GW = (Part.GATEWAY,)
 _PR = (Part.PROVIDER,)
 _QW = (Part.QUEUE_WORKER,)
+_CN = (Part.CONNECTOR,)
 _QUEUE = ("queue_name",)
 _JOBS = (*_QUEUE, *_FN)
+_SOURCE = ("source",)
 _DECIDERS = (Part.ALERT_RECEIVER, Part.SCALER, Part.IDLER, Part.GATEWAY)
 
 INVOCATIONS = Metric(
@@ -357,6 +360,46 @@ BROKER_RECONNECTS = Metric(
     "Connections to it that were lost and made again",
     (),
     _QW,
+)
+
+EVENT_SOURCE_CONNECTED = Metric(
+    "springtide_connector_source_connected", Kind.GAUGE, "1 while a source of events is connected, else 0", _SOURCE, _CN
+)
+EVENTS_INFLIGHT = Metric(
+    "springtide_connector_inflight_events", Kind.GAUGE, "Events that are on their way to functions", _SOURCE, _CN
+)
+EVENTS = Metric(
+    "springtide_connector_events_total",
+    Kind.COUNTER,
+    "Events that are done with; outcome: delivered, unwanted (no function wants its topic) or empty",
+    (*_SOURCE, "outcome"),
+    _CN,
+)
+EVENT_CALLS = Metric(
+    "springtide_connector_calls_total",
+    Kind.COUNTER,
+    "Events by function; outcome: stored in the queue, answered, failed, refused (it will never be taken), or gone "
+    "(the function is)",
+    (*_FN, "outcome"),
+    _CN,
+)
+EVENT_RETRIES = Metric(
+    "springtide_connector_retries_total", Kind.COUNTER, "Tries to deliver an event that are repeated", _SOURCE, _CN
+)
+EVENTS_UNCONFIRMED = Metric(
+    "springtide_connector_unconfirmed_events_total",
+    Kind.COUNTER,
+    "Events that are done with, of which their source could not be told: they come again",
+    _SOURCE,
+    _CN,
+)
+EVENT_SECONDS = Metric(
+    "springtide_connector_event_seconds",
+    Kind.HISTOGRAM,
+    "Seconds from an event's being read until it was stored in the queue, or answered by all its functions",
+    _SOURCE,
+    _CN,
+    JOB_RUN_BUCKETS,
 )
 
 PROVIDER_REQUESTS = Metric(

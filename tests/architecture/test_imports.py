@@ -11,7 +11,18 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SHARED = {"wire", "scaler.core", "runtime"}
-PARTS = {"gateway", "idler", "alert_receiver", "provider", "rules", "dashboards", "console", "watchdog", "queue_worker"}
+PARTS = {
+    "gateway",
+    "idler",
+    "alert_receiver",
+    "provider",
+    "rules",
+    "dashboards",
+    "console",
+    "watchdog",
+    "queue_worker",
+    "triggers",
+}
 BELOW = {
     "watchdog": set(),
     "runtime": set(),
@@ -26,6 +37,7 @@ BELOW = {
     "dashboards": {"rules", "scaler", *SHARED},
     "console": {"scaler", *SHARED},
     "queue_worker": {"scaler", *SHARED},
+    "triggers": {"scaler", *SHARED},
     "cli": {"scaler", *PARTS, *SHARED},
     "deploy": {"cli", "scaler", *PARTS, *SHARED},
 }

@@ -1,0 +1,48 @@
+"""The systems that the contract is tested over: a row for each."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Protocol
+
+from springtide.triggers.source import Source
+from tests.fakes.events import MemorySystem
+from tests.triggers.contract import nats_systems
+
+
+class EventSystem(Protocol):
+    """A system that has events, and what the contract does with it.
+
+    ``shares``: of several copies of a connector each event comes to one. Topics are ``orders``, ``invoices`` and
+    ``nobodys``, all three of which its sources listen to.
+    """
+
+    connector: str
+    at_least_once: bool
+    shares: bool
+
+    def source(self) -> Source:
+        """A copy more, of the same source."""
+
+    async def publish(self, topic: str, bodies: Sequence[bytes]) -> None:
+        """In this order; return when the system has them."""
+
+    async def break_connections(self) -> None:
+        """All of them break; a server is killed by SIGKILL and started again over its data."""
+
+
+@contextlib.asynccontextmanager
+async def memory(_: Path) -> AsyncIterator[EventSystem]:
+    yield MemorySystem()
+
+
+Stage = Callable[[Path], AbstractAsyncContextManager[EventSystem]]
+
+STAGES: Mapping[str, Stage] = {
+    "memory": memory,
+    "nats stream": nats_systems.stream,
+    "nats subjects": nats_systems.subjects,
+}

@@ -1,0 +1,214 @@
+"""One source at work: read no faster than its events are delivered, and told of each that is done with."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+
+from springtide.runtime.backoff import STEADY_AFTER_S, Backoff
+from springtide.runtime.errors import BadInput, SpringtideError, reason_of
+from springtide.runtime.outage import Outage
+from springtide.scaler.core.ports import Clock
+from springtide.triggers.delivery import Delivered, Delivery
+from springtide.triggers.journal import EMPTY, UNWANTED, EventJournal
+from springtide.triggers.source import KEEP_S, Feed, Received, Source
+from springtide.triggers.topics import Topics
+from springtide.wire.events.event import Event
+
+RECONNECT = Backoff(0.2, 15.0, jitter=0.5)
+MAX_BATCH = 32
+"""Asked of a source at once: its events may be large."""
+RETURN_S = 5.0
+"""How long a source may take to take an event back when everything ends."""
+FAULT_S = 15.0
+"""After a fault of our own the event is given back so much later, so that it does not come again and again at once."""
+
+_log = structlog.get_logger(__name__)
+
+
+class IntakeObserver(Protocol):
+    """What becomes of events, for metrics."""
+
+    def connected(self, source: str, *, yes: bool) -> None: ...
+
+    def inflight(self, source: str, count: int) -> None: ...
+
+    def ended(self, source: str, outcome: str, delivered: Sequence[Delivered], seconds: float) -> None: ...
+
+    def unconfirmed(self, source: str) -> None:
+        """An event is done with, and its source could not be told: it comes again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntakeDeps:
+    topics: Topics
+    delivery: Delivery
+    observer: IntakeObserver
+    journal: EventJournal
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntakeRules:
+    """``content_type`` is that of events that have none; ``grace_s``: how long deliveries may go on at the end."""
+
+    max_inflight: int
+    max_inflight_bytes: int
+    content_type: str
+    grace_s: float
+
+
+class Intake:
+    """``name`` is what people call the source."""
+
+    def __init__(self, name: str, source: Source, deps: IntakeDeps, rules: IntakeRules) -> None:
+        self.name = name
+        self._source = source
+        self._deps = deps
+        self._rules = rules
+        self._stopping = asyncio.Event()
+        self._room = asyncio.Event()
+        self._held: dict[asyncio.Task[None], Received] = {}
+        self._bytes = 0
+        self._was_connected = False
+        self._outage = Outage("a source of events is away; it is tried again", source=name)
+
+    def __repr__(self) -> str:
+        return f"<Intake of {self.name}, {len(self._held)} in flight>"
+
+    @property
+    def inflight(self) -> int:
+        return len(self._held)
+
+    def stop(self) -> None:
+        """Take nothing more; ``run`` returns when what is in flight is delivered, or given back."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Until it is stopped. Raises BadInput where the source cannot be connected to as things are, at its start."""
+        keeping = asyncio.create_task(self._keep(), name=f"keep {self.name}")
+        try:
+            if await self._or_stopped(self._deps.topics.known.wait()):
+                await self._connect_again_and_again()
+        finally:
+            keeping.cancel()
+            await self._settle(0.0)
+            await asyncio.gather(keeping, return_exceptions=True)
+
+    async def _connect_again_and_again(self) -> None:
+        loop, failures = asyncio.get_running_loop(), 0
+        while not self._stopping.is_set():
+            began = loop.time()
+            try:
+                await self._connected()
+            except SpringtideError as error:
+                if isinstance(error, BadInput) and not self._was_connected:
+                    raise
+                self._outage.failed(reason_of(error))
+            failures = 1 if loop.time() - began > STEADY_AFTER_S else failures + 1
+            await self._or_stopped(asyncio.sleep(RECONNECT.delay_s(failures)))
+
+    async def _connected(self) -> None:
+        observer = self._deps.observer
+        async with self._source.connect() as feed:
+            self._was_connected = True
+            self._outage.over()
+            observer.connected(self.name, yes=True)
+            try:
+                while not self._stopping.is_set():
+                    await self._or_stopped(self._take(feed))
+                await self._settle(self._rules.grace_s)
+            finally:
+                observer.connected(self.name, yes=False)
+
+    async def _take(self, feed: Feed) -> None:
+        while not (free := self._free()):
+            self._room.clear()
+            await self._room.wait()
+        for received in await feed.take(min(free, MAX_BATCH)):
+            task = asyncio.create_task(self._handle(received))
+            self._held[task] = received
+            self._bytes += len(received.event.body)
+            task.add_done_callback(self._let_go)
+        self._deps.observer.inflight(self.name, len(self._held))
+
+    def _free(self) -> int:
+        return self._rules.max_inflight - len(self._held) if self._bytes < self._rules.max_inflight_bytes else 0
+
+    def _let_go(self, task: asyncio.Task[None]) -> None:
+        self._bytes -= len(self._held.pop(task).event.body)
+        self._room.set()
+        self._deps.observer.inflight(self.name, len(self._held))
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("an event's handling failed", source=self.name, exc_info=error)
+
+    async def _handle(self, received: Received) -> None:
+        clock, event = self._deps.clock, received.event
+        began = clock.now()
+        try:
+            outcome, delivered = await self._delivered(event)
+        except asyncio.CancelledError:
+            with contextlib.suppress(SpringtideError, TimeoutError):
+                async with asyncio.timeout(RETURN_S):
+                    await received.give_back()
+            raise
+        except Exception:  # noqa: BLE001 - its log has it, and other events go on
+            _log.exception("an event could not be delivered, by a fault of ours", source=self.name, id=event.id[:200])
+            await asyncio.sleep(FAULT_S)
+            with contextlib.suppress(SpringtideError):
+                await received.give_back()
+            return
+        self._deps.journal.note(clock.wall(), self._source.connector, event, delivered, outcome=outcome)
+        self._deps.observer.ended(self.name, outcome, delivered, clock.now() - began)
+        try:
+            await received.taken()
+        except SpringtideError as error:
+            self._deps.observer.unconfirmed(self.name)
+            _log.debug("a source was not told that an event is done with", source=self.name, why=reason_of(error))
+
+    async def _delivered(self, event: Event) -> tuple[str, list[Delivered]]:
+        """An empty event is delivered to nobody, as OpenFaaS's connectors have it."""
+        if not event.body:
+            return EMPTY, []
+        delivered = await self._deps.delivery.deliver(event, content_type=self._rules.content_type)
+        return ("delivered" if delivered else UNWANTED), delivered
+
+    async def _keep(self) -> None:
+        """Prolong the loan of what takes long."""
+        before: set[asyncio.Task[None]] = set()
+        while True:
+            await asyncio.sleep(KEEP_S)
+            for task in before & self._held.keys():
+                if (received := self._held.get(task)) is not None:
+                    with contextlib.suppress(SpringtideError):
+                        await received.keep()
+            before = set(self._held)
+
+    async def _settle(self, grace_s: float) -> None:
+        """What is not over by then is given back."""
+        if self._held:
+            await asyncio.wait(self._held, timeout=grace_s)
+        rest = list(self._held)
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+
+    async def _or_stopped(self, work: Coroutine[Any, Any, object]) -> bool:
+        """Whether it was done before the end; else it is cancelled. Raises what it raises."""
+        working, stopping = asyncio.create_task(work), asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            if not working.done():
+                working.cancel()
+            await asyncio.wait((working, stopping))
+        if working.cancelled():
+            return False
+        working.result()
+        return True

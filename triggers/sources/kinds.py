@@ -1,0 +1,95 @@
+"""Which kinds of sources there are. A kind's library is imported when one of its sources is built, and not before."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from springtide.runtime.errors import BadInput, Unsupported
+from springtide.runtime.settings import SettingsError, declared, read
+from springtide.triggers.source import Source
+from springtide.wire.events.headers import DEFAULT_CONTENT_TYPE
+
+
+class SourceModule(Protocol):
+    """What a module of ``triggers/sources`` has."""
+
+    Settings: type[Any]
+
+    def build(self, name: str, settings: Any) -> Source: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceKind:
+    """``about`` is one line for the help, which says where events can be lost."""
+
+    about: str
+    packages: tuple[str, ...] = ()
+    """What its module imports that an ``extra`` brings, by the names of imports."""
+    extra: str = ""
+    openfaas: Mapping[str, str] = field(default_factory=dict)
+    """By the environment names of OpenFaaS's connector of that kind, our keys."""
+    content_type: str = DEFAULT_CONTENT_TYPE
+
+
+KINDS: Mapping[str, SourceKind] = {
+    "nats": SourceKind(
+        about="subjects of NATS, at most once: what comes while no connector listens is lost; with `stream`, those of "
+        "a stream of JetStream, at least once",
+        packages=("nats", "nkeys"),
+        extra="async",
+        openfaas={"broker_host": "url", "topics": "topics"},
+    ),
+}
+
+
+def build(kind: str, name: str, values: Mapping[str, str]) -> Source:
+    """``values`` by key. Raises Unsupported for a library that is not there, BadInput for all else that is wrong."""
+    module = _module(kind)
+    known = [item.env for item in declared(module.Settings)]
+    problems = [f"{key}: {_unknown(key, known)}" for key in values if key not in known]
+    try:
+        settings = read(module.Settings, values)
+    except SettingsError as error:
+        problems += error.problems
+    if problems:
+        raise BadInput("\n".join(f"source {name}: {problem}" for problem in problems))
+    try:
+        return module.build(name, settings)
+    except BadInput as error:
+        raise BadInput(f"source {name}: {error}") from error
+
+
+def keys(kind: str) -> tuple[str, ...]:
+    """Of its settings. Raises as ``build`` does."""
+    return tuple(item.env for item in declared(_module(kind).Settings))
+
+
+def checked_kind(kind: str) -> SourceKind:
+    """Raises BadInput that names those there are."""
+    if kind not in KINDS:
+        near = difflib.get_close_matches(kind, KINDS, 1)
+        raise BadInput(f"kind: {kind[:40]!r} is none of {', '.join(KINDS)}" + (f"; {near[0]}?" if near else ""))
+    return KINDS[kind]
+
+
+def _module(kind: str) -> SourceModule:
+    known = checked_kind(kind)
+    try:
+        module: Any = importlib.import_module(f"springtide.triggers.sources.{kind}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in known.packages:
+            raise
+        raise Unsupported(
+            f"a source of the kind {kind} needs the package {error.name}; pip install 'springtide[{known.extra}]'"
+        ) from error
+    found: SourceModule = module
+    return found
+
+
+def _unknown(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, 1)
+    return f"there is no such key; {near[0]}?" if near else f"there is no such key; there are {', '.join(known)}"

@@ -1,0 +1,355 @@
+"""NATS: subjects of its core, and streams of JetStream."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.errors import NoServersError, SlowConsumerError
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.errors import APIError, NotFoundError
+
+from springtide.runtime.counted_warning import CountedWarning
+from springtide.runtime.errors import BadInput, NotFound, SpringtideError, Unavailable, kind_and_reason_of, reason_of
+from springtide.runtime.settings import duration, setting, words
+from springtide.triggers.pushed import PushedEvents
+from springtide.triggers.source import Feed, Received, Source, Unacknowledged
+from springtide.wire.events.event import Event, Headers
+from springtide.wire.jobs.nats import logins
+from springtide.wire.jobs.nats.pulling import pulled
+from springtide.wire.jobs.settings import BrokerSettings, servers
+
+CONNECTOR = "nats-connector"
+TYPE = "com.springtide.nats.message"
+CONNECT_S, REQUEST_S = 5.0, 10.0
+PING_S = 5
+"""Two unanswered pings, and the connection counts as lost."""
+PULL_S = 20.0
+MAX_PENDING, MAX_PENDING_BYTES = 10_000, 64 * 1024 * 1024
+"""What the client holds of one subscription of core NATS until there is room; beyond it it drops the newest."""
+MAX_TOPICS = 100
+DEFAULT_URL = "nats://127.0.0.1:4222"
+
+_SUBJECT = re.compile(r"[^\s.]+(\.[^\s.]+)*")
+_WORD = re.compile(r"[A-Za-z0-9_-]{1,100}")
+T = TypeVar("T")
+
+
+def subjects(text: str) -> tuple[str, ...]:
+    found = words(text)
+    if len(found) > MAX_TOPICS:
+        raise ValueError(f"{len(found)} subjects are more than {MAX_TOPICS}; take wildcards, as orders.*")
+    for subject in found:
+        if not _SUBJECT.fullmatch(subject) or len(subject) > 255 or ">" in subject[:-1]:
+            raise ValueError(f"{subject[:60]!r} is no subject; write orders.new, orders.* or orders.>")
+    return found
+
+
+def word(text: str) -> str:
+    if text and not _WORD.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is no name; take letters, digits, - and _")
+    return text
+
+
+def beginning(text: str) -> DeliverPolicy:
+    try:
+        return {"all": DeliverPolicy.ALL, "new": DeliverPolicy.NEW}[text]
+    except KeyError:
+        raise ValueError(f"{text[:40]!r} is neither all nor new") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    url: tuple[str, ...] = setting(
+        (DEFAULT_URL,), env="url", kind=servers, help="nats://host:port or tls://host:port, several by commas"
+    )
+    topics: tuple[str, ...] = setting((), env="topics", kind=subjects, help="subjects, with * and > if need be")
+    stream: str = setting("", env="stream", kind=word, help="stream of JetStream that has them; empty: core NATS")
+    group: str = setting(
+        "springtide",
+        env="group",
+        kind=word,
+        help="copies of one group share events: a queue group, or a durable consumer",
+    )
+    begin: DeliverPolicy = setting(  # noqa: RUF009 - a member of an enumeration
+        DeliverPolicy.ALL, env="begin", kind=beginning, help="where a new group begins in a stream: all or new"
+    )
+    ack_wait_s: float = setting(
+        60.0,
+        env="ack_wait",
+        kind=duration,
+        low=30.0,
+        high=3600.0,
+        help="how long an event is a copy's that says nothing",
+    )
+    credentials_path: str = setting("", env="credentials_path", help="as nats_credentials_path of the gateway")
+    ca_path: str = setting("", env="ca_path", help="file with the certificates that the server's is checked by")
+
+
+def build(name: str, settings: Settings) -> Source:
+    """Raises BadInput."""
+    if not settings.topics:
+        raise BadInput("topics: there is none; write topics: [orders.new]")
+    if not settings.url:
+        raise BadInput(f"url: there is none; write url: {DEFAULT_URL}")
+    broker = BrokerSettings(
+        nats_url=settings.url, nats_credentials_path=settings.credentials_path, nats_ca_path=settings.ca_path
+    )
+    return NatsSource(name, settings, broker)
+
+
+def matches(pattern: str, subject: str) -> bool:
+    """Whether a subscription to ``pattern`` has it."""
+    wanted, given = pattern.split("."), subject.split(".")
+    if wanted[-1] == ">":
+        wanted.pop()
+        if len(given) <= len(wanted):
+            return False
+    elif len(wanted) != len(given):
+        return False
+    return all(one in ("*", other) for one, other in zip(wanted, given, strict=False))
+
+
+class NatsSource:
+    def __init__(self, name: str, settings: Settings, broker: BrokerSettings) -> None:
+        self._name = name
+        self._settings = settings
+        self._broker = broker
+        self._dropped = CountedWarning("events of core NATS were dropped: they come faster than they are delivered")
+
+    def __repr__(self) -> str:
+        return f"<NatsSource {self._name} of {', '.join(self._settings.topics)}>"
+
+    connector = CONNECTOR
+
+    @property
+    def at_least_once(self) -> bool:
+        return bool(self._settings.stream)
+
+    def connect(self) -> AbstractAsyncContextManager[Feed]:
+        return self._connect()
+
+    @contextlib.asynccontextmanager
+    async def _connect(self) -> AsyncIterator[Feed]:
+        client, broken, pushed = Client(), asyncio.Event(), PushedEvents()
+
+        async def lost() -> None:
+            broken.set()
+            pushed.fail(Unavailable(f"{self._where}: the connection is lost"))
+
+        await self._log_in(client, lost)
+        try:
+            with _translated(self._where):
+                if self._settings.stream:
+                    feed: Feed = await self._stream(client, broken)
+                else:
+                    await self._core(client, pushed)
+                    feed = pushed
+            yield feed
+        finally:
+            with contextlib.suppress(NatsError, OSError, TimeoutError):
+                async with asyncio.timeout(CONNECT_S):
+                    if client.is_connected:
+                        await client.flush()  # the last acknowledgements
+                    await client.close()
+
+    async def _log_in(self, client: Client, lost: Callable[[], Awaitable[None]]) -> None:
+        """Without reconnections of the client's own: of them the framework knows nothing."""
+        options = logins.options(self._broker)
+        problems: list[Exception] = []
+
+        async def failed(error: Exception) -> None:
+            problems.append(error)
+            if isinstance(error, SlowConsumerError):
+                self._dropped.seen(source=self._name)
+
+        try:
+            async with asyncio.timeout(CONNECT_S * (len(self._settings.url) + 1)):
+                await client.connect(
+                    list(self._settings.url),
+                    name=f"springtide connector {self._name}",
+                    connect_timeout=CONNECT_S,  # type: ignore[arg-type] # seconds, of which fractions do as well
+                    allow_reconnect=False,
+                    ping_interval=PING_S,
+                    error_cb=failed,
+                    disconnected_cb=lost,
+                    closed_cb=lost,
+                    **options,
+                )
+        except (NatsError, OSError, TimeoutError) as error:
+            with contextlib.suppress(NatsError, OSError, TimeoutError):
+                await client.close()
+            told = reason_of(next(iter(problems), error) if isinstance(error, NoServersError) else error)
+            if "authorization" in told.lower() or "authentication" in told.lower():
+                raise BadInput(f"{self._where}: it refuses the credentials ({told}); see credentials_path") from None
+            raise Unavailable(f"{self._where}: {told}") from error
+
+    @property
+    def _where(self) -> str:
+        return ", ".join(self._settings.url)
+
+    async def _core(self, client: Client, pushed: PushedEvents) -> None:
+        """No event has an id of its own here; it is given one."""
+        run, numbers = secrets.token_hex(8), itertools.count(1)
+
+        def listener(pattern: str) -> Callable[[Msg], Awaitable[None]]:
+            async def listen(message: Msg) -> None:
+                id_ = f"{run}.{next(numbers)}"
+                event = _event(message, pattern, id_=id_, source=f"/{self._name}", at=time.time())
+                await pushed.put(Unacknowledged(event))
+
+            return listen
+
+        for pattern in self._settings.topics:
+            await client.subscribe(
+                pattern,
+                queue=self._settings.group,
+                cb=listener(pattern),
+                pending_msgs_limit=MAX_PENDING,
+                pending_bytes_limit=MAX_PENDING_BYTES,
+            )
+        await client.flush(timeout=int(REQUEST_S))
+
+    async def _stream(self, client: Client, broken: asyncio.Event) -> Feed:
+        settings, jetstream = self._settings, client.jetstream(timeout=REQUEST_S)
+        try:
+            info = await jetstream.stream_info(settings.stream)
+        except NotFoundError:
+            raise BadInput(
+                f"stream: {self._where} has no stream {settings.stream}; create it, or leave it out"
+            ) from None
+        await self._consumer(jetstream)
+        assert info.created is not None
+        return _StreamFeed(self._name, settings, client, broken, begun=f"{info.created.timestamp():.6f}")
+
+    async def _consumer(self, jetstream: JetStreamContext) -> None:
+        settings = self._settings
+        config = ConsumerConfig(
+            durable_name=settings.group,
+            deliver_policy=settings.begin,
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=settings.ack_wait_s,
+            filter_subjects=list(settings.topics),
+        )
+        try:
+            await jetstream.add_consumer(settings.stream, config)
+        except APIError as error:
+            if error.code == 503:
+                raise
+            raise BadInput(
+                f"the consumer {settings.group} of {settings.stream}: {error.description}; take another group, or "
+                "remove that consumer"
+            ) from None
+
+
+class _StreamFeed:
+    """``begun``: when the stream was made; one of the same name that is made anew counts from 1 again."""
+
+    def __init__(self, name: str, settings: Settings, client: Client, broken: asyncio.Event, *, begun: str) -> None:
+        self._name, self._settings, self._client, self._broken = name, settings, client, broken
+        self._begun = begun
+
+    def __repr__(self) -> str:
+        return f"<_StreamFeed {self._name} of {self._settings.stream}>"
+
+    async def take(self, limit: int) -> Sequence[Received]:
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._settings.stream}.{self._settings.group}"
+        where = ", ".join(self._settings.url)
+        while True:
+            try:
+                with _translated(where):
+                    pull = pulled(self._client, subject, limit, PULL_S)
+                    messages = await _unless_broken(pull, self._broken, where)
+            except NotFound as error:
+                raise Unavailable(f"{where}: the consumer {self._settings.group} is gone") from error
+            if messages:
+                return [_Lent(message, self._event(message), where) for message in messages]
+
+    def _event(self, message: Msg) -> Event:
+        pattern = next((one for one in self._settings.topics if matches(one, message.subject)), "")
+        metadata = message.metadata
+        return _event(
+            message,
+            pattern,
+            id_=f"{self._begun}.{metadata.sequence.stream}",
+            source=f"/{self._name}/{self._settings.stream}",
+            at=metadata.timestamp.timestamp(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Lent:
+    """Implements ``Received`` for a message of a stream."""
+
+    message: Msg
+    event: Event
+    where: str
+
+    async def taken(self) -> None:
+        with _translated(self.where):
+            await self.message.ack()
+
+    async def give_back(self) -> None:
+        with _translated(self.where):
+            await self.message.nak()
+
+    async def keep(self) -> None:
+        with _translated(self.where):
+            await self.message.in_progress()
+
+
+@contextlib.contextmanager
+def _translated(where: str) -> Iterator[None]:
+    """The library's errors as ours."""
+    try:
+        yield
+    except SpringtideError:
+        raise
+    except (NatsError, OSError, TimeoutError) as error:
+        raise Unavailable(f"{where}: {kind_and_reason_of(error)}") from error
+
+
+async def _unless_broken(work: Coroutine[Any, Any, T], broken: asyncio.Event, where: str) -> T:
+    """Raises Unavailable once the connection is lost."""
+    working, breaking = asyncio.create_task(work), asyncio.create_task(broken.wait())
+    try:
+        await asyncio.wait((working, breaking), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        breaking.cancel()
+        if not working.done():
+            working.cancel()
+        await asyncio.wait((working, breaking))
+    if working.cancelled():
+        raise Unavailable(f"{where}: the connection is lost")
+    return working.result()
+
+
+def _event(message: Msg, pattern: str, *, id_: str, source: str, at: float) -> Event:
+    headers: Mapping[str, str] = message.headers or {}
+    lower = {name.lower(): value for name, value in headers.items()}
+    attributes: Headers = tuple(
+        (name.removeprefix("ce-"), value) for name, value in lower.items() if name.startswith("ce-")
+    )
+    return Event(
+        topic=message.subject,
+        pattern=pattern,
+        body=message.data,
+        id=id_,
+        source=source,
+        type=TYPE,
+        content_type=lower.get("content-type", ""),
+        time=at,
+        attributes=attributes,
+    )
