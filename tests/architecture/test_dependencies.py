@@ -15,8 +15,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SHIPPED = [link.resolve() for link in (ROOT / "src" / "springtide").iterdir() if link.is_symlink()]
 
 
-UNIMPORTED = {"litecharts", "uv", "httptools"}
-"""Data, a program, and what the protocol of uvicorn that we use imports without requiring it."""
+UNIMPORTED = {"litecharts", "tzdata", "uv", "httptools"}
+"""Data, ours and the standard library's; a program; and what a protocol of uvicorn imports and does not require."""
 
 
 def canonical(requirement: str) -> str:
