@@ -9,7 +9,8 @@ dead connection. Both ends use this module.
     {"type": "heartbeat"}
 
     FUNCTION = {"name", "namespace", "replicas", "version", "labels", "annotations"?, "problem"?, "lasting"?, "delay"?,
-                "nextStart"?, "timeout"?: {"seconds", "source"}, "learnedWake"?, "wakes"?, "owner"?,
+                "nextStart"?, "timeout"?: {"seconds", "source"}, "learnedWake"?, "wakes"?, "owner"?, "createdAt"?,
+                "changedAt"?,
                 "endpoints": [{"instance", "address": "127.0.0.1:40001", "maxInflight"?, "prefix"?,
                  "environmentSeconds"?}, …]}
 
@@ -25,6 +26,7 @@ since what a gateway looks for there is short (an environment, a schedule, topic
 ``wakes`` counts how often it left zero since the provider has known it: whoever is told only the newest of several
 changes would not see one that was soon over.
 ``owner`` is who moves its replicas while it runs; where it is absent its labels tell.
+``createdAt`` is when it was deployed first, and ``changedAt`` when it was last, in seconds of the epoch.
 Absent means none, and a reader that does not know the field passes it over.
 """
 
@@ -40,7 +42,7 @@ from springtide.runtime.durations import MAX_DURATION_S
 from springtide.runtime.errors import Unavailable
 from springtide.scaler.core import ownership
 from springtide.scaler.core.call_timeout import CallTimeout
-from springtide.scaler.core.vocabulary import FunctionRef, Writer
+from springtide.scaler.core.vocabulary import FunctionRef, Instant, Writer
 
 HEARTBEAT_S = 5.0
 """Seconds between heartbeats; a reader gives up after three without a line."""
@@ -86,6 +88,10 @@ class FunctionEndpoints:
     """Who moves its replicas while it runs; None for nobody."""
     wakes: int = 0
     """How often it left zero. The feed counts it."""
+    created_at: Instant | None = None
+    """When it was deployed first; None where the provider does not know it."""
+    changed_at: Instant | None = None
+    """When it was deployed last; None as before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,15 +200,18 @@ def _function_to_json(function: FunctionEndpoints) -> dict[str, Any]:
         value["lasting"] = True
     if function.delay:
         value["delay"] = function.delay
-    if function.next_start is not None:
-        value["nextStart"] = function.next_start
     if function.timeout is not None:
         value["timeout"] = {"seconds": function.timeout.seconds, "source": function.timeout.source}
     if function.learned_wake is not None:
         value["learnedWake"] = function.learned_wake
     if function.wakes:
         value["wakes"] = function.wakes
-    return value
+    instants = {
+        "nextStart": function.next_start,
+        "createdAt": function.created_at,
+        "changedAt": function.changed_at,
+    }
+    return value | {key: instant for key, instant in instants.items() if instant is not None}
 
 
 def _endpoint_to_json(endpoint: Endpoint) -> dict[str, Any]:
@@ -233,7 +242,13 @@ def _function_from_json(value: dict[str, Any]) -> FunctionEndpoints:
         learned_wake=int(value["learnedWake"]) if value.get("learnedWake") is not None else None,
         wakes=int(value.get("wakes", 0)),
         annotations=bounded_annotations(value.get("annotations") or {}),
+        created_at=_instant_from_json(value.get("createdAt")),
+        changed_at=_instant_from_json(value.get("changedAt")),
     )
+
+
+def _instant_from_json(value: Any) -> Instant | None:
+    return Instant(float(value)) if value is not None else None
 
 
 def _timeout_from_json(value: dict[str, Any] | None) -> CallTimeout | None:

@@ -203,6 +203,7 @@ class PolledEndpoints:
                 annotations=dict(function.annotations),
                 timeout=function.call_timeout,
                 learned_wake=function.learned_wake,
+                created_at=function.created_at,
             ),
             number,
         )

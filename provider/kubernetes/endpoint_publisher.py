@@ -127,6 +127,7 @@ class EndpointPublisher:
                 annotations=function.spec.annotations,
                 timeout=call_timeout.of_function(function.spec.annotations, function.spec.env_vars),
                 learned_wake=function.learned_wake,
+                created_at=function.created_at,
             )
         )
         self._probe_starting(function, nobody_answers=not endpoints)

@@ -34,6 +34,7 @@ class _Held:
     replicas: ReplicaSet
     logs: LogBuffer = field(default_factory=LogBuffer)
     learned_wake: int | None = None
+    changed_at: Instant | None = None
 
     @property
     def labels(self) -> dict[str, str]:
@@ -140,6 +141,7 @@ class MemoryProvider:
         held = self._held(spec.ref)
         self._check_references(spec)
         held.spec = spec
+        held.changed_at = Instant(self._clock.wall())
         held.version = self._next_version()
         held.replicas.roll(updated_replicas(_policy(spec), held.replicas.wanted))
 
@@ -267,6 +269,8 @@ class MemoryProvider:
                 annotations=held.spec.annotations,
                 timeout=call_timeout.of_function(held.spec.annotations, held.spec.env_vars),
                 learned_wake=held.learned_wake,
+                created_at=held.created_at,
+                changed_at=held.changed_at,
             )
         )
 

@@ -108,6 +108,8 @@ class Deployment:
             next_start=self._next_start,
             timeout=call_timeout.of_function(self.record.spec.annotations, self.record.spec.env_vars),
             learned_wake=self.record.learned_wake,
+            created_at=self.record.created_at,
+            changed_at=self.record.current.deployed_at,
         )
 
     @property

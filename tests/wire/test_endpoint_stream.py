@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from springtide.runtime.errors import Unavailable
 from springtide.scaler.core.call_timeout import CallTimeout
-from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.scaler.core.vocabulary import FunctionRef, Instant
 from springtide.wire.endpoint_stream import (
     MAX_ANNOTATIONS_BYTES,
     Changed,
@@ -105,11 +105,12 @@ def test_annotations_are_sent_where_there_are_any() -> None:
 
 def test_how_long_a_call_may_take_is_sent_and_what_says_so_but_no_environment() -> None:
     timed = replace(ECHO, timeout=CallTimeout(600, "exec_timeout"), next_start=12.5, learned_wake=6, wakes=2)
+    timed = replace(timed, created_at=Instant(1.5), changed_at=Instant(2.5))
 
     sent = json.loads(encode(Changed(timed)))["function"]
 
     assert sent["timeout"] == {"seconds": 600, "source": "exec_timeout"}
-    assert sent["nextStart"] == 12.5
+    assert (sent["nextStart"], sent["createdAt"], sent["changedAt"]) == (12.5, 1.5, 2.5)
 
 
 @pytest.mark.parametrize("seconds", ["-1", "1e300"])

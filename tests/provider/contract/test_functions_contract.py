@@ -39,7 +39,9 @@ async def test_catalog_shows_labels_annotations_and_birthday(stage: Stage) -> No
 
     (listed,) = await stage.provider.list_functions()
     read = await stage.provider.read(ECHO)
+    told = (await table_when(stage.provider, lambda table: ECHO in table))[ECHO]
 
+    assert told.created_at == pytest.approx(read.created_at, abs=1e-5)
     for function in (listed, read):
         assert function.ref == ECHO
         assert dict(function.labels) == {"team": "a", "faas_function": "echo"}
