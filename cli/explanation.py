@@ -13,7 +13,8 @@ from springtide.scaler.core.loads import loads_of
 from springtide.scaler.core.ownership import why_owner
 from springtide.scaler.core.policy import OWNER, ZERO, Down, ScalePolicy, wake_replicas
 from springtide.scaler.core.steps import climbed, descended, step_size
-from springtide.scaler.core.vocabulary import Decision, Reason, Writer
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, FunctionRef, Reason, Writer
+from springtide.wire.schedules.annotations import schedules_of
 
 NOT_FOR_NOW = (
     Reason.NO_DATA,
@@ -60,6 +61,7 @@ class Standing:
     desired: int
     ready: int
     labels: Mapping[str, str]
+    namespace: str = DEFAULT_NAMESPACE
     annotations: Mapping[str, str] = field(default_factory=dict)
     owner: Writer | None = Writer.ALERT
     problem: str | None = None
@@ -117,6 +119,9 @@ def _now(
     lines += [f"A label is wrong and counts as absent: {problem}." for problem in problems]
     lines += [f"A label is misspelt and ignored: {told}" for told in label_names.problems_of(standing.labels)]
     lines += [f"A label has no effect: {told}." for told in label_names.without_effect(standing.labels, standing.owner)]
+    ref = FunctionRef(standing.namespace, standing.name)
+    wrong = schedules_of(ref, standing.annotations)[1]
+    lines += [f"A schedule is wrong, and what is wrong of it does not count: {told}." for told in wrong]
     if standing.problem:
         lines.append(f"Replicas do not start: {standing.problem}.")
     return lines

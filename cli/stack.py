@@ -26,6 +26,7 @@ from springtide.runtime.errors import BadInput
 from springtide.scaler.core import label_names
 from springtide.scaler.core.label_names import HANDLER, LANG
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
+from springtide.wire.schedules.annotations import CRON_TOPIC, SCHEDULE, TOPIC
 
 PYTHON_IMAGE, PROCESS_IMAGE = "springtide/python", "springtide/process"
 """Written where a function names no image: the wire asks for one, processes need none."""
@@ -220,7 +221,8 @@ class _Reader:
         fields.known(entry, FUNCTION_KEYS, where)
         image, handler = self._runs(entry, where)
         asked = self._overrides
-        annotations = fields.strings(entry, "annotations", where) | dict(asked.annotations)
+        annotations = _scheduled(fields.text(entry, "schedule", where)) | fields.strings(entry, "annotations", where)
+        annotations |= dict(asked.annotations)
         spec = FunctionSpec(
             ref=FunctionRef(self._namespace(fields.text(entry, "namespace", where)), name),
             image=image,
@@ -295,6 +297,11 @@ class _Reader:
 
 def _with(given: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*given, *more)))
+
+
+def _scheduled(schedule: str) -> dict[str, str]:
+    """The annotations that a function's ``schedule`` is short for."""
+    return {TOPIC: CRON_TOPIC, SCHEDULE: schedule} if schedule else {}
 
 
 def _template(lang: str) -> templates.Template | None:

@@ -21,6 +21,7 @@ FUNCTION_KEYS = (
     "constraints",
     "labels",
     "annotations",
+    "schedule",
     "limits",
     "requests",
     "readonly_root_filesystem",

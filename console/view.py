@@ -12,6 +12,7 @@ from springtide.scaler.core import explain, label_names
 from springtide.scaler.core.catalogue import COLD_START_PARTS
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.wire.function_rates import ColdStarts, FunctionRates
+from springtide.wire.schedules.annotations import schedules_of
 
 Json = dict[str, Any]
 
@@ -113,6 +114,7 @@ def limits(info: FunctionInfo) -> Json:
         "target": policy.target,
         "factor": policy.factor,
         "problems": [*problems, *label_names.problems_of(info.labels)],
+        "wrong_schedules": list(schedules_of(info.ref, info.annotations)[1]),
         "notes": list(label_names.without_effect(info.labels, info.owner)),
         "owner": explain.who(info.owner),
     }

@@ -69,6 +69,7 @@ def _standing(target: Target, client: GatewayClient, function: Json) -> Standing
     owner = owner_of(function)
     return Standing(
         name=name,
+        namespace=ref.namespace,
         desired=int(function.get("replicas") or 0),
         ready=int(function.get("availableReplicas") or 0),
         labels=labels,

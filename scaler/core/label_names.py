@@ -54,6 +54,7 @@ ANNOTATIONS = (
     TIMEOUT,
     loads.QUERY,
     loads.ALSO,
+    "com.springtide.schedule.",
 )
 """Names, and beginnings of names, that are read from annotations only."""
 

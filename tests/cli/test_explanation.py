@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from springtide.cli.explanation import MISSED, Calls, Explanation, Standing, explain
+from springtide.provider.spec import FunctionSpec
 from springtide.scaler.core import ownership
 from springtide.scaler.core.explain import ago
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
@@ -296,3 +297,21 @@ def test_explanation_names_labels_that_are_misspelt_or_have_no_effect() -> None:
 
     assert now[-2].startswith("A label is misspelt and ignored: com.openfaas.scale.zeroduration='5m': no such label")
     assert now[-1].startswith("A label has no effect: com.openfaas.scale.type=queue: messages waiting are not measured")
+
+
+def test_explanation_names_what_is_wrong_of_a_schedule() -> None:
+    annotations = {"topic": "cron-function", "schedule": "@daily; 61 * * * *"}
+    standing = Standing(name="f", desired=1, ready=1, labels={}, annotations=annotations)
+
+    (line,) = [line for line in explain(standing, [], 0).now if "schedule" in line]
+
+    assert line.startswith("A schedule is wrong, and what is wrong of it does not count: annotation schedule='61")
+
+
+def test_list_and_describe_tell_what_is_wrong_of_a_schedule_that_is_there(springtide: Any, api: Any) -> None:
+    annotations = {"topic": "cron-function", "schedule": "61 * * * *"}
+    ref = FunctionRef("openfaas-fn", "nightly")
+    api.do(api.provider.deploy(FunctionSpec(ref=ref, image="x", env_process="cat", annotations=annotations)))
+
+    assert "nightly: annotation schedule='61 * * * *': the minute" in springtide("list").err
+    assert "annotation schedule='61 * * * *': the minute" in springtide("describe", "nightly").out

@@ -761,3 +761,15 @@ def test_misspelt_annotation_is_warned_about_with_the_one_that_is_meant(folder: 
 @pytest.mark.parametrize("name", ["com.openfaas.health.http.path", "topics", "com.example.profile", "a"])
 def test_other_annotation_is_no_misspelt_one(folder: Path, name: str) -> None:
     assert read(folder, f"functions:\n  a: {{fprocess: cat, annotations: {{{name}: /x}}}}\n").warnings == ()
+
+
+def test_schedule_of_a_function_is_short_for_the_annotations(folder: Path) -> None:
+    told = read(folder, 'functions:\n  a: {fprocess: cat, schedule: "*/5 * * * *; @daily"}\n')
+
+    assert told.functions[0].annotations == {"topic": "cron-function", "schedule": "*/5 * * * *; @daily"}
+    assert told.warnings == ()
+
+
+def test_wrong_schedule_in_a_stack_file_is_told_with_its_function(folder: Path) -> None:
+    with pytest.raises(BadInput, match=r"functions\.a: annotation schedule='61 \* \* \* \*': the minute '61'"):
+        read(folder, 'functions:\n  a: {fprocess: cat, schedule: "61 * * * *"}\n')

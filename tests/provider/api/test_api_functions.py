@@ -229,3 +229,24 @@ async def test_misspelt_labels_are_refused_all_at_once_with_the_nearest_known_na
         assert f"com.openfaas.scale.{near}" in answer.text
     (listed,) = (await served.http.get("/system/functions")).json()
     assert listed["labels"] == {"faas_function": "echo"}
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_wrong_schedules_are_refused_all_at_once(served: Served, method: str) -> None:
+    await served.deploy()
+    annotations = {
+        "topic": "cron-function",
+        "schedule": "@daily; 61 * * * *; @every 5",
+        "com.springtide.schedule.overlap": "never",
+    }
+
+    body = {"service": "echo", "image": "x", "annotations": annotations}
+    answer = await served.http.request(method, "/system/functions", json=body)
+
+    assert answer.status_code == 400
+    told = answer.text.splitlines()
+    assert [line.partition(":")[0] for line in told] == [
+        "annotation com.springtide.schedule.overlap='never'",
+        "annotation schedule='61 * * * *'",
+        "annotation schedule='@every 5'",
+    ]
