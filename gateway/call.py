@@ -173,9 +173,12 @@ class Call:
 
     def expect_body(self, length: int) -> None:
         """Take the part of the body that came with the head. Raises Malformed."""
+        data = self._client.take(length)
+        if len(data) == length:
+            self._upload = Upload(length, data)
+            return
         upload = self._upload = Upload(length)
         self.request_open = True
-        data = self._client.take(length)
         if data:
             rest = upload.feed(data)[1]
             if rest:
@@ -498,7 +501,7 @@ class Call:
         limit = self._limit
         if limit is not None:
             limit.stop(self)
-        if self._upload is not None:
+        if self.request_open:
             ports.timeouts.body.stop(self)
         connection, self._connection = self._connection, None
         replica, self._replica = self._replica, None

@@ -10,10 +10,11 @@ class Upload:
 
     __slots__ = ("_body", "kept", "kept_bytes", "replayable")
 
-    def __init__(self, length: int) -> None:
-        self._body = body_of(length)
-        self.kept: list[bytes] = []
-        self.kept_bytes = 0
+    def __init__(self, length: int, whole: bytes = b"") -> None:
+        """``whole`` is the body itself, where all of it is here already."""
+        self._body = body_of(length) if not whole else _NOTHING_LEFT
+        self.kept = [whole] if whole else []
+        self.kept_bytes = len(whole)
         self.replayable = True
 
     @property
@@ -38,3 +39,6 @@ class Upload:
         self.kept = []
         self.kept_bytes = 0
         self.replayable = False
+
+
+_NOTHING_LEFT = body_of(0)

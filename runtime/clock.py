@@ -6,12 +6,10 @@ import time
 
 
 class SystemClock:
-    """The machine's clocks."""
+    """The machine's clocks. Not methods of ours but the system's own: each call of a function asks five times."""
 
-    def now(self) -> float:
-        """Monotonic seconds, for measuring and deadlines; the origin means nothing."""
-        return time.monotonic()
+    now = staticmethod(time.monotonic)
+    """Monotonic seconds, for measuring and deadlines; the origin means nothing."""
 
-    def wall(self) -> float:
-        """Seconds since 1970-01-01T00:00:00Z, for anything that is compared with another process's time."""
-        return time.time()
+    wall = staticmethod(time.time)
+    """Seconds since 1970-01-01T00:00:00Z, for anything that is compared with another process's time."""
