@@ -108,7 +108,7 @@ class Intake:
                 await self._connected()
             except SpringtideError as error:
                 if isinstance(error, BadInput) and not self._was_connected:
-                    raise
+                    raise BadInput(f"source {self.name}: {error}") from error
                 self._outage.failed(reason_of(error))
             failures = 1 if loop.time() - began > STEADY_AFTER_S else failures + 1
             await self._or_stopped(asyncio.sleep(RECONNECT.delay_s(failures)))
@@ -118,6 +118,7 @@ class Intake:
         async with self._source.connect() as feed:
             self._was_connected = True
             self._outage.over()
+            _log.info("a source of events is connected", source=self.name, at_least_once=self._source.at_least_once)
             observer.connected(self.name, yes=True)
             try:
                 while not self._stopping.is_set():

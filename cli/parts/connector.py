@@ -11,11 +11,13 @@ import httpx
 from prometheus_client import CollectorRegistry
 
 from springtide.cli import connector_file
+from springtide.cli.commands.options import state_dir_option, state_folder
 from springtide.cli.connector_file import ConnectorFile
 from springtide.cli.parts.authentication import AuthSettings
 from springtide.cli.parts.foreground import serve
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
 from springtide.cli.stack_source import text_of
+from springtide.cli.state import StateFolder
 from springtide.gateway.endpoint_source import EndpointSource
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
@@ -39,9 +41,18 @@ EPILOG = "\n\n".join(["Kinds of sources:", *(f"{kind}: {known.about}." for kind,
 @click.command(epilog=EPILOG)
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--kind", help="Without FILE: one source of this kind, by the environment.  [env: connector_kind]")
+@state_dir_option
 @settings_options(SETTINGS, AUTH)
 @click.pass_obj
-def connector(environ: Mapping[str, str], /, *, file: Path | None, kind: str | None, **given: object) -> None:
+def connector(
+    environ: Mapping[str, str],
+    /,
+    *,
+    file: Path | None,
+    kind: str | None,
+    state_dir: Path | None,
+    **given: object,
+) -> None:
     """Run a connector: calls functions for events of other systems, by their annotation `topic`.
 
     FILE is YAML, with a list of sources:
@@ -54,8 +65,23 @@ def connector(environ: Mapping[str, str], /, *, file: Path | None, kind: str | N
 
     Any setting below may stand beside it, by its environment name. Without FILE there is one source, whose keys are the
     environment's, as OpenFaaS's connectors have them (broker_host, topics) or after the kind (nats_topics).
+
+    A suite that runs on this machine is found by itself.
     """
+    environ = {**_of_suite(state_folder(state_dir, environ)), **environ}
     serve(assembled(environ, given, _asked(file, kind, environ)))
+
+
+def _of_suite(state: StateFolder) -> Mapping[str, str]:
+    """Where the parts of the one that runs on this machine are, unless somebody says otherwise."""
+    running = state.running()
+    if running is None:
+        return {}
+    return {
+        "gateway_url": running.gateway,
+        "functions_provider_url": running.provider,
+        "secret_mount_path": str(state.secrets),
+    }
 
 
 def _asked(file: Path | None, kind: str | None, environ: Mapping[str, str]) -> ConnectorFile:

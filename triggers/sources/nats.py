@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.errors import NoServersError, SlowConsumerError
+from nats.errors import SlowConsumerError
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import APIError, NotFoundError
@@ -47,6 +47,13 @@ _WORD = re.compile(r"[A-Za-z0-9_-]{1,100}")
 T = TypeVar("T")
 
 
+def urls(text: str) -> tuple[str, ...]:
+    try:
+        return servers(text)
+    except ValueError as error:
+        raise ValueError(str(error).replace("nats_credentials_path", "credentials_path")) from None
+
+
 def subjects(text: str) -> tuple[str, ...]:
     found = words(text)
     if len(found) > MAX_TOPICS:
@@ -73,7 +80,7 @@ def beginning(text: str) -> DeliverPolicy:
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     url: tuple[str, ...] = setting(
-        (DEFAULT_URL,), env="url", kind=servers, help="nats://host:port or tls://host:port, several by commas"
+        (DEFAULT_URL,), env="url", kind=urls, help="nats://host:port or tls://host:port, several by commas"
     )
     topics: tuple[str, ...] = setting((), env="topics", kind=subjects, help="subjects, with * and > if need be")
     stream: str = setting("", env="stream", kind=word, help="stream of JetStream that has them; empty: core NATS")
@@ -108,6 +115,11 @@ def build(name: str, settings: Settings) -> Source:
         nats_url=settings.url, nats_credentials_path=settings.credentials_path, nats_ca_path=settings.ca_path
     )
     return NatsSource(name, settings, broker)
+
+
+def _refuses(error: Exception) -> bool:
+    """The library has no kinds for it."""
+    return isinstance(error, NatsError) and "auth" in str(error).lower()
 
 
 def matches(pattern: str, subject: str) -> bool:
@@ -191,8 +203,9 @@ class NatsSource:
         except (NatsError, OSError, TimeoutError) as error:
             with contextlib.suppress(NatsError, OSError, TimeoutError):
                 await client.close()
-            told = reason_of(next(iter(problems), error) if isinstance(error, NoServersError) else error)
-            if "authorization" in told.lower() or "authentication" in told.lower():
+            # It tries until its time is up; what a try met tells more.
+            told = reason_of(error if not problems or _refuses(error) else problems[0])
+            if _refuses(error) or any(map(_refuses, problems)):
                 raise BadInput(f"{self._where}: it refuses the credentials ({told}); see credentials_path") from None
             raise Unavailable(f"{self._where}: {told}") from error
 
