@@ -161,6 +161,20 @@ async def test_callers_make_only_so_many_queues(folder: Path) -> None:
             await broker.aclose()
 
 
+async def test_callers_who_make_queues_at_once_make_no_more_of_them(folder: Path) -> None:
+    with running(folder) as server:
+        broker = Broker(server.settings, name="test", bounds=Bounds(max_queues=2))
+        try:
+            store = NatsJobStore(broker)
+            made = await asyncio.gather(
+                *(store.submit(a_job(f"queue-{number}"), b"") for number in range(6)), return_exceptions=True
+            )
+            assert sum(isinstance(one, str) for one in made) == 2
+            assert sum(isinstance(one, TooMany) for one in made) == 4
+        finally:
+            await broker.aclose()
+
+
 async def test_what_was_accepted_outlives_a_kill_and_the_connection_comes_back(folder: Path) -> None:
     with running(folder) as server:
         broker = Broker(server.settings, name="test")

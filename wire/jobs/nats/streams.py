@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -56,7 +56,8 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """``first_at``: when its oldest message was stored, in seconds since 1970; 0 if there is none."""
+    """``first_at``: when its oldest message was stored, in seconds since 1970; 0 if there is none. ``created_at`` is
+    infinite of one that is not there."""
 
     messages: int
     first_at: float
@@ -87,9 +88,12 @@ class Streams:
         if (known := names.stream(queue)) in self._there:
             return known
         bounds = self._bounds
-        there = [name for name in await self.names() if names.queue_of_stream(name)]
-        if known not in there and len(there) >= bounds.max_queues:
-            raise TooMany(f"queue {queue} is not there yet, and there are {len(there)} already, as many as may be")
+
+        async def bounded() -> None:
+            there = [name for name in await self.names() if names.queue_of_stream(name)]
+            if known not in there and len(there) >= bounds.max_queues:
+                raise TooMany(f"queue {queue} is not there yet, and there are {len(there)} already, as many as may be")
+
         return await self._ensure(
             StreamConfig(
                 name=names.stream(queue),
@@ -100,7 +104,8 @@ class Streams:
                 max_msgs=bounds.max_jobs,
                 max_msgs_per_subject=bounds.max_lane_jobs,
                 duplicate_window=DUPLICATES_S,
-            )
+            ),
+            first=bounded,
         )
 
     async def dead(self, queue: str) -> str:
@@ -221,7 +226,8 @@ class Streams:
                 counts.update(found)
                 if not found or len(counts) >= answer.get("total", 0):
                     first = state["first_ts"] if state["messages"] else ""
-                    return StreamState(state["messages"], instant(first), counts)
+                    created = instant(answer["created"])
+                    return StreamState(state["messages"], instant(first), counts, state["bytes"], created)
 
     def forget(self, stream: str) -> None:
         """It was not there after all: somebody removed it, or its server began anew."""
@@ -245,7 +251,8 @@ class Streams:
             )
         )
 
-    async def _ensure(self, config: StreamConfig) -> str:
+    async def _ensure(self, config: StreamConfig, *, first: Callable[[], Awaitable[None]] | None = None) -> str:
+        """``first`` is asked before it is made, and nothing else is made meanwhile."""
         name = config.name
         assert name is not None
         if name in self._there:
@@ -254,6 +261,8 @@ class Streams:
             if name not in self._there:
                 jetstream = await self._connection.jetstream()
                 whole = replace(config, num_replicas=self._replicas, allow_direct=True)
+                if first is not None:
+                    await first()
                 try:
                     await jetstream.add_stream(whole)
                 except BadRequestError as error:
