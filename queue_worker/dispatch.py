@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -59,6 +59,8 @@ class Observer(Protocol):
 class DispatchDeps:
     source: JobSource
     capacity: Capacity
+    room: Callable[[FunctionRef], int]
+    """Jobs of a function that this worker may have at once."""
     clock: Clock
     observer: Observer
     execution: Callable[[Lease, RetryRules], Execution]
@@ -105,6 +107,11 @@ class Dispatch:
     @property
     def running(self) -> int:
         return len(self._running)
+
+    @property
+    def reserved(self) -> Mapping[FunctionRef, int]:
+        """Jobs that run or are being taken, by function."""
+        return self._reserved
 
     def look(self, function: FunctionRef | None = None) -> None:
         """It may have more room now, or any may."""
@@ -215,7 +222,7 @@ class Dispatch:
         return turns
 
     def _has_room(self, function: FunctionRef) -> bool:
-        if self._reserved[function] >= self._deps.capacity.room(function):
+        if self._reserved[function] >= self._deps.room(function):
             return False
         reserve = self._deps.max_running // RESERVED
         if self._reserved_total < self._deps.max_running - reserve or self._reserved[function] < reserve:

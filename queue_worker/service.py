@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from springtide.queue_worker.broker_watch import BrokerView, watch
 from springtide.queue_worker.callbacks import Callbacks, Teller
 from springtide.queue_worker.capacity import Capacity, EndpointStream
+from springtide.queue_worker.copies import Copies
 from springtide.queue_worker.dispatch import Dispatch, DispatchDeps, repeated
 from springtide.queue_worker.execution import Caller, Execution, ExecutionDeps
 from springtide.queue_worker.gateway_calls import KnownFunctions
@@ -22,7 +23,8 @@ from springtide.runtime.exposition import exposition
 from springtide.runtime.outage import Outage
 from springtide.runtime.service import BackgroundTask, first_end
 from springtide.scaler.core.ports import Clock
-from springtide.wire.jobs.ports import JobSource, Lease
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.jobs.ports import CopyChannel, JobSource, Lease
 
 DUE_AT_ONCE = 100
 DUE_WAIT_S = 5.0
@@ -32,6 +34,7 @@ DUE_WAIT_S = 5.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueWorkerDeps:
     source: JobSource
+    copies: CopyChannel
     broker: BrokerView
     endpoints: EndpointStream
     caller: Caller
@@ -67,6 +70,7 @@ class Work:
             DispatchDeps(
                 source=deps.source,
                 capacity=self._capacity,
+                room=self._room,
                 clock=deps.clock,
                 observer=metrics,
                 execution=executed,
@@ -76,6 +80,13 @@ class Work:
             )
         )
         self._capacity.listen(self.dispatch.look)
+        self._copies = Copies(
+            deps.copies,
+            deps.clock,
+            holds=lambda: self.dispatch.reserved,
+            changed=self.dispatch.look,
+            forget_s=settings.ack_wait_s,
+        )
         self._callbacks = Callbacks(
             deps.source,
             deps.teller,
@@ -100,9 +111,19 @@ class Work:
 
         async with asyncio.TaskGroup() as group:
             group.create_task(self.dispatch.run())
+            group.create_task(self._copies.run())
             group.create_task(self._callbacks.run())
             group.create_task(repeated(due, Outage("delayed jobs are not moved when their time comes")))
             group.create_task(watch(self._broker, self._settings.queue, self._metrics))
+
+    async def drain(self, grace_s: float) -> None:
+        """Take nothing more; jobs that still run after ``grace_s`` are handed back."""
+        await self._copies.leave()
+        await self.dispatch.drain(grace_s)
+        await self._copies.leave()
+
+    def _room(self, function: FunctionRef) -> int:
+        return self._copies.room(function, self._capacity.room(function))
 
 
 class QueueWorker:
@@ -132,7 +153,7 @@ class QueueWorker:
 
     async def stop(self) -> None:
         """Jobs under way may finish; what does not in time is handed back."""
-        await self._work.dispatch.drain(self._settings.grace_s)
+        await self._work.drain(self._settings.grace_s)
         await self._working.stop()
         await self._following.stop()
         await self._server.stop()

@@ -58,6 +58,7 @@ async def _assembled(
 ) -> AsyncIterator[Sequence[Service]]:
     with nats_needed("the queue worker needs"):
         from springtide.wire.jobs.nats.broker import Broker  # noqa: PLC0415 - an extra
+        from springtide.wire.jobs.nats.hearing import NatsCopyChannel  # noqa: PLC0415
         from springtide.wire.jobs.nats.inspection import NatsBrokerView  # noqa: PLC0415
         from springtide.wire.jobs.nats.source import NatsJobSource  # noqa: PLC0415
     rules = callback_rules(settings)
@@ -71,6 +72,7 @@ async def _assembled(
         callbacks = await stack.enter_async_context(checked_transport(rules))
         deps = QueueWorkerDeps(
             source=NatsJobSource(broker, settings.queue, ack_wait_s=settings.ack_wait_s, idle_s=settings.idle_lane_s),
+            copies=NatsCopyChannel(broker.connection, settings.queue),
             broker=NatsBrokerView(broker.connection, monitoring_url=settings.nats_monitoring_url),
             endpoints=provider,
             caller=GatewayCalls(connections, max_result=settings.max_result, timeout_s=settings.upstream_timeout_s),

@@ -78,7 +78,7 @@ class MemoryBroker:
     """Every message there is, by its job's token."""
     _accepted: dict[str, int] = field(default_factory=dict)
     """What a repeated write is known by."""
-    _listeners: set[asyncio.Queue[tuple[str, Lane | str]]] = field(default_factory=set)
+    _listeners: set[asyncio.Queue[tuple[str, Lane | str | bytes]]] = field(default_factory=set)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __repr__(self) -> str:
@@ -129,7 +129,7 @@ class MemoryBroker:
                     break
         return found
 
-    def tell(self, what: str, about: Lane | str) -> None:
+    def tell(self, what: str, about: Lane | str | bytes) -> None:
         for listener in () if self.silent or self.away else self._listeners:
             listener.put_nowait((what, about))
         self.woken()
@@ -149,9 +149,9 @@ class MemoryBroker:
             return False
         return True
 
-    async def heard(self, what: str) -> AsyncGenerator[Lane | str]:
+    async def heard(self, what: str) -> AsyncGenerator[Lane | str | bytes]:
         """What is said from now on; nothing while the broker is away."""
-        listener: asyncio.Queue[tuple[str, Lane | str]] = asyncio.Queue()
+        listener: asyncio.Queue[tuple[str, Lane | str | bytes]] = asyncio.Queue()
         self._listeners.add(listener)
         try:
             while True:
@@ -547,3 +547,25 @@ class MemoryJobSource:
         if isinstance(lease, MemoryLease):
             lease.keep_body()
         self._link.done("store dead")
+
+
+class MemoryCopyChannel:
+    """Implements ``ports.CopyChannel`` for the workers of one queue."""
+
+    def __init__(self, broker: MemoryBroker, queue: str, link: Link | None = None) -> None:
+        self._broker = broker
+        self._link = link or Link(broker)
+        self._what = f"copies of {queue}"
+
+    def __repr__(self) -> str:
+        return f"<MemoryCopyChannel over {self._broker!r}>"
+
+    async def say(self, text: bytes) -> None:
+        self._link.step("say")
+        self._broker.tell(self._what, text)
+
+    async def heard(self) -> AsyncGenerator[bytes]:
+        self._link.step("hear")
+        async for about in self._broker.heard(self._what):
+            if isinstance(about, bytes) and not self._link.cut:
+                yield about

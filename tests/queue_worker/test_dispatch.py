@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from springtide.queue_worker.dispatch import LOOK_S
+from springtide.queue_worker.sharing import SETTLE_S
 from springtide.wire.jobs.job import JobState
 from tests.queue_worker.values import QUEUE, a_job, answer, lane
 from tests.queue_worker.world import World, takes
@@ -125,7 +126,7 @@ async def test_jobs_that_were_there_before_the_worker_are_run(world: World) -> N
     ids = await world.post(count=50)
     world.worker()
     await world.ended(*ids)
-    assert world.loop.time() == pytest.approx(1.0, abs=0.1)
+    assert world.loop.time() == pytest.approx(SETTLE_S + 1.0, abs=0.1)
 
 
 async def test_a_lane_that_nothing_comes_for_is_forgotten_and_comes_back(world: World) -> None:

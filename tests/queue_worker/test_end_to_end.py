@@ -19,6 +19,7 @@ from springtide.wire.endpoint_stream import Event, FunctionEndpoints, Snapshot
 from springtide.wire.gateway_connections import GatewayConnections
 from springtide.wire.jobs.callback_address import CallbackRules
 from springtide.wire.jobs.nats.broker import Broker
+from springtide.wire.jobs.nats.hearing import NatsCopyChannel
 from springtide.wire.jobs.nats.source import NatsJobSource
 from tests.gateway.harness import Conversation, answering, data_plane, post, ref, replica, response
 from tests.nats_server import running
@@ -54,6 +55,7 @@ async def test_what_is_posted_reaches_the_function_and_its_answer_the_caller(tmp
                 QueueWorkerSettings(),
                 QueueWorkerDeps(
                     source=NatsJobSource(broker, "faas-request", ack_wait_s=30.0),
+                    copies=NatsCopyChannel(broker.connection, "faas-request"),
                     broker=Unseen(),
                     endpoints=OneReplica(),
                     caller=GatewayCalls(connections, max_result=1000, timeout_s=60.0),

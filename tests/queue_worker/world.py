@@ -20,7 +20,7 @@ from springtide.wire.endpoint_stream import Changed, Endpoint, Event, FunctionEn
 from springtide.wire.jobs.job import Answer, Job, JobState, Outcome
 from springtide.wire.jobs.ports import CallbackLease, Lease
 from springtide.wire.jobs.server_seen import BrokerSeen
-from tests.fakes.jobs import Link, MemoryBroker, MemoryJobSource, MemoryJobStore
+from tests.fakes.jobs import Link, MemoryBroker, MemoryCopyChannel, MemoryJobSource, MemoryJobStore
 from tests.loops import virtual_loop
 from tests.queue_worker.values import QUEUE, a_job, answer, ref
 
@@ -150,7 +150,7 @@ class Worker:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def stop(self, grace_s: float = 30.0) -> None:
-        await self.work.dispatch.drain(grace_s)
+        await self.work.drain(grace_s)
         await self.end()
 
     async def kill(self) -> None:
@@ -182,6 +182,7 @@ class World:
         source = MemoryJobSource(self.broker, QUEUE, ack_wait_s=own.ack_wait_s, link=link)
         deps = QueueWorkerDeps(
             source=source,
+            copies=MemoryCopyChannel(self.broker, QUEUE, link),
             broker=Unseen(),
             endpoints=self.functions,
             caller=self.functions,

@@ -6,7 +6,7 @@
     OF_CALLBACKS       of.callback                                       answers to be told (work queue)
     OF_RESULTS, OF_PROGRESS, OF_PLACES, OF_KEYS                          key-value buckets
     OF_BODIES                                                            object store
-    of.ring.<queue>, of.stop, of.ended.<token>                           said, not stored
+    of.ring.<queue>, of.stop, of.ended.<token>, of.copies.<queue>        said, not stored
 
 The names of the queues' streams are OpenFaaS's. ``<number>`` is what an id tells of its queue, in hexadecimal.
 """
@@ -105,6 +105,11 @@ def ended_subject(token: str) -> str:
 
 def ring_subject(queue: str) -> str:
     return f"of.ring.{queue}"
+
+
+def copies_subject(queue: str) -> str:
+    """Where the workers of a queue speak to one another."""
+    return f"of.copies.{queue}"
 
 
 def consumer(lane: Lane) -> str:

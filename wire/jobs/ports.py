@@ -189,6 +189,16 @@ class Wanted(NamedTuple):
 
     queue: str = ""
     function: FunctionRef | None = None
+class CopyChannel(Protocol):
+    """What the workers of a queue tell one another."""
+
+    async def say(self, text: bytes) -> None:
+        """To all of them, this one included. It may be lost."""
+        ...
+
+    def heard(self) -> AsyncGenerator[bytes]: ...
+
+
     states: frozenset[JobState] = frozenset(JobState)
 
 

@@ -21,6 +21,7 @@ from springtide.wire.jobs.job_id import dead_name, id_of
 from springtide.wire.jobs.message import CALLBACK_HEADER, HEADER, encode_callback, encode_letter, job_in
 from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.nats.connection import REQUEST_S, translated
+from springtide.wire.jobs.nats.hearing import heard
 from springtide.wire.jobs.nats.leases import NatsCallbackLease, NatsLease, read_callback
 from springtide.wire.jobs.nats.pulling import pulled
 from springtide.wire.jobs.nats.store import NatsJobStore
@@ -65,12 +66,12 @@ class NatsJobSource:
         return {lane: count for subject, count in state.subjects.items() if (lane := names.lane_of(subject))}
 
     async def rings(self) -> AsyncGenerator[Lane]:
-        async for message in self._heard(names.ring_subject(self._queue)):
+        async for message in heard(self._broker.connection, names.ring_subject(self._queue)):
             if (lane := names.lane_of(message.data.decode(errors="replace"))) is not None:
                 yield lane
 
     async def stops(self) -> AsyncGenerator[str]:
-        async for message in self._heard(names.STOP_SUBJECT):
+        async for message in heard(self._broker.connection, names.STOP_SUBJECT):
             yield message.data.decode(errors="replace")
 
     async def take(self, lane: Lane, limit: int, wait_s: float) -> Sequence[Lease]:
@@ -219,17 +220,6 @@ class NatsJobSource:
             _log.warning("a job lies in the queue and nobody is given it; its lane begins anew", subject=subject)
             await jetstream.delete_consumer(stream, consumer)
         self.forget(lane)
-
-    async def _heard(self, subject: str) -> AsyncGenerator[Msg]:
-        async with translated("listening to the queue's server"):
-            client = await self._broker.connection.client()
-            subscription = await client.subscribe(subject)
-        try:
-            async for message in subscription.messages:
-                yield message
-        finally:
-            with contextlib.suppress(NatsError):
-                await subscription.unsubscribe()
 
 
 def _without_body(outcome: Outcome) -> Outcome:
