@@ -67,7 +67,7 @@ class Execution:
         self._rules = rules
         self._calling: asyncio.Task[Answer] | None = None
         self._cancelled = self._over = False
-        self._attempt = lease.attempt
+        self._attempt = 1
         self.ended: JobState | None = None
         """What became of it, once it is known; RETRYING where it was handed back."""
         self.retry_in_s = 0.0
@@ -99,6 +99,7 @@ class Execution:
             if known is not None:
                 await self._settle(known)
             else:
+                await self._count()
                 await self._try()
         except asyncio.CancelledError:
             self._over = True
@@ -109,10 +110,16 @@ class Execution:
             self._over = True
             keeping.cancel()
 
+    async def _count(self) -> None:
+        """Which try it is: who had it before may not have come as far as calling."""
+        if self._lease.deliveries > 1:
+            begun = await self._insisted(lambda: self._deps.source.begun(self._lease), patience_s=self._deps.ack_wait_s)
+            self._attempt = begun + 1
+
     async def _try(self) -> None:
         deps, lease = self._deps, self._lease
         started = deps.clock.wall()
-        if why := self._rules.begun_too_often(self._attempt):
+        if why := self._rules.begun_too_often(self._attempt - 1, deliveries=lease.deliveries):
             await self._end(JobState.FAILED, started, None, why)
             return
         with contextlib.suppress(Unavailable):  # a view
@@ -159,17 +166,14 @@ class Execution:
             await self._end(JobState.FAILED, started, answer, f"{why}; the last try: {_told(answer)}")
             return
         wait_s = self._rules.wait_s(self._attempt, answer, now=now, chance=deps.chance())
-        with contextlib.suppress(Unavailable):
-            await deps.source.tell(
-                job.token,
-                Progress(
-                    state=JobState.RETRYING,
-                    attempts=self._attempt,
-                    started_at=started,
-                    next_attempt_at=now + wait_s,
-                    status=answer.status,
-                ),
-            )
+        retrying = Progress(
+            state=JobState.RETRYING,
+            attempts=self._attempt,
+            started_at=started,
+            next_attempt_at=now + wait_s,
+            status=answer.status,
+        )
+        await self._insisted(lambda: deps.source.tell(job.token, retrying))  # the next one goes by it
         await self._insisted(lambda: self._lease.hand_back(wait_s))
         self.retry_in_s = wait_s
         self.ended = JobState.RETRYING

@@ -69,7 +69,7 @@ class QueueMetrics:
         self._running[job.token] = function, label
         self._inflight.labels(self._queue, label).inc()
         # One that was given up and put back was accepted days ago, perhaps.
-        if lease.attempt == 1 and not job.round:
+        if lease.deliveries == 1 and not job.round:
             waited = self._clock.wall() - max(job.accepted_at, job.not_before)
             self._wait.labels(self._queue, label).observe(max(0.0, waited))  # the gateway's clock may be ahead
 

@@ -28,6 +28,9 @@ LOST_ATTEMPTS = 3
 """How often, beyond its attempts, a job is begun whose worker was stopped or killed each time: that is not its fault,
 unless it is what kills them."""
 
+LOST_DELIVERIES = 100
+"""How often a worker may be given it and not come as far as beginning it."""
+
 _MAX_DOUBLINGS = 60
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
@@ -90,11 +93,13 @@ class RetryRules:
             return f"it is older than {format_duration(self.max_age_s)}, the largest age of a job"
         return ""
 
-    def begun_too_often(self, attempt: int) -> str:
-        """Why there is not even this ``attempt``; empty where there is."""
-        if attempt <= self.max_attempts + LOST_ATTEMPTS:
-            return ""
-        return f"it was begun {attempt - 1} times, and its worker did not live to see it end"
+    def begun_too_often(self, begun: int, *, deliveries: int) -> str:
+        """Why it is not begun once more, this being the last of its ``deliveries``; empty where it is."""
+        if begun >= self.max_attempts + LOST_ATTEMPTS:
+            return f"it was begun {begun} times, and its worker did not live to see it end"
+        if deliveries - begun > LOST_DELIVERIES:
+            return f"{deliveries - begun} workers were given it, and did not live to begin it"
+        return ""
 
 
 def codes(text: str) -> frozenset[int]:

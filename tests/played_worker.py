@@ -32,7 +32,7 @@ class PlayedWorker:
         """The next job, which ends so."""
         lease = await self.taken()
         outcome = Outcome(
-            state=state, attempts=lease.attempt, started_at=1.5, finished_at=2.25, answer=answer, reason=reason
+            state=state, attempts=lease.deliveries, started_at=1.5, finished_at=2.25, answer=answer, reason=reason
         )
         await self.jobs.store_outcome(lease.job, lease.id, outcome)
         if state is JobState.FAILED:

@@ -61,6 +61,8 @@ class MemoryBroker:
     away: bool = False
     silent: bool = False
     """Nothing that is said is heard."""
+    remembers_since: float = 0.0
+    """When what it had in memory was lost."""
     delayed: dict[str, tuple[Job, bytes]] = field(default_factory=dict)
     callbacks: dict[str, _Callback] = field(default_factory=dict)
     outcomes: dict[str, tuple[str, Job, Outcome]] = field(default_factory=dict)
@@ -111,6 +113,11 @@ class MemoryBroker:
 
     def placed(self, token: str) -> _Message | None:
         return self._placed.get(token)
+
+    def lose_memory(self) -> None:
+        """As a server that was killed."""
+        self.progress.clear()
+        self.remembers_since = self.clock.wall()
 
     def take_away(self, message: _Message) -> None:
         if self._lanes[message.job.lane].pop(message.sequence, None) is not None:
@@ -330,12 +337,12 @@ class MemoryLease:
         self._link, self._broker = link, link.broker
         self.message = message
         self._ack_wait_s = ack_wait_s
-        self._attempt = message.deliveries
+        self._deliveries = message.deliveries
         self._keep_body = False
         self._id = id_of(message.job, message.sequence)
 
     def __repr__(self) -> str:
-        return f"<MemoryLease of {self._id}, attempt {self._attempt}>"
+        return f"<MemoryLease of {self._id}, given out {self._deliveries} times>"
 
     @property
     def job(self) -> Job:
@@ -346,8 +353,8 @@ class MemoryLease:
         return self._id
 
     @property
-    def attempt(self) -> int:
-        return self._attempt
+    def deliveries(self) -> int:
+        return self._deliveries
 
     @property
     def size(self) -> int:
@@ -387,7 +394,7 @@ class MemoryLease:
         self._link.done("settle")
 
     def _is_mine(self) -> bool:
-        return self._broker.placed(self.job.token) is self.message and self.message.deliveries == self._attempt
+        return self._broker.placed(self.job.token) is self.message and self.message.deliveries == self._deliveries
 
 
 class MemoryCallbackLease:
@@ -511,6 +518,13 @@ class MemoryJobSource:
         if due and not moved:
             await broker.changed(min(1.0, wait_s))
         return moved
+
+    async def begun(self, lease: Lease) -> int:
+        self._link.step("begun")
+        assert isinstance(lease, MemoryLease)
+        if (progress := self._broker.progress.get(lease.job.token)) is not None:
+            return progress.attempts
+        return 0 if lease.message.stored_at >= self._broker.remembers_since else lease.deliveries - 1
 
     async def outcome(self, job: Job) -> Outcome | None:
         self._link.step("outcome")

@@ -15,7 +15,7 @@ from springtide.queue_worker.sharing import SETTLE_S
 from springtide.wire.jobs.job import Answer, JobState, StoredBody
 from springtide.wire.jobs.ports import CallbackLease, Lease
 from tests.queue_worker.values import INTERNAL, QUEUE, a_job, answer, lane
-from tests.queue_worker.world import ACK_WAIT_S, CALLBACK, World, takes
+from tests.queue_worker.world import ACK_WAIT_S, CALLBACK, Worker, World, takes
 
 pytestmark = pytest.mark.virtual_time
 
@@ -100,7 +100,9 @@ async def test_retry_after_is_honoured(world: World, as_date: bool) -> None:
     async def busy(lease: Lease) -> Answer:
         at = datetime.fromtimestamp(world.clock.wall() + 55.0, UTC)
         return (
-            answer(429, ("Retry-After", format_datetime(at) if as_date else "55")) if lease.attempt == 1 else answer()
+            answer(429, ("Retry-After", format_datetime(at) if as_date else "55"))
+            if lease.deliveries == 1
+            else answer()
         )
 
     world.functions.deploy("echo", busy)
@@ -176,6 +178,36 @@ async def test_a_job_whose_worker_is_killed_runs_once_more(world: World) -> None
     assert world.functions.runs[1].began_at <= 45.0 + 5.0 + 2.1
 
 
+async def killed_before(world: World, worker: Worker, step: str) -> None:
+    def before(taken: str) -> None:
+        worker.link.cut = worker.link.cut or taken == step
+
+    worker.link.before = before
+    await world.until(lambda: worker.link.cut)
+    await worker.kill()
+
+
+async def test_workers_killed_before_they_call_take_no_attempt_along(world: World) -> None:
+    world.functions.deploy("echo", takes(0.0, answer(500), answer(500), answer()))
+    (job_id,) = await world.post()
+    for _ in range(10):
+        worker = world.worker(ack_wait_s=1.0, max_attempts=2)
+        await killed_before(world, worker, "outcome")
+    world.worker(ack_wait_s=1.0, max_attempts=2)
+    (outcome,) = await world.ended(job_id)
+    assert (outcome.state, outcome.attempts, len(world.functions.runs)) == (JobState.DONE, 1, 1)
+
+
+async def test_a_server_that_forgot_what_was_told_of_a_job_gives_it_no_more_attempts(world: World) -> None:
+    world.functions.deploy("echo", takes(0.0, answer(500)))
+    world.worker(max_attempts=3)
+    (job_id,) = await world.post()
+    await world.until(lambda: len(world.functions.runs) == 2)
+    world.broker.lose_memory()
+    (outcome,) = await world.ended(job_id)
+    assert (outcome.state, outcome.attempts, len(world.functions.runs)) == (JobState.FAILED, 3, 3)
+
+
 async def test_a_job_that_kills_its_workers_is_given_up(world: World) -> None:
     world.functions.deploy("echo", takes(1000.0))
     (job_id,) = await world.post()
@@ -208,7 +240,7 @@ async def test_a_worker_that_is_stopped_hands_back_what_it_cannot_finish(world: 
     assert world.loop.time() == pytest.approx(15.0, abs=0.1)
     assert world.functions.runs[0].broken
     world.worker()
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(SETTLE_S + 0.5)
     assert began(world) == pytest.approx([0.0, 15.0], abs=0.1)  # at once, and not when the lease ends
     (outcome,) = await world.ended(job_id)
     assert outcome.attempts == 2
@@ -228,7 +260,7 @@ async def test_what_comes_to_a_worker_that_stops_goes_back(world: World) -> None
 
     worker.link.before = stop
     (job_id,) = await world.post()
-    await asyncio.sleep(SETTLE_S + 0.5)
+    await asyncio.sleep(0.1)
     await asyncio.gather(*stopping)
     await worker.end()
     world.worker()

@@ -51,9 +51,9 @@ def told() -> Told:
 
 
 def lease(
-    name: str = "echo", *, accepted: float = NOW - 3.0, due: float = 0.0, attempt: int = 1, again: int = 0
+    name: str = "echo", *, accepted: float = NOW - 3.0, due: float = 0.0, deliveries: int = 1, again: int = 0
 ) -> Held:
-    return Held(replace(a_job(name, accepted_at=accepted, not_before=due), round=again), [], attempt=attempt)
+    return Held(replace(a_job(name, accepted_at=accepted, not_before=due), round=again), [], deliveries=deliveries)
 
 
 def test_job_runs_and_ends_in_its_functions_series(told: Told) -> None:
@@ -93,7 +93,7 @@ def test_try_does_not_end_a_job(told: Told, state: JobState | None, retries: int
         pytest.param(lease(accepted=NOW - 3.0), 3.0, id="from its acceptance"),
         pytest.param(lease(accepted=NOW - 600.0, due=NOW - 2.0), 2.0, id="from when it was put off to"),
         pytest.param(lease(accepted=NOW + 5.0), 0.0, id="not negative where the gateway's clock is ahead"),
-        pytest.param(lease(attempt=2), None, id="not again for a second try"),
+        pytest.param(lease(deliveries=2), None, id="not again for a second try"),
         pytest.param(lease(again=1), None, id="not for one that was given up and put back"),
     ],
 )

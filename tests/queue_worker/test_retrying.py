@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from springtide.queue_worker.retrying import (
     LOST_ATTEMPTS,
+    LOST_DELIVERIES,
     MAX_ATTEMPTS,
     MAX_WAIT_S,
     Jitter,
@@ -175,8 +176,15 @@ def test_a_call_is_not_tried_again_once_it_is_too_old() -> None:
 
 def test_a_call_that_its_workers_do_not_outlive_is_given_up_in_the_end() -> None:
     rules = RetryRules(max_attempts=2)
-    assert not any(rules.begun_too_often(attempt) for attempt in range(1, 3 + LOST_ATTEMPTS))
-    assert "5 times" in rules.begun_too_often(3 + LOST_ATTEMPTS)
+    most = 2 + LOST_ATTEMPTS
+    assert not any(rules.begun_too_often(begun, deliveries=begun + 1) for begun in range(most))
+    assert "5 times" in rules.begun_too_often(most, deliveries=most + 1)
+
+
+def test_a_call_that_no_worker_comes_as_far_as_beginning_is_given_up_later() -> None:
+    rules = RetryRules(max_attempts=2)
+    assert rules.begun_too_often(1, deliveries=1 + LOST_DELIVERIES) == ""
+    assert f"{LOST_DELIVERIES + 1} workers" in rules.begun_too_often(1, deliveries=2 + LOST_DELIVERIES)
 
 
 def test_codes_are_refused_with_the_remedy() -> None:

@@ -51,7 +51,7 @@ class Held:
     job: Job
     pieces: list[bytes]
     id: str = "an-id"
-    attempt: int = 1
+    deliveries: int = 1
 
     @property
     def size(self) -> int:

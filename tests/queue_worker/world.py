@@ -35,7 +35,7 @@ def takes(seconds: float, *answers: Answer) -> Behaviour:
 
     async def behave(lease: Lease) -> Answer:
         await asyncio.sleep(seconds)
-        return answers[min(lease.attempt, len(answers)) - 1] if answers else answer()
+        return answers[min(lease.deliveries, len(answers)) - 1] if answers else answer()
 
     return behave
 

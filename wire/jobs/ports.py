@@ -96,8 +96,8 @@ class Lease(Protocol):
         ...
 
     @property
-    def attempt(self) -> int:
-        """1 is the first. Counts each time it was given to a worker."""
+    def deliveries(self) -> int:
+        """How often it was given to a worker, this time included. Not each has begun a call."""
         ...
 
     @property
@@ -162,6 +162,11 @@ class JobSource(Protocol):
         """Put delayed jobs whose time has come into their queues; how many."""
         ...
 
+    async def begun(self, lease: Lease) -> int:
+        """How many calls of a job were begun before it was given out this time, by what was told of them; as many as
+        there were deliveries where that may be lost."""
+        ...
+
     async def outcome(self, job: Job) -> Outcome | None:
         """How a job ended in this round of it, though it is not settled: whoever had it was stopped in between, or it
         was cancelled."""
@@ -184,11 +189,6 @@ class JobSource(Protocol):
         ...
 
 
-class Wanted(NamedTuple):
-    """Which jobs; empty: of any queue, of any function."""
-
-    queue: str = ""
-    function: FunctionRef | None = None
 class CopyChannel(Protocol):
     """What the workers of a queue tell one another."""
 
@@ -199,6 +199,11 @@ class CopyChannel(Protocol):
     def heard(self) -> AsyncGenerator[bytes]: ...
 
 
+class Wanted(NamedTuple):
+    """Which jobs; empty: of any queue, of any function."""
+
+    queue: str = ""
+    function: FunctionRef | None = None
     states: frozenset[JobState] = frozenset(JobState)
 
 

@@ -63,7 +63,7 @@ async def test_a_job_is_taken_as_it_was_stored(kept: Kept, queue: str) -> None:
     job = a_job(queue)
     job_id = await kept.store.submit(job, b"\x00body")
     lease = await taken(kept.source(queue), job.lane)
-    assert (lease.job, lease.id, lease.attempt) == (job, job_id, 1)
+    assert (lease.job, lease.id, lease.deliveries) == (job, job_id, 1)
     assert await whole(lease) == b"\x00body"
 
 
@@ -99,13 +99,25 @@ async def test_progress_is_shown_while_a_job_runs(kept: Kept, queue: str) -> Non
     assert found.progress == running_now
 
 
-async def test_a_job_handed_back_comes_again_as_the_next_attempt(kept: Kept, queue: str) -> None:
+async def test_a_job_handed_back_comes_again(kept: Kept, queue: str) -> None:
     jobs, job = kept.source(queue), a_job(queue)
     await kept.store.submit(job, b"")
     await (await taken(jobs, job.lane)).hand_back(0.5)
     handed_back = kept.wall()
-    assert (await taken(jobs, job.lane)).attempt == 2
+    assert (await taken(jobs, job.lane)).deliveries == 2
     assert kept.wall() - handed_back > 0.4
+
+
+async def test_calls_that_were_begun_are_counted_and_not_how_often_a_job_was_given_out(kept: Kept, queue: str) -> None:
+    jobs, job = kept.source(queue), a_job(queue)
+    await kept.store.submit(job, b"")
+    await (await taken(jobs, job.lane)).hand_back(0.0)
+    lease = await taken(jobs, job.lane)
+    assert (lease.deliveries, await jobs.begun(lease)) == (2, 0)
+    await jobs.tell(job.token, Progress(state=JobState.RUNNING, attempts=1, started_at=5.0))
+    await lease.hand_back(0.0)
+    lease = await taken(jobs, job.lane)
+    assert (lease.deliveries, await jobs.begun(lease)) == (3, 1)
 
 
 async def test_lanes_are_taken_from_by_themselves(kept: Kept, queue: str) -> None:
@@ -251,9 +263,9 @@ async def test_a_callback_is_taken_as_it_was_stored(kept: Kept, queue: str) -> N
 async def test_a_lease_that_is_not_extended_ends(kept: Kept, queue: str) -> None:
     jobs, job = kept.source(queue, 1.0), a_job(queue)
     await kept.store.submit(job, b"")
-    assert (await taken(jobs, job.lane)).attempt == 1
+    assert (await taken(jobs, job.lane)).deliveries == 1
     lost = kept.wall()
-    assert (await taken(jobs, job.lane)).attempt == 2
+    assert (await taken(jobs, job.lane)).deliveries == 2
     assert kept.wall() - lost > 0.8
 
 

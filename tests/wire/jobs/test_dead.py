@@ -76,7 +76,7 @@ async def test_a_letter_that_is_put_back_is_the_same_job_with_its_attempts_count
     assert await state_of(broker, known_as) is JobState.QUEUED
     assert await all_of(broker, queue) == []
     lease = await taken(source(broker, queue), job.lane)
-    assert (lease.id, lease.attempt, await whole(lease)) == (known_as, 1, b"body")
+    assert (lease.id, lease.deliveries, await whole(lease)) == (known_as, 1, b"body")
     assert (lease.job.token, lease.job.round) == (job.token, 1)
     assert lease.job.not_before >= began  # its age begins anew, or it would be given up at once
 

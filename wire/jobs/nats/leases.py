@@ -27,11 +27,7 @@ class _Given:
     def __init__(self, broker: Broker, message: Msg) -> None:
         self._broker = broker
         self._message = message
-        self._attempt = message.metadata.num_delivered or 1
-
-    @property
-    def attempt(self) -> int:
-        return self._attempt
+        self._deliveries = message.metadata.num_delivered or 1
 
     @property
     def payload(self) -> bytes:
@@ -61,7 +57,16 @@ class NatsLease(_Given):
         self._id = id_of(job, message.metadata.sequence.stream)
 
     def __repr__(self) -> str:
-        return f"<NatsLease of {self._id}, attempt {self._attempt}>"
+        return f"<NatsLease of {self._id}, given out {self._deliveries} times>"
+
+    @property
+    def deliveries(self) -> int:
+        return self._deliveries
+
+    @property
+    def stored_at(self) -> float:
+        """By the server's clock."""
+        return self._message.metadata.timestamp.timestamp()
 
     @property
     def job(self) -> Job:
@@ -102,7 +107,11 @@ class NatsCallbackLease(_Given):
         self._callback = callback
 
     def __repr__(self) -> str:
-        return f"<NatsCallbackLease of {self._callback.id}, attempt {self._attempt}>"
+        return f"<NatsCallbackLease of {self._callback.id}, attempt {self._deliveries}>"
+
+    @property
+    def attempt(self) -> int:
+        return self._deliveries
 
     @property
     def callback(self) -> CallbackJob:

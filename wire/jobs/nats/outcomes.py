@@ -24,6 +24,8 @@ from springtide.wire.jobs.nats.one_message import last
 from springtide.wire.jobs.nats.requests import Requests
 from springtide.wire.jobs.nats.streams import KEY_PREFIX, Streams
 
+NEARLY_ALL = 0.9
+
 _RESULT, _PROGRESS = f"$KV.{names.RESULTS}.", f"$KV.{names.PROGRESS}."
 
 
@@ -96,6 +98,13 @@ class Outcomes:
             return decode_progress(found.data or b"")
         except ValueError:
             return None
+
+    async def remembers(self, *, since: float) -> bool:
+        """Whether all that was told of jobs from then on is there: the server's memory may have been lost since, and
+        when it is full the oldest is forgotten."""
+        bucket = await self._streams.progress()
+        state = await self._streams.state(bucket)
+        return state.created_at <= since and state.stored_bytes < self._streams.bounds.max_progress_bytes * NEARLY_ALL
 
     async def forget_progress(self, token: str) -> None:
         """Not waited for either. A server that was started anew has none, and nothing to forget."""

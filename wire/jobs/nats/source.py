@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import structlog
 from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
 from nats.js.api import Header
 from nats.js.errors import NotFoundError as NoSuchMessage
 
@@ -115,6 +114,13 @@ class NatsJobSource:
         messages = await self._pull(stream, DUE_CONSUMER, names.DUE_SUBJECTS, limit=limit, wait_s=wait_s)
         moved = await asyncio.gather(*map(self._move, messages))
         return sum(moved)
+
+    async def begun(self, lease: Lease) -> int:
+        assert isinstance(lease, NatsLease)
+        if (progress := await self._broker.outcomes.progress(lease.job.token)) is not None:
+            return progress.attempts
+        known = await self._broker.outcomes.remembers(since=lease.stored_at)
+        return 0 if known else lease.deliveries - 1
 
     async def outcome(self, job: Job) -> Outcome | None:
         known = await self._broker.outcomes.of(job.token)

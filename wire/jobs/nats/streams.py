@@ -62,6 +62,8 @@ class StreamState:
     messages: int
     first_at: float
     subjects: Mapping[str, int]
+    stored_bytes: int = 0
+    created_at: float = float("inf")
 
 
 class Streams:
@@ -84,7 +86,7 @@ class Streams:
         return self._bounds
 
     async def queue(self, queue: str) -> str:
-        """The name of its stream, which is there. Raises Unavailable."""
+        """The name of its stream, which is there. Raises Unavailable, and TooMany where there may be no more queues."""
         if (known := names.stream(queue)) in self._there:
             return known
         bounds = self._bounds
@@ -259,10 +261,10 @@ class Streams:
             return name
         async with self._lock, translated(f"stream {name}"):
             if name not in self._there:
-                jetstream = await self._connection.jetstream()
-                whole = replace(config, num_replicas=self._replicas, allow_direct=True)
                 if first is not None:
                     await first()
+                jetstream = await self._connection.jetstream()
+                whole = replace(config, num_replicas=self._replicas, allow_direct=True)
                 try:
                     await jetstream.add_stream(whole)
                 except BadRequestError as error:
