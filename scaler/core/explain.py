@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from springtide.scaler.core import load_needs
 from springtide.scaler.core.load_needs import LoadNeed
@@ -29,6 +30,7 @@ WRITERS: Mapping[Writer, WriterWords] = {
     Writer.HPA: WriterWords("the HPA", "HPA"),
     Writer.IDLER: WriterWords("the idler", "Idler"),
     Writer.WAKE: WriterWords("a waiting caller", "Gateway"),
+    Writer.PREWARM: WriterWords("the pre-warmer", "Pre-warm"),
     Writer.PERSON: WriterWords("a person", "Person"),
 }
 
@@ -39,10 +41,13 @@ REASONS: Mapping[Reason, str] = {
     Reason.LOAD_DOWN: "The load needs fewer replicas",
     Reason.IDLE: "Nobody called for long enough",
     Reason.WAKE: "A caller woke it",
+    Reason.SCHEDULED: "Its schedule calls it soon",
+    Reason.JOB_DUE: "An asynchronous call of it is due soon",
     Reason.MANUAL: "A person asked for it",
     Reason.AT_MAX: "Already at its maximum",
     Reason.AT_MIN: "Already at its minimum",
-    Reason.ASLEEP: "Asleep: only a caller wakes it",
+    Reason.ASLEEP: "Asleep: only a call wakes it",
+    Reason.WOKEN_ONCE: "It was woken for its next call already",
     Reason.REDELIVERED: "A step up was made a moment ago",
     Reason.STEP_PENDING: "The next step down is not due yet",
     Reason.STILL_FIRING: "Another alert still fires",
@@ -58,6 +63,7 @@ REASONS: Mapping[Reason, str] = {
     Reason.IN_FLIGHT: "Calls are in flight",
     Reason.RECENTLY_ACTIVE: "It was called a short time ago",
     Reason.TOO_YOUNG: "It was deployed or scaled a short time ago",
+    Reason.CALL_EXPECTED: "A call of it is due soon",
     Reason.STARTING: "The scaler has just begun and takes nothing away yet",
     Reason.NO_DATA: "Its load is not known, so it is left alone",
     Reason.STALE_DATA: "The data on its load is too old, so it is left alone",
@@ -151,7 +157,31 @@ def woken(waiting: int, to: int, *, fewest: int) -> str:
     return waits if to == fewest else f"{waits}; woken to {to}: {LEARNED_WAKE}"
 
 
-ASLEEP = "at zero: only a caller wakes it"
+def prewarmed(expected: str, longest_start_s: float | None, to: int, *, fewest: int) -> str:
+    """Why a function is woken ahead of a call, such as ``scheduled at 09:00:00 UTC, its longest start of the last 20
+    took 3.1 s``."""
+    start = "none of its starts was measured yet"
+    if longest_start_s is not None:
+        start = f"its longest start of the last 20 took {_length(longest_start_s)}"
+    return f"{expected}, {start}" + ("" if to == fewest else f"; woken to {to}: {LEARNED_WAKE}")
+
+
+def kept_for(expected: str, longest_start_s: float | None) -> str:
+    """Why a silent function is kept awake for a call that is known to come."""
+    start = "a start" if longest_start_s is None else f"a start, which takes up to {_length(longest_start_s)}"
+    return f"{expected}; taken to zero it would need {start}"
+
+
+def scheduled(at: float) -> str:
+    """What a schedule is about to do; a job that was put off says ``job_due``."""
+    return f"scheduled at {_clock(at)}"
+
+
+def job_due(at: float) -> str:
+    return f"an asynchronous call is due at {_clock(at)}"
+
+
+ASLEEP = "at zero: only a call wakes it, or one that is known to come"
 MAX_NAMED = 3
 
 
@@ -204,6 +234,10 @@ def _headroom(winner: LoadNeed, cold_start_s: float) -> str:
 def _others(needs: Sequence[LoadNeed], winner: LoadNeed) -> str:
     told = (f"{each.load.name} needs {each.need.replicas:.1f}" for each in needs if each is not winner)
     return "".join(f"; {each}" for each in told)
+
+
+def _clock(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%H:%M:%S} UTC"
 
 
 def _length(seconds: float) -> str:

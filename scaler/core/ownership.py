@@ -1,13 +1,14 @@
 """Who may write replicas: one table, row by row. A write that no row allows is a hold with the reason told.
 
     from  to     may write
-    0     n      a wake
+    0     n      a wake; ahead of a call that is known to come prewarm, of a function that opted in to zero
     n     0      the idler, for a function that opted in
     n     m      the function's owner: the alert path, the control loop, an HPA, or nobody
     any   any    a person
 
-Here n, m ≥ 1. Nothing else may, so no two automatic writers ever share a transition. ``steady_owner`` says who the
-owner is, by the function's labels and by what runs here; only the provider knows that, and tells it with each function.
+Here n, m ≥ 1. Nothing else may, so no two automatic writers ever share a transition, but for the two that wake: they
+write the same count. ``steady_owner`` says who the owner is, by the function's labels and by what runs here; only the
+provider knows that, and tells it with each function.
 """
 
 from __future__ import annotations
@@ -165,6 +166,7 @@ def _owned_by(writer: Writer) -> Row:
 
 TABLE = (
     Row(Move.WAKE, Writer.WAKE, _always, Reason.ASLEEP),
+    Row(Move.WAKE, Writer.PREWARM, _opted_in, Reason.NOT_OPTED_IN),
     Row(Move.TO_ZERO, Writer.IDLER, _opted_in, Reason.NOT_OPTED_IN),
     _owned_by(Writer.ALERT),
     _owned_by(Writer.SCALER),

@@ -51,6 +51,7 @@ class Writer(enum.StrEnum):
     HPA = "hpa"
     IDLER = "idler"
     WAKE = "wake"
+    PREWARM = "prewarm"
     PERSON = "person"
 
 
@@ -68,6 +69,8 @@ class Function:
     """Who moves its replicas while it runs, as its provider tells; None for nobody."""
     learned_wake: int | None = None
     """Replicas that its last wakes needed, as the control loop has learned; None where it has not, or shall not."""
+    longest_start_s: float | None = None
+    """The longest of its last starts from zero; None where none was measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +103,14 @@ class Reason(enum.StrEnum):
     LOAD_DOWN = "load_down"
     IDLE = "idle"
     WAKE = "wake"
+    SCHEDULED = "scheduled"
+    JOB_DUE = "job_due"
     MANUAL = "manual"
     # Held: nothing to do.
     AT_MAX = "at_max"
     AT_MIN = "at_min"
     ASLEEP = "asleep"
+    WOKEN_ONCE = "woken_once"
     REDELIVERED = "redelivered"
     STEP_PENDING = "step_pending"
     STILL_FIRING = "still_firing"
@@ -122,6 +128,7 @@ class Reason(enum.StrEnum):
     IN_FLIGHT = "in_flight"
     RECENTLY_ACTIVE = "recently_active"
     TOO_YOUNG = "too_young"
+    CALL_EXPECTED = "call_expected"
     STARTING = "starting"
     # Held: we do not know.
     NO_DATA = "no_data"
@@ -186,6 +193,7 @@ REASONS: Mapping[Writer, tuple[Reason, ...]] = {
         Reason.IN_FLIGHT,
         Reason.RECENTLY_ACTIVE,
         Reason.TOO_YOUNG,
+        Reason.CALL_EXPECTED,
         Reason.NO_DATA,
         Reason.STALE_DATA,
         Reason.SOURCE_RESTARTED,
@@ -194,6 +202,17 @@ REASONS: Mapping[Writer, tuple[Reason, ...]] = {
         *_UNDONE,
     ),
     Writer.WAKE: (Reason.WAKE, *_UNDONE),
+    Writer.PREWARM: (
+        Reason.SCHEDULED,
+        Reason.JOB_DUE,
+        Reason.WOKEN_ONCE,
+        Reason.AT_MAX,
+        Reason.NOT_OPTED_IN,
+        Reason.INVALID_LABELS,
+        Reason.NO_DATA,
+        Reason.LOST_RACE,
+        *_UNDONE,
+    ),
     Writer.PERSON: (Reason.MANUAL,),
     Writer.HPA: (),
 }

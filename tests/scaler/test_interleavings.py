@@ -1,21 +1,25 @@
-"""Loop, idler, wake and a person at once, with leaders that are killed and halted: the table and the limits hold."""
+"""Loop, idler, wake, prewarm and a person at once, with leaders that are killed and halted: the table and the limits
+hold, and nobody wakes a function twice for one call."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from springtide.scaler.core import loop, ownership
+from springtide.scaler.core import loop, ownership, prewarm
 from springtide.scaler.core.demand import LoadSample
 from springtide.scaler.core.loads import loads_of
 from springtide.scaler.core.loop import LoopHistory
 from springtide.scaler.core.observation import CALLS, Calls, Observation
 from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.policy import ScalePolicy, wake_replicas
+from springtide.scaler.core.prewarm import CallSource, ExpectedCall, Lead, Upcoming, WakeHistory
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData, Reason, Writer
 from springtide.scaler.scale_writer import ScaleWriter
 from tests.fakes.cluster import Cluster, Decisions
@@ -72,6 +76,19 @@ class Copy:
     pending: tuple[Decision, str, loop.Outcome, Writer | None] | None = None
 
 
+PERIOD_S, LEAD = 25, Lead.of(11.0)
+"""A schedule's calls, and the function's starts: it is due for its next call about half of the time."""
+
+
+@dataclass
+class Prewarmer:
+    """One copy of the part that wakes ahead, as ``Copy`` is of the scaler."""
+
+    writer: ScaleWriter
+    history: WakeHistory = field(default_factory=WakeHistory)
+    pending: tuple[Decision, str, ExpectedCall] | None = None
+
+
 class Suite:
     """All writers over one cluster. Each deed may come between another's look and its write."""
 
@@ -81,6 +98,9 @@ class Suite:
         self.policy = ScalePolicy.from_labels({f"com.openfaas.scale.{key}": value for key, value in LABELS.items()})[0]
         self.loads = loads_of({f"com.openfaas.scale.{key}": value for key, value in LABELS.items()}, {})[0]
         self.copies = [Copy(self.writer(Seat(self.leader, copy))) for copy in range(2)]
+        self.seats = Leader()
+        self.prewarmers = [Prewarmer(self.writer(Seat(self.seats, copy))) for copy in range(2)]
+        self.woken_for: list[tuple[ExpectedCall, Prewarmer]] = []
         self.others = self.writer(None)
         self.idler: tuple[Decision, str] | None = None
         self.started = 0.0
@@ -118,6 +138,35 @@ class Suite:
         else:
             assert not write.decision.changes
 
+    @property
+    def wakes(self) -> int:
+        """How often the function left zero, as its provider counts it."""
+        counts = [2, *(after for _, after in self.cluster.writes)]
+        return sum(before == 0 < after for before, after in itertools.pairwise(counts))
+
+    async def looked_ahead(self, copy: int, *, unread: bool) -> None:
+        one, now = self.prewarmers[copy], Instant(self.clock.at)
+        function = await self.cluster.read(REF)
+        call = ExpectedCall(Instant((now // PERIOD_S + 1) * PERIOD_S), CallSource.SCHEDULE)
+        upcoming = Upcoming(call, LEAD)
+        one.history = prewarm.looked(one.history, function.scale, now, wakes=self.wakes, upcoming=upcoming)
+        decision = prewarm.decide(
+            function, self.policy, (), upcoming, one.history, now, unread="away" if unread else ""
+        )
+        one.pending = (decision, function.scale.version, call) if decision is not None and decision.changes else None
+
+    async def woke_ahead(self, copy: int) -> None:
+        one = self.prewarmers[copy]
+        if one.pending is None:
+            return
+        (decision, version, call), one.pending = one.pending, None
+        before, leads = len(self.cluster.writes), self.seats.copy == copy
+        await one.writer.write(decision, self.policy, version=version)
+        if len(self.cluster.writes) > before:
+            self.automatic.append((decision, copy if leads else None))
+            self.woken_for.append((call, one))
+            one.history = prewarm.written(one.history, call)
+
     async def by(self, writer: Writer, function: Function, after: int, version: str) -> None:
         reason = {Writer.IDLER: Reason.IDLE, Writer.WAKE: Reason.WAKE}.get(writer, Reason.MANUAL)
         now, before = Instant(self.clock.at), function.scale.desired
@@ -141,6 +190,11 @@ class Suite:
             self.leader.copy = 1 - copy
         elif name == "lead":
             self.leader.copy = copy if number % 4 else None
+            self.seats.copy = 1 - copy if number % 5 else None
+        elif name == "look ahead":
+            await self.looked_ahead(copy, unread=number == 13)
+        elif name == "wake ahead":
+            await self.woke_ahead(copy)
         elif name == "idle":
             await self.by(Writer.IDLER, function, 0, function.scale.version)
         elif name == "wake":
@@ -151,7 +205,7 @@ class Suite:
 
 DEEDS = st.lists(
     st.tuples(
-        st.sampled_from(["look", "look", "write", "write", "kill", "lead", "idle", "wake", "person"]),
+        st.sampled_from([*("look", "write", "look ahead", "wake ahead") * 2, "kill", "lead", "idle", "wake", "person"]),
         st.integers(0, 1),
         st.integers(0, 20),
     ),
@@ -162,6 +216,8 @@ DEEDS = st.lists(
 async def live(deeds: list[tuple[str, int, int]]) -> Suite:
     suite = Suite()
     await suite.cluster.deploy(REF, replicas=2, **LABELS)
+    for copy in range(2):  # Both follow the function from the beginning.
+        await suite.looked_ahead(copy, unread=False)
     for name, copy, number in deeds:
         await suite.deed(name, copy, number)
     return suite
@@ -179,11 +235,32 @@ def test_no_order_of_writers_writes_outside_the_table_or_the_limits(deeds: list[
         if decision.writer is Writer.SCALER:
             assert decision.before > 0
             assert policy.min <= decision.after <= policy.max
+        if decision.writer is Writer.PREWARM:
+            assert (decision.before, decision.after) == (0, policy.min)
+            assert decision.at < decision.at + decision.inputs["call_in_s"] <= decision.at + LEAD.seconds
+    assert max(Counter(call for call, _ in suite.woken_for).values(), default=0) <= 1, "once for each call"
     written = [made for made in suite.cluster.decisions if made.writer is not Writer.PERSON]
     assert written == [decision for decision, _ in suite.automatic]
     counts = [2, *(after for _, after in suite.cluster.writes)]
     for made, before in zip(suite.cluster.decisions, counts, strict=False):
         assert made.before == before, "each write was decided on the count that it changed"
+
+
+def test_prewarm_does_wake_in_such_lives_and_leaves_to_a_person_what_a_person_took_to_zero() -> None:
+    ahead = [("look ahead", 0, 1), ("wake ahead", 0, 0)]
+    asleep, away = ("idle", 0, 0), ("person", 0, 0)
+    suite = asyncio.run(live([asleep, *ahead * 30, away, *ahead * 3, *ahead * 30]))
+
+    calls = [call.at for call, _ in suite.woken_for]
+    assert calls == [1025, 1050]
+
+
+def test_a_copy_that_took_over_does_not_wake_again_for_the_same_call() -> None:
+    looks = [("look ahead", 0, 1), ("look ahead", 1, 1)]
+    due = [("idle", 0, 0), *looks * 7, ("wake ahead", 0, 0), ("person", 0, 0), ("lead", 0, 1)]
+    suite = asyncio.run(live([*due, *looks, ("wake ahead", 1, 0)]))
+
+    assert [one for _, one in suite.woken_for] == [suite.prewarmers[0]]
 
 
 def test_the_loop_does_write_in_such_lives() -> None:

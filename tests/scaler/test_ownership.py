@@ -24,6 +24,7 @@ TABLE: dict[tuple[int, int], dict[Writer, tuple[Reason | None, ...]]] = {
         Writer.HPA: (Reason.ASLEEP,) * 4,
         Writer.IDLER: (Reason.ASLEEP,) * 4,
         Writer.WAKE: (None,) * 4,
+        Writer.PREWARM: (Reason.NOT_OPTED_IN,) * 4,
     },
     (3, 0): {
         Writer.ALERT: (Reason.NOT_OWNER,) * 4,
@@ -31,6 +32,7 @@ TABLE: dict[tuple[int, int], dict[Writer, tuple[Reason | None, ...]]] = {
         Writer.HPA: (Reason.NOT_OWNER,) * 4,
         Writer.IDLER: (Reason.NOT_OPTED_IN,) * 4,
         Writer.WAKE: (Reason.NOT_OWNER,) * 4,
+        Writer.PREWARM: (Reason.NOT_OWNER,) * 4,
     },
     (3, 5): {
         Writer.ALERT: (None, Reason.NOT_OWNER, Reason.NOT_OWNER, Reason.NOT_OWNER),
@@ -38,6 +40,7 @@ TABLE: dict[tuple[int, int], dict[Writer, tuple[Reason | None, ...]]] = {
         Writer.HPA: (Reason.NOT_OWNER, Reason.NOT_OWNER, None, Reason.NOT_OWNER),
         Writer.IDLER: (Reason.NOT_OWNER,) * 4,
         Writer.WAKE: (Reason.NOT_OWNER,) * 4,
+        Writer.PREWARM: (Reason.NOT_OWNER,) * 4,
     },
 }
 TABLE[5, 3] = TABLE[3, 5]
@@ -64,6 +67,11 @@ def test_the_table_leaves_no_writer_out() -> None:
 @pytest.mark.parametrize("owner", OWNERS)
 def test_idler_takes_to_zero_what_opted_in_whoever_owns_it(owner: Writer | None) -> None:
     assert ownership.refusal(Writer.IDLER, OPTED_IN, 3, 0, owner=owner) is None
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+def test_prewarm_wakes_what_opted_in_whoever_owns_it(owner: Writer | None) -> None:
+    assert ownership.refusal(Writer.PREWARM, OPTED_IN, 0, 3, owner=owner) is None
 
 
 @pytest.mark.parametrize("owner", OWNERS)
@@ -125,7 +133,7 @@ COMBINATIONS = [
 
 
 @pytest.mark.parametrize("scalers", PLACES, ids=repr)
-def test_every_move_has_at_most_one_automatic_writer_for_all_labels(scalers: Scalers) -> None:
+def test_every_move_but_a_wake_has_at_most_one_automatic_writer_for_all_labels(scalers: Scalers) -> None:
     for labels in COMBINATIONS:
         asked = ScalePolicy.from_labels(labels)[0]
         owner = ownership.steady_owner(asked, scalers)
@@ -133,7 +141,10 @@ def test_every_move_has_at_most_one_automatic_writer_for_all_labels(scalers: Sca
             may = [
                 writer for writer in AUTOMATIC if ownership.refusal(writer, asked, before, after, owner=owner) is None
             ]
-            expected = Writer.WAKE if before == 0 else (Writer.IDLER if asked.zero else None) if after == 0 else owner
+            if before == 0:
+                assert may == [Writer.WAKE, *([Writer.PREWARM] if asked.zero else [])], (labels, before, after)
+                continue
+            expected = (Writer.IDLER if asked.zero else None) if after == 0 else owner
             assert may == ([] if expected is None else [expected]), (labels, before, after)
 
 
