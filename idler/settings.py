@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from springtide.runtime.settings import boolean, duration, integer, setting, words
 from springtide.scaler.core.idle import IdleLimits
+from springtide.scaler.core.prewarm import MAX_LEAD_S, UNKNOWN_LEAD_S
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,14 @@ class IdlerSettings:
         kind=duration,
         low=0,
         help="time for which measurements must have come without a gap before they are believed",
+    )
+    default_lead_s: float = setting(
+        UNKNOWN_LEAD_S,
+        env="prewarm_default_lead",
+        kind=duration,
+        low=0,
+        high=MAX_LEAD_S,
+        help="how long a start is expected to take where none was measured: so near its schedule nothing goes to zero",
     )
     deadline_s: float = setting(
         10.0, env="idler_deadline", kind=duration, low=0.1, help="longest wait for one answer of provider or source"

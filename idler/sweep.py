@@ -10,16 +10,24 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from springtide.idler.metrics import IdlerMetrics
+from springtide.idler.rule import IdleRule
 from springtide.idler.settings import IdlerSettings
 from springtide.idler.zeroing import UNANSWERED, Candidate, Zeroing
 from springtide.runtime.backoff import Backoff
 from springtide.runtime.deadlines import within
 from springtide.runtime.errors import SpringtideError, Unavailable
 from springtide.runtime.outage import Outage
-from springtide.scaler.core import idle
 from springtide.scaler.core.idle import Activity, IdleHistory
 from springtide.scaler.core.policy import ScalePolicy
-from springtide.scaler.core.ports import ActivitySource, Clock, FunctionCatalog, Leadership, Recorder, ScaleTarget
+from springtide.scaler.core.ports import (
+    ActivitySource,
+    Clock,
+    ExpectedCalls,
+    FunctionCatalog,
+    Leadership,
+    Recorder,
+    ScaleTarget,
+)
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData, Sample, Writer
 from springtide.scaler.scale_writer import ScaleWriter
 from springtide.wire.decision_log import Recorders
@@ -52,6 +60,8 @@ class IdlerDeps:
     recorder: Recorder
     clock: Clock
     leadership: Leadership = field(default_factory=Always)
+    expected: ExpectedCalls | None = None
+    """Calls that are known to come: shortly before one a function stays awake."""
 
 
 class Idler:
@@ -70,8 +80,10 @@ class Idler:
             log_event="took to zero",
             leadership=deps.leadership,
         )
+        self._rule = IdleRule(settings, deps.expected)
         self._zeroing = Zeroing(
             settings,
+            self._rule,
             target=deps.target,
             writer=writer,
             recheck=deps.recheck,
@@ -136,7 +148,7 @@ class Idler:
         for function in functions:
             ref, activity = function.ref, measured.get(function.ref, _NOT_ASKED)
             before = self._histories.get(ref, IdleHistory())
-            decision, after = idle.decide(function, *policies[ref], activity, before, self._settings.limits, now)
+            decision, after = self._rule.decide(function, policies[ref], activity, before, now)
             histories[ref] = after
             if decision.changes:
                 candidates.append(Candidate(function, activity, after))

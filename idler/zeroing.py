@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from springtide.idler.metrics import IdlerMetrics
+from springtide.idler.rule import IdleRule
 from springtide.idler.settings import IdlerSettings
 from springtide.runtime.deadlines import within
 from springtide.runtime.errors import NotFound, SpringtideError, Unavailable
-from springtide.scaler.core import idle
 from springtide.scaler.core.idle import Activity, IdleHistory
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.ports import ActivitySource, Clock, ScaleTarget
@@ -39,6 +39,7 @@ class Zeroing:
     def __init__(
         self,
         settings: IdlerSettings,
+        rule: IdleRule,
         *,
         target: ScaleTarget,
         writer: ScaleWriter,
@@ -47,6 +48,7 @@ class Zeroing:
         metrics: IdlerMetrics,
     ) -> None:
         self._settings = settings
+        self._rule = rule
         self._target = target
         self._writer = writer
         self._recheck = recheck
@@ -97,10 +99,10 @@ class Zeroing:
         if isinstance(outcome, Decision):
             self._writer.tell(outcome)
             return outcome
-        function, limits = outcome.function, self._settings.limits
+        function = outcome.function
         policy, problems = ScalePolicy.from_labels(function.labels)
         activity, now = measured.get(function.ref, outcome.activity), Instant(self._clock.wall())
-        decision, _ = idle.decide(function, policy, problems, activity, outcome.history, limits, now)
+        decision, _ = self._rule.decide(function, (policy, problems), activity, outcome.history, now)
         if decision.changes and not self._settings.dry_run:
             return (await self._writer.write(decision, policy, version=function.scale.version)).decision
         if decision.changes:

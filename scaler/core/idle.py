@@ -1,8 +1,8 @@
 """The idle rule: when a function may be taken to zero. What is not known is never taken for silence.
 
 A function is idle when, for its whole duration, it existed, was awake and was not called, and nothing is in flight
-now, all by measurements that are fresh and were not interrupted just before. ``now`` and all instants are seconds
-since the epoch.
+now, all by measurements that are fresh and were not interrupted just before. One that would soon be woken again, for a
+call that is known to come, stays awake. ``now`` and all instants are seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from springtide.scaler.core import explain
 from springtide.scaler.core.policy import ScalePolicy
+from springtide.scaler.core.prewarm import Upcoming
 from springtide.scaler.core.vocabulary import Decision, Function, Instant, NoData, Reason, Sample, Writer
 
 
@@ -57,8 +59,10 @@ def decide(
     history: IdleHistory,
     limits: IdleLimits,
     now: Instant,
+    *,
+    upcoming: Upcoming | None = None,
 ) -> tuple[Decision, IdleHistory]:
-    """Zero, or hold with the reason. A hold leaves the count as it is."""
+    """Zero, or hold with the reason. A hold leaves the count as it is. ``upcoming``: a call that is known to come."""
     history = _observed(function, activity, history, limits, now)
     duration_s = policy.zero_duration_s or limits.default_duration_s
     before = function.scale.desired
@@ -67,6 +71,7 @@ def decide(
         or _unknown(activity, limits, now)
         or _busy(activity)
         or _too_early(function, activity, history, duration_s, min(limits.settle_s, duration_s), now)
+        or _expected(upcoming, now)
     )
     inputs = _inputs(function, activity, duration_s, now)
     if held is not None:
@@ -137,6 +142,12 @@ def _too_early(
     if history.awake_since is not None and now - history.awake_since < duration_s:
         return Reason.RECENTLY_ACTIVE, f"awake for {now - history.awake_since:.0f} s of {duration_s:g} s"
     return None
+
+
+def _expected(upcoming: Upcoming | None, now: Instant) -> Held | None:
+    if upcoming is None or not upcoming.near(now):
+        return None
+    return Reason.CALL_EXPECTED, explain.kept_for(upcoming.call.said, upcoming.lead.longest_s)
 
 
 def _observed(

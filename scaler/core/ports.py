@@ -9,6 +9,7 @@ from springtide.scaler.core.alert_review import ActiveAlerts
 from springtide.scaler.core.idle import Activity
 from springtide.scaler.core.loads import Load
 from springtide.scaler.core.observation import Level
+from springtide.scaler.core.prewarm import ExpectedCall
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData, Scale
 
 
@@ -66,6 +67,13 @@ class LevelSource(Protocol):
 
     async def aclose(self) -> None:
         """Give up what is being asked."""
+
+
+class ExpectedCalls(Protocol):
+    """Who knows of calls before they come."""
+
+    def next_call(self, function: Function, after: Instant) -> ExpectedCall | None:
+        """The function's first one after an instant, as far as is known. At once, and never raises."""
 
 
 class AlertSource(Protocol):

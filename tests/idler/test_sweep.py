@@ -17,8 +17,9 @@ from springtide.idler.sweep import Idler, IdlerDeps, pause_s
 from springtide.runtime.errors import Conflict, NotFound, Unavailable
 from springtide.runtime.virtual_time import EPOCH, VirtualTimeLoop
 from springtide.scaler.core.idle import Activity
-from springtide.scaler.core.ports import ActivitySource
-from springtide.scaler.core.vocabulary import FunctionRef, Instant, NoData, Sample
+from springtide.scaler.core.ports import ActivitySource, ExpectedCalls
+from springtide.scaler.core.prewarm import CallSource, ExpectedCall
+from springtide.scaler.core.vocabulary import Function, FunctionRef, Instant, NoData, Sample
 from tests.fakes.activity import Calls, ScriptedActivity, silent_since, unknown
 from tests.fakes.cluster import Cluster, Decisions, Hook
 from tests.loops import virtual_loop
@@ -39,6 +40,7 @@ class World:
     settings: IdlerSettings = SETTINGS
     activity: ScriptedActivity = field(default_factory=lambda: ScriptedActivity(silent_since(LONG_AGO)))
     recheck: ActivitySource | None = None
+    expected: ExpectedCalls | None = None
     loop: VirtualTimeLoop = field(default_factory=virtual_loop)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     decisions: Decisions = field(default_factory=Decisions)
@@ -56,6 +58,7 @@ class World:
                 registry=self.registry,
                 recorder=self.decisions,
                 clock=self.clock,
+                expected=self.expected,
             ),
         )
 
@@ -462,3 +465,42 @@ async def test_outage_of_the_source_is_logged_when_it_begins_and_when_it_ends() 
     signals = ("in_flight", "last_active")
     assert said == [(event, signal) for event in ("nothing measured", "measured again") for signal in signals]
     assert world.value("springtide_source_failures_total", signal="in_flight") == 120
+
+
+@dataclass
+class Schedule:
+    """Calls ``ECHO`` at these seconds."""
+
+    at: tuple[float, ...]
+
+    def next_call(self, function: Function, after: Instant) -> ExpectedCall | None:
+        instants = [Instant(EPOCH + at) for at in self.at if function.ref == ECHO and EPOCH + at > after]
+        return ExpectedCall(min(instants), CallSource.SCHEDULE) if instants else None
+
+
+@pytest.mark.parametrize(
+    ("calls_at", "longest_start_s", "zeroed_at"),
+    [
+        pytest.param((), 3, 300, id="none is known"),
+        pytest.param((310,), 3, 330, id="one is near"),
+        pytest.param((296,), 3, 330, id="one may be on its way"),
+        pytest.param((290,), 3, 300, id="one should have come"),
+        pytest.param((320,), 3, 300, id="one is far for a short start"),
+        pytest.param((320,), 60, 330, id="one is near for a long start"),
+        pytest.param((310, 340, 370), 3, 390, id="one follows the other"),
+        pytest.param((318,), None, 330, id="one is near where no start was measured"),
+    ],
+)
+async def test_silent_function_is_kept_for_a_call_that_is_known_to_come(
+    calls_at: tuple[float, ...], longest_start_s: float | None, zeroed_at: float
+) -> None:
+    world = World(expected=Schedule(calls_at))
+    for ref in (ECHO, OTHER):
+        await world.cluster.deploy(ref, zero="true")
+        if longest_start_s is not None:
+            await world.cluster.provider.keep_start(ref, longest_start_s)
+
+    await world.runs_for(400)
+
+    assert (world.zeroed_at(), world.zeroed_at(OTHER)) == ([zeroed_at], [300])
+    assert ("call_expected" in world.decisions.reasons(ECHO)) is (zeroed_at > 300)

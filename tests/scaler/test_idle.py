@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from springtide.scaler.core import idle
 from springtide.scaler.core.idle import Activity, IdleHistory, IdleLimits
 from springtide.scaler.core.policy import ScalePolicy
+from springtide.scaler.core.prewarm import ARRIVAL_S, MARGIN_S, CallSource, ExpectedCall, Lead, Upcoming
 from springtide.scaler.core.vocabulary import (
     REASONS,
     Decision,
@@ -52,9 +53,10 @@ def decide(
     problems: tuple[str, ...] = (),
     history: IdleHistory = SETTLED,
     limits: IdleLimits = LIMITS,
+    upcoming: Upcoming | None = None,
 ) -> Decision:
-    decision, _ = idle.decide(subject or function(), policy, problems, measured or activity(), history, limits, NOW)
-    return decision
+    subject, measured = subject or function(), measured or activity()
+    return idle.decide(subject, policy, problems, measured, history, limits, NOW, upcoming=upcoming)[0]
 
 
 def test_silent_function_is_idle() -> None:
@@ -264,3 +266,38 @@ def test_no_history_of_calls_is_zeroed_while_it_is_called(
         if decision.changes:
             assert now - last_call >= duration_s
             desired = 0
+
+
+def upcoming(in_s: float, *, longest_start_s: float | None = 3.1) -> Upcoming:
+    return Upcoming(ExpectedCall(ago(-in_s), CallSource.SCHEDULE), Lead.of(longest_start_s))
+
+
+@pytest.mark.parametrize(
+    ("known", "idles"),
+    [
+        pytest.param(None, True, id="no call is known"),
+        pytest.param(upcoming(4.1 + MARGIN_S + 0.1), True, id="a call that is far enough"),
+        pytest.param(upcoming(4.1 + MARGIN_S), False, id="a call before which it would be woken soon"),
+        pytest.param(upcoming(15, longest_start_s=3), True, id="a call that is far enough for a short start"),
+        pytest.param(upcoming(15, longest_start_s=30), False, id="a call that is near for a long start"),
+        pytest.param(upcoming(15, longest_start_s=None), False, id="a call that is near where no start is known"),
+        pytest.param(upcoming(0), False, id="a call that is due now"),
+        pytest.param(upcoming(-ARRIVAL_S + 0.1), False, id="a call that may be on its way"),
+        pytest.param(upcoming(-ARRIVAL_S), True, id="a call that should have come"),
+    ],
+)
+def test_call_that_is_known_to_come_keeps_a_silent_function_awake(known: Upcoming | None, *, idles: bool) -> None:
+    decision = decide(upcoming=known)
+
+    assert decision.reason is (Reason.IDLE if idles else Reason.CALL_EXPECTED)
+    assert decision.changes is idles
+
+
+def test_what_holds_a_function_anyway_is_told_before_an_expected_call() -> None:
+    assert decide(measured=activity(calls=1), upcoming=upcoming(1)).reason is Reason.IN_FLIGHT
+
+
+def test_hold_for_an_expected_call_says_when_it_is() -> None:
+    decision = decide(upcoming=upcoming(1))
+
+    assert decision.detail == "scheduled at 22:13:21 UTC; taken to zero it would need a start, which takes up to 3.1 s"
