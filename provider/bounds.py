@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from springtide.runtime.errors import BadInput
+from springtide.scaler.core import prewarm
 from springtide.scaler.core.policy import MAX_REPLICAS
 
 MAX_IMAGE_BYTES = 1_024
@@ -43,6 +44,16 @@ def check_learned_wake(replicas: int) -> None:
     """Raises BadInput."""
     if not 1 <= replicas <= MAX_REPLICAS:
         raise BadInput(f"replicas: {replicas} is out of range; a wake starts 1 to {MAX_REPLICAS}")
+
+
+MAX_START_S = 86_400.0
+
+
+def kept_start(longest_s: float) -> float:
+    """To a tenth of a second, never less than it was. Raises BadInput."""
+    if not 0 <= longest_s <= MAX_START_S:
+        raise BadInput(f"longestStartSeconds: {longest_s:g} is out of range; write 0 to {MAX_START_S:g}")
+    return prewarm.rounded(longest_s)
 
 
 def entry_problems(what: str, entries: Collection[str]) -> Iterator[str]:

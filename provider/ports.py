@@ -105,6 +105,10 @@ class WakeKeeper(Protocol):
         Listings and the endpoint stream tell it. The scale and its version stay. BadInput below 1 or above the most.
         """
 
+    async def keep_start(self, ref: FunctionRef, longest_s: float) -> None:
+        """Keep how long the longest of the function's last starts from zero took, in the same way. To a tenth of a
+        second. BadInput below 0 or above a day."""
+
 
 class UsageReader(Protocol):
     async def processor_use(self) -> Mapping[FunctionRef, ProcessorUse]:

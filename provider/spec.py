@@ -176,6 +176,8 @@ def status_to_json(status: FunctionStatus) -> dict[str, Any]:
         value["availableReplicas"] = function.scale.ready
     if function.learned_wake is not None:
         value["learnedWake"] = function.learned_wake
+    if function.longest_start_s is not None:
+        value["longestStartSeconds"] = function.longest_start_s
     value["createdAt"] = rfc3339(function.created_at)
     value["owner"] = ownership.owner_to_text(function.owner)
     if status.usage is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -47,6 +47,7 @@ class FunctionTable:
         self._known: dict[FunctionRef, Followed] = {}
         self._superseded: dict[FunctionRef, str] = {}
         """Versions that a write of ours has replaced, of functions that the provider has not told of since."""
+        self._changed: Callable[[FunctionRef | None], None] | None = None
         self._heard_at: float | None = None
         self._why = "the provider has not been heard yet"
 
@@ -55,6 +56,10 @@ class FunctionTable:
 
     def __len__(self) -> int:
         return len(self._known)
+
+    def listen(self, changed: Callable[[FunctionRef | None], None]) -> None:
+        """``changed`` is called after each change, with its function, or None where all may have changed."""
+        self._changed = changed
 
     @property
     def functions(self) -> Collection[Followed]:
@@ -100,6 +105,7 @@ class FunctionTable:
 
     def _take(self, event: Event) -> None:
         self._heard_at = self._clock.now()
+        changed: FunctionRef | None = None
         match event:
             case Snapshot(functions):
                 self._superseded.clear()
@@ -107,18 +113,25 @@ class FunctionTable:
                 self._known = {each.ref: _followed(each, known.get(each.ref)) for each in functions}
                 self._why = ""
             case Changed(function):
+                changed = function.ref
                 if self._superseded.get(function.ref, "") != function.version or not function.version:
                     self._superseded.pop(function.ref, None)
                     self._known[function.ref] = _followed(function, self._known.get(function.ref))
             case Removed(ref):
+                changed = ref
                 self._known.pop(ref, None)
                 self._superseded.pop(ref, None)
+            case _:
+                return
+        if self._changed is not None:
+            self._changed(changed)
 
 
 def _followed(told: FunctionEndpoints, before: Followed | None) -> Followed:
     scale = Scale(told.replicas, len(told.endpoints), told.version)
     if before is not None and _says_the_same(before.function, told):
-        function = replace(before.function, scale=scale, learned_wake=told.learned_wake)
+        known = replace(before.function, scale=scale, learned_wake=told.learned_wake)
+        function = replace(known, longest_start_s=told.longest_start_s)
         return replace(before, function=function, wakes=told.wakes)
     policy, problems = ScalePolicy.from_labels(told.labels)
     loads, more = loads_of(told.labels, told.annotations)
@@ -129,6 +142,7 @@ def _followed(told: FunctionEndpoints, before: Followed | None) -> Followed:
         annotations=told.annotations,
         owner=told.owner,
         learned_wake=told.learned_wake,
+        longest_start_s=told.longest_start_s,
     )
     return Followed(function, policy, loads, (*problems, *more), told.wakes)
 

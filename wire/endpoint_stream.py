@@ -9,8 +9,8 @@ dead connection. Both ends use this module.
     {"type": "heartbeat"}
 
     FUNCTION = {"name", "namespace", "replicas", "version", "labels", "annotations"?, "problem"?, "lasting"?, "delay"?,
-                "nextStart"?, "timeout"?: {"seconds", "source"}, "learnedWake"?, "wakes"?, "owner"?, "createdAt"?,
-                "changedAt"?,
+                "nextStart"?, "timeout"?: {"seconds", "source"}, "learnedWake"?, "longestStartSeconds"?, "wakes"?,
+                "owner"?, "createdAt"?, "changedAt"?,
                 "endpoints": [{"instance", "address": "127.0.0.1:40001", "maxInflight"?, "prefix"?,
                  "environmentSeconds"?}, …]}
 
@@ -22,7 +22,8 @@ since what a gateway looks for there is short (an environment, a schedule, topic
 ``nextStart`` is when a replica is tried to be started again, in seconds of the epoch.
 ``timeout`` is how long one call may take, as the function's annotation or environment says, and which of them
 (``scaler/core/call_timeout.py``); the environment itself, which may hold secrets, stays with the provider.
-``learnedWake`` is how many replicas its last wakes needed, where that was learned and counts.
+``learnedWake`` is how many replicas its last wakes needed, where that was learned and counts, and
+``longestStartSeconds`` the longest of its last starts from zero, where any was measured.
 ``wakes`` counts how often it left zero since the provider has known it: whoever is told only the newest of several
 changes would not see one that was soon over.
 ``owner`` is who moves its replicas while it runs; where it is absent its labels tell.
@@ -92,6 +93,8 @@ class FunctionEndpoints:
     """When it was deployed first; None where the provider does not know it."""
     changed_at: Instant | None = None
     """When it was deployed last; None as before."""
+    longest_start_s: float | None = None
+    """Of its last starts from zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +207,8 @@ def _function_to_json(function: FunctionEndpoints) -> dict[str, Any]:
         value["timeout"] = {"seconds": function.timeout.seconds, "source": function.timeout.source}
     if function.learned_wake is not None:
         value["learnedWake"] = function.learned_wake
+    if function.longest_start_s is not None:
+        value["longestStartSeconds"] = function.longest_start_s
     if function.wakes:
         value["wakes"] = function.wakes
     instants = {
@@ -241,6 +246,7 @@ def _function_from_json(value: dict[str, Any]) -> FunctionEndpoints:
         timeout=_timeout_from_json(value.get("timeout")),
         learned_wake=int(value["learnedWake"]) if value.get("learnedWake") is not None else None,
         wakes=int(value.get("wakes", 0)),
+        longest_start_s=longest_start_of(value),
         annotations=bounded_annotations(value.get("annotations") or {}),
         created_at=_instant_from_json(value.get("createdAt")),
         changed_at=_instant_from_json(value.get("changedAt")),
@@ -249,6 +255,10 @@ def _function_from_json(value: dict[str, Any]) -> FunctionEndpoints:
 
 def _instant_from_json(value: Any) -> Instant | None:
     return Instant(float(value)) if value is not None else None
+def longest_start_of(function: Mapping[str, Any]) -> float | None:
+    """As a function's JSON tells it, here and in listings; None where it does not."""
+    told = function.get("longestStartSeconds")
+    return None if told is None else float(told)
 
 
 def _timeout_from_json(value: dict[str, Any] | None) -> CallTimeout | None:

@@ -204,6 +204,7 @@ class PolledEndpoints:
                 timeout=function.call_timeout,
                 learned_wake=function.learned_wake,
                 created_at=function.created_at,
+                longest_start_s=function.longest_start_s,
             ),
             number,
         )

@@ -40,7 +40,7 @@ from springtide.wire.processor_use import ProcessorUses
 WRITER_HEADER = "X-Springtide-Decision"
 """Carries the decision behind a scale request as JSON; a request without it was a person's."""
 WAKE_PATH = "/system/wake"
-"""``POST`` to the function's name below it: how many replicas its next caller is to wake, as was learned."""
+"""``POST`` to the function's name below it: what was learned of its wakes, ``replicas`` or ``longestStartSeconds``."""
 
 
 class Unreachable(Unavailable):
@@ -106,13 +106,11 @@ class ProviderClient:
 
         NotFound by foreign providers, too.
         """
-        await self._request(
-            "POST",
-            f"{WAKE_PATH}/{quote(ref.name, safe='')}",
-            params={"namespace": ref.namespace},
-            json={"replicas": replicas, "namespace": ref.namespace},
-            led=True,
-        )
+        await self._keep(ref, {"replicas": replicas})
+
+    async def keep_start(self, ref: FunctionRef, longest_s: float) -> None:
+        """Have the provider keep how long the longest of a function's last starts took; as ``keep_wake``."""
+        await self._keep(ref, {"longestStartSeconds": longest_s})
 
     async def report(self, decisions: Sequence[Decision]) -> None:
         """Tell the provider's decision log. Unsupported by foreign providers."""
@@ -155,6 +153,15 @@ class ProviderClient:
                     if event is not None:
                         yield event
         raise Unavailable("the provider closed the endpoint stream")
+
+    async def _keep(self, ref: FunctionRef, learned: Mapping[str, float]) -> None:
+        await self._request(
+            "POST",
+            f"{WAKE_PATH}/{quote(ref.name, safe='')}",
+            params={"namespace": ref.namespace},
+            json={**learned, "namespace": ref.namespace},
+            led=True,
+        )
 
     async def _functions_of(self, namespace: str | None) -> list[Function]:
         params = {"namespace": namespace} if namespace else {}
@@ -239,6 +246,7 @@ def _function(value: Any, namespace: str | None, version: str = "") -> Function:
             call_timeout=call_timeout_of(value),
             owner=owner_of(value),
             learned_wake=learned_wake_of(value),
+            longest_start_s=endpoint_stream.longest_start_of(value),
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise Unavailable(f"provider: not a function status: {str(value)[:500]}") from error

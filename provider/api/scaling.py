@@ -1,6 +1,7 @@
 """``/system/scale-function/{name}``: replicas by compare-and-set, and the decision behind each write kept.
 
-``/system/wake/{name}``: how many replicas the function's next caller is to wake, as the control loop has learned.
+``/system/wake/{name}``: what was learned of the function's wakes, how many replicas its next caller is to wake
+(``replicas``) or how long the longest of its last starts took (``longestStartSeconds``).
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, I
 from springtide.wire import answer_headers, decision_log
 from springtide.wire.leadership import LEADER_HEADER, Terms
 from springtide.wire.provider_client import WAKE_PATH, WRITER_HEADER
+
+LONGEST_START = "longestStartSeconds"
 
 log = structlog.get_logger(__name__)
 
@@ -70,7 +73,11 @@ def router(
     async def keep_wake(request: Request, name: str) -> Response:
         body = await read_object(request)
         terms.check(request.headers.get(LEADER_HEADER))
-        await provider.keep_wake(FunctionRef(namespaces.of(request, body), name), _replicas(body))
+        ref = FunctionRef(namespaces.of(request, body), name)
+        if LONGEST_START in body:
+            await provider.keep_start(ref, _seconds(body[LONGEST_START]))
+        if "replicas" in body or LONGEST_START not in body:
+            await provider.keep_wake(ref, _replicas(body))
         return Response(status_code=202)
 
     return routes
@@ -81,6 +88,12 @@ def _replicas(body: Mapping[str, Any]) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise BadInput(f"replicas: must be a whole number, zero or more, not {value!r}")
     return value
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadInput(f"{LONGEST_START}: must be a number of seconds, not {str(value)[:40]!r}")
+    return float(value)
 
 
 def _expected(request: Request) -> str | None:

@@ -128,6 +128,7 @@ class EndpointPublisher:
                 timeout=call_timeout.of_function(function.spec.annotations, function.spec.env_vars),
                 learned_wake=function.learned_wake,
                 created_at=function.created_at,
+                longest_start_s=function.longest_start_s,
             )
         )
         self._probe_starting(function, nobody_answers=not endpoints)

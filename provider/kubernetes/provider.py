@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace as changed
 
-from springtide.provider.bounds import check_learned_wake
+from springtide.provider.bounds import check_learned_wake, kept_start
 from springtide.provider.endpoint_feed import EndpointFeed
 from springtide.provider.kubernetes.cluster import Cluster
 from springtide.provider.kubernetes.deployer import FunctionDeployer
@@ -15,7 +15,7 @@ from springtide.provider.kubernetes.endpoint_publisher import EndpointPublisher,
 from springtide.provider.kubernetes.events import ScalingEvents
 from springtide.provider.kubernetes.inventory import Inventory
 from springtide.provider.kubernetes.logs import PodLogs
-from springtide.provider.kubernetes.manifests.keys import LEARNED_WAKE
+from springtide.provider.kubernetes.manifests.keys import LEARNED_WAKE, LONGEST_START
 from springtide.provider.kubernetes.manifests.settings import ManifestSettings
 from springtide.provider.kubernetes.namespaces import MarkedNamespaces, OneNamespace
 from springtide.provider.kubernetes.operator.function_writer import FunctionWriter
@@ -151,11 +151,14 @@ class KubernetesProvider:
     async def keep_wake(self, ref: FunctionRef, replicas: int) -> None:
         check_learned_wake(replicas)
         async with self._locks.of(ref):
-            if self._existing(ref).learned_wake == replicas:
-                return
-            patch = {"metadata": {"labels": {LEARNED_WAKE: str(replicas)}}}
-            written = await self._api.merge_patch(DEPLOYMENTS, ref.name, patch, namespace=ref.namespace)
-            self._inventory(ref.namespace).observe(written)
+            if self._existing(ref).learned_wake != replicas:
+                await self._label(ref, LEARNED_WAKE, str(replicas))
+
+    async def keep_start(self, ref: FunctionRef, longest_s: float) -> None:
+        kept_s = kept_start(longest_s)
+        async with self._locks.of(ref):
+            if self._existing(ref).longest_start_s != kept_s:
+                await self._label(ref, LONGEST_START, f"{kept_s:.1f}")
 
     # Functions come and go.
 
@@ -256,6 +259,11 @@ class KubernetesProvider:
             raise NotFound(f"no function {ref.name} in {ref.namespace}")
         return function
 
+    async def _label(self, ref: FunctionRef, key: str, value: str) -> None:
+        patch = {"metadata": {"labels": {key: value}}}
+        written = await self._api.merge_patch(DEPLOYMENTS, ref.name, patch, namespace=ref.namespace)
+        self._inventory(ref.namespace).observe(written)
+
     def _function(self, function: DeploymentView) -> Function:
         scale = self._scaler.scale(function)
         known = Function(
@@ -265,6 +273,7 @@ class KubernetesProvider:
             function.spec.annotations,
             function.created_at,
             learned_wake=function.learned_wake,
+            longest_start_s=function.longest_start_s,
         )
         return ownership.owned(known, self.scalers)
 

@@ -34,6 +34,7 @@ class DeploymentView:
     """Deleted; what is left of it ends its calls."""
     problem: str | None = None
     learned_wake: int | None = None
+    longest_start_s: float | None = None
 
     @property
     def ref(self) -> FunctionRef:
@@ -71,6 +72,7 @@ def deployment_view(deployment: Json) -> DeploymentView:
         terminating="deletionTimestamp" in metadata,
         problem=status.problem,
         learned_wake=status.function.learned_wake,
+        longest_start_s=status.function.longest_start_s,
     )
 
 

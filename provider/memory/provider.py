@@ -7,7 +7,7 @@ import itertools
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from springtide.provider.bounds import check_learned_wake
+from springtide.provider.bounds import check_learned_wake, kept_start
 from springtide.provider.endpoint_feed import EndpointFeed
 from springtide.provider.memory.logs import LogBuffer
 from springtide.provider.memory.replicas import ReplicaSet, StartReplica, StopReplica
@@ -35,6 +35,7 @@ class _Held:
     logs: LogBuffer = field(default_factory=LogBuffer)
     learned_wake: int | None = None
     changed_at: Instant | None = None
+    longest_start_s: float | None = None
 
     @property
     def labels(self) -> dict[str, str]:
@@ -117,6 +118,11 @@ class MemoryProvider:
         held = self._held(ref)
         check_learned_wake(replicas)
         held.learned_wake = replicas
+        self._publish(ref, held.replicas)
+
+    async def keep_start(self, ref: FunctionRef, longest_s: float) -> None:
+        held = self._held(ref)
+        held.longest_start_s = kept_start(longest_s)
         self._publish(ref, held.replicas)
 
     # Functions come and go.
@@ -231,9 +237,15 @@ class MemoryProvider:
         return self._feed.watch()
 
     def _function(self, held: _Held) -> Function:
-        spec, learned = held.spec, held.learned_wake
+        spec = held.spec
         known = Function(
-            spec.ref, held.scale, held.labels, dict(spec.annotations), held.created_at, learned_wake=learned
+            spec.ref,
+            held.scale,
+            held.labels,
+            dict(spec.annotations),
+            held.created_at,
+            learned_wake=held.learned_wake,
+            longest_start_s=held.longest_start_s,
         )
         return ownership.owned(known, self.scalers)
 
@@ -271,6 +283,7 @@ class MemoryProvider:
                 learned_wake=held.learned_wake,
                 created_at=held.created_at,
                 changed_at=held.changed_at,
+                longest_start_s=held.longest_start_s,
             )
         )
 

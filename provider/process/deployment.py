@@ -110,6 +110,7 @@ class Deployment:
             learned_wake=self.record.learned_wake,
             created_at=self.record.created_at,
             changed_at=self.record.current.deployed_at,
+            longest_start_s=self.record.longest_start_s,
         )
 
     @property

@@ -8,7 +8,7 @@ from dataclasses import replace
 import structlog
 from prometheus_client import CollectorRegistry
 
-from springtide.provider.bounds import check_learned_wake
+from springtide.provider.bounds import check_learned_wake, kept_start
 from springtide.provider.ports import DeployedVersion, LogLine, LogQuery, Namespace, ProviderInfo
 from springtide.provider.process import launches, log_stream, runnable
 from springtide.provider.process.builder.image_builder import LocalImageBuilder
@@ -126,7 +126,8 @@ class ProcessProvider:
                 raise Conflict(
                     f"{ref}: version is {deployment.record.version}, not {expect}; read again and decide anew"
                 )
-            record, wakes = deployment.record.scaled(replicas), decision is not None and decision.writer is Writer.WAKE
+            record = deployment.record.scaled(replicas)
+            wakes = decision is not None and decision.writer in (Writer.WAKE, Writer.PREWARM)
             await self._change(deployment, record, deployment.program, must_save=not wakes)
             return deployment.scale
 
@@ -136,6 +137,13 @@ class ProcessProvider:
             check_learned_wake(replicas)
             if deployment.record.learned_wake != replicas and not deployment.record.damaged:
                 record = replace(deployment.record, learned_wake=replicas)
+                await self._change(deployment, record, deployment.program)
+
+    async def keep_start(self, ref: FunctionRef, longest_s: float) -> None:
+        async with self._locks.of(ref):
+            deployment, kept_s = self._deployment(ref), kept_start(longest_s)
+            if deployment.record.longest_start_s != kept_s and not deployment.record.damaged:
+                record = replace(deployment.record, longest_start_s=kept_s)
                 await self._change(deployment, record, deployment.program)
 
     # Functions come and go.
@@ -321,6 +329,7 @@ class ProcessProvider:
             dict(spec.annotations),
             record.created_at,
             learned_wake=record.learned_wake,
+            longest_start_s=record.longest_start_s,
         )
         return ownership.owned(known, self.scalers)
 

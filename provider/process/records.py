@@ -17,6 +17,7 @@ from typing import Any
 
 import structlog
 
+from springtide.provider.bounds import MAX_START_S
 from springtide.provider.spec import FunctionSpec, check_name, spec_from_json, spec_to_json
 from springtide.runtime.errors import BadInput
 from springtide.runtime.files import DAMAGED, read_json, set_aside
@@ -80,6 +81,8 @@ class FunctionRecord:
     serial: int = 1
     learned_wake: int | None = None
     """Replicas that its last wakes needed."""
+    longest_start_s: float | None = None
+    """Of its last starts from zero."""
     earlier: tuple[FunctionVersion, ...] = ()
     """What it can go back to, the last one first."""
     damaged: str = ""
@@ -148,6 +151,7 @@ class FunctionRecord:
             "uid": self.uid,
             "serial": self.serial,
             "learnedWake": self.learned_wake,
+            "longestStartSeconds": self.longest_start_s,
             "earlier": [_version_to_json(version) for version in self.earlier],
         }
 
@@ -165,6 +169,7 @@ def load(file: Path) -> FunctionRecord:
             uid=check_name("uid", value["uid"]),
             serial=_whole(value["serial"]),
             learned_wake=_learned_wake(value.get("learnedWake")),
+            longest_start_s=_longest_start(value.get("longestStartSeconds")),
             earlier=tuple(_versions(value.get("earlier", []), created_at)),
         )
         _check_place(record, file)
@@ -291,6 +296,12 @@ def _learned_wake(value: Any) -> int | None:
     """None also where it makes no sense: it is learned again, and no reason to give the function up."""
     fits = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_REPLICAS
     return value if fits else None
+
+
+def _longest_start(value: Any) -> float | None:
+    """As ``_learned_wake``."""
+    fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_START_S
+    return float(value) if fits else None
 
 
 def _instant(value: Any) -> Instant:

@@ -16,7 +16,8 @@ from springtide.scaler.core.loop import LoopHistory
 from springtide.scaler.core.observation import CALLS, Calls, Observation
 from springtide.scaler.core.policy import ScalePolicy, wake_replicas
 from springtide.scaler.core.vocabulary import Function, FunctionRef, Instant, Scale, Writer
-from springtide.scaler.learned_wakes import FAILED_S, MAX_AT_ONCE, TOLD_S, LearnedWakes
+from springtide.scaler.learned_wakes import LearnedWakes
+from springtide.scaler.provider_notes import FAILED_S, MAX_AT_ONCE, TOLD_S
 
 pytestmark = pytest.mark.virtual_time
 

@@ -106,6 +106,7 @@ def test_annotations_are_sent_where_there_are_any() -> None:
 def test_how_long_a_call_may_take_is_sent_and_what_says_so_but_no_environment() -> None:
     timed = replace(ECHO, timeout=CallTimeout(600, "exec_timeout"), next_start=12.5, learned_wake=6, wakes=2)
     timed = replace(timed, created_at=Instant(1.5), changed_at=Instant(2.5))
+    timed = replace(timed, longest_start_s=3.2)
 
     sent = json.loads(encode(Changed(timed)))["function"]
 

@@ -58,8 +58,7 @@ def _label_problems(spec: FunctionSpec) -> list[str]:
     reserved = spec.labels.get(keys.FUNCTION, spec.ref.name)
     if reserved != spec.ref.name:
         problems.append(f"labels: {keys.FUNCTION}={reserved!r}: reserved for the function's name; remove it")
-    if keys.LEARNED_WAKE in spec.labels:
-        problems.append(f"labels: {keys.LEARNED_WAKE!r}: reserved for the provider; remove it")
+    problems += [f"labels: {key!r}: reserved for the provider; remove it" for key in keys.LEARNED if key in spec.labels]
     return problems
 
 

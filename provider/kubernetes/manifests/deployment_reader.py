@@ -13,6 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from springtide.provider.bounds import MAX_START_S
 from springtide.provider.kubernetes.manifests import function_object, keys, resources, secrets
 from springtide.provider.kubernetes.manifests.container import environment_of
 from springtide.provider.kubernetes.manifests.deployment import annotations_of, user_labels
@@ -80,6 +81,15 @@ def learned_wake_of(deployment: Mapping[str, Any]) -> int | None:
         return None
 
 
+def longest_start_of(deployment: Mapping[str, Any]) -> float | None:
+    """Of the last starts from zero; None where nothing, or nonsense, is noted."""
+    try:
+        seconds = float((deployment["metadata"].get("labels") or {}).get(keys.LONGEST_START, ""))
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds <= MAX_START_S else None
+
+
 def problem_of(deployment: Mapping[str, Any]) -> str | None:
     """Why the Deployment does not get where it should, as far as it knows itself."""
     for condition in (deployment.get("status") or {}).get("conditions") or ():
@@ -97,6 +107,7 @@ def _function(deployment: Mapping[str, Any], spec: FunctionSpec) -> Function:
         annotations=dict(spec.annotations),
         created_at=created_of(deployment),
         learned_wake=learned_wake_of(deployment),
+        longest_start_s=longest_start_of(deployment),
     )
 
 

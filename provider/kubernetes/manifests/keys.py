@@ -26,6 +26,9 @@ CREATED = "com.springtide.created"
 LEARNED_WAKE = "com.springtide.learned-wake"
 """Label of the Deployment: how many replicas the function's last wakes needed. No part of what is applied, and no
 annotation, with which the API server would count another generation and a writer's compare-and-set would fail."""
+LONGEST_START = "com.springtide.longest-start"
+"""The same, of the longest of the function's last starts from zero, in seconds."""
+LEARNED = (LEARNED_WAKE, LONGEST_START)
 
 PROFILE = "com.openfaas.profile"
 SERVICE_ACCOUNT = "com.openfaas.serviceaccount"

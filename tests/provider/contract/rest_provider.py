@@ -57,6 +57,9 @@ class RestProvider:
     async def keep_wake(self, ref: FunctionRef, replicas: int) -> None:
         await self._client.keep_wake(ref, replicas)
 
+    async def keep_start(self, ref: FunctionRef, longest_s: float) -> None:
+        await self._client.keep_start(ref, longest_s)
+
     def watch_endpoints(self) -> AsyncIterator[Event]:
         return self._client.watch_endpoints()
 

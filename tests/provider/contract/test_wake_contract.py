@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from springtide.provider.bounds import MAX_START_S
 from springtide.runtime.errors import BadInput, NotFound
 from springtide.scaler.core.policy import MAX, MAX_REPLICAS, OWNER, TARGET
 from springtide.scaler.core.vocabulary import FunctionRef
@@ -46,6 +47,34 @@ async def test_function_of_the_same_name_begins_without_a_learned_wake(stage: St
     assert (await stage.provider.read(ECHO)).learned_wake is None
 
 
+async def test_longest_start_is_told_in_listings_and_to_gateways_and_changes_nothing_else(stage: Stage) -> None:
+    await stage.provider.deploy(spec())
+    before = await when_ready(stage.provider, 1)
+    assert before.longest_start_s is None
+
+    await stage.provider.keep_start(ECHO, 3.14)
+
+    told = (await table_when(stage.provider, lambda table: table[ECHO].longest_start_s == 3.2))[ECHO]
+    read, (listed,) = await stage.provider.read(ECHO), await stage.provider.list_functions()
+    assert (read.longest_start_s, listed.longest_start_s) == (3.2, 3.2)
+    assert (told.replicas, told.version) == (1, before.version) == (1, read.scale.version)
+
+    await stage.provider.update(spec(labels=FOLLOWED))
+    assert (await stage.provider.read(ECHO)).longest_start_s == 3.2
+
+    await stage.provider.delete(ECHO)
+    await stage.provider.deploy(spec())
+    assert (await stage.provider.read(ECHO)).longest_start_s is None
+
+
+@pytest.mark.parametrize("seconds", [-0.1, MAX_START_S + 1])
+async def test_longest_start_out_of_range_is_refused(stage: Stage, seconds: float) -> None:
+    await stage.provider.deploy(spec())
+
+    with pytest.raises(BadInput, match="longestStartSeconds"):
+        await stage.provider.keep_start(ECHO, seconds)
+
+
 @pytest.mark.parametrize("replicas", [0, MAX_REPLICAS + 1])
 async def test_learned_wake_out_of_range_is_refused(stage: Stage, replicas: int) -> None:
     await stage.provider.deploy(spec(labels=FOLLOWED))
@@ -57,6 +86,8 @@ async def test_learned_wake_out_of_range_is_refused(stage: Stage, replicas: int)
 async def test_learned_wake_of_an_unknown_function_is_not_found(stage: Stage) -> None:
     with pytest.raises(NotFound):
         await stage.provider.keep_wake(FunctionRef(ECHO.namespace, "ghost"), 2)
+    with pytest.raises(NotFound):
+        await stage.provider.keep_start(FunctionRef(ECHO.namespace, "ghost"), 2.0)
 
 
 async def test_what_was_learned_counts_only_while_the_control_loop_has_the_function(stage: Stage) -> None:

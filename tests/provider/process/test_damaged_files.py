@@ -200,6 +200,23 @@ async def test_secret_that_cannot_be_read_is_the_problem_of_who_uses_it(world: A
         assert "token" in ((await here.provider.status(REF)).problem or "")
 
 
+@pytest.mark.parametrize("odd", [-1, True, "6", 10**9], ids=repr)
+async def test_longest_start_survives_a_restart_and_one_that_makes_no_sense_is_measured_again(
+    world: Any, odd: object
+) -> None:
+    async with world() as here:
+        await here.up("fn", "cat")
+        await here.provider.keep_start(REF, 3.0)
+    async with world() as here:
+        assert (await here.provider.read(REF)).longest_start_s == 3.0
+    file = record_of(here)
+    file.write_text(changed(longestStartSeconds=odd)(file.read_text()))
+
+    async with world() as here:
+        found = await here.provider.status(REF)
+        assert (found.function.longest_start_s, found.problem) == (None, None)
+
+
 @pytest.mark.parametrize("odd", [0, -3, True, "6", 10**9, 2.5], ids=repr)
 async def test_learned_wake_survives_a_restart_and_one_that_makes_no_sense_is_learned_again(
     world: Any, odd: object
