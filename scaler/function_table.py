@@ -140,6 +140,7 @@ def _followed(told: FunctionEndpoints, before: Followed | None) -> Followed:
         scale,
         labels=told.labels,
         annotations=told.annotations,
+        created_at=told.created_at,
         owner=told.owner,
         learned_wake=told.learned_wake,
         longest_start_s=told.longest_start_s,
@@ -148,4 +149,5 @@ def _followed(told: FunctionEndpoints, before: Followed | None) -> Followed:
 
 
 def _says_the_same(function: Function, told: FunctionEndpoints) -> bool:
-    return (function.labels, function.annotations, function.owner) == (told.labels, told.annotations, told.owner)
+    before = function.labels, function.annotations, function.owner, function.created_at
+    return before == (told.labels, told.annotations, told.owner, told.created_at)

@@ -22,6 +22,7 @@ from springtide.runtime.kubernetes.settings import KubernetesSettings, LeaseSett
 from springtide.runtime.service import Service
 from springtide.scaler.sources.gateway import GatewayActivity
 from springtide.scaler.sources.prometheus import PrometheusActivity
+from springtide.scaler.sources.schedules import ScheduledCalls
 from springtide.wire.provider_client import ProviderClient
 from springtide.wire.vitals import vitals
 
@@ -70,5 +71,6 @@ async def _assembled(settings: IdlerSettings, auth: AuthSettings, leading: Led) 
             recorder=holds,
             clock=SystemClock(),
             leadership=leadership,
+            expected=ScheduledCalls(),
         )
         yield [vitals(deps.registry), *election, holds, build(settings, deps)]
