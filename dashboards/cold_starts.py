@@ -155,6 +155,28 @@ def _counts() -> Row:
     )
 
 
+def _known_before() -> Row:
+    early = catalogue.PREWARM_EARLY
+    return Row(
+        "Calls known before: schedules, and delayed calls",
+        (
+            bars(
+                "How they were met, by all functions",
+                "awake: the function was; ready: it was woken for the call; late: it was, and was not ready yet; "
+                "cold: it was not woken.",
+                query(counted(catalogue.EXPECTED_CALLS.name, "met", ""), "{{met}}"),
+            ),
+            lines(
+                "Ready before the call, p5 and p95",
+                f"For how long functions that were woken for a call had been ready, over {RARE}.",
+                "s",
+                query(rare_quantile(0.05, early, RARE, labels=""), "p5"),
+                query(rare_quantile(0.95, early, RARE, labels=""), "p95"),
+            ),
+        ),
+    )
+
+
 def _table() -> Row:
     part = "function_name, part"
     parts = {
@@ -189,6 +211,6 @@ COLD_STARTS = Dashboard(
     title="Springtide cold starts",
     description="How often callers wait for a function to wake, how long, and for what.",
     variables=(NAMESPACES, FUNCTIONS),
-    rows=(Row("In the time shown", _numbers()), _waits(), _counts(), _table()),
+    rows=(Row("In the time shown", _numbers()), _waits(), _counts(), _known_before(), _table()),
     annotations=(WOKE, FELL_ASLEEP),
 )

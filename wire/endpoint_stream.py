@@ -255,6 +255,8 @@ def _function_from_json(value: dict[str, Any]) -> FunctionEndpoints:
 
 def _instant_from_json(value: Any) -> Instant | None:
     return Instant(float(value)) if value is not None else None
+
+
 def longest_start_of(function: Mapping[str, Any]) -> float | None:
     """As a function's JSON tells it, here and in listings; None where it does not."""
     told = function.get("longestStartSeconds")

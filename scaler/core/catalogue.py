@@ -21,6 +21,7 @@ class Part(enum.StrEnum):
     IDLER = "idler"
     SCALER = "scaler"
     QUEUE_WORKER = "queue-worker"
+    CRON = "cron"
     CONSOLE = "console"
     CONNECTOR = "connector"
 
@@ -83,7 +84,7 @@ _CN = (Part.CONNECTOR,)
 _QUEUE = ("queue_name",)
 _JOBS = (*_QUEUE, *_FN)
 _SOURCE = ("source",)
-_DECIDERS = (Part.ALERT_RECEIVER, Part.SCALER, Part.IDLER, Part.GATEWAY)
+_DECIDERS = (Part.ALERT_RECEIVER, Part.SCALER, Part.IDLER, Part.GATEWAY, Part.CRON)
 
 INVOCATIONS = Metric(
     "gateway_function_invocation_total", Kind.COUNTER, "Calls answered, by status code", (*_FN, "code"), _GW
@@ -400,6 +401,22 @@ EVENT_SECONDS = Metric(
     _SOURCE,
     _CN,
     JOB_RUN_BUCKETS,
+)
+EXPECTED_CALLS = Metric(
+    "springtide_expected_calls_total",
+    Kind.COUNTER,
+    "Calls of functions that may sleep whose time was known before; source: schedule or job; met: awake, ready (woken "
+    "for it), late (woken for it, and not ready) or cold",
+    ("source", "met"),
+    (Part.CRON,),
+)
+PREWARM_EARLY = Metric(
+    "springtide_prewarm_early_seconds",
+    Kind.HISTOGRAM,
+    "Seconds for which a function that was woken for a call had been ready when the call was due",
+    (),
+    (Part.CRON,),
+    COLD_START_BUCKETS,
 )
 
 PROVIDER_REQUESTS = Metric(
