@@ -342,7 +342,8 @@ class Call:
         self.last_loss = why
         self.state = _LOSE[self.state]
         heard, retry_posts = connection.heard, self._ports.resend.retry_posts
-        if self._whole and resend.after_loss(self.method, self._resends, heard=heard, retry_posts=retry_posts):
+        job = resend.JOB in self._request.lower()
+        if self._whole and resend.after_loss(self.method, self._resends, heard=heard, retry_posts=retry_posts, job=job):
             self._resends += 1
             self.dispatch()
         else:

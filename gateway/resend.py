@@ -29,14 +29,19 @@ class ResendRules:
     retry_posts: bool
 
 
-def after_loss(method: bytes, resends: int, *, heard: bool, retry_posts: bool) -> bool:
+JOB = b"\r\nx-springtide-job-id:"
+"""What marks a call that a queue worker makes."""
+
+
+def after_loss(method: bytes, resends: int, *, heard: bool, retry_posts: bool, job: bool = False) -> bool:
     """Whether to send a call again whose connection broke. ``heard``: some byte of an answer had come.
 
     Most often the replica closed an idle connection just as the call came, and nobody has seen it; but it may also
     have died while it worked on the call, and the two look the same from here. So a method that must not be executed
-    twice is repeated only where the operator allows that.
+    twice is repeated only where the operator allows that. A ``job`` is never: its queue worker tries it again, counts
+    the tries, and keeps one that ends its replicas away from others.
     """
-    if heard or resends >= MAX_RESENDS:
+    if heard or job or resends >= MAX_RESENDS:
         return False
     return retry_posts or method in _SAFE_TO_REPEAT
 

@@ -160,7 +160,8 @@ class GatewaySettings:
         True,  # noqa: FBT003 - the default comes first in every setting
         env="retry_posts",
         kind=boolean,
-        help="repeat POST and PATCH, too, when a replica died before it answered; they may then be executed twice",
+        help="repeat POST and PATCH, too, when a replica died before it answered; they may then be executed twice. "
+        "Asynchronous calls are not repeated by this, but by their queue worker",
     )
     reroute_timeout_s: float = setting(
         5.0, env="reroute_timeout", kind=duration, help="how long a call whose replica went away waits for another"

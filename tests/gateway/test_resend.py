@@ -22,6 +22,11 @@ def test_call_whose_connection_broke(method: bytes, resends: int, heard: bool, r
     assert after_loss(method, resends, heard=heard, retry_posts=retry_posts) is again
 
 
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+def test_call_of_a_queue_worker_is_tried_again_by_the_worker_alone(method: bytes) -> None:
+    assert not after_loss(method, 0, heard=False, retry_posts=True, job=True)
+
+
 @pytest.mark.parametrize(
     ("status", "fields", "by_proxy", "again"),
     [

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from springtide.queue_worker.callback_request import JOB_ID
 from tests.gateway.harness import Conversation, Replica, data_plane, echo, get, post, replica, response
 
 pytestmark = pytest.mark.uvloop
@@ -75,6 +76,17 @@ async def test_post_whose_replica_died_is_not_repeated_when_that_is_switched_off
         assert posted.status == 502
         assert len(server.received) == 1
         assert gateway.route().metrics.refused == {"upstream_failed": 1}
+
+
+async def test_call_of_a_queue_worker_is_not_repeated_for_that_counts_its_tries() -> None:
+    async with data_plane() as gateway, replica(dies) as first, replica(dies) as second:
+        gateway.publish("echo", [first, second])
+        async with gateway.connect() as caller:
+            answer = await caller.get(headers=f"{JOB_ID}: an-id\r\n")
+
+        assert answer.status == 502
+        assert answer["x-openfaas-internal"] == "gateway"
+        assert len(first.received) + len(second.received) == 1
 
 
 async def test_post_is_not_repeated_on_a_kept_alive_connection_either_when_that_is_switched_off() -> None:
