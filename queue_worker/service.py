@@ -18,6 +18,7 @@ from springtide.queue_worker.gateway_calls import KnownFunctions
 from springtide.queue_worker.metrics import QueueMetrics
 from springtide.queue_worker.retrying import RetryRules
 from springtide.queue_worker.settings import QueueWorkerSettings
+from springtide.queue_worker.suspects import Suspects
 from springtide.runtime.asgi_server import AsgiServer
 from springtide.runtime.exposition import exposition
 from springtide.runtime.outage import Outage
@@ -56,7 +57,7 @@ class Work:
         self._metrics = metrics
         execution = ExecutionDeps(
             deps.source,
-            KnownFunctions(deps.caller, self._capacity),
+            KnownFunctions(Suspects(deps.caller), self._capacity),
             deps.clock,
             deps.chance,
             ack_wait_s=settings.ack_wait_s,
