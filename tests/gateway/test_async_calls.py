@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import time
+import tracemalloc
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -323,3 +326,32 @@ _REUSED = (
     "Idempotency-Key was used for another call of this function within the last 24 hours: another path, callback or "
     "body; take a new key\n"
 )
+
+
+@pytest.mark.parametrize("path", [PATH, "/function/echo"])
+async def test_ten_megabytes_of_headers_are_refused_and_not_kept(gateway: ServedPlane, path: str) -> None:
+    tracemalloc.start()
+    try:
+        answer = await asyncio.to_thread(_answer_to_headers, gateway.port, path, 10_000_000)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 431 ")
+    assert b"\r\nConnection: close" in head
+    assert body == b"the request's headers are too large\n"
+    assert peak < 1_000_000
+
+
+def _answer_to_headers(port: int, path: str, size: int) -> bytes:
+    """All that comes until the connection is closed. In a thread, so that what is sent is in no loop's buffer."""
+    line = b"X-Long: " + b"x" * 1000 + b"\r\n"
+    lines, answer = line * 100, b""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+        client.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n".encode())
+        for _ in range(size // len(lines)):
+            client.sendall(lines)
+        client.shutdown(socket.SHUT_WR)
+        while piece := client.recv(65536):
+            answer += piece
+    return answer
