@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import bench.jobs
@@ -23,6 +23,7 @@ from bench import goals, programs, report, sections
 from bench.accepting import accepting
 from bench.jobs.run import JobsOptions
 from bench.jobs.run import soak as soak_jobs
+from bench.many_functions import many_functions
 from bench.pairs import pairs
 from bench.queueing import queueing
 from bench.report import Row
@@ -34,7 +35,18 @@ from bench.streaming import streaming
 from springtide.runtime.errors import SpringtideError
 
 HERE = Path(__file__).parent
-SECTIONS = ("proxying", "workers", "observing", "cold_start", "held", "streaming", "rest", "async", "queueing")
+SECTIONS = (
+    "proxying",
+    "workers",
+    "observing",
+    "cold_start",
+    "held",
+    "streaming",
+    "rest",
+    "async",
+    "queueing",
+    "many_functions",
+)
 
 GIB = 1 << 30
 
@@ -81,6 +93,7 @@ def _section(title: str, found: programs.Programs, folder: Path, *, quick: bool)
         "streaming": lambda: streaming(folder, size=GIB // 4 if quick else 2 * GIB),
         "async": lambda: accepting(found, folder, seconds=2 if quick else 6, rounds=1 if quick else 3),
         "queueing": lambda: queueing(folder, backlog=2_000 if quick else 50_000, long_s=20.0 if quick else 90.0),
+        "many_functions": lambda: many_functions(found, folder, functions=500 if quick else 5_000),
         "rest": lambda: rest(folder, seconds=10 if quick else 60),
     }
     return begin[title]()
@@ -92,9 +105,7 @@ def _soak(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
         account = soak(options, Path(name), lambda line: print(line, file=sys.stderr, flush=True))
         if arguments.logs and not account.good:
-            arguments.logs.mkdir(parents=True, exist_ok=True)
-            for log in Path(name).glob("*.log"):
-                shutil.copy(log, arguments.logs)
+            _keep(Path(name).glob("*.log"), arguments.logs)
     path = report.save(arguments.results, account.sections, quick=arguments.minutes < 10, kind="soak")
     print(json.dumps(account.sections, indent=1) if arguments.json else _told(account))
     print(f"\nkept in {path}", file=sys.stderr)
@@ -106,6 +117,8 @@ def _jobs(arguments: argparse.Namespace) -> int:
     options = JobsOptions(jobs=arguments.jobs)
     with tempfile.TemporaryDirectory(prefix="jobs-") as name:
         account = soak_jobs(options, Path(name), lambda line: print(line, file=sys.stderr, flush=True))
+        if arguments.logs and account.problems:
+            _keep((Path(name) / "state" / "logs", Path(name) / "ledger"), arguments.logs)
     path = report.save(arguments.results, account.sections, quick=arguments.jobs < 50_000, kind="jobs")
     print(report.table([{"what": what, "value": value} for what, value in account.row.items()]))
     print("".join(f"! {problem}\n" for problem in account.problems) + f"kept in {path}", file=sys.stderr)
@@ -151,6 +164,16 @@ def _number(least: int, most: int) -> Callable[[str], int]:
     return number
 
 
+def _keep(those: Iterable[Path], folder: Path) -> None:
+    """Files, and folders with all that is in them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in those:
+        if one.is_dir():
+            shutil.copytree(one, folder / one.name, dirs_exist_ok=True)
+        else:
+            shutil.copy(one, folder)
+
+
 def _told(account: Account) -> str:
     lines = [report.table([{"what": name, "value": value} for name, value in account.row.items()])]
     return "\n".join([*lines, *(f"! {problem}" for problem in account.problems)])
@@ -173,6 +196,7 @@ def _arguments() -> argparse.Namespace:
     long.add_argument("--json", action="store_true", help="print everything as JSON")
     jobs = commands.add_parser("jobs", help=bench.jobs.__doc__.partition("\n")[0])
     jobs.add_argument("--jobs", type=_number(100, 10_000_000), default=100_000)
+    jobs.add_argument("--logs", type=Path, help="folder that gets the logs and the ledger of a run that shows a fault")
     table = commands.add_parser("goals", help=(goals.__doc__ or "").partition("\n")[0])
     table.add_argument("--world", action="append", choices=list(goals.WORLDS), help="only this one; may be repeated")
     table.add_argument(

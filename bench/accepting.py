@@ -11,18 +11,15 @@ import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from os import environ
 from pathlib import Path
 
 from bench import nginx
-from bench.children import Child, child, free_port, python
+from bench.children import Child, python
 from bench.gateway import gateway
 from bench.load import Load, Result, measure, median
+from bench.nats import nats_server
 from bench.programs import Programs
 from bench.report import Row
-from springtide.cli import nats_server
-from springtide.cli.tools import Missing
-from springtide.runtime.errors import Unsupported
 from springtide.wire.jobs.settings import BrokerSettings
 
 CLIENTS = (1, 64)
@@ -60,11 +57,11 @@ def accepting(programs: Programs, folder: Path, *, seconds: int, rounds: int) ->
         with contextlib.ExitStack() as stack:
             below = folder / sync
             below.mkdir()
-            server, url = stack.enter_context(_server(below, sync))
+            server = stack.enter_context(nats_server(below, sync=sync))
             _, backend_port = stack.enter_context(nginx.backend(programs, below))
-            broker = BrokerSettings(nats_url=(url,))
+            broker = BrokerSettings(nats_url=(server.url,))
             ours = stack.enter_context(gateway(below / "gateway", backend_port, broker=asdict(broker)))
-            place = Place(programs, below, server, url, ours.process, ours.port, seconds)
+            place = Place(programs, below, server.process, server.url, ours.process, ours.port, seconds)
             for clients in CLIENTS:
                 yield from _rows(place, sync, clients, rounds)
 
@@ -79,16 +76,3 @@ def _rows(place: Place, sync: str, clients: int, rounds: int) -> Iterator[Row]:
     for what, result in (("gateway, 202", ours), ("publishing alone", bare)):
         row = {"sync": sync, "clients": clients, "what": what, **asdict(result)}
         yield {**row, "of_bare": result.per_s / bare.per_s}
-
-
-@contextlib.contextmanager
-def _server(folder: Path, sync: str) -> Iterator[tuple[Child, str]]:
-    found = nats_server.find(environ.get("PATH", ""))
-    if isinstance(found, Missing):
-        raise Unsupported(found.why)
-    port, config = free_port(), folder / "server.conf"
-    settings = {"store_dir": str(folder / "jetstream"), "sync_interval": sync}
-    config.write_text(json.dumps({"listen": f"127.0.0.1:{port}", "max_payload": 1 << 23, "jetstream": settings}))
-    command = (str(found.program), "--config", str(config))
-    with child("nats", command, port=port, log=folder / "nats.log") as server:
-        yield server, f"nats://127.0.0.1:{port}"

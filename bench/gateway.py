@@ -74,12 +74,19 @@ class Measured:
 
 @contextlib.contextmanager
 def gateway(
-    folder: Path, replica_port: int, *, ready_after_s: float = 0.0, tree: Path | None = None, **settings: Any
+    folder: Path,
+    replica_port: int,
+    *,
+    ready_after_s: float = 0.0,
+    more: int = 0,
+    tree: Path | None = None,
+    **settings: Any,
 ) -> Iterator[Measured]:
-    """``tree``: another checkout, whose gateway it is; the provider is ours in any case."""
+    """Before ``more`` functions beside ``echo``. ``tree``: another checkout, whose gateway it is; the provider is ours
+    in any case."""
     folder.mkdir()
     provider_port, port, metrics_port = free_port(), free_port(), free_port()
-    provider = python("bench.provider_child", str(provider_port), str(replica_port), str(ready_after_s))
+    provider = python("bench.provider_child", str(provider_port), str(replica_port), str(ready_after_s), str(more))
     given = {
         "port": port,
         "metrics_port": metrics_port,
@@ -98,5 +105,5 @@ def gateway(
         ) as process,
     ):
         measured = Measured(process, port, provider_port, metrics_port)
-        measured.until_ready(1)
+        measured.until_ready(1 + more)
         yield measured

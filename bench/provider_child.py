@@ -16,13 +16,16 @@ from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
 from springtide.wire.endpoint_stream import Endpoint
 
 
-async def main(port: int, replica_port: int, ready_after_s: float) -> None:
+async def main(port: int, replica_port: int, ready_after_s: float, more: int) -> None:
+    """``more`` functions beside ``echo``: ``echo-0`` and so on."""
+
     async def start(_: FunctionRef, instance: str) -> Endpoint:
         await asyncio.sleep(ready_after_s)
         return Endpoint(instance, "127.0.0.1", replica_port)
 
     provider = MemoryProvider(start_replica=start)
-    await provider.deploy(FunctionSpec(ref=FunctionRef(DEFAULT_NAMESPACE, "echo"), image="bench"))
+    for name in ("echo", *(f"echo-{number}" for number in range(more))):
+        await provider.deploy(FunctionSpec(ref=FunctionRef(DEFAULT_NAMESPACE, name), image="bench"))
     until = asyncio.Event()
     with stop_signals(until):
         api = build(ProviderApiSettings(port=port), ProviderApiDeps(provider=provider, credentials=None))
@@ -32,4 +35,4 @@ async def main(port: int, replica_port: int, ready_after_s: float) -> None:
 
 if __name__ == "__main__":
     import_lean()  # as the suite's command does
-    uvloop.run(main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))
+    uvloop.run(main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])))

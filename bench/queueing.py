@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -24,6 +25,8 @@ REPLICAS, IN_FLIGHT = 10, 5
 JOBS = 500
 LOOK_S = 0.1
 DEADLINE_S = 900.0
+TOPPED_UP = 4
+WAITS = 20
 
 
 def queueing(folder: Path, *, backlog: int, long_s: float) -> Iterator[Row]:
@@ -39,19 +42,31 @@ async def _measured(queue: _Queue, backlog: int, long_s: float) -> list[Row]:
     return [await _full(queue), await _from_zero(queue), *await _long(queue, long_s), await _fair(queue, backlog)]
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Jobs that were posted together, by their numbers."""
+
+    function: str
+    numbers: range
+
+
 class _Queue:
+    """Functions have a ledger each, for looking at a long one takes time from what is measured."""
+
     def __init__(self, suite: Suite, ledger: Path) -> None:
         self.suite, self._ledger = suite, ledger
         self._posted = 0
 
     async def deploy(self, name: str, replicas: int, *, in_flight: int = 0) -> None:
+        (self._ledger / name).mkdir()
         async with self.suite.client() as client:
             body = {
                 "service": name,
                 "image": "springtide/python",
                 "labels": {"com.openfaas.scale.min": str(replicas), "com.openfaas.scale.max": str(replicas)},
                 "annotations": {"com.springtide.handler": str(HANDLER)},
-                "envVars": {"LEDGER": str(self._ledger)} | ({"max_inflight": str(in_flight)} if in_flight else {}),
+                "envVars": {"LEDGER": str(self._ledger / name)}
+                | ({"max_inflight": str(in_flight)} if in_flight else {}),
             }
             (await client.post("/system/functions", json=body)).raise_for_status()
             await self.until_ready(client, name, replicas)
@@ -63,26 +78,32 @@ class _Queue:
                 return
             await asyncio.sleep(LOOK_S)
 
-    async def post(self, name: str, count: int, work_s: float, *, posters: int = 16) -> range:
-        """The numbers of the jobs."""
+    async def post(self, name: str, count: int, work_s: float, *, posters: int = 16) -> _Batch:
         numbers = range(self._posted, self._posted + count)
         self._posted += count
         posts = (Post(number, name, work_s, fails=0.0, keyed=False) for number in numbers)
         port = self.suite.gateway_port
         posted = await Posters(lambda: port, posts, think_s=0.0).run(posters)
         assert len(posted.accepted) == count, posted.statuses
-        return numbers
+        return _Batch(name, numbers)
 
-    def ran(self, numbers: range) -> list[Execution]:
-        return [one for one in noted(self._ledger) if one.number in numbers]
+    async def depth(self, name: str) -> int:
+        """Jobs of the function that have not ended."""
+        async with self.suite.client() as client:
+            queues = (await client.get("/system/queues")).raise_for_status().json()
+        counts = (one for queue in queues["queues"] for one in queue["functions"])
+        return sum(one["pending"] for one in counts if one["function"] == name)
 
-    async def ended(self, numbers: range) -> list[Execution]:
+    def ran(self, batch: _Batch) -> list[Execution]:
+        return [one for one in noted(self._ledger / batch.function) if one.number in batch.numbers]
+
+    async def ended(self, batch: _Batch) -> list[Execution]:
         deadline = time.monotonic() + DEADLINE_S
-        while len({one.number for one in self.ran(numbers) if one.status}) < len(numbers):
+        while len({one.number for one in self.ran(batch) if one.status}) < len(batch.numbers):
             if time.monotonic() > deadline:
-                raise RuntimeError(f"{len(numbers)} jobs did not end within {DEADLINE_S:g} s")
+                raise RuntimeError(f"{len(batch.numbers)} jobs did not end within {DEADLINE_S:g} s")
             await asyncio.sleep(LOOK_S * 5)
-        return self.ran(numbers)
+        return self.ran(batch)
 
     @asynccontextmanager
     async def asleep(self, name: str) -> AsyncIterator[httpx.AsyncClient]:
@@ -130,10 +151,10 @@ async def _from_zero(queue: _Queue) -> Row:
 async def _long(queue: _Queue, long_s: float) -> list[Row]:
     await queue.deploy("long", 1)
     once = await queue.ended(await queue.post("long", 1, long_s))
-    numbers = await queue.post("long", 1, long_s)
+    batch = await queue.post("long", 1, long_s)
     await asyncio.sleep(long_s / 2)
     os.kill(queue.suite.pid("queue-worker"), signal.SIGKILL)
-    twice = await queue.ended(numbers)
+    twice = await queue.ended(batch)
     return [
         _row(f"a job of {long_s:g} s, leases of {ACK_WAIT_S:g} s", 0.0, 0.0, f"{len(once)} execution"),
         _row("its worker killed in the middle", 0.0, 0.0, f"{len(twice)} executions"),
@@ -144,15 +165,18 @@ async def _fair(queue: _Queue, backlog: int) -> Row:
     await queue.deploy("busy", 1, in_flight=IN_FLIGHT)
     await queue.deploy("other", 1, in_flight=IN_FLIGHT)
     alone = await _waits(queue)
-    await queue.post("busy", backlog, 0.05)
+    for _ in range(TOPPED_UP):  # for some of it runs while it is posted
+        await queue.post("busy", backlog - await queue.depth("busy"), 0.05)
+    before = await queue.depth("busy")
     beside = await _waits(queue)
-    return _row(f"wait of 20 jobs beside a backlog of {backlog:,}", beside, alone, "against alone")
+    after = await queue.depth("busy")
+    return _row(f"wait of {WAITS} jobs beside a backlog of {before:,}", beside, alone, f"against alone; {after:,} left")
 
 
 async def _waits(queue: _Queue) -> float:
     """The median, of jobs that come one at a time."""
     waits = []
-    for _ in range(20):
+    for _ in range(WAITS):
         posted = time.time()
         (one,) = await queue.ended(await queue.post("other", 1, 0.05, posters=1))
         waits.append(one.started - posted)
