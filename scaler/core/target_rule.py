@@ -17,6 +17,8 @@ RATE_WINDOW_S = 30.0
 """Of ``rps``: completed calls a second, rounded up."""
 IN_FLIGHT_WINDOW_S, IN_FLIGHT_EVERY_S = 45.0, 5.0
 """Of ``capacity``: the largest number in flight, looked at so often."""
+JITTER_S = 0.5
+"""Looks come a second apart, more or less; one that is early by less than this is the one that is due."""
 ROUNDING = 1e-9
 """What a quotient of decimal fractions may be above a whole number without meaning it."""
 
@@ -40,7 +42,7 @@ class TargetHistory:
         since = [seen for seen in self.completed if seen[0] > sample.at - RATE_WINDOW_S]
         before = self.completed[len(self.completed) - len(since) - 1 : len(self.completed) - len(since)]
         flying = self.in_flight
-        if not flying or sample.at >= flying[-1][0] + IN_FLIGHT_EVERY_S:
+        if not flying or sample.at > flying[-1][0] + IN_FLIGHT_EVERY_S - JITTER_S:
             kept = (seen for seen in flying if seen[0] > sample.at - IN_FLIGHT_WINDOW_S)
             flying = (*kept, (sample.at, sample.in_flight))
         return replace(self, completed=(*before, *since, (sample.at, total)), in_flight=flying)

@@ -35,6 +35,15 @@ def test_the_rate_is_of_thirty_seconds_and_rounded_up() -> None:
     assert len(history.completed) <= 32
 
 
+def test_a_look_that_comes_a_little_early_is_the_fifth_all_the_same() -> None:
+    """Or in flight would be looked at each five or six seconds, as looks happen to come."""
+    history = TargetHistory()
+    for number in range(21):
+        early_s = 0.02 if number % 10 == 5 else 0.0
+        history = history.with_sample(LoadSample(Instant(number - early_s), 0, 0, number, 0))
+    assert [count for _, count in history.in_flight] == [0, 5, 10, 15, 20]
+
+
 def test_the_number_in_flight_is_the_largest_of_45_seconds_looked_at_every_five() -> None:
     assert after(60, completed=1, in_flight={20: 9.0, 21: 50.0}).most_in_flight == 9.0
     assert after(66, completed=1, in_flight={20: 9.0}).most_in_flight == 1.0
