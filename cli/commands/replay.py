@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from springtide.cli import stack as stack_file
+from springtide.cli import stack_source
 from springtide.cli.commands.options import json_option, print_json, print_table
 from springtide.cli.replay import pictures
 from springtide.cli.replay.options import COLD_START, Given, with_calls
@@ -17,6 +19,7 @@ from springtide.cli.replay.progress import each_recording
 from springtide.cli.terminal_text import one_line
 from springtide.runtime.durations import format_duration
 from springtide.runtime.errors import BadInput
+from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.scaler.sim import policies, trust
 from springtide.scaler.sim.lives import lives
 from springtide.scaler.sim.policies import Policy
@@ -45,16 +48,25 @@ AS_IT_WAS = "(as it was)"
     type=click.Path(dir_okay=False, path_type=Path),
     help="What really ran: the decision log, as GET /system/scaling/decisions answers it; tells how far to trust this.",
 )
+@click.option(
+    "--stack",
+    metavar="FILE",
+    help="A stack.yaml: also each function as it is deployed by its labels there, which name no policy of --policy.",
+)
 @click.option("--price", type=click.FloatRange(0, 1e6), help="Of one replica for an hour.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with pictures there.")
 @json_option
-def replay(
+@click.pass_obj
+def replay(  # noqa: PLR0913 - one parameter for each option
+    environ: Mapping[str, str],
+    /,
     *,
     function: str | None,
     given: Given,
     wanted: Sequence[str],
     price: float | None,
     decisions: Path | None,
+    stack: str | None,
     html: Path | None,
     as_json: bool,
 ) -> None:
@@ -68,7 +80,10 @@ def replay(
     if html is not None and not html.parent.is_dir():
         raise BadInput(f"--html {html}: there is no folder {html.parent}; make it first")
     log = {} if decisions is None else _decisions(decisions)
-    report = _replayed(given, [policies.parse(text) for text in wanted], log)
+    tried = [Tried.everywhere(policies.parse(text)) for text in wanted]
+    if stack is not None:
+        tried.append(_deployed(stack, environ))
+    report = _replayed(given, tried, log)
     head, rows = _table(report, price)
     if html is not None:
         _write(html, pictures.page(f"Replay of {report.what}", report.notes, head, rows, report.drawings))
@@ -159,14 +174,41 @@ class _Report:
         }
 
 
-def _replayed(given: Given, tried: Sequence[Policy], log: Mapping[str, Sequence[Change]]) -> _Report:
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A row of the table: the policy of each function under it."""
+
+    name: str
+    of: Callable[[str], Policy]
+
+    @classmethod
+    def everywhere(cls, policy: Policy) -> Tried:
+        return cls(policy.name, lambda _: policy)
+
+
+def _deployed(where: str, environ: Mapping[str, str]) -> Tried:
+    """Each function by its own labels. Raises BadInput for a file, or a label, that is wrong."""
+    found = stack_file.read(stack_source.read(where), environ).functions
+    labels = {spec.ref: spec.labels for spec in found}
+
+    def of(function: str) -> Policy:
+        ref = FunctionRef.parse(function)
+        if ref not in labels:
+            raise BadInput(f"--stack {where}: it has no function {ref.name}; add it, or name a FUNCTION that it has")
+        return policies.of_labels(function, labels[ref])
+
+    return Tried(f"--stack {where}", of)
+
+
+def _replayed(given: Given, tried: Sequence[Tried], log: Mapping[str, Sequence[Change]]) -> _Report:
     report = _Report(given, [Result(policy.name) for policy in tried])
     for found, tell in each_recording(given.source):
         recording = _as_logged(found, log)
         own: list[Result] = []
         for policy, total in zip(tried, report.results, strict=True):
             tell(len(own) / len(tried))
-            result, shown = lives(recording, policy, given.assumed.of(recording))
+            result, shown = lives(recording, policy.of(recording.function), given.assumed.of(recording))
+            result.policy = policy.name
             own.append(result)
             total.merge(result)
             if len(report.drawings) < MAX_PICTURES:
@@ -198,7 +240,8 @@ def _as_logged(recording: Recording, log: Mapping[str, Sequence[Change]]) -> Rec
     begin = recording.begin if recording.begin is not None else trace.begin
     if begin is None:
         return recording
-    return replace(recording, really=trust.really(log[recording.function], begin, recording.length_s))
+    looked = trust.looks(log.values(), begin, recording.length_s)
+    return replace(recording, really=trust.really(log[recording.function], begin, recording.length_s, looked))
 
 
 def _trust(report: _Report) -> list[tuple[str, trust.Error]]:
@@ -209,7 +252,7 @@ def _trust(report: _Report) -> list[tuple[str, trust.Error]]:
         if known:
             error = trust.error(
                 [was for was, _ in known],
-                replica_s=sum(own.replica_s for _, own in known),
+                replica_s=sum(own.wanted_s for _, own in known),
                 cold=sum(own.cold for _, own in known),
                 cold_starts=sum(own.cold_starts for _, own in known),
             )

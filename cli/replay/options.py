@@ -92,8 +92,10 @@ class Assumed:
             concurrency=self.given.concurrency,
             timing=self.given.timing,
             seed=self.given.seed,
+            as_recorded=self.service_s is None and not self.has_durations,
             awake=recording.really is not None and recording.really.awake,
             swept_s=0.0 if recording.really is None else recording.really.swept_s,
+            looks=() if recording.really is None else recording.really.looks,
         )
 
 

@@ -18,7 +18,7 @@ import math
 import random
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -114,6 +114,8 @@ class World:
     sweep_s: float = 1.0
     """The idle rule is asked so often."""
     first_sweep_s: float = 0.0
+    looks: Sequence[float] | None = None
+    """When the decider looked, of a run in which that is known: at what was so right then, as a real loop does."""
 
 
 def percentiles(waits: array[float], calls: int, shares: Iterable[float]) -> list[float]:
@@ -138,6 +140,8 @@ class Outcome:
     wakes: int = 0
     arrived: list[int] = field(default_factory=lambda: [0] * PARTS)
     replica_s: float = 0.0
+    """Those that finish their calls after they were taken away included."""
+    wanted_s: float = 0.0
     busy_s: float = 0.0
     counts: list[tuple[float, int]] = field(default_factory=list)
     unserved: int = 0
@@ -194,9 +198,13 @@ class Calls:
     service_s: array[float]
 
 
-def calls_of(world: World, seed: int) -> Calls:
+def arrivals_of(world: World, seed: int) -> array[float]:
     arrivals = world.arrivals(random.Random(f"{world.name} {seed} arrivals"))
-    at = array("d", itertools.takewhile(lambda when: when <= world.length_s, arrivals))
+    return array("d", itertools.takewhile(lambda when: when <= world.length_s, arrivals))
+
+
+def calls_of(world: World, seed: int) -> Calls:
+    at = arrivals_of(world, seed)
     source = random.Random(f"{world.name} {seed} service")
     changes_at, changed_s = world.later or (math.inf, world.service_s)
     return Calls(at, array("d", ((world.service_s if when < changes_at else changed_s)(source) for when in at)))
@@ -228,6 +236,7 @@ class _Run:
         self._existing, self._existing_since = 0, 0.0
         self._sample = LoadSample(Instant(0.0), 0, 0, 0, 0)
         self._beat, self._dozing = 0.0, False
+        self._looks = None if world.looks is None else iter([at for at in world.looks if at > 0])
         self._sweep_at = math.inf
         self._idle, self._sleeps = IdleHistory(), ScalePolicy(zero=True, zero_duration_s=world.zero_after_s)
         self._stretch_s, self._patience_s, self._leap_at = 64.0, 1.0, 0.0
@@ -240,9 +249,17 @@ class _Run:
             self._became_ready(replica)
         self._starting.clear()
         self._plan_sweep()
+        self._look_back()
         while self._step():
             pass
         return self._finished()
+
+    def _look_back(self) -> None:
+        """The looks before the begin, at which there was no call yet."""
+        for at in self._world.looks or ():
+            if at <= 0:
+                sample = LoadSample(Instant(at), 0, 0, 0, 0)
+                self._decider.wanted(sample, wanted=self._wanted, ready=self._ready, now=at)
 
     def _step(self) -> bool:
         """The next thing that happens. Of several at once: calls come, calls end, replicas start, then others look."""
@@ -274,6 +291,8 @@ class _Run:
         self._now = max(self._now, end)
         self._exist(0)
         outcome.calls, outcome.unserved = self._served, self._started - self._served
+        steps = [(min(since, end), count) for since, count in [*outcome.counts, (end, 0)]]
+        outcome.wanted_s = sum(count * (until - since) for (since, count), (until, _) in itertools.pairwise(steps))
         outcome.busy_s = sum(itertools.islice(self._service_s, self._served))
         edges = [bisect_left(self._at, part * end / PARTS) for part in range(PARTS)]
         outcome.arrived = [until - since for since, until in itertools.pairwise([*edges, len(self._at)])]
@@ -285,12 +304,15 @@ class _Run:
         now, self._dozing = self._now, False
         before = self._sample
         self._sample = self._taken()
+        if self._looks is not None:  # they are lived through one by one
+            self._beat = next(self._looks, math.inf)
+            if now:
+                self._decide(self._sample)
+            return
         self._beat = now + BEAT_S
         if not now:
             return
-        wanted = self._decider.wanted(before, wanted=self._wanted, ready=self._ready, now=now)
-        if self._wanted > 0:
-            self._set(max(1, self._world.min, min(wanted, self._world.max)))
+        self._decide(before)
         resting = self._started == before.completed == self._completed and self._ready == self._wanted
         # Where calls come often a leap gets over several silences at once.
         rare = self._next_at() > min(now + self._stretch_s, self._sweep_at)
@@ -298,6 +320,11 @@ class _Run:
             return
         if not self._leap() and not (resting and not rare and self._dozes()):
             self._bulk(now + BEAT_S)
+
+    def _decide(self, sample: LoadSample) -> None:
+        wanted = self._decider.wanted(sample, wanted=self._wanted, ready=self._ready, now=self._now)
+        if self._wanted > 0:
+            self._set(max(1, self._world.min, min(wanted, self._world.max)))
 
     def _taken(self) -> LoadSample:
         in_flight, waiting = self._started - self._completed, self._started - self._served

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,7 +11,9 @@ from springtide.runtime.errors import BadInput
 from springtide.scaler.core import policy as labels
 from springtide.scaler.core import targets
 from springtide.scaler.core.follow import Bounds
+from springtide.scaler.core.ownership import Scalers, steady_owner
 from springtide.scaler.core.policy import ScalePolicy, wake_replicas
+from springtide.scaler.core.vocabulary import Writer
 from springtide.scaler.sim.adapter import Springtide
 from springtide.scaler.sim.alert_path import AlertPath, AlertTiming
 from springtide.scaler.sim.deciders import Unchanged
@@ -66,9 +69,13 @@ class Policy:
     def zero_after_s(self) -> float | None:
         return (self.scale.zero_duration_s or DEFAULT_ZERO_S) if self.scale.zero else None
 
-    def slots(self, concurrency: int) -> int:
-        """Calls that a replica works on at once, where it could do ``concurrency``."""
-        return min(concurrency, self.scale.concurrency_limit or concurrency)
+    def slots(self, concurrency: int, workers: int = 1) -> int:
+        """Calls that a replica works on at once, where it could do ``concurrency``.
+
+        Each worker of a gateway gives it an equal part of what it may get, rounded up.
+        """
+        limit = self.scale.concurrency_limit
+        return min(concurrency, workers * math.ceil(limit / workers) if limit else concurrency)
 
     def decider(self, timing: AlertTiming, concurrency: int) -> Decider:
         """One for one function's life."""
@@ -101,6 +108,27 @@ def parse(text: str) -> Policy:
     if problems:
         raise BadInput("\n".join(f"--policy {text!r}: {problem}" for problem in problems))
     return Policy(text, Owner(owner), said, scale)
+
+
+def of_labels(function: str, labels: Mapping[str, str]) -> Policy:
+    """That of a function that is deployed with these labels beside a control loop. Raises BadInput, as ``parse``."""
+    scale, problems = ScalePolicy.from_labels(labels)
+    writer = steady_owner(scale, Scalers(loop=True))
+    owner = OWNERS.get(writer)
+    if owner is None:
+        raise BadInput(f"{function}: its owner is {writer}, which is not replayed; leave it out")
+    said = {key: labels[key] for key in LABELS.values() if key in labels}
+    problems = (*problems, *_contradictions({}, owner, scale))
+    if problems:
+        raise BadInput("\n".join(f"{function}: {problem}" for problem in problems))
+    return Policy(function, owner, said, scale)
+
+
+OWNERS: Mapping[Writer | None, Owner] = {
+    Writer.ALERT: Owner.ALERTS,
+    Writer.SCALER: Owner.SCALER,
+    None: Owner.NONE,
+}
 
 
 def _pairs(text: str) -> tuple[dict[str, str], list[str]]:

@@ -41,6 +41,8 @@ class Really:
     """It is known to have been so at the begin."""
     swept_s: float = 0.0
     """An instant at which the idle rule was asked: its sweeps come evenly."""
+    looks: tuple[float, ...] = ()
+    """When the control loop looked; empty where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +83,23 @@ class Recording:
 
     def forgetting(self) -> Recording:
         """The same without its calls, which take the memory; their number stays."""
-        told = tuple(replace(each, trace=replace(each.trace, arrivals=lambda _: iter(()))) for each in self.stretches)
+        told = tuple(
+            replace(each, trace=replace(each.trace, arrivals=lambda _: iter(()), service_s=None))
+            for each in self.stretches
+        )
         return replace(self, stretches=told)
 
 
 def of_trace(trace: Trace) -> Recording:
     """A file: everything is known."""
-    return Recording(function=trace.function, length_s=trace.length_s, stretches=(Stretch(0.0, trace),))
+    lengths_s = trace.service_s
+    return Recording(
+        function=trace.function,
+        length_s=trace.length_s,
+        stretches=(Stretch(0.0, trace),),
+        service_mean_s=statistics.fmean(lengths_s) if lengths_s else None,
+        cold_start_s=trace.cold_start_s,
+    )
 
 
 @dataclass(slots=True)
@@ -237,5 +249,15 @@ def _cut(trace: Trace, since_s: float, until_s: float) -> Trace:
             if at >= since_s:
                 yield at - since_s
 
-    share = (until_s - since_s) / trace.length_s
-    return Trace(trace.function, round(trace.calls * share), until_s - since_s, arrivals)
+    share, lengths_s = (until_s - since_s) / trace.length_s, trace.service_s
+    if lengths_s is not None:  # then nothing is drawn
+        at = array("d", trace.arrivals(random.Random(0)))
+        lengths_s = lengths_s[bisect.bisect_left(at, since_s) : bisect.bisect_left(at, until_s)]
+    return Trace(
+        trace.function,
+        round(trace.calls * share),
+        until_s - since_s,
+        arrivals,
+        service_s=lengths_s,
+        workers=trace.workers,
+    )

@@ -11,7 +11,7 @@ from functools import lru_cache
 from springtide.scaler.sim import engine, worlds
 from springtide.scaler.sim.alert_path import AlertTiming
 from springtide.scaler.sim.engine import PARTS, Calls, Outcome, World
-from springtide.scaler.sim.policies import Policy
+from springtide.scaler.sim.policies import Owner, Policy
 from springtide.scaler.sim.traces import Trace
 
 START_SPREAD = 0.25
@@ -25,8 +25,9 @@ HOUR_S = 3600.0
 class Circumstances:
     """What no policy changes. ``service_s`` gives a function's way to draw the length of a call, in seconds.
 
-    ``concurrency``: calls that one replica can work on at once. ``awake``: one that may sleep begins awake.
-    ``swept_s``: when the idle rule is asked.
+    ``as_recorded``: where the length of each call is known, it is taken. ``concurrency``: calls that one replica can
+    work on at once. ``awake``: one that may sleep begins awake. ``swept_s``: when the idle rule is asked. ``looks``:
+    when the control loop looked, where that is known.
     """
 
     service_s: Callable[[str], worlds.Draw]
@@ -34,8 +35,10 @@ class Circumstances:
     concurrency: int
     timing: AlertTiming
     seed: int
+    as_recorded: bool = True
     awake: bool = False
     swept_s: float = 0.0
+    looks: tuple[float, ...] = ()
 
 
 @dataclass(slots=True)
@@ -48,6 +51,8 @@ class Result:
     cold_starts: int = 0
     unserved: int = 0
     replica_s: float = 0.0
+    wanted_s: float = 0.0
+    """The same without those that finish their calls after they were taken away, as decisions and metrics have it."""
     flaps: int = 0
     largest: int = 0
     waits: array[float] = field(default_factory=lambda: array("d"))
@@ -58,6 +63,7 @@ class Result:
         self.cold_starts += outcome.wakes
         self.unserved += outcome.unserved
         self.replica_s += outcome.replica_s
+        self.wanted_s += outcome.wanted_s
         self.flaps += outcome.flaps()
         self.largest = max(self.largest, outcome.largest)
         self.waits.extend(outcome.waits)
@@ -69,6 +75,7 @@ class Result:
         self.cold_starts += other.cold_starts
         self.unserved += other.unserved
         self.replica_s += other.replica_s
+        self.wanted_s += other.wanted_s
         self.flaps += other.flaps
         self.largest = max(self.largest, other.largest)
         self.waits.extend(other.waits)
@@ -85,10 +92,11 @@ def run(trace: Trace, policy: Policy, given: Circumstances) -> Outcome:
     """The function's life. The same seed gives every policy the same calls."""
     world = replace(
         _world(trace, given),
-        slots=policy.slots(given.concurrency),
+        slots=policy.slots(given.concurrency, trace.workers),
         min=max(1, policy.scale.min),
         max=max(1, policy.scale.max),
         zero_after_s=policy.zero_after_s,
+        looks=given.looks if given.looks and policy.owner is Owner.SCALER else None,
     )
     decider = policy.decider(given.timing, given.concurrency)
     return engine.simulate(world, decider, given.seed, _calls(trace, given))
@@ -97,7 +105,10 @@ def run(trace: Trace, policy: Policy, given: Circumstances) -> Outcome:
 @lru_cache(maxsize=1)
 def _calls(trace: Trace, given: Circumstances) -> Calls:
     """Drawn once for all policies that one function is tried under; then forgotten, for they take the memory."""
-    return engine.calls_of(_world(trace, given), given.seed)
+    world, lengths_s = _world(trace, given), trace.service_s
+    if lengths_s is None or not given.as_recorded:
+        return engine.calls_of(world, given.seed)
+    return Calls(engine.arrivals_of(world, given.seed), lengths_s)
 
 
 def _world(trace: Trace, given: Circumstances) -> World:

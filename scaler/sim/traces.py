@@ -10,9 +10,10 @@ import itertools
 import json
 import math
 import random
+import statistics
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from springtide.runtime.errors import BadInput
@@ -22,8 +23,11 @@ MAX_LINE_CHARS = 200_000
 """A row of the Azure format has a number for each minute of a day, 1,440 of them."""
 MAX_FUNCTIONS = 20_000
 MAX_NAME_CHARS = 256
+MAX_WORKERS = 256
 MAX_CALLS_A_MINUTE = 10_000_000
 MAX_AT_S = 1e12
+MIN_SERVICE_S = 1e-4
+"""What a gateway's log rounds to."""
 MINUTE_S = 60.0
 
 Arrivals = Callable[[random.Random], Iterator[float]]
@@ -33,7 +37,8 @@ Arrivals = Callable[[random.Random], Iterator[float]]
 class Trace:
     """The calls of one function; ``arrivals`` gives seconds since the begin, in order.
 
-    ``begin`` is on the clock that the calls were recorded by; None where nothing tells it.
+    ``begin`` is on the clock that the calls were recorded by; None where nothing tells it. ``service_s`` is how long
+    each call took once a replica had it, and ``cold_start_s`` what a start takes, where that was recorded, too.
     """
 
     function: str
@@ -41,6 +46,10 @@ class Trace:
     length_s: float
     arrivals: Arrivals
     begin: float | None = None
+    service_s: array[float] | None = field(default=None, compare=False)
+    cold_start_s: float | None = None
+    workers: int = 1
+    """Processes of a gateway that gave calls to the same replicas."""
 
 
 @dataclass(slots=True)
@@ -48,6 +57,11 @@ class _Seen:
     """Instants as they were read."""
 
     by_function: dict[str, array[float]] = field(default_factory=dict)
+    service_s: dict[str, array[float]] = field(default_factory=dict)
+    """How long each of them took, by those whose source tells it."""
+    cold: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    """When calls came that found no replica ready, and how long they waited."""
+    workers: set[int] = field(default_factory=set)
 
     def add(self, function: str, at: float, where: str) -> None:
         if function not in self.by_function:
@@ -64,13 +78,43 @@ class _Seen:
         """All over the same time, from the first call of any to the last."""
         begin = min((min(times) for times in self.by_function.values()), default=0.0)
         end = max((max(times) for times in self.by_function.values()), default=0.0)
-        return [recorded(name, times, begin, end) for name, times in sorted(self.by_function.items())]
+        starts_s = {name: started for name, calls in self.cold.items() if (started := _starts_s(calls))}
+        usual_s = _median([start for own in starts_s.values() for start in own])
+        found = []
+        for name, times in sorted(self.by_function.items()):
+            trace = recorded(name, times, begin, end, service_s=self.service_s.get(name))
+            # Where a function never slept, what starts take is known from the others.
+            start_s = _median(starts_s.get(name, ())) or usual_s
+            found.append(replace(trace, cold_start_s=start_s, workers=max(1, len(self.workers))))
+        return found
 
 
-def recorded(function: str, times: Iterable[float], begin: float, end: float) -> Trace:
-    """A function whose calls are known one by one."""
-    kept = array("d", sorted(at - begin for at in times))
-    return Trace(function, len(kept), max(1.0, end - begin), lambda _: iter(kept), begin)
+def _starts_s(calls: Iterable[tuple[float, float]]) -> list[float]:
+    """How long each start took: the wait of the call that began it, not of those that came while it was under way."""
+    starts_s: list[float] = []
+    ready_at = -math.inf
+    for at, waited_s in sorted(calls):
+        if at > ready_at:
+            starts_s.append(waited_s)
+            ready_at = at + waited_s
+    return starts_s
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return statistics.median(values) if values else None
+
+
+def recorded(
+    function: str, times: Iterable[float], begin: float, end: float, *, service_s: Iterable[float] | None = None
+) -> Trace:
+    """A function whose calls are known one by one, and perhaps how long each of them took."""
+    length_s = max(1.0, end - begin)
+    if service_s is None:
+        kept = array("d", sorted(at - begin for at in times))
+        return Trace(function, len(kept), length_s, lambda _: iter(kept), begin)
+    ordered = sorted((at - begin, seconds) for at, seconds in zip(times, service_s, strict=True))
+    at, took_s = array("d", (at for at, _ in ordered)), array("d", (seconds for _, seconds in ordered))
+    return Trace(function, len(at), length_s, lambda _: iter(at), begin, service_s=took_s)
 
 
 def read(lines: Iterable[str], source: str) -> list[Trace]:
@@ -148,14 +192,25 @@ def _access_log(numbered: Iterator[tuple[int, str]], source: str) -> list[Trace]
             others += 1
             continue
         where = f"{source}, line {number}"
-        seconds = told.get("seconds")
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= MAX_AT_S:
-            raise BadInput(f"{where}, seconds: {str(seconds)[:40]!r} is not the length of a call")
-        ended = _instant(str(told.get("timestamp")), f"{where}, timestamp")
-        seen.add(str(told["function"]), ended - seconds, f"{where}, function")
+        seconds, held_s = _seconds(told, "seconds", where), _seconds({"held_s": 0, **told}, "held_s", where)
+        began = _instant(str(told.get("timestamp")), f"{where}, timestamp") - seconds
+        function = str(told["function"])
+        seen.add(function, began, f"{where}, function")
+        seen.service_s.setdefault(function, array("d")).append(max(MIN_SERVICE_S, seconds - held_s))
+        if isinstance(worker := told.get("worker"), int) and 0 < worker <= MAX_WORKERS:
+            seen.workers.add(worker)
+        if told.get("cold") is True:
+            seen.cold.setdefault(function, []).append((began, held_s))
     if not seen.by_function:
         raise BadInput(f"{source}: no call among its {others} lines; switch the gateway's access_log on")
     return seen.traces()
+
+
+def _seconds(told: Mapping[str, object], key: str, where: str) -> float:
+    seconds = told.get(key)
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= MAX_AT_S:
+        raise BadInput(f"{where}, {key}: {str(seconds)[:40]!r} is not the length of a call")
+    return seconds
 
 
 def _azure(heading: str, numbered: Iterator[tuple[int, str]], source: str) -> list[Trace]:

@@ -57,6 +57,47 @@ def test_a_function_has_a_table_and_a_picture_without_colour_where_nobody_looks(
     assert "\x1b" not in shown
 
 
+STACK = """
+functions:
+  fast:
+    image: some/image
+    labels: {com.openfaas.scale.target: "1", com.openfaas.scale.max: "9"}
+  slow:
+    image: some/image
+    labels: {com.openfaas.scale.zero: "true", com.openfaas.scale.zero-duration: 1m}
+"""
+
+
+def test_each_function_is_replayed_as_it_is_deployed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, stack = tmp_path / "calls.csv", tmp_path / "stack.yaml"
+    stack.write_text(STACK)
+    file.write_text("".join(f"{at / 4},fast.openfaas-fn\n" for at in range(1200)) + "5,slow\n400,slow\n")
+    words = ["--from", str(file), "--stack", str(stack), "--json"]
+    shown = json.loads(told(capsys, *words, "--policy", "owner=none"))
+    assert [each["policy"] for each in shown["policies"]] == ["owner=none", f"--stack {stack}"]
+    of = {each["function"]: each["policies"][1] for each in shown["functions"]}
+    assert of["fast.openfaas-fn"]["largest"] > 4
+    assert of["slow"]["replica_hours"] < 400 / 3600
+    assert shown["policies"][1]["calls"] == 1202
+
+    file.write_text("1,unheard\n2,unheard\n")
+    assert run(["replay", *words], {}) == 1
+    assert "has no function unheard" in capsys.readouterr().err
+
+
+def test_calls_take_as_long_as_was_logged_unless_somebody_says_how_long(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of 10 calls a second that take 2 s some 20 are under way."""
+    log = tmp_path / "gateway.log"
+    call = '{"event": "call", "function": "f", "seconds": 2, "timestamp": %s}\n'
+    log.write_text("".join(call % (1000 + at / 10) for at in range(3000)))
+    words = ["f", "--from", str(log), "--policy", "type=capacity,target=1,max=100", "--json"]
+    logged, written = (json.loads(told(capsys, *words, *more)) for more in ((), ("--service", "100ms")))
+    assert logged["functions"][0]["service_mean_s"] == 2
+    assert logged["policies"][0]["largest"] > 20 > written["policies"][0]["largest"]
+
+
 def test_the_same_bytes_come_out_twice(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [*AZURE[1:], "--policy", "zero-duration=5m", "--json"]
     first = told(capsys, *arguments)

@@ -52,7 +52,7 @@ class Recorded:
         self.leapt_s = 0.0
 
     def wanted(self, sample: LoadSample, *, wanted: int, ready: int, now: float) -> int:
-        assert sample.at < now
+        assert sample.at <= now
         assert 0 <= ready <= wanted
         self.looks.append(sample)
         return self._decider.wanted(sample, wanted=wanted, ready=ready, now=now)
@@ -119,6 +119,7 @@ def test_calls_that_come_are_served_in_order_and_replicas_add_up(world: World, n
     counts = [(min(since, end), count) for since, count in [*outcome.counts, (end, 0)]]
     wanted_s = sum(count * (until - since) for (since, count), (until, _) in pairwise(counts))
     # A replica that is taken away finishes its calls, so there may be more than are wanted, never fewer.
+    assert outcome.wanted_s == pytest.approx(wanted_s)
     assert wanted_s - 1e-6 <= outcome.replica_s <= wanted_s + outcome.busy_s + 1e-6
 
 
@@ -220,3 +221,20 @@ def test_given_calls_are_the_calls() -> None:
     )
     outcome = simulate(world, DECIDERS["rps"](world), 1, Calls(array("d", [1.0, 2.0]), array("d", [3.0, 4.0])))
     assert (outcome.calls, outcome.busy_s) == (2, 7.0)
+
+
+def test_looks_that_are_known_are_made_at_what_is_so_then() -> None:
+    calls = Calls(array("d", [1.0, 2.0, 2.5]), array("d", [10.0, 0.25, 10.0]))
+    world = World(
+        name="looked at",
+        length_s=5.0,
+        arrivals=lambda _: iter(calls.at),
+        service_s=exponential(1.0),
+        cold_start_s=lognormal(0.3, 0.25),
+        slots=100,
+        looks=[-1.5, -0.5, 0.6, 2.1, 2.6, 4.9, 6.0],
+    )
+    decider = Recorded(DECIDERS["capacity"](world), walks=False)
+    simulate(world, decider, 1, calls)
+    seen = [(float(look.at), look.started, look.completed) for look in decider.looks]
+    assert seen == [(-1.5, 0, 0), (-0.5, 0, 0), (0.6, 0, 0), (2.1, 2, 0), (2.6, 3, 1), (4.9, 3, 1), (6.0, 3, 1)]

@@ -8,7 +8,7 @@ import pytest
 
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core.demand import LoadSample
-from springtide.scaler.core.policy import Down, Rule, Wake
+from springtide.scaler.core.policy import Down, Rule, ScalePolicy, Wake
 from springtide.scaler.core.vocabulary import Instant
 from springtide.scaler.sim import policies
 from springtide.scaler.sim.alert_path import AlertTiming
@@ -54,6 +54,7 @@ def test_what_is_written_is_what_is_tried() -> None:
     assert (policy.owner, policy.scale.rule, policy.scale.wake) == (Owner.SCALER, Rule.QUEUEING, Wake.MIN)
     assert (policy.scale.min, policy.scale.max, policy.scale.target) == (2, 30, 4)
     assert (policy.zero_after_s, policy.slots(100), policy.slots(1)) == (300, 4, 1)
+    assert [policy.slots(100, workers) for workers in (2, 3, 8)] == [4, 6, 8]
 
 
 @pytest.mark.parametrize(
@@ -157,3 +158,38 @@ def test_alerts_pile_up_only_above_what_the_minimum_carries() -> None:
         sample = LoadSample(Instant(second), 11 if second > 5 else 0, 0, 11 if second > 5 else 0, 0)
         wanted = path.wanted(sample, wanted=wanted, ready=2, now=second + 0.5)
     assert wanted == 2
+
+
+@pytest.mark.parametrize(
+    ("labels", "owner"),
+    [
+        pytest.param({}, Owner.ALERTS, id="nothing"),
+        pytest.param({"com.openfaas.scale.target": "5"}, Owner.SCALER, id="target"),
+        pytest.param({"com.openfaas.scale.type": "capacity"}, Owner.SCALER, id="type"),
+        pytest.param({"com.openfaas.scale.min": "2", "com.openfaas.scale.max": "2"}, Owner.NONE, id="fixed"),
+        pytest.param(
+            {"com.openfaas.scale.target": "5", "com.springtide.scale.owner": "alerts"}, Owner.ALERTS, id="named"
+        ),
+        pytest.param({"com.springtide.scale.owner": "scaler", "app": "x"}, Owner.SCALER, id="named alone"),
+    ],
+)
+def test_labels_of_a_function_are_a_policy(labels: dict[str, str], owner: Owner) -> None:
+    found = policies.of_labels("hello", labels)
+    assert found.owner is owner
+    assert found.scale == ScalePolicy.from_labels(labels)[0]
+    found.decider(TIMING, 100)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ({"com.openfaas.scale.min": "x"}, ["hello: ", "com.openfaas.scale.min='x'"]),
+        ({"com.openfaas.scale.type": "cpu", "com.openfaas.scale.target": "500"}, ["hello: type='cpu'", "type=rps"]),
+        ({"com.springtide.scale.owner": "hpa"}, ["hello: ", "'hpa'", "leave it to another owner"]),
+    ],
+)
+def test_labels_that_cannot_be_replayed_are_told(labels: dict[str, str], words: list[str]) -> None:
+    with pytest.raises(BadInput) as caught:
+        policies.of_labels("hello", labels)
+    for word in words:
+        assert word in str(caught.value)

@@ -106,6 +106,13 @@ def test_a_part_has_the_calls_of_its_time() -> None:
     assert part.length_s == 10.5
 
 
+def test_a_part_has_the_lengths_of_its_calls() -> None:
+    whole = recordings.of_trace(recorded("f", [5, 1, 3], 0.0, 9.0, service_s=[0.5, 0.1, 0.3]))
+    assert whole.service_mean_s == pytest.approx(0.3)
+    part = recordings.part_of(whole, 2, 6)
+    assert list(part.stretches[0].trace.service_s or ()) == [0.3, 0.5]
+
+
 def test_a_histogram_keeps_its_shape_and_gets_the_measured_mean() -> None:
     """Half of the calls are fast, half ten times as slow."""
     points = scaled({0.01: 50, 0.1: 50, 0.2: 100, float("inf"): 100}, 0.08)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,29 @@ def test_an_access_log_tells_when_calls_began_among_its_other_lines() -> None:
         "log",
     )
     assert (trace.function, times(trace)) == ("hello.openfaas-fn", [0.0, 1.5])
+    assert list(trace.service_s or ()) == [4, 1.5]
+    assert trace.cold_start_s is None
+
+
+def test_an_access_log_tells_how_long_calls_and_starts_took() -> None:
+    """A call that comes while a start is under way waits for less than that; who never slept starts as others do."""
+
+    def line(function: str, began: float, seconds: float, **told: object) -> str:
+        at = datetime.fromtimestamp(1_780_000_000 + began + seconds, UTC).isoformat()
+        return json.dumps({"event": "call", "function": function, "timestamp": at, "seconds": seconds, **told})
+
+    busy, sleepy = traces.read(
+        [
+            line("sleepy", 0.0, 1.0, held_s=0.5, cold=True),
+            line("sleepy", 0.4, 0.35, held_s=0.1, cold=True),
+            line("sleepy", 60.0, 0.9, held_s=0.7, cold=True),
+            line("sleepy", 61.0, 0.3, held_s=0.2, cold=False),
+            line("busy", 1.0, 0.2),
+        ],
+        "log",
+    )
+    assert list(sleepy.service_s or ()) == pytest.approx([0.5, 0.25, 0.2, 0.1])
+    assert sleepy.cold_start_s == busy.cold_start_s == pytest.approx(0.6)
 
 
 def test_azures_minutes_are_drawn_within_and_timers_come_at_the_start() -> None:
@@ -93,6 +117,7 @@ def test_durations_are_drawn_between_the_percentiles() -> None:
         (['{"event":"other"}'], ["no call among its 1 lines", "access_log"]),
         (['{"event":"call","function":"f","seconds":-1}'], ["line 1, seconds", "'-1'"]),
         (['{"event":"call","function":"f","seconds":1}'], ["line 1, timestamp", "'None'"]),
+        (['{"event":"call","function":"f","seconds":1,"held_s":"x"}'], ["line 1, held_s", "'x'"]),
         ([AZURE, "o,a,f,http,1"], ["line 2", "5 columns", "heading has 6"]),
         ([AZURE, "o,a,f,http,1,-2"], ["line 2, column 6", "'-2'"]),
         ([AZURE, "o,a,f,http,1,1e300"], ["line 2, column 6", "10,000,000"]),

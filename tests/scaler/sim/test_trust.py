@@ -71,3 +71,49 @@ def test_a_line_that_is_no_decision_is_named(line: str) -> None:
     good = '{"t": 1, "function": "f", "before": 0, "after": 1}'
     with pytest.raises(BadInput, match=r"log, line 2: .*write t, function, before and after"):
         trust.read([good, line], "log")
+
+
+def looked(*instants: float) -> list[Change]:
+    return [Change(at, 1, 1, "scaler", at) for at in instants]
+
+
+def test_looks_that_are_not_in_the_log_come_evenly_between_those_that_are() -> None:
+    looks = trust.looks([looked(100.25, 103.25), looked(101.25, 107.31, 111.3)], begin=101.0, length_s=12.0)
+    assert looks == pytest.approx(
+        [-0.75, 0.25, 1.25, 2.25, 3.265, 4.28, 5.295, 6.31, 7.3075, 8.305, 9.3025, 10.3, 11.3, 12.3], abs=0.01
+    )
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        pytest.param([], id="nobody looked"),
+        pytest.param([looked(10.0, 20.5, 400.0)], id="a long gap"),
+        pytest.param([looked(10.0, 11.0)], id="none near the end"),
+        pytest.param([looked(390.0, 391.0)], id="none near the begin"),
+    ],
+)
+def test_looks_that_the_log_tells_too_seldom_are_not_known(log: list[list[Change]]) -> None:
+    assert trust.looks(log, begin=0.0, length_s=400.0) == ()
+
+
+@pytest.mark.parametrize(
+    ("first", "known"),
+    [
+        pytest.param(Change(7.5, 0, 1, "person"), (-2.0, -1.0, 0.0, 1.0), id="deployed then"),
+        pytest.param(Change(7.5, 0, 1, "wake"), (1.0,), id="woken: what came before is not known"),
+        pytest.param(Change(12.0, 1, 2, "scaler"), (1.0,), id="there already"),
+    ],
+)
+def test_looks_before_the_first_call_count_where_the_function_is_as_new(
+    first: Change, known: tuple[float, ...]
+) -> None:
+    was = trust.really([first], 10.0, 5.0, (-3.0, -2.0, -1.0, 0.0, 1.0))
+    assert was is not None
+    assert was.looks == known
+
+
+def test_a_log_tells_when_the_load_was_seen() -> None:
+    line = '{"t": 5.5, "function": "f", "before": 1, "after": 1, "writer": "%s", "inputs": {"data_age_s": 0.25}}'
+    (by_loop, by_alert) = trust.read([line % "scaler", line % "alert"], "log")["f"]
+    assert (by_loop.looked_at, by_alert.looked_at) == (5.25, None)
