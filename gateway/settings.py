@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from springtide.runtime.same_origin import origins
 from springtide.runtime.settings import boolean, duration, integer, number, setting
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
-from springtide.wire.jobs.callback_address import gateway_names, patterns
+from springtide.wire.jobs.callback_settings import CallbackSettings
 from springtide.wire.jobs.settings import BrokerSettings
 
 MEBIBYTE = 1024 * 1024
@@ -225,32 +225,6 @@ class GatewaySettings:
         low=MEBIBYTE,
         help="bytes of asynchronous calls' bodies that are being stored, an equal part at each worker; beyond it 503",
     )
-    callback_allow: tuple[str, ...] = setting(
-        (),
-        env="callback_allow",
-        kind=patterns,
-        help="where callbacks may go, separated by commas: hosts, *.domains, addresses or networks, each with :port or "
-        "for any; empty: anywhere that is not denied",
-    )
-    callback_deny: tuple[str, ...] = setting(
-        (),
-        env="callback_deny",
-        kind=patterns,
-        help="where callbacks never go, as callback_allow; functions behind this gateway are allowed all the same",
-    )
-    callback_local: bool = setting(
-        True,  # noqa: FBT003 - the default comes first in every setting
-        env="callback_local",
-        kind=boolean,
-        help="callbacks may go to this machine and its link-local neighbours; on a cluster they should not",
-    )
-    callback_gateway: tuple[str, ...] = setting(
-        (),
-        env="callback_gateway",
-        kind=gateway_names,
-        help="names of the gateway's Service, separated by commas: functions behind it are the usual callback, so "
-        "those names may always be called at the gateway's port",
-    )
 
     first_snapshot_s: float = setting(
         2.0, env="first_snapshot", kind=duration, help="how long a start waits for the provider's list of functions"
@@ -289,6 +263,8 @@ class GatewaySettings:
 
     broker: BrokerSettings = BrokerSettings()  # noqa: RUF009 - frozen, made once
     """Of asynchronous calls."""
+
+    callbacks: CallbackSettings = CallbackSettings()  # noqa: RUF009 - frozen, made once
 
     sharers: int = 1
     """How many workers give calls to the same replicas: each gives a replica so much less. Not for people to set."""

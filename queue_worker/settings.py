@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 from springtide.queue_worker.retrying import DEFAULT_CODES, MAX_ATTEMPTS, MAX_WAIT_S, Jitter, RetryRules, codes
 from springtide.runtime.errors import BadInput, reason_of
-from springtide.runtime.settings import boolean, duration, integer, setting
-from springtide.wire.jobs.callback_address import CallbackRules, gateway_names, patterns, port_of
+from springtide.runtime.settings import duration, integer, setting
+from springtide.wire.jobs.callback_address import CallbackRules, port_of
+from springtide.wire.jobs.callback_settings import CallbackSettings
 from springtide.wire.jobs.job import DEFAULT_QUEUE
 from springtide.wire.jobs.names import checked_queue
 from springtide.wire.jobs.settings import BrokerSettings, with_names_of_openfaas
@@ -124,24 +125,6 @@ class QueueWorkerSettings:
         high=MAX_RESULT,
         help="bytes of an answer that are kept and told to a callback",
     )
-    callback_allow: tuple[str, ...] = setting(
-        (), env="callback_allow", kind=patterns, help="where callbacks may go; as the gateway's"
-    )
-    callback_deny: tuple[str, ...] = setting(
-        (), env="callback_deny", kind=patterns, help="where callbacks never go; as the gateway's"
-    )
-    callback_local: bool = setting(
-        True,  # noqa: FBT003 - the default comes first in every setting
-        env="callback_local",
-        kind=boolean,
-        help="callbacks may go to this machine and its link-local neighbours; on a cluster they should not",
-    )
-    callback_gateway: tuple[str, ...] = setting(
-        (),
-        env="callback_gateway",
-        kind=gateway_names,
-        help="names of the gateway's Service, which callbacks may always go to; as the gateway's",
-    )
     callback_secret_path: str = setting(
         "",
         env="callback_secret_path",
@@ -161,6 +144,7 @@ class QueueWorkerSettings:
     )
 
     broker: BrokerSettings = BrokerSettings()  # noqa: RUF009 - frozen, made once
+    callbacks: CallbackSettings = CallbackSettings()  # noqa: RUF009 - frozen, made once
 
     @property
     def retries(self) -> RetryRules:
@@ -201,10 +185,4 @@ def with_names_of_openfaas_worker(environ: Mapping[str, str]) -> Mapping[str, st
 def callback_rules(settings: QueueWorkerSettings) -> CallbackRules:
     """Functions behind the gateway are the usual callback."""
     to = urlsplit(settings.gateway_url)
-    return CallbackRules.of_gateway(
-        ((to.hostname or "").lower(), *settings.callback_gateway),
-        port_of(to),
-        allow=settings.callback_allow,
-        deny=settings.callback_deny,
-        local=settings.callback_local,
-    )
+    return settings.callbacks.rules(((to.hostname or "").lower(),), port_of(to))

@@ -25,22 +25,25 @@ from springtide.gateway.workers.pool import PoolDeps, build
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.service import Service
+from springtide.wire.jobs.callback_settings import CallbackSettings
 from springtide.wire.jobs.settings import BrokerSettings, with_names_of_openfaas
 from springtide.wire.vitals import vitals
 
 log = structlog.get_logger(__name__)
 
-SETTINGS, BROKER, AUTH = Section(GatewaySettings), Section(BrokerSettings), Section(AuthSettings)
+SETTINGS, BROKER = Section(GatewaySettings), Section(BrokerSettings)
+CALLBACKS, AUTH = Section(CallbackSettings), Section(AuthSettings)
 
 
 @click.command()
-@settings_options(SETTINGS, BROKER, AUTH)
+@settings_options(SETTINGS, BROKER, CALLBACKS, AUTH)
 @click.pass_obj
 def gateway(environ: Mapping[str, str], /, **given: object) -> None:
     """Run the gateway: the public door to functions and to the system API."""
     environ = with_names_of_openfaas(environ)
-    refuse(*(section.problems(environ, given) for section in (SETTINGS, BROKER, AUTH)))
-    settings = SETTINGS.read(environ, given, broker=BROKER.read(environ, given))
+    refuse(*(section.problems(environ, given) for section in (SETTINGS, BROKER, CALLBACKS, AUTH)))
+    broker, callbacks = BROKER.read(environ, given), CALLBACKS.read(environ, given)
+    settings = SETTINGS.read(environ, given, broker=broker, callbacks=callbacks)
     credentials = AUTH.read(environ, given).credentials()
     workers = settings.workers or processors.usable()
     if workers == 1:

@@ -26,16 +26,18 @@ from springtide.runtime.files import read_whole
 from springtide.runtime.kept_parts import Assembled
 from springtide.runtime.service import Service
 from springtide.wire.gateway_connections import GatewayConnections
+from springtide.wire.jobs.callback_settings import CallbackSettings
 from springtide.wire.jobs.nats_package import nats_needed
 from springtide.wire.jobs.settings import BrokerSettings
 from springtide.wire.provider_client import ProviderClient
 from springtide.wire.vitals import vitals
 
-SETTINGS, BROKER, AUTH = Section(QueueWorkerSettings), Section(BrokerSettings), Section(AuthSettings)
+SETTINGS, BROKER = Section(QueueWorkerSettings), Section(BrokerSettings)
+CALLBACKS, AUTH = Section(CallbackSettings), Section(AuthSettings)
 
 
 @click.command("queue-worker")
-@settings_options(SETTINGS, BROKER, AUTH)
+@settings_options(SETTINGS, BROKER, CALLBACKS, AUTH)
 @click.pass_obj
 def queue_worker(environ: Mapping[str, str], /, **given: object) -> None:
     """Run the queue worker: takes asynchronous calls from their queue and makes them."""
@@ -45,8 +47,9 @@ def queue_worker(environ: Mapping[str, str], /, **given: object) -> None:
 def assembled(environ: Mapping[str, str], given: Mapping[str, object]) -> Assembled:
     """``given`` are the command's flags. Raises SettingsError."""
     environ = with_names_of_openfaas_worker(environ)
-    refuse(*(section.problems(environ, given) for section in (SETTINGS, BROKER, AUTH)))
-    settings = SETTINGS.read(environ, given, broker=BROKER.read(environ, given))
+    refuse(*(section.problems(environ, given) for section in (SETTINGS, BROKER, CALLBACKS, AUTH)))
+    broker, callbacks = BROKER.read(environ, given), CALLBACKS.read(environ, given)
+    settings = SETTINGS.read(environ, given, broker=broker, callbacks=callbacks)
     if not settings.broker.nats_url:
         raise BadInput("a queue worker needs a NATS server with JetStream: set --nats-url, as nats://127.0.0.1:4222")
     return _assembled(settings, AUTH.read(environ, given).credentials())

@@ -70,10 +70,4 @@ class AsyncCalls:
 
 def callback_rules(settings: GatewaySettings) -> CallbackRules:
     """Functions behind this gateway are the usual callback."""
-    return CallbackRules.of_gateway(
-        (settings.host, *settings.callback_gateway),
-        settings.port,
-        allow=settings.callback_allow,
-        deny=settings.callback_deny,
-        local=settings.callback_local,
-    )
+    return settings.callbacks.rules((settings.host,), settings.port)

@@ -10,6 +10,7 @@ from typing import Any
 
 from springtide.gateway.settings import GatewaySettings
 from springtide.runtime.basic_auth import Credentials
+from springtide.wire.jobs.callback_settings import CallbackSettings
 from springtide.wire.jobs.settings import BrokerSettings
 
 
@@ -29,7 +30,8 @@ class Launch:
     def decode(cls, data: bytes) -> Launch:
         number, settings, credentials = json.loads(data)
         broker = BrokerSettings(**_tuples(settings.pop("broker")))
-        whole = GatewaySettings(**_tuples(settings), broker=broker)
+        callbacks = CallbackSettings(**_tuples(settings.pop("callbacks")))
+        whole = GatewaySettings(**_tuples(settings), broker=broker, callbacks=callbacks)
         return cls(number, whole, Credentials(*credentials) if credentials else None)
 
 

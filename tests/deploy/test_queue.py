@@ -186,9 +186,10 @@ def test_callbacks_are_signed_with_the_secret_that_is_named() -> None:
 
 def _rules(installation: str, part: str) -> CallbackRules:
     given = environment(containers(named(installation, "Deployment", part))[0])
+    callbacks = gateway.CALLBACKS.read(given, {})
     if part == "gateway":
-        return gateways_rules(gateway.SETTINGS.read(given, {}))
-    return workers_rules(queue_worker.SETTINGS.read(given, {}))
+        return gateways_rules(gateway.SETTINGS.read(given, {}, callbacks=callbacks))
+    return workers_rules(queue_worker.SETTINGS.read(given, {}, callbacks=callbacks))
 
 
 @pytest.mark.parametrize("part", PARTS)

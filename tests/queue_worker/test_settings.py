@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from springtide.queue_worker.settings import (
 )
 from springtide.runtime.errors import BadInput
 from springtide.runtime.settings import SettingsError, read
+from springtide.wire.jobs.callback_settings import CallbackSettings
 from springtide.wire.jobs.settings import BrokerSettings
 
 
@@ -97,7 +99,8 @@ def test_rules_of_retrying_are_the_settings() -> None:
 
 
 def test_callbacks_may_go_to_functions_behind_the_gateway_whatever_else_is_denied() -> None:
-    rules = callback_rules(settings(gateway_url="http://gw.example:31112", callback_local="false", callback_deny="*"))
+    callbacks = read(CallbackSettings, {"callback_local": "false", "callback_deny": "*"})
+    rules = callback_rules(replace(settings(gateway_url="http://gw.example:31112"), callbacks=callbacks))
     rules.check("http://gw.example:31112/function/next")
     rules.check("http://127.0.0.1:31112/function/next")
     with pytest.raises(BadInput, match="callback_deny"):

@@ -27,6 +27,7 @@ from springtide.scaler.core import catalogue
 from springtide.scaler.core.policy import DOWN, DOWN_WINDOW, OWNER, PREFIX, STEP_INTERVAL
 from springtide.scaler.core.vocabulary import Reason
 from springtide.scaler.settings import ScalerSettings
+from springtide.wire.jobs.callback_settings import CallbackSettings
 from springtide.wire.jobs.settings import BrokerSettings
 
 FOLDER = Path(__file__).parents[2] / "docs" / "runbooks"
@@ -110,6 +111,7 @@ def test_names_in_the_text_of_a_page_exist(page: Path) -> None:
         ScalerSettings,
         QueueWorkerSettings,
         BrokerSettings,
+        CallbackSettings,
     )
     known = {
         *(item.env for cls in classes for item in declared(cls)),

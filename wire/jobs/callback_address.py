@@ -70,6 +70,12 @@ class Pattern:
         """It is one host's name, which leads to addresses."""
         return self.network is None and not set("*?[") & set(self.host)
 
+    @property
+    def names_link(self) -> bool:
+        """Whoever wrote it meant link-local addresses, or the one host that may lead to such."""
+        network = self.network
+        return self.resolvable if network is None else network.is_link_local or network.num_addresses == 1
+
 
 def patterns(text: str) -> tuple[str, ...]:
     """Those of ``text``, which has commas between them. Raises ValueError where one is no pattern."""
@@ -98,8 +104,11 @@ def port_of(url: SplitResult) -> int:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackRules:
     """``gateway`` is (host, port) of the suite's own, which functions as callbacks are behind and which is always
-    allowed. With ``allowed`` nothing else is; ``denied`` holds before it. ``local``: the machine itself, and its
-    neighbours by link-local addresses, may be called."""
+    allowed. With ``allowed`` nothing else is; ``denied`` holds before it. ``local``: the machine itself may be called.
+
+    Link-local addresses may only where ``allowed`` names them: at 169.254.169.254 a cloud tells any program on a
+    machine the machine's own credentials, and whoever may name a callback would have them used, or read.
+    """
 
     allowed: tuple[Pattern, ...] = ()
     denied: tuple[Pattern, ...] = ()
@@ -145,15 +154,23 @@ class CallbackRules:
         if any(pattern.matches(host, port) for pattern in self.denied):
             return f"{shown} is not to be called at port {port}: callback_deny, or a part of the suite itself"
         if not self.local and _is_local(host):
-            return f"{shown} is this machine or its link, which callbacks do not go to (callback_local)"
-        if self.allowed and not any(
-            pattern.matches(name, port) for pattern in self.allowed for name in (host, named) if name
-        ):
+            return f"{shown} is this machine, which callbacks do not go to (callback_local)"
+        matching = [
+            pattern for pattern in self.allowed if any(pattern.matches(name, port) for name in (host, named) if name)
+        ]
+        if _is_on_link(host) and not any(pattern.names_link for pattern in matching):
+            return (
+                f"{shown} is a link-local address, where clouds keep machines' credentials: callbacks go there only "
+                "where callback_allow names it, or the host"
+            )
+        if self.allowed and not matching:
             return f"{shown} at port {port} is not in callback_allow"
         return None
 
 
 _LOOPBACK = ipaddress.IPv4Address("127.0.0.1")
+_CLOUD_METADATA = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200")))
+"""Where AWS and Google over IPv6, and Alibaba, have what others have at a link-local address."""
 
 
 def _address(host: str) -> Address | None:
@@ -172,4 +189,9 @@ def _address(host: str) -> Address | None:
 
 def _is_local(host: str) -> bool:
     address = _address(host)
-    return address is not None and (address.is_loopback or address.is_link_local or address.is_multicast)
+    return address is not None and (address.is_loopback or address.is_multicast)
+
+
+def _is_on_link(host: str) -> bool:
+    address = _address(host)
+    return address is not None and (address.is_link_local or address in _CLOUD_METADATA)

@@ -52,9 +52,35 @@ def test_it_may_not_go_there(url: str) -> None:
         RULES.check(url)
 
 
+LINK_LOCAL = ["169.254.169.254", "169.254.0.1", "fe80::1%eth0", "::ffff:169.254.169.254", "fd00:ec2::254"]
+
+
+@pytest.mark.parametrize("host", LINK_LOCAL)
+@pytest.mark.parametrize("allowed", ["", "*", "0.0.0.0/0,::/0", "*.example.org", "169.254.7.0/24:80"])
+def test_link_local_addresses_are_called_nowhere_by_whatever_name(host: str, allowed: str) -> None:
+    rules = CallbackRules(allowed=tuple(map(Pattern.parse, patterns(allowed))))
+    for named in ("", "hook.example.org"):
+        told = rules.refusal(host, 80, named=named)
+        assert told is not None
+        assert "callback_allow" in told
+
+
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1", "localhost", "::1", "0.0.0.0", "169.254.169.254", "fe80::1%eth0", "224.0.0.1"]
+    ("allowed", "host", "named"),
+    [
+        pytest.param("169.254.7.9", "169.254.7.9", "", id="by its address"),
+        pytest.param("*,169.254.0.0/16:80", "169.254.7.9", "", id="by its network"),
+        pytest.param("box.lan", "169.254.7.9", "box.lan", id="by the host's full name"),
+        pytest.param("[fe80::/10]:80", "fe80::1%eth0", "", id="by a network of IPv6"),
+    ],
 )
+def test_a_link_local_address_that_is_named_may_be_called(allowed: str, host: str, named: str) -> None:
+    for local in (True, False):
+        rules = CallbackRules(allowed=tuple(map(Pattern.parse, patterns(allowed))), local=local)
+        assert rules.refusal(host, 80, named=named) is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "0.0.0.0", *LINK_LOCAL, "224.0.0.1"])
 def test_on_a_cluster_nothing_goes_to_the_node_itself(host: str) -> None:
     rules = CallbackRules(local=False, gateway=frozenset({("127.0.0.1", 8080)}))
     assert rules.refusal(host, 80) is not None
