@@ -7,14 +7,12 @@ import hmac
 
 from springtide.runtime.http_headers import HOP_BY_HOP
 from springtide.wire.jobs.job import Headers, Job, JobState, Outcome
+from springtide.wire.jobs.status_json import TRUNCATED
 
 OURS = "x-springtide-"
 SIGNATURE = "X-Springtide-Signature-256"
 JOB_ID = "X-Springtide-Job-Id"
 CALL_ID = "X-Call-Id"
-
-TRUNCATED = "X-Springtide-Truncated"
-"""The body is only the beginning of the answer's."""
 
 _NOT_TOLD = frozenset((*(name.decode() for name in HOP_BY_HOP), "content-length", "date", "expect", "host", "server"))
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
@@ -14,7 +16,7 @@ from springtide.queue_worker.retrying import RetryRules
 from springtide.runtime.errors import BadInput, SpringtideError, reason_of
 from springtide.runtime.outage import Outage
 from springtide.scaler.core.ports import Clock
-from springtide.wire.jobs.job import Answer, DeadLetter, JobState, Outcome
+from springtide.wire.jobs.job import Answer, DeadLetter, JobState, Outcome, Progress
 from springtide.wire.jobs.ports import CallbackLease, JobSource
 
 MAX_AT_ONCE = 50
@@ -84,7 +86,9 @@ class Callbacks:
             answer, why = await self._teller.tell(lease), ""
         except BadInput as error:
             answer, why = Answer(0), reason_of(error)
+        tried = Progress(state=JobState.DONE, attempts=lease.attempt, started_at=now, status=answer.status)
         if not why and answer.status and answer.status < 400:
+            await self._show(lease, tried)
             await lease.settle()
             self._counted(JobState.DONE)
             return
@@ -94,7 +98,10 @@ class Callbacks:
             why = f"{given_up}; the last try at {callback.job.callback}: {last}"
         if repeats and not why:
             self._counted(JobState.RETRYING)
-            await lease.hand_back(self._rules.wait_s(lease.attempt, answer, now=now, chance=self._chance()))
+            wait_s = self._rules.wait_s(lease.attempt, answer, now=now, chance=self._chance())
+            again_at = self._clock.wall() + wait_s
+            await self._show(lease, replace(tried, state=JobState.RETRYING, next_attempt_at=again_at))
+            await lease.hand_back(wait_s)
             return
         reason = why or f"{callback.job.callback} answered {answer.status}, which is not tried again"
         outcome = Outcome(
@@ -107,5 +114,11 @@ class Callbacks:
         )
         _log.warning("a callback was given up", job=callback.id, url=callback.job.callback, reason=reason)
         await self._source.store_dead(DeadLetter(job=callback.job, outcome=shortened(outcome), callback=True), lease)
+        await self._show(lease, replace(tried, state=JobState.FAILED, reason=reason))
         await lease.settle()
         self._counted(JobState.FAILED)
+
+    async def _show(self, lease: CallbackLease, tried: Progress) -> None:
+        """To whoever asks for the call's story."""
+        with contextlib.suppress(SpringtideError):  # a view
+            await self._source.tell_delivery(lease.callback.job.token, tried)

@@ -68,6 +68,8 @@ class Execution:
         self._calling: asyncio.Task[Answer] | None = None
         self._cancelled = self._over = False
         self._attempt = 1
+        self._running: Progress | None = None
+        """As it was told, while its function is called."""
         self.ended: JobState | None = None
         """What became of it, once it is known; RETRYING where it was handed back."""
         self.retry_in_s = 0.0
@@ -92,8 +94,7 @@ class Execution:
     async def run(self) -> None:
         """Raises Unavailable where the broker stays away: the job is somebody's again then."""
         job = self._lease.job
-        # By a lambda, for the lease may be renewed meanwhile.
-        keeping = asyncio.create_task(keep(lambda: self._lease.extend(), self._deps.ack_wait_s))  # noqa: PLW0108
+        keeping = asyncio.create_task(keep(self._extend, self._deps.ack_wait_s))
         try:
             known = await self._insisted(lambda: self._deps.source.outcome(job), patience_s=self._deps.ack_wait_s)
             if known is not None:
@@ -116,6 +117,12 @@ class Execution:
             begun = await self._insisted(lambda: self._deps.source.begun(self._lease), patience_s=self._deps.ack_wait_s)
             self._attempt = begun + 1
 
+    async def _extend(self) -> None:
+        """And tell again that it runs: a broker that began anew has forgotten."""
+        await self._lease.extend()
+        if self._running is not None:
+            await self._deps.source.tell(self._lease.job.token, self._running)
+
     async def _try(self) -> None:
         deps, lease = self._deps, self._lease
         started = deps.clock.wall()
@@ -123,8 +130,8 @@ class Execution:
             await self._end(JobState.FAILED, started, None, why)
             return
         with contextlib.suppress(Unavailable):  # a view
-            running = Progress(state=JobState.RUNNING, attempts=self._attempt, started_at=started)
-            await deps.source.tell(lease.job.token, running)
+            self._running = Progress(state=JobState.RUNNING, attempts=self._attempt, started_at=started)
+            await deps.source.tell(lease.job.token, self._running)
         if self._cancelled:
             await self._end(JobState.CANCELLED, started, None, "it was cancelled")
             return
@@ -153,6 +160,7 @@ class Execution:
 
     async def _after(self, started: float, answer: Answer) -> None:
         deps, job = self._deps, self._lease.job
+        self._running = None
         if not self._rules.repeats(answer):
             await self._end(JobState.DONE, started, answer, "")
             return
@@ -194,6 +202,7 @@ class Execution:
     async def _settle(self, outcome: Outcome) -> None:
         """Each step may be repeated; the last one makes all of it final."""
         source, job, known_as = self._deps.source, self._lease.job, self._lease.id
+        self._running = None
         await self._insisted(lambda: source.store_outcome(job, known_as, outcome))
         if job.callback and outcome.state is not JobState.CANCELLED:
             headers = callback_headers(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from springtide.scaler.core.vocabulary import FunctionRef
-from springtide.wire.jobs.job import Answer, DeadLetter, JobState, Lane, Outcome, Progress
+from springtide.wire.jobs.job import Answer, DeadLetter, Job, JobState, Lane, Outcome, Progress
 from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.nats.source import NatsJobSource
 from springtide.wire.jobs.ports import Lease
@@ -28,7 +28,7 @@ class PlayedWorker:
             leases = list(await self.jobs.take(lane, 1, 2.0))
         return leases[0]
 
-    async def runs(self, answer: Answer | None, state: JobState = JobState.DONE, reason: str = "") -> None:
+    async def runs(self, answer: Answer | None, state: JobState = JobState.DONE, reason: str = "") -> Job:
         """The next job, which ends so."""
         lease = await self.taken()
         outcome = Outcome(
@@ -38,6 +38,7 @@ class PlayedWorker:
         if state is JobState.FAILED:
             await self.jobs.store_dead(DeadLetter(job=lease.job, outcome=outcome), lease)
         await lease.settle()
+        return lease.job
 
     async def tells(self, lease: Lease, progress: Progress) -> None:
         await self.jobs.tell(lease.job.token, progress)

@@ -23,13 +23,11 @@ from springtide.scaler.core.ports import Clock
 from springtide.wire.jobs.job import JobState, JobStatus
 from springtide.wire.jobs.job_id import place_of
 from springtide.wire.jobs.ports import JobStore
-from springtide.wire.jobs.status_json import job_json
+from springtide.wire.jobs.status_json import TRUNCATED, job_json
 
 PATH = "/async-function"
 STATE = "X-Springtide-Job-State"
 """Of every answer about a job, so that ours are told from those of functions."""
-
-TRUNCATED = "X-Springtide-Truncated"
 
 MAX_WAIT_S = 300.0
 MAX_WAITING = 1000
@@ -70,9 +68,9 @@ class JobsApi:
     def add_to(self, routes: Routes) -> None:
         @routes.route(PATH + "/{name:path}", methods=_VERBS)
         async def by_id(request: Request, name: str) -> Response:
-            job_id, _, rest = name.partition("/")
-            if place_of(job_id) is None or request.method not in ("GET", "DELETE") or rest not in ("", "result"):
+            if names_no_call(request.method, request.scope["path"]):
                 return _not_by_id(request.method, name)
+            job_id, _, rest = name.partition("/")
             store = await self._stores.open()
             if request.method == "DELETE":
                 return await _cancelled(store, job_id)
@@ -103,6 +101,15 @@ class JobsApi:
             return looking.result()
         finally:
             looking.cancel()
+
+
+def names_no_call(method: str, path: str) -> bool:
+    """Whether what comes to the paths of asynchronous calls asks about none. That is told, credentials or not: to be
+    asked for them would help nobody who took the wrong method."""
+    before, found, name = path.partition(PATH + "/")
+    job_id, _, rest = name.partition("/")
+    by_id = method in ("GET", "DELETE") and rest in ("", "result") and place_of(job_id) is not None
+    return bool(found) and not before and not by_id
 
 
 def _wait_s(request: Request) -> float:

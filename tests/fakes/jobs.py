@@ -22,6 +22,7 @@ from springtide.wire.jobs.job import (
     QueueDepth,
     StoredBody,
     cancelled,
+    cancelled_waiting,
 )
 from springtide.wire.jobs.job_id import dead_name, id_of, job_id, place_of, queue_number
 from springtide.wire.jobs.ports import CallbackLease, Claim, Lease
@@ -67,6 +68,7 @@ class MemoryBroker:
     callbacks: dict[str, _Callback] = field(default_factory=dict)
     outcomes: dict[str, tuple[str, Job, Outcome]] = field(default_factory=dict)
     progress: dict[str, Progress] = field(default_factory=dict)
+    deliveries: dict[str, Progress] = field(default_factory=dict)
     dead: dict[str, tuple[DeadLetter, bytes]] = field(default_factory=dict)
     """By what they are stored under, with their bodies."""
     bodies: dict[str, bytes] = field(default_factory=dict)
@@ -260,7 +262,7 @@ class MemoryJobStore:
         broker.delayed.pop(place.token, None)
         if status.job.stored_body is not None:
             broker.bodies.pop(status.job.stored_body.name, None)
-        outcome = cancelled(status.progress, at=broker.clock.wall(), reason="it was cancelled before it ran")
+        outcome = cancelled_waiting(status.progress, at=broker.clock.wall())
         broker.outcomes[place.token] = (job_id, status.job, outcome)
         broker.woken()
         return JobStatus(id=job_id, job=status.job, state=JobState.CANCELLED, outcome=outcome)
@@ -292,7 +294,8 @@ class MemoryJobStore:
         if place is None:
             return None
         if (ended := broker.outcomes.get(place.token)) is not None:
-            return JobStatus(id=job_id, job=ended[1], state=ended[2].state, outcome=ended[2])
+            status = JobStatus(id=job_id, job=ended[1], state=ended[2].state, outcome=ended[2])
+            return replace(status, delivery=broker.deliveries.get(place.token)) if status.tells else status
         message, delayed = broker.placed(place.token), broker.delayed.get(place.token)
         job = message.job if message is not None else delayed[0] if delayed is not None else None
         if job is None or queue_number(job.lane.queue) != place.queue:
@@ -534,6 +537,10 @@ class MemoryJobSource:
     async def tell(self, token: str, progress: Progress) -> None:
         self._link.step("tell")
         self._broker.progress[token] = progress
+
+    async def tell_delivery(self, token: str, progress: Progress) -> None:
+        self._link.step("tell delivery")
+        self._broker.deliveries[token] = progress
 
     def max_answer(self) -> int:
         return self._broker.max_answer

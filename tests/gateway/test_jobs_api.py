@@ -100,6 +100,7 @@ async def test_a_queued_call_is_told_with_all_that_is_known(suite: Whole, worker
         "next_attempt_at": None,
         "status": None,
         "reason": None,
+        "callback_delivery": None,
         "answer": None,
     }
 
@@ -147,6 +148,34 @@ async def test_a_call_that_is_done_has_its_answer(
         "size": len(body),
         "truncated": False,
     }
+
+
+async def test_text_that_was_cut_within_a_character_is_text(suite: Whole, worker: PlayedWorker) -> None:
+    job_id = await called(suite, worker)
+    await worker.runs(Answer(200, (), "grüß".encode()[:-1], truncated=True))
+    told_answer = (await told(suite, job_id))["answer"]
+    assert (told_answer["body"], told_answer["encoding"], told_answer["truncated"]) == ("grü", "text", True)
+
+
+async def test_telling_the_caller_is_a_part_of_the_story(suite: Whole, worker: PlayedWorker) -> None:
+    job_id = await called(suite, worker, X_Callback_Url="http://example.org/told")
+    token = (await worker.runs(Answer(200))).token
+    status = await told(suite, job_id)
+    nothing = dict.fromkeys(("tried_at", "next_attempt_at", "status", "reason", "dead_letter"))
+    assert status["callback_delivery"] == nothing | {"state": "queued", "attempts": 0}
+    await worker.jobs.tell_delivery(token, Progress(state=JobState.RETRYING, attempts=2, started_at=5.0, status=500))
+    while (status := await told(suite, job_id))["callback_delivery"]["state"] != "retrying":
+        pass
+    at = "1970-01-01T00:00:05.000Z"
+    tried = nothing | {"state": "retrying", "attempts": 2, "status": 500, "tried_at": at}
+    assert status["callback_delivery"] == tried
+    (listed,) = (await suite.http.get(f"/system/jobs?queue={worker.queue}")).json()["jobs"]
+    assert listed["callback_delivery"] == tried
+    failed = Progress(state=JobState.FAILED, attempts=10, started_at=5.0, reason="10 times")
+    await worker.jobs.tell_delivery(token, failed)
+    while (status := await told(suite, job_id))["callback_delivery"]["state"] != "failed":
+        pass
+    assert status["callback_delivery"]["dead_letter"] == f"{job_id}-callback"
 
 
 async def test_a_call_that_was_given_up_says_why(suite: Whole, worker: PlayedWorker) -> None:

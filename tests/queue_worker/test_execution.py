@@ -354,7 +354,9 @@ async def test_a_job_that_waits_for_its_retry_is_cancelled(world: World) -> None
     await asyncio.sleep(5.0)
     assert await world.state(job_id) is JobState.RETRYING
     assert await cancelled(world, job_id) is JobState.CANCELLED
-    assert (await world.outcome(job_id)).attempts == 1
+    outcome = await world.outcome(job_id)
+    assert outcome.attempts == 1
+    assert outcome.reason == "it was cancelled after 1 attempt, while it waited for the next"
     await asyncio.sleep(60.0)
     assert len(world.functions.runs) == 1
 
@@ -483,6 +485,48 @@ async def test_a_callback_is_repeated_with_the_same_pauses_and_given_up(world: W
     assert "10 times" in letter.outcome.reason
     assert world.broker.callbacks == {}
     assert (await world.outcome(job_id)).state is JobState.DONE  # the call itself went well
+
+
+async def test_a_calls_story_says_how_telling_its_caller_goes(world: World) -> None:
+    world.functions.deploy("echo", takes(0.0))
+    world.told.answers = [answer(500), answer(0), answer(200)]
+    world.worker()
+    (job_id,) = await world.post(callback=CALLBACK)
+    seen: list[tuple[JobState, int, int, float]] = []
+    while not seen or seen[-1][0] is not JobState.DONE:
+        found = await world.store.find(job_id)
+        if found is not None and (told := found.delivery) is not None:
+            again_in_s = told.next_attempt_at - told.started_at if told.next_attempt_at else 0.0
+            if (now := (told.state, told.attempts, told.status, round(again_in_s, 1))) not in seen:
+                seen.append(now)
+        await asyncio.sleep(0.5)
+    assert seen == [(JobState.RETRYING, 1, 500, 10.0), (JobState.RETRYING, 2, 0, 20.0), (JobState.DONE, 3, 200, 0.0)]
+
+
+async def test_a_callback_that_was_given_up_is_told_with_the_reason(world: World) -> None:
+    world.functions.deploy("echo", takes(0.0))
+    world.told.answers = [answer(404)]
+    world.worker()
+    (job_id,) = await world.post(callback=CALLBACK)
+    await world.until(lambda: bool(world.broker.dead) and not world.broker.callbacks)
+    found = await world.store.find(job_id)
+    assert found is not None
+    assert found.delivery is not None
+    assert (found.state, found.delivery.state, found.delivery.attempts) == (JobState.DONE, JobState.FAILED, 1)
+    assert found.delivery.reason == f"{CALLBACK} answered 404, which is not tried again"
+
+
+async def test_a_broker_that_forgot_is_told_again_which_calls_run(world: World) -> None:
+    world.functions.deploy("echo", takes(100.0))
+    world.worker(ack_wait_s=9.0)
+    (job_id,) = await world.post()
+    await asyncio.sleep(1.0)
+    world.broker.progress.clear()
+    assert await world.state(job_id) is JobState.QUEUED
+    await asyncio.sleep(3.0)  # a third of the lease
+    assert await world.state(job_id) is JobState.RUNNING
+    await world.ended(job_id)
+    assert world.broker.progress == {}
 
 
 @pytest.mark.parametrize("status", [0, 429, 500, 501, 503, 507, 599])

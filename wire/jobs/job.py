@@ -108,14 +108,30 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """What a worker tells of a job that has not ended. A view: it may be lost, and then the job counts as queued."""
+    """What a worker tells of a job that has not ended, or of telling a job's caller. A view: it may be lost, and then
+    the job counts as queued."""
 
     state: JobState
     attempts: int
     started_at: float
     next_attempt_at: float = 0.0
     status: int = 0
-    """Of the last failed attempt."""
+    """Of the last failed attempt; of a callback that was taken, of that."""
+    reason: str = ""
+    """Why a callback was given up, in a sentence."""
+
+
+def newest(*told: Progress | None) -> Progress | None:
+    """Of what was told of one job in several places: a try runs before it fails, and the next one comes after that."""
+    known = [progress for progress in told if progress is not None]
+    return max(known, key=lambda progress: (progress.attempts, progress.state is not JobState.RUNNING), default=None)
+
+
+def cancelled_waiting(progress: Progress | None, *, at: float) -> Outcome:
+    """Of a job that nobody ran at that moment."""
+    attempts = progress.attempts if progress else 0
+    tried = f"after {attempts} attempt{'s' if attempts > 1 else ''}, while it waited for the next"
+    return cancelled(progress, at=at, reason=f"it was cancelled {tried if attempts else 'before it ran'}")
 
 
 def cancelled(progress: Progress | None, *, at: float, reason: str) -> Outcome:
@@ -138,6 +154,13 @@ class JobStatus:
     state: JobState
     progress: Progress | None = None
     outcome: Outcome | None = None
+    delivery: Progress | None = None
+    """How far telling its caller has come, where it has ended and somebody is to be told; None: nobody has tried."""
+
+    @property
+    def tells(self) -> bool:
+        """Its caller is told, or was, or was to be."""
+        return bool(self.job.callback) and self.state.final and self.state is not JobState.CANCELLED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ CALLBACK_HEADER = "Springtide-Callback"
 """Of the dead letter of a callback: what was to be sent."""
 
 VERSION = 1
+_NOT_STORED = "it is not what is stored of a job"
 MAX_HEADERS = 1000
 """Of one job; a gateway lets far fewer in."""
 
@@ -126,6 +127,7 @@ def encode_progress(progress: Progress) -> bytes:
             "started_at": progress.started_at,
             "next_attempt_at": progress.next_attempt_at,
             "status": progress.status,
+            "reason": progress.reason,
         }
     ).encode()
 
@@ -135,11 +137,12 @@ def decode_progress(text: bytes) -> Progress:
     return _read(
         text,
         lambda value: Progress(
-            state=JobState(value["state"]),
+            state=_state(value),
             attempts=int(_number(value, "attempts")),
             started_at=_number(value, "started_at"),
             next_attempt_at=_number(value, "next_attempt_at"),
             status=int(_number(value, "status")),
+            reason=str(value.get("reason", "")),
         ),
     )
 
@@ -186,9 +189,9 @@ def _read_job(value: Mapping[str, Any]) -> Job:
         headers=_headers(value),
         accepted_at=_number(value, "accepted_at"),
         callback=str(value.get("callback", "")),
-        not_before=float(value.get("not_before", 0.0)),
+        not_before=_number({"not_before": 0.0, **value}, "not_before"),
         stored_body=None if stored is None else StoredBody(str(stored[0]), int(stored[1])),
-        round=int(value.get("round", 0)),
+        round=int(_number({"round": 0, **value}, "round")),
         id=str(value.get("id", "")),
     )
 
@@ -208,7 +211,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
 def _read_outcome(value: Mapping[str, Any], body: bytes) -> Outcome:
     answer = value["answer"]
     return Outcome(
-        state=JobState(value["state"]),
+        state=_state(value),
         attempts=int(_number(value, "attempts")),
         started_at=_number(value, "started_at"),
         finished_at=_number(value, "finished_at"),
@@ -229,8 +232,10 @@ def _read(text: str | bytes, read: Callable[[Mapping[str, Any]], _Read]) -> _Rea
         if not isinstance(version, int) or not 1 <= version <= VERSION:
             raise ValueError(f"its format is version {str(version)[:20]}, and this program knows those up to {VERSION}")
         return read(value)
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise ValueError(f"it is not what is stored of a job: {error!r:.100}") from None
+    except KeyError as error:
+        raise ValueError(f"{_NOT_STORED}: it has no {error.args[0]!r}") from None
+    except (TypeError, IndexError, AttributeError):
+        raise ValueError(f"{_NOT_STORED}: something in it is of another kind than what is written there") from None
 
 
 def _token(value: Mapping[str, Any]) -> str:
@@ -243,15 +248,26 @@ def _token(value: Mapping[str, Any]) -> str:
 def _text(value: Mapping[str, Any], key: str) -> str:
     found = value[key]
     if not isinstance(found, str):
-        raise TypeError(f"{key} is {found!r:.40}, no text")
+        raise _wrong(key, found, "text")
     return found
 
 
 def _number(value: Mapping[str, Any], key: str) -> float:
     found = value[key]
     if not isinstance(found, int | float) or isinstance(found, bool):
-        raise TypeError(f"{key} is {found!r:.40}, no number")
+        raise _wrong(key, found, "number")
     return found
+
+
+def _wrong(key: str, found: object, kind: str) -> ValueError:
+    return ValueError(f"{_NOT_STORED}: its {key} is {found!r:.40}, no {kind}")
+
+
+def _state(value: Mapping[str, Any]) -> JobState:
+    try:
+        return JobState(value["state"])
+    except ValueError:
+        raise _wrong("state", value["state"], "state of a job") from None
 
 
 def _headers(value: Mapping[str, Any]) -> Headers:

@@ -4,7 +4,7 @@
     OF_<queue>_DEAD    of.dead.<queue>.<token>                           those given up
     OF_DELAYED         of.delayed.<number>.<token>, of.due.<number>.<token>   whose time has not come, or has just come
     OF_CALLBACKS       of.callback                                       answers to be told (work queue)
-    OF_RESULTS, OF_PROGRESS, OF_PLACES, OF_KEYS                          key-value buckets
+    OF_RESULTS, OF_PROGRESS, OF_TRIES, OF_PLACES, OF_KEYS                key-value buckets
     OF_BODIES                                                            object store
     of.ring.<queue>, of.stop, of.ended.<token>, of.copies.<queue>        said, not stored
 
@@ -24,6 +24,7 @@ DELAYED = "OF_DELAYED"
 CALLBACKS = "OF_CALLBACKS"
 RESULTS = "OF_RESULTS"
 PROGRESS = "OF_PROGRESS"
+TRIES = "OF_TRIES"
 PLACES = "OF_PLACES"
 KEYS = "OF_KEYS"
 BODIES = "OF_BODIES"

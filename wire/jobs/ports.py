@@ -176,6 +176,10 @@ class JobSource(Protocol):
         """A view for people: returns at once, and may be lost."""
         ...
 
+    async def tell_delivery(self, token: str, progress: Progress) -> None:
+        """As ``tell``, of telling the caller of a job that has ended."""
+        ...
+
     def max_answer(self) -> int:
         """Bytes of an answer's body that can be stored; a longer one is to be shortened."""
         ...

@@ -1,7 +1,9 @@
 """Jobs, dead letters and queues as the system API tells them. Instants are RFC 3339, in UTC; what is not known is null.
 
 job      id state function namespace queue tenant method path query accepted_at not_before attempts started_at
-         finished_at next_attempt_at status reason callback; answer, where it is asked for
+         finished_at next_attempt_at status reason callback callback_delivery; answer, where it is asked for
+delivery of a job that has ended, to its callback: state (queued, retrying, done, failed, or cancelled where its dead
+         letter was thrown away) attempts tried_at next_attempt_at status reason dead_letter
 letter   the same, and dead_at size of_callback
 body     body encoding ("text", or "base64" where it is no UTF-8) size truncated
 """
@@ -9,14 +11,29 @@ body     body encoding ("text", or "base64" where it is no UTF-8) size truncated
 from __future__ import annotations
 
 import base64
+import codecs
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from springtide.wire.jobs.job import SHARED_LANE, Answer, Depths, Headers, Job, JobState, JobStatus, StoredLetter
+from springtide.wire.jobs.job import (
+    SHARED_LANE,
+    Answer,
+    Depths,
+    Headers,
+    Job,
+    JobState,
+    JobStatus,
+    Progress,
+    StoredLetter,
+)
+from springtide.wire.jobs.job_id import OF_CALLBACK
 
 MAX_BODY = 1024 * 1024
 """Of one body that is told."""
+
+TRUNCATED = "X-Springtide-Truncated"
+"""A header of an answer that is told by itself: it went on, and the rest was not kept."""
 
 
 def instant_text(at: float) -> str | None:
@@ -38,6 +55,7 @@ def job_json(status: JobStatus, *, answer: bool = False) -> dict[str, Any]:
         "next_attempt_at": instant_text(progress.next_attempt_at if progress and not outcome else 0.0),
         "status": last_status or None,
         "reason": (outcome.reason if outcome else "") or None,
+        "callback_delivery": _delivery(status),
     }
     if answer:
         told = outcome.answer if outcome else None
@@ -49,6 +67,7 @@ def letter_json(stored: StoredLetter, *, answer: bool = False) -> dict[str, Any]
     letter = stored.letter
     status = JobStatus(id=stored.id, job=letter.job, state=JobState.FAILED, outcome=letter.outcome)
     return job_json(status, answer=answer) | {
+        "callback_delivery": None,
         "dead_at": instant_text(stored.stored_at),
         "size": stored.size,
         "of_callback": letter.callback,
@@ -56,13 +75,19 @@ def letter_json(stored: StoredLetter, *, answer: bool = False) -> dict[str, Any]
 
 
 def body_json(body: bytes, *, size: int, truncated: bool = False) -> dict[str, Any]:
-    """Of a larger body its beginning."""
+    """Of a larger body its beginning; of text whole characters."""
     shown = body[:MAX_BODY]
+    cut = truncated or len(shown) < size
     try:
-        text, encoding = shown.decode(), "text"
+        text, encoding = _decoded(shown, cut=cut), "text"
     except UnicodeDecodeError:
         text, encoding = base64.b64encode(shown).decode(), "base64"
-    return {"body": text, "encoding": encoding, "size": size, "truncated": truncated or len(shown) < size}
+    return {"body": text, "encoding": encoding, "size": size, "truncated": cut}
+
+
+def _decoded(body: bytes, *, cut: bool) -> str:
+    """Raises UnicodeDecodeError. A ``cut`` body may end within a character."""
+    return codecs.getincrementaldecoder("utf-8")().decode(body, final=not cut)
 
 
 def body_of(value: Mapping[str, Any]) -> bytes:
@@ -120,6 +145,21 @@ def _job(job: Job) -> dict[str, Any]:
         "accepted_at": instant_text(job.accepted_at),
         "not_before": instant_text(job.not_before),
         "callback": job.callback or None,
+    }
+
+
+def _delivery(status: JobStatus) -> dict[str, Any] | None:
+    if not status.tells:
+        return None
+    told = status.delivery or Progress(state=JobState.QUEUED, attempts=0, started_at=0.0)
+    return {
+        "state": str(told.state),
+        "attempts": told.attempts,
+        "tried_at": instant_text(told.started_at),
+        "next_attempt_at": instant_text(told.next_attempt_at),
+        "status": told.status or None,
+        "reason": told.reason or None,
+        "dead_letter": status.id + OF_CALLBACK if told.state is JobState.FAILED else None,
     }
 
 

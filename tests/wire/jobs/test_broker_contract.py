@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from springtide.runtime.errors import NotFound, TooMany
-from springtide.wire.jobs.job import CallbackJob, DeadLetter, JobState, Progress
+from springtide.wire.jobs.job import CallbackJob, DeadLetter, JobState, JobStatus, Progress
 from springtide.wire.jobs.job_id import new_token, place_of
 from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.nats.source import NatsJobSource
@@ -97,6 +97,59 @@ async def test_progress_is_shown_while_a_job_runs(kept: Kept, queue: str) -> Non
     while found is None or found.state is not JobState.RUNNING:  # told, not stored: it comes a moment later
         found = await store.find(job_id)
     assert found.progress == running_now
+
+
+async def told(kept: Kept, job_id: str, what: Callable[[JobStatus], Progress | None]) -> Progress:
+    """What is told, and not stored, comes a moment later."""
+    while True:
+        found = await kept.store.find(job_id)
+        if found is not None and (progress := what(found)) is not None:
+            return progress
+
+
+async def test_a_try_is_newer_than_the_failure_of_the_one_before(kept: Kept, queue: str) -> None:
+    store, jobs, job = kept.store, kept.source(queue), a_job(queue)
+    job_id = await store.submit(job, b"")
+    failed = Progress(state=JobState.RETRYING, attempts=1, started_at=5.0, next_attempt_at=15.0, status=503)
+    again = Progress(state=JobState.RUNNING, attempts=2, started_at=15.0)
+    failed_again = replace(failed, attempts=2, status=502)
+    for progress in (replace(failed, state=JobState.RUNNING), failed, again, failed_again):
+        await jobs.tell(job.token, progress)
+        while await told(kept, job_id, lambda status: status.progress) != progress:
+            pass
+
+
+async def test_a_job_cancelled_between_two_tries_says_after_how_many(kept: Kept, queue: str) -> None:
+    store, jobs, job = kept.store, kept.source(queue), a_job(queue)
+    job_id = await store.submit(job, b"")
+    lease = await taken(jobs, job.lane)
+    await jobs.tell(job.token, Progress(state=JobState.RETRYING, attempts=2, started_at=5.0, next_attempt_at=9e9))
+    await told(kept, job_id, lambda status: status.progress)
+    await lease.hand_back(3600.0)
+    removed = await store.remove(job_id)
+    assert removed is not None
+    assert removed.outcome is not None
+    assert removed.outcome.attempts == 2
+    assert removed.outcome.reason == "it was cancelled after 2 attempts, while it waited for the next"
+
+
+async def test_telling_a_caller_is_shown_with_the_job_that_has_ended(kept: Kept, queue: str) -> None:
+    store, jobs, job = kept.store, kept.source(queue), replace(a_job(queue), callback="http://x/")
+    job_id = await store.submit(job, b"")
+    tried = Progress(state=JobState.RETRYING, attempts=3, started_at=5.0, next_attempt_at=15.0, status=500)
+    lease = await taken(jobs, job.lane)
+    found = await store.find(job_id)
+    assert found is not None
+    assert (found.tells, found.delivery) == (False, None)
+    await jobs.store_outcome(job, job_id, done())
+    await lease.settle()
+    found = await store.find(job_id)
+    assert found is not None
+    assert (found.tells, found.delivery) == (True, None)
+    for progress in (tried, replace(tried, state=JobState.FAILED, next_attempt_at=0.0, reason="10 times")):
+        await jobs.tell_delivery(job.token, progress)
+        while await told(kept, job_id, lambda status: status.delivery) != progress:
+            pass
 
 
 async def test_a_job_handed_back_comes_again(kept: Kept, queue: str) -> None:

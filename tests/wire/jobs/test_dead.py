@@ -9,7 +9,7 @@ import pytest
 
 from springtide.runtime.errors import NotFound, TooMany
 from springtide.wire.jobs import names
-from springtide.wire.jobs.job import CallbackJob, DeadLetter, Job, JobState, StoredLetter
+from springtide.wire.jobs.job import CallbackJob, DeadLetter, Job, JobState, Progress, StoredLetter
 from springtide.wire.jobs.job_id import job_id
 from springtide.wire.jobs.message import HEADER, encode_job
 from springtide.wire.jobs.nats.broker import Broker
@@ -35,6 +35,15 @@ async def fail_again(broker: Broker, job: Job) -> None:
     await jobs.store_outcome(lease.job, lease.id, outcome)
     await jobs.store_dead(DeadLetter(job=lease.job, outcome=outcome), lease)
     await lease.settle()
+
+
+GIVEN_UP = Progress(state=JobState.FAILED, attempts=10, started_at=5.0, status=500, reason="10 times")
+
+
+async def delivery(broker: Broker, known_as: str) -> Progress | None:
+    found = await NatsJobStore(broker).find(known_as)
+    assert found is not None
+    return found.delivery
 
 
 async def all_of(broker: Broker, queue: str) -> list[StoredLetter]:
@@ -184,7 +193,10 @@ async def test_a_callback_that_was_given_up_is_sent_again_as_it_was(broker: Brok
     while not (leases := await jobs.take_callbacks(1, 1.0)):
         pass
     await jobs.store_dead(DeadLetter(job=job, outcome=done(500), callback=True), leases[0])
+    await jobs.tell_delivery(job.token, GIVEN_UP)
     await leases[0].settle()
+    while await delivery(broker, known_as) is None:
+        pass
     assert {letter.id for letter in await all_of(broker, queue)} == {known_as, f"{known_as}-callback"}
 
     await letters.put_back(f"{known_as}-callback")
@@ -193,7 +205,24 @@ async def test_a_callback_that_was_given_up_is_sent_again_as_it_was(broker: Brok
         pass
     assert [(lease.callback, lease.body) for lease in leases] == [(callback, b"answer")]
     await leases[0].settle()
+    while await delivery(broker, known_as) is not None:  # it begins anew
+        pass
     assert [letter.id for letter in await all_of(broker, queue)] == [known_as]
+
+
+async def test_a_callbacks_letter_that_was_thrown_away_is_told_with_its_call(broker: Broker, queue: str) -> None:
+    jobs, job = source(broker, queue), replace(a_job(queue), callback="http://x/")
+    known_as = await failed(broker, job)
+    await jobs.store_callback(CallbackJob(job=job, id=known_as, headers=(), finished_at=3.0), b"answer")
+    while not (leases := await jobs.take_callbacks(1, 1.0)):
+        pass
+    outcome = replace(done(500), state=JobState.FAILED, attempts=10, reason="10 times")
+    await jobs.store_dead(DeadLetter(job=job, outcome=outcome, callback=True), leases[0])
+    await leases[0].settle()
+    await NatsDeadLetters(broker).purge(f"{known_as}-callback")
+    while (told := await delivery(broker, known_as)) is None:
+        pass
+    assert (told.state, told.attempts, told.status, told.reason) == (JobState.CANCELLED, 10, 500, "10 times")
 
 
 async def test_a_job_is_put_into_its_queue_once(broker: Broker, queue: str) -> None:

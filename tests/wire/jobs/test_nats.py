@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -19,16 +20,18 @@ from springtide.wire.jobs.job import (
     DeadLetter,
     Job,
     JobState,
+    JobStatus,
     Lane,
     Outcome,
     Progress,
 )
 from springtide.wire.jobs.job_id import new_token
 from springtide.wire.jobs.nats.broker import Broker
+from springtide.wire.jobs.nats.listing import NatsJobList
 from springtide.wire.jobs.nats.source import NatsJobSource
 from springtide.wire.jobs.nats.store import NatsJobStore
 from springtide.wire.jobs.nats.streams import Bounds
-from springtide.wire.jobs.ports import JobSource, Lease
+from springtide.wire.jobs.ports import JobSource, Lease, Wanted
 from tests.nats_server import NatsServer, running
 
 ECHO = FunctionRef("openfaas-fn", "echo")
@@ -215,6 +218,39 @@ async def test_a_job_is_settled_whose_progress_was_lost_with_the_servers_memory(
         await jobs.tell(job.token, Progress(state=JobState.RUNNING, attempts=2, started_at=2.0))
         while await broker.outcomes.progress(job.token) is None:  # noqa: ASYNC110 - it is told without waiting
             await asyncio.sleep(0.02)
+        await broker.aclose()
+
+
+async def test_how_often_a_job_was_tried_outlives_a_kill_of_the_server(folder: Path) -> None:
+    """Nobody tells it again before the next try."""
+    with running(folder) as server:
+        broker = Broker(server.settings, name="test")
+        store, jobs, listing = NatsJobStore(broker), source(broker, "mail"), NatsJobList(broker)
+        job, told = a_job("mail"), replace(a_job("mail"), callback="http://x/")
+        job_id, told_id = await store.submit(job, b""), await store.submit(told, b"")
+        await (await taken(jobs, job.lane)).hand_back(3600.0)
+        await jobs.store_outcome(told, told_id, done())
+        await (await taken(jobs, job.lane)).settle()
+        tried = Progress(state=JobState.RETRYING, attempts=4, started_at=1.0, next_attempt_at=9e9, status=503)
+        await jobs.tell(job.token, tried)
+        await jobs.tell_delivery(told.token, tried)
+        while (await broker.outcomes.progress(job.token), await broker.outcomes.delivery(told.token)) != (tried, tried):
+            pass
+
+        server.kill()
+        server.start()
+
+        found: dict[str, JobStatus] = {}
+        while told_id not in found:
+            with contextlib.suppress(Unavailable):
+                found = {status.id: status for status in (await listing.jobs(Wanted(), 10))[0]}
+        assert (found[job_id].state, found[job_id].progress) == (JobState.RETRYING, tried)
+        assert found[told_id].delivery == tried
+        retrying, complete = await listing.jobs(Wanted(states=frozenset({JobState.RETRYING})), 10)
+        assert ([status.id for status in retrying], complete) == ([job_id], True)
+        await jobs.store_outcome(job, job_id, replace(done(), attempts=5))
+        while await broker.outcomes.progress(job.token) is not None:
+            pass
         await broker.aclose()
 
 

@@ -12,7 +12,7 @@ from nats.js.api import Header, RawStreamMsg
 
 from springtide.runtime.errors import NotFound, reason_of
 from springtide.wire.jobs import names
-from springtide.wire.jobs.job import DeadLetter, Job, StoredLetter
+from springtide.wire.jobs.job import DeadLetter, Job, JobState, Progress, StoredLetter
 from springtide.wire.jobs.job_id import OF_CALLBACK, dead_name, id_of, place_of
 from springtide.wire.jobs.message import CALLBACK_HEADER, HEADER, decode_callback, decode_letter, encode_callback
 from springtide.wire.jobs.nats.broker import Broker
@@ -76,6 +76,8 @@ class NatsDeadLetters:
         found = await self._found(letter_id)
         if not await self._remove(found):
             raise _none(letter_id)  # somebody put it back, or it was purged
+        if found.letter.letter.callback:
+            await self._broker.outcomes.tell_delivery(found.letter.letter.job.token, _thrown_away(found.letter.letter))
         body = found.letter.letter.job.stored_body
         if body is not None and not found.letter.letter.callback and not await self._queued(found.letter.letter.job):
             await self._broker.bodies.discard(body.name)
@@ -119,6 +121,7 @@ class NatsDeadLetters:
         async with translated("storing a callback"):
             callbacks = self._broker.streams.callbacks
             await self._broker.requests.store(callbacks, names.CALLBACK_SUBJECT, found.body, headers)
+        await self._broker.outcomes.forget_delivery(callback.job.token)
 
     async def _remove(self, found: _Found) -> bool:
         """Whether it was there still."""
@@ -139,5 +142,16 @@ def _stored(letter: DeadLetter, *, sequence: int, at: float, size: int) -> Store
     )
 
 
+def _thrown_away(letter: DeadLetter) -> Progress:
+    outcome = letter.outcome
+    return Progress(
+        state=JobState.CANCELLED,
+        attempts=outcome.attempts,
+        started_at=outcome.started_at,
+        status=outcome.answer.status if outcome.answer else 0,
+        reason=outcome.reason,
+    )
+
+
 def _none(letter_id: str) -> NotFound:
-    return NotFound(f"there is no dead letter {letter_id[:80]!r}; those there are: GET /system/dead-letters")
+    return NotFound(f"there is no dead letter {letter_id[:80]!r}")

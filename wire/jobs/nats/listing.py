@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 
 from springtide.wire.jobs import names
-from springtide.wire.jobs.job import FINAL, Job, JobState, JobStatus, Progress
+from springtide.wire.jobs.job import FINAL, Job, JobState, JobStatus, Progress, newest
 from springtide.wire.jobs.job_id import id_of
 from springtide.wire.jobs.message import HEADER, decode_outcome, decode_progress, job_in
 from springtide.wire.jobs.nats.broker import Broker
-from springtide.wire.jobs.nats.reading import heads, sequences, stored
+from springtide.wire.jobs.nats.outcomes import DELIVERED, TRIED
+from springtide.wire.jobs.nats.reading import MAX_LASTS, Stored, heads, lasts, sequences, stored
 from springtide.wire.jobs.nats.streams import KEY_PREFIX
 from springtide.wire.jobs.ports import Wanted
 
@@ -45,10 +47,10 @@ class NatsJobList:
                     if status is None:
                         whole = False
                     elif len(found) == limit:
-                        return list(found.values()), False
+                        return await self._with_deliveries(found), False
                     else:
                         found.setdefault(status.job.token, status)  # one may have ended meanwhile
-        return list(found.values()), whole
+        return await self._with_deliveries(found), whole
 
     async def _open(self, wanted: Wanted) -> AsyncGenerator[JobStatus | None]:
         """None where it was not looked further."""
@@ -116,15 +118,36 @@ class NatsJobList:
 
     async def _progress(self) -> dict[str, Progress]:
         """By token."""
+        streams = self._broker.streams
+        running = await self._told(await streams.progress(), f"$KV.{names.PROGRESS}.*")
+        tried = await self._told(await streams.tries(), TRIED + "*")
+        newer = {token: newest(known, running.get(token)) or known for token, known in tried.items()}
+        return running | newer
+
+    async def _told(self, stream: str, subject: str) -> dict[str, Progress]:
         found: dict[str, Progress] = {}
-        stream, subject = await self._broker.streams.progress(), f"$KV.{names.PROGRESS}.*"
         async with contextlib.aclosing(stored(self._broker.connection, stream, subject)) as messages:
             async for message in messages:
-                with contextlib.suppress(ValueError):
-                    found[message.subject.rpartition(".")[2]] = decode_progress(message.body)
+                _read(message, found)
                 if len(found) >= MAX_PROGRESS:
                     break
         return found
+
+    async def _with_deliveries(self, found: Mapping[str, JobStatus]) -> list[JobStatus]:
+        """With what is known of telling their callers, by token."""
+        told: dict[str, Progress] = {}
+        tokens = [token for token, status in found.items() if status.tells]
+        for start in range(0, len(tokens), MAX_LASTS):
+            subjects = [DELIVERED + token for token in tokens[start : start + MAX_LASTS]]
+            for message in await lasts(self._broker.connection, await self._broker.streams.tries(), subjects):
+                _read(message, told)
+        return [replace(status, delivery=told.get(token)) for token, status in found.items()]
+
+
+def _read(message: Stored, into: dict[str, Progress]) -> None:
+    """By the token that its subject ends with."""
+    with contextlib.suppress(ValueError):  # a later program's, or nobody's
+        into[message.subject.rpartition(".")[2]] = decode_progress(message.body)
 
 
 def _is_wanted(job: Job, state: JobState, wanted: Wanted) -> bool:

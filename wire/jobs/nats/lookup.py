@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -145,7 +146,8 @@ class Lookup:
         if known is None:
             return None
         _, job, outcome = known
-        return JobStatus(id=job_id, job=job, state=outcome.state, outcome=outcome)
+        status = JobStatus(id=job_id, job=job, state=outcome.state, outcome=outcome)
+        return replace(status, delivery=await self._outcomes.delivery(place.token)) if status.tells else status
 
     async def _dead(self, job_id: str, place: Place) -> JobStatus | None:
         """One of which only the dead letter is left."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import NamedTuple
 
 from nats.aio.client import Client
@@ -20,6 +20,9 @@ from springtide.wire.jobs.nats.streams import instant
 PIECE = 256
 PIECE_BYTES = 4 * 1024 * 1024
 """Of messages that are held at once, and one more."""
+
+MAX_LASTS = 1000
+"""Subjects that the server looks for at once; it takes 24 more."""
 
 LEFT_S = 5.0
 """A consumer that its reader did not remove goes after it."""
@@ -48,6 +51,17 @@ async def stored(connection: Connection, stream: str, subject: str, *, after: in
             yield message
         if not left:
             return
+
+
+async def lasts(connection: Connection, stream: str, subjects: Sequence[str]) -> list[Stored]:
+    """The last message of each subject that has one, of at most ``MAX_LASTS``."""
+    if not subjects:
+        return []
+    async with translated(f"reading stream {stream}"):
+        client = await connection.client()
+        request = {"multi_last": list(subjects), "batch": len(subjects)}
+        messages, _ = await _answers(client, f"$JS.API.DIRECT.GET.{stream}", request, len(subjects) + 1)
+    return [_whole(message) for message in messages]
 
 
 async def heads(connection: Connection, stream: str, subject: str, *, start: int, limit: int) -> list[Stored]:

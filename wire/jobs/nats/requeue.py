@@ -45,7 +45,8 @@ class Requeue:
             if earlier is not None and earlier.job.round < job.round:
                 await lookup.take_away(earlier)  # given up, and its worker was stopped before it settled that
             await outcomes.forget(job.token)
-            await outcomes.forget_progress(job.token)
+            await outcomes.forget_progress(job.token, tried=True)
+            await outcomes.forget_delivery(job.token)
         return True
 
     async def follow(self, job: Job, body: bytes) -> None:

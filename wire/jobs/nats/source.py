@@ -15,7 +15,7 @@ from nats.js.errors import NotFoundError as NoSuchMessage
 
 from springtide.runtime.errors import NotFound, SpringtideError, TooMany, reason_of
 from springtide.wire.jobs import names
-from springtide.wire.jobs.job import Answer, CallbackJob, DeadLetter, Job, Lane, Outcome, Progress
+from springtide.wire.jobs.job import Answer, CallbackJob, DeadLetter, Job, JobState, Lane, Outcome, Progress
 from springtide.wire.jobs.job_id import dead_name, id_of
 from springtide.wire.jobs.message import CALLBACK_HEADER, HEADER, encode_callback, encode_letter, job_in
 from springtide.wire.jobs.nats.broker import Broker
@@ -117,10 +117,13 @@ class NatsJobSource:
 
     async def begun(self, lease: Lease) -> int:
         assert isinstance(lease, NatsLease)
-        if (progress := await self._broker.outcomes.progress(lease.job.token)) is not None:
+        progress = await self._broker.outcomes.progress(lease.job.token)
+        if progress is not None and progress.state is JobState.RUNNING:
             return progress.attempts
-        known = await self._broker.outcomes.remembers(since=lease.stored_at)
-        return 0 if known else lease.deliveries - 1
+        # How many failed is on the disk; whether one more was begun since is in the memory, unless that was lost.
+        failed, since = (progress.attempts, progress.started_at) if progress else (0, lease.stored_at)
+        known = await self._broker.outcomes.remembers(since=since)
+        return failed if known else max(failed, lease.deliveries - 1)
 
     async def outcome(self, job: Job) -> Outcome | None:
         known = await self._broker.outcomes.of(job.token)
@@ -129,13 +132,16 @@ class NatsJobSource:
     async def tell(self, token: str, progress: Progress) -> None:
         await self._broker.outcomes.tell(token, progress)
 
+    async def tell_delivery(self, token: str, progress: Progress) -> None:
+        await self._broker.outcomes.tell_delivery(token, progress)
+
     def max_answer(self) -> int:
         return self._broker.connection.max_payload * 3 // 4  # the rest is for headers: a job's, and an answer's
 
     async def store_outcome(self, job: Job, job_id: str, outcome: Outcome) -> None:
         await self._broker.outcomes.store(job, job_id, outcome)
         with contextlib.suppress(SpringtideError):  # a view
-            await self._broker.outcomes.forget_progress(job.token)
+            await self._broker.outcomes.forget_progress(job.token, tried=outcome.attempts > 1)
 
     async def store_callback(self, callback: CallbackJob, body: bytes) -> None:
         job, streams = callback.job, self._broker.streams

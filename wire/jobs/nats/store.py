@@ -13,7 +13,17 @@ from nats.js.api import Header
 
 from springtide.runtime.errors import TooMany
 from springtide.wire.jobs import names
-from springtide.wire.jobs.job import Depths, Job, JobState, JobStatus, Lane, QueueDepth, StoredBody, cancelled
+from springtide.wire.jobs.job import (
+    Depths,
+    Job,
+    JobState,
+    JobStatus,
+    Lane,
+    QueueDepth,
+    StoredBody,
+    cancelled,
+    cancelled_waiting,
+)
 from springtide.wire.jobs.job_id import id_of, job_id, place_of, queue_number
 from springtide.wire.jobs.message import HEADER, encode_job
 from springtide.wire.jobs.nats.broker import Broker
@@ -92,8 +102,10 @@ class NatsJobStore:
         found = await self._broker.lookup.place(place)
         if found is None or not await self._broker.lookup.take_away(found):
             return await self.find(job_id)  # it ended, or was moved, meanwhile
-        outcome = cancelled(status.progress, at=time.time(), reason="it was cancelled before it ran")
+        outcome = cancelled_waiting(status.progress, at=time.time())
         await self._broker.outcomes.store(found.job, job_id, outcome)
+        if outcome.attempts:
+            await self._broker.outcomes.forget_progress(place.token, tried=True)
         if found.job.stored_body is not None:
             await self.discard_body(found.job.stored_body)
         return JobStatus(id=job_id, job=found.job, state=JobState.CANCELLED, outcome=outcome)

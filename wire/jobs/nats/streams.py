@@ -52,6 +52,10 @@ class Bounds:
     max_key_bytes: int = 64 * MIB
     max_progress_bytes: int = 32 * MIB
     """In memory."""
+    tries_age_s: float = 2 * DAY_S
+    """What is told between two tries is told again after the longest pause, a day; what came of a callback is kept for
+    as long as what came of its call."""
+    max_tries_bytes: int = 64 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +167,11 @@ class Streams:
             size=self._bounds.max_progress_bytes,
             storage=StorageType.MEMORY,
         )
+
+    async def tries(self) -> str:
+        """On the disk: what a job waits for between two tries is not told again by anybody."""
+        bounds = self._bounds
+        return await self._bucket(names.TRIES, age_s=bounds.tries_age_s, size=bounds.max_tries_bytes)
 
     async def bodies(self) -> str:
         """As the client's own object store makes it, so that its tools read it."""
