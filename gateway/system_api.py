@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
-from springtide.gateway.asynchronous.jobs_api import JobsApi
+from springtide.gateway.asynchronous.jobs_api import JobsApi, names_no_call
 from springtide.gateway.asynchronous.queues_api import QueuesApi
 from springtide.gateway.asynchronous.stores import Stores
 from springtide.gateway.asynchronous.transfer_api import TransferApi
@@ -29,7 +29,7 @@ from springtide.gateway.route_table import RouteTable
 from springtide.gateway.system_proxy import PassedOn, SystemProxy, bounded_body, read_whole, target, told_of_its_page
 from springtide.gateway.time_limit import TimeLimit
 from springtide.runtime import bounded_json
-from springtide.runtime.asgi import App
+from springtide.runtime.asgi import App, Receive, Scope, Send
 from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
 from springtide.runtime.build_version import Version
 from springtide.runtime.concurrency_limit import ConcurrencyLimit
@@ -42,7 +42,8 @@ from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire import answer_headers
 
 GUARDED = ("/system", "/ui", "/async-function")
-"""All below these needs credentials, whether there is such a route or not; elsewhere there is nothing to guard."""
+"""All below these needs credentials, whether there is such a route or not; elsewhere there is nothing to guard. What
+comes to the last and asks for no call is told that."""
 
 MAX_DELIVERY_BYTES = 4 * 1024 * 1024
 """Of alerts."""
@@ -151,7 +152,12 @@ def build_app(targets: SystemTargets, deps: SystemDeps) -> App:
     app.router.redirect_slashes = False
     paths = [route.path for route in routes.routes]
     guarded = RequireBasicAuth(app, credentials=deps.credentials, guarded=GUARDED, wrong=deps.wrong)
-    return CountedRequests(guarded, deps.requests, paths=paths, clock=deps.clock)
+
+    async def door(scope: Scope, receive: Receive, send: Send) -> None:
+        wrong_way = scope["type"] == "http" and names_no_call(scope["method"], scope["path"])
+        await (app if wrong_way else guarded)(scope, receive, send)
+
+    return CountedRequests(door, deps.requests, paths=paths, clock=deps.clock)
 
 
 def _add_forwarded(routes: Routes, path: str, methods: list[str], proxy: SystemProxy, base_url: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +32,9 @@ _OURS = frozenset(
     )
 )
 """Said to the gateway, or said anew when the call is made."""
+
+_ONCE = ("X-Callback-Url", "X-Delay", "X-Not-Before", "X-Queue", "X-Fairness-Key", "Idempotency-Key")
+"""Which of two values is meant nobody knows."""
 
 _ASYNC = re.compile(r"(?i)(?:\A|,)\s*respond-async\s*(?:[;,]|\Z)")
 
@@ -63,6 +67,7 @@ def requested(
     """``now`` in seconds since 1970. Raises BadInput that names the header."""
     found = pairs(head.fields)
     given = {name.lower(): value for name, value in found}
+    _check_single(found)
     callback = given.get("x-callback-url", "")
     if callback:
         rules.check(callback)
@@ -81,6 +86,14 @@ def pairs(fields: bytes) -> Headers:
     lines = fields.decode("latin-1").split("\r\n")[1:]
     split = (line.partition(":") for line in lines)
     return tuple((name, value.strip(" \t")) for name, _, value in split)
+
+
+def _check_single(found: Headers) -> None:
+    """Raises BadInput."""
+    counts = Counter(name.lower() for name, _ in found)
+    for name in _ONCE:
+        if (times := counts[name.lower()]) > 1:
+            raise BadInput(f"{name} is given {times} times; which is meant? Send it once")
 
 
 def _kept(found: Headers, credentials: Credentials | None) -> Headers:

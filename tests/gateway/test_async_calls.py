@@ -259,6 +259,17 @@ async def test_a_callback_is_stored_with_the_job(gateway: ServedPlane, queue: Qu
         ("X-Queue: No", "X-Queue"),
         ("Idempotency-Key: " + "x" * 256, "Idempotency-Key"),
         ("X-Fairness-Key: " + "x" * 101, "X-Fairness-Key"),
+        *(
+            (f"{name}: {value}\r\n{name.lower()}: {value}", f"{name} is given 2 times")
+            for name, value in (
+                ("Idempotency-Key", "k"),
+                ("X-Delay", "1s"),
+                ("X-Not-Before", "1"),
+                ("X-Fairness-Key", "me"),
+                ("X-Callback-Url", "http://example.org/"),
+            )
+        ),
+        ("X-Queue: other", "X-Queue is given 2 times"),
     ],
 )
 async def test_what_cannot_be_done_is_refused_with_the_headers_name(

@@ -336,9 +336,15 @@ async def test_a_call_nobody_made_is_404_and_a_functions_name_405(suite: Whole, 
     assert "POST /async-function/NAME" in answer.text
 
 
-async def test_other_verbs_name_the_way(suite: Whole) -> None:
-    answer = await suite.http.put("/async-function/echo")
-    assert (answer.status_code, "Prefer: respond-async" in answer.text) == (405, True)
+async def test_other_verbs_name_the_way_to_anybody(suite: Whole) -> None:
+    async with httpx.AsyncClient(base_url=suite.http.base_url) as anyone:
+        for client in (suite.http, anyone):
+            for method in ("PUT", "PATCH", "OPTIONS", "GET", "DELETE"):
+                answer = await client.request(method, "/async-function/echo")
+                assert (answer.status_code, "Prefer: respond-async" in answer.text) == (405, True)
+        assert (await anyone.put(f"/async-function/{NO_ID}")).status_code == 405
+        for path in (f"/async-function/{NO_ID}", "/async-function", "/system/async-function/echo"):
+            assert (await anyone.get(path)).status_code == 401
 
 
 @pytest.mark.parametrize(
