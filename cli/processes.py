@@ -52,6 +52,10 @@ FAST_IDLE = ("--sweep", "1s", "--inactivity", "8s", "--stale-after", "6s", "--se
 BROKER_READY_S = 120.0
 """It reads all that it kept, when it was killed: 100,000 jobs of 1 kB in 0.3 s."""
 
+LEASE_S = 10.0
+"""How long calls of a queue worker that was killed wait, where nobody says otherwise. It may be short, as there is one
+copy, on the machine of its server: what that takes for lost comes back to the copy that has it."""
+
 FAST_ALERTS = ("--settle", "4s", "--review-interval", "10s")
 """The alert receiver's, under ``--fast``."""
 
@@ -250,6 +254,7 @@ class _Builder:
                 *("--gateway-url", self._at.gateway_url),
                 *self._queueing(),
                 *(("--nats-monitoring-url", self._at.url(self._at.nats_monitoring)) if self._plan.broker else ()),
+                *(() if self._plan.environ.get("ack_wait") else ("--ack-wait", format_duration(LEASE_S))),
                 *self._callbacks(),
             ),
             ready=self._at.url(self._at.queue_worker) + "/healthz",

@@ -68,7 +68,10 @@ class QueueWorkerSettings:
         kind=duration,
         low=1.0,
         high=3600.0,
-        help="how long a job is a worker's that says nothing; one that runs says so, however long that takes",
+        help="how long a job is a worker's that says nothing: calls of one that was killed wait so long for another. "
+        "While a call runs this is extended at each third of it, so it bounds no call; but where a worker, a machine "
+        "or a server halts for longer, another copy begins the call once more. springtide up has one copy, which is "
+        "given its own calls again and goes on with them, so it takes 10s",
     )
     upstream_timeout_s: float = setting(
         3660.0,

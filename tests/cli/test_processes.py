@@ -90,7 +90,10 @@ def test_queue_worker_reads_the_brokers_own_port_and_is_asked_by_the_console_and
     told = child(tmp_path, "queue-worker", separate=True, broker=NATS).command
     anothers = child(tmp_path, "queue-worker", separate=True, environ={"nats_url": "nats://elsewhere"}).command
     console = child(tmp_path, "console", separate=True, broker=NATS).command
+    users = child(tmp_path, "queue-worker", separate=True, broker=NATS, environ={"ack_wait": "1m"}).command
 
+    assert told[told.index("--ack-wait") + 1] == "10s"
+    assert "--ack-wait" not in users, "a flag would stand in the way of what the user says"
     assert told[told.index("--nats-monitoring-url") + 1] == "http://127.0.0.1:1822"
     assert "--nats-monitoring-url" not in anothers
     assert console[console.index("--queue-worker-url") + 1] == "http://127.0.0.1:8087"
