@@ -264,12 +264,18 @@ class GatewayClient:
         return response
 
     @contextlib.contextmanager
-    def stream(self, method: str, path: str, **arguments: Any) -> Iterator[httpx.Response]:
-        """As ``request``, with its body still to be read."""
+    def answered(self, method: str, path: str, **arguments: Any) -> Iterator[httpx.Response]:
+        """As ``stream``, whatever its status."""
         with (
             _translated(self.url),
             self._http.stream(method, path, headers=self._authorization, **arguments) as response,
         ):
+            yield response
+
+    @contextlib.contextmanager
+    def stream(self, method: str, path: str, **arguments: Any) -> Iterator[httpx.Response]:
+        """As ``request``, with its body still to be read."""
+        with self.answered(method, path, **arguments) as response:
             if not response.is_success:
                 response.read()
                 raise self._failure(response)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote
@@ -9,9 +10,10 @@ from urllib.parse import quote
 import httpx
 
 from springtide.cli.gateway_client import GatewayClient, Json, Pairs
-from springtide.runtime.errors import AlreadyExists, BadInput, Unavailable
+from springtide.runtime.errors import AlreadyExists, BadInput, NotFound, Unavailable
 from springtide.wire.jobs.job import FINAL
-from springtide.wire.jobs.job_id import place_of
+from springtide.wire.jobs.job_id import OF_CALLBACK, place_of
+from springtide.wire.jobs.status_json import MAX_BODY, TRUNCATED, body_of
 
 WAIT_S = 20.0
 """Of one look; who waits longer looks again."""
@@ -43,8 +45,18 @@ class JobsClient:
             response.read()
             if response.status_code != ACCEPTED or "x-call-id" not in response.headers:
                 said = response.text.strip()[:2000] or response.reason_phrase
-                raise Unavailable(f"{self._gateway.url} answered {response.status_code} and not 202: {said}")
+                answered = f"{self._gateway.url} answered {response.status_code}: {said}"
+                raise Unavailable(f"the call was not accepted: {answered}")
             return str(response.headers["x-call-id"])
+
+    def story(self, job_id: str) -> Json:
+        """A call by its id; by that of its callback's dead letter, too, or that letter where the call is forgotten."""
+        try:
+            return self.job(job_id.removesuffix(OF_CALLBACK))
+        except NotFound:
+            if not job_id.endswith(OF_CALLBACK):
+                raise
+            return self.letter(job_id)
 
     def jobs(self, query: Mapping[str, str]) -> tuple[list[Json], bool]:
         """And whether these are all that were asked for."""
@@ -52,7 +64,19 @@ class JobsClient:
         return list(answer["jobs"]), bool(answer["complete"])
 
     def job(self, job_id: str) -> Json:
-        return dict(self._gateway.json("GET", _path(job_id)))
+        """Raises NotFound."""
+        return self._look(job_id, 0.0)
+
+    def answer(self, job: Json) -> tuple[bytes, bool]:
+        """The body of the answer to a call that has ended, as it was kept, and whether that is all of it."""
+        answer = job.get("answer")
+        if not answer:
+            return b"", True
+        body = body_of(answer)
+        if not answer["truncated"] or answer["size"] <= MAX_BODY:
+            return body, not answer["truncated"]
+        with self._gateway.answered("GET", f"{_path(job['id'])}/result") as response:
+            return response.read(), TRUNCATED not in response.headers
 
     def ended(self, job_id: str, timeout_s: float) -> Json:
         """Once it has ended. Raises Unavailable when it has not by then, or nobody knows for ``AWAY_S``."""
@@ -61,7 +85,7 @@ class JobsClient:
         while True:
             wait_s = max(0.0, min(WAIT_S, end - time.monotonic()))
             try:
-                job = dict(self._gateway.json("GET", _path(job_id), params={"wait": f"{wait_s:.3f}"}))
+                job = self._look(job_id, wait_s)
             except Unavailable:
                 if time.monotonic() > min(heard + AWAY_S, end):
                     raise
@@ -73,10 +97,16 @@ class JobsClient:
             if time.monotonic() >= end:
                 raise Unavailable(f"{job_id} is {job['state']} still; it goes on: springtide jobs wait {job_id}")
 
+    def _look(self, job_id: str, wait_s: float) -> Json:
+        params = {"wait": f"{wait_s:.3f}"} if wait_s else {}
+        with _said():
+            return dict(self._gateway.json("GET", _path(job_id), params=params))
+
     def cancel(self, job_id: str) -> Json:
         """Raises AlreadyExists where it has ended."""
         try:
-            return dict(self._gateway.json("DELETE", _path(job_id)))
+            with _said():
+                return dict(self._gateway.json("DELETE", _path(job_id)))
         except AlreadyExists as error:
             raise AlreadyExists(f"{job_id} has ended already: it is {self.job(job_id)['state']}") from error
 
@@ -84,8 +114,9 @@ class JobsClient:
         return dict(self._gateway.json("GET", "/system/queues"))
 
     def export(self, queue: str) -> Iterator[bytes]:
-        """Lines, without their ends."""
-        with self._gateway.stream("GET", f"/system/queues/{quote(queue, safe='')}/export") as response:
+        """Lines, without their ends. Raises NotFound."""
+        path = f"/system/queues/{quote(queue, safe='')}/export"
+        with _said("; springtide queue list shows those there are"), self._gateway.stream("GET", path) as response:
             waiting = b""
             for chunk in response.iter_raw():
                 *whole, waiting = (waiting + chunk).split(b"\n")
@@ -108,17 +139,35 @@ class JobsClient:
             after = answer["next"]
 
     def letter(self, letter_id: str) -> Json:
-        return dict(self._gateway.json("GET", _letter_path(letter_id)))
+        """Raises NotFound, as do those below."""
+        with _said("; springtide dead list shows those there are"):
+            return dict(self._gateway.json("GET", _letter_path(letter_id)))
 
     def retry(self, letter_id: str) -> httpx.Response:
-        return self._gateway.request("POST", _letter_path(letter_id) + "/retry")
+        with _said("; springtide dead list shows those there are"):
+            return self._gateway.request("POST", _letter_path(letter_id) + "/retry")
 
     def purge(self, letter_id: str) -> httpx.Response:
-        return self._gateway.request("DELETE", _letter_path(letter_id))
+        with _said("; springtide dead list shows those there are"):
+            return self._gateway.request("DELETE", _letter_path(letter_id))
+
+
+@contextlib.contextmanager
+def _said(remedy: str = "") -> Iterator[None]:
+    """A sentence of our gateways about what is not there, with what to do; of others it is told who said it."""
+    try:
+        yield
+    except NotFound as error:
+        sentence = str(error).partition(" answered 404: ")[2]
+        if not sentence.startswith(("there is no ", "the ")):
+            raise
+        raise NotFound(sentence + remedy) from error
 
 
 def _path(job_id: str) -> str:
     """Raises BadInput for what is no id at all."""
+    if place_of(job_id.removesuffix(OF_CALLBACK)) is not None and job_id.endswith(OF_CALLBACK):
+        raise BadInput(f"{job_id} is the dead letter of a callback: springtide jobs show {job_id}")
     if place_of(job_id) is None:
         raise BadInput(f"{job_id[:80]!r} is no id of a call; springtide jobs list shows those there are")
     return f"/async-function/{quote(job_id, safe='')}"

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-import click
-
 from springtide.cli.commands.options import print_table
 from springtide.cli.gateway_client import Json
-from springtide.cli.terminal_text import lines, one_line
+from springtide.cli.job_body import print_body, print_field
+from springtide.cli.terminal_text import one_line
 from springtide.runtime.durations import format_duration
-from springtide.wire.jobs.status_json import body_of
 
 COLOURS: Mapping[str, str] = {"running": "green", "retrying": "yellow", "failed": "red", "cancelled": "bright_black"}
 
@@ -55,29 +52,38 @@ def print_job(job: Json) -> None:
     """All that is known of one, and the beginnings of what was said."""
     for key in _SHOWN:
         if job.get(key) not in (None, ""):
-            _print_field(key.replace("_", " ").removesuffix(" at"), job[key])
-    if job.get("headers"):
-        for name, values in job["headers"].items():
-            _print_field("header", f"{name}: {', '.join(values)}")
+            print_field(key.replace("_", " ").removesuffix(" at"), job[key])
+    if delivery := job.get("callback_delivery"):
+        print_field("told", delivery_text(delivery, time.time()))
+    of_letter = "dead_at" in job
+    if job["state"] == "failed" and not of_letter:
+        print_field("dead letter", f"springtide dead show {job['id']}")
+    for name, values in (job.get("headers") or {}).items():
+        print_field("header", f"{name}: {', '.join(values)}")
     if "size" in job:
-        _print_body("body", job)
-    if job.get("answer"):
-        for name, values in job["answer"]["headers"].items():
-            _print_field("answer header", f"{name}: {', '.join(values)}")
-        _print_body("answer", job["answer"])
+        headers = {} if job.get("of_callback") else job.get("headers") or {}
+        print_body("body", job, headers, command=f"springtide dead show {job['id']} --output FILE")
+    if answer := job.get("answer"):
+        for name, values in answer["headers"].items():
+            print_field("answer header", f"{name}: {', '.join(values)}")
+        print_body("answer", answer, answer["headers"], command=f"springtide jobs show {job['id']} --output FILE")
 
 
-def print_answer(job: Json) -> None:
-    """The body of a call's answer: byte for byte into a file or another program, as text onto a terminal."""
-    answer = job.get("answer")
-    if not answer:
-        return
-    body = body_of(answer)
-    sys.stdout.flush()
-    sys.stdout.buffer.write(lines(body.decode(errors="backslashreplace")).encode() if sys.stdout.isatty() else body)
-    sys.stdout.buffer.flush()
-    if answer["truncated"]:
-        click.echo(f"springtide: this is the beginning of the answer, {answer['size']} bytes", err=True)
+def delivery_text(delivery: Json, now: float) -> str:
+    """How telling a caller goes, in a sentence."""
+    attempts, state = delivery["attempts"], delivery["state"]
+    if not attempts:
+        return "not yet; the answer is to be sent"
+    tried = f"tried {count(attempts, 'time')}"
+    last = f"the last answer was {delivery['status']}" if delivery["status"] else "no answer came the last time"
+    if state == "done":
+        return f"yes, at {delivery['tried_at']}: {tried}, {last}"
+    if state == "retrying":
+        again = delivery["next_attempt_at"]
+        return f"not yet: {tried}, {last}" + (f"; again in {_until(again, now)}" if again else "")
+    ended = f"given up, {tried}: {delivery['reason'] or last}"
+    letter = delivery["dead_letter"]
+    return f"{ended}; springtide dead show {letter}" if letter else f"{ended}; its dead letter was thrown away"
 
 
 def verdict(job: Json) -> str:
@@ -106,7 +112,18 @@ def _last(job: Json, now: float) -> str:
         return f"in {_until(job['not_before'], now)}"
     if job["state"] == "retrying" and job["next_attempt_at"]:
         return f"{job['status'] or 'no answer'}, again in {_until(job['next_attempt_at'], now)}"
-    return " ".join(str(part) for part in (job["status"], job["reason"]) if part)
+    parts = (job["status"], job["reason"], _told(job.get("callback_delivery"), now))
+    return ", ".join(str(part) for part in parts if part)
+
+
+def _told(delivery: Json | None, now: float) -> str:
+    """Where it is not as it should be."""
+    if delivery is None or delivery["state"] == "done":
+        return ""
+    if delivery["state"] == "retrying" and delivery["next_attempt_at"]:
+        tried = count(delivery["attempts"], "time")
+        return f"callback tried {tried}, again in {_until(delivery['next_attempt_at'], now)}"
+    return "callback to be sent" if not delivery["attempts"] else "callback given up"
 
 
 def _until(instant: str, now: float) -> str:
@@ -115,15 +132,3 @@ def _until(instant: str, now: float) -> str:
 
 def _whole_seconds(seconds: float) -> str:
     return format_duration(float(round(seconds))) if seconds >= 0.5 else "0s"
-
-
-def _print_field(name: str, value: object) -> None:
-    click.echo(f"{click.style(one_line(name).capitalize().ljust(14), bold=True)} {one_line(value)}")
-
-
-def _print_body(name: str, holder: Json) -> None:
-    kind = "bytes" if holder["encoding"] == "text" else "bytes, in base64"
-    rest = ", its beginning" if holder["truncated"] else ""
-    _print_field(name, f"{holder['size']} {kind}{rest}")
-    if holder["body"]:
-        click.echo(lines(holder["body"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -16,15 +17,19 @@ PART_BYTES = 4 * 1024 * 1024
 """Sent at once; a job with a large body is not taken apart."""
 
 PART_LINES = 500
+_OF_LINE = re.compile(r" answered 400: line (\d+): (.*)", re.DOTALL)
 
 
 @contextlib.contextmanager
-def written(path: Path | None) -> Iterator[BinaryIO]:
-    """The file, there under its name once all is in it; None: standard output. Raises BadInput."""
+def written(path: Path | None, *, replacing: bool = True) -> Iterator[BinaryIO]:
+    """The file, there under its name once all is in it; None: standard output. Raises BadInput, where it is there
+    already and is not to be replaced, too."""
     if path is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    if not replacing and path.exists():
+        raise BadInput(f"{path} is there already; name another file, or say --force to have it replaced")
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as file:
@@ -55,12 +60,38 @@ def copied(lines: Iterable[bytes], file: BinaryIO, *, told: Callable[[int], None
     raise Unavailable("the export broke off before its end; try again")
 
 
-def parts(file: BinaryIO) -> Iterator[bytes]:
-    """Lines that are sent at once. Raises BadInput that names the line.
+class Part:
+    """Lines that are sent at once, and which of the file they are."""
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+        self._numbers: list[int] = []
+
+    def __repr__(self) -> str:
+        return f"<Part of {len(self._numbers)} lines>"
+
+    @property
+    def full(self) -> bool:
+        return len(self.content) > PART_BYTES or len(self._numbers) >= PART_LINES
+
+    def add(self, number: int, text: bytes) -> None:
+        self.content += text if text.endswith(b"\n") else text + b"\n"
+        self._numbers.append(number)
+
+    def refused(self, error: BadInput) -> BadInput:
+        """What a gateway says of one of the lines, by its number in the file."""
+        found = _OF_LINE.search(str(error))
+        if found is None or not 1 <= int(found[1]) <= len(self._numbers):
+            return error
+        return BadInput(f"line {self._numbers[int(found[1]) - 1]}: {found[2]}")
+
+
+def parts(file: BinaryIO) -> Iterator[Part]:
+    """Raises BadInput that names the line.
 
     Where the file ends before its last line, that is said after all that there is was given out.
     """
-    waiting, lines, ended, number = bytearray(), 0, False, 0
+    waiting, ended, number = Part(), False, 0
     while text := file.readline(MAX_LINE + 1):
         number += 1
         if not text.strip():
@@ -74,12 +105,11 @@ def parts(file: BinaryIO) -> Iterator[bytes]:
         if isinstance(line, End):
             ended = True
             break
-        if lines and not isinstance(line, Piece) and (len(waiting) > PART_BYTES or lines >= PART_LINES):
-            yield bytes(waiting)
-            waiting, lines = bytearray(), 0
-        waiting += text if text.endswith(b"\n") else text + b"\n"
-        lines += 1
-    if waiting:
-        yield bytes(waiting)
+        if waiting.full and not isinstance(line, Piece):
+            yield waiting
+            waiting = Part()
+        waiting.add(number, text)
+    if waiting.content:
+        yield waiting
     if not ended:
         raise BadInput(f"the file ends with line {number}, and that is not the end of an export: some of it is missing")

@@ -31,6 +31,7 @@ from springtide.runtime.errors import BadInput, Unavailable
 from springtide.runtime.files import DAMAGED, make_way, read_json, read_whole, set_aside, write_atomic
 from springtide.wire.jobs.settings import CREDENTIALS_PREFIX
 
+STATE_VARIABLE = "SPRINGTIDE_STATE_DIR"
 USER, NATS_USER, PASSWORD_LENGTH = "admin", "springtide", 32
 NATS_USER_FILE, NATS_PASSWORD_FILE = file_names(CREDENTIALS_PREFIX)
 PAYLOAD_SECRET_FILE = "payload-secret"  # noqa: S105 - a name
@@ -77,7 +78,7 @@ class StateFolder:
     @classmethod
     def default(cls, environ: Mapping[str, str]) -> StateFolder:
         """``$SPRINGTIDE_STATE_DIR``, or ``$XDG_STATE_HOME/springtide``, or the same below ``~/.local/state``."""
-        if asked := environ.get("SPRINGTIDE_STATE_DIR"):
+        if asked := environ.get(STATE_VARIABLE):
             return cls(Path(asked).absolute())
         base = environ.get("XDG_STATE_HOME") or str(Path(environ.get("HOME") or Path.home()) / ".local" / "state")
         return cls(Path(base) / "springtide")

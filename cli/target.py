@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from springtide.cli.faas_cli_config import LoginFile, normal
-from springtide.cli.gateway_client import GatewayClient
+from springtide.cli.gateway_client import GatewayClient, NoGateway
 from springtide.cli.state import Running, StateFolder
 from springtide.runtime.basic_auth import Credentials
 
@@ -22,16 +22,25 @@ class Target:
     state: StateFolder
     verify: bool = True
     """Whether an https:// gateway has to show a certificate that is good for its name."""
+    state_named: bool = False
+    """Whether the folder was named, and is not the usual one: then no other suite than its own is meant."""
 
     def gateway(self, stack_gateway: str | None = None) -> str:
         """--gateway, then stack.yaml, then OPENFAAS_URL, then the local suite, then OpenFaaS's default.
 
-        The default itself in a stack file says nothing: ``faas-cli new`` writes it into each.
+        The default itself in a stack file says nothing: ``faas-cli new`` writes it into each. Raises NoGateway where a
+        state folder was named and its suite does not run.
         """
         chosen = stack_gateway if stack_gateway and normal(stack_gateway) != DEFAULT_GATEWAY else None
         asked = self.flag or chosen or self.environ.get("OPENFAAS_URL")
         if not asked:
             local = self.state.running()
+            if local is None and self.state_named:
+                root = self.state.root
+                raise NoGateway(
+                    f"no suite runs in {root}; start it with: springtide up --state-dir {root}, or name a gateway with "
+                    "--gateway"
+                )
             asked = local.gateway if local else DEFAULT_GATEWAY
         return normal(asked)
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import click
 import httpx
 
 from springtide.cli.commands.jobs import function_option, queue_option, said
-from springtide.cli.commands.options import json_option, namespace_option, print_json, with_target
+from springtide.cli.commands.options import json_option, namespace_option, output_option, print_json, with_target
+from springtide.cli.job_body import write_body
 from springtide.cli.jobs_client import JobsClient
 from springtide.cli.jobs_text import count, print_job, print_letters
 from springtide.cli.target import Target
 from springtide.cli.terminal_text import one_line
 from springtide.runtime.errors import BadInput, NotFound, SpringtideError
+from springtide.wire.jobs.status_json import body_of
 
 MAX_LISTED = 100_000
 TELL_EVERY = 100
@@ -54,16 +57,19 @@ def list_(
 
 @dead.command()
 @click.argument("letter_id", metavar="ID")
+@output_option("the body that was sent")
 @json_option
 @with_target
-def show(*, target: Target, letter_id: str, as_json: bool) -> None:
+def show(*, target: Target, letter_id: str, output: Path | None, as_json: bool) -> None:
     """Show a call that was given up: what was asked, why it was given up, and the last answer."""
     with target.client() as client:
         letter = JobsClient(client).letter(letter_id)
     if as_json:
         print_json(letter)
-    else:
+    elif output is None:
         print_job(letter)
+    if output is not None:
+        write_body(output, body_of(letter), whole=not letter["truncated"])
 
 
 @dead.command()
@@ -96,7 +102,9 @@ def purge(*, target: Target, ids: tuple[str, ...], every: bool, yes: bool, **cho
         if wanted and not yes:
             if not sys.stdin.isatty():
                 raise BadInput(f"{count(len(wanted), 'dead letter')} would be gone for good; say --yes")
-            click.confirm(f"Throw {count(len(wanted), 'dead letter')} away for good?", abort=True)
+            if not click.confirm(f"Throw {count(len(wanted), 'dead letter')} away for good?"):
+                click.echo("Nothing was thrown away.", err=True)
+                raise click.exceptions.Exit(1)
         _each(wanted, jobs.purge, "thrown away")
 
 

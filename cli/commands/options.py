@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from springtide.cli.state import StateFolder
+from springtide.cli.state import STATE_VARIABLE, StateFolder
 from springtide.cli.target import DEFAULT_GATEWAY, Target
 from springtide.cli.terminal_text import one_line
 from springtide.runtime.durations import parse_duration_s
@@ -31,6 +31,15 @@ namespace_option = click.option(
     help="The functions' namespace  [default: the stack file's, then $OPENFAAS_NS, then the gateway's]",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def output_option(what: str) -> Callable[[F], F]:
+    """--output: ``what`` goes into that file, and nothing of it onto the terminal."""
+    return click.option(
+        "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help=f"Write {what} into this file."
+    )
+
+
 stack_option = click.option(
     "--file",
     "--yaml",
@@ -85,7 +94,9 @@ def with_target(command: F) -> F:
     ) -> Any:
         if "namespace" in options and "stack_file" not in options:
             options["namespace"] = options["namespace"] or environ.get(NAMESPACE_VARIABLE)
-        target = Target(gateway, environ, state_folder(state_dir, environ), verify=not tls_no_verify)
+        state = state_folder(state_dir, environ)
+        named = state_dir is not None or bool(environ.get(STATE_VARIABLE))
+        target = Target(gateway, environ, state, verify=not tls_no_verify, state_named=named)
         return command(*args, target=target, **options)
 
     return wrapper  # type: ignore[return-value]  # functools.wraps does not keep F

@@ -48,13 +48,14 @@ def list_(*, target: Target, as_json: bool) -> None:
 @click.option(
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="The file.  [default: standard output]"
 )
+@click.option("--force", is_flag=True, help="Replace the file where it is there already.")
 @with_target
-def export(*, target: Target, name: str, output: Path | None) -> None:
+def export(*, target: Target, name: str, output: Path | None, force: bool) -> None:
     """Write a queue to a file: what waits, what is delayed, and the dead letters, with their bodies and ids.
 
     Nothing is taken away. Stop the queue workers before, or what they run meanwhile may be in the file, too.
     """
-    with target.client() as client, written(output) as file:
+    with target.client() as client, written(output, replacing=force) as file:
         end = copied(JobsClient(client).export(name), file, told=_told)
     click.echo(f"Wrote {count(end.jobs, 'job')} and {count(end.dead, 'dead letter')}.", err=True)
     if end.unreadable:
@@ -75,7 +76,10 @@ def import_(*, target: Target, file: Path) -> None:
     try:
         with target.client() as client, sys.stdin.buffer if str(file) == "-" else file.open("rb") as lines:
             for part in parts(lines):
-                taken = JobsClient(client).take_in(part)
+                try:
+                    taken = JobsClient(client).take_in(bytes(part.content))
+                except BadInput as error:
+                    raise part.refused(error) from error
                 jobs, dead, there = jobs + taken["jobs"], dead + taken["dead"], there + taken["there"]
                 _told(jobs + dead + there)
     except OSError as error:

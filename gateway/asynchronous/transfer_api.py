@@ -34,7 +34,7 @@ class TransferApi:
         async def export(queue: str) -> Response:
             opened = await self._stores.all()
             if names.checked_queue(queue, "the queue") not in await opened.letters.queues():
-                raise NotFound(f"there is no queue {queue}; those there are: GET /system/queues")
+                raise NotFound(f"there is no queue {queue}")
             self._places.check()
             return StreamingResponse(self._exported(opened, queue), media_type=MEDIA_TYPE)
 

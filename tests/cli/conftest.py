@@ -156,17 +156,22 @@ class Outcome:
     err: str
 
 
+class Keyboard(io.TextIOWrapper):
+    def isatty(self) -> bool:
+        return True
+
+
 @dataclass
 class Terminal:
     """Runs command lines in this process, in a home folder of its own."""
 
     home: Path
     capture: pytest.CaptureFixture[str]
-    stdin: Callable[[bytes], None]
+    stdin: Callable[[io.TextIOWrapper], None]
     environ: dict[str, str] = field(default_factory=dict)
 
-    def __call__(self, *words: str, piped: bytes = b"") -> Outcome:
-        self.stdin(piped)
+    def __call__(self, *words: str, piped: bytes = b"", typed: str = "") -> Outcome:
+        self.stdin(Keyboard(io.BytesIO(typed.encode())) if typed else io.TextIOWrapper(io.BytesIO(piped)))
         self.capture.readouterr()
         status = run(words, self.environ)
         sys.stdout.flush()
@@ -184,8 +189,8 @@ def terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pyt
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
 
-    def stdin(content: bytes) -> None:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    def stdin(stream: io.TextIOWrapper) -> None:
+        monkeypatch.setattr(sys, "stdin", stream)
 
     return Terminal(tmp_path / "home", capfd, stdin, {"HOME": str(tmp_path / "home")})
 

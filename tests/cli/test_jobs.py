@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -12,14 +13,16 @@ from typing import Any
 import httpx
 import pytest
 
-from springtide.wire.jobs.job import Answer, JobState, Progress
+from springtide.wire.jobs.job import Answer, Job, JobState, Progress
 from springtide.wire.jobs.nats.broker import Broker
+from springtide.wire.jobs.status_json import MAX_BODY
 from tests.cli.conftest import Api, serving
 from tests.fakes.http import HttpServer
 from tests.nats_server import NatsServer, running
 from tests.played_worker import PlayedWorker
 
 ANSWER = {"status": 200, "headers": {}, "body": "answer", "encoding": "text", "size": 6, "truncated": False}
+NO_LINE = "this is no line that springtide queue export has written"
 NO_ID = "00000000-0000-8000-8000-000000000000"
 
 
@@ -48,7 +51,7 @@ class Played:
     def runs(self, *answer: Any, **more: Any) -> None:
         self.api.do(self.worker.runs(*answer, **more))
 
-    def will_run(self, answer: Answer) -> Future[None]:
+    def will_run(self, answer: Answer) -> Future[Job]:
         return asyncio.run_coroutine_threadsafe(self.worker.runs(answer), self.api.loop)
 
 
@@ -190,6 +193,92 @@ def test_a_job_is_shown_with_its_answer_and_nothing_of_it_acts_on_the_terminal(s
     assert "418" in out
 
 
+def test_an_answer_that_was_cut_is_told_and_has_a_status_of_its_own(springtide: Any, worker: Played) -> None:
+    job_id = ended(springtide, worker, JobState.DONE, Answer(200, (), b"begin", truncated=True))
+    for more in ((), ("--json",)):
+        outcome = springtide("jobs", "wait", job_id, *more)
+        assert outcome.status == 3
+        assert "this is the beginning of it, 5 bytes" in outcome.err
+        assert "max_result" in outcome.err
+    bad = ended(springtide, worker, JobState.DONE, Answer(500, (), b"begin", truncated=True))
+    assert springtide("jobs", "wait", bad).status == 1
+    runs = worker.will_run(Answer(200, (), b"begin", truncated=True))
+    outcome = springtide("invoke", "echo", "--async", "--wait", *worker.header)
+    runs.result(20)
+    assert (outcome.status, outcome.out) == (3, "begin")
+
+
+def test_all_that_was_kept_of_a_large_answer_comes(springtide: Any, worker: Played) -> None:
+    """More than what is told with the state of a call."""
+    body = b"x" * (MAX_BODY + 1)
+    outcome = springtide("jobs", "wait", ended(springtide, worker, JobState.DONE, Answer(200, (), body)))
+    assert (outcome.status, outcome.err, outcome.out == body.decode()) == (0, "", True)
+    cut = ended(springtide, worker, JobState.DONE, Answer(200, (), body, truncated=True))
+    outcome = springtide("jobs", "wait", cut, "-o", "answer")
+    assert (outcome.status, outcome.out, Path("answer").read_bytes() == body) == (3, "", True)
+
+
+def test_an_answer_is_shown_as_what_it_is(springtide: Any, worker: Played) -> None:
+    latin = Answer(200, (("Content-Type", "text/plain; charset=latin-1"),), "grün".encode("latin-1"))
+    assert springtide("jobs", "show", ended(springtide, worker, JobState.DONE, latin)).out.endswith("4 bytes\ngrün\n")
+    picture = Answer(200, (("Content-Type", "image/png"),), b"\x89PNG\xff")
+    job_id = ended(springtide, worker, JobState.DONE, picture)
+    out = springtide("jobs", "show", job_id).out
+    assert f"5 bytes, no text (image/png): springtide jobs show {job_id} --output FILE\n" in out
+    assert "iVBO" not in out
+    outcome = springtide("jobs", "show", job_id, "--output", "picture.png")
+    assert (outcome.status, outcome.out, Path("picture.png").read_bytes()) == (0, "", b"\x89PNG\xff")
+
+
+def test_a_call_without_an_answer_writes_no_file(springtide: Any, worker: Played) -> None:
+    job_id = called(springtide, worker)
+    outcome = springtide("jobs", "show", job_id, "--output", "answer")
+    assert (outcome.status, f"{job_id} is queued, and has no answer" in outcome.err) == (1, True)
+    assert list(Path().iterdir()) == []
+
+
+def test_the_story_of_a_call_has_its_callback_and_is_found_by_the_id_of_its_letter(
+    springtide: Any, worker: Played
+) -> None:
+    job_id = called(springtide, worker, "-H", "X-Callback-Url: http://example.org/told")
+    token = worker.api.do(worker.worker.runs(Answer(200))).token
+    assert "not yet; the answer is to be sent" in springtide("jobs", "show", job_id).out
+    tried = Progress(
+        state=JobState.RETRYING, attempts=3, started_at=1.0, next_attempt_at=time.time() + 3600.5, status=500
+    )
+    worker.api.do(worker.worker.jobs.tell_delivery(token, tried))
+    while "tried 3 times, the last answer was 500; again in" not in springtide("jobs", "show", job_id).out:
+        pass
+    listed = springtide("jobs", "list", "--queue", worker.worker.queue).out
+    assert "200, callback tried 3 times, again in" in listed
+    failed = Progress(state=JobState.FAILED, attempts=10, started_at=1.0, reason="10 times is enough")
+    worker.api.do(worker.worker.jobs.tell_delivery(token, failed))
+    told = f"given up, tried 10 times: 10 times is enough; springtide dead show {job_id}-callback"
+    while told not in springtide("jobs", "show", f"{job_id}-callback").out:
+        pass
+    outcome = springtide("jobs", "wait", f"{job_id}-callback")
+    assert (outcome.status, f"springtide jobs show {job_id}-callback" in outcome.err) == (1, True)
+    outcome = springtide("jobs", "show", f"{NO_ID}-callback")
+    assert (outcome.status, f"no dead letter '{NO_ID}-callback'; springtide dead list" in outcome.err) == (1, True)
+
+
+def test_a_call_that_was_given_up_names_its_letter(springtide: Any, worker: Played) -> None:
+    job_id = ended(springtide, worker, JobState.FAILED, Answer(500), "why")
+    assert f"springtide dead show {job_id}\n" in springtide("jobs", "show", job_id).out
+
+
+def test_a_call_cancelled_between_two_attempts_says_after_how_many(springtide: Any, worker: Played) -> None:
+    job_id = called(springtide, worker)
+    lease = worker.api.do(worker.worker.taken())
+    retrying = Progress(state=JobState.RETRYING, attempts=2, started_at=5.0, next_attempt_at=9e9)
+    worker.api.do(worker.worker.tells(lease, retrying))
+    worker.api.do(lease.hand_back(3600.0))
+    while "retrying" not in springtide("jobs", "show", job_id).out:
+        pass
+    assert springtide("jobs", "cancel", job_id).out == f"{job_id}: cancelled after 2 attempts.\n"
+    assert "after 2 attempts, while it waited for the next" in springtide("jobs", "show", job_id).out
+
+
 def test_jobs_are_cancelled_and_ended_ones_not(springtide: Any, worker: Played) -> None:
     job_id = called(springtide, worker)
     outcome = springtide("jobs", "cancel", job_id)
@@ -198,7 +287,7 @@ def test_jobs_are_cancelled_and_ended_ones_not(springtide: Any, worker: Played) 
     outcome = springtide("jobs", "cancel", done)
     assert (outcome.status, "it is done" in outcome.err) == (1, True)
     outcome = springtide("jobs", "show", NO_ID)
-    assert (outcome.status, f"no asynchronous call {NO_ID}" in outcome.err) == (1, True)
+    assert (outcome.status, outcome.err.startswith(f"springtide: there is no asynchronous call {NO_ID}")) == (1, True)
     outcome = springtide("jobs", "wait", "echo")
     assert (outcome.status, "'echo' is no id of a call" in outcome.err) == (1, True)
 
@@ -217,7 +306,8 @@ def test_dead_letters_are_listed_shown_and_queued_again(springtide: Any, worker:
     assert (outcome.status, outcome.out) == (0, "1 queued again.\n")
     assert json.loads(springtide("jobs", "show", two, "--json").out)["state"] == "queued"
     outcome = springtide("jobs", "retry", one)
-    assert (outcome.status, "no dead letter" in outcome.err) == (1, True)
+    assert (outcome.status, outcome.out) == (1, "")
+    assert outcome.err == f"springtide: there is no dead letter '{one}'; springtide dead list shows those there are\n"
 
 
 def test_dead_letters_are_purged_only_when_that_is_meant(springtide: Any, worker: Played) -> None:
@@ -226,6 +316,9 @@ def test_dead_letters_are_purged_only_when_that_is_meant(springtide: Any, worker
     assert "give the ids" in springtide("dead", "purge").err
     outcome = springtide("dead", "purge", "--all", *queue)
     assert (outcome.status, "say --yes" in outcome.err) == (1, True)
+    assert one in springtide("dead", "list", *queue).out
+    outcome = springtide("dead", "purge", one, typed="n\n")
+    assert (outcome.status, "Nothing was thrown away." in outcome.err) == (1, True)
     assert one in springtide("dead", "list", *queue).out
     outcome = springtide("dead", "purge", NO_ID, one, "--yes")
     assert (outcome.status, outcome.out, NO_ID in outcome.err) == (1, "1 thrown away.\n", True)
@@ -278,8 +371,41 @@ def test_an_export_without_a_file_goes_to_the_output(springtide: Any, worker: Pl
 
 def test_a_queue_that_is_not_there_leaves_no_file(springtide: Any) -> None:
     outcome = springtide("queue", "export", "nobody-has-it", "-o", "queue.ndjson")
-    assert (outcome.status, "no queue nobody-has-it" in outcome.err) == (1, True)
+    told = "springtide: there is no queue nobody-has-it; springtide queue list shows those there are\n"
+    assert (outcome.status, outcome.err) == (1, told)
     assert list(Path().iterdir()) == []
+
+
+def test_an_export_replaces_a_file_only_when_that_is_meant(springtide: Any, worker: Played) -> None:
+    called(springtide, worker)
+    words = ("queue", "export", worker.worker.queue, "-o", "queue.ndjson")
+    Path("queue.ndjson").write_text("of yesterday")
+    outcome = springtide(*words)
+    assert (outcome.status, "queue.ndjson is there already" in outcome.err, "--force" in outcome.err) == (1, True, True)
+    assert Path("queue.ndjson").read_text() == "of yesterday"
+    assert springtide(*words, "--force").status == 0
+    assert len(Path("queue.ndjson").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        pytest.param(b"no export\n", f"line 1: {NO_LINE}: it is not JSON"),
+        pytest.param(b"\xff\xfe\n", f"line 1: {NO_LINE}: it is not JSON"),
+        pytest.param(b'\n{"v":1,"kind":"job"}\n', f"line 2: {NO_LINE}: it has no 'job'"),
+        pytest.param(b'{"v":1,"kind":"job","job":{"v":1},"body":""}\n', "line 1: it is not what is stored of a job"),
+        pytest.param(b"[]\n", "of another kind than what is written there"),
+        pytest.param(b'{"v":1,"kind":"end","jobs":"x","dead":0,"unreadable":0}\n', "its jobs is 'x', no whole number"),
+        pytest.param(b'{"v":2,"kind":"end"}\n', "it is version 2"),
+        pytest.param(b'\n\n{"v":1,"kind":"piece","data":""}\n', "springtide: line 3: a piece of a body stands behind"),
+    ],
+)
+def test_what_is_no_export_is_told_by_its_line_and_in_words(springtide: Any, content: bytes, told: str) -> None:
+    outcome = springtide("queue", "import", "-", piped=content)
+    assert outcome.status == 1
+    assert told in outcome.err
+    for word in ("Error(", "Expecting", "codec", "char 0", "invalid literal", "/system"):
+        assert word not in outcome.err
 
 
 def test_a_file_that_is_cut_off_is_brought_in_and_said_so(springtide: Any, worker: Played, elsewhere: Api) -> None:

@@ -52,6 +52,18 @@ def test_gateway_is_the_first_one_said(
         assert target.gateway(stack) == chosen
 
 
+def test_a_suite_whose_folder_was_named_is_meant_and_no_other(terminal: Any, tmp_path: Path) -> None:
+    """Whatever listens at the usual port, or once did, is another one."""
+    folder = tmp_path / "elsewhere"
+    told = f"springtide: no suite runs in {folder}; start it with: springtide up --state-dir {folder}, or "
+    outcome = terminal("jobs", "list", "--state-dir", str(folder))
+    assert (outcome.status, outcome.err.startswith(told)) == (1, True)
+    terminal.environ["SPRINGTIDE_STATE_DIR"] = str(folder)
+    outcome = terminal("jobs", "list")
+    assert (outcome.status, outcome.err.startswith(told)) == (1, True)
+    assert "127.0.0.1:1;" in terminal("jobs", "list", "-g", "http://127.0.0.1:1").err
+
+
 def test_local_suites_credentials_win_over_an_old_log_in(tmp_path: Path) -> None:
     state, environ = StateFolder(tmp_path / "state"), {"HOME": str(tmp_path)}
     LoginFile.default(environ).remember(LOCAL, Credentials("old", "log-in"))

@@ -32,6 +32,7 @@ from springtide.wire.jobs.message import (
 )
 
 VERSION = 1
+_NO_LINE = "this is no line that springtide queue export has written"
 MAX_PIECE = 128 * 1024
 """Bytes of a body in one line, so that who reads a line holds up nobody else."""
 
@@ -105,13 +106,20 @@ def encode_line(line: Line) -> bytes:
 
 def decode_line(text: bytes) -> Line:
     """Raises ValueError."""
-    value = bounded_json.loads(text)
+    try:
+        value = bounded_json.loads(text)
+    except ValueError:
+        raise ValueError(f"{_NO_LINE}: it is not JSON") from None
     try:
         if value["v"] != VERSION:
             raise ValueError(f"it is version {str(value['v'])[:20]}, and this program reads version {VERSION}")
         return _decoded(value)
-    except (KeyError, TypeError, AttributeError, binascii.Error) as error:
-        raise ValueError(f"it is no line of a queue's export: {error!r:.100}") from None
+    except KeyError as error:
+        raise ValueError(f"{_NO_LINE}: it has no {error.args[0]!r}") from None
+    except binascii.Error:
+        raise ValueError(f"{_NO_LINE}: a body in it is not base64") from None
+    except (TypeError, AttributeError):
+        raise ValueError(f"{_NO_LINE}: something in it is of another kind than what is written there") from None
 
 
 def _decoded(value: Mapping[str, Any]) -> Line:
@@ -126,7 +134,7 @@ def _decoded(value: Mapping[str, Any]) -> Line:
         case "piece":
             return Piece(_bytes(value["data"]))
         case "end":
-            return End(int(value["jobs"]), int(value["dead"]), int(value["unreadable"]))
+            return End(*(_whole_number(value, key) for key in ("jobs", "dead", "unreadable")))
         case "broken":
             return Broken(str(value["reason"]))
         case kind:
@@ -138,10 +146,14 @@ def _body(line: JobLine | LetterLine) -> dict[str, Any]:
 
 
 def _size(value: Mapping[str, Any]) -> int:
-    size = value.get("pieces", 0)
-    if not isinstance(size, int) or not 0 <= size <= MAX_BODY:
-        raise ValueError(f"pieces is {str(size)[:40]!r}, no number of bytes up to {MAX_BODY}")
-    return size
+    return _whole_number({"pieces": 0, **value}, "pieces")
+
+
+def _whole_number(value: Mapping[str, Any], key: str) -> int:
+    found = value[key]
+    if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found <= MAX_BODY:
+        raise ValueError(f"{_NO_LINE}: its {key} is {str(found)[:40]!r}, no whole number from 0 to {MAX_BODY}")
+    return found
 
 
 def _base64(raw: bytes) -> str:
