@@ -81,6 +81,7 @@ _GW = (Part.GATEWAY,)
 _PR = (Part.PROVIDER,)
 _QW = (Part.QUEUE_WORKER,)
 _CN = (Part.CONNECTOR,)
+_CR = (Part.CRON,)
 _QUEUE = ("queue_name",)
 _JOBS = (*_QUEUE, *_FN)
 _SOURCE = ("source",)
@@ -417,6 +418,34 @@ PREWARM_EARLY = Metric(
     (),
     (Part.CRON,),
     COLD_START_BUCKETS,
+)
+
+SCHEDULES = Metric("springtide_schedules", Kind.GAUGE, "Schedules of all functions that can be read", (), _CR)
+TICKS = Metric(
+    "springtide_schedule_ticks_total",
+    Kind.COUNTER,
+    "Ticks by what became of them: queued; called or failed, without a queue; refused by the gateway; skipped, for the "
+    "call before had not ended; missed, too late to be of use",
+    ("outcome",),
+    _CR,
+)
+TICK_LATENESS = Metric(
+    "springtide_schedule_lateness_seconds",
+    Kind.HISTOGRAM,
+    "Seconds from when a tick was due, its jitter included, until its call was stored, or was begun",
+    (),
+    _CR,
+    (0.05, 0.25, 1.0, 2.5, 5.0, 15.0, 30.0, 60.0, 300.0, 3600.0),
+)
+TICK_RETRIES = Metric(
+    "springtide_schedule_retries_total", Kind.COUNTER, "Tries to send a tick that are repeated", (), _CR
+)
+TICKS_OVERDUE = Metric(
+    "springtide_schedule_overdue_seconds",
+    Kind.GAUGE,
+    "By how many seconds the oldest tick is late that is not sent; 0: none is",
+    (),
+    _CR,
 )
 
 PROVIDER_REQUESTS = Metric(

@@ -186,5 +186,7 @@ def test_kubernetes_jobs_look_for_pods_in_the_namespaces_of_the_suite() -> None:
         "queue-worker": ("pod", ["openfaas"]),
         "idler": ("pod", ["openfaas"]),
         "console": ("pod", ["openfaas"]),
+        "connector": ("pod", ["openfaas"]),
+        "cron": ("pod", ["openfaas"]),
         "functions": ("pod", ["openfaas-fn"]),
     }

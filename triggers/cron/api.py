@@ -1,0 +1,177 @@
+"""Schedules for people: which there are, when they are due, what became of the last ticks; pause, resume, run.
+
+GET  /system/schedules[?namespace=…&function=…&next=5]
+POST /system/schedules/NAME/pause|resume|run[?namespace=…&schedule=…]
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from springtide.runtime.asgi import App
+from springtide.runtime.errors import BadInput, NotFound, SpringtideError, Unavailable, status_of
+from springtide.runtime.routes import Routes
+from springtide.scaler.core.ports import Clock
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.triggers.cron.entry import Entry, Run
+from springtide.triggers.cron.gateway import TickCall, TickGateway
+from springtide.triggers.cron.leading import Leading
+from springtide.triggers.cron.scheduled_functions import ScheduledFunctions
+from springtide.triggers.cron.sending import Queue
+from springtide.triggers.cron.term import Term
+from springtide.wire.events.headers import timestamp
+from springtide.wire.schedules.annotations import FunctionSchedule
+
+PATH = "/system/schedules"
+MAX_NEXT = 100
+STANDBY = "another copy sends the ticks, or what is kept of them has not been read yet; try again"
+
+
+class SchedulesApi:
+    """Asked of a copy that does not lead it answers 503, and the next one is to be asked."""
+
+    def __init__(
+        self,
+        leading: Leading,
+        functions: ScheduledFunctions,
+        *,
+        gateway: TickGateway,
+        queue: Queue,
+        clock: Clock,
+        default_namespace: str,
+    ) -> None:
+        self._leading = leading
+        self._functions = functions
+        self._gateway = gateway
+        self._queue = queue
+        self._clock = clock
+        self._namespace = default_namespace
+
+    def __repr__(self) -> str:
+        return f"<SchedulesApi over {self._leading!r}>"
+
+    def app(self) -> App:
+        routes = Routes()
+
+        @routes.get(PATH)
+        async def schedules(request: Request) -> Response:
+            return JSONResponse(self._listed(request), headers={"cache-control": "no-store"})
+
+        @routes.post(PATH + "/{name}/{act}")
+        async def acted(request: Request, name: str, act: str) -> Response:
+            ref, term = self._ref(request, name), self._term()
+            if act == "run":
+                return await self._run(term, ref, request.query_params.get("schedule"))
+            if act not in ("pause", "resume"):
+                raise NotFound(f"{act}: there are pause, resume and run")
+            self._known(term, ref)
+            await (term.pause(ref) if act == "pause" else term.resume(ref))
+            return JSONResponse({"function": ref.name, "namespace": ref.namespace, "paused": act == "pause"})
+
+        return Starlette(routes=routes.routes, exception_handlers={SpringtideError: _failed})
+
+    def _term(self) -> Term:
+        term = self._leading.term
+        if term is None:
+            raise Unavailable(STANDBY)
+        return term
+
+    def _ref(self, request: Request, name: str) -> FunctionRef:
+        namespace = request.query_params.get("namespace")
+        return FunctionRef(namespace, name) if namespace else FunctionRef.parse(name, self._namespace)
+
+    def _known(self, term: Term, ref: FunctionRef) -> dict[str, Entry]:
+        """Raises NotFound and BadInput."""
+        function = self._functions.all.get(ref)
+        if function is None:
+            raise NotFound(f"function {ref} has no schedule; give it the annotations topic=cron-function and schedule")
+        if not (entries := term.entries_of(ref)):
+            raise BadInput(f"no schedule of {ref} can be read: {'; '.join(function.problems)}")
+        return dict(entries)
+
+    def _listed(self, request: Request) -> dict[str, Any]:
+        """Raises BadInput and Unavailable."""
+        term, asked = self._term(), request.query_params
+        number, namespace, name = _next_of(asked.get("next")), asked.get("namespace"), asked.get("function")
+        if name:
+            named = self._ref(request, name)
+            chosen = [named] if named in self._functions.all else []
+        else:
+            chosen = sorted(ref for ref in self._functions.all if namespace in (None, "", ref.namespace))
+        listed = [one for ref in chosen for one in self._of(term, ref, number)]
+        problems = [
+            {"function": ref.name, "namespace": ref.namespace, "problem": problem}
+            for ref in chosen
+            for problem in self._functions.all[ref].problems
+        ]
+        return {"schedules": listed, "problems": problems, "queue": self._queue.there}
+
+    def _of(self, term: Term, ref: FunctionRef, number: int) -> list[dict[str, Any]]:
+        paused = term.paused(ref)
+        return [self._entry(entry, number, paused=paused) for entry in term.entries_of(ref).values()]
+
+    def _entry(self, entry: Entry, number: int, *, paused: bool) -> dict[str, Any]:
+        schedule, options = entry.timed.schedule, entry.timed.options
+        return {
+            "function": entry.ref.name,
+            "namespace": entry.ref.namespace,
+            "schedule": schedule.text,
+            "zone": schedule.zone,
+            "paused": paused,
+            "next": [] if paused else self._next(entry.timed, entry.anchor, number),
+            "waiting": len(entry.pending),
+            "overlap": options.overlap,
+            "catchUp": options.catch_up,
+            "jitterSeconds": options.jitter_s,
+            "method": options.method,
+            "path": options.path,
+            "runs": [_run_json(run) for run in reversed(entry.runs)],
+        }
+
+    def _next(self, timed: FunctionSchedule, anchor: float, number: int) -> list[str]:
+        found, at = [], self._clock.wall()
+        for _ in range(number):
+            at = timed.due_after(at, anchor)
+            if at == float("inf"):
+                break
+            found.append(timestamp(at))
+        return found
+
+    async def _run(self, term: Term, ref: FunctionRef, text: str | None) -> Response:
+        """One call now, as a tick makes it. Raises SpringtideError."""
+        entries = self._known(term, ref)
+        if text is not None and text not in entries:
+            raise NotFound(f"function {ref} has no schedule {text[:80]!r}; it has {', '.join(entries)}")
+        entry = entries[text] if text is not None else next(iter(entries.values()))
+        call = TickCall(
+            function=ref, schedule=entry.timed.schedule.text, at=self._clock.wall(), options=entry.timed.options
+        )
+        answer = await self._gateway.keep(call)
+        if answer.status == 501:
+            answer = await self._gateway.make(call)
+            return JSONResponse({"status": answer.status, "answer": answer.text, "job": answer.job})
+        if answer.status != 202:
+            raise Unavailable(f"the gateway answered {answer.status or 'nothing'}: {answer.text}")
+        return JSONResponse({"status": 202, "job": answer.job}, 202)
+
+
+def _next_of(text: str | None) -> int:
+    if text is None:
+        return 1
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= MAX_NEXT:
+        raise BadInput(f"next is {text[:40]!r}; write a number between 1 and {MAX_NEXT}")
+    return int(text)
+
+
+def _run_json(run: Run) -> dict[str, Any]:
+    told = {"due": timestamp(run.due), "at": timestamp(run.at), "outcome": str(run.outcome)}
+    return told | {key: value for key, value in (("job", run.job), ("note", run.note)) if value}
+
+
+async def _failed(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the framework's signature
+    assert isinstance(error, SpringtideError)
+    return PlainTextResponse(str(error), status_of(error))

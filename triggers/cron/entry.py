@@ -1,0 +1,97 @@
+"""One schedule of a function while this copy leads: when it is due next, and which of its ticks are on their way."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import hashlib
+from collections import deque
+from dataclasses import dataclass, field
+
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.triggers.cron.gateway import TickCall
+from springtide.triggers.cron.kept import Key, Sent
+from springtide.triggers.cron.owed import late_limit
+from springtide.wire.events.headers import timestamp
+from springtide.wire.schedules.annotations import FunctionSchedule
+
+MAX_RUNS = 5
+"""Past ticks of one schedule that are told."""
+BEFORE_S = 0.001
+"""Ticks are due at whole seconds."""
+
+
+class Outcome(enum.StrEnum):
+    """What became of a tick."""
+
+    QUEUED = "queued"
+    """Its call is stored."""
+    CALLED = "called"
+    """Without a queue: the function answered, and well."""
+    FAILED = "failed"
+    """Without a queue: it answered otherwise, or not at all."""
+    REFUSED = "refused"
+    """The gateway will never take it."""
+    SKIPPED = "skipped"
+    """The call before it had not ended."""
+    MISSED = "missed"
+    """Too late to be of use, by what its function says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """``due`` and ``at``: when it should have been, and when it was."""
+
+    due: float
+    at: float
+    outcome: Outcome
+    job: str = ""
+    note: str = ""
+
+
+@dataclass(eq=False, slots=True)
+class Entry:
+    """``after``: up to when its ticks have been taken out; those in ``pending`` are not sent yet."""
+
+    ref: FunctionRef
+    timed: FunctionSchedule
+    anchor: float
+    since: float
+    after: float
+    next_due: float = 0.0
+    live: bool = True
+    turn: int = 0
+    """Which entry of the heap is the one that counts."""
+    pending: deque[float] = field(default_factory=deque)
+    lane: asyncio.Task[None] | None = None
+    calls: set[asyncio.Task[None]] = field(default_factory=set)
+    """Made at once, and not answered yet."""
+    sent: Sent | None = None
+    runs: tuple[Run, ...] = ()
+
+    @property
+    def key(self) -> Key:
+        return self.ref, self.timed.schedule.text
+
+    @property
+    def oldest(self) -> float:
+        """The first tick that is not sent."""
+        return self.pending[0] if self.pending else self.next_due
+
+    def call_of(self, due: float) -> TickCall:
+        at = due - self.timed.delay_s
+        text = self.timed.schedule.text
+        short = hashlib.sha256(text.encode()).hexdigest()[:12]
+        key = f"cron {timestamp(at)} {short}"
+        return TickCall(function=self.ref, schedule=text, at=at, options=self.timed.options, key=key)
+
+    def note(self, run: Run) -> None:
+        self.runs = (*self.runs[1 - MAX_RUNS :], run)
+
+    def thin(self, young_from: float) -> list[float]:
+        """Take out what nobody wants any more of what is due up to ``young_from``."""
+        late = [due for due in self.pending if due <= young_from]
+        dropped = late[: max(0, len(late) - late_limit(self.timed.options))]
+        for _ in dropped:
+            self.pending.popleft()
+        return dropped
