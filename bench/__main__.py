@@ -2,7 +2,7 @@
 
 ``soak``: is any call lost? ``jobs``: is an asynchronous one? ``step``: how is a load that comes at once answered, by
 the control loop and by alerts? ``goals``: what would the control loop's rule and Knative's have done in simulated
-worlds? It needs nothing but Python.
+worlds? It needs nothing but Python. ``triggers SOURCE``: is an event lost on its way to its function?
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 import bench.jobs
 import bench.soak
 import bench.step
+import bench.triggers
 from bench import goals, programs, report, sections
 from bench.accepting import accepting
 from bench.jobs.run import JobsOptions
@@ -53,7 +54,7 @@ GIB = 1 << 30
 
 def main() -> int:
     arguments = _arguments()
-    begin = {"soak": _soak, "jobs": _jobs, "step": _step, "goals": _goals}
+    begin = {"soak": _soak, "jobs": _jobs, "step": _step, "goals": _goals, "triggers": _triggers}
     return begin.get(arguments.command, _measure)(arguments)
 
 
@@ -120,6 +121,21 @@ def _jobs(arguments: argparse.Namespace) -> int:
         if arguments.logs and account.problems:
             _keep((Path(name) / "state" / "logs", Path(name) / "ledger"), arguments.logs)
     path = report.save(arguments.results, account.sections, quick=arguments.jobs < 50_000, kind="jobs")
+    print(report.table([{"what": what, "value": value} for what, value in account.row.items()]))
+    print("".join(f"! {problem}\n" for problem in account.problems) + f"kept in {path}", file=sys.stderr)
+    return 1 if account.problems else 0
+
+
+def _triggers(arguments: argparse.Namespace) -> int:
+    """Exit status 1 when an event was lost."""
+    from bench.triggers.sources import TriggersOptions, sources  # noqa: PLC0415 - the libraries of all sources
+
+    options = TriggersOptions(events=arguments.events)
+    with tempfile.TemporaryDirectory(prefix="triggers-") as name:
+        kind = arguments.source.replace("-", " ")
+        account = sources(kind, options, Path(name), lambda line: print(line, file=sys.stderr, flush=True))
+    quick = arguments.events < 5000
+    path = report.save(arguments.results, {"triggers": [account.row]}, quick=quick, kind=f"triggers-{arguments.source}")
     print(report.table([{"what": what, "value": value} for what, value in account.row.items()]))
     print("".join(f"! {problem}\n" for problem in account.problems) + f"kept in {path}", file=sys.stderr)
     return 1 if account.problems else 0
@@ -197,6 +213,9 @@ def _arguments() -> argparse.Namespace:
     jobs = commands.add_parser("jobs", help=bench.jobs.__doc__.partition("\n")[0])
     jobs.add_argument("--jobs", type=_number(100, 10_000_000), default=100_000)
     jobs.add_argument("--logs", type=Path, help="folder that gets the logs and the ledger of a run that shows a fault")
+    triggers = commands.add_parser("triggers", help=bench.triggers.__doc__.partition("\n")[0])
+    triggers.add_argument("source", help="a stage of tests/triggers/contract, with hyphens: nats-stream")
+    triggers.add_argument("--events", type=_number(100, 1_000_000), default=5000)
     table = commands.add_parser("goals", help=(goals.__doc__ or "").partition("\n")[0])
     table.add_argument("--world", action="append", choices=list(goals.WORLDS), help="only this one; may be repeated")
     table.add_argument(
