@@ -17,6 +17,7 @@ from typing import Protocol
 import structlog
 
 from springtide.runtime.backoff import Backoff
+from springtide.runtime.counted_warning import CountedWarning
 from springtide.runtime.outage import Outage
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.events.delivery_mode import DeliveryMode
@@ -124,6 +125,7 @@ class Delivery:
         self._connector = connector
         self._outage = Outage("events wait, as the gateway does not take them", connector=connector)
         self._retried = retried
+        self._refused = CountedWarning("an event is consumed that its function will never get")
 
     def __repr__(self) -> str:
         return f"<Delivery of {self._connector}>"
@@ -154,6 +156,8 @@ class Delivery:
                 outcome = Outcome.GONE
             if outcome is not None:
                 self._outage.over()
+                if outcome is Outcome.REFUSED:
+                    self._refused.seen(connector=self._connector, function=str(function), why=_told(answer))
                 return Delivered(function, outcome, mode, attempt, answer.status, answer.text)
             self._retried()
             self._outage.failed(_told(answer), function=str(function))

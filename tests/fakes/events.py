@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
@@ -134,6 +134,8 @@ class MemorySystem:
     at_least_once: bool = True
     shares: bool = True
     problem: SpringtideError | None = None
+    asked: Mapping[str, str] = field(default_factory=dict)
+    """A connector's file knows no memory."""
     log: list[Event] = field(default_factory=list)
     open: list[int] = field(default_factory=list)
     """Numbers of events that are to be given, those that were given back included."""

@@ -43,6 +43,13 @@ KINDS: Mapping[str, SourceKind] = {
         extra="async",
         openfaas={"broker_host": "url", "topics": "topics"},
     ),
+    "redis": SourceKind(
+        about="streams of Redis by a consumer group, at least once; with `channels`, its pub/sub, at most once: what "
+        "comes while no connector listens is lost",
+        packages=("redis",),
+        extra="redis",
+        openfaas={"broker_host": "url", "topics": "topics"},
+    ),
 }
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import nats
 from nats.aio.client import Client
 
 from springtide.triggers.source import Source
-from springtide.triggers.sources import kinds
 from tests.nats_server import NatsServer, running
+from tests.triggers.contract.building import built
 
 STREAM = "EVENTS"
 TOPICS = "orders,invoices,nobodys"
@@ -25,10 +25,12 @@ class NatsSystem:
     def __init__(self, server: NatsServer, client: Client, *, stream: str) -> None:
         self.server, self._client, self._stream = server, client, stream
         self.at_least_once = bool(stream)
+        self.asked: Mapping[str, str] = {"kind": "nats", "url": server.url, "topics": TOPICS} | (
+            {"stream": stream} if stream else {}
+        )
 
-    def source(self, **more: str) -> Source:
-        asked = {"url": self.server.url, "topics": TOPICS, "stream": self._stream} | more
-        return kinds.build("nats", "events", {key: value for key, value in asked.items() if value})
+    def source(self) -> Source:
+        return built(self.asked)
 
     async def publish(self, topic: str, bodies: Sequence[bytes]) -> None:
         for body in bodies:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from springtide.triggers.source import Source
 from tests.fakes.events import MemorySystem
-from tests.triggers.contract import nats_systems
+from tests.triggers.contract import nats_systems, redis_systems
 
 
 class EventSystem(Protocol):
@@ -23,6 +23,8 @@ class EventSystem(Protocol):
     connector: str
     at_least_once: bool
     shares: bool
+    asked: Mapping[str, str]
+    """``kind`` and keys of its source, as a connector's file has them; what ``source`` builds."""
 
     def source(self) -> Source:
         """A copy more, of the same source."""
@@ -45,4 +47,6 @@ STAGES: Mapping[str, Stage] = {
     "memory": memory,
     "nats stream": nats_systems.stream,
     "nats subjects": nats_systems.subjects,
+    "redis streams": redis_systems.streams,
+    "redis channels": redis_systems.channels,
 }

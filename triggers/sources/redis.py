@@ -1,0 +1,421 @@
+"""Redis: streams by a consumer group, and channels of its pub/sub."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import re
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    NoPermissionError,
+    RedisError,
+    ResponseError,
+)
+
+from springtide.runtime.errors import BadInput, SpringtideError, Unavailable, kind_and_reason_of
+from springtide.runtime.files import read_whole
+from springtide.runtime.settings import duration, setting, words
+from springtide.triggers.pushed import PushedEvents
+from springtide.triggers.source import Feed, Received, Source, Unacknowledged
+from springtide.wire.events.event import Event, Headers
+
+CONNECTOR = "redis-connector"
+STREAM_TYPE, CHANNEL_TYPE = "com.springtide.redis.entry", "com.springtide.redis.message"
+DEFAULT_URL = "redis://127.0.0.1:6379"
+MAX_TOPICS = 100
+CONNECT_S = 5.0
+BLOCK_S = 2.0
+"""How long one question for new entries waits; between two the entries of the dead are looked for."""
+ANSWER_S = 15.0
+"""How long the server may take to answer, the wait included."""
+MAX_HEADERS = 30
+"""Fields of an entry that become headers."""
+
+_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+_HEADER = re.compile(r"[A-Za-z0-9_-]{1,60}")
+_log = structlog.get_logger(__name__)
+
+
+def url(text: str) -> str:
+    """``redis://host:port/database`` or ``rediss://``. Raises ValueError, without what a password would be in."""
+    try:
+        parts = urlsplit(text if "://" in text else f"redis://{text}")
+        port = parts.port or 6379
+    except ValueError:
+        raise ValueError("it cannot be read; write redis://host:port or rediss://host:port") from None
+    if "@" in parts.netloc:
+        raise ValueError("it holds a user or a password; put them into user and password_path")
+    database = parts.path.strip("/") or "0"
+    if parts.scheme not in ("redis", "rediss") or not parts.hostname or not database.isdecimal() or parts.query:
+        raise ValueError(f"{text[:80]!r} is no address; write redis://host:port/0 or rediss://host:port/0")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}:{port}/{database}"
+
+
+def keys(text: str) -> tuple[str, ...]:
+    found = words(text)
+    if len(found) > MAX_TOPICS:
+        raise ValueError(f"{len(found)} are more than {MAX_TOPICS}")
+    return found
+
+
+def name(text: str) -> str:
+    if text and not _NAME.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is no name; take letters, digits and _.:-")
+    return text
+
+
+def beginning(text: str) -> str:
+    try:
+        return {"all": "0", "new": "$"}[text]
+    except KeyError:
+        raise ValueError(f"{text[:40]!r} is neither all nor new") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    url: str = setting(DEFAULT_URL, env="url", kind=url, help="redis://host:port/database, or rediss:// with TLS")
+    topics: tuple[str, ...] = setting((), env="topics", kind=keys, help="streams")
+    channels: tuple[str, ...] = setting(
+        (), env="channels", kind=keys, help="instead: channels of pub/sub, or patterns of them, as news.*"
+    )
+    group: str = setting("springtide", env="group", kind=name, help="copies of one group share a stream's entries")
+    consumer: str = setting(
+        "", env="consumer", kind=name, help="this copy's name in its group; empty: the host's, and more"
+    )
+    begin: str = setting("0", env="begin", kind=beginning, help="where a new group begins in a stream: all or new")
+    body: str = setting("body", env="body", help="field of an entry that is the event's body; others are headers")
+    claim_s: float = setting(
+        60.0,
+        env="claim",
+        kind=duration,
+        low=30.0,
+        high=86_400.0,
+        help="how long an entry is a copy's that says nothing",
+    )
+    user: str = setting("", env="user", help="user of Redis' access lists; empty: the default one")
+    password_path: str = setting("", env="password_path", help="file with the password")
+    ca_path: str = setting("", env="ca_path", help="file with the certificates that the server's is checked by")
+
+
+def build(name: str, settings: Settings) -> Source:
+    """Raises BadInput."""
+    if bool(settings.topics) == bool(settings.channels):
+        raise BadInput("topics: write either topics, which are streams, or channels, which are pub/sub")
+    return RedisSource(name, settings, _password(settings.password_path))
+
+
+def _password(path: str) -> str | None:
+    if not path:
+        return None
+    try:
+        return read_whole(Path(path)).decode().strip()
+    except OSError as error:
+        raise BadInput(f"password_path: {path}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise BadInput(f"password_path: {path}: not a text in UTF-8") from None
+
+
+class RedisSource:
+    connector = CONNECTOR
+
+    def __init__(self, name: str, settings: Settings, password: str | None) -> None:
+        self._name = name
+        self._settings = settings
+        self._password = password
+
+    def __repr__(self) -> str:
+        return f"<RedisSource {self._name} of {', '.join(self._settings.topics or self._settings.channels)}>"
+
+    @property
+    def at_least_once(self) -> bool:
+        return bool(self._settings.topics)
+
+    def connect(self) -> AbstractAsyncContextManager[Feed]:
+        return self._entries() if self._settings.topics else self._messages()
+
+    @contextlib.asynccontextmanager
+    async def _client(self) -> AsyncIterator[Redis]:
+        """Without tries of its own: of them the framework knows nothing."""
+        settings = self._settings
+        more: dict[str, Any] = {"ssl_ca_certs": settings.ca_path} if settings.ca_path else {}
+        client = Redis.from_url(
+            settings.url,
+            username=settings.user or None,
+            password=self._password,
+            socket_connect_timeout=CONNECT_S,
+            socket_timeout=ANSWER_S,
+            client_name=f"springtide-connector-{self._name}",
+            retry=Retry(NoBackoff(), 0),
+            **more,
+        )
+        try:
+            with _translated(settings.url):
+                await client.ping()
+            yield client
+        finally:
+            with contextlib.suppress(RedisError, OSError, TimeoutError):
+                async with asyncio.timeout(CONNECT_S):
+                    await client.aclose()
+
+    # Streams.
+
+    @contextlib.asynccontextmanager
+    async def _entries(self) -> AsyncIterator[Feed]:
+        settings = self._settings
+        consumer = settings.consumer or f"{socket.gethostname()[:60]}-{secrets.token_hex(4)}"
+        async with self._client() as client:
+            with _translated(settings.url):
+                for stream in settings.topics:
+                    await _group(client, stream, settings)
+            feed = _StreamFeed(self._name, settings, client, consumer)
+            try:
+                yield feed
+            finally:
+                await feed.leave()
+
+    # Channels.
+
+    @contextlib.asynccontextmanager
+    async def _messages(self) -> AsyncIterator[Feed]:
+        """No message has an id of its own; it is given one."""
+        async with self._client() as client:
+            listener, pushed = client.pubsub(ignore_subscribe_messages=True), PushedEvents()
+            with _translated(self._settings.url):
+                plain = [one for one in self._settings.channels if not _is_pattern(one)]
+                patterns = [one for one in self._settings.channels if _is_pattern(one)]
+                if plain:
+                    await listener.subscribe(*plain)
+                if patterns:
+                    await listener.psubscribe(*patterns)
+            listening = asyncio.create_task(self._listen(listener, pushed), name=f"listen {self._name}")
+            try:
+                yield pushed
+            finally:
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
+                with contextlib.suppress(RedisError, OSError, TimeoutError):
+                    await listener.aclose()  # type: ignore[no-untyped-call]
+
+    async def _listen(self, listener: PubSub, pushed: PushedEvents) -> None:
+        run, numbers = secrets.token_hex(8), itertools.count(1)
+        try:
+            with _translated(self._settings.url):
+                while True:
+                    message = await listener.get_message(timeout=ANSWER_S / 2)
+                    if message is None:
+                        await listener.ping()  # a connection that is dead is noticed
+                        continue
+                    if message["type"] not in ("message", "pmessage"):
+                        continue
+                    await pushed.put(Unacknowledged(self._event(message, f"{run}.{next(numbers)}")))
+        except SpringtideError as error:
+            pushed.fail(error)
+
+    def _event(self, message: Mapping[str, Any], id_: str) -> Event:
+        return Event(
+            topic=_text(message["channel"]),
+            pattern=_text(message["pattern"] or b""),
+            body=bytes(message["data"]),
+            id=id_,
+            source=f"/{self._name}",
+            type=CHANNEL_TYPE,
+            time=time.time(),
+        )
+
+
+class _StreamFeed:
+    """Entries of the dead come first: those that a copy was given, and said nothing of for long."""
+
+    def __init__(self, name: str, settings: Settings, client: Redis, consumer: str) -> None:
+        self._name, self._settings, self._client, self._consumer = name, settings, client, consumer
+        self._returned: list[Received] = []
+        """Given back, or fetched by a question that was cancelled."""
+        self._lent: set[tuple[str, bytes]] = set()
+        self._claim_at = 0.0
+
+    def __repr__(self) -> str:
+        return f"<_StreamFeed {self._name} as {self._consumer}>"
+
+    async def take(self, limit: int) -> Sequence[Received]:
+        with _translated(self._settings.url):
+            while True:
+                if self._returned:
+                    taken, self._returned = self._returned[:limit], self._returned[limit:]
+                    return taken
+                if asyncio.get_running_loop().time() >= self._claim_at:
+                    found = await self._whole(self._claimed(limit))
+                    if not found:
+                        self._claim_at = asyncio.get_running_loop().time() + self._settings.claim_s / 4
+                else:
+                    found = await self._whole(self._new(limit))
+                self._returned += found
+
+    async def _whole(self, fetching: Any) -> list[Received]:
+        """Fetched entries are kept for the next question when this one is cancelled: the server counts them as ours."""
+        task = asyncio.create_task(fetching)
+        try:
+            found: list[Received] = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            with contextlib.suppress(RedisError, OSError, TimeoutError):
+                self._returned += await task
+            raise
+        return found
+
+    async def _new(self, limit: int) -> list[Received]:
+        streams: dict[Any, Any] = dict.fromkeys(self._settings.topics, ">")
+        answer: Any = await self._client.xreadgroup(
+            self._settings.group, self._consumer, streams, count=limit, block=int(BLOCK_S * 1000)
+        )
+        return [
+            received
+            for stream, entries in (answer.items() if isinstance(answer, dict) else answer or ())
+            for received in self._read(_text(stream), _flat(entries))
+        ]
+
+    async def _claimed(self, limit: int) -> list[Received]:
+        found: list[Received] = []
+        for stream in self._settings.topics:
+            answer: Any = await self._client.xautoclaim(
+                stream,
+                self._settings.group,
+                self._consumer,
+                min_idle_time=int(self._settings.claim_s * 1000),
+                count=max(1, limit - len(found)),
+            )
+            found += self._read(stream, answer[1])
+            if len(found) >= limit:
+                break
+        return found
+
+    def _read(self, stream: str, entries: Sequence[tuple[bytes, Mapping[bytes, bytes] | None]]) -> list[Received]:
+        """Those that were removed meanwhile have no fields, and are nothing any more."""
+        found: list[Received] = []
+        for entry, fields in entries:
+            if fields is None or (stream, entry) in self._lent:
+                continue
+            self._lent.add((stream, entry))
+            found.append(_Entry(self, stream, entry, self._event(stream, entry, fields)))
+        return found
+
+    def _event(self, stream: str, entry: bytes, fields: Mapping[bytes, bytes]) -> Event:
+        id_, said = entry.decode(), {_text(key): value for key, value in fields.items()}
+        attributes: Headers = tuple(
+            (key[3:], _text(value)) for key, value in said.items() if key.lower().startswith("ce-")
+        )
+        headers = [("X-Redis-Id", id_)] + [
+            (f"X-Redis-{key}", _text(value))
+            for key, value in said.items()
+            if key != self._settings.body and _HEADER.fullmatch(key) and not key.lower().startswith(("ce-", "content-"))
+        ]
+        return Event(
+            topic=stream,
+            body=said.get(self._settings.body, b""),
+            id=id_,
+            source=f"/{self._name}/{stream}",
+            type=STREAM_TYPE,
+            content_type=_text(said.get("content-type", b"")),
+            time=int(id_.partition("-")[0]) / 1000,
+            headers=tuple(headers[: MAX_HEADERS + 1]),
+            attributes=attributes,
+        )
+
+    async def acknowledge(self, stream: str, entry: bytes) -> None:
+        with _translated(self._settings.url):
+            await self._client.xack(stream, self._settings.group, entry)
+        self._lent.discard((stream, entry))
+
+    def put_back(self, received: Received) -> None:
+        self._returned.append(received)
+
+    async def prolong(self, stream: str, entry: bytes) -> None:
+        with _translated(self._settings.url):
+            await self._client.xclaim(stream, self._settings.group, self._consumer, 0, [entry], justid=True)
+
+    async def leave(self) -> None:
+        """What is still ours is left for the others at once, by making it look old. Without any, its name goes."""
+        with contextlib.suppress(RedisError, OSError, TimeoutError, SpringtideError):
+            async with asyncio.timeout(CONNECT_S):
+                for stream in self._settings.topics:
+                    ours: list[Any] = [entry for of, entry in self._lent if of == stream]
+                    if ours:
+                        old = int(self._settings.claim_s * 1000) + 1
+                        await self._client.xclaim(
+                            stream, self._settings.group, self._consumer, 0, ours, idle=old, justid=True
+                        )
+                    elif not self._settings.consumer:
+                        await self._client.xgroup_delconsumer(stream, self._settings.group, self._consumer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """Implements ``Received``."""
+
+    feed: _StreamFeed
+    stream: str
+    entry: bytes
+    event: Event
+
+    async def taken(self) -> None:
+        await self.feed.acknowledge(self.stream, self.entry)
+
+    async def give_back(self) -> None:
+        self.feed.put_back(self)
+
+    async def keep(self) -> None:
+        await self.feed.prolong(self.stream, self.entry)
+
+
+async def _group(client: Redis, stream: str, settings: Settings) -> None:
+    """Made with its stream, where there is none."""
+    try:
+        await client.xgroup_create(stream, settings.group, id=settings.begin, mkstream=True)
+    except ResponseError as error:
+        if "BUSYGROUP" in str(error):
+            return
+        if "WRONGTYPE" in str(error):
+            raise BadInput(f"topics: {stream} is there and is no stream; name another key, or remove it") from None
+        raise
+
+
+def _is_pattern(channel: str) -> bool:
+    return any(character in channel for character in "*?[")
+
+
+def _flat(entries: Any) -> list[tuple[bytes, Mapping[bytes, bytes] | None]]:
+    """In newer protocols they are lists in a list."""
+    return list(entries[0]) if entries and isinstance(entries[0], list) else list(entries)
+
+
+def _text(data: bytes | str) -> str:
+    return data.decode(errors="replace") if isinstance(data, bytes) else data
+
+
+@contextlib.contextmanager
+def _translated(where: str) -> Iterator[None]:
+    """The library's errors as ours."""
+    try:
+        yield
+    except SpringtideError:
+        raise
+    except (AuthenticationError, AuthorizationError, NoPermissionError) as error:
+        raise BadInput(f"{where}: it refuses the credentials ({error}); see user and password_path") from None
+    except (RedisError, OSError, TimeoutError) as error:
+        raise Unavailable(f"{where}: {kind_and_reason_of(error)}") from error
