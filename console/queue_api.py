@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -41,8 +42,13 @@ class QueueApi:
         return _object(await self._gateway.json("GET", "/system/jobs", params=params))
 
     async def job(self, job_id: str) -> Json:
-        """With the beginning of its answer. Raises NotFound."""
-        return _shortened(_object(await self._gateway.json("GET", f"/async-function/{_job(job_id)}")))
+        """With the beginning of its answer. By the id of a callback's dead letter it is that, or the call whose it was.
+        Raises NotFound."""
+        call = job_id.removesuffix(OF_CALLBACK)
+        if call != job_id:
+            with contextlib.suppress(NotFound):
+                return _shortened(_object(await self._gateway.json("GET", f"/system/dead-letters/{_letter(job_id)}")))
+        return _shortened(_object(await self._gateway.json("GET", f"/async-function/{_job(call)}")))
 
     async def cancel(self, job_id: str) -> Json:
         return _shortened(_object(await self._gateway.json("DELETE", f"/async-function/{_job(job_id)}")))

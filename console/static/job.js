@@ -2,8 +2,8 @@
 
 import { Refused, act, get } from "./api.js";
 import { count, duration } from "./format.js";
-import { ENDED, instant, jobUrl, letterUrl, showState } from "./jobs.js";
-import { data, find, pair, ready, say, setText, timeOf } from "./shell.js";
+import { ENDED, deliveryText, instant, jobPage, jobUrl, letterUrl, showState } from "./jobs.js";
+import { data, find, make, pair, ready, say, setText, timeOf } from "./shell.js";
 
 const LOOK_MS = 2000;
 let job = data;
@@ -12,16 +12,23 @@ const time = (text) => (text ? timeOf(instant(text)) : null);
 
 const ran = ({ started_at: from, finished_at: to }) => (from && to ? duration(Math.max(0, instant(to) - instant(from))) : null);
 
-const sentence = ({ state, reason, attempts, next_attempt_at: next, not_before: due }) => {
+const begun = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
+
+const sentence = ({ state, reason, attempts, next_attempt_at: next, not_before: due, of_callback: ofCallback }) => {
   const tries = attempts === 1 ? "one try" : `${count(attempts)} tries`;
   if (state === "queued") return "It waits until its function has room.";
   if (state === "delayed") return due ? `Its time comes at ${new Date(due).toLocaleString()}.` : "Its time has not come.";
   if (state === "running") return attempts > 1 ? `It runs; this is try ${count(attempts)}.` : "It runs.";
   if (state === "retrying") return `After ${tries} it is to be tried again${next ? ` at ${new Date(next).toLocaleTimeString()}` : ""}.`;
   if (state === "done") return `The function answered after ${tries}.`;
+  if (ofCallback && reason) return begun(reason);
   if (state === "failed") return `It was given up: ${reason ?? "no reason is known"}.`;
-  return reason ? `${reason[0].toUpperCase()}${reason.slice(1)}.` : "It was cancelled.";
+  return reason ? begun(reason) : "It was cancelled.";
 };
+
+/** Where the callback that was given up is kept. */
+const letterOf = ({ callback_delivery: delivery }) =>
+  delivery?.dead_letter ? make("a", { href: jobPage(delivery.dead_letter) }, "To its dead letter") : null;
 
 const showAnswer = (answer) => {
   find("#answer-card").hidden = !answer;
@@ -46,14 +53,19 @@ const show = (next) => {
     ...pair("Ended", time(job.finished_at)),
     ...pair("Last try took", ran(job)),
     ...pair("Last status", job.status ? String(job.status) : null),
+    ...pair("Telling its callback", deliveryText(job.callback_delivery)),
+    ...pair("Dead letter", letterOf(job)),
   );
   showAnswer(job.answer);
   find("#cancel").hidden = ENDED.has(job.state);
   find("#retry").hidden = find("#purge").hidden = job.state !== "failed";
 };
 
+/** A call whose caller is still to be told has more to say. */
+const over = ({ state, callback_delivery: delivery }) => ENDED.has(state) && (!delivery || ENDED.has(delivery.state));
+
 const look = async () => {
-  if (document.hidden || ENDED.has(job.state)) return;
+  if (document.hidden || over(job)) return;
   await attempt(async () => show(await get(jobUrl(job.id))));
 };
 

@@ -2,11 +2,11 @@
 
 import { Refused, act, get } from "./api.js";
 import { count, rate, span } from "./format.js";
-import { instant, jobPage, letterUrl, stateBadge } from "./jobs.js";
+import { deliveryMark, instant, jobPage, letterUrl, stateBadge } from "./jobs.js";
 import { follow } from "./live.js";
 import { data, find, make, ready, say, setText, timeOf, warn } from "./shell.js";
 
-const ID = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const ID = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}(-callback)?$/i;
 const FORMATS = { rate, repeated: rate, oldestAge: (age) => (age == null ? "–" : span(age)) };
 
 const cell = (content, attributes = {}) => make("td", attributes, content);
@@ -50,11 +50,11 @@ const attempt = async (problem, work) => {
 
 // Calls
 
-const jobRow = ({ id, function: name, namespace, state, attempts, status, accepted_at: accepted }) =>
+const jobRow = ({ id, function: name, namespace, state, attempts, status, callback_delivery: delivery, accepted_at: accepted }) =>
   make(
     "tr", {},
     make("th", { scope: "row" }, make("a", { href: jobPage(id), class: "mono" }, id)),
-    cell(functionLink(`${name}.${namespace}`)), cell(stateBadge(state)), cell(count(attempts)), cell(status ? String(status) : "–"),
+    cell(functionLink(`${name}.${namespace}`)), cell(stateBadge(state)), cell(count(attempts)), cell([status ?? "–", deliveryMark(delivery)].filter(Boolean).join(", ")),
     cell(accepted ? timeOf(instant(accepted)) : "–"),
   );
 
@@ -89,14 +89,13 @@ const decided = (what, said) => async (event) => {
 
 const letterItem = (letter) => {
   const { id, function: name, namespace, reason, dead_at: at, of_callback: callback } = letter;
-  const job = id.replace(/-callback$/, "");
   const again = make("button", { type: "button", class: "small", "aria-label": `Try ${id} again` }, "Try it again");
   again.addEventListener("click", decided(() => act("POST", letterUrl(id, "/retry")), "It was put back, and its tries are counted anew."));
   const away = make("button", { type: "button", class: "danger small", "aria-label": `Throw ${id} away` }, "Throw it away");
   away.addEventListener("click", decided(() => act("DELETE", letterUrl(id)), "It was thrown away."));
   return make(
     "li", {},
-    make("span", {}, make("strong", {}, callback ? `Callback for ${name}.${namespace}` : `${name}.${namespace}`), " ", make("a", { href: jobPage(job), class: "mono small" }, job)),
+    make("span", {}, make("strong", {}, callback ? `Callback for ${name}.${namespace}` : `${name}.${namespace}`), " ", make("a", { href: jobPage(id), class: "mono small" }, id)),
     make("span", { class: "ranges" }, again, away),
     make("span", { class: "quiet small wide" }, `${reason ?? "no reason is known"}, `, at ? timeOf(instant(at)) : "some time ago"),
   );

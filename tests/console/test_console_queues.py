@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -12,8 +12,9 @@ import pytest
 
 from springtide.console.queue_api import MAX_BODY_CHARS
 from springtide.scaler.core import catalogue
-from springtide.wire.jobs.job import Answer, JobState
+from springtide.wire.jobs.job import Answer, CallbackJob, DeadLetter, JobState, Outcome
 from springtide.wire.jobs.nats.broker import Broker
+from springtide.wire.jobs.ports import CallbackLease
 from tests.console.served import World, world
 from tests.fakes.http import HttpServer
 from tests.nats_server import NatsServer, running
@@ -176,6 +177,27 @@ async def test_page_of_a_call_tells_what_was_asked_for_and_what_came_of_it(here:
     assert "POST /rest?a=b" in page.text
     assert "<answer>" not in page.text, "what a function says is no markup"
     assert (told["state"], told["attempts"], told["answer"]["body"]) == ("done", 1, "the <answer>")
+
+
+async def test_the_letter_of_a_callback_has_a_page_that_leads_to_its_call(here: World, worker: PlayedWorker) -> None:
+    job_id = await called(here, worker, X_Callback_Url="http://example.org/told")
+    job = await worker.runs(Answer(200))
+    letter_id = f"{job_id}-callback"
+    assert (await here.http.get(f"/ui/api/jobs/{letter_id}")).json()["id"] == job_id, "there is no letter: the call is"
+    await worker.jobs.store_callback(CallbackJob(job=job, id=job_id, headers=(), finished_at=3.0), b"answer")
+    leases: Sequence[CallbackLease] = ()
+    while not leases:
+        leases = await worker.jobs.take_callbacks(1, 1.0)
+    outcome = Outcome(state=JobState.FAILED, attempts=10, started_at=1.0, finished_at=2.0, reason="10 times")
+    await worker.jobs.store_dead(DeadLetter(job=job, outcome=outcome, callback=True), leases[0])
+    await leases[0].settle()
+
+    page = await here.http.get(f"/ui/jobs/{letter_id}")
+    told = (await here.http.get(f"/ui/api/jobs/{letter_id}")).json()
+
+    assert "<h1>Callback for echo</h1>" in page.text
+    assert f'<a href="/ui/jobs/{job_id}">{job_id}</a>' in page.text
+    assert (told["id"], told["state"], told["reason"]) == (letter_id, "failed", "10 times")
 
 
 async def test_of_a_large_answer_the_beginning_is_shown(here: World, worker: PlayedWorker) -> None:

@@ -53,6 +53,16 @@ def test_call_is_found_by_its_id_and_its_story_has_the_answer(deployed: Running,
         expect(page.get_by_role("button", name="Cancel it")).to_be_hidden()
 
 
+def test_the_story_of_a_call_says_how_telling_its_callback_goes(deployed: Running, open_page: OpenPage) -> None:
+    job_id = called(deployed, "greet", "done", X_Callback_Url="http://gateway:8080/function/broken")
+    with open_page("/ui/jobs/" + job_id) as page:
+        expect(page.locator("#state")).to_have_text("Done")
+        expect(page.locator("#story")).to_contain_text("Tried once: the last answer was", timeout=PATIENCE_MS)
+        expect(page.locator("#story")).to_contain_text("; again at")
+    with open_page("/ui/queues") as page:
+        expect(page.locator("#jobs tr", has_text=job_id)).to_contain_text("callback tried once", timeout=PATIENCE_MS)
+
+
 def test_call_that_is_to_be_tried_again_is_filtered_out_and_cancelled(deployed: Running, open_page: OpenPage) -> None:
     job_id = called(deployed, "broken", "retrying")
     with open_page("/ui/queues") as page:
