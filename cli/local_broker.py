@@ -13,6 +13,7 @@ from springtide.cli.monitoring_data import put_away
 from springtide.cli.nats_server import NatsServer
 from springtide.runtime.http_probe import fetch
 from springtide.runtime.liveness import Probe
+from springtide.wire.jobs.server_seen import WRITE_ERROR
 
 CONFIGURATION = "nats-server.conf"
 MEBIBYTE = 1024 * 1024
@@ -100,7 +101,7 @@ def stores(port: int, folder: Path) -> Probe:
             return False
         if answer is None:
             return False
-        return b"write error" not in answer.body or disk.free < min(MIN_FREE_BYTES, disk.total // 20)
+        return WRITE_ERROR.encode() not in answer.body or disk.free < min(MIN_FREE_BYTES, disk.total // 20)
 
     return probe
 

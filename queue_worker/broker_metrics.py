@@ -31,7 +31,7 @@ class BrokerMetrics(Collector):
             before = self._last_number if seen.last_number >= self._last_number else 0
             self._submitted += seen.last_number - before
         self._last_number = seen.last_number
-        self._seen, self._connected, self._reconnects = seen, True, reconnects
+        self._seen, self._connected, self._reconnects = seen, seen.stores, reconnects
 
     def broker_away(self) -> None:
         self._seen, self._connected = None, False

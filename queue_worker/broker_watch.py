@@ -28,6 +28,8 @@ class BrokerView(Protocol):
 class QueueSeen:
     """``None``: not known. ``oldest_at`` 0: the queue is empty. ``sync_s``: how long a write may be on no disk."""
 
+    stores: bool
+    """Nothing says that it does not."""
     last_number: int
     """Of the newest job that ever came into the queue."""
     oldest_at: float
@@ -68,6 +70,7 @@ def queue_seen(seen: BrokerSeen, queue: str) -> QueueSeen:
     known = [(kept / limit, kept, limit) for kept, limit in bounds if limit]
     _, kept, limit = max(known, default=(0.0, seen.server.stored_bytes, None))
     return QueueSeen(
+        stores=seen.stores,
         last_number=stream.last_number if stream else 0,
         oldest_at=stream.first_at if stream else 0.0,
         dead=_messages(streams.get(names.dead_stream(queue))),

@@ -41,7 +41,7 @@ def _broker_away(timing: Timing, thresholds: Thresholds) -> AlertRule:
         expr=f"max_over_time({catalogue.BROKER_CONNECTED.name}[{window}]) == 0",
         pending_s=thresholds.broker_away_s,
         labels={"severity": "critical", **COMPONENT},
-        summary="The server that keeps asynchronous calls does not answer {{ $labels.instance }}",
+        summary="The server that keeps asynchronous calls does not answer {{ $labels.instance }}, or stores nothing",
         description=(
             "New ones are refused with 503, those that were accepted wait on its disk; synchronous calls go on. "
             "springtide doctor says what is wrong."

@@ -76,7 +76,9 @@ async def _assembled(
         deps = QueueWorkerDeps(
             source=NatsJobSource(broker, settings.queue, ack_wait_s=settings.ack_wait_s, idle_s=settings.idle_lane_s),
             copies=NatsCopyChannel(broker.connection, settings.queue),
-            broker=NatsBrokerView(broker.connection, monitoring_url=settings.nats_monitoring_url),
+            broker=NatsBrokerView(
+                broker.connection, broker.requests.unstored, monitoring_url=settings.nats_monitoring_url
+            ),
             endpoints=provider,
             caller=GatewayCalls(connections, max_result=settings.max_result, timeout_s=settings.upstream_timeout_s),
             teller=HttpTeller(

@@ -341,7 +341,7 @@ CALLBACKS_WAITING = Metric(
 BROKER_CONNECTED = Metric(
     "queue_worker_broker_connected",
     Kind.GAUGE,
-    "1 while the server that keeps queues answers, else 0",
+    "1 while the server that keeps queues answers and stores, else 0",
     (),
     _QW,
 )

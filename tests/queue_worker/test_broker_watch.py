@@ -29,7 +29,9 @@ def server(*streams: StreamSeen, kept: int = 100, room: int | None = None) -> Se
     )
 
 
-def monitoring(*, kept: int = 300, room: int = 1000, always: bool = True, every_s: float = 120.0) -> Monitoring:
+def monitoring(
+    *, kept: int = 300, room: int = 1000, always: bool = True, every_s: float = 120.0, trouble: str = ""
+) -> Monitoring:
     return Monitoring(
         server_id="S1",
         clustered=False,
@@ -37,7 +39,7 @@ def monitoring(*, kept: int = 300, room: int = 1000, always: bool = True, every_
         sync_interval_s=every_s,
         stored_bytes=kept,
         max_stored_bytes=room,
-        trouble="",
+        trouble=trouble,
     )
 
 
@@ -82,6 +84,19 @@ def test_room_is_the_one_that_is_full_first(seen: BrokerSeen, kept: int, room: i
 )
 def test_it_is_said_when_writes_are_synced(told: Monitoring | None, sync_s: float | None) -> None:
     assert queue_seen(BrokerSeen(server(), told), "q").sync_s == sync_s
+
+
+@pytest.mark.parametrize(
+    ("seen", "stores"),
+    [
+        pytest.param(BrokerSeen(server(), None), True, id="nothing says otherwise"),
+        pytest.param(BrokerSeen(server(), monitoring(trouble="OF_q write error: no space")), False, id="it"),
+        pytest.param(BrokerSeen(server(), monitoring(trouble="OF_q has no leader")), True, id="other words"),
+        pytest.param(BrokerSeen(server(), None, unanswered=True), False, id="a write that was not answered"),
+    ],
+)
+def test_it_is_said_when_nothing_is_stored(seen: BrokerSeen, stores: bool) -> None:
+    assert queue_seen(seen, "q").stores is stores
 
 
 class View:

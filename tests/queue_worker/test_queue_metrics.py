@@ -156,8 +156,11 @@ def test_tries_of_callbacks_are_counted_by_what_came_of_them(told: Told) -> None
     assert counts == {catalogue.TOLD: 1, catalogue.REPEATED: 2, catalogue.GIVEN_UP: 0}
 
 
-def seen(*, last: int = 10, oldest: float = 0.0, room: int | None = None, sync: float | None = None) -> QueueSeen:
+def seen(
+    *, stores: bool = True, last: int = 10, oldest: float = 0.0, room: int | None = None, sync: float | None = None
+) -> QueueSeen:
     return QueueSeen(
+        stores=stores,
         last_number=last,
         oldest_at=oldest,
         dead=2,
@@ -187,6 +190,13 @@ def test_what_is_known_of_the_broker_is_told(told: Told) -> None:
 
     shown = (catalogue.OLDEST_JOB, catalogue.BROKER_ROOM, catalogue.BROKER_SYNC)
     assert [told.value(metric) for metric in shown] == [77.0, 1000, 0.0]
+
+
+def test_a_broker_that_stores_nothing_is_told_as_one_that_is_away(told: Told) -> None:
+    told.metrics.broker_seen(seen(stores=False), reconnects=0)
+
+    assert told.value(catalogue.BROKER_CONNECTED) == 0
+    assert told.value(catalogue.DEAD_LETTERS) == 2
 
 
 def test_nothing_is_told_of_a_broker_that_is_away_but_that_it_is(told: Told) -> None:

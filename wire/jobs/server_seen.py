@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+WRITE_ERROR = "write error"
+"""In its own words, of a stream that is not written to before it is started anew."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamSeen:
@@ -46,9 +49,21 @@ class Monitoring:
     trouble: str
     """Of its streams, in its own words; empty: none."""
 
+    @property
+    def cannot_write(self) -> bool:
+        """To one of its streams, at least."""
+        return WRITE_ERROR in self.trouble
+
 
 @dataclass(frozen=True, slots=True)
 class BrokerSeen:
     server: ServerSeen
     monitoring: Monitoring | None
     """None: there is no port to ask, or it is another server's."""
+    unanswered: bool = False
+    """It left a write of ours unanswered, and has answered none since."""
+
+    @property
+    def stores(self) -> bool:
+        """As far as is known."""
+        return not (self.unanswered or (self.monitoring is not None and self.monitoring.cannot_write))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import subprocess
@@ -15,8 +16,10 @@ from springtide.runtime.errors import SpringtideError, TooMany, Unavailable
 from springtide.wire.jobs.job import Lane
 from springtide.wire.jobs.job_id import place_of
 from springtide.wire.jobs.nats.broker import Broker
+from springtide.wire.jobs.nats.inspection import NatsBrokerView
 from springtide.wire.jobs.nats.store import NatsJobStore
 from tests.nats_server import running
+from tests.provider.process.world import eventually
 from tests.wire.jobs.test_nats import a_job, source
 
 DISK_MIB = 24
@@ -75,6 +78,38 @@ async def test_a_full_disk_refuses_and_loses_nothing(folder: Path, others_mib: i
         broker = Broker(server.settings, name="test")
         assert set(accepted) <= set(await in_queue(broker, a_job("mail").lane))
         await NatsJobStore(broker).submit(a_job("mail"), BODY)
+        await broker.aclose()
+
+
+async def test_a_server_that_cannot_write_is_known_until_it_was_started_anew(folder: Path) -> None:
+    """Whoever calls after the first is not kept waiting, and what was accepted can be taken."""
+    disk = folder / "disk"
+    with small_disk(disk), running(disk) as server:
+        broker = Broker(server.settings, name="test")
+        monitoring = f"http://127.0.0.1:{server.monitoring}"
+        view = NatsBrokerView(broker.connection, broker.requests.unstored)
+        of_others = NatsBrokerView(broker.connection, monitoring_url=monitoring)
+        store = NatsJobStore(broker)
+        first = a_job("mail")
+        await store.submit(first, b"")
+        assert (await view.seen()).stores
+        assert (await of_others.seen()).stores
+        (disk / "others").write_bytes(bytes(15 * 1024 * 1024))
+        await filled(store)
+
+        refusals = await asyncio.gather(*(store.submit(a_job("mail"), BODY) for _ in range(3)), return_exceptions=True)
+        assert [str(refusal)[:35] for refusal in refusals] == ["the queue's server stores nothing i"] * 3
+        assert not (await view.seen()).stores
+        assert not (await of_others.seen()).stores
+        (lease,) = await source(broker, "mail").take(first.lane, 1, 0.0)
+        assert lease.job == first
+
+        server.kill()
+        (disk / "others").unlink()
+        server.start()
+        await eventually(lambda: broker.connection.reconnects)
+        assert (await view.seen()).stores
+        await store.submit(a_job("mail"), BODY)
         await broker.aclose()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import Any, cast
 
 from nats.aio.client import Client
@@ -21,10 +21,12 @@ _MANY = -1
 
 
 class NatsBrokerView:
-    """Of one connection, and of a monitoring port where there is one."""
+    """Of one connection, of what was found with it that the server does not store, and of a monitoring port where
+    there is one."""
 
-    def __init__(self, connection: Connection, *, monitoring_url: str = "") -> None:
+    def __init__(self, connection: Connection, unstored: Sized = (), *, monitoring_url: str = "") -> None:
         self._connection = connection
+        self._unstored = unstored
         self._monitoring_url = monitoring_url
 
     def __repr__(self) -> str:
@@ -40,7 +42,7 @@ class NatsBrokerView:
         told = await monitored(url) if url else None
         if isinstance(told, Monitoring):
             told = of_same(server, told, url)
-        return BrokerSeen(server, told if isinstance(told, Monitoring) else None)
+        return BrokerSeen(server, told if isinstance(told, Monitoring) else None, unanswered=len(self._unstored) > 0)
 
 
 async def inspect(connection: Connection) -> ServerSeen:

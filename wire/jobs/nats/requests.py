@@ -22,6 +22,7 @@ from nats.js.errors import APIError, NoStreamResponseError
 from springtide.runtime.errors import Unavailable
 from springtide.wire.jobs.nats.connection import REQUEST_S, Connection
 from springtide.wire.jobs.nats.streams import Streams
+from springtide.wire.jobs.nats.unstored import Unstored
 
 Stream = Callable[[], Awaitable[str]]
 """Makes a stream, unless it is known to be there; its name."""
@@ -42,7 +43,8 @@ class Requests:
         self._waiting: dict[str, tuple[float, asyncio.Future[Msg]]] = {}
         """By the inbox's last word, oldest first: until when it waits."""
         self._timer: asyncio.TimerHandle | None = None
-        connection.listen(lost=self._lost)
+        self.unstored = Unstored()
+        connection.listen(lost=self._lost, found=self.unstored.forget)
 
     def __repr__(self) -> str:
         return f"<Requests, {len(self._waiting)} not answered>"
@@ -91,7 +93,8 @@ class Requests:
 
     async def _stored(self, stream: str, subject: str, body: bytes, headers: Mapping[str, str] | None) -> int:
         whole = {**(headers or {}), Header.EXPECTED_STREAM.value: stream}
-        return _sequence((await self.ask(subject, body, whole)).data)
+        answer = await self.unstored.answered(stream, lambda: self.ask(subject, body, whole))
+        return _sequence(answer.data)
 
     async def _listening(self) -> Client:
         client = await self._connection.client()
