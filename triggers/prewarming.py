@@ -25,6 +25,7 @@ from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, I
 from springtide.scaler.function_table import Followed, FunctionTable
 from springtide.scaler.provider_notes import ProviderNotes
 from springtide.scaler.scale_writer import ScaleWriter
+from springtide.triggers.delayed_jobs import DelayedJobs
 from springtide.triggers.prewarm_metrics import PrewarmMetrics
 from springtide.triggers.prewarm_settings import PrewarmSettings
 from springtide.wire.decision_log import Recorders
@@ -46,10 +47,11 @@ class StartKeeper(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrewarmDeps:
-    """What it works with. ``expected`` are sources of calls: the earliest of a function counts."""
+    """What it works with. Of what ``expected`` and ``jobs`` know of a function the earliest call counts."""
 
     functions: FunctionTable
     expected: Sequence[ExpectedCalls]
+    jobs: DelayedJobs | None = None
     target: ScaleTarget
     keeper: StartKeeper
     registry: CollectorRegistry
@@ -71,12 +73,13 @@ class _Watched:
 
 
 class Prewarming:
-    """See ``runtime.service.Service``. ``news`` is for sources that have heard of other calls."""
+    """See ``runtime.service.Service``. ``news`` is for sources that have heard of other calls of a function."""
 
     name = "pre-warming"
 
     def __init__(self, settings: PrewarmSettings, deps: PrewarmDeps) -> None:
         self._settings, self._deps = settings, deps
+        self._sources = [*deps.expected, *([deps.jobs] if deps.jobs is not None else [])]
         self._metrics = PrewarmMetrics(deps.registry)
         self._recorder = Recorders([DecisionCounter(deps.registry, Writer.PREWARM), deps.recorder])
         self._writer = ScaleWriter(
@@ -117,7 +120,13 @@ class Prewarming:
         """For ever."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._deps.functions.follow(), name="functions")
+            if self._deps.jobs is not None:
+                group.create_task(self._deps.jobs.follow(self.news, wanted=self._wanted), name="delayed jobs")
             group.create_task(self._look_for_ever(group), name="looks")
+
+    def _wanted(self) -> bool:
+        """Whether delayed jobs are of use: only who leads wakes, and only what may sleep."""
+        return self._settings.enabled and self._leads and bool(self._watched)
 
     def news(self, ref: FunctionRef) -> None:
         """A source knows other calls of the function than before."""
@@ -183,7 +192,7 @@ class Prewarming:
             self._look_at(ref, watched, max(now, upcoming.due_at) if asleep else upcoming.call.at)
 
     def _upcoming(self, function: Function, watched: _Watched, now: Instant) -> Upcoming | None:
-        found = [source.next_call(function, now) for source in self._deps.expected]
+        found = [source.next_call(function, now) for source in self._sources]
         call = min((call for call in found if call is not None), default=None)
         if call is None:
             return None

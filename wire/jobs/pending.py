@@ -1,10 +1,12 @@
-"""How many asynchronous calls each function has, as gateways tell at ``GET /system/queues``: for who scales by them."""
+"""How many asynchronous calls each function has, and when those that were put off are due, as gateways tell: for who
+scales by them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
 
 import httpx
 
@@ -15,7 +17,11 @@ from springtide.runtime.tls import client_context
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.json_api import NONSENSE
 
+T = TypeVar("T")
+
 PATH = "/system/queues"
+MAX_DELAYED = 1000
+DELAYED_PATH = f"/system/jobs?state=delayed&limit={MAX_DELAYED}"
 
 DEADLINE_S = 2.0
 """Of one gateway; the next one is asked then."""
@@ -47,19 +53,31 @@ class PendingJobs:
 
         Raises Unsupported where the gateways have no queues, and Unavailable.
         """
+        return await self._first(PATH, pending_by_function)
+
+    async def delayed(self) -> Mapping[FunctionRef, Sequence[float]]:
+        """When jobs whose time has not come are due, of each function that has any, over all queues.
+
+        Seconds of the epoch, the earliest first; of very many jobs not all are told. Raises as ``pending`` does.
+        """
+        if not await self._first(PATH, _delayed_count):
+            return {}  # mostly, and that costs the broker little
+        return await self._first(DELAYED_PATH, due_by_function)
+
+    async def _first(self, path: str, read: Callable[[Any], T]) -> T:
         problem: SpringtideError = Unavailable("there is no gateway to ask")
         for url in self._urls:
             try:
-                return await self._told(url)
+                return await self._told(url, path, read)
             except NotFound as error:
                 problem = Unsupported(f"the gateway at {url} knows no queues: {error}")
             except SpringtideError as error:
                 problem = error
         raise problem
 
-    async def _told(self, url: str) -> Mapping[FunctionRef, int]:
+    async def _told(self, url: str, path: str, read: Callable[[Any], T]) -> T:
         try:
-            async with asyncio.timeout(self._deadline_s), self._http.stream("GET", url + PATH) as response:
+            async with asyncio.timeout(self._deadline_s), self._http.stream("GET", url + path) as response:
                 content = b""
                 async for piece in response.aiter_bytes():
                     content += piece
@@ -73,7 +91,7 @@ class PendingJobs:
             text = content.decode(errors="replace").strip()[:200] or response.reason_phrase
             raise error_for_status(response.status_code)(text)
         try:
-            return pending_by_function(bounded_json.loads(content))
+            return read(bounded_json.loads(content))
         except NONSENSE as error:
             raise Unavailable(
                 f"what the gateway at {url} tells of its queues makes no sense: {error!r:.200}"
@@ -90,3 +108,17 @@ def pending_by_function(answer: Any) -> dict[FunctionRef, int]:
                 raise ValueError(f"{ref} has {str(count)[:40]} jobs pending")
             found[ref] = found.get(ref, 0) + count
     return found
+
+
+def due_by_function(answer: Any) -> dict[FunctionRef, tuple[float, ...]]:
+    """What ``DELAYED_PATH`` answers. Raises as ``pending_by_function`` does."""
+    found: dict[FunctionRef, list[float]] = {}
+    for job in answer["jobs"]:
+        ref = FunctionRef(str(job["namespace"]), str(job["function"]))
+        if job["state"] == "delayed" and job["not_before"] is not None:
+            found.setdefault(ref, []).append(datetime.fromisoformat(job["not_before"]).timestamp())
+    return {ref: tuple(sorted(instants)) for ref, instants in found.items()}
+
+
+def _delayed_count(answer: Any) -> int:
+    return int(answer["delayed"])

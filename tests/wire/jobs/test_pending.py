@@ -12,9 +12,9 @@ import pytest
 
 from springtide.runtime.errors import SpringtideError, Unauthenticated, Unavailable, Unsupported
 from springtide.scaler.core.vocabulary import FunctionRef
-from springtide.wire.jobs.job import Depths, Lane, QueueDepth
-from springtide.wire.jobs.pending import PendingJobs
-from springtide.wire.jobs.status_json import depths_json
+from springtide.wire.jobs.job import Depths, Job, JobState, JobStatus, Lane, QueueDepth
+from springtide.wire.jobs.pending import DELAYED_PATH, PendingJobs, due_by_function
+from springtide.wire.jobs.status_json import depths_json, job_json
 from tests.fakes.http import HttpServer
 
 ECHO, OTHER = FunctionRef("openfaas-fn", "echo"), FunctionRef("team", "other")
@@ -42,7 +42,7 @@ async def against(*answers: tuple[int, Any], deadline_s: float = 30.0) -> AsyncI
             async def answer(path: str, status: int = status, body: Any = body) -> tuple[int, bytes]:
                 if body is None:
                     await asyncio.Event().wait()
-                assert path == "/system/queues"
+                assert path in ("/system/queues", DELAYED_PATH)
                 return status, body.encode() if isinstance(body, str) else json.dumps(body).encode()
 
             server = HttpServer(answer)
@@ -101,3 +101,40 @@ async def test_an_answer_that_never_comes_has_a_deadline() -> None:
     async with against((200, None), deadline_s=0.1) as client:
         with pytest.raises(Unavailable, match=r"within 0\.1 s"):
             await client.pending()
+
+
+def delayed(ref: FunctionRef, not_before: float) -> dict[str, Any]:
+    """As a gateway tells it."""
+    job = Job(
+        token="t",
+        lane=Lane("faas-request", ref),
+        method="POST",
+        path="/",
+        query="",
+        headers=(),
+        accepted_at=1.9e9,
+        not_before=not_before,
+    )
+    return job_json(JobStatus(id="j", job=job, state=JobState.DELAYED))
+
+
+async def test_jobs_that_were_put_off_are_told_by_function_the_earliest_first() -> None:
+    jobs = [delayed(ECHO, 1.9e9 + 60.25), delayed(OTHER, 1.9e9 + 30), delayed(ECHO, 1.9e9 + 5)]
+    async with against((200, {"delayed": 3, "jobs": jobs, "queues": []})) as client:
+        assert await client.delayed() == {ECHO: (1.9e9 + 5, 1.9e9 + 60.25), OTHER: (1.9e9 + 30,)}
+
+
+async def test_list_is_not_asked_for_where_no_job_was_put_off() -> None:
+    async with against((200, TOLD | {"delayed": 0})) as client:
+        assert await client.delayed() == {}  # what is answered here has no list
+
+
+@pytest.mark.parametrize("answer", [{}, {"jobs": [{}]}, {"jobs": [delayed(ECHO, 1.9e9) | {"not_before": "soon"}]}])
+async def test_list_that_makes_no_sense_is_not_known(answer: Any) -> None:
+    async with against((200, {"delayed": 1} | answer)) as client:
+        with pytest.raises(Unavailable):
+            await client.delayed()
+
+
+def test_jobs_whose_time_has_come_meanwhile_are_not_put_off() -> None:
+    assert due_by_function({"jobs": [delayed(ECHO, 1.9e9) | {"state": "queued"}]}) == {}
