@@ -8,12 +8,23 @@ from dataclasses import dataclass, field
 from springtide.rules.alerts import HIGH_RATE, PILING_UP
 from springtide.runtime.durations import format_duration
 from springtide.scaler.core import label_names
-from springtide.scaler.core.explain import LEARNED_WAKE, ago, held, owned_because, replicas, set_to
+from springtide.scaler.core.explain import LEARNED_WAKE, ago, held, owned_because, replicas, set_to, woken_ahead
 from springtide.scaler.core.loads import loads_of
 from springtide.scaler.core.ownership import why_owner
 from springtide.scaler.core.policy import OWNER, ZERO, Down, ScalePolicy, wake_replicas
+from springtide.scaler.core.prewarm import Lead, Upcoming
 from springtide.scaler.core.steps import climbed, descended, step_size
-from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, FunctionRef, Reason, Writer
+from springtide.scaler.core.vocabulary import (
+    DEFAULT_NAMESPACE,
+    Decision,
+    Function,
+    FunctionRef,
+    Instant,
+    Reason,
+    Scale,
+    Writer,
+)
+from springtide.scaler.sources.schedules import ScheduledCalls
 from springtide.wire.schedules.annotations import schedules_of
 
 NOT_FOR_NOW = (
@@ -21,10 +32,11 @@ NOT_FOR_NOW = (
     Reason.STALE_DATA,
     Reason.SOURCE_RESTARTED,
     Reason.AGE_UNKNOWN,
+    Reason.CALL_EXPECTED,
     Reason.DRY_RUN,
     Reason.WRITE_FAILED,
 )
-"""Why the idler leaves a function awake however long it is silent."""
+"""Why the idler leaves a function awake however long it is silent, or for as long as a call is near."""
 
 MISSED: Mapping[str, str] = {
     "prometheus": "Prometheus is away: no alert begins or ends, and the idler takes nothing to zero.",
@@ -69,6 +81,8 @@ class Standing:
     has_hpa: bool = True
     away: frozenset[str] = frozenset()
     learned_wake: int | None = None
+    longest_start_s: float | None = None
+    created_at: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +171,7 @@ def _next(
         why = f": {LEARNED_WAKE}" if woken != wake_replicas(policy) else ""
         return [
             f"Up: the next call wakes it, to {replicas(woken)}{why}.",
-            "Nothing else does, but a person.",
+            _ahead(standing, policy, problems, now) or "Nothing else does, but a person.",
         ]
     if problems:
         return ["Nothing, but a person, until its labels are right: a wrong one may mean anything."]
@@ -165,6 +179,18 @@ def _next(
     if not steady:
         steady = [_up(standing, policy), _down(standing, policy, decisions)]
     return [*steady, _to_zero(standing, policy, decisions, now)]
+
+
+def _ahead(standing: Standing, policy: ScalePolicy, problems: Sequence[str], now: float) -> str:
+    """What wakes it before its next call that is known to come; empty: nothing does."""
+    scale = Scale(standing.desired, standing.ready, "")
+    ref, created_at = FunctionRef(standing.namespace, standing.name), standing.created_at
+    function = Function(ref, scale, annotations=standing.annotations, created_at=created_at)
+    call = ScheduledCalls().next_call(function, Instant(now))
+    if call is None or not policy.zero or problems:
+        return ""
+    upcoming = Upcoming(call, Lead.of(standing.longest_start_s))
+    return woken_ahead(call.said, upcoming.due_at, standing.longest_start_s)
 
 
 def _by_another(standing: Standing, policy: ScalePolicy) -> list[str]:

@@ -242,7 +242,7 @@ def _function(value: Any, namespace: str | None, version: str = "") -> Function:
             scale=Scale(int(value.get("replicas") or 0), int(value.get("availableReplicas") or 0), version),
             labels=dict(value.get("labels") or {}),
             annotations=dict(value.get("annotations") or {}),
-            created_at=_instant(value.get("createdAt")),
+            created_at=created_at_of(value),
             call_timeout=call_timeout_of(value),
             owner=owner_of(value),
             learned_wake=learned_wake_of(value),
@@ -264,6 +264,11 @@ def learned_wake_of(function: Any) -> int | None:
     """How many replicas its last wakes needed, as its provider tells; None where it does not."""
     told = function.get("learnedWake")
     return None if told is None else int(told)
+
+
+def created_at_of(function: Any) -> Instant | None:
+    """When it was deployed first, as its provider tells; None where it does not know."""
+    return _instant(function.get("createdAt"))
 
 
 def call_timeout_of(function: Any) -> CallTimeout | None:

@@ -17,7 +17,8 @@ from springtide.runtime.errors import NotFound
 from springtide.scaler.core.explain import ago
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, FunctionRef, Writer
 from springtide.wire import decision_log
-from springtide.wire.provider_client import learned_wake_of, owner_of
+from springtide.wire.endpoint_stream import longest_start_of
+from springtide.wire.provider_client import created_at_of, learned_wake_of, owner_of
 
 PROCESS = "process"
 """How the provider of local processes names itself."""
@@ -76,6 +77,8 @@ def _standing(target: Target, client: GatewayClient, function: Json) -> Standing
         annotations=function.get("annotations") or {},
         owner=owner,
         learned_wake=learned_wake_of(function),
+        longest_start_s=longest_start_of(function),
+        created_at=created_at_of(function),
         problem=function.get("problem"),
         calls=live_status.calls([f"{local.metrics}/metrics"], ref) if local else None,
         has_hpa=owner is not Writer.HPA or client.orchestration() != PROCESS,

@@ -166,6 +166,14 @@ def prewarmed(expected: str, longest_start_s: float | None, to: int, *, fewest: 
     return f"{expected}, {start}" + ("" if to == fewest else f"; woken to {to}: {LEARNED_WAKE}")
 
 
+def woken_ahead(expected: str, due_at: float, longest_start_s: float | None) -> str:
+    """What else than a call wakes a function at zero, behind what its next call does."""
+    why = "no start of it was measured yet"
+    if longest_start_s is not None:
+        why = f"a start took up to {_length(longest_start_s)}"
+    return f"It is {expected}, and woken ahead for that at {_clock(due_at)}: {why}."
+
+
 def kept_for(expected: str, longest_start_s: float | None) -> str:
     """Why a silent function is kept awake for a call that is known to come."""
     start = "a start" if longest_start_s is None else f"a start, which takes up to {_length(longest_start_s)}"

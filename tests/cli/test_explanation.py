@@ -155,6 +155,34 @@ def test_sleeping_function_is_woken_to_what_was_learned() -> None:
     assert "to 1 replica." in told(0, {"max": "5"}, owner=Writer.SCALER).next[0]
 
 
+CRON = {"topic": "cron-function", "schedule": "@hourly"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "annotations", "said"),
+    [
+        pytest.param({"zero": "true"}, {}, "Nothing else does, but a person.", id="no schedule"),
+        pytest.param({}, CRON, "Nothing else does, but a person.", id="a function that may not sleep"),
+        pytest.param(
+            {"zero": "true"},
+            CRON,
+            "It is scheduled at 03:00:00 UTC, and woken ahead for that at 02:59:55 UTC: a start took up to 3.2 s.",
+            id="a schedule",
+        ),
+    ],
+)
+def test_what_else_wakes_a_sleeping_function(labels: dict[str, str], annotations: dict[str, str], said: str) -> None:
+    assert told(0, labels, annotations=annotations, longest_start_s=3.2).next[1] == said
+
+
+def test_function_that_is_kept_for_a_call_is_told_so() -> None:
+    kept = decision(Writer.IDLER, 1, 1, Reason.CALL_EXPECTED, "scheduled at 23:00:00 UTC", age_s=2, duration_s=60)
+    explained = told(1, {"zero": "true"}, kept)
+
+    assert explained.next[-1].endswith("not for now, see below.")
+    assert "call_expected" in explained.held[0]
+
+
 def test_labels_that_the_count_is_outside_of_are_said() -> None:
     assert told(25).now[-2] == "Its labels allow 1 to 20 replicas while awake; it has more."
     assert told(1, {"min": "2", "max": "2"}).now[-2] == "Its labels allow 2 replicas while awake; it has fewer."
