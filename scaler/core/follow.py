@@ -42,7 +42,8 @@ MAX_GRIP, GRIP_TIGHTENS, GRIP_LOOSENS = 3.0, 1.3, 0.9
 REGRET_S = 120.0
 
 WAKES, WAKE_LOOK_S = 3, 4.0
-"""So many wakes are remembered, each by what was needed in its first seconds."""
+"""So many wakes are remembered, each by what was needed in the first seconds of its load, which one ahead of a call
+waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +208,10 @@ def level_of(bounds: Bounds, needs: Iterable[tuple[float, float]], now: Instant,
 def wake_replicas(bounds: Bounds, history: FollowHistory) -> int:
     """Replicas to wake to: what the middle one of the last three wakes needed, of two the lower; else the minimum."""
     floor = min(bounds.min, bounds.max)
-    if len(history.wake_needs) < WAKES - 1:
+    seen = _loaded(history)
+    if len(seen) < WAKES - 1:
         return floor
-    return max(floor, min(math.ceil(statistics.median_low(history.wake_needs)), bounds.max))
+    return max(floor, min(math.ceil(statistics.median_low(seen)), bounds.max))
 
 
 def learned_wake(bounds: Bounds, history: FollowHistory, now: Instant) -> int | None:
@@ -217,9 +219,14 @@ def learned_wake(bounds: Bounds, history: FollowHistory, now: Instant) -> int | 
 
     What was learned before, by a scaler that has ended since, stays until then.
     """
-    if len(history.wake_needs) < WAKES - 1 or now - history.woken_at <= WAKE_LOOK_S:
+    if len(_loaded(history)) < WAKES - 1 or now - history.woken_at <= WAKE_LOOK_S:
         return None
     return wake_replicas(bounds, history)
+
+
+def _loaded(history: FollowHistory) -> tuple[float, ...]:
+    """What wakes needed; one whose load is yet to come, or never came, says nothing."""
+    return tuple(need for need in history.wake_needs if need > 0)
 
 
 def _grown(bounds: Bounds, history: FollowHistory, need: Need) -> int:
@@ -246,9 +253,13 @@ def remembered(history: FollowHistory, need: Need, now: Instant) -> FollowHistor
     """The history once a look has found what the load needs."""
     replicas, wakes = need.replicas, history.wake_needs
     kept = [(at, seen) for at, seen in history.needs if seen > replicas and 0 <= now - at <= LONG_HOLD_S]
-    if wakes and now - history.woken_at <= WAKE_LOOK_S:
+    woken_at = history.woken_at
+    if wakes and wakes[-1] == 0 < replicas:
+        woken_at = max(woken_at, now)
+    if wakes and now - woken_at <= WAKE_LOOK_S:
         wakes = (*wakes[:-1], max(wakes[-1], replicas))
-    return replace(history, needs=(*kept, (now, replicas)), certain_before=need.certain, wake_needs=wakes)
+    certain = need.certain
+    return replace(history, needs=(*kept, (now, replicas)), certain_before=certain, wake_needs=wakes, woken_at=woken_at)
 
 
 def written(history: FollowHistory, after: int, now: Instant) -> FollowHistory:

@@ -59,15 +59,17 @@ class Herd:
         """Another scaler, which remembers nothing."""
         self.history, self.wakes = LoopHistory(), LearnedWakes(self.keeper, clock=self.clock.clock)
 
-    async def meets(self, *, unseen: bool = False) -> int:
+    async def meets(self, *, unseen: bool = False, ahead_s: int = 0) -> int:
         """From a moment of sleep to the next; how many replicas the callers woke.
 
-        ``unseen``: no look sees the sleep.
+        ``unseen``: no look sees the sleep. ``ahead_s``: it is woken so long before they come.
         """
         await self.seconds(0 if unseen else 1)
-        self.waiting, self.wakes_seen = CALLERS, self.wakes_seen + 1
+        self.waiting, self.wakes_seen = 0 if ahead_s else CALLERS, self.wakes_seen + 1
         self.wanted = woken = wake_replicas(self.policy, self.keeper.shown.get(REF))
         self.ready = min(self.ready, self.wanted)
+        await self.seconds(ahead_s)
+        self.waiting = CALLERS
         await self.seconds(30)
         assert (self.waiting, self.running) == (0, 0)
         self.wanted = self.ready = 1 if unseen else 0
@@ -115,6 +117,15 @@ async def test_sleep_that_no_look_has_seen_is_learned_from(loop: VirtualTimeLoop
     assert woken[:2] == [1, 1]
     assert min(woken[2:]) >= 5
     assert herd.history.replicas.cold_start_s < 3, "when the replicas of such a wake were asked for nobody has seen"
+
+
+async def test_wake_ahead_of_a_herd_is_learned_from_when_the_herd_has_come(loop: VirtualTimeLoop) -> None:
+    herd = Herd(loop, Keeper())
+
+    woken = [await herd.meets(ahead_s=10) for _ in range(5)]
+
+    assert woken[:2] == [1, 1]
+    assert min(woken[2:]) >= 5
 
 
 async def test_label_keeps_it_to_the_minimum_and_its_maximum_bounds_it(loop: VirtualTimeLoop) -> None:
