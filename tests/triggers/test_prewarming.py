@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -22,9 +22,10 @@ from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, I
 from springtide.scaler.function_table import FunctionTable
 from springtide.triggers.prewarm_settings import PrewarmSettings
 from springtide.triggers.prewarming import PrewarmDeps, Prewarming
-from springtide.wire.endpoint_stream import Endpoint, Event, Heartbeat
+from springtide.wire.endpoint_stream import Endpoint
 from springtide.wire.leadership import Always
 from tests.fakes.cluster import Decisions
+from tests.fakes.heartbeats import BeatingStream
 from tests.loops import virtual_loop
 
 pytestmark = pytest.mark.virtual_time
@@ -68,37 +69,14 @@ class Place:
     """A provider whose replicas take a time to start, and that can be cut off."""
 
     def __init__(self) -> None:
-        self.start_s, self.away = 3.0, False
+        self.start_s = 3.0
         self.refusals: list[SpringtideError] = []
         self.provider = MemoryProvider(virtual_loop().clock, start_replica=self._start)
+        self.stream = BeatingStream(self.provider)
 
     async def _start(self, _ref: FunctionRef, instance: str) -> Endpoint:
         await asyncio.sleep(self.start_s)
         return unserved(instance)
-
-    async def watch_endpoints(self) -> AsyncGenerator[Event, None]:
-        """With a heartbeat each second, until it is cut."""
-        events: asyncio.Queue[Event] = asyncio.Queue()
-        if self.away:
-            raise Unavailable("the provider is away")
-
-        async def pump() -> None:
-            async for event in self.provider.watch_endpoints():
-                events.put_nowait(event)
-
-        async def beat() -> None:
-            while True:
-                await asyncio.sleep(1)
-                events.put_nowait(Heartbeat())
-
-        tasks = [asyncio.create_task(pump()), asyncio.create_task(beat())]
-        try:
-            while not self.away:
-                yield await events.get()
-        finally:
-            for task in tasks:
-                task.cancel()
-        raise Unavailable("the provider is away")
 
     async def read(self, ref: FunctionRef) -> Function:
         return await self.provider.read(ref)
@@ -124,7 +102,7 @@ class World:
         clock = virtual_loop().clock
         registry = CollectorRegistry() if self.copies else self.registry
         deps = PrewarmDeps(
-            functions=FunctionTable(self.place, clock=clock),
+            functions=FunctionTable(self.place.stream, clock=clock),
             expected=[self.calendar],
             target=self.place,
             keeper=self.place,
@@ -317,10 +295,10 @@ async def test_nothing_is_woken_while_its_count_is_not_known() -> None:
 
     async with running(world):
         await world.until(45)
-        world.place.away = True
+        world.place.stream.away = True
         await world.until(53)
         assert (world.holds(), world.woken_at()) == ([Reason.NO_DATA], [])
-        world.place.away = False
+        world.place.stream.away = False
         await world.until(61)
 
     (woken_at,) = world.woken_at()
