@@ -102,14 +102,14 @@ class AsyncCall:
         self._more = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._done = False
-        self.request_open = False
+        self.request_open = not self._body.done
+        """Also of what is refused at once: its body would be taken for the next request."""
 
     def __repr__(self) -> str:
         return f"<AsyncCall {self._size} bytes, {'open' if self.request_open else 'whole'}>"
 
     def begin(self, head: RequestHead) -> None:
         """Take the part of the body that came with the head."""
-        self.request_open = not self._body.done
         if head.length > self._ports.max_body:
             self.refuse(413, _too_large(self._ports.max_body))
             return

@@ -290,6 +290,24 @@ async def test_what_names_no_function_is_answered_404(gateway: ServedPlane) -> N
         assert b"nosuch" in answer.body
 
 
+@pytest.mark.parametrize(
+    ("path", "header", "status"),
+    [
+        pytest.param("/async-function/nosuch", "", 404, id="no function"),
+        pytest.param(PATH, "X-Delay: soon\r\n", 400, id="a header that cannot be read"),
+    ],
+)
+async def test_the_body_of_what_is_refused_is_no_request(
+    gateway: ServedPlane, path: str, header: str, status: int
+) -> None:
+    async with gateway.connect() as client:
+        await client.send(post(b"GET /function/echo HTTP/1.1\r\nHost: x\r\n\r\n", path, header))
+        answer = await client.answer("POST")
+        assert (answer.status, answer["Connection"]) == (status, "close")
+        assert await client.rest() == b""
+    assert gateway.target.writes == []
+
+
 async def test_without_a_broker_the_remedy_is_told_and_the_preference_passed_over() -> None:
     async with data_plane() as plane:
         plane.publish()
