@@ -1,7 +1,13 @@
-"""Judges what functions noted of their executions. Pure. Instants are seconds since 1970."""
+"""Judges what functions noted of their executions. Pure. Instants are seconds since 1970.
+
+How long it takes from a function's answer until its job's outcome is stored depends on how busy the machine is, so it
+is not assumed but seen: of each outcome the broker tells when it was stored. Who is killed while outcomes of executions
+that ended at some instant are being stored takes along those of executions that ended later.
+"""
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import json
 import math
@@ -12,7 +18,12 @@ from typing import Any
 
 REPEATED = frozenset((408, 429, 500, 502, 503, 504))
 SETTLING_S = 2.0
-"""From a function's answer until its job is settled, at most, on a busy machine: gateway, worker and three syncs."""
+"""From a function's answer until its job is settled, where nothing is seen of it: gateway, worker and three syncs."""
+
+SEEN_S = 0.5
+"""How long before a kill an outcome may have been stored that shows how far its worker had come."""
+
+MAX_SETTLING_S = 60.0
 
 BROKER = "nats"
 CATCHING_UP_S = 5.0
@@ -43,6 +54,8 @@ class Execution:
     followed: float = math.inf
     """When the job's next one began."""
     settled: float = math.inf
+    stored: float = math.inf
+    """When its outcome was, if it is its job's last one."""
 
     def settle(self, broker_kills: Sequence[Kill]) -> None:
         """Find out when it was settled, at the latest: that takes longer where the broker was away."""
@@ -52,9 +65,12 @@ class Execution:
             if kill.at <= self.settled and ended <= kill.back + SETTLING_S:
                 self.settled = max(self.settled, kill.back + CATCHING_UP_S)
 
-    def in_flight(self, kill: Kill) -> bool:
-        """Between its job's being given out and its being settled."""
-        return self.started - LEASED_S <= kill.at <= self.settled
+    def in_flight(self, kill: Kill, storing: float) -> bool:
+        """Between its job's being given out and its being settled. ``storing``: of executions that had ended by then
+        outcomes were being stored at the kill."""
+        if not self.started - LEASED_S <= kill.at:
+            return False
+        return kill.at <= self.settled or storing <= self.ended <= kill.at
 
     @property
     def to_be_repeated(self) -> bool:
@@ -92,6 +108,8 @@ class Verdict:
     other_jobs: list[int] = field(default_factory=list)
     """Numbers that ran under another id than the one they were answered with."""
     extras: list[Extra] = field(default_factory=list)
+    settling_s: list[float] = field(default_factory=list)
+    """From the end of an execution until its outcome was stored, where that is known."""
     allowed_extras: int = 0
     """The sum of executions in flight at each kill."""
     strange_letters: list[Letter] = field(default_factory=list)
@@ -145,9 +163,10 @@ def judge(
     kills: Sequence[Kill],
     *,
     attempts: Mapping[int, int],
+    stored: Mapping[str, float] | None = None,
 ) -> Verdict:
     """``accepted``: numbers that were answered 202, with the ids of their jobs; ``attempts``: how often a
-    number's job is tried."""
+    number's job is tried; ``stored``: when the outcomes of jobs were."""
     jobs: defaultdict[str, list[Execution]] = defaultdict(list)
     by_number: defaultdict[int, set[str]] = defaultdict(set)
     for one in ran:
@@ -167,9 +186,14 @@ def judge(
     of_broker = [kill for kill in kills if kill.part == BROKER]
     for one in ran:
         one.settle(of_broker)
+    for job, those in jobs.items():
+        those[-1].stored = (stored or {}).get(job, math.inf)
+    whole = sorted((one for one in ran if one.ended <= one.stored < math.inf), key=lambda one: one.ended)
+    verdict.settling_s = [one.stored - one.ended for one in whole]
+    near = [(kill, _storing(kill, whole)) for kill in kills]
     for those in jobs.values():
-        verdict.extras += _extras(those, kills)
-    verdict.allowed_extras = sum(1 for kill in kills for one in ran if one.in_flight(kill))
+        verdict.extras += _extras(those, near)
+    verdict.allowed_extras = sum(1 for kill, storing in near for one in ran if one.in_flight(kill, storing))
     verdict.strange_letters = [letter for letter in letters if letter.attempts < _attempts(jobs, letter, attempts)]
     failed = Counter(one.job for one in ran if one.to_be_repeated)
     verdict.missing_letters = [
@@ -178,13 +202,21 @@ def judge(
     return verdict
 
 
+def _storing(kill: Kill, whole: Sequence[Execution]) -> float:
+    """When the first of those had ended whose outcome was being stored at the kill; infinite where none was."""
+    first = bisect.bisect_left(whole, kill.at - MAX_SETTLING_S, key=lambda one: one.ended)
+    last = bisect.bisect_right(whole, kill.at, key=lambda one: one.ended)
+    return next((one.ended for one in whole[first:last] if one.stored >= kill.at - SEEN_S), math.inf)
+
+
 def _attempts(jobs: Mapping[str, Sequence[Execution]], letter: Letter, attempts: Mapping[int, int]) -> int:
     those = jobs.get(letter.job)
     return attempts[those[0].number] if those else min(attempts.values())
 
 
-def _extras(those: Sequence[Execution], kills: Sequence[Kill]) -> Iterable[Extra]:
+def _extras(those: Sequence[Execution], kills: Sequence[tuple[Kill, float]]) -> Iterable[Extra]:
     for before, again in itertools.pairwise(those):
         if not before.to_be_repeated:
-            why = next((kill for kill in kills if before.in_flight(kill) and kill.at <= again.started), None)
+            found = (kill for kill, storing in kills if kill.at <= again.started and before.in_flight(kill, storing))
+            why = next(found, None)
             yield Extra(before.job, before.number, before, again.started, why)

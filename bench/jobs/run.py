@@ -13,8 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from nats.errors import TimeoutError as NatsTimeout
 from nats.js.errors import NotFoundError
 
+from bench.herd import percentile
 from bench.jobs.ledger import Execution, Kill, Letter, Verdict, executions, judge
 from bench.jobs.posters import Post, Posted, Posters
 from bench.jobs.suite import Suite, running
@@ -33,6 +35,7 @@ ATTEMPTS = 10
 DOOMED_ATTEMPTS = 3
 ENVIRONMENT = {"ack_wait": "5s", "initial_retry_wait": "1s", "max_retry_wait": "5s"}
 LOOK_S = 1.0
+STREAM = f"KV_{names.RESULTS}"
 MAX_TOLD = 200
 
 
@@ -111,14 +114,19 @@ class _Soak:
         async with self._broker() as broker:
             problems = [*self._killer.problems, *await self._until_all_is_done(broker)]
             letters = [letter async for letter in _letters(broker)]
-        return self._account(posters.posted, letters, problems, time.monotonic() - began)
+            stored = await _stored(broker)
+        return self._account(posters.posted, letters, stored, problems, seconds=time.monotonic() - began)
 
-    def _account(self, posted: Posted, letters: list[Letter], problems: list[str], seconds: float) -> Account:
+    def _account(
+        self, posted: Posted, letters: list[Letter], stored: dict[str, float], problems: list[str], *, seconds: float
+    ) -> Account:
+        """``letters`` and ``stored`` are by tokens."""
         ran = noted(self._ledger)
         kills = self._killer.kills
         ids = {_token(job): job for job in (*posted.accepted.values(), *(one.job for one in ran))}
         dead = [Letter(ids.get(each.job, each.job), each.attempts, each.reason) for each in letters]
-        verdict = judge(posted.accepted, ran, dead, kills, attempts=self._attempts)
+        at = {ids.get(token, token): instant for token, instant in stored.items()}
+        verdict = judge(posted.accepted, ran, dead, kills, attempts=self._attempts, stored=at)
         row: Row = {
             "seconds": seconds,
             "posted": len(self._attempts),
@@ -129,6 +137,9 @@ class _Soak:
             "extra_allowed": verdict.allowed_extras,
             "extra_unexplained": len(verdict.unexplained),
             "dead_letters": len(letters),
+            "settled_p50_s": percentile(verdict.settling_s, 0.5) if verdict.settling_s else 0.0,
+            "settled_p99_s": percentile(verdict.settling_s, 0.99) if verdict.settling_s else 0.0,
+            "settled_max_s": max(verdict.settling_s, default=0.0),
             **{f"killed_{part}": count for part, count in Counter(kill.part for kill in kills).items()},
             **self._changes.done,
             **{f"answered_{status}": count for status, count in sorted(posted.statuses.items())},
@@ -216,6 +227,20 @@ def _token(job_id: str) -> str:
     place = place_of(job_id)
     assert place is not None, job_id
     return place.token
+
+
+async def _stored(broker: Broker) -> dict[str, float]:
+    """When outcomes were stored, by their jobs' tokens."""
+    jetstream = await broker.connection.jetstream()
+    subject = f"$KV.{names.RESULTS}.*"
+    outcomes = await jetstream.subscribe(subject, stream=STREAM, ordered_consumer=True, headers_only=True)
+    found: dict[str, float] = {}
+    while True:
+        try:
+            message = await outcomes.next_msg(timeout=LOOK_S)
+        except NatsTimeout:
+            return found
+        found[message.subject.rpartition(".")[2]] = message.metadata.timestamp.timestamp()
 
 
 async def _letters(broker: Broker) -> AsyncIterator[Letter]:

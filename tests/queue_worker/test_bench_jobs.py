@@ -76,6 +76,30 @@ def test_what_must_happen_is_no_fault(those: list[Execution], letters: list[Lett
     assert judged(those, letters, kills).problems == []
 
 
+@pytest.mark.parametrize(
+    ("beside_ended", "beside_stored", "explained"),
+    [
+        pytest.param(4.0, 12.5, True, id="one that ended before was being stored"),
+        pytest.param(4.0, 9.5, True, id="right before the kill"),
+        pytest.param(4.0, 8.0, False, id="one that ended before had long been stored"),
+        pytest.param(6.0, 12.5, False, id="one that ended later was being stored"),
+    ],
+)
+def test_how_long_settling_takes_is_seen_and_not_assumed(
+    beside_ended: float, beside_stored: float, *, explained: bool
+) -> None:
+    those = [ran(1.0, 5.0), ran(3.0, beside_ended, job=OTHER, number=2), ran(20.0, 21.0)]
+    verdict = judge(
+        {1: JOB, 2: OTHER},
+        those,
+        [],
+        [Kill(10.0, "queue-worker", 11.0)],
+        attempts={1: 3, 2: 3},
+        stored={JOB: 21.1, OTHER: beside_stored},
+    )
+    assert (verdict.problems == []) is explained
+
+
 def test_executions_in_flight_at_kills_bound_the_extra_ones() -> None:
     verdict = judged([ran(1), ran(8, 9)], kills=[Kill(1.5, "gateway", 2.0), Kill(30.0, "gateway", 31.0)])
     assert (len(verdict.extras), verdict.allowed_extras) == (1, 1)
