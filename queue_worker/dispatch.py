@@ -39,6 +39,10 @@ RESERVED = 10
 """One part in so many of what a worker runs at once is kept for functions that run less than that: whoever has a long
 backlog of long jobs does not leave others without a place until the first of them ends."""
 
+MAX_OPENED = 16
+"""Functions at once from which this worker takes for the first time, or for the first time in a while. The broker makes
+something for each, which takes its time: places that are kept meanwhile are not kept from functions that it knows."""
+
 _Heard = TypeVar("_Heard")
 
 _log = structlog.get_logger(__name__)
@@ -97,6 +101,11 @@ class Dispatch:
         self._reserved_total = 0
         self._over_share: set[FunctionRef] = set()
         """Those that have room and were passed by for the sake of others."""
+        self._open: set[FunctionRef] = set()
+        """Those from which something was taken, or could have been."""
+        self._opening: set[FunctionRef] = set()
+        self._unopened: dict[FunctionRef, None] = {}
+        """Those that have room and were passed by while others were opened, in turn."""
         self._taking = Outage("jobs are not taken")
         self._turn = asyncio.Event()
         self._stopping = False
@@ -194,6 +203,7 @@ class Dispatch:
             self._deps.source.forget(lane)
         for function in {lane.function for lane in idle} - {lane.function for lane in self._lanes}:
             self._share.forget(function)
+            self._open.discard(function)
 
     # Whose turn it is.
 
@@ -212,6 +222,8 @@ class Dispatch:
             if lane is None:
                 break
             turns[lane] += 1
+            if lane.function not in self._open:
+                self._opening.add(lane.function)
             self._reserved[lane.function] += 1
             self._reserved_total += 1
             if turns[lane] >= self._state(lane).batch:
@@ -223,6 +235,10 @@ class Dispatch:
 
     def _has_room(self, function: FunctionRef) -> bool:
         if self._reserved[function] >= self._deps.room(function):
+            return False
+        opens = function not in self._open and function not in self._opening
+        if opens and len(self._opening) >= MAX_OPENED:
+            self._unopened[function] = None
             return False
         reserve = self._deps.max_running // RESERVED
         if self._reserved_total < self._deps.max_running - reserve or self._reserved[function] < reserve:
@@ -241,8 +257,10 @@ class Dispatch:
             asyncio.get_running_loop().call_later(AGAIN_S, self._enter, lane)
         else:
             self._taking.over()
+            self._open.add(lane.function)
         finally:
             state.taking = False
+            self._opened(lane.function)
         empty = count - len(leases)
         if empty:
             self._share.was_empty(lane, empty)
@@ -253,6 +271,16 @@ class Dispatch:
         if not empty or state.rings != rings:
             self._enter(lane)
         self._turn.set()
+
+    def _opened(self, function: FunctionRef) -> None:
+        """Or tried in vain: it is another one's turn."""
+        if function not in self._opening:
+            return
+        self._opening.discard(function)
+        if self._unopened:
+            following = next(iter(self._unopened))
+            del self._unopened[following]
+            self._share.wake(following)
 
     async def _accept(self, lane: Lane, state: _LaneState, lease: Lease) -> None:
         """Begin it, unless it is to go back: this worker stops, or it runs here and had been lost sight of."""

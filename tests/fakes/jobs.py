@@ -62,6 +62,8 @@ class MemoryBroker:
     away: bool = False
     silent: bool = False
     """Nothing that is said is heard."""
+    opening_s: float = 0.0
+    """How long a lane takes from which nothing was taken before; one is opened after the other."""
     remembers_since: float = 0.0
     """When what it had in memory was lost."""
     delayed: dict[str, tuple[Job, bytes]] = field(default_factory=dict)
@@ -83,7 +85,11 @@ class MemoryBroker:
     _accepted: dict[str, int] = field(default_factory=dict)
     """What a repeated write is known by."""
     _listeners: set[asyncio.Queue[tuple[str, Lane | str | bytes]]] = field(default_factory=set)
+    _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def one_opens(self) -> asyncio.Lock:
+        return self._opening
 
     def __repr__(self) -> str:
         return f"<MemoryBroker with {len(self._placed)} jobs>"
@@ -447,6 +453,7 @@ class MemoryJobSource:
         self._link = link or Link(broker)
         self._queue = queue
         self._ack_wait_s = ack_wait_s
+        self._opened: set[Lane] = set()
         self.forgotten: list[Lane] = []
 
     def __repr__(self) -> str:
@@ -470,6 +477,7 @@ class MemoryJobSource:
     async def take(self, lane: Lane, limit: int, wait_s: float) -> Sequence[Lease]:
         broker = self._broker
         self._link.step("take")
+        await self._open(lane)
         until = broker.clock.now() + wait_s
         while not (found := broker.free(lane, limit)) and (left := until - broker.clock.now()) > 0:
             await broker.changed(min(left, max(0.0, broker.first_free_at(lane) - broker.clock.now())))
@@ -478,8 +486,15 @@ class MemoryJobSource:
             message.free_at = broker.clock.now() + self._ack_wait_s
         return [MemoryLease(self._link, message, self._ack_wait_s) for message in found]
 
+    async def _open(self, lane: Lane) -> None:
+        if lane not in self._opened and self._broker.opening_s:
+            async with self._broker.one_opens():
+                await asyncio.sleep(self._broker.opening_s)
+        self._opened.add(lane)
+
     def forget(self, lane: Lane) -> None:
         self.forgotten.append(lane)
+        self._opened.discard(lane)
 
     async def take_callbacks(self, limit: int, wait_s: float) -> Sequence[CallbackLease]:
         broker = self._broker

@@ -111,6 +111,27 @@ async def test_a_worker_runs_no_more_than_it_may(world: World) -> None:
     assert world.loop.time() <= 1.1 * 400 / 30 + 1.0
 
 
+async def test_thousands_of_functions_that_the_broker_must_open_leave_places_for_those_it_knows(world: World) -> None:
+    names = [f"new-{number}" for number in range(2000)]
+    for name in ("known", *names):
+        world.functions.deploy(name, takes(0.5))
+    world.worker()
+    await world.ended(*await world.post("known"))
+    world.broker.opening_s = 0.05
+    new = [job_id for name in names for job_id in await world.post(name)]
+    await asyncio.sleep(10.0)
+    assert world.functions.runs[-1].job.lane.function.name != "known"
+    for _ in range(5):
+        (posted,) = await world.post("known")
+        found = await world.store.ended(posted, 1.0)
+        assert found is not None
+        assert found.state is JobState.DONE
+        await asyncio.sleep(1.0)
+    began = world.loop.time()
+    await world.ended(*new)
+    assert world.loop.time() - began < 1.05 * 2000 * 0.05
+
+
 async def test_jobs_whose_rings_are_lost_are_found_by_a_look(world: World) -> None:
     world.functions.deploy("echo", takes(0.0))
     world.worker()

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ from springtide.wire.jobs.job import (
 from springtide.wire.jobs.job_id import new_token
 from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.nats.listing import NatsJobList
-from springtide.wire.jobs.nats.source import NatsJobSource
+from springtide.wire.jobs.nats.source import MAX_MADE, NatsJobSource
 from springtide.wire.jobs.nats.store import NatsJobStore
 from springtide.wire.jobs.nats.streams import Bounds
 from springtide.wire.jobs.ports import JobSource, Lease, Wanted
@@ -149,6 +150,34 @@ async def test_a_full_lane_refuses_and_others_do_not(server: NatsServer, queue: 
         await store.submit(a_job(queue, name="other"), b"")
     finally:
         await broker.aclose()
+
+
+async def test_hundreds_of_new_lanes_are_made_a_few_at_a_time(
+    broker: Broker, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    durable, at_once, most = broker.streams.durable, 0, 0
+
+    async def counted(*about: Any, **more: Any) -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await durable(*about, **more)
+        at_once -= 1
+
+    monkeypatch.setattr(broker.streams, "durable", counted)
+    jobs, store = NatsJobSource(broker, queue, ack_wait_s=5.0), NatsJobStore(broker)
+    names_ = [f"f{number}" for number in range(3 * MAX_MADE)]
+    for name in names_:
+        await store.submit(a_job(queue, name=name), b"")
+    leases = await asyncio.gather(*(taken(jobs, a_job(queue, name=name).lane) for name in names_))
+    assert {lease.job.lane.function.name for lease in leases} == set(names_)
+    assert most <= MAX_MADE
+
+
+async def test_a_queue_has_room_for_more_lanes_than_a_server_left_to_itself(broker: Broker, queue: str) -> None:
+    stream = await broker.streams.queue(queue)
+    found = await (await broker.connection.jetstream()).stream_info(stream)
+    assert found.config.max_consumers == Bounds().max_lanes > 1000
 
 
 async def test_callers_make_only_so_many_queues(folder: Path) -> None:

@@ -37,6 +37,10 @@ STRANDED_AFTER = 10
 
 STRANDED_PAUSE_S = 1.0
 
+MAX_MADE = 8
+"""Consumers at once: the server makes one after the other, each with some writes to its disk. What is asked of it
+beyond that waits for longer than an answer may take, and was forgotten again before it is used."""
+
 IDLE_S = 30.0
 
 _log = structlog.get_logger(__name__)
@@ -53,6 +57,7 @@ class NatsJobSource:
         self._ack_wait_s = ack_wait_s
         self._idle_s = idle_s
         self._consumers: set[tuple[str, str]] = set()
+        self._making = asyncio.Semaphore(MAX_MADE)
         self._empty = Counter[Lane]()
         """How often in a row there was nothing to take."""
 
@@ -199,9 +204,10 @@ class NatsJobSource:
         async with translated("taking jobs"):
             for _ in range(2):
                 if (stream, consumer) not in self._consumers:
-                    await self._broker.streams.durable(
-                        stream, consumer, filter_subject=subject, ack_wait_s=self._ack_wait_s, idle_s=idle_s
-                    )
+                    async with self._making:
+                        await self._broker.streams.durable(
+                            stream, consumer, filter_subject=subject, ack_wait_s=self._ack_wait_s, idle_s=idle_s
+                        )
                     self._consumers.add((stream, consumer))
                 client = await self._broker.connection.client()
                 try:

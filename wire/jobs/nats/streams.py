@@ -40,6 +40,8 @@ class Bounds:
     """Of a queue."""
     max_lane_jobs: int = 100_000
     """Of one function, or one tenant of it."""
+    max_lanes: int = 100_000
+    """That have jobs at the same time, of a queue; left to itself the server has room for a thousand."""
     max_delayed: int = 1_000_000
     max_dead: int = 1_000_000
     """Of a queue's dead letters."""
@@ -109,6 +111,7 @@ class Streams:
                 discard_new_per_subject=True,
                 max_msgs=bounds.max_jobs,
                 max_msgs_per_subject=bounds.max_lane_jobs,
+                max_consumers=bounds.max_lanes,
                 duplicate_window=DUPLICATES_S,
             ),
             first=bounded,
