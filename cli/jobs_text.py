@@ -75,7 +75,8 @@ def delivery_text(delivery: Json, now: float) -> str:
     if not attempts:
         return "not yet; the answer is to be sent"
     tried = f"tried {count(attempts, 'time')}"
-    last = f"the last answer was {delivery['status']}" if delivery["status"] else "no answer came the last time"
+    why = f" ({delivery['reason']})" if delivery["reason"] and state == "retrying" else ""
+    last = f"the last answer was {delivery['status']}" if delivery["status"] else f"no answer came the last time{why}"
     if state == "done":
         return f"yes, at {delivery['tried_at']}: {tried}, {last}"
     if state == "retrying":

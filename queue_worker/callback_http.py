@@ -14,7 +14,7 @@ import httpcore
 import httpx
 
 from springtide.queue_worker.callback_request import SIGNATURE, signature
-from springtide.runtime.errors import BadInput
+from springtide.runtime.errors import BadInput, reason_of
 from springtide.runtime.tls import client_context
 from springtide.wire.jobs.callback_address import CallbackRules, port_of
 from springtide.wire.jobs.job import Answer
@@ -159,8 +159,10 @@ class HttpTeller:
                     await response.aclose()
         except Refused as error:
             raise BadInput(f"X-Callback-Url: {error}") from error
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeError):
-            return Answer(0)
+        except TimeoutError:
+            return Answer(0, body=f"nothing came within {TIMEOUT_S:g} s".encode())
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            return Answer(0, body=reason_of(error).encode(errors="replace"))
 
 
 async def _answer(response: httpx.Response) -> Answer:

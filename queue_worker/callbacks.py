@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 
 from springtide.queue_worker.dispatch import repeated
-from springtide.queue_worker.execution import keep, shortened
+from springtide.queue_worker.execution import MAX_TOLD, keep, shortened
 from springtide.queue_worker.retrying import RetryRules
 from springtide.runtime.errors import BadInput, SpringtideError, reason_of
 from springtide.runtime.outage import Outage
@@ -28,7 +28,8 @@ _log = structlog.get_logger(__name__)
 
 class Teller(Protocol):
     async def tell(self, lease: CallbackLease) -> Answer:
-        """Send it; status 0 where no answer came. Raises BadInput where it must not be sent there."""
+        """Send it; status 0 where no answer came, with the reason as its body. Raises BadInput where it must not be
+        sent there."""
         ...
 
 
@@ -86,7 +87,10 @@ class Callbacks:
             answer, why = await self._teller.tell(lease), ""
         except BadInput as error:
             answer, why = Answer(0), reason_of(error)
-        tried = Progress(state=JobState.DONE, attempts=lease.attempt, started_at=now, status=answer.status)
+        no_answer = "" if answer.status else answer.body[:MAX_TOLD].decode(errors="replace")
+        tried = Progress(
+            state=JobState.DONE, attempts=lease.attempt, started_at=now, status=answer.status, reason=no_answer
+        )
         if not why and answer.status and answer.status < 400:
             await self._show(lease, tried)
             await lease.settle()
@@ -94,7 +98,7 @@ class Callbacks:
             return
         repeats = not why and (answer.status >= 500 or self._rules.repeats(answer))
         if not why and (given_up := self._rules.given_up(lease.attempt, age_s=now - callback.finished_at)):
-            last = f"status {answer.status}" if answer.status else "no answer, or no way there"
+            last = f"status {answer.status}" if answer.status else f"no answer: {no_answer}"
             why = f"{given_up}; the last try at {callback.job.callback}: {last}"
         if repeats and not why:
             self._counted(JobState.RETRYING)

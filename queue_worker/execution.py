@@ -31,7 +31,7 @@ MAX_OUTAGE_S = 900.0
 under the next one, and another finds the outcome."""
 
 MAX_TOLD = 200
-"""Bytes of what the gateway itself answered that the reason of giving up repeats."""
+"""Bytes of what the gateway itself answered, or of why nobody did, that is repeated where it is told."""
 
 MAX_DEAD_ANSWER = 64 * 1024
 """Bytes of the last answer that a dead letter keeps."""

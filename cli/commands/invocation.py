@@ -33,6 +33,7 @@ def invoke(*, target: Target, name: str, data: str | None, namespace: str | None
     """Call a function and print its answer as it comes; a status that is not 2xx goes to standard error.
 
     With --async the call is accepted once it is on the queue's disk, and runs when there is room: see springtide jobs.
+    With --wait the exit status is that of springtide jobs wait.
     """
     piped = b"" if data is not None or sys.stdin.isatty() else sys.stdin.buffer.read()
     body = piped if data is None else data.encode()

@@ -30,7 +30,10 @@ export const stateBadge = (state) => {
 };
 
 const times = (number) => (number === 1 ? "once" : `${count(number)} times`);
-const lastOf = ({ status, reason }) => reason ?? (status ? `the last answer was ${status}` : "no answer came the last time");
+const lastOf = ({ state, status, reason }) => {
+  if (state !== "retrying" && reason) return reason;
+  return status ? `the last answer was ${status}` : `no answer came the last time${reason ? ` (${reason})` : ""}`;
+};
 
 /** How telling a caller goes, in a sentence; null: there is nobody to tell. */
 export const deliveryText = (delivery) => {

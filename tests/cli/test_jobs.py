@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,13 @@ def test_the_story_of_a_call_has_its_callback_and_is_found_by_the_id_of_its_lett
         pass
     listed = springtide("jobs", "list", "--queue", worker.worker.queue).out
     assert "200, callback tried 3 times, again in" in listed
+    nobody = replace(tried, attempts=4, status=0, reason="nobody there")
+    worker.api.do(worker.worker.jobs.tell_delivery(token, nobody))
+    while (
+        "tried 4 times, no answer came the last time (nobody there); again"
+        not in springtide("jobs", "show", job_id).out
+    ):
+        pass
     failed = Progress(state=JobState.FAILED, attempts=10, started_at=1.0, reason="10 times is enough")
     worker.api.do(worker.worker.jobs.tell_delivery(token, failed))
     told = f"given up, tried 10 times: 10 times is enough; springtide dead show {job_id}-callback"

@@ -330,6 +330,15 @@ async def test_what_is_no_answer_to_a_callback_is_none(handler: Handler) -> None
         assert (await told(f"http://127.0.0.1:{caller.port}/", ANYWHERE)).status == 0
 
 
+async def test_why_a_callback_has_no_answer_is_told() -> None:
+    async with replica() as gone:
+        port = gone.port
+    said = await told(f"http://127.0.0.1:{port}/", ANYWHERE)
+    assert (said.status, b"connect" in said.body.lower()) == (0, True)
+    said = await told("http://nobody.invalid/", ANYWHERE)
+    assert (said.status, b"nobody.invalid is not known" in said.body) == (0, True)
+
+
 async def test_a_caller_that_hangs_is_waited_for_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(callback_http, "TIMEOUT_S", 0.2)
 
@@ -338,7 +347,8 @@ async def test_a_caller_that_hangs_is_waited_for_only_so_long(monkeypatch: pytes
         await conversation.gone()
 
     async with replica(hangs) as caller:
-        assert (await told(f"http://127.0.0.1:{caller.port}/", ANYWHERE)).status == 0
+        said = await told(f"http://127.0.0.1:{caller.port}/", ANYWHERE)
+    assert (said.status, said.body) == (0, b"nothing came within 0.2 s")
 
 
 async def test_a_caller_that_answers_without_end_is_not_read_without_end() -> None:

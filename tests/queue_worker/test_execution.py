@@ -489,18 +489,23 @@ async def test_a_callback_is_repeated_with_the_same_pauses_and_given_up(world: W
 
 async def test_a_calls_story_says_how_telling_its_caller_goes(world: World) -> None:
     world.functions.deploy("echo", takes(0.0))
-    world.told.answers = [answer(500), answer(0), answer(200)]
+    world.told.answers = [answer(500), answer(0, body=b"nobody there"), answer(200)]
     world.worker()
     (job_id,) = await world.post(callback=CALLBACK)
-    seen: list[tuple[JobState, int, int, float]] = []
+    seen: list[tuple[JobState, int, int, float, str]] = []
     while not seen or seen[-1][0] is not JobState.DONE:
         found = await world.store.find(job_id)
         if found is not None and (told := found.delivery) is not None:
             again_in_s = told.next_attempt_at - told.started_at if told.next_attempt_at else 0.0
-            if (now := (told.state, told.attempts, told.status, round(again_in_s, 1))) not in seen:
+            now = (told.state, told.attempts, told.status, round(again_in_s, 1), told.reason)
+            if now not in seen:
                 seen.append(now)
         await asyncio.sleep(0.5)
-    assert seen == [(JobState.RETRYING, 1, 500, 10.0), (JobState.RETRYING, 2, 0, 20.0), (JobState.DONE, 3, 200, 0.0)]
+    assert seen == [
+        (JobState.RETRYING, 1, 500, 10.0, ""),
+        (JobState.RETRYING, 2, 0, 20.0, "nobody there"),
+        (JobState.DONE, 3, 200, 0.0, ""),
+    ]
 
 
 async def test_a_callback_that_was_given_up_is_told_with_the_reason(world: World) -> None:

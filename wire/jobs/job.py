@@ -118,7 +118,7 @@ class Progress:
     status: int = 0
     """Of the last failed attempt; of a callback that was taken, of that."""
     reason: str = ""
-    """Why a callback was given up, in a sentence."""
+    """Why a callback was given up, or had no answer the last time, in a sentence."""
 
 
 def newest(*told: Progress | None) -> Progress | None:
