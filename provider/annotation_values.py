@@ -13,6 +13,8 @@ from springtide.scaler.core import label_names
 from springtide.scaler.core.call_timeout import TIMEOUT
 from springtide.scaler.core.label_names import HANDLER, LANG
 from springtide.scaler.core.loads import ALSO, QUERY
+from springtide.wire.events.delivery_mode import ANNOTATION as DELIVERY
+from springtide.wire.webhooks.webhook import SECRET, WEBHOOK
 
 HEALTH, READY, RETRY = "com.openfaas.health.http.", "com.openfaas.ready.http.", "com.openfaas.retry."
 MAX_PROBE_S = 86_400
@@ -97,5 +99,8 @@ KNOWN = (
     TIMEOUT,
     QUERY,
     ALSO,
+    WEBHOOK,
+    SECRET,
+    DELIVERY,
 )
 """Names of annotations that are read, here or by OpenFaaS."""

@@ -118,6 +118,14 @@ class UsageReader(Protocol):
         """
 
 
+class SecretReader(Protocol):
+    async def read_secret(self, namespace: str, name: str) -> bytes:
+        """For what is checked with it in this process: no answer of the API may ever hold it, and no log.
+
+        NotFound when there is none; a value that was replaced may be told for some seconds more.
+        """
+
+
 class SecretStore(Protocol):
     """Secrets by namespace and name; values go in and are never given back."""
 
@@ -195,6 +203,7 @@ class Provider(
     WakeKeeper,
     UsageReader,
     SecretStore,
+    SecretReader,
     NamespaceStore,
     LogSource,
     EndpointSource,

@@ -25,6 +25,7 @@ from springtide.provider.api import (
     secrets,
     usage,
     versions,
+    webhook_checks,
 )
 from springtide.provider.api.builds import BUILD_PATH, BuildRules
 from springtide.provider.api.middleware import MAX_BODY_BYTES, BoundedBody, LeaderFence, RequestMetrics
@@ -40,6 +41,7 @@ from springtide.scaler.core.ports import Clock
 from springtide.wire import instruments
 from springtide.wire.decision_log import DecisionLog
 from springtide.wire.leadership import Terms
+from springtide.wire.webhooks.checks import CHECK_PATH, MAX_BODY
 
 MAX_FOLLOWERS = 1000
 """Logs and decisions followed at once; gateways share out far fewer among them."""
@@ -75,6 +77,7 @@ def routes(parts: Parts) -> list[Route]:
         versions.router(parts.provider, parts.namespaces),
         scaling.router(parts.provider, accounting, parts.clock, namespaces=parts.namespaces, terms=parts.terms),
         secrets.router(parts.provider, parts.namespaces),
+        webhook_checks.router(parts.provider, parts.namespaces),
         namespaces.router(parts.provider),
         logs.router(parts.provider, parts.stopping, parts.namespaces, followers=followers),
         endpoints.router(parts.provider, parts.stopping, heartbeat_s=parts.heartbeat_s),
@@ -92,7 +95,10 @@ def application(parts: Parts, *, credentials: Credentials | None, body_deadline_
     known = routes(parts)
     api = Starlette(routes=known, exception_handlers={SpringtideError: _explain, HTTPException: _refuse})
     fenced = LeaderFence(api, parts.terms, open_paths=OPEN_PATHS)
-    bounded = BoundedBody(fenced, max_bytes=MAX_BODY_BYTES, deadline_s=body_deadline_s, unbounded=(BUILD_PATH,))
+    larger = {CHECK_PATH: MAX_BODY}
+    bounded = BoundedBody(
+        fenced, max_bytes=MAX_BODY_BYTES, larger=larger, deadline_s=body_deadline_s, unbounded=(BUILD_PATH,)
+    )
     wrong = instruments.wrong_credentials(parts.registry)
     guarded = RequireBasicAuth(bounded, credentials=credentials, open_paths=OPEN_PATHS, wrong=wrong)
     return RequestMetrics(guarded, paths=[route.path for route in known], registry=parts.registry, clock=parts.clock)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, MutableMapping
+from collections.abc import Collection, Iterable, Mapping, MutableMapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -73,16 +73,25 @@ class LeaderFence:
 class BoundedBody:
     """Refuses bodies that are too large (413) or too slow (408), whatever handler reads them.
 
-    Those of ``unbounded`` paths have bounds of their own.
+    ``larger`` says which paths take more bytes; those of ``unbounded`` paths have bounds of their own.
     """
 
-    def __init__(self, app: App, *, max_bytes: int, deadline_s: float, unbounded: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        app: App,
+        *,
+        max_bytes: int,
+        deadline_s: float,
+        larger: Mapping[str, int] | None = None,
+        unbounded: Collection[str] = (),
+    ) -> None:
         self._app, self._unbounded = app, unbounded
-        self._max_bytes = max_bytes
+        self._max_bytes, self._larger = max_bytes, larger or {}
         self._deadline_s = deadline_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] not in self._unbounded:
             limit = "read_timeout of the provider"
-            receive = bounded(receive, max_bytes=self._max_bytes, deadline_s=self._deadline_s, limit=limit)
+            max_bytes = self._larger.get(scope["path"], self._max_bytes)
+            receive = bounded(receive, max_bytes=max_bytes, deadline_s=self._deadline_s, limit=limit)
         await self._app(scope, receive, send)

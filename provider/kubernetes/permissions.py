@@ -45,7 +45,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission(
         resource=SECRETS,
         verbs=("get", "list", "create", "patch", "delete"),
-        reason="secrets of functions: listed by name, never watched",
+        reason="secrets of functions: listed by name, never watched; webhooks are checked with those that they name",
     ),
     Permission(
         resource=AUTOSCALERS,

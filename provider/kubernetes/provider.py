@@ -24,7 +24,7 @@ from springtide.provider.kubernetes.processor_use import processor_use
 from springtide.provider.kubernetes.readiness import ReadinessProber
 from springtide.provider.kubernetes.restarts import Restarts
 from springtide.provider.kubernetes.scaling import ReplicaScaler
-from springtide.provider.kubernetes.secrets import Secrets
+from springtide.provider.kubernetes.secrets import Secrets, SecretValues
 from springtide.provider.kubernetes.server_side_apply import ReferenceReader
 from springtide.provider.kubernetes.settings import SERVICE, KubernetesProviderSettings
 from springtide.provider.kubernetes.views import DeploymentView
@@ -86,6 +86,7 @@ class KubernetesProvider:
         if settings.operator:
             self._deployer = FunctionWriter(api, references, self._objects)
         self._secrets = Secrets(api)
+        self._secret_values = SecretValues(self._secrets, clock)
         self._logs = PodLogs(api, self._cluster, most_pods=settings.log_pods)
         self._events = ScalingEvents(api) if settings.scaling_events else None
         self._marked: MarkedNamespaces | None = None
@@ -212,6 +213,10 @@ class KubernetesProvider:
             await self._secrets.replace(namespace, name, value)
         else:
             await self._secrets.create(namespace, name, value)
+
+    async def read_secret(self, namespace: str, name: str) -> bytes:
+        self._inventory(namespace)
+        return await self._secret_values.read(namespace, name)
 
     async def delete_secret(self, namespace: str, name: str) -> None:
         self._inventory(namespace)

@@ -1,11 +1,13 @@
 """Secrets of functions: Kubernetes Secrets with the label that marks them as ours, read only when somebody asks.
 
-They are neither watched nor kept: values have no business in this process.
+They are not watched: values have no business in this process. Those that deliveries of webhooks are checked with are
+kept for some seconds, so that strangers who send many make us ask the API server once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Sequence
 
 from springtide.provider.kubernetes.manifests.keys import MANAGED_BY, OPENFAAS
@@ -14,6 +16,9 @@ from springtide.provider.spec import check_secret_name
 from springtide.runtime.errors import BadInput, NotFound
 from springtide.runtime.kubernetes.api import Json, KubernetesApi, Where
 from springtide.runtime.kubernetes.resources import SECRETS
+from springtide.scaler.core.ports import Clock
+
+KEPT_S = 5.0
 
 
 class Secrets:
@@ -42,6 +47,13 @@ class Secrets:
         await self._ours(namespace, name)
         await self._api.delete(SECRETS, name, namespace=namespace)
 
+    async def read(self, namespace: str, name: str) -> bytes:
+        """The value under its own name, else the only one. Raises NotFound, and BadInput where that leaves it open."""
+        data = (await self._ours(namespace, name)).get("data") or {}
+        if name not in data and len(data) != 1:
+            raise BadInput(f"has {len(data)} keys and none of its own name; name one of them {name}")
+        return base64.b64decode(data.get(name) or next(iter(data.values())) or "")
+
     async def pull_secrets(self, namespace: str, names: Sequence[str]) -> list[str]:
         """Those of the named secrets, whoever made them, that fetch images. Raises BadInput naming all that miss."""
         found = await asyncio.gather(*(self._get(namespace, name) for name in names))
@@ -61,3 +73,24 @@ class Secrets:
         if secret is None or not is_listed(secret):
             raise NotFound(f"no secret {name} with label {MANAGED_BY}={OPENFAAS} in {namespace}")
         return secret
+
+
+class SecretValues:
+    """Kept for ``KEPT_S``, in which a value that was replaced is still told."""
+
+    def __init__(self, secrets: Secrets, clock: Clock) -> None:
+        self._secrets, self._clock = secrets, clock
+        self._read: dict[tuple[str, str], tuple[float, bytes]] = {}
+
+    def __repr__(self) -> str:
+        return f"<SecretValues, {len(self._read)} kept>"
+
+    async def read(self, namespace: str, name: str) -> bytes:
+        """Raises as ``Secrets.read`` does."""
+        now = self._clock.now()
+        self._read = {key: kept for key, kept in self._read.items() if now - kept[0] < KEPT_S}
+        if (kept := self._read.get((namespace, name))) is not None:
+            return kept[1]
+        value = await self._secrets.read(namespace, name)
+        self._read[namespace, name] = now, value
+        return value

@@ -192,8 +192,11 @@ class MemoryProvider:
         if self._secrets_of(namespace).pop(name, None) is None:
             raise NotFound(f"no secret {name} in {namespace}")
 
+    async def read_secret(self, namespace: str, name: str) -> bytes:
+        return self.secret_value(namespace, check_secret_name(name))
+
     def secret_value(self, namespace: str, name: str) -> bytes:
-        """For whatever stands in for replicas; not part of the Protocol, so the API cannot reach it."""
+        """For whatever stands in for replicas."""
         try:
             return self._secrets_of(namespace)[name]
         except KeyError:

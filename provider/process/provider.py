@@ -206,6 +206,9 @@ class ProcessProvider:
     async def put_secret(self, namespace: str, name: str, value: bytes, *, replace: bool) -> None:
         await self._secrets.put(namespace, name, value, replace=replace)
 
+    async def read_secret(self, namespace: str, name: str) -> bytes:
+        return await self._secrets.read(namespace, name)
+
     async def delete_secret(self, namespace: str, name: str) -> None:
         await self._secrets.delete(namespace, name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from springtide.provider.process.records import FunctionRecord
 from springtide.provider.process.state_files import StateFiles
 from springtide.provider.spec import check_secret_name
 from springtide.runtime.errors import AlreadyExists, BadInput, NotFound
+from springtide.runtime.files import read_whole
 from springtide.runtime.keyed_locks import KeyedLocks
 
 
@@ -29,6 +31,14 @@ class SecretFiles:
         self._check(namespace)
         folder = self._files.secrets(namespace)
         return sorted(file.name for file in folder.glob("[!.]*")) if folder.is_dir() else []
+
+    async def read(self, namespace: str, name: str) -> bytes:
+        check_secret_name(name)
+        self._check(namespace)
+        try:
+            return await asyncio.to_thread(read_whole, self._files.secrets(namespace) / name)
+        except OSError:
+            raise NotFound(f"no secret {name} in {namespace}") from None
 
     async def mount(self, record: FunctionRecord) -> None:
         """Give a new generation its secrets. Raises BadInput naming every one that is missing."""

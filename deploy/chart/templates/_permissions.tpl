@@ -72,7 +72,7 @@
 - apiGroups: ["metrics.k8s.io"]
   resources: [pods]
   verbs: [list]
-# secrets of functions: listed by name, never watched
+# secrets of functions: listed by name, never watched; webhooks are checked with those that they name
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, create, patch, delete]

@@ -13,7 +13,7 @@ import httpx
 from springtide.provider.ports import DeployedVersion, LogLine, LogQuery, Namespace, ProviderInfo
 from springtide.provider.spec import FunctionSpec, FunctionStatus, Usage, rfc3339, spec_from_json, spec_to_json
 from springtide.runtime.basic_auth import Credentials
-from springtide.runtime.errors import error_for_status
+from springtide.runtime.errors import Unsupported, error_for_status
 from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Scale
 from springtide.wire.endpoint_stream import Event
@@ -98,6 +98,9 @@ class RestProvider:
     async def put_secret(self, namespace: str, name: str, value: bytes, *, replace: bool) -> None:
         body = {"name": name, "namespace": namespace, "rawValue": base64.b64encode(value).decode()}
         await self._ask("PUT" if replace else "POST", "/system/secrets", json=body)
+
+    async def read_secret(self, namespace: str, name: str) -> bytes:  # noqa: ARG002 - the Protocol's
+        raise Unsupported("no answer of the API holds a secret's value")
 
     async def delete_secret(self, namespace: str, name: str) -> None:
         await self._ask("DELETE", "/system/secrets", json={"name": name, "namespace": namespace})

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from springtide.runtime.errors import AlreadyExists, BadInput, NotFound
+from springtide.runtime.errors import AlreadyExists, BadInput, NotFound, Unsupported
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 from tests.provider.contract.acts import ECHO, marked, spec
+from tests.provider.contract.rest_provider import RestProvider
 from tests.provider.contract.stages import Stage
 
 
@@ -90,3 +91,19 @@ async def test_secrets_of_an_unknown_namespace_are_not_found(stage: Stage) -> No
         await stage.provider.put_secret("nowhere", "token", b"1", replace=False)
     with pytest.raises(NotFound):
         await stage.provider.delete_secret("nowhere", "token")
+
+
+async def test_value_is_read_by_who_checks_with_it_and_not_over_the_api(stage: Stage) -> None:
+    await stage.provider.put_secret(DEFAULT_NAMESPACE, "token", b"\x00binary\n", replace=False)
+
+    if isinstance(stage.provider, RestProvider):
+        with pytest.raises(Unsupported):
+            await stage.provider.read_secret(DEFAULT_NAMESPACE, "token")
+        return
+
+    assert await stage.provider.read_secret(DEFAULT_NAMESPACE, "token") == b"\x00binary\n"
+    for namespace, name in ((DEFAULT_NAMESPACE, "other"), ("nowhere", "token")):
+        with pytest.raises(NotFound):
+            await stage.provider.read_secret(namespace, name)
+    with pytest.raises(BadInput):
+        await stage.provider.read_secret(DEFAULT_NAMESPACE, "../openfaas-fn/token")
