@@ -99,6 +99,11 @@ def _calls() -> Row:
                 "Calls the gateway answered itself: failed cold start, no room at the replicas.",
                 query(refused, "{{reason}}"),
             ),
+            bars(
+                "Deliveries to its webhook",
+                "By what became of them: queued, called and repeated ones were right. Empty where it takes none.",
+                query(counted(catalogue.WEBHOOK_DELIVERIES.name, "outcome", CHOSEN), "{{outcome}}"),
+            ),
         ),
     )
 

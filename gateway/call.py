@@ -185,6 +185,10 @@ class Call:
                 self._client.keep(rest)
         self.request_open = not upload.done
 
+    def carry(self, body: bytes) -> None:
+        """Take a body that is whole already."""
+        self._upload = Upload(len(body), body)
+
     def dispatch(self) -> None:
         """Go to a replica with room, or wait until there is one."""
         ports = self._ports

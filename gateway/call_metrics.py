@@ -97,7 +97,17 @@ class CallMetrics:
     so that a function that answers nonsense, or every status there is, does not fill Prometheus.
     """
 
-    __slots__ = ("cold_parts", "cold_start", "held", "in_flight", "last_active", "refused", "seconds", "started")
+    __slots__ = (
+        "cold_parts",
+        "cold_start",
+        "held",
+        "in_flight",
+        "last_active",
+        "refused",
+        "seconds",
+        "started",
+        "webhooks",
+    )
 
     def __init__(self, *, last_active: float) -> None:
         self.started = 0
@@ -109,6 +119,8 @@ class CallMetrics:
         self.cold_parts = tuple(Histogram(_PART_BUCKETS) for _ in catalogue.COLD_START_PARTS)
         """In the order of ``catalogue.COLD_START_PARTS``."""
         self.refused: dict[str, int] = {}
+        self.webhooks: dict[str, int] = {}
+        """Deliveries to its webhook, by what became of them."""
 
     def __repr__(self) -> str:
         return f"<CallMetrics started={self.started} in_flight={self.in_flight} held={self.held}>"
@@ -135,6 +147,9 @@ class CallMetrics:
     def refuse(self, reason: str) -> None:
         self.refused[reason] = self.refused.get(reason, 0) + 1
 
+    def deliver(self, outcome: str) -> None:
+        self.webhooks[outcome] = self.webhooks.get(outcome, 0) + 1
+
     # Several processes' numbers as one.
 
     def as_numbers(self) -> Numbers:
@@ -149,6 +164,7 @@ class CallMetrics:
                 for part, histogram in zip(catalogue.COLD_START_PARTS, self.cold_parts, strict=True)
             },
             "refused": {reason: [count] for reason, count in self.refused.items()},
+            "webhooks": {outcome: [count] for outcome, count in self.webhooks.items()},
         }
 
     def add(self, numbers: Numbers) -> None:
@@ -163,6 +179,8 @@ class CallMetrics:
             self.cold_parts[catalogue.COLD_START_PARTS.index(part)].add(histogram)
         for reason, counted in numbers["refused"].items():
             self.refused[reason] = self.refused.get(reason, 0) + int(counted[0])
+        for outcome, counted in numbers["webhooks"].items():
+            self.webhooks[outcome] = self.webhooks.get(outcome, 0) + int(counted[0])
 
     def _seconds_of(self, status: int) -> Histogram:
         key = status

@@ -141,6 +141,16 @@ class AccessLog(Protocol):
     def finished(self, record: CallRecord, status: int, now: float) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Both:
+    one: AccessLog
+    other: AccessLog
+
+    def finished(self, record: CallRecord, status: int, now: float) -> None:
+        self.one.finished(record, status, now)
+        self.other.finished(record, status, now)
+
+
 class Observer:
     """Records calls one by one, for traces and the access log. Without either a gateway has no observer."""
 
@@ -162,6 +172,13 @@ class Observer:
         if trace is None or not trace.announced:
             return record, fields
         return record, trace_context.replaced(fields, trace.traceparent())
+
+    @staticmethod
+    def telling(log: AccessLog, also: Observer | None) -> Observer:
+        """One of a single call, which ``log`` is told of, and whoever else is told of calls."""
+        if also is None:
+            return Observer(None, log)
+        return Observer(also._tracer, log if also._access_log is None else _Both(log, also._access_log))
 
     def finished(self, record: CallRecord, status: int, now: float) -> None:
         if record.stays and record.stays[-1].ended is None:

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from springtide.gateway.asynchronous.accepting import AsyncCalls, callback_rules
 from springtide.gateway.asynchronous.async_call import AsyncPorts, Held
@@ -23,15 +24,22 @@ from springtide.gateway.disconnect_watcher import DisconnectWatcher
 from springtide.gateway.dispatcher import Dispatcher
 from springtide.gateway.draining import Draining
 from springtide.gateway.endpoint_source import Pushed, Readiness
+from springtide.gateway.metrics import WRONG_CREDENTIALS
 from springtide.gateway.request_counts import RequestCounts
 from springtide.gateway.resend import ResendRules
 from springtide.gateway.route import Route
 from springtide.gateway.route_table import RouteTable
 from springtide.gateway.settings import GatewaySettings
 from springtide.gateway.timeouts import Timeouts
+from springtide.gateway.webhooks.incoming import WebhookPorts
+from springtide.gateway.webhooks.seen import Seen
+from springtide.gateway.webhooks.webhooks import COUNTED_AS as WEBHOOKS_COUNTED_AS
+from springtide.gateway.webhooks.webhooks import Told, Webhooks
 from springtide.runtime.basic_auth import Credentials
+from springtide.runtime.wrong_credentials import WrongCredentials
 from springtide.scaler.core.ports import Clock, Recorder, ScaleTarget
 from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.webhooks.checks import NoChecks, WebhookChecks
 
 UNKNOWN = "_unknown"
 """The label of calls that name no function there is, so that nobody grows the label set by calling nonsense."""
@@ -48,6 +56,7 @@ class DataPlaneDeps:
     observer: Observer | None = None
     credentials: Credentials | None = None
     """Of the system API."""
+    checks: WebhookChecks = field(default_factory=NoChecks)
 
 
 class DataPlane:
@@ -109,11 +118,42 @@ class DataPlane:
         )
         self.clients = ClientPorts(
             loop=loop,
-            requests=Dispatcher(self.table, calls, asynchronous, system=self.system, unknown=self.unknown),
+            requests=Dispatcher(
+                self.table,
+                calls,
+                asynchronous=asynchronous,
+                webhooks=self._webhooks(settings, deps),
+                system=self.system,
+                unknown=self.unknown,
+            ),
             connections=self.draining,
             timeouts=self.timeouts,
             disconnects=self.disconnects,
         )
+
+    def _webhooks(self, settings: GatewaySettings, deps: DataPlaneDeps) -> Webhooks:
+        taking = AsyncPorts(
+            clock=deps.clock,
+            stopping=lambda: self.draining.stopping,
+            body_timeout=self.timeouts.body,
+            counts=self.requests,
+            held=Held(settings.max_webhook_held_bytes),
+            max_inline=settings.max_webhook_body,
+            max_body=settings.max_webhook_body,
+            body_setting="max_webhook_body",
+            max_upload_s=settings.read_timeout_s,
+            counted_as=WEBHOOKS_COUNTED_AS,
+        )
+        ports = WebhookPorts(
+            clock=deps.clock,
+            stores=self.stores,
+            checks=deps.checks,
+            seen=Seen(deps.clock),
+            wrong=WrongCredentials(partial(self.unknown.metrics.refuse, WRONG_CREDENTIALS)),
+            credentials=deps.credentials,
+            tell=Told(),
+        )
+        return Webhooks(taking, ports, tolerance_s=settings.webhook_tolerance_s)
 
     def __repr__(self) -> str:
         return f"<DataPlane {self.draining!r}, {self.admission!r}, {self.table!r}>"

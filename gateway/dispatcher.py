@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
 from springtide.gateway.asynchronous.accepting import AsyncCalls
 from springtide.gateway.asynchronous.requested import prefers_async
 from springtide.gateway.call import Call, CallPorts
-from springtide.gateway.call_record import CallRecord
+from springtide.gateway.call_record import AccessLog, CallRecord, Observer
 from springtide.gateway.client_connection import ClientConnection
 from springtide.gateway.http1.fields import Malformed
 from springtide.gateway.http1.forwarding import forwarded_fields, new_call_id, own_headers, request_head, start_time
 from springtide.gateway.http1.request import RequestHead
 from springtide.gateway.route import Route
+from springtide.gateway.webhooks.webhooks import Webhooks, unknown
 
 _INVOCATION = re.compile(rb"/(?:async-)?function/([^/?]*)(/[^?]*)?(\?.*)?", re.DOTALL)
+_WEBHOOK = re.compile(rb"/webhook/([^/?]*)(/[^?]*)?(\?.*)?", re.DOTALL)
 _ASYNC_PREFERRED = b"respond-async"
 
 
@@ -36,10 +39,18 @@ class Dispatcher:
     """
 
     def __init__(
-        self, routes: Routes, ports: CallPorts, asynchronous: AsyncCalls, *, system: Route, unknown: Route
+        self,
+        routes: Routes,
+        ports: CallPorts,
+        *,
+        asynchronous: AsyncCalls,
+        webhooks: Webhooks,
+        system: Route,
+        unknown: Route,
     ) -> None:
         self._routes = routes
         self._asynchronous = asynchronous
+        self._webhooks = webhooks
         self._ports = ports
         self._clock = ports.clock
         self._observer = ports.observer
@@ -63,6 +74,9 @@ class Dispatcher:
             target = (path or b"/") + (query or b"")
         elif target.startswith(b"/async-function/") and head.method == b"POST":
             self._begin_async(client, head)
+            return
+        elif target.startswith(b"/webhook/"):
+            self._begin_webhook(client, head)
             return
         call = self._call(client, route or self._unknown, head, target)
         client.handle_with(call)
@@ -99,29 +113,55 @@ class Dispatcher:
         else:
             self._asynchronous.begin(client, head, route, path=path or b"", query=query or b"", applied=False)
 
+    def _begin_webhook(self, client: ClientConnection, head: RequestHead) -> None:
+        match = _WEBHOOK.fullmatch(head.target)
+        assert match is not None
+        name, path, query = match.groups()
+        route = self._route(name)
+        if route is not None:
+            self._webhooks.begin(client, head, route, path=path or b"", query=query or b"", invoke=self._invoke)
+            return
+        status, text, reason = self._not_there(name)
+        self._unknown.metrics.refuse(reason)
+        self._webhooks.refuse(client, head, status, unknown(name.decode("latin-1")) if status == 404 else text)
+
+    def _invoke(
+        self, client: ClientConnection, route: Route, head: RequestHead, target: bytes, *, body: bytes, log: AccessLog
+    ) -> None:
+        """``log`` is told of the call's end."""
+        observer = Observer.telling(log, self._observer)
+        call = self._call(client, route, head, target, replace(self._ports, observer=observer))
+        client.handle_with(call)
+        if body:
+            call.carry(body)
+        call.dispatch()
+
     def own_headers(self) -> bytes:
         return own_headers(new_call_id(), self._clock.wall())
 
     def count_refused(self, reason: str) -> None:
         self._unknown.metrics.refuse(reason)
 
-    def _call(self, client: ClientConnection, route: Route, head: RequestHead, target: bytes) -> Call:
-        clock = self._clock
+    def _call(
+        self, client: ClientConnection, route: Route, head: RequestHead, target: bytes, ports: CallPorts | None = None
+    ) -> Call:
+        ports = ports or self._ports
+        clock, observer = self._clock, ports.observer
         arrived, wall = clock.now(), clock.wall()
         route.metrics.begin(wall)
         call_id = head.call_id or new_call_id()
         own = own_headers(call_id, wall)
         fields = forwarded_fields(head)
         record: CallRecord | None = None
-        if self._observer is not None and not route.is_system:
-            record, fields = self._observer.begin(route.label, head, call_id, fields, now=arrived, wall=wall)
+        if observer is not None and not route.is_system:
+            record, fields = observer.begin(route.label, head, call_id, fields, now=arrived, wall=wall)
         if not head.host:
             fields += b"\r\nHost: " + route.label.encode()
         request = request_head(
             head, fields, target=target, own=start_time(wall) if head.call_id else own, peer=client.peer
         )
         return Call(
-            self._ports,
+            ports,
             client,
             route=route,
             head=head,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from typing import Protocol
 
 from prometheus_client.core import (
@@ -89,6 +89,7 @@ class GatewayCollector(Collector):
         routes = sorted(numbers.table, key=lambda route: route.ref)
         yield from _calls(routes)
         yield _refused([*routes, numbers.unknown])
+        yield _webhooks([*routes, numbers.unknown])
         yield from _scales(routes)
         yield from _requests(numbers.requests)
         yield _wrong_credentials(numbers.unknown)
@@ -106,6 +107,7 @@ _EMITTED = (
     catalogue.COLD_START,
     catalogue.COLD_START_PART,
     catalogue.REFUSED,
+    catalogue.WEBHOOK_DELIVERIES,
     catalogue.DESIRED,
     catalogue.READY,
     catalogue.MIN_REPLICAS,
@@ -195,11 +197,22 @@ def _per_route(
 
 
 def _refused(routes: list[FunctionNumbers]) -> Metric:
-    family = _family(catalogue.REFUSED)
+    return _counted(catalogue.REFUSED, routes, lambda route: route.metrics.refused)
+
+
+def _webhooks(routes: list[FunctionNumbers]) -> Metric:
+    return _counted(catalogue.WEBHOOK_DELIVERIES, routes, lambda route: route.metrics.webhooks)
+
+
+def _counted(
+    metric: catalogue.Metric, routes: list[FunctionNumbers], counts: Callable[[FunctionNumbers], Mapping[str, int]]
+) -> Metric:
+    """By function and what is counted apart of it."""
+    family = _family(metric)
     for route in routes:
         label = route.label if route.ref.namespace else route.ref.name
-        for reason, count in sorted(route.metrics.refused.items()):
-            _add(family, catalogue.REFUSED, (label, reason), count)
+        for name, count in sorted(counts(route).items()):
+            _add(family, metric, (label, name), count)
     return family
 
 

@@ -38,6 +38,7 @@ from springtide.wire.instruments import DecisionCounter
 from springtide.wire.polled_endpoints import PolledEndpoints
 from springtide.wire.prometheus import PrometheusClient
 from springtide.wire.provider_client import ProviderClient
+from springtide.wire.webhooks.checks import ProviderChecks
 
 MAX_SYSTEM_CONNECTIONS = 200
 """Of one worker, to the other parts; streams and the console have others."""
@@ -150,6 +151,8 @@ class Gateway:
         source = EndpointSource(client, lambda: self._polled(client))
         stack.push_async_callback(source.aclose)
         observer = await _observer(settings, stack)
+        checks = ProviderChecks(settings.provider_url, deps.credentials)
+        stack.push_async_callback(checks.aclose)
 
         async def connect_system() -> socket.socket:
             return await system.connect()  # which is made later: the plane's table is a part of it
@@ -164,6 +167,7 @@ class Gateway:
                 readiness=source,
                 observer=observer,
                 credentials=deps.credentials,
+                checks=checks,
             ),
         )
         feed = self._worker.load if self._worker else OwnLoad(plane.table, deps.clock, uuid.uuid4().hex)

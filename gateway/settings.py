@@ -9,6 +9,7 @@ from springtide.runtime.settings import boolean, duration, integer, number, sett
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 from springtide.wire.jobs.callback_settings import CallbackSettings
 from springtide.wire.jobs.settings import BrokerSettings
+from springtide.wire.webhooks.webhook import MAX_BODY as MAX_WEBHOOK_BODY
 
 MEBIBYTE = 1024 * 1024
 
@@ -17,6 +18,8 @@ MAX_DEPLOY_S = 24 * 3600.0
 MAX_CALL_S = 7 * 24 * 3600.0
 
 MAX_ASYNC_BODY = 4 * 1024 * MEBIBYTE
+MAX_WEBHOOK_HELD = 64 * 1024 * MEBIBYTE
+MAX_WEBHOOK_TOLERANCE_S = 24 * 3600.0
 MAX_ASYNC_INLINE = 7 * MEBIBYTE
 """The suite's own NATS server takes messages of 8."""
 
@@ -224,6 +227,31 @@ class GatewaySettings:
         kind=integer,
         low=MEBIBYTE,
         help="bytes of asynchronous calls' bodies that are being stored, an equal part at each worker; beyond it 503",
+    )
+    max_webhook_body: int = setting(
+        25 * MEBIBYTE,
+        env="max_webhook_body",
+        kind=integer,
+        low=0,
+        high=MAX_WEBHOOK_BODY,
+        help="bytes of a delivery to /webhook/; beyond it 413. GitHub sends at most these 25 MB",
+    )
+    max_webhook_held_bytes: int = setting(
+        128 * MEBIBYTE,
+        env="max_webhook_held_bytes",
+        kind=integer,
+        low=MEBIBYTE,
+        high=MAX_WEBHOOK_HELD,
+        help="bytes of deliveries to /webhook/ that are received and checked, an equal part at each worker; beyond it "
+        "503",
+    )
+    webhook_tolerance_s: float = setting(
+        300.0,
+        env="webhook_tolerance",
+        kind=duration,
+        low=1,
+        high=MAX_WEBHOOK_TOLERANCE_S,
+        help="how far the time that a delivery was signed at may be from this clock, before it or after it; then 401",
     )
 
     first_snapshot_s: float = setting(

@@ -35,6 +35,8 @@ class Acceptance:
         self._clock = clock
         self._target = target
         self._requested = requested
+        self.repeated = False
+        """The job that stands for it was stored before."""
 
     def __repr__(self) -> str:
         return f"<Acceptance for {self._target.function}>"
@@ -56,6 +58,7 @@ class Acceptance:
             claim = Claim(token, self._fingerprint(digest), self._clock.wall())
             noted = await self._store.claim(self._key(), claim)
             _check_same(claim, noted)
+            self.repeated = noted != claim
             job_id = noted.id
             if not job_id and noted != claim:
                 # An earlier try that was not answered, or another that is under way: its job may be there.
@@ -73,6 +76,8 @@ class Acceptance:
 
     def _fingerprint(self, digest: hashlib._Hash) -> str:
         requested, target = self._requested, self._target
+        if requested.key_is_all:
+            return str(target.function)
         about = [str(target.function), target.method, target.path, target.query, requested.callback, digest.hexdigest()]
         return hashlib.sha256(json.dumps(about).encode()).hexdigest()
 

@@ -63,7 +63,7 @@ class AsyncCalls:
         async def never() -> Acceptance:
             raise AssertionError("it was refused")
 
-        call = AsyncCall(self._ports, client, head, never, applied=False)
+        call = AsyncCall(self._ports, client, head, never)
         client.handle_with(call)
         call.refuse(status, text)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import structlog
 
-from springtide.gateway.asynchronous.acceptance import Acceptance
 from springtide.gateway.client_connection import ClientConnection
 from springtide.gateway.deadlines import DeadlineQueue
 from springtide.gateway.http1.body import Body, body_of
@@ -16,7 +16,7 @@ from springtide.gateway.http1.fields import Malformed
 from springtide.gateway.http1.forwarding import new_call_id, own_headers
 from springtide.gateway.http1.reply import reply
 from springtide.gateway.http1.request import RequestHead
-from springtide.gateway.request_counts import RequestCounts
+from springtide.gateway.request_counts import OTHER, VERBS, RequestCounts
 from springtide.gateway.time_limit import TimeLimit
 from springtide.gateway.timeouts import TimedBody
 from springtide.runtime.errors import SpringtideError, reason_of, status_of
@@ -28,11 +28,43 @@ MAX_BUFFERED_BYTES = 512 * 1024
 RETRY_AFTER_S = 1
 _RETRY_LATER = (429, 503)
 _ACCEPTED = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0%b%b%b\r\n\r\n"
+_CHALLENGE = b"\r\nWWW-Authenticate: Webhook"
+"""RFC 9110, 15.5.2, wants one; how to sign is its sender's to know."""
+
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _log = structlog.get_logger(__name__)
 
 COUNTED_AS = "/async-function/"
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The request needs no job: this is its whole answer, in plain text."""
+
+    status: int
+    text: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """Somebody else answers the request, and is the client's handler once this is called."""
+
+    begin: Callable[[], None]
+
+
+Taken = str | Answered | HandedOver
+"""What became of a request: the id of its job, or one of those."""
+
+
+class Acceptor(Protocol):
+    """Who takes a whole request. Each raises what its caller is to be told."""
+
+    async def whole(self, body: bytes) -> Taken: ...
+
+    async def streamed(self, pieces: AsyncIterator[bytes]) -> str:
+        """For bodies larger than ``max_inline``."""
+        ...
 
 
 @dataclass(slots=True)
@@ -54,6 +86,10 @@ class AsyncPorts:
     held: Held
     max_inline: int
     max_body: int
+    body_setting: str = "max_async_body"
+    max_upload_s: float = 0.0
+    """However steadily it comes; 0: it may take any time."""
+    counted_as: str = COUNTED_AS
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
 
@@ -68,9 +104,11 @@ class AsyncCall:
         "_buffered",
         "_client",
         "_done",
+        "_ended",
         "_held",
         "_http11",
         "_keep",
+        "_method",
         "_more",
         "_pieces",
         "_ports",
@@ -84,17 +122,21 @@ class AsyncCall:
         ports: AsyncPorts,
         client: ClientConnection,
         head: RequestHead,
-        acceptance: Callable[[], Awaitable[Acceptance]],
+        acceptance: Callable[[], Awaitable[Acceptor]],
         *,
-        applied: bool,
+        applied: bool = False,
+        ended: Callable[[int], None] | None = None,
     ) -> None:
-        """``applied``: it is asynchronous because the client prefers it so, which it is told."""
+        """``applied``: it is asynchronous because the client prefers it so, which it is told. ``ended`` is told the
+        status of the answer, 499 where nobody waits for it, unless it is handed over."""
         self._ports = ports
         self._client = client
         self._acceptance = acceptance
         self._applied = applied
+        self._ended = ended
         self._keep = head.keep_alive
         self._http11 = head.http11
+        self._method = head.method.decode()
         self._arrived = ports.clock.now()
         self._body: Body = body_of(head.length)
         self._pieces: list[bytes] = []
@@ -111,7 +153,7 @@ class AsyncCall:
     def begin(self, head: RequestHead) -> None:
         """Take the part of the body that came with the head."""
         if head.length > self._ports.max_body:
-            self.refuse(413, _too_large(self._ports.max_body))
+            self.refuse(413, self._too_large())
             return
         if self.request_open:
             data = self._client.take(head.length)
@@ -144,6 +186,10 @@ class AsyncCall:
                 self._store()
         else:
             self._ports.body_timeout.start(self)
+            longest, clock = self._ports.max_upload_s, self._ports.clock
+            if longest and clock.now() - self._arrived > longest:
+                self.refuse(408, f"the request's body did not arrive within {longest:g} s")
+                return b""
         return rest
 
     def client_left(self) -> None:
@@ -171,17 +217,21 @@ class AsyncCall:
         limit = TimeLimit("read_timeout", self._ports.body_timeout.seconds)
         self.refuse(408, f"no more of the request's body came within {limit}")
 
-    def refuse(self, status: int, text: str) -> None:
+    def refuse(self, status: int, text: str, extra: bytes = b"") -> None:
+        """``extra`` are header lines, each with the CRLF before it."""
         if self._done:
             return
         if self._task is not None and self.request_open:
             self._task.cancel()
-        extra = own_headers(new_call_id(), self._ports.clock.wall())
+        extra += own_headers(new_call_id(), self._ports.clock.wall())
+        if status == 401:
+            extra += _CHALLENGE
         if status in _RETRY_LATER:
             extra += b"\r\nRetry-After: %d" % RETRY_AFTER_S
         if self.request_open:
             self._keep = False
-        self._client.write(reply(status, text, extra=extra, close=not self._keeps))
+        head_only = self._method == "HEAD"
+        self._client.write(reply(status, text, extra=extra, close=not self._keeps, head_only=head_only))
         self._finish(status)
 
     # Inside.
@@ -197,10 +247,10 @@ class AsyncCall:
         ports = self._ports
         self._size += len(payload)
         if self._size > ports.max_body:
-            self.refuse(413, _too_large(ports.max_body))
+            self.refuse(413, self._too_large())
             return False
         if ports.held.bytes + len(payload) > ports.held.max_bytes:
-            self.refuse(503, "too many asynchronous calls are being stored; try again")
+            self.refuse(503, "too many requests are being received and stored; try again")
             return False
         self._pieces.append(payload)
         self._buffered += len(payload)
@@ -222,17 +272,18 @@ class AsyncCall:
     async def _stored(self) -> None:
         try:
             acceptance = await self._acceptance()
+            taken: Taken
             if self._size > self._ports.max_inline:
-                job_id = await acceptance.streamed(self._streamed())
+                taken = await acceptance.streamed(self._streamed())
             else:
-                job_id = await acceptance.whole(b"".join(self._pieces))
+                taken = await acceptance.whole(b"".join(self._pieces))
         except SpringtideError as error:
             self.refuse(status_of(error), reason_of(error))
         except Exception:  # noqa: BLE001 - whatever it was, the caller is answered, and may try again
             _log.exception("an asynchronous call could not be stored")
             self.refuse(500, "the call could not be stored: a fault of the gateway's, which its log has")
         else:
-            self._accepted(job_id)
+            self._taken(taken)
 
     async def _streamed(self) -> AsyncGenerator[bytes]:
         while True:
@@ -249,9 +300,21 @@ class AsyncCall:
                     return
                 await self._more.wait()
 
-    def _accepted(self, job_id: str) -> None:
+    def _taken(self, taken: Taken) -> None:
         if self._done:
             return
+        match taken:
+            case str(job_id):
+                self._accepted(job_id)
+            case Answered(status, text):
+                own = own_headers(new_call_id(), self._ports.clock.wall())
+                self._client.write(reply(status, text, extra=own, close=not self._keeps))
+                self._finish(status)
+            case HandedOver(begin):
+                self._release()
+                begin()
+
+    def _accepted(self, job_id: str) -> None:
         own = own_headers(job_id.encode(), self._ports.clock.wall())
         applied = b"\r\nPreference-Applied: respond-async" if self._applied else b""
         keep = self._keeps
@@ -262,17 +325,22 @@ class AsyncCall:
     def _finish(self, status: int) -> None:
         if self._done:
             return
-        self._done = True
+        self._release()
         ports = self._ports
-        ports.body_timeout.stop(self)
-        self._let_go(self._held)
-        ports.counts.observe("POST", COUNTED_AS, status, ports.clock.now() - self._arrived)
+        method = self._method if self._method in VERBS else OTHER
+        ports.counts.observe(method, ports.counted_as, status, ports.clock.now() - self._arrived)
+        if self._ended is not None:
+            self._ended(status)
         self._client.done(keep=self._keep)
+
+    def _release(self) -> None:
+        self._done = True
+        self._ports.body_timeout.stop(self)
+        self._let_go(self._held)
 
     def _let_go(self, size: int) -> None:
         self._held -= size
         self._ports.held.bytes -= size
 
-
-def _too_large(max_body: int) -> str:
-    return f"the body of an asynchronous call has at most {max_body} bytes (max_async_body)"
+    def _too_large(self) -> str:
+        return f"the body has at most {self._ports.max_body} bytes here ({self._ports.body_setting})"

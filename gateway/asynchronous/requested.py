@@ -41,7 +41,10 @@ _ASYNC = re.compile(r"(?i)(?:\A|,)\s*respond-async\s*(?:[;,]|\Z)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requested:
-    """``key``: the caller's Idempotency-Key, or nothing. ``not_before`` in seconds since 1970; 0: at once."""
+    """``key``: the caller's Idempotency-Key, or nothing. ``not_before`` in seconds since 1970; 0: at once.
+
+    ``key_is_all``: whoever repeats a call under its key may write it differently, as senders of events do.
+    """
 
     queue: str
     tenant: str
@@ -49,6 +52,7 @@ class Requested:
     callback: str
     not_before: float
     key: str
+    key_is_all: bool = False
 
 
 def prefers_async(head: RequestHead) -> bool:
@@ -78,6 +82,21 @@ def requested(
         callback=callback,
         not_before=_not_before(given, now),
         key=_key(given.get("idempotency-key", "")),
+    )
+
+
+def requested_by_event(
+    fields: bytes, annotations: Mapping[str, str], *, credentials: Credentials | None, key: str
+) -> Requested:
+    """Of an event under its ``key``: how it is kept is the function's to say, not the sender's. Raises BadInput."""
+    return Requested(
+        queue=_queue({}, annotations),
+        tenant=SHARED_LANE,
+        headers=_kept(pairs(fields), credentials),
+        callback="",
+        not_before=0.0,
+        key=key,
+        key_is_all=True,
     )
 
 

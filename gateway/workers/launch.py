@@ -56,5 +56,6 @@ def share(settings: GatewaySettings, workers: int) -> GatewaySettings:
         max_held_per_function=part(settings.max_held_per_function),
         max_held_bytes=part(settings.max_held_bytes),
         max_async_held_bytes=part(settings.max_async_held_bytes),
+        max_webhook_held_bytes=part(settings.max_webhook_held_bytes),
         trace_max_per_s=part(settings.trace_max_per_s),
     )

@@ -41,7 +41,8 @@ from springtide.scaler.core.ports import Clock
 from springtide.wire import instruments
 from springtide.wire.decision_log import DecisionLog
 from springtide.wire.leadership import Terms
-from springtide.wire.webhooks.checks import CHECK_PATH, MAX_BODY
+from springtide.wire.webhooks.checks import CHECK_PATH
+from springtide.wire.webhooks.webhook import MAX_BODY
 
 MAX_FOLLOWERS = 1000
 """Logs and decisions followed at once; gateways share out far fewer among them."""

@@ -137,6 +137,13 @@ COLD_START_PART = Metric(
 REFUSED = Metric(
     "gateway_refused_total", Kind.COUNTER, "Calls the gateway answered itself, by reason", (*_FN, "reason"), _GW
 )
+WEBHOOK_DELIVERIES = Metric(
+    "gateway_webhook_deliveries_total",
+    Kind.COUNTER,
+    "Deliveries to functions' webhooks, by what became of them",
+    (*_FN, "outcome"),
+    _GW,
+)
 DESIRED = Metric("gateway_service_count", Kind.GAUGE, "Replicas wanted", _FN, _GW)
 READY = Metric("gateway_service_ready_count", Kind.GAUGE, "Replicas that answer", _FN, _GW)
 MIN_REPLICAS = Metric("gateway_service_min", Kind.GAUGE, "Fewest replicas while awake, by label", _FN, _GW)

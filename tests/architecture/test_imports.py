@@ -186,7 +186,7 @@ GATEWAY_LAYERS = (
     {"backend_replica", "tunnel", "draining", "tracing"},
     {"connector", "route"},
     {"route_table", "coldstart", "asynchronous"},
-    {"call", "invocation_counts", "deploy_api", "load_counts"},
+    {"call", "invocation_counts", "deploy_api", "load_counts", "webhooks"},
     {"load_streams"},
     {"dispatcher", "system_api"},
     {"data_plane"},

@@ -29,10 +29,15 @@ from springtide.gateway.resend import ResendRules
 from springtide.gateway.route import Route
 from springtide.gateway.settings import GatewaySettings
 from springtide.gateway.timeouts import Timeouts
+from springtide.gateway.webhooks.incoming import WebhookPorts
+from springtide.gateway.webhooks.seen import Seen
+from springtide.gateway.webhooks.webhooks import Told, Webhooks
 from springtide.runtime import virtual_time
+from springtide.runtime.wrong_credentials import WrongCredentials
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Endpoint
 from springtide.wire.jobs.callback_address import CallbackRules
+from springtide.wire.webhooks.checks import NoChecks
 from tests.fuzz.in_memory import Loop, Transport
 from tests.gateway.harness import get, no_system
 
@@ -102,21 +107,33 @@ class Rig:
         )
         system = Route(FunctionRef("", "system"), CallMetrics(last_active=0.0), is_system=True)
         system.ready = [connector.system(no_system)]
-        asynchronous = AsyncCalls(
-            AsyncPorts(
-                clock=loop.clock,
-                stopping=lambda: draining.stopping,
-                body_timeout=self.timeouts.body,
-                counts=RequestCounts(),
-                held=Held(1000),
-                max_inline=100,
-                max_body=1000,
-            ),
-            Stores(settings.broker, name="test"),
-            rules=CallbackRules(),
-            credentials=None,
+        taking = AsyncPorts(
+            clock=loop.clock,
+            stopping=lambda: draining.stopping,
+            body_timeout=self.timeouts.body,
+            counts=RequestCounts(),
+            held=Held(1000),
+            max_inline=100,
+            max_body=1000,
         )
-        dispatcher = Dispatcher(OneFunction(self.route), ports, asynchronous, system=system, unknown=self.unknown)
+        stores = Stores(settings.broker, name="test")
+        deliveries = WebhookPorts(
+            clock=loop.clock,
+            stores=stores,
+            checks=NoChecks(),
+            seen=Seen(loop.clock),
+            wrong=WrongCredentials(lambda: None),
+            credentials=None,
+            tell=Told(),
+        )
+        dispatcher = Dispatcher(
+            OneFunction(self.route),
+            ports,
+            asynchronous=AsyncCalls(taking, stores, rules=CallbackRules(), credentials=None),
+            webhooks=Webhooks(taking, deliveries, tolerance_s=300),
+            system=system,
+            unknown=self.unknown,
+        )
         clients = ClientPorts(loop, dispatcher, draining, self.timeouts, DisconnectWatcher(loop))
         self.replica: BackendReplica = connector.replica(Endpoint("a", "127.0.0.1", 1))
         self.client = Transport(loop, ClientConnection(clients))

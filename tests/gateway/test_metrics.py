@@ -45,9 +45,10 @@ def of(name: str, function: str = "echo.openfaas-fn", **labels: str) -> tuple[st
 
 async def test_names_are_exactly_the_catalogues() -> None:
     async with data_plane() as gateway, replica(echo) as server, gateway.connect() as caller:
-        gateway.publish("echo", [server], labels=MAY_SLEEP)
+        gateway.publish("echo", [server], labels=MAY_SLEEP, annotations={"com.springtide.webhook": "none"})
         await caller.get()
         await caller.get("/function/none")
+        await caller.get("/webhook/echo")
         gateway.plane.requests.observe("GET", "/system/functions", 200, 0.1)
 
         text = exposed(gateway)

@@ -25,7 +25,7 @@ from springtide.runtime.clock import SystemClock
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Endpoint
 from tests.fakes.http import HttpServer
-from tests.gateway.harness import Replica, client, echo, post, until
+from tests.gateway.harness import Handler, Replica, client, echo, post, until
 
 CREDENTIALS = Credentials("admin", "secret")
 AUTH = ("admin", "secret")
@@ -52,8 +52,8 @@ class Whole:
 
 
 @contextlib.asynccontextmanager
-async def whole(**settings: Any) -> AsyncIterator[Whole]:
-    server = Replica(echo)
+async def whole(handler: Handler = echo, **settings: Any) -> AsyncIterator[Whole]:
+    server = Replica(handler)
     await server.start()
 
     async def start(_: FunctionRef, instance: str) -> Endpoint:

@@ -18,7 +18,6 @@ CHECK_PATH = "/system/webhook-check"
 """``POST`` of a delivery's raw body. It is for gateways, which do not pass it on."""
 
 PROOF_HEADER = "X-Springtide-Proof"
-MAX_BODY = 64 * 1024 * 1024
 
 MAX_CONNECTIONS = 20
 """Of one gateway process: deliveries of strangers must not take the provider from everybody else."""

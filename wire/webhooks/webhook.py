@@ -14,6 +14,9 @@ SECRET = "com.springtide.webhook.secret"  # noqa: S105 - the name of an annotati
 MAX_SECRETS = 2
 """The new one and the one before it, while senders change over."""
 
+MAX_BODY = 64 * 1024 * 1024
+"""Bytes of a delivery that can be checked."""
+
 MAX_SHOWN = 80
 """Characters of a wrong value that its problem repeats."""
 

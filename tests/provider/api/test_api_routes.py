@@ -57,6 +57,7 @@ def test_routes_are_those_of_the_contract() -> None:
         "/system/endpoints",
         "/system/scaling/decisions",
         "/build",
+        "/system/webhook-check",
         "/publickey",
         "/store/functions.json",
         "/templates.json",

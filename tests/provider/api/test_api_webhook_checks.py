@@ -7,8 +7,9 @@ import hmac
 
 import pytest
 
-from springtide.wire.webhooks.checks import CHECK_PATH, MAX_BODY, PROOF_HEADER
+from springtide.wire.webhooks.checks import CHECK_PATH, PROOF_HEADER
 from springtide.wire.webhooks.proof import Proof
+from springtide.wire.webhooks.webhook import MAX_BODY
 from tests.provider.api.served import Served
 
 BODY = b"x" * 3_000_000
