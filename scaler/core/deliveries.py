@@ -86,7 +86,8 @@ def on_delivery(
     for event in _that_matter(events, history):
         decision, after = steps.on_alert(current, after, event, now)
         decisions.append(decision)
-        current = replace(current, scale=replace(current.scale, desired=decision.after))
+        if decision.changes:
+            current = replace(current, scale=replace(current.scale, desired=decision.after))
     return outcome(context, view, history, _together(decisions), after, now)
 
 
@@ -144,6 +145,8 @@ def _with_load(decision: Decision, view: LoadView, now: Instant) -> Decision:
 
 def _together(decisions: Sequence[Decision]) -> Decision:
     """One decision from the first count to the last, with the reason of the last step; without a step, the last."""
+    if len(decisions) == 1 and len(decisions[0].detail) <= MAX_DETAIL_CHARS:
+        return decisions[0]
     steps_made = [decision for decision in decisions if decision.changes]
     telling = steps_made or decisions[-1:]
     detail = "; ".join(decision.detail for decision in telling)[:MAX_DETAIL_CHARS]

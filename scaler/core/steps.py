@@ -225,7 +225,7 @@ def _descend(context: StepContext, history: StepHistory, now: Instant, *, cause:
 def _heard(history: StepHistory, alert: AlertId, now: Instant) -> StepHistory:
     """A firing alert ends any descent, but the next one begins no sooner for it."""
     firing = _bounded({**history.firing, alert: now})
-    return replace(history, firing=firing, descending=False)
+    return StepHistory(firing, history.last_step_up, descending=False, last_step_down=history.last_step_down)
 
 
 def _ended(history: StepHistory, alert: AlertId) -> StepHistory:
@@ -245,8 +245,10 @@ def _recent(history: StepHistory, interval_s: float, now: Instant) -> StepHistor
         return step if step is not None and 0 <= now - step < interval_s else None
 
     up, down = recent(history.last_step_up), recent(history.last_step_down)
-    return replace(history, firing=firing, last_step_up=up, last_step_down=down)
+    return StepHistory(firing, up, history.descending, down)
 
 
 def _bounded(alerts: dict[AlertId, Instant]) -> dict[AlertId, Instant]:
+    if len(alerts) <= MAX_ALERTS:
+        return alerts
     return dict(sorted(alerts.items(), key=lambda item: item[1])[-MAX_ALERTS:])

@@ -122,7 +122,7 @@ class AlertPath:
             return False
         if max(stretch.most_at_once(), *(scrape[2] for scrape in self._scrapes), 0) > self._carried:
             return False
-        if self._most_within(stretch, timing.window_s) > self._most_in_window:
+        if not self._few_within(stretch, timing.window_s):
             return False
         first = max(stretch.begin, stretch.end - self._remembered_s)
         for number in range(int(stretch.end - first) + 1):
@@ -134,16 +134,20 @@ class AlertPath:
         self._evaluated = (stretch.end + 1) // timing.evaluation_s
         return True
 
-    def _most_within(self, stretch: Stretch, window_s: float) -> float:
-        """Calls that begin between two samples at most so far apart, those before the stretch included."""
+    def _few_within(self, stretch: Stretch, window_s: float) -> bool:
+        """Whether between any two samples at most so far apart, also before the stretch, too few calls begin."""
+        most = self._most_in_window
         seen = [(at, started) for at, started, _, _ in self._scrapes]
         seen += [(at, started) for at, started, _ in stretch.samples]
-        most, first = 0.0, 0
+        if seen[-1][1] - seen[0][1] <= most:
+            return True
+        first = 0
         for at, started in seen:
             while seen[first + 1][0] < at - window_s if first + 1 < len(seen) else False:
                 first += 1
-            most = max(most, started - seen[first][1])
-        return most
+            if started - seen[first][1] > most:
+                return False
+        return True
 
     def _look(self, at: float, started: float, in_flight: float, *, ready: int, wanted: int) -> int:
         """One beat after ``at``. Scrapes and evaluations are on beats of their own, whatever was leapt over."""

@@ -20,6 +20,8 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import add, sub
 from typing import Protocol
 
 from springtide.scaler.core import idle
@@ -190,12 +192,43 @@ AFTER_END_S = 3600.0
 """Waiting calls are served for so long after the end."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Calls:
     """When each call comes and how long it takes, in seconds: the same under every decider."""
 
     at: array[float]
     service_s: array[float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """When calls end if none of them waits, and how many have come and ended by each beat; no decider changes that."""
+
+    ends: array[float]
+    come: array[int]
+    ended: array[int]
+
+
+MIN_CALLS_A_BEAT = 0.25
+"""Of a life with fewer what happens by each beat is not worth being kept."""
+
+
+@lru_cache(maxsize=1)
+def _plan(calls: Calls, beats: int) -> _Plan | None:
+    """Made once for all deciders that the same calls are tried with."""
+    if len(calls.at) < MIN_CALLS_A_BEAT * beats:
+        return None
+    ends = array("d", map(add, calls.at, calls.service_s))
+    return _Plan(ends, _by_beat(calls.at, beats), _by_beat(sorted(ends), beats))
+
+
+def _by_beat(instants: Sequence[float], beats: int) -> array[int]:
+    """How many of these, which are in order, are past at each beat."""
+    counts, place = array("L"), 0
+    for beat in range(beats):
+        place = bisect_right(instants, beat, place)
+        counts.append(place)
+    return counts
 
 
 def arrivals_of(world: World, seed: int) -> array[float]:
@@ -207,7 +240,10 @@ def calls_of(world: World, seed: int) -> Calls:
     at = arrivals_of(world, seed)
     source = random.Random(f"{world.name} {seed} service")
     changes_at, changed_s = world.later or (math.inf, world.service_s)
-    return Calls(at, array("d", ((world.service_s if when < changes_at else changed_s)(source) for when in at)))
+    before = bisect_left(at, changes_at)
+    lengths_s = array("d", map(world.service_s, itertools.repeat(source, before)))
+    lengths_s.extend(map(changed_s, itertools.repeat(source, len(at) - before)))
+    return Calls(at, lengths_s)
 
 
 class _Replica:
@@ -223,6 +259,7 @@ class _Run:
     def __init__(self, world: World, decider: Decider, calls: Calls, seed: int) -> None:
         self._world, self._decider = world, decider
         self._at, self._service_s = calls.at, calls.service_s
+        self._plan = _plan(calls, math.ceil(world.length_s) + 1)
         self._random = random.Random(f"{world.name} {seed} starts")
         self._ending: list[tuple[float, int, _Replica]] = []
         """Calls under way: when they end, which, and where."""
@@ -484,15 +521,14 @@ class _Run:
         until = math.ceil(before) - BEAT_S
         if until - now < MIN_STRETCH:
             return False
-        ends = self._ends(bisect_right(self._at, until, self._started))
-        stretch = self._foreseen(until, ends)
+        stretch = self._foreseen(until)
         steady = None if stretch is None else self._decider.steady(stretch, wanted=wanted)
         if steady is not None:
             end, after = steady
             self._stretch_s = min(MAX_STRETCH, 2 * max(MIN_STRETCH, end - now))
             self._patience_s = 1.0
             until = end + BEAT_S
-            self._pass(until, ends[: bisect_right(self._at, until, self._started) - self._started])
+            self._pass(until, self._ends(bisect_right(self._at, until, self._started)))
             self._now = until
             self._sample = self._taken()
             self._beat = until + BEAT_S
@@ -504,8 +540,22 @@ class _Run:
         self._stretch_s = max(MIN_STRETCH, self._stretch_s / 4)
         return False
 
-    def _foreseen(self, until: float, ends: list[float]) -> Stretch | None:
+    def _foreseen(self, until: float) -> Stretch | None:
         """None where somebody might have to wait."""
+        end = bisect_right(self._at, until, self._started)
+        plan, often = self._plan, end - self._started > (until - self._now) / 2
+        if plan is not None and often and all(at == plan.ends[number] for at, number, _ in self._ending):
+            return self._planned(plan, int(self._now), int(until))
+        return self._one_by_one(until, self._ends(end))
+
+    def _planned(self, plan: _Plan, now: int, until: int) -> Stretch | None:
+        """Nobody who is here has waited, so all calls come and end as planned."""
+        come, ended = plan.come[now : until + 1], plan.ended[now:until]
+        if max(map(sub, come[1:], ended)) >= self._world.slots:
+            return None
+        return Stretch(self._now, until - BEAT_S, list(zip(map(float, range(now, until)), come, ended, strict=False)))
+
+    def _one_by_one(self, until: float, ends: list[float]) -> Stretch | None:
         now, came = self._now, self._at[self._started : self._started + len(ends)]
         ended = sorted([*ends, *(end for end, _, _ in self._ending)])
         beats: Iterable[int]
