@@ -26,11 +26,17 @@ class PushedEvents:
 
     async def put(self, received: Received) -> None:
         """Return when there is room for it."""
-        while len(self._waiting) >= self._max_waiting:
+        while not self.offer(received):
             self._room.clear()
             await self._room.wait()
+
+    def offer(self, received: Received) -> bool:
+        """For a listener that cannot wait: False where there is no room for it."""
+        if len(self._waiting) >= self._max_waiting:
+            return False
         self._waiting.append(received)
         self._changed.set()
+        return True
 
     def fail(self, error: SpringtideError) -> None:
         """What waits is given out first; then ``take`` raises it."""

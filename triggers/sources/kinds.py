@@ -43,6 +43,18 @@ KINDS: Mapping[str, SourceKind] = {
         extra="async",
         openfaas={"broker_host": "url", "topics": "topics"},
     ),
+    "mqtt": SourceKind(
+        about="topics of MQTT: at least once for what is published with QoS 1 or 2, at most once for QoS 0",
+        packages=("aiomqtt", "paho"),
+        extra="mqtt",
+        openfaas={
+            "broker": "url",
+            "broker_host": "url",
+            "topic": "topics",
+            "topics": "topics",
+            "clientID": "client_id",
+        },
+    ),
     "redis": SourceKind(
         about="streams of Redis by a consumer group, at least once; with `channels`, its pub/sub, at most once: what "
         "comes while no connector listens is lost",

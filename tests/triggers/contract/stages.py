@@ -10,13 +10,14 @@ from typing import Protocol
 
 from springtide.triggers.source import Source
 from tests.fakes.events import MemorySystem
-from tests.triggers.contract import nats_systems, redis_systems
+from tests.triggers.contract import mqtt_systems, nats_systems, redis_systems
 
 
 class EventSystem(Protocol):
     """A system that has events, and what the contract does with it.
 
-    ``shares``: of several copies of a connector each event comes to one. Topics are ``orders``, ``invoices`` and
+    ``shares``: of several copies of a connector each event comes to one. One whose events have no number of their own
+    also has ``repeats``: so many may be delivered twice when it is killed. Topics are ``orders``, ``invoices`` and
     ``nobodys``, all three of which its sources listen to.
     """
 
@@ -47,6 +48,8 @@ STAGES: Mapping[str, Stage] = {
     "memory": memory,
     "nats stream": nats_systems.stream,
     "nats subjects": nats_systems.subjects,
+    "mqtt": mqtt_systems.at_least_once,
+    "mqtt qos 0": mqtt_systems.at_most_once,
     "redis streams": redis_systems.streams,
     "redis channels": redis_systems.channels,
 }

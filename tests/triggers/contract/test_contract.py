@@ -151,10 +151,11 @@ async def test_a_connection_that_breaks_is_made_again(system: EventSystem) -> No
         if not system.at_least_once:
             await eventually(lambda: copy.connected)
         await system.publish("invoices", bodies(SOME, "second"))
-        await eventually(lambda: len(gateway.jobs) >= 2 * SOME)
+        await eventually(lambda: len(set(gateway.bodies("bill"))) == 2 * SOME)
         await copy.stop()
 
-    assert Counter(gateway.bodies("bill")) == Counter(bodies(SOME, "first") + bodies(SOME, "second"))
+    assert set(gateway.bodies("bill")) == {*bodies(SOME, "first"), *bodies(SOME, "second")}
+    assert len(gateway.jobs) - 2 * SOME <= getattr(system, "repeats", 0)
 
 
 async def test_what_is_in_flight_at_the_end_is_given_to_another_copy(system: EventSystem) -> None:

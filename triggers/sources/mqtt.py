@@ -1,0 +1,372 @@
+"""MQTT. What comes with QoS 1 is acknowledged once it is stored, in the order in which it came, as MQTT demands.
+
+The library acknowledges by itself; its own base, paho-mqtt, can be told not to, and is spoken to directly for that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import re
+import secrets
+import ssl
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiomqtt
+import paho.mqtt.client as paho
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from springtide.runtime.counted_warning import CountedWarning
+from springtide.runtime.errors import BadInput, SpringtideError, Unavailable, kind_and_reason_of
+from springtide.runtime.files import read_whole
+from springtide.runtime.settings import duration, integer, setting, words
+from springtide.triggers.pushed import PushedEvents
+from springtide.triggers.source import Feed, Received, Source, Unacknowledged
+from springtide.wire.events.event import Event, Headers
+
+CONNECTOR = "mqtt-connector"
+TYPE = "com.springtide.mqtt.message"
+DEFAULT_URL = "mqtt://127.0.0.1:1883"
+PORTS = {"mqtt": 1883, "tcp": 1883, "mqtts": 8883, "ssl": 8883}
+SECURE = ("mqtts", "ssl")
+MAX_TOPICS = 100
+CONNECT_S, KEEP_ALIVE_S = 10.0, 20
+MAX_UNACKNOWLEDGED = 200
+"""Asked of the server, which may have a smaller bound: Mosquitto's is 20."""
+MAX_WAITING = 5000
+"""Here, until there is room. Messages of QoS 0 beyond it are lost, for nothing holds their producer back."""
+VERSIONS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
+
+_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    host: str
+    port: int
+    secure: bool
+
+    def __str__(self) -> str:
+        return f"{'mqtts' if self.secure else 'mqtt'}://{self.host}:{self.port}"
+
+
+def url(text: str) -> Address:
+    """Raises ValueError, without what a password would be in."""
+    try:
+        parts = urlsplit(text if "://" in text else f"mqtt://{text}")
+        port = parts.port or PORTS.get(parts.scheme, 0)
+    except ValueError:
+        raise ValueError("it cannot be read; write mqtt://host:port or mqtts://host:port") from None
+    if "@" in parts.netloc:
+        raise ValueError("it holds a user or a password; put them into user and password_path")
+    if parts.scheme not in PORTS or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError(f"{text[:80]!r} is no address; write mqtt://host:port or mqtts://host:port")
+    return Address(parts.hostname, port, parts.scheme in SECURE)
+
+
+def filters(text: str) -> tuple[str, ...]:
+    found = words(text)
+    if len(found) > MAX_TOPICS:
+        raise ValueError(f"{len(found)} are more than {MAX_TOPICS}; take wildcards, as sensors/+/state or sensors/#")
+    for one in found:
+        levels = one.split("/")
+        bad = "#" in one[:-1] or any(len(level) > 1 and ("#" in level or "+" in level) for level in levels)
+        if bad or one.startswith("$share/") or len(one.encode()) > 1024:
+            raise ValueError(f"{one[:60]!r} is no topic; write sensors/1/state, sensors/+/state or sensors/#")
+    return found
+
+
+def name(text: str) -> str:
+    if text and not _NAME.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is no name; take letters, digits and _.:-")
+    return text
+
+
+def version(text: str) -> aiomqtt.ProtocolVersion:
+    try:
+        return VERSIONS[text]
+    except KeyError:
+        raise ValueError(f"{text[:20]!r} is neither 5 nor 3.1.1") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    url: Address = setting(  # noqa: RUF009 - frozen
+        Address("127.0.0.1", 1883, secure=False), env="url", kind=url, help="mqtt://host:port, or mqtts:// with TLS"
+    )
+    topics: tuple[str, ...] = setting((), env="topics", kind=filters, help="topics, with + and # if need be")
+    qos: int = setting(1, env="qos", kind=integer, low=0, high=1, help="1: at least once; 0: at most once")
+    client_id: str = setting(
+        "",
+        env="client_id",
+        kind=name,
+        help="what the server keeps messages for while the connector is away; one connection at a time has it; empty: "
+        "springtide- and the source's name",
+    )
+    group: str = setting(
+        "", env="group", kind=name, help="copies of one group share messages ($share/group); each has its client_id"
+    )
+    session_s: float = setting(
+        7 * 86_400.0,
+        env="session",
+        kind=duration,
+        low=0.0,
+        high=365 * 86_400.0,
+        help="how long the server keeps messages for a connector that is away (of MQTT 5)",
+    )
+    version: aiomqtt.ProtocolVersion = setting(  # noqa: RUF009 - a member of an enumeration
+        aiomqtt.ProtocolVersion.V5, env="version", kind=version, help="of MQTT: 5 or 3.1.1"
+    )
+    user: str = setting("", env="user", help="user at the server")
+    password_path: str = setting("", env="password_path", help="file with the password")
+    ca_path: str = setting("", env="ca_path", help="file with the certificates that the server's is checked by")
+
+
+def build(name: str, settings: Settings) -> Source:
+    """Raises BadInput."""
+    if not settings.topics:
+        raise BadInput("topics: there is none; write topics: [sensors/#]")
+    if settings.group and not settings.client_id:
+        raise BadInput("client_id: there is none; with a group each copy has one of its own")
+    return MqttSource(name, settings, _password(settings.password_path), _trust(settings))
+
+
+def _password(path: str) -> str | None:
+    if not path:
+        return None
+    try:
+        return read_whole(Path(path)).decode().strip()
+    except OSError as error:
+        raise BadInput(f"password_path: {path}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise BadInput(f"password_path: {path}: not a text in UTF-8") from None
+
+
+def _trust(settings: Settings) -> ssl.SSLContext | None:
+    if not settings.url.secure:
+        return None
+    try:
+        return ssl.create_default_context(cafile=settings.ca_path or None)
+    except OSError as error:  # of which its own errors are
+        raise BadInput(f"ca_path: {settings.ca_path}: {error.strerror or error}") from error
+
+
+class MqttSource:
+    connector = CONNECTOR
+
+    def __init__(self, name: str, settings: Settings, password: str | None, trust: ssl.SSLContext | None) -> None:
+        self._name = name
+        self._settings = settings
+        self._password, self._trust = password, trust
+        self._run, self._numbers = secrets.token_hex(8), itertools.count(1)
+        self._open: dict[int, tuple[str, bytes, str]] = {}
+        """Topic, body and id of what is not acknowledged, by the number that it has in our session at the server."""
+        self._dropped = CountedWarning(
+            "events of MQTT with QoS 0 were dropped: they come faster than they are delivered"
+        )
+
+    def __repr__(self) -> str:
+        return f"<MqttSource {self._name} of {', '.join(self._settings.topics)}>"
+
+    @property
+    def at_least_once(self) -> bool:
+        return self._settings.qos > 0
+
+    def connect(self) -> AbstractAsyncContextManager[Feed]:
+        return self._connect()
+
+    @contextlib.asynccontextmanager
+    async def _connect(self) -> AsyncIterator[Feed]:
+        settings, feed = self._settings, _Session(str(self._settings.url))
+        client = self._client()
+        below = client._client
+        below.manual_ack_set(on=True)
+
+        def came(_: paho.Client, __: object, message: paho.MQTTMessage) -> None:
+            feed.take_in(self._received(feed, below, message), self._dropped, self._name)
+
+        told_before = below.on_disconnect
+
+        def left(*about: Any) -> None:
+            feed.lost()
+            if told_before is not None:
+                told_before(*about)
+
+        below.on_message, below.on_disconnect = came, left
+        with _translated(settings.url):
+            await client.__aenter__()
+        try:
+            with _translated(settings.url):
+                refused = [code for topic in settings.topics for code in await self._subscribe(client, topic)]
+            if refused:
+                raise BadInput(f"topics: {settings.url} refuses a subscription: {refused[0]}; see user and its rights")
+            yield feed.events
+        finally:
+            feed.lost()
+            with contextlib.suppress(aiomqtt.MqttError, OSError, TimeoutError):
+                await client.__aexit__(None, None, None)
+            if client._disconnected.done():
+                client._disconnected.exception()  # asked for by nobody else, which asyncio would complain of
+
+    def _client(self) -> aiomqtt.Client:
+        settings = self._settings
+        newer = settings.version is aiomqtt.ProtocolVersion.V5
+        properties = Properties(PacketTypes.CONNECT) if newer else None  # type: ignore[no-untyped-call]
+        if properties is not None:
+            properties.SessionExpiryInterval = int(settings.session_s) if settings.qos else 0
+            properties.ReceiveMaximum = MAX_UNACKNOWLEDGED
+        return aiomqtt.Client(
+            settings.url.host,
+            settings.url.port,
+            identifier=settings.client_id or f"springtide-{self._name}",
+            username=settings.user or None,
+            password=self._password,
+            protocol=settings.version,
+            clean_session=None if newer else settings.qos == 0,
+            clean_start=settings.qos == 0 if newer else paho.MQTT_CLEAN_START_FIRST_ONLY,
+            properties=properties,
+            tls_context=self._trust,
+            timeout=CONNECT_S,
+            keepalive=KEEP_ALIVE_S,
+        )
+
+    async def _subscribe(self, client: aiomqtt.Client, topic: str) -> list[str]:
+        """Why it was refused, if it was."""
+        settings = self._settings
+        shared = f"$share/{settings.group}/{topic}" if settings.group else topic
+        if settings.version is aiomqtt.ProtocolVersion.V5:
+            # What is retained comes once, not again with each connection.
+            options = SubscribeOptions(qos=settings.qos, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
+            codes = await client.subscribe(shared, options=options)
+        else:
+            codes = await client.subscribe(shared, qos=settings.qos)
+        return [str(code) for code in codes if (code if isinstance(code, int) else code.value) >= 128]
+
+    def _received(self, feed: _Session, below: paho.Client, message: paho.MQTTMessage) -> Received:
+        id_ = self._id(message)
+        event = self._event(message, id_)
+        return _Lent(feed, below, message.mid, event, self._open) if message.qos else Unacknowledged(event)
+
+    def _id(self, message: paho.MQTTMessage) -> str:
+        """A message has none of its own. One that is told again is known by the number that it still has, unless we
+        were killed in between."""
+        topic, body = _topic(message), bytes(message.payload)
+        known = self._open.get(message.mid) if message.qos and message.dup else None
+        if known is not None and known[:2] == (topic, body):
+            return known[2]
+        id_ = f"{self._run}.{next(self._numbers)}"
+        if message.qos:
+            self._open[message.mid] = topic, body, id_
+        return id_
+
+    def _event(self, message: paho.MQTTMessage, id_: str) -> Event:
+        topic = _topic(message)
+        said = getattr(message, "properties", None)
+        pairs: Headers = tuple(getattr(said, "UserProperty", ()))
+        of_cloud_events = any(key == "specversion" for key, _ in pairs)
+        return Event(
+            topic=topic,
+            pattern=next((one for one in self._settings.topics if paho.topic_matches_sub(one, topic)), ""),
+            body=bytes(message.payload),
+            id=id_,
+            source=f"/{self._name}",
+            type=TYPE,
+            content_type=getattr(said, "ContentType", ""),
+            time=time.time(),
+            attributes=pairs if of_cloud_events else (),
+        )
+
+
+@dataclass(slots=True)
+class _Session:
+    """What one connection brought. Acknowledged without a gap, in the order in which it came."""
+
+    where: str
+    events: PushedEvents = field(default_factory=lambda: PushedEvents(MAX_WAITING))
+    open: OrderedDict[int, bool] = field(default_factory=OrderedDict)
+    """Whether it is done with, by number."""
+    connected: bool = True
+
+    def take_in(self, received: Received, dropped: CountedWarning, name: str) -> None:
+        """The server sends no more than it may have unacknowledged, so there is room for those."""
+        if isinstance(received, _Lent):
+            self.open[received.number] = False
+        if not self.events.offer(received):
+            dropped.seen(source=name)
+
+    def lost(self) -> None:
+        self.connected = False
+        self.events.fail(Unavailable(f"{self.where}: the connection is lost"))
+
+    def done(self, number: int) -> list[int]:
+        """The numbers that can be acknowledged now. Raises Unavailable."""
+        if not self.connected:
+            raise Unavailable(f"{self.where}: the connection is lost")
+        if number in self.open:
+            self.open[number] = True
+        found = []
+        while self.open and self.open[first := next(iter(self.open))]:
+            del self.open[first]
+            found.append(first)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Lent:
+    """Implements ``Received`` for a message with QoS 1."""
+
+    session: _Session
+    below: paho.Client
+    number: int
+    event: Event
+    known: dict[int, tuple[str, bytes, str]]
+
+    async def taken(self) -> None:
+        for number in self.session.done(self.number):
+            self.known.pop(number, None)
+            if self.below.ack(number, 1) != paho.MQTT_ERR_SUCCESS:
+                raise Unavailable(f"{self.session.where}: the connection is lost")
+
+    async def give_back(self) -> None:
+        """At the end it stays in our session at the server; before that it is given out here once more."""
+        if self.session.connected:
+            self.session.events.offer(self)
+
+    async def keep(self) -> None: ...
+
+
+def _topic(message: paho.MQTTMessage) -> str:
+    try:
+        return str(message.topic)
+    except UnicodeDecodeError:
+        return bytes(message._topic).decode(errors="replace")
+
+
+@contextlib.contextmanager
+def _translated(where: Address) -> Iterator[None]:
+    """The library's errors as ours."""
+    try:
+        yield
+    except SpringtideError:
+        raise
+    except aiomqtt.MqttError as error:
+        if _refuses(error):
+            raise BadInput(f"{where}: it refuses the credentials ({error}); see user and password_path") from None
+        raise Unavailable(f"{where}: {kind_and_reason_of(error)}") from error
+    except (OSError, TimeoutError) as error:
+        raise Unavailable(f"{where}: {kind_and_reason_of(error)}") from error
+
+
+def _refuses(error: aiomqtt.MqttError) -> bool:
+    """By the words of both versions' reasons."""
+    told = str(error).lower()
+    return "authori" in told or "user name or password" in told or "username or password" in told
