@@ -8,7 +8,7 @@ from springtide.cli import ports
 from springtide.cli.ports import PortClaims
 
 LOOPBACK = "127.0.0.1"
-PROVIDER, ALERT_RECEIVER, IDLER, CONSOLE, SCALER, QUEUE_WORKER = 8081, 8083, 8084, 8085, 8086, 8087
+PROVIDER, ALERT_RECEIVER, IDLER, CONSOLE, SCALER, QUEUE_WORKER, CRON = 8081, 8083, 8084, 8085, 8086, 8087, 8088
 PROMETHEUS, ALERTMANAGER = 9090, 9093
 NATS, NATS_MONITORING = 4222, 8222
 """The well-known ports: taken where they are free."""
@@ -38,6 +38,7 @@ class Addresses:
     console: int
     scaler: int
     queue_worker: int
+    cron: int
     prometheus: int
     alertmanager: int
     nats: int
@@ -102,4 +103,5 @@ def choose(host: str, wished: WishedPorts, claims: PortClaims) -> Addresses:
         console=preferred(CONSOLE),
         scaler=preferred(SCALER),
         queue_worker=preferred(QUEUE_WORKER),
+        cron=preferred(CRON),
     )

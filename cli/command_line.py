@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "springtide.cli.commands.dead:dead",
         "List, show, repeat and purge asynchronous calls that were given up.",
     ),
+    "schedule": ("springtide.cli.commands.schedule:schedule", "List schedules, pause, resume and run them."),
     "queue": ("springtide.cli.commands.queue:queue", "List the queues of asynchronous calls, and move them."),
     "scale": ("springtide.cli.commands.deployment:scale", "Set how many replicas a function has."),
     "hpa": ("springtide.cli.commands.hpa:hpa", "Print a function's HorizontalPodAutoscaler, for Kubernetes."),
@@ -68,6 +69,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "springtide.cli.parts.queue_worker:queue_worker",
         "Run only the queue worker, in the foreground.",
     ),
+    "cron": ("springtide.cli.parts.cron:cron", "Call functions by their schedules, in the foreground."),
     "connector": (
         "springtide.cli.parts.connector:connector",
         "Call functions for events of other systems, in the foreground.",

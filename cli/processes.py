@@ -99,7 +99,8 @@ def stages(plan: Plan, *, authorization: str = "") -> list[list[Child]]:
     First what answers calls, and both at once, for a gateway waits for its provider; then what scales.
     """
     build = _Builder(plan, authorization)
-    answering, control = [build.provider(), build.gateway()], [build.alert_receiver(), build.scaler(), build.console()]
+    answering, control = [build.provider(), build.gateway()], [build.alert_receiver(), build.scaler(), build.cron()]
+    control.append(build.console())
     answering += [build.broker(plan.broker)] if plan.broker is not None else []
     control += [build.queue_worker()] if plan.queues else []
     alerting: list[Child] = []
@@ -118,6 +119,7 @@ def write_configuration(plan: Plan) -> None:
         alert_receiver=listen(at.alert_receiver),
         idler=listen(at.idler),
         scaler=listen(at.scaler),
+        cron=listen(at.cron),
         console=listen(at.console),
         prometheus=listen(at.prometheus),
         alertmanager=listen(at.alertmanager),
@@ -202,6 +204,7 @@ class _Builder:
                 *("--provider-url", self._at.url(self._at.provider)),
                 *("--alert-receiver-url", _webhook(self._at)),
                 *("--console-url", self._at.url(self._at.console)),
+                *("--cron-url", self._at.url(self._at.cron)),
                 *(("--prometheus-url", self._at.url(self._at.prometheus)) if self._plan.tools else ()),
                 *self._monitoring(),
                 *self._queueing(),
@@ -242,6 +245,20 @@ class _Builder:
             ),
             ready=self._at.url(self._at.scaler) + "/healthz",
             # It reads a stream of the gateway's, which would wait for that as for any call.
+            stops_first=True,
+        )
+
+    def cron(self) -> Child:
+        return self._ours(
+            "cron",
+            (
+                *("--host", "127.0.0.1", "--port", str(self._at.cron)),
+                *("--provider-url", self._at.url(self._at.provider)),
+                *("--gateway-url", self._at.gateway_url),
+                *("--state-dir", str(self._plan.state.cron)),
+            ),
+            ready=self._at.url(self._at.cron) + "/healthz",
+            # Its calls go through the gateway, which would wait for them.
             stops_first=True,
         )
 

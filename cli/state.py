@@ -109,6 +109,11 @@ class StateFolder:
         return self.root / "alertmanager"
 
     @property
+    def cron(self) -> Path:
+        """Up to when ticks of schedules were sent, and which functions pause."""
+        return self.root / "cron"
+
+    @property
     def nats(self) -> Path:
         return self.root / "nats"
 

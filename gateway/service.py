@@ -183,6 +183,7 @@ class Gateway:
             SystemTargets(
                 provider_url=settings.provider_url,
                 alert_receiver_url=settings.alert_receiver_url,
+                cron_url=settings.cron_url,
                 console_url=settings.console_url,
                 timeout_s=settings.upstream_timeout_s,
                 deploy_timeout_s=settings.deploy_timeout_s,

@@ -51,6 +51,9 @@ class GatewaySettings:
     alert_receiver_url: str = setting(
         "", env="alert_receiver_url", help="URL that POST /system/alert is passed on to; empty: answered with 501"
     )
+    cron_url: str = setting(
+        "", env="cron_url", help="base URL of the cron part, which /system/schedules is passed on to; empty: 501"
+    )
     console_url: str = setting(
         "", env="console_url", help="base URL of the console, which GET /ui/ is passed on to; empty: there is none"
     )

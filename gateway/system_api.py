@@ -93,6 +93,7 @@ class SystemTargets:
 
     provider_url: str
     alert_receiver_url: str
+    cron_url: str
     console_url: str
     timeout_s: float
     deploy_timeout_s: float
@@ -140,6 +141,8 @@ def build_app(targets: SystemTargets, deps: SystemDeps) -> App:
     TransferApi(deps.stores).add_to(routes)
     _add_info(routes, provider, targets.provider_url)
     _add_alert(routes, receiver, targets.alert_receiver_url)
+    cron = SystemProxy(deps.http, what="the cron part", credentials=deps.credentials, limit=short)
+    _add_schedules(routes, cron, targets.cron_url)
     add_builder(routes, streams, targets.provider_url)
     console = SystemProxy(
         deps.console_http,
@@ -301,14 +304,27 @@ def _add_alert(routes: Routes, receiver: SystemProxy, url: str) -> None:
         return await _first_to_take(receiver, request, copies, body)
 
 
-async def _first_to_take(receiver: SystemProxy, request: Request, copies: list[str], body: bytes) -> Response:
-    """One copy of the alert receiver leads; those on standby answer 503, and the next one is asked."""
-    answer: Response = PlainTextResponse("there is no alert receiver", 502)
+def _add_schedules(routes: Routes, cron: SystemProxy, base_url: str) -> None:
+    @routes.route("/system/schedules", methods=["GET"])
+    @routes.route("/system/schedules/{name}/{act}", methods=["POST"])
+    async def schedules(request: Request) -> Response:
+        if not base_url:
+            return PlainTextResponse("no cron part is configured; set cron_url", 501)
+        try:
+            copies = await resolved_urls(base_url)
+        except Unavailable as error:
+            return PlainTextResponse(f"the cron part cannot be reached: {error}", 502)
+        return await _first_to_take(cron, request, [target(copy, request) for copy in copies], b"")
+
+
+async def _first_to_take(part: SystemProxy, request: Request, copies: list[str], body: bytes) -> Response:
+    """One copy of the part leads; those on standby answer 503, and the next one is asked."""
+    answer: Response = PlainTextResponse("there is no copy of it", 502)
     for copy in copies:
         try:
-            response = await receiver.send(request, copy, body)
+            response = await part.send(request, copy, body)
         except httpx.HTTPError as error:
-            answer = receiver.failed(error)
+            answer = part.failed(error)
             continue
         if response.status_code != 503 or copy == copies[-1]:
             return PassedOn(response)

@@ -35,6 +35,7 @@ class Targets:
     alert_receiver: str
     idler: str
     scaler: str
+    cron: str
     console: str
     prometheus: str
     alertmanager: str
@@ -59,6 +60,7 @@ def local_configuration(timing: Timing, targets: Targets, webhook: Webhook, logi
         Part.SCALER.value: static(targets.scaler),
         Part.IDLER.value: static(targets.idler),
         **({Part.QUEUE_WORKER.value: static(targets.queue_worker)} if targets.queue_worker else {}),
+        Part.CRON.value: static(targets.cron),
         Part.CONSOLE.value: static(targets.console),
         "prometheus": {**static(targets.prometheus), **asked_for(login.auth)},
     }

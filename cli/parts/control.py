@@ -13,7 +13,7 @@ import click
 import structlog
 import uvloop
 
-from springtide.cli.parts import alert_receiver, console, idler, queue_worker, scaler
+from springtide.cli.parts import alert_receiver, console, cron, idler, queue_worker, scaler
 from springtide.runtime import logs
 from springtide.runtime.kept_parts import Assembled, Part, PartLogs, keep
 from springtide.runtime.part_reports import Event, Reporter
@@ -26,6 +26,7 @@ PARTS: Mapping[str, tuple[click.Command, Callable[[Mapping[str, str], Mapping[st
     "alert-receiver": (alert_receiver.alert_receiver, alert_receiver.assembled),
     "scaler": (scaler.scaler, scaler.assembled),
     "queue-worker": (queue_worker.queue_worker, queue_worker.assembled),
+    "cron": (cron.cron, cron.assembled),
     "idler": (idler.idler, idler.assembled),
     "console": (console.console, console.assembled),
 }

@@ -27,6 +27,7 @@ AT = Addresses(
     console=1085,
     scaler=1086,
     queue_worker=8087,
+    cron=8088,
     prometheus=1090,
     alertmanager=1093,
     nats=1422,
@@ -52,11 +53,16 @@ def child(tmp_path: Path, name: str, **options: Any) -> Child:
     [
         pytest.param(
             TOOLS,
-            [["provider", "gateway"], ["alert-receiver", "scaler", "console", "idler", "alertmanager", "prometheus"]],
+            [
+                ["provider", "gateway"],
+                ["alert-receiver", "scaler", "cron", "console", "idler", "alertmanager", "prometheus"],
+            ],
             id="everything",
         ),
         pytest.param(
-            None, [["provider", "gateway"], ["alert-receiver", "scaler", "console"]], id="without the alert path"
+            None,
+            [["provider", "gateway"], ["alert-receiver", "scaler", "cron", "console"]],
+            id="without the alert path",
         ),
     ],
 )
@@ -110,7 +116,7 @@ def test_control_parts_share_a_process_and_keep_their_words_and_logs(tmp_path: P
     apart = {part.name: part for stage in stages(tmp_path, separate=True) for part in stage}
     shared = child(tmp_path, "control")
 
-    for name in ("alert-receiver", "scaler", "console", "idler"):
+    for name in ("alert-receiver", "scaler", "cron", "console", "idler"):
         assert " ".join(apart[name].forked) in " ".join(shared.command)
         assert apart[name].log in shared.logs
         with pytest.raises(StopIteration):
@@ -130,7 +136,7 @@ def test_public_listener_stops_first_and_with_it_who_reads_a_stream_through_it(t
         return [child.name for stage in stages(tmp_path, **options) for child in stage if child.stops_first]
 
     assert first() == ["gateway", "control"]
-    assert first(separate=True) == ["gateway", "scaler", "console"]
+    assert first(separate=True) == ["gateway", "scaler", "cron", "console"]
 
 
 def test_gateway_alone_listens_where_the_user_said(tmp_path: Path) -> None:
@@ -222,6 +228,7 @@ def test_configuration_names_every_listener_and_the_password_by_its_file(tmp_pat
         "gateway": ["127.0.0.1:1082"],
         "provider": ["127.0.0.1:1081"],
         "alert-receiver": ["127.0.0.1:1083"],
+        "cron": ["127.0.0.1:8088"],
         "idler": ["127.0.0.1:1084"],
         "scaler": ["127.0.0.1:1086"],
         "console": ["127.0.0.1:1085"],

@@ -569,3 +569,36 @@ async def test_gateway_starts_before_its_provider() -> None:
         response = await http.get("/function/echo")
 
         assert response.status_code == 503
+
+
+@pytest.mark.uvloop
+async def test_schedules_are_asked_of_the_cron_part_behind_the_credentials() -> None:
+    asked: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+        writer.close()
+
+    cron = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{cron.sockets[0].getsockname()[1]}"
+    async with whole(cron_url=url) as suite:
+        listed = await suite.http.get("/system/schedules?next=3")
+        paused = await suite.http.post("/system/schedules/report/pause?namespace=dev")
+        unknown = await suite.http.get("/system/schedules", auth=("admin", "wrong"))
+
+    assert (listed.status_code, paused.status_code, unknown.status_code) == (200, 200, 401)
+    assert [head.partition(b"\r\n")[0] for head in asked] == [
+        b"GET /system/schedules?next=3 HTTP/1.1",
+        b"POST /system/schedules/report/pause?namespace=dev HTTP/1.1",
+    ]
+    assert all(CREDENTIALS.header.encode() in head for head in asked)
+    cron.close()
+
+
+@pytest.mark.uvloop
+async def test_schedules_without_a_cron_part_are_501() -> None:
+    async with whole() as suite:
+        response = await suite.http.get("/system/schedules")
+
+        assert (response.status_code, "cron_url" in response.text) == (501, True)

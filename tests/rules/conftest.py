@@ -21,6 +21,7 @@ def targets() -> Targets:
         idler="127.0.0.1:8084",
         scaler="127.0.0.1:8086",
         queue_worker="127.0.0.1:8087",
+        cron="127.0.0.1:8088",
         console="127.0.0.1:8085",
         prometheus="127.0.0.1:9090",
         alertmanager="127.0.0.1:9093",

@@ -196,6 +196,7 @@ def path(tools: Tools, tmp_path: Path) -> Iterator[AlertPath]:
             alert_receiver=receiver,
             idler=receiver,
             scaler=receiver,
+            cron=receiver,
             console=receiver,
             prometheus=free_address(),
             alertmanager=free_address(),

@@ -74,6 +74,7 @@ def test_local_prometheus_knows_every_part_and_reads_the_gateway_most_often(targ
         "idler": targets.idler,
         "scaler": targets.scaler,
         "queue-worker": targets.queue_worker,
+        "cron": targets.cron,
         "console": targets.console,
         "prometheus": targets.prometheus,
     }

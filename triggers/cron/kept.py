@@ -93,6 +93,10 @@ def record_json(record: Record) -> dict[str, Any]:
     return {"since": dict(record.since), "pausedAt": record.paused_at}
 
 
+def record_bytes(record: Record) -> bytes:
+    return json.dumps(record_json(record), separators=(",", ":")).encode()
+
+
 def record_from_json(value: Any) -> Record:
     """Raises BadInput."""
     try:

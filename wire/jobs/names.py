@@ -4,7 +4,7 @@
     OF_<queue>_DEAD    of.dead.<queue>.<token>                           those given up
     OF_DELAYED         of.delayed.<number>.<token>, of.due.<number>.<token>   whose time has not come, or has just come
     OF_CALLBACKS       of.callback                                       answers to be told (work queue)
-    OF_RESULTS, OF_PROGRESS, OF_TRIES, OF_PLACES, OF_KEYS                key-value buckets
+    OF_RESULTS, OF_PROGRESS, OF_TRIES, OF_PLACES, OF_KEYS, OF_CRON       key-value buckets
     OF_BODIES                                                            object store
     of.ring.<queue>, of.stop, of.ended.<token>, of.copies.<queue>        said, not stored
 
@@ -28,6 +28,7 @@ TRIES = "OF_TRIES"
 PLACES = "OF_PLACES"
 KEYS = "OF_KEYS"
 BODIES = "OF_BODIES"
+CRON = "OF_CRON"
 
 CALLBACK_SUBJECT = "of.callback"
 STOP_SUBJECT = "of.stop"
@@ -98,6 +99,19 @@ def delayed_subject(number: int, token: str) -> str:
 
 def due_subject(number: int, token: str) -> str:
     return f"of.due.{number:03x}.{token}"
+
+
+def record_subject(ref: FunctionRef) -> str:
+    """Of what is kept of a function's schedules, in its bucket."""
+    return f"function.{_quoted(ref.namespace)}.{_quoted(ref.name)}"
+
+
+def function_of_record(subject: str) -> FunctionRef | None:
+    """None: it is no such subject."""
+    words = subject.split(".")
+    if len(words) != 3 or words[0] != "function":
+        return None
+    return FunctionRef(*map(_unquoted, words[1:]))
 
 
 def ended_subject(token: str) -> str:

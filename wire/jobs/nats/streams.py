@@ -163,6 +163,19 @@ class Streams:
     async def keys(self) -> str:
         return await self._bucket(names.KEYS, age_s=self._bounds.key_age_s, size=self._bounds.max_key_bytes)
 
+    async def cron(self) -> str:
+        """What is kept of schedules, which nothing may push out."""
+        return await self._ensure(
+            StreamConfig(
+                name=KEY_PREFIX + names.CRON,
+                subjects=[f"$KV.{names.CRON}.>"],
+                max_msgs_per_subject=1,
+                discard=DiscardPolicy.NEW,
+                allow_rollup_hdrs=True,
+                duplicate_window=DUPLICATES_S,
+            )
+        )
+
     async def progress(self) -> str:
         return await self._bucket(
             names.PROGRESS,

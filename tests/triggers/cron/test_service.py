@@ -1,0 +1,250 @@
+"""The cron part over HTTP: schedules for people, behind credentials, and calls as a gateway gets them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from springtide.runtime.asgi_server import AsgiServer
+from springtide.runtime.basic_auth import Credentials
+from springtide.runtime.clock import SystemClock
+from springtide.scaler.core.ports import Leadership
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.triggers.cron.gateway import HttpTickGateway, TickCall
+from springtide.triggers.cron.service import CronDeps, build
+from springtide.triggers.cron.settings import CronSettings
+from springtide.wire.endpoint_stream import FunctionEndpoints, Snapshot
+from springtide.wire.gateway_connections import GatewayConnections
+from springtide.wire.jobs.job import JobState
+from springtide.wire.leadership import Always
+from springtide.wire.schedules.annotations import TickOptions
+from tests.fakes.ticks import MemoryCronStore, MemoryTickGateway
+
+CREDENTIALS = Credentials("admin", "secret")
+YEARLY, WRONG = "0 0 1 1 *", "61 * * * *"
+
+
+class Provider:
+    async def watch_endpoints(self) -> AsyncIterator[Snapshot]:
+        """Two functions, for ever."""
+        yield Snapshot(
+            tuple(
+                FunctionEndpoints(
+                    FunctionRef("openfaas-fn", name),
+                    1,
+                    "1",
+                    annotations={"topic": "cron-function", "schedule": schedule},
+                )
+                for name, schedule in (("a", f"{YEARLY}; {WRONG}"), ("bad", WRONG))
+            )
+        )
+        await asyncio.Event().wait()
+
+
+class Standby(Always):
+    def hold(self) -> int | None:
+        return None
+
+    async def change(self, known: int | None) -> int | None:
+        return await super().change(0 if known is None else None)
+
+
+@asynccontextmanager
+async def part(leadership: Leadership) -> AsyncIterator[tuple[httpx.AsyncClient, MemoryTickGateway]]:
+    clock = SystemClock()
+    gateway = MemoryTickGateway(clock)
+    deps = CronDeps(
+        endpoints=Provider(),  # type: ignore[arg-type] # an iterator is enough
+        gateway=gateway,
+        store=MemoryCronStore(),
+        clock=clock,
+        registry=CollectorRegistry(),
+        credentials=CREDENTIALS,
+        leadership=leadership,
+    )
+    cron = build(CronSettings(port=0), deps)
+    await cron.start()
+    auth = (CREDENTIALS.user, CREDENTIALS.password)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{cron.port}", auth=auth) as http:
+        yield http, gateway
+    await cron.stop()
+
+
+async def listed(http: httpx.AsyncClient, **query: str) -> httpx.Response:
+    """Once they are known; each look is a request, which lets the part go on."""
+    while True:
+        answer = await http.get("/system/schedules", params=query)
+        if answer.status_code == 200 and answer.json()["schedules"]:
+            return answer
+        await asyncio.sleep(0)
+
+
+async def test_schedules_are_listed_with_what_is_wrong() -> None:
+    async with part(Always()) as (http, _):
+        told = (await listed(http, next="2")).json()
+
+    (one,) = told["schedules"]
+    assert (one["function"], one["schedule"], one["paused"], one["waiting"]) == ("a", YEARLY, False, 0)
+    assert [text[4:] for text in one["next"]] == ["-01-01T00:00:00.000Z"] * 2
+    assert [(problem["function"], WRONG in problem["problem"]) for problem in told["problems"]] == [
+        ("a", True),
+        ("bad", True),
+    ]
+
+
+async def test_function_is_paused_and_resumed_and_run() -> None:
+    async with part(Always()) as (http, gateway):
+        await listed(http)
+        paused = await http.post("/system/schedules/a/pause")
+        (shown,) = (await listed(http)).json()["schedules"]
+        await http.post("/system/schedules/a/resume", params={"namespace": "openfaas-fn"})
+        (again,) = (await listed(http)).json()["schedules"]
+        run = await http.post("/system/schedules/a/run", params={"schedule": YEARLY})
+
+    assert (paused.status_code, shown["paused"], shown["next"]) == (200, True, [])
+    assert (again["paused"], len(again["next"])) == (False, 1)
+    assert (run.status_code, run.json()["job"]) == (202, "job-0")
+    assert [call.key for call, _, _ in gateway.kept] == [""]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("nobody/pause", 404),
+        ("bad/pause", 400),
+        ("a/stop", 404),
+        ("a/run?schedule=@daily", 404),
+    ],
+)
+async def test_what_cannot_be_done_is_told(path: str, status: int) -> None:
+    async with part(Always()) as (http, _):
+        await listed(http)
+        answer = await http.post(f"/system/schedules/{path}")
+
+    assert answer.status_code == status
+    assert answer.text
+
+
+@pytest.mark.parametrize("number", ["0", "101", "many", "-1"])
+async def test_number_of_ticks_to_come_is_bounded(number: str) -> None:
+    async with part(Always()) as (http, _):
+        await listed(http)
+        assert (await http.get("/system/schedules", params={"next": number})).status_code == 400
+
+
+async def test_copy_that_does_not_lead_says_so() -> None:
+    async with part(Standby()) as (http, _):
+        assert (await http.get("/system/schedules")).status_code == 503
+
+
+async def test_nobody_asks_without_credentials() -> None:
+    async with part(Always()) as (http, _):
+        answers = [
+            await http.request(method, path, auth=("admin", "wrong"))
+            for method, path in (("GET", "/system/schedules"), ("POST", "/system/schedules/a/run"))
+        ]
+        metrics = await http.get("/metrics", auth=None)
+
+    assert [answer.status_code for answer in answers] == [401, 401]
+    assert "springtide_schedules 1.0" in metrics.text
+
+
+@dataclass
+class Asked:
+    requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
+
+    async def answer(self, request: Request) -> Response:
+        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        self.requests.append((request.method, path, dict(request.headers), await request.body()))
+        if request.method == "GET":
+            return JSONResponse({"state": "running"}) if "known" in path else PlainTextResponse("none", 404)
+        return Response(status_code=202, headers={"X-Call-Id": "job-7"})
+
+
+@asynccontextmanager
+async def gateway(asked: Asked) -> AsyncIterator[HttpTickGateway]:
+    app = Starlette(routes=[Route("/{path:path}", asked.answer, methods=["GET", "POST", "PUT", "DELETE"])])
+    server = AsgiServer(app, name="gateway", host="127.0.0.1", port=0)
+    await server.start()
+    connections = GatewayConnections(httpx.URL(f"http://127.0.0.1:{server.port}"))
+    yield HttpTickGateway(connections, credentials=CREDENTIALS, content_type="text/plain", timeout_s=60)
+    await connections.aclose()
+    await server.stop()
+
+
+def call(**options: str) -> TickCall:
+    return TickCall(
+        function=FunctionRef("openfaas-fn", "a"),
+        schedule=YEARLY,
+        at=1_767_225_600.0,
+        options=TickOptions(**options),  # type: ignore[arg-type] # texts only
+        key="cron 2026-01-01T00:00:00.000Z x",
+    )
+
+
+async def test_headers_of_a_tick() -> None:
+    asked = Asked()
+    async with gateway(asked) as http:
+        answer = await http.keep(call(body="hello", path="/report?day=1"))
+
+    ((method, path, headers, body),) = asked.requests
+    assert (answer.status, answer.job) == (202, "job-7")
+    assert (method, path, body) == ("POST", "/async-function/a.openfaas-fn/report?day=1", b"hello")
+    for name in ("host", "connection"):
+        headers.pop(name, None)
+    assert headers == {
+        "content-type": "text/plain",
+        "x-topic": "cron-function",
+        "x-connector": "cron-connector",
+        "user-agent": "springtide/cron-connector",
+        "x-springtide-scheduled": "2026-01-01T00:00:00.000Z",
+        "idempotency-key": "cron 2026-01-01T00:00:00.000Z x",
+        "content-length": "5",
+        "ce-specversion": "1.0",
+        "ce-id": "a.openfaas-fn%200%200%201%201%20*%202026-01-01T00:00:00.000Z",
+        "ce-source": "/springtide/cron",
+        "ce-type": "com.springtide.schedule.tick",
+        "ce-subject": "0%200%201%201%20*",
+        "ce-time": "2026-01-01T00:00:00.000Z",
+    }
+
+
+async def test_another_method_is_asked_for_at_the_function_itself() -> None:
+    asked = Asked()
+    async with gateway(asked) as http:
+        await http.keep(call(method="PUT"))
+        await http.make(call())
+
+    (first, second) = asked.requests
+    assert (first[:2], first[2]["prefer"]) == (("PUT", "/function/a.openfaas-fn"), "respond-async")
+    assert second[:2] == ("POST", "/function/a.openfaas-fn")
+    assert "authorization" not in first[2] | second[2], "functions are shown no credentials"
+
+
+async def test_state_of_a_call_is_asked_with_credentials() -> None:
+    asked = Asked()
+    async with gateway(asked) as http:
+        states = [await http.state("known"), await http.state("forgotten")]
+        await http.cancel("known")
+
+    assert states == [JobState.RUNNING, None]
+    assert [headers.get("authorization") for _, _, headers, _ in asked.requests] == [CREDENTIALS.header] * 3
+
+
+async def test_gateway_that_is_away_did_certainly_not_call() -> None:
+    connections = GatewayConnections(httpx.URL("http://127.0.0.1:9"))
+    http = HttpTickGateway(connections, credentials=None, content_type="text/plain", timeout_s=5)
+
+    answer = await http.make(call())
+
+    assert (answer.status, answer.unmade) == (0, True)
