@@ -12,6 +12,7 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 
+from springtide.runtime.deadlines import stubborn_within
 from springtide.runtime.errors import NotFound, SpringtideError, TooMany, Unavailable, reason_of
 from springtide.wire.jobs.nats import logins
 from springtide.wire.jobs.settings import BrokerSettings
@@ -100,20 +101,21 @@ class Connection:
         self._attempts += 1
         client = Client()
         try:
-            async with asyncio.timeout(CONNECT_S * (len(self._settings.nats_url) + 1)):
-                await client.connect(
-                    list(self._settings.nats_url),
-                    name=self._name,
-                    connect_timeout=CONNECT_S,  # type: ignore[arg-type] # seconds, of which fractions do as well
-                    allow_reconnect=True,
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=RECONNECT_S,  # type: ignore[arg-type]
-                    ping_interval=PING_S,
-                    error_cb=self._failed,
-                    disconnected_cb=self._disconnected,
-                    reconnected_cb=self._reconnected,
-                    **options,
-                )
+            connecting = client.connect(
+                list(self._settings.nats_url),
+                name=self._name,
+                connect_timeout=CONNECT_S,  # type: ignore[arg-type] # seconds, of which fractions do as well
+                allow_reconnect=True,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=RECONNECT_S,  # type: ignore[arg-type]
+                ping_interval=PING_S,
+                error_cb=self._failed,
+                disconnected_cb=self._disconnected,
+                reconnected_cb=self._reconnected,
+                **options,
+            )
+            # Between tries it waits for tasks that it has cancelled, and takes our cancellation for theirs.
+            await stubborn_within(CONNECT_S * (len(self._settings.nats_url) + 1), connecting)
         except (NatsError, OSError, TimeoutError) as error:
             with contextlib.suppress(NatsError, OSError, TimeoutError):
                 await client.close()
