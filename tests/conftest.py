@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
 from collections.abc import Iterator
@@ -16,12 +17,15 @@ from springtide.cli.tools import Missing, Tools, find
 from springtide.runtime.virtual_time import VirtualTimeLoop
 from tests import loops
 from tests.costs import Costs, is_quick
+from tests.uninterrupted import uninterrupted
 
 ROOT = Path(__file__).parents[1]
 
 # A shared machine stalls now and then; how long an example takes is never what is tested.
 settings.register_profile("springtide", deadline=None)
 settings.load_profile("springtide")
+
+ast.parse = uninterrupted(ast.parse)  # hypothesis looks at the source of functions, too
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import gc
 import re
 import sys
 import tomllib
@@ -26,20 +25,11 @@ def canonical(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", name[0]).lower()
 
 
-def parsed(file: Path) -> ast.Module:
-    """Without the collector: what it runs in the middle of a parse may make that fail (CPython issue 106905)."""
-    gc.disable()
-    try:
-        return ast.parse(file.read_text())
-    finally:
-        gc.enable()
-
-
 def imported(folders: list[Path]) -> dict[str, str]:
     """Top-level names that are neither ours nor the standard library's, and one file that imports each."""
     found: dict[str, str] = {}
     for file in (file for folder in folders for file in folder.rglob("*.py")):
-        for node in ast.walk(parsed(file)):
+        for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             else:
