@@ -73,9 +73,10 @@ class Reporter:
         return [[route.ref.namespace, route.ref.name] for route in gone]
 
     def _is_news(self, route: Route) -> bool:
-        """Everything counted is counted between the beginning and the end of a call, and both move ``last_active``."""
+        """All else that is counted is counted between the beginning and the end of a call, which move ``last_active``;
+        a delivery that is stored or refused is no call."""
         metrics = route.metrics
-        mark = (metrics.last_active, route.desired, len(route.ready), route.policy)
+        mark = (metrics.last_active, route.desired, len(route.ready), route.policy, sum(metrics.webhooks.values()))
         if not metrics.in_flight and self._told.get(route) == mark:
             return False
         # With calls in flight the next report must look again, whatever the mark.

@@ -94,6 +94,16 @@ def test_everything_a_call_counts_is_summed() -> None:
         assert {key: pytest.approx(values) for key, values in wanted.items()} == got, name
 
 
+def test_deliveries_to_webhooks_are_summed() -> None:
+    one, other = counted(), counted()
+    for metrics, outcome in ((one, "queued"), (other, "queued"), (other, "too_old")):
+        metrics.deliver(outcome)
+
+    one.add(json.loads(json.dumps(other.as_numbers())))
+
+    assert one.webhooks == {"queued": 2, "too_old": 1}
+
+
 def test_reconnects_to_the_broker_are_summed_those_of_dead_workers_included() -> None:
     totals = Totals()
     totals.fold(told(counted(calls=1)))
@@ -264,6 +274,9 @@ def test_worker_tells_only_of_functions_that_something_happened_to() -> None:
     assert reports(reporter)[1] == []
     quiet.describe(FunctionEndpoints(quiet.ref, 4, version="2"), 4.0)
     assert reports(reporter)[1] == ["quiet"]
+    quiet.metrics.deliver("queued")
+    assert reports(reporter)[1] == ["quiet"], "a delivery to its webhook is no call of it"
+    assert reports(reporter)[1] == []
     reporter.tell_all()
     assert reports(reporter)[1] == ["busy", "quiet"]
 
