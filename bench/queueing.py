@@ -19,6 +19,7 @@ from bench.jobs.posters import Post, Posters
 from bench.jobs.run import HANDLER, noted
 from bench.jobs.suite import Suite, put_to_sleep, running
 from bench.report import Row
+from springtide.scaler.core.call_timeout import TIMEOUT
 
 ACK_WAIT_S = 5.0
 REPLICAS, IN_FLIGHT = 10, 5
@@ -64,7 +65,7 @@ class _Queue:
                 "service": name,
                 "image": "springtide/python",
                 "labels": {"com.openfaas.scale.min": str(replicas), "com.openfaas.scale.max": str(replicas)},
-                "annotations": {"com.springtide.handler": str(HANDLER)},
+                "annotations": {"com.springtide.handler": str(HANDLER), TIMEOUT: f"{DEADLINE_S:g}s"},
                 "envVars": {"LEDGER": str(self._ledger / name)}
                 | ({"max_inflight": str(in_flight)} if in_flight else {}),
             }
