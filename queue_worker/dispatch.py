@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -96,9 +97,12 @@ class Dispatch:
         self._lanes: dict[Lane, _LaneState] = {}
         self._running: dict[str, tuple[Execution, asyncio.Task[None]]] = {}
         """By the jobs' tokens."""
+        self._called: set[Execution] = set()
+        """Those that take room of their function."""
         self._reserved: Counter[FunctionRef] = Counter()
-        """Jobs that run or are being taken."""
+        """Jobs that are called or being taken: those whose outcome is being stored take no room of their function."""
         self._reserved_total = 0
+        """Of this worker's places; those whose outcome is being stored have one."""
         self._over_share: set[FunctionRef] = set()
         """Those that have room and were passed by for the sake of others."""
         self._open: set[FunctionRef] = set()
@@ -298,6 +302,8 @@ class Dispatch:
         known = self._deps.capacity.of(lane.function)
         rules = self._deps.rules.of(known.annotations) if known is not None else self._deps.rules
         execution = self._deps.execution(lease, rules)
+        execution.answered = functools.partial(self._answered, execution, lane.function)
+        self._called.add(execution)
         state.running += 1
         task = asyncio.create_task(self._run(lane, state, lease, execution))
         self._running[lease.job.token] = execution, task
@@ -317,11 +323,19 @@ class Dispatch:
             state.seen_at = clock.now()
             if self._running[lease.job.token][0] is execution:
                 del self._running[lease.job.token]
-            self._release(lane.function, 1)
+            self._answered(execution, lane.function)
+            self._give_place(1)
             self._share.took(lane.function, seconds)
             if execution.ended is JobState.RETRYING:
                 self._wait_for_retry(lane, state, execution.retry_in_s)
             observer.ended(lease, execution.ended, seconds)
+            self._turn.set()
+
+    def _answered(self, execution: Execution, function: FunctionRef) -> None:
+        """The next one need not wait until this one is settled."""
+        if execution in self._called:
+            self._called.discard(execution)
+            self._give_room(function, 1)
             self._turn.set()
 
     def _wait_for_retry(self, lane: Lane, state: _LaneState, seconds: float) -> None:
@@ -341,11 +355,19 @@ class Dispatch:
             self._turn.set()
 
     def _release(self, function: FunctionRef, count: int) -> None:
+        self._give_room(function, count)
+        self._give_place(count)
+
+    def _give_room(self, function: FunctionRef, count: int) -> None:
+        """Of the function."""
         self._reserved[function] -= count
-        self._reserved_total -= count
         if not self._reserved[function]:
             del self._reserved[function]
         self._share.wake(function)
+
+    def _give_place(self, count: int) -> None:
+        """Of this worker."""
+        self._reserved_total -= count
         for other in self._over_share:
             self._share.wake(other)
         self._over_share.clear()

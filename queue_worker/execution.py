@@ -72,6 +72,8 @@ class Execution:
         """As it was told, while its function is called."""
         self.ended: JobState | None = None
         """What became of it, once it is known; RETRYING where it was handed back."""
+        self.answered: Callable[[], None] = lambda: None
+        """Called once its function has no call of it any more, while what came of it is yet to be stored."""
         self.retry_in_s = 0.0
         """After which it may be taken again, where it is to be."""
 
@@ -147,8 +149,7 @@ class Execution:
         else:
             await self._after(started, answer)
 
-    @staticmethod
-    async def _called(calling: asyncio.Task[Answer]) -> Answer:
+    async def _called(self, calling: asyncio.Task[Answer]) -> Answer:
         """Cancelled it returns when the connection is closed, so that nobody calls again before that."""
         try:
             await asyncio.wait([calling])
@@ -156,6 +157,7 @@ class Execution:
             if not calling.done():
                 calling.cancel()
                 await asyncio.wait([calling], timeout=CLOSE_S)
+            self.answered()
         return calling.result()
 
     async def _after(self, started: float, answer: Answer) -> None:

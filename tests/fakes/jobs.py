@@ -62,6 +62,8 @@ class MemoryBroker:
     away: bool = False
     silent: bool = False
     """Nothing that is said is heard."""
+    storing_s: float = 0.0
+    """How long an outcome takes to be stored."""
     opening_s: float = 0.0
     """How long a lane takes from which nothing was taken before; one is opened after the other."""
     remembers_since: float = 0.0
@@ -562,6 +564,8 @@ class MemoryJobSource:
 
     async def store_outcome(self, job: Job, job_id: str, outcome: Outcome) -> None:
         self._link.step("store outcome")
+        if self._broker.storing_s:
+            await asyncio.sleep(self._broker.storing_s)
         self._broker.outcomes[job.token] = (job_id, job, outcome)
         self._broker.progress.pop(job.token, None)
         self._broker.woken()

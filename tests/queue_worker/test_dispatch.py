@@ -36,6 +36,15 @@ async def test_jobs_take_the_room_that_there_is_and_no_more(world: World) -> Non
     assert len(world.functions.runs) == 500
 
 
+async def test_a_job_whose_outcome_is_being_stored_takes_no_room(world: World) -> None:
+    world.functions.deploy("echo", takes(1.0), replicas=1, limit=1)
+    world.broker.storing_s = 0.5
+    world.worker()
+    await world.ended(*await world.post(count=20))
+    assert world.functions.most["echo"] == 1
+    assert world.loop.time() < 20.0 + 2.0
+
+
 async def test_a_function_that_names_no_limit_has_the_workers_own(world: World) -> None:
     world.functions.deploy("echo", takes(1.0), replicas=2)
     world.worker(max_inflight=7)
