@@ -123,10 +123,21 @@ class Prewarming:
             if self._deps.jobs is not None:
                 group.create_task(self._deps.jobs.follow(self.news, wanted=self._wanted), name="delayed jobs")
             group.create_task(self._look_for_ever(group), name="looks")
+            group.create_task(self._take_over_for_ever(), name="terms")
 
     def _wanted(self) -> bool:
         """Whether delayed jobs are of use: only who leads wakes, and only what may sleep."""
         return self._settings.enabled and self._leads and bool(self._watched)
+
+    async def _take_over_for_ever(self) -> None:
+        """A new leader's first request names its term: from then on a late write of its predecessor is refused."""
+        term: int | None = None
+        while True:
+            term = await self._deps.leadership.change(term)
+            ref = next(iter(self._watched), None)
+            if term is not None and ref is not None:
+                with contextlib.suppress(SpringtideError):
+                    await self._deps.target.read(ref)
 
     def news(self, ref: FunctionRef) -> None:
         """A source knows other calls of the function than before."""

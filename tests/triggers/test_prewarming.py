@@ -61,8 +61,9 @@ class Leader:
         return 60.0
 
     async def change(self, known: int | None) -> int | None:
-        await asyncio.Event().wait()
-        return known
+        while self.hold() == known:  # noqa: ASYNC110 - a test moves it
+            await asyncio.sleep(0.1)
+        return self.hold()
 
 
 class Place:
@@ -71,6 +72,7 @@ class Place:
     def __init__(self) -> None:
         self.start_s = 3.0
         self.refusals: list[SpringtideError] = []
+        self.reads: list[FunctionRef] = []
         self.provider = MemoryProvider(virtual_loop().clock, start_replica=self._start)
         self.stream = BeatingStream(self.provider)
 
@@ -79,6 +81,7 @@ class Place:
         return unserved(instance)
 
     async def read(self, ref: FunctionRef) -> Function:
+        self.reads.append(ref)
         return await self.provider.read(ref)
 
     async def write(self, ref: FunctionRef, replicas: int, *, expect: str | None, decision: Decision | None) -> Scale:
@@ -287,6 +290,20 @@ async def test_copy_that_does_not_lead_wakes_nothing_and_does_once_it_leads() ->
 
     (woken_at,) = world.woken_at()
     assert 52.2 <= woken_at <= 53
+
+
+async def test_copy_that_takes_over_names_its_term_before_it_has_anything_to_write() -> None:
+    world = world_of(600)
+    await world.asleep()
+    leader = Leader(leads=False)
+
+    async with running(world, world.copy(leader)):
+        await world.until(5)
+        assert world.place.reads == []
+        leader.leads = True
+        await world.until(6)
+
+        assert world.place.reads == [REPORT]
 
 
 async def test_nothing_is_woken_while_its_count_is_not_known() -> None:
