@@ -86,7 +86,7 @@ class Prewarming:
             deps.target,
             clock=deps.clock,
             recorder=self._recorder,
-            deadline_s=settings.deadline_s,
+            deadline_s=settings.prewarm_deadline_s,
             log_event="woken ahead",
             leadership=deps.leadership,
         )
@@ -97,7 +97,7 @@ class Prewarming:
         self._looks: list[tuple[float, FunctionRef]] = []
         """A heap; an entry that is not its function's ``look_at`` any more says nothing."""
         self._sooner = asyncio.Event()
-        self._writes = asyncio.Semaphore(settings.concurrency)
+        self._writes = asyncio.Semaphore(settings.prewarm_concurrency)
         self._writing: set[FunctionRef] = set()
         self._task = BackgroundTask(self.name)
         deps.functions.listen(self._changed)
@@ -127,7 +127,7 @@ class Prewarming:
 
     def _wanted(self) -> bool:
         """Whether delayed jobs are of use: only who leads wakes, and only what may sleep."""
-        return self._settings.enabled and self._leads and bool(self._watched)
+        return self._settings.prewarm and self._leads and bool(self._watched)
 
     async def _take_over_for_ever(self) -> None:
         """A new leader's first request names its term: from then on a late write of its predecessor is refused."""
@@ -207,7 +207,7 @@ class Prewarming:
         call = min((call for call in found if call is not None), default=None)
         if call is None:
             return None
-        return Upcoming(call, Lead.of(watched.history.longest_s, self._settings.default_lead_s))
+        return Upcoming(call, Lead.of(watched.history.longest_s, self._settings.prewarm_default_lead_s))
 
     def _look_at(self, ref: FunctionRef, watched: _Watched, at: float) -> None:
         if watched.look_at == at:
@@ -256,7 +256,7 @@ class Prewarming:
         """The call's time has come. What a process that was stopped has missed is not made up for one by one."""
         watched.upcoming = None
         late = now - call.at > MAX_LATE_S
-        if late or not self._leads or not self._settings.enabled or self._deps.functions.unread:
+        if late or not self._leads or not self._settings.prewarm or self._deps.functions.unread:
             return
         history = watched.history
         met = prewarm.met(history, followed.function.scale, call)
@@ -267,7 +267,7 @@ class Prewarming:
         self, followed: Followed, watched: _Watched, upcoming: Upcoming, now: Instant
     ) -> Coroutine[Any, Any, None] | None:
         ref, call = followed.function.ref, upcoming.call
-        if not self._settings.enabled:
+        if not self._settings.prewarm:
             self._look_at(ref, watched, call.at)
             return None
         decision = prewarm.decide(

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from springtide.cli.parts.authentication import AuthSettings
 from springtide.cli.parts.foreground import serve
 from springtide.cli.parts.leadership import Led, led
+from springtide.cli.parts.prewarming import Surroundings, prewarming
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
 from springtide.gateway.endpoint_source import EndpointSource
 from springtide.runtime.basic_auth import Credentials
@@ -26,6 +27,7 @@ from springtide.triggers.cron.gateway import HttpTickGateway
 from springtide.triggers.cron.kept import Store
 from springtide.triggers.cron.service import CronDeps, build
 from springtide.triggers.cron.settings import CronSettings
+from springtide.triggers.prewarm_settings import PrewarmSettings
 from springtide.wire.gateway_connections import GatewayConnections
 from springtide.wire.jobs.nats_package import nats_needed
 from springtide.wire.jobs.settings import BrokerSettings, with_names_of_openfaas
@@ -34,11 +36,11 @@ from springtide.wire.provider_client import ProviderClient
 from springtide.wire.vitals import vitals
 
 SETTINGS, BROKER, AUTH = Section(CronSettings), Section(BrokerSettings), Section(AuthSettings)
-LEASE, KUBERNETES = Section(LeaseSettings), Section(KubernetesSettings)
+LEASE, KUBERNETES, PREWARM = Section(LeaseSettings), Section(KubernetesSettings), Section(PrewarmSettings)
 
 
 @click.command()
-@settings_options(SETTINGS, BROKER, AUTH, LEASE, KUBERNETES)
+@settings_options(SETTINGS, PREWARM, BROKER, AUTH, LEASE, KUBERNETES)
 @click.pass_obj
 def cron(environ: Mapping[str, str], /, **given: object) -> None:
     """Run the cron part: calls functions by their annotations `topic: cron-function` and `schedule`."""
@@ -48,7 +50,7 @@ def cron(environ: Mapping[str, str], /, **given: object) -> None:
 def assembled(environ: Mapping[str, str], given: Mapping[str, object]) -> Assembled:
     """``given`` are the command's flags. Raises SettingsError and BadInput."""
     environ = with_names_of_openfaas(environ)
-    refuse(*(section.problems(environ, given) for section in (SETTINGS, BROKER, AUTH, LEASE, KUBERNETES)))
+    refuse(*(section.problems(environ, given) for section in (SETTINGS, PREWARM, BROKER, AUTH, LEASE, KUBERNETES)))
     settings = SETTINGS.read(environ, given, broker=BROKER.read(environ, given))
     if not settings.state_dir and not settings.broker.nats_url:
         raise BadInput(
@@ -56,12 +58,12 @@ def assembled(environ: Mapping[str, str], given: Mapping[str, object]) -> Assemb
             "queue's NATS server, as nats://127.0.0.1:4222"
         )
     leading = led("cron", LEASE.read(environ, given), KUBERNETES.read(environ, given))
-    return _assembled(settings, AUTH.read(environ, given).credentials(), leading)
+    return _assembled(settings, PREWARM.read(environ, given), AUTH.read(environ, given).credentials(), leading)
 
 
 @asynccontextmanager
 async def _assembled(
-    settings: CronSettings, credentials: Credentials | None, leading: Led
+    settings: CronSettings, ahead: PrewarmSettings, credentials: Credentials | None, leading: Led
 ) -> AsyncIterator[Sequence[Service]]:
     clock = SystemClock()
     async with AsyncExitStack() as stack:
@@ -91,7 +93,18 @@ async def _assembled(
             credentials=credentials,
             leadership=leadership,
         )
-        yield [vitals(deps.registry), *election, build(settings, deps)]
+        part = build(settings, deps)
+        around = Surroundings(
+            provider_url=settings.provider_url,
+            gateway_url=settings.gateway_url,
+            credentials=credentials,
+            poll_interval_s=settings.rebuild_interval_s,
+            paused=part.leading.paused,
+            registry=deps.registry,
+            clock=clock,
+            leadership=leadership,
+        )
+        yield [vitals(deps.registry), *election, part, *prewarming(ahead, around, stack)]
 
 
 def _store(settings: CronSettings, clock: SystemClock, stack: AsyncExitStack) -> Store:

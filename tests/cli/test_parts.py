@@ -19,6 +19,7 @@ import pytest
 from click.testing import CliRunner
 
 from springtide.cli import ports
+from springtide.cli.parts import cron
 from springtide.cli.parts.hold_reporter import GATHER_S, HoldReporter
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
 from springtide.cli.ports import PortClaims
@@ -220,3 +221,10 @@ def test_output_that_cannot_be_written_is_one_sentence(words: list[str]) -> None
         )
 
     assert (done.returncode, done.stderr) == (1, "springtide: cannot write: No space left on device\n")
+
+
+async def test_part_that_sends_ticks_also_wakes_ahead_of_them(tmp_path: Path) -> None:
+    environ = {"basic_auth": "false", "cron_state_dir": str(tmp_path)}
+
+    async with cron.assembled(environ, cron.cron.make_context("cron", [], obj=environ).params) as services:
+        assert [service.name for service in services][-3:] == ["cron", "hold-reporter", "pre-warming"]

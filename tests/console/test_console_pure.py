@@ -37,7 +37,15 @@ def test_every_reason_is_a_sentence(reason: Reason) -> None:
 
 @pytest.mark.parametrize("writer", list(Writer))
 def test_every_writer_has_a_name(writer: Writer) -> None:
-    assert words.writer(told(writer=writer.value)) in {"Alerts", "Scaler", "HPA", "Idler", "Gateway", "Pre-warm", "Person"}
+    assert words.writer(told(writer=writer.value)) in {
+        "Alerts",
+        "Scaler",
+        "HPA",
+        "Idler",
+        "Gateway",
+        "Pre-warm",
+        "Person",
+    }
 
 
 def test_reason_of_a_newer_provider_is_shown_by_its_name() -> None:

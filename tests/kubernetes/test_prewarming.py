@@ -57,7 +57,7 @@ async def test_calls_of_sleeping_functions_find_a_pod_that_is_ready() -> None:
             recorder=told,
             clock=clock,
         )
-        prewarming = Prewarming(PrewarmSettings(default_lead_s=LEAD_S), deps)
+        prewarming = Prewarming(PrewarmSettings(prewarm_default_lead_s=LEAD_S), deps)
         await prewarming.start()
         try:
             for ref in REFS:

@@ -349,7 +349,7 @@ async def test_wake_that_fails_is_tried_again_while_the_call_is_to_come(
         pytest.param({"zero": "false"}, None, id="of a function that may not sleep"),
         pytest.param({"min": "5", "max": "2"}, None, id="of a function whose labels make no sense"),
         pytest.param({"min": "0", "max": "0"}, None, id="of a function that may have no replica"),
-        pytest.param({}, PrewarmSettings(enabled=False), id="where it is switched off"),
+        pytest.param({}, PrewarmSettings(prewarm=False), id="where it is switched off"),
     ],
 )
 async def test_calls_wake_nothing_ahead(labels: dict[str, str], settings: PrewarmSettings | None) -> None:

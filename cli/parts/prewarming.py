@@ -1,0 +1,66 @@
+"""Waking functions ahead of calls that are known to come: services of the part that sends schedules' ticks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+
+from springtide.cli.parts.hold_reporter import HoldReporter
+from springtide.gateway.endpoint_source import EndpointSource
+from springtide.runtime.basic_auth import Credentials
+from springtide.runtime.service import Service
+from springtide.scaler.core.ports import Clock, Leadership
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.scaler.function_table import FunctionTable
+from springtide.scaler.sources.schedules import ScheduledCalls
+from springtide.triggers.delayed_jobs import DelayedJobs
+from springtide.triggers.prewarm_settings import PrewarmSettings
+from springtide.triggers.prewarming import PrewarmDeps, Prewarming
+from springtide.wire.jobs.pending import PendingJobs
+from springtide.wire.polled_endpoints import PolledEndpoints
+from springtide.wire.provider_client import ProviderClient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What it shares with the part that it is in; seconds."""
+
+    provider_url: str
+    gateway_url: str
+    credentials: Credentials | None
+    poll_interval_s: float
+    """Of a provider that does not tell of changes."""
+    paused: Callable[[FunctionRef], bool]
+    registry: CollectorRegistry
+    clock: Clock
+    leadership: Leadership
+
+
+def prewarming(settings: PrewarmSettings, around: Surroundings, stack: AsyncExitStack) -> Sequence[Service]:
+    """Not yet started; what they use is closed with ``stack``. A provider of their own names the term in each write."""
+    provider = ProviderClient(around.provider_url, around.credentials, leadership=around.leadership)
+    stack.push_async_callback(provider.aclose)
+
+    def polled() -> PolledEndpoints:
+        return PolledEndpoints(provider, around.provider_url, clock=around.clock, interval_s=around.poll_interval_s)
+
+    endpoints = EndpointSource(provider, polled)
+    stack.push_async_callback(endpoints.aclose)
+    jobs = PendingJobs([around.gateway_url], around.credentials)
+    stack.push_async_callback(jobs.aclose)
+    holds = HoldReporter(provider)
+    deps = PrewarmDeps(
+        functions=FunctionTable(endpoints, clock=around.clock),
+        expected=[ScheduledCalls(around.paused)],
+        jobs=DelayedJobs(jobs, interval_s=settings.prewarm_jobs_interval_s),
+        target=provider,
+        keeper=provider,
+        registry=around.registry,
+        recorder=holds,
+        clock=around.clock,
+        leadership=around.leadership,
+    )
+    return [holds, Prewarming(settings, deps)]
