@@ -86,7 +86,7 @@ class Topics:
 
     async def follow(self) -> None:
         """Apply the provider's stream for ever, connecting again whenever it breaks."""
-        outage = Outage("the provider does not tell of functions; events go by the topics that were last known")
+        outage = Outage("the provider does not tell of functions; events go by the topics last known, or wait")
         while True:
             try:
                 async with contextlib.aclosing(self._stream.watch_endpoints()) as events:

@@ -15,7 +15,6 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,9 +26,9 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from springtide.runtime.counted_warning import CountedWarning
 from springtide.runtime.errors import BadInput, SpringtideError, Unavailable, kind_and_reason_of
-from springtide.runtime.files import read_whole
 from springtide.runtime.settings import duration, integer, setting, words
 from springtide.triggers.pushed import PushedEvents
+from springtide.triggers.secret_file import password
 from springtide.triggers.source import Feed, Received, Source, Unacknowledged
 from springtide.wire.events.event import Event, Headers
 
@@ -137,18 +136,7 @@ def build(name: str, settings: Settings) -> Source:
         raise BadInput("topics: there is none; write topics: [sensors/#]")
     if settings.group and not settings.client_id:
         raise BadInput("client_id: there is none; with a group each copy has one of its own")
-    return MqttSource(name, settings, _password(settings.password_path), _trust(settings))
-
-
-def _password(path: str) -> str | None:
-    if not path:
-        return None
-    try:
-        return read_whole(Path(path)).decode().strip()
-    except OSError as error:
-        raise BadInput(f"password_path: {path}: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise BadInput(f"password_path: {path}: not a text in UTF-8") from None
+    return MqttSource(name, settings, password(settings.password_path), _trust(settings))
 
 
 def _trust(settings: Settings) -> ssl.SSLContext | None:

@@ -12,7 +12,6 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,9 +29,9 @@ from redis.exceptions import (
 )
 
 from springtide.runtime.errors import BadInput, SpringtideError, Unavailable, kind_and_reason_of
-from springtide.runtime.files import read_whole
 from springtide.runtime.settings import duration, setting, words
 from springtide.triggers.pushed import PushedEvents
+from springtide.triggers.secret_file import password
 from springtide.triggers.source import Feed, Received, Source, Unacknowledged
 from springtide.wire.events.event import Event, Headers
 
@@ -119,18 +118,7 @@ def build(name: str, settings: Settings) -> Source:
     """Raises BadInput."""
     if bool(settings.topics) == bool(settings.channels):
         raise BadInput("topics: write either topics, which are streams, or channels, which are pub/sub")
-    return RedisSource(name, settings, _password(settings.password_path))
-
-
-def _password(path: str) -> str | None:
-    if not path:
-        return None
-    try:
-        return read_whole(Path(path)).decode().strip()
-    except OSError as error:
-        raise BadInput(f"password_path: {path}: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise BadInput(f"password_path: {path}: not a text in UTF-8") from None
+    return RedisSource(name, settings, password(settings.password_path))
 
 
 class RedisSource:
