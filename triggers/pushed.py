@@ -34,9 +34,13 @@ class PushedEvents:
         """For a listener that cannot wait: False where there is no room for it."""
         if len(self._waiting) >= self._max_waiting:
             return False
+        self.add(received)
+        return True
+
+    def add(self, received: Received) -> None:
+        """For what the system itself bounds, or was given out before: there is always room."""
         self._waiting.append(received)
         self._changed.set()
-        return True
 
     def fail(self, error: SpringtideError) -> None:
         """What waits is given out first; then ``take`` raises it."""

@@ -285,10 +285,11 @@ class _Session:
     connected: bool = True
 
     def take_in(self, received: Received, dropped: CountedWarning, name: str) -> None:
-        """The server sends no more than it may have unacknowledged, so there is room for those."""
+        """The server sends no more than it may have unacknowledged: there is room for those."""
         if isinstance(received, _Lent):
             self.open[received.number] = False
-        if not self.events.offer(received):
+            self.events.add(received)
+        elif not self.events.offer(received):
             dropped.seen(source=name)
 
     def lost(self) -> None:
@@ -327,7 +328,7 @@ class _Lent:
     async def give_back(self) -> None:
         """At the end it stays in our session at the server; before that it is given out here once more."""
         if self.session.connected:
-            self.session.events.offer(self)
+            self.session.events.add(self)
 
     async def keep(self) -> None: ...
 

@@ -128,6 +128,7 @@ class RedisSource:
         self._name = name
         self._settings = settings
         self._password = password
+        self._consumer = settings.consumer or f"{socket.gethostname()[:60]}-{secrets.token_hex(4)}"
 
     def __repr__(self) -> str:
         return f"<RedisSource {self._name} of {', '.join(self._settings.topics or self._settings.channels)}>"
@@ -168,12 +169,11 @@ class RedisSource:
     @contextlib.asynccontextmanager
     async def _entries(self) -> AsyncIterator[Feed]:
         settings = self._settings
-        consumer = settings.consumer or f"{socket.gethostname()[:60]}-{secrets.token_hex(4)}"
         async with self._client() as client:
             with _translated(settings.url):
                 for stream in settings.topics:
                     await _group(client, stream, settings)
-            feed = _StreamFeed(self._name, settings, client, consumer)
+            feed = _StreamFeed(self._name, settings, client, self._consumer)
             try:
                 yield feed
             finally:
