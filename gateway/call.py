@@ -438,7 +438,9 @@ class Call:
 
     def _refused_unseen(self, replica: BackendReplica, head: ResponseHead) -> bool:
         """Send the call again if ``head`` refuses it before the function saw it; otherwise its replica is healthy."""
-        if not self._whole or not resend.after_refusal(head, self._resends, by_proxy=bool(replica.prefix)):
+        if not self._whole or not resend.after_refusal(
+            head, self._resends, by_proxy=bool(replica.prefix), replicas=len(self.route.ready)
+        ):
             replica.mark_healthy()
             return False
         self._resends += 1

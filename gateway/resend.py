@@ -10,7 +10,8 @@ MAX_RESENDS = 2
 """A connection that was used before and one that was not may break under a call; then the call is at fault."""
 
 MAX_REFUSALS = 6
-"""Who refuses a call unseen is asked again this often, over two to three seconds."""
+"""Who refuses a call unseen is asked again this often, over two to three seconds; of several replicas each is, or those
+that are full at one instant would be all that is asked."""
 
 PROXY_REFUSED = b"\r\nx-openfaas-internal: proxy"
 """What marks an answer as the proxy's own: no replica has seen the call."""
@@ -46,14 +47,14 @@ def after_loss(method: bytes, resends: int, *, heard: bool, retry_posts: bool, j
     return retry_posts or method in _SAFE_TO_REPEAT
 
 
-def after_refusal(head: ResponseHead, resends: int, *, by_proxy: bool) -> bool:
+def after_refusal(head: ResponseHead, resends: int, *, by_proxy: bool, replicas: int = 1) -> bool:
     """Whether to send a call again that was refused before the function saw it.
 
     A provider's proxy (``by_proxy``) may learn of a replica later than the status does, and the last one may have gone
     since it was asked. A replica is full although we know its limit where others give it calls as well: another
     gateway, or a worker beside us.
     """
-    if resends >= MAX_REFUSALS:
+    if resends >= MAX_REFUSALS * max(1, replicas):
         return False
     if by_proxy:
         return head.status == 503 and PROXY_REFUSED in head.fields.lower()

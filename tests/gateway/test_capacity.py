@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
@@ -251,6 +252,30 @@ async def test_call_that_a_full_replica_refused_goes_to_one_with_room() -> None:
         assert await asyncio.gather(*(call(gateway) for _ in range(50))) == [200] * 50
 
         assert len(free.received) == 50
+
+
+async def test_call_that_many_full_replicas_refused_goes_to_the_one_with_room() -> None:
+    go_on = asyncio.Event()
+
+    async def busy_with_the_first(conversation: Conversation) -> None:
+        request = await conversation.request()
+        if request.body == b"first":
+            await go_on.wait()
+        await conversation.send(response(request.body))
+
+    async with contextlib.AsyncExitStack() as stack:
+        gateway = await stack.enter_async_context(data_plane())
+        free = await stack.enter_async_context(replica(busy_with_the_first))
+        full = [await stack.enter_async_context(replica(answering(FULL))) for _ in range(2 * MAX_REFUSALS)]
+        gateway.publish("echo", [free])
+        first = asyncio.create_task(call(gateway, b"first"))
+        await free.heads.acquire()
+        gateway.publish("echo", [*full, free])  # of which it is the busiest
+
+        assert await call(gateway, b"second") == 200
+        assert sum(len(one.received) for one in full) > MAX_REFUSALS
+        go_on.set()
+        assert await first == 200
 
 
 async def test_replica_that_stays_full_has_the_last_word() -> None:
