@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import heapq
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ from springtide.runtime.errors import SpringtideError
 from springtide.runtime.service import BackgroundTask
 from springtide.scaler.core import prewarm
 from springtide.scaler.core.ports import Clock, ExpectedCalls, Leadership, Recorder, ScaleTarget
-from springtide.scaler.core.prewarm import ExpectedCall, Lead, Met, Upcoming, WakeHistory
+from springtide.scaler.core.prewarm import CallSource, ExpectedCall, Lead, Met, Upcoming, WakeHistory
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Reason, Writer
 from springtide.scaler.function_table import Followed, FunctionTable
 from springtide.scaler.provider_notes import ProviderNotes
@@ -58,6 +58,8 @@ class PrewarmDeps:
     recorder: Recorder
     clock: Clock
     leadership: Leadership = field(default_factory=Always)
+    paused: Callable[[FunctionRef], bool] = lambda _: False
+    """Whether a person has stopped a function's schedules for now; asked when it is due, for that comes and goes."""
 
 
 @dataclass(slots=True)
@@ -256,18 +258,21 @@ class Prewarming:
         """The call's time has come. What a process that was stopped has missed is not made up for one by one."""
         watched.upcoming = None
         late = now - call.at > MAX_LATE_S
-        if late or not self._leads or not self._settings.prewarm or self._deps.functions.unread:
+        if late or not self._leads or self._deps.functions.unread or self._left_out(followed.function.ref, call):
             return
         history = watched.history
         met = prewarm.met(history, followed.function.scale, call)
         early_s = call.at - history.ready_at if met is Met.READY and history.ready_at is not None else None
         self._metrics.met(call.source, met, early_s=early_s)
 
+    def _left_out(self, ref: FunctionRef, call: ExpectedCall) -> bool:
+        return not self._settings.prewarm or (call.source is CallSource.SCHEDULE and self._deps.paused(ref))
+
     def _decided(
         self, followed: Followed, watched: _Watched, upcoming: Upcoming, now: Instant
     ) -> Coroutine[Any, Any, None] | None:
         ref, call = followed.function.ref, upcoming.call
-        if not self._settings.prewarm:
+        if self._left_out(ref, call):
             self._look_at(ref, watched, call.at)
             return None
         decision = prewarm.decide(

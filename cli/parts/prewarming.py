@@ -54,7 +54,7 @@ def prewarming(settings: PrewarmSettings, around: Surroundings, stack: AsyncExit
     holds = HoldReporter(provider)
     deps = PrewarmDeps(
         functions=FunctionTable(endpoints, clock=around.clock),
-        expected=[ScheduledCalls(around.paused)],
+        expected=[ScheduledCalls()],
         jobs=DelayedJobs(jobs, interval_s=settings.prewarm_jobs_interval_s),
         target=provider,
         keeper=provider,
@@ -62,5 +62,6 @@ def prewarming(settings: PrewarmSettings, around: Surroundings, stack: AsyncExit
         recorder=holds,
         clock=around.clock,
         leadership=around.leadership,
+        paused=around.paused,
     )
     return [holds, Prewarming(settings, deps)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 
 from springtide.scaler.core.prewarm import CallSource, ExpectedCall
@@ -17,17 +17,11 @@ MAX_REMEMBERED = 8192
 class ScheduledCalls:
     """Implements ``ports.ExpectedCalls``."""
 
-    def __init__(self, paused: Callable[[FunctionRef], bool] | None = None) -> None:
-        """``paused``: whether a person has stopped a function's schedules for now. Not everybody knows."""
-        self._paused = paused
-
     def __repr__(self) -> str:
         return "<ScheduledCalls>"
 
     def next_call(self, function: Function, after: Instant) -> ExpectedCall | None:
         if function.annotations.get(TOPIC, "").strip() != CRON_TOPIC:
-            return None
-        if self._paused is not None and self._paused(function.ref):
             return None
         schedules, anchor_s = _schedules(function.ref, _told(function.annotations)), function.created_at or 0.0
         due_s = min((schedule.due_after(after, anchor_s) for schedule in schedules), default=math.inf)

@@ -100,6 +100,7 @@ class World:
     told: Decisions = field(default_factory=Decisions)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     copies: list[Prewarming] = field(default_factory=list)
+    paused: set[FunctionRef] = field(default_factory=set)
 
     def copy(self, leadership: Leadership | None = None, settings: PrewarmSettings | None = None) -> Prewarming:
         clock = virtual_loop().clock
@@ -113,6 +114,7 @@ class World:
             recorder=self.told,
             clock=clock,
             leadership=leadership or Always(),
+            paused=self.paused.__contains__,
         )
         self.copies.append(Prewarming(settings or PrewarmSettings(), deps))
         return self.copies[-1]
@@ -373,6 +375,21 @@ async def test_schedule_that_goes_while_it_is_due_wakes_nothing() -> None:
         await world.until(61)
 
     assert world.told.all == []
+
+
+async def test_schedule_that_pauses_wakes_nothing_until_it_is_resumed() -> None:
+    world = world_of(60, 120, 180)
+    await world.asleep()
+
+    async with running(world):
+        await world.until(45)
+        world.paused.add(REPORT)
+        await world.until(125)
+        assert (world.told.all, sum(world.met(met) for met in Met)) == ([], 0)
+        world.paused.clear()
+        await world.until(181)
+
+    assert world.woken_at() == [180 - UNKNOWN_LEAD_S]
 
 
 async def test_call_that_is_heard_of_late_wakes_at_once() -> None:

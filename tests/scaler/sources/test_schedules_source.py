@@ -44,12 +44,3 @@ def test_jitter_is_part_of_the_instant() -> None:
 
     assert call is not None
     assert NINE + 1800 < call.at <= NINE + 1800 + 300
-
-
-def test_schedules_that_pause_call_nobody() -> None:
-    paused = {REPORT}
-    calls = ScheduledCalls(paused.__contains__)
-
-    assert calls.next_call(function(cron("* * * * *")), NINE) is None
-    paused.clear()
-    assert calls.next_call(function(cron("* * * * *")), NINE) is not None
