@@ -27,7 +27,7 @@ from springtide.scaler.sim.recording import Really, Recording
 from springtide.scaler.sim.replay import HOUR_S, Result
 from springtide.scaler.sim.trust import Change
 
-MAX_POLICIES, MAX_PICTURES = 20, 24
+MAX_POLICIES, MAX_PICTURES, MAX_TOLD = 20, 24, 50
 AS_IT_WAS = "(as it was)"
 """The row of what really ran, where Prometheus knows it."""
 
@@ -94,10 +94,7 @@ def replay(  # noqa: PLR0913 - one parameter for each option
         click.echo(one_line(note))
     click.echo()
     print_table(head, rows)
-    if told := _trust(report):
-        click.echo("\nBeside what really ran (the policy that did should be within 5 % and 10 %):")
-        for policy, error in told:
-            click.echo(f"  {one_line(policy)}: {error}")
+    _tell_trust(report, by_function=stack is not None and not function)
     if function:
         _draw(report.drawings)
 
@@ -153,10 +150,7 @@ class _Report:
         return {
             **over_time,
             "unknown_share": round(self.unknown_share, 6),
-            "beside_what_ran": [
-                {"policy": policy, "replica_s_error": error.replica_s, "cold_starts_error": error.cold_starts}
-                for policy, error in _trust(self)
-            ],
+            "beside_what_ran": [_error_json(policy, error) for policy, error in _trust(self)],
             "policies": [_json(result, price) for result in self.results],
             "functions": [
                 {
@@ -167,6 +161,11 @@ class _Report:
                     "service_mean_s": recording.service_mean_s,
                     "cold_start_s": recording.cold_start_s,
                     "as_it_was": None if recording.really is None else _really_json(recording.really),
+                    "beside_what_ran": [
+                        _error_json(result.policy, _error([(recording.really, result)]))
+                        for result in results
+                        if recording.really is not None
+                    ],
                     "policies": [_json(result, price) for result in results],
                 }
                 for recording, results in self.each
@@ -246,18 +245,40 @@ def _as_logged(recording: Recording, log: Mapping[str, Sequence[Change]]) -> Rec
 
 def _trust(report: _Report) -> list[tuple[str, trust.Error]]:
     """For each policy, over the functions of which it is known what really ran."""
-    found = []
-    for number, total in enumerate(report.results):
-        known = [(recording.really, own[number]) for recording, own in report.each if recording.really is not None]
-        if known:
-            error = trust.error(
-                [was for was, _ in known],
-                replica_s=sum(own.wanted_s for _, own in known),
-                cold=sum(own.cold for _, own in known),
-                cold_starts=sum(own.cold_starts for _, own in known),
-            )
-            found.append((total.policy, error))
-    return found
+    if not any(recording.really for recording, _ in report.each):
+        return []
+    return [
+        (total.policy, _error([(recording.really, own[number]) for recording, own in report.each]))
+        for number, total in enumerate(report.results)
+    ]
+
+
+def _tell_trust(report: _Report, *, by_function: bool) -> None:
+    """``by_function``: the last policy is the one that ran for each."""
+    told = _trust(report)
+    if not told:
+        return
+    click.echo("\nBeside what really ran (the policy that did should be within 5 % and 10 %):")
+    for policy, error in told:
+        click.echo(f"  {one_line(policy)}: {error}")
+    if by_function:
+        for recording, own in report.each[:MAX_TOLD]:
+            click.echo(f"    {one_line(recording.function)}: {_error([(recording.really, own[-1])])}")
+
+
+def _error(replayed: Sequence[tuple[Really | None, Result]]) -> trust.Error:
+    """Of those of which it is known what there was."""
+    known = [(was, own) for was, own in replayed if was is not None]
+    return trust.error(
+        [was for was, _ in known],
+        replica_s=sum(own.wanted_s for _, own in known),
+        cold=sum(own.cold for _, own in known),
+        cold_starts=sum(own.cold_starts for _, own in known),
+    )
+
+
+def _error_json(policy: str, error: trust.Error) -> dict[str, object]:
+    return {"policy": policy, "replica_s_error": error.replica_s, "cold_starts_error": error.cold_starts}
 
 
 def _table(report: _Report, price: float | None) -> tuple[list[str], list[list[object]]]:

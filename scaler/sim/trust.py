@@ -146,12 +146,14 @@ class Error:
 def error(was: Iterable[Really], *, replica_s: float, cold: int, cold_starts: int) -> Error:
     """Cold starts where the log tells them, else the calls that were measured as cold."""
     known = list(was)
+    if not known:
+        return Error(None, None)
     starts = [each.cold_starts for each in known if each.cold_starts is not None]
     calls = [each.cold for each in known if each.cold is not None]
     off = None
-    if known and len(starts) == len(known):
+    if len(starts) == len(known):
         off = _share(cold_starts, sum(starts))
-    elif known and len(calls) == len(known):
+    elif len(calls) == len(known):
         off = _share(cold, sum(calls))
     return Error(_share(replica_s, sum(each.replica_s for each in known)), off)
 

@@ -80,6 +80,21 @@ def test_each_function_is_replayed_as_it_is_deployed(tmp_path: Path, capsys: pyt
     assert of["slow"]["replica_hours"] < 400 / 3600
     assert shown["policies"][1]["calls"] == 1202
 
+    log = tmp_path / "decisions.ndjson"
+    log.write_text(
+        '{"t": -9, "function": "slow", "before": 0, "after": 1}\n'
+        '{"t": 66, "function": "slow", "before": 1, "after": 0}\n'
+        '{"t": 399.9, "function": "slow", "before": 0, "after": 1}\n'
+    )
+    known = json.loads(told(capsys, *words, "--decisions", str(log)))
+    own = {each["function"]: each["beside_what_ran"] for each in known["functions"]}
+    assert own["fast.openfaas-fn"] == []
+    assert own["slow"] == known["beside_what_ran"]
+    assert own["slow"][1]["cold_starts_error"] == 0
+    lines = told(capsys, *words[:-1], "--decisions", str(log)).splitlines()
+    assert [line.partition(":")[0] for line in lines[-2:]] == ["    fast.openfaas-fn", "    slow"]
+    assert lines[-2].endswith(": not known")
+
     file.write_text("1,unheard\n2,unheard\n")
     assert run(["replay", *words], {}) == 1
     assert "has no function unheard" in capsys.readouterr().err

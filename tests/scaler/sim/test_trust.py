@@ -63,7 +63,7 @@ def test_counts_are_taken_from_the_begin_to_the_end() -> None:
 
 def test_a_log_that_says_nothing_is_not_zero() -> None:
     assert trust.really([], begin=0.0, length_s=10.0) is None
-    assert str(trust.error([], replica_s=5.0, cold=0, cold_starts=0)) == "not known"
+    assert str(trust.error([], replica_s=0.0, cold=0, cold_starts=0)) == "not known"
 
 
 @pytest.mark.parametrize("line", ["{}", "[]", '{"t": "x", "function": "f", "before": 1, "after": 1}', "no", "1"])
