@@ -84,12 +84,19 @@ async def test_a_job_is_settled_by_whoever_had_it_when_the_server_died(
     assert not await jobs.backlog()
 
 
+def halted(pid: int) -> bool:
+    states = [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in Path(f"/proc/{pid}/task").iterdir()]
+    return set(states) == {"T"}
+
+
 async def test_whoever_waits_for_an_answer_is_told_at_once_that_the_server_died(
     own_server: NatsServer, own_broker: Broker, queue: str
 ) -> None:
     store = NatsJobStore(own_broker)
     await store.submit(a_job(queue), b"")
     os.kill(own_server.pid, signal.SIGSTOP)
+    while not halted(own_server.pid):  # noqa: ASYNC110 - a thread of it may answer still
+        await asyncio.sleep(0.01)
     storing = [asyncio.create_task(store.submit(a_job(queue), b"")) for _ in range(3)]
     await asyncio.wait(storing, timeout=0.1)
     began = asyncio.get_running_loop().time()
