@@ -13,7 +13,7 @@ from springtide.scaler.core.vocabulary import Reason
 
 TARGET = 5
 LABELS = {policy.MIN: "1", policy.MAX: "20", policy.TYPE: targets.CAPACITY.name, policy.TARGET: f"{TARGET}"}
-LONG_PER_S, LONG_S = 30.0, 1.0
+LONG_PER_S, LONG_S = 10.0, 3.0
 ENOUGH = math.ceil(LONG_PER_S * LONG_S / TARGET)
 """Replicas that so many calls under way fill."""
 MAX_IN_FLIGHT = 256

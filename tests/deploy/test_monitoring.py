@@ -156,5 +156,5 @@ def _wanted_app(job: dict[str, Any]) -> str:
 
 
 def _run(program: Path, *arguments: object) -> None:
-    done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -33,7 +33,7 @@ def check() -> Check:
     """Runs a checker to a good end and gives its output; a failure shows all it said."""
 
     def run(program: Path, *arguments: str | Path) -> str:
-        done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=600, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

@@ -118,7 +118,9 @@ async def test_jobs_go_over_with_bodies_and_ids(broker: Broker, other: Broker, q
 async def test_jobs_keep_their_order(broker: Broker, other: Broker, queue: str) -> None:
     store = NatsJobStore(broker)
     ids = [await store.submit(a_job(queue), b"x" * (200_000 if number == 50 else 1)) for number in range(100)]
-    await brought(other, await exported(broker, queue))
+    lines = await exported(broker, queue)
+    assert [line.job.id for line in lines if isinstance(line, JobLine)] == ids
+    assert await brought(other, lines) == TakenIn(100, 0, 0)
     jobs, lane = source(other, queue), a_job(queue).lane
     assert [lease.id for lease in await jobs.take(lane, 100, 0.0)] == ids
 
