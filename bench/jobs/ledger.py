@@ -20,12 +20,12 @@ REPEATED = frozenset((408, 429, 500, 502, 503, 504))
 SETTLING_S = 2.0
 """From a function's answer until its job is settled, where nothing is seen of it: gateway, worker and three syncs."""
 
-SEEN_S = 0.5
+SEEN_S = 1.0
 """How long before a kill an outcome may have been stored that shows how far its worker had come."""
 
 MAX_SETTLING_S = 60.0
 
-BROKER = "nats"
+BROKER, WORKER = "nats", "queue-worker"
 CATCHING_UP_S = 5.0
 """After the broker is back: its clients connect again, and all that ended meanwhile is settled at once."""
 
@@ -71,6 +71,13 @@ class Execution:
         if not self.started - LEASED_S <= kill.at:
             return False
         return kill.at <= self.settled or storing <= self.ended <= kill.at
+
+    def stored_at_once(self, worker_kills: Sequence[float]) -> bool:
+        """By the worker that called it: another one stores what it finds once more."""
+        if not self.ended <= self.stored < math.inf:
+            return False
+        following = bisect.bisect_left(worker_kills, self.ended)
+        return following == len(worker_kills) or worker_kills[following] > self.stored
 
     @property
     def to_be_repeated(self) -> bool:
@@ -188,7 +195,8 @@ def judge(
         one.settle(of_broker)
     for job, those in jobs.items():
         those[-1].stored = (stored or {}).get(job, math.inf)
-    whole = sorted((one for one in ran if one.ended <= one.stored < math.inf), key=lambda one: one.ended)
+    of_worker = [kill.at for kill in kills if kill.part == WORKER]
+    whole = sorted((one for one in ran if one.stored_at_once(of_worker)), key=lambda one: one.ended)
     verdict.settling_s = [one.stored - one.ended for one in whole]
     near = [(kill, _storing(kill, whole)) for kill in kills]
     for those in jobs.values():

@@ -79,10 +79,10 @@ def test_what_must_happen_is_no_fault(those: list[Execution], letters: list[Lett
 @pytest.mark.parametrize(
     ("beside_ended", "beside_stored", "explained"),
     [
-        pytest.param(4.0, 12.5, True, id="one that ended before was being stored"),
-        pytest.param(4.0, 9.5, True, id="right before the kill"),
+        pytest.param(4.0, 9.5, True, id="one that ended before was being stored"),
+        pytest.param(4.0, 12.5, False, id="the next worker stored once more what it found"),
         pytest.param(4.0, 8.0, False, id="one that ended before had long been stored"),
-        pytest.param(6.0, 12.5, False, id="one that ended later was being stored"),
+        pytest.param(6.0, 9.5, False, id="one that ended later was being stored"),
     ],
 )
 def test_how_long_settling_takes_is_seen_and_not_assumed(
