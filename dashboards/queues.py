@@ -196,7 +196,7 @@ def _broker() -> Row:
             ),
             lines(
                 "Answers",
-                "1 while the server answers a worker.",
+                "1 while the server answers a worker and stores.",
                 "short",
                 query(f"min by (instance) ({catalogue.BROKER_CONNECTED.name})", "{{instance}}"),
             ).decimals(0),
@@ -205,6 +205,12 @@ def _broker() -> Row:
                 found,
                 query(counted(catalogue.BROKER_RECONNECTS.name, "job", ""), "{{job}}"),
                 query(counted(catalogue.GATEWAY_RECONNECTS.name, "job", ""), "{{job}}"),
+            ),
+            lines(
+                "Kept and unreadable",
+                "What the server found since it was started that its disk had wrong: it is lost.",
+                "bytes",
+                query(f"max({catalogue.BROKER_LOST.name})", "lost"),
             ),
             lines(
                 "Accepted and not yet on disk, at most",

@@ -51,6 +51,8 @@ class BrokerMetrics(Collector):
         yield _gauge(catalogue.JOBS_DELAYED, (), seen.delayed)
         yield _gauge(catalogue.CALLBACKS_WAITING, (), seen.callbacks)
         yield _gauge(catalogue.BROKER_STORED, (), seen.stored_bytes)
+        if seen.lost_bytes is not None:
+            yield _gauge(catalogue.BROKER_LOST, (), seen.lost_bytes)
         if seen.oldest_at:
             yield _gauge(catalogue.OLDEST_JOB, (self._queue,), seen.oldest_at)
         if seen.max_stored_bytes is not None:

@@ -39,6 +39,8 @@ class QueueSeen:
     stored_bytes: int
     max_stored_bytes: int | None
     sync_s: float | None
+    lost_bytes: int | None
+    """Of all streams of which it is known."""
 
 
 class Watcher(Protocol):
@@ -64,6 +66,7 @@ def queue_seen(seen: BrokerSeen, queue: str) -> QueueSeen:
     to being reached."""
     streams = {stream.name: stream for stream in seen.server.streams}
     stream, monitoring = streams.get(names.stream(queue)), seen.monitoring
+    lost = [one.lost_bytes for one in seen.server.streams if one.lost_bytes is not None]
     bounds = [(seen.server.stored_bytes, seen.server.max_stored_bytes)]
     if monitoring is not None:
         bounds.append((monitoring.stored_bytes, monitoring.max_stored_bytes))
@@ -78,6 +81,7 @@ def queue_seen(seen: BrokerSeen, queue: str) -> QueueSeen:
         callbacks=_messages(streams.get(names.CALLBACKS)),
         stored_bytes=kept,
         max_stored_bytes=limit,
+        lost_bytes=sum(lost) if lost else None,
         sync_s=None if monitoring is None else 0.0 if monitoring.sync_always else monitoring.sync_interval_s,
     )
 

@@ -21,6 +21,7 @@ def queue_group(timing: Timing, thresholds: Thresholds) -> Group:
     rules = (
         _broker_away(timing, thresholds),
         _broker_nearly_full(timing, thresholds),
+        _damaged(timing),
         _not_synced(timing, thresholds),
         _growing(thresholds),
         _too_old(timing, thresholds),
@@ -60,6 +61,19 @@ def _broker_nearly_full(timing: Timing, thresholds: Thresholds) -> AlertRule:
         description=(
             "When it is full new calls are refused with 503, and answers and dead letters cannot be stored. "
             "See which stream grows."
+        ),
+    )
+
+
+def _damaged(timing: Timing) -> AlertRule:
+    return AlertRule(
+        alert="QueueDamaged",
+        expr=f"max({_last(catalogue.BROKER_LOST, timing)}) > 0",
+        labels={"severity": "critical", **COMPONENT},
+        summary="The server that keeps asynchronous calls cannot read {{ $value | humanize1024 }}B of what it kept",
+        description=(
+            "Its disk told something else than was written to it: accepted calls, or their answers, are lost. "
+            "springtide doctor names the streams."
         ),
     )
 

@@ -79,6 +79,7 @@ def _plain(summary: str) -> str:
         "{{ with $labels.function_name }} for {{ . }}{{ end }}": "",
         "{{ $value | humanizePercentage }}": "*n* %",
         "{{ $value | humanizeDuration }}": "*n* s",
+        "{{ $value | humanize1024 }}B": "*n* bytes",
         "{{ $value }}": "*n*",
         "{{ $labels.queue_name }}": "*queue*",
         **{f"{{{{ $labels.{label} }}}}": f"*{label}*" for label in LABELS},

@@ -155,6 +155,21 @@ def streams(facts: BrokerFacts) -> Verdict | None:
     return ok(f"{len(facts.server.streams)}, all well; {sum(s.messages for s in facts.server.streams)} messages")
 
 
+def damage(facts: BrokerFacts) -> Verdict | None:
+    """Whether what was written can be read. The server passes over what cannot, and says so nowhere else."""
+    if not isinstance(facts.server, ServerSeen):
+        return None
+    lost = [f"{stream.name} ({_bytes(stream.lost_bytes)})" for stream in facts.server.streams if stream.lost_bytes]
+    if lost:
+        return error(
+            f"messages are missing, for they could not be read from its disk: {_named(lost)}",
+            "calls that were accepted and have no outcome are to be made again; see what is wrong with that disk. "
+            "A file system with checksums, or three copies, would have kept them",
+        )
+    known = [stream for stream in facts.server.streams if stream.lost_bytes is not None]
+    return ok("all that was read is as it was written") if known else None
+
+
 def copies(facts: BrokerFacts) -> Verdict | None:
     """Whether as many servers keep a queue's calls as is wished."""
     if not isinstance(facts.server, ServerSeen):
@@ -169,7 +184,7 @@ def copies(facts: BrokerFacts) -> Verdict | None:
 
 
 CHECKS: Sequence[Check[BrokerFacts]] = (
-    program, reachable, version, jetstream, payload, sync, disk, room, streams, copies
+    program, reachable, version, jetstream, payload, sync, disk, room, streams, damage, copies
 )  # fmt: skip
 
 

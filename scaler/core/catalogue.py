@@ -353,6 +353,13 @@ BROKER_CONNECTED = Metric(
     _QW,
 )
 BROKER_STORED = Metric("queue_worker_broker_stored_bytes", Kind.GAUGE, "What it keeps on disk, bytes", (), _QW)
+BROKER_LOST = Metric(
+    "queue_worker_broker_lost_bytes",
+    Kind.GAUGE,
+    "What it kept on disk and found to be unreadable, since it was started, bytes",
+    (),
+    _QW,
+)
 BROKER_ROOM = Metric(
     "queue_worker_broker_max_stored_bytes", Kind.GAUGE, "How much it may keep, bytes; absent: not known", (), _QW
 )

@@ -25,7 +25,7 @@ from tests.cli.conftest import Outcome, Terminal
 from tests.cli.suite_broker import Broker, suite_broker
 
 MIB, GIB = 1024**2, 1024**3
-STREAM = StreamSeen(name="OF_jobs", messages=3, stored_bytes=300, replicas=1, leaderless=False, behind=0)
+STREAM = StreamSeen(name="OF_jobs", messages=3, stored_bytes=300, replicas=1, leaderless=False, behind=0, lost_bytes=0)
 SERVER = ServerSeen(
     id="N1", version="2.15.1", max_payload_bytes=8 * MIB, stored_bytes=0, max_stored_bytes=None, streams=(STREAM,)
 )
@@ -109,6 +109,8 @@ def test_all_is_well_where_it_is() -> None:
         ),
         pytest.param(broker.streams, {"server": stream(leaderless=True)}, Level.ERROR, id="no leader"),
         pytest.param(broker.streams, {"server": stream(behind=1)}, Level.WARNING, id="a copy is away"),
+        pytest.param(broker.damage, {"server": stream(lost_bytes=1)}, Level.ERROR, id="a byte could not be read"),
+        pytest.param(broker.damage, {"server": stream(lost_bytes=None)}, None, id="damage not known"),
         pytest.param(
             broker.copies, {"settings": replace(WELL.settings, queue_replicas=3)}, Level.WARNING, id="too few copies"
         ),

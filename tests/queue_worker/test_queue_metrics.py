@@ -157,7 +157,13 @@ def test_tries_of_callbacks_are_counted_by_what_came_of_them(told: Told) -> None
 
 
 def seen(
-    *, stores: bool = True, last: int = 10, oldest: float = 0.0, room: int | None = None, sync: float | None = None
+    *,
+    stores: bool = True,
+    last: int = 10,
+    oldest: float = 0.0,
+    room: int | None = None,
+    sync: float | None = None,
+    lost: int | None = None,
 ) -> QueueSeen:
     return QueueSeen(
         stores=stores,
@@ -169,6 +175,7 @@ def seen(
         stored_bytes=500,
         max_stored_bytes=room,
         sync_s=sync,
+        lost_bytes=lost,
     )
 
 
@@ -180,16 +187,16 @@ def test_what_is_not_known_of_the_broker_is_not_told(told: Told) -> None:
     assert told.value(catalogue.BROKER_CONNECTED) == 1
     shown = (catalogue.DEAD_LETTERS, catalogue.JOBS_DELAYED, catalogue.CALLBACKS_WAITING, catalogue.BROKER_STORED)
     assert [told.value(metric) for metric in shown] == [2, 3, 4, 500]
-    hidden = (catalogue.OLDEST_JOB, catalogue.BROKER_ROOM, catalogue.BROKER_SYNC)
-    assert [told.value(metric) for metric in hidden] == [None, None, None]
+    hidden = (catalogue.OLDEST_JOB, catalogue.BROKER_ROOM, catalogue.BROKER_SYNC, catalogue.BROKER_LOST)
+    assert [told.value(metric) for metric in hidden] == [None, None, None, None]
     assert told.value(catalogue.BROKER_RECONNECTS) == 1
 
 
 def test_what_is_known_of_the_broker_is_told(told: Told) -> None:
-    told.metrics.broker_seen(seen(oldest=77.0, room=1000, sync=0.0), reconnects=0)
+    told.metrics.broker_seen(seen(oldest=77.0, room=1000, sync=0.0, lost=600), reconnects=0)
 
-    shown = (catalogue.OLDEST_JOB, catalogue.BROKER_ROOM, catalogue.BROKER_SYNC)
-    assert [told.value(metric) for metric in shown] == [77.0, 1000, 0.0]
+    shown = (catalogue.OLDEST_JOB, catalogue.BROKER_ROOM, catalogue.BROKER_SYNC, catalogue.BROKER_LOST)
+    assert [told.value(metric) for metric in shown] == [77.0, 1000, 0.0, 600]
 
 
 def test_a_broker_that_stores_nothing_is_told_as_one_that_is_away(told: Told) -> None:

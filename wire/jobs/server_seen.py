@@ -22,6 +22,8 @@ class StreamSeen:
     """When its oldest message was stored, in seconds since 1970; 0 if there is none."""
     last_number: int = 0
     """Of the newest message that it ever had; they are numbered from 1."""
+    lost_bytes: int | None = None
+    """That its server found to be unreadable since it was started; None: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -140,3 +141,37 @@ async def test_a_damaged_file_takes_no_other_queue_along(folder: Path, harm: str
             assert there["mail"]
         await NatsJobStore(broker).submit(a_job("mail"), BODY)
         await broker.aclose()
+
+
+@pytest.mark.parametrize("index", [True, False], ids=["found when it is read", "found at the start"])
+async def test_what_the_server_could_not_read_is_told(folder: Path, index: bool) -> None:
+    """A flipped bit. A server that was killed has no index of its messages, and reads them all as it starts."""
+    with running(folder) as server:
+        broker = Broker(server.settings, name="test")
+        for _ in range(20):
+            await NatsJobStore(broker).submit(a_job("mail"), b"x" * 1000)
+        await NatsJobStore(broker).submit(a_job("other"), b"")
+        assert set((await lost(broker)).values()) == {0}
+        await broker.aclose()
+        server.kill(signal.SIGTERM if index else signal.SIGKILL)
+        (block,) = (folder / "data").rglob("OF_mail/msgs/1.blk")
+        content = bytearray(block.read_bytes())
+        content[len(content) // 2] ^= 1
+        block.write_bytes(content)
+        server.start()
+        broker = Broker(server.settings, name="test")
+        jobs, settled = source(broker, "mail"), 0
+        while leases := await jobs.take(a_job("mail").lane, 5, 0.5):
+            for lease in leases:
+                await lease.settle()
+            settled += len(leases)
+        found = await lost(broker)
+        await broker.aclose()
+    assert 0 < settled < 20
+    assert (found["OF_mail"] or 0) > 1000 * (20 - settled)
+    assert found["OF_other"] == 0
+
+
+async def lost(broker: Broker) -> dict[str, int | None]:
+    seen = await NatsBrokerView(broker.connection).seen()
+    return {stream.name: stream.lost_bytes for stream in seen.server.streams}

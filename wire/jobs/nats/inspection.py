@@ -16,6 +16,11 @@ from springtide.wire.jobs.nats.streams import instant
 from springtide.wire.jobs.server_seen import BrokerSeen, Monitoring, ServerSeen, StreamSeen
 
 MAX_STREAMS = 10_000
+MAX_DETAILS = 10_000
+"""Numbers of messages that are asked for to be told one thing more."""
+
+OURS = ("OF_", "KV_OF_", "OBJ_OF_")
+
 _MANY = -1
 """What it calls a limit that there is not."""
 
@@ -48,7 +53,7 @@ class NatsBrokerView:
 async def inspect(connection: Connection) -> ServerSeen:
     """Raises Unavailable when it is away or does not let us in, Unsupported when it has no JetStream for us."""
     client = await connection.client()
-    info = await _asked(client, "INFO")
+    info, listed = await _asked(client, "INFO"), await _listed(client)
     limit = int(info.get("limits", {}).get("max_storage", _MANY))
     version = client.connected_server_version
     return ServerSeen(
@@ -57,7 +62,7 @@ async def inspect(connection: Connection) -> ServerSeen:
         max_payload_bytes=client.max_payload,
         stored_bytes=int(info.get("storage", 0)),
         max_stored_bytes=None if limit == _MANY else limit,
-        streams=tuple([_stream(item) for item in await _listed(client)]),
+        streams=tuple([_stream(item, await _lost(client, item)) for item in listed]),
     )
 
 
@@ -85,7 +90,20 @@ async def _asked(client: Client, what: str, request: Mapping[str, object] | None
     return answer
 
 
-def _stream(item: Mapping[str, Any]) -> StreamSeen:
+async def _lost(client: Client, item: Mapping[str, Any]) -> int | None:
+    """Bytes of one of ours, which are told only with the numbers of all that was taken away behind the first that is
+    left."""
+    name = str(item["config"]["name"])
+    if not name.startswith(OURS) or int(item["state"].get("num_deleted", 0)) > MAX_DETAILS:
+        return None
+    try:
+        state = (await _asked(client, f"STREAM.INFO.{name}", {"deleted_details": True}))["state"]
+    except Unsupported:  # it was removed meanwhile
+        return None
+    return int((state.get("lost") or {}).get("bytes", 0))
+
+
+def _stream(item: Mapping[str, Any], lost_bytes: int | None) -> StreamSeen:
     config, state, cluster = item["config"], item["state"], item.get("cluster") or {}
     copies = cluster.get("replicas") or []
     return StreamSeen(
@@ -97,4 +115,5 @@ def _stream(item: Mapping[str, Any]) -> StreamSeen:
         behind=sum(1 for copy in copies if copy.get("offline") or not copy.get("current")),
         first_at=instant(str(state["first_ts"])) if state["messages"] else 0.0,
         last_number=int(state["last_seq"]),
+        lost_bytes=lost_bytes,
     )
