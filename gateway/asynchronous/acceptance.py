@@ -42,18 +42,20 @@ class Acceptance:
         return f"<Acceptance for {self._target.function}>"
 
     async def whole(self, body: bytes) -> str:
-        return await self._placed(new_token(), hashlib.sha256(body), body, None)
+        digest = hashlib.sha256(body) if self._requested.key else None
+        return await self._placed(new_token(), digest, body, None)
 
     async def streamed(self, pieces: AsyncIterator[bytes]) -> str:
         """Raises what ``pieces`` raises."""
-        token, digest = new_token(), hashlib.sha256()
-        stored = await self._store.store_body(token, _digested(pieces, digest))
+        token, digest = new_token(), hashlib.sha256() if self._requested.key else None
+        stored = await self._store.store_body(token, pieces if digest is None else _digested(pieces, digest))
         return await self._placed(token, digest, b"", stored)
 
-    async def _placed(self, token: str, digest: hashlib._Hash, body: bytes, stored: StoredBody | None) -> str:
-        """A stored body stays where a job refers to it, and where that is not known: it has an age at which it goes."""
+    async def _placed(self, token: str, digest: hashlib._Hash | None, body: bytes, stored: StoredBody | None) -> str:
+        """``digest`` is of the body, None where the caller gave no key. A stored body stays where a job refers to it,
+        and where that is not known: it has an age at which it goes."""
         try:
-            if not self._requested.key:
+            if digest is None:
                 return await self._store.submit(self._job(token, stored), body)
             claim = Claim(token, self._fingerprint(digest), self._clock.wall())
             noted = await self._store.claim(self._key(), claim)

@@ -21,6 +21,7 @@ from nats.js.errors import APIError, NoStreamResponseError
 
 from springtide.runtime.errors import Unavailable
 from springtide.wire.jobs.nats.connection import REQUEST_S, Connection
+from springtide.wire.jobs.nats.publication import publish
 from springtide.wire.jobs.nats.streams import Streams
 from springtide.wire.jobs.nats.unstored import Unstored
 
@@ -83,7 +84,10 @@ class Requests:
         if self._timer is None:
             self._timer = loop.call_later(REQUEST_S, self._expire)
         try:
-            await client.publish(subject, body, f"{self._inbox}{word}", headers)
+            if headers:
+                await publish(client, subject, body, f"{self._inbox}{word}", headers)
+            else:
+                await client.publish(subject, body, f"{self._inbox}{word}")
             message = await answer
         finally:
             self._waiting.pop(word, None)
