@@ -24,7 +24,7 @@ from springtide.wire.jobs.settings import BrokerSettings
 
 CLIENTS = (1, 64)
 DEADLINE_S = 60.0
-NOTED_BYTES = 300
+NOTED_BYTES = 220
 """What is noted of a small job."""
 
 

@@ -1,6 +1,7 @@
 """Stores messages with nats-py, so many at once for so many seconds, each waiting for its acknowledgement.
 
-They are like a job's: a header of some length, and an id by which the server knows one that is repeated.
+They are like a job's, and go into a stream like a queue's: a header of some length, an id by which the server knows one
+that is repeated, one subject, and the same bounds.
 """
 
 from __future__ import annotations
@@ -10,19 +11,26 @@ import json
 import sys
 import time
 
-import nats
 import uvloop
 
 from bench.herd import percentile
 from springtide.runtime.lean_imports import import_lean
+from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.jobs import names
+from springtide.wire.jobs.job import Lane
+from springtide.wire.jobs.nats.broker import Broker
+from springtide.wire.jobs.nats.streams import Bounds
+from springtide.wire.jobs.settings import BrokerSettings
 
 BODY_BYTES = 64
 
 
-async def main(url: str, stream: str, clients: int, seconds: float, size: int) -> None:
-    connection = await nats.connect(url)
-    jetstream = connection.jetstream(timeout=30)
-    await jetstream.add_stream(name=stream, subjects=[f"{stream}.>"], max_msgs=1_000_000)
+async def main(url: str, queue: str, clients: int, seconds: float, size: int) -> None:
+    bounds = Bounds(max_lane_jobs=1_000_000)
+    broker = Broker(BrokerSettings(nats_url=(url,)), name="publishing", bounds=bounds)
+    await broker.streams.queue(queue)
+    jetstream = await broker.connection.jetstream()
+    subject = names.job_subject(Lane(queue, FunctionRef("openfaas-fn", "echo")))
     took: list[float] = []
     about = "x" * size
     cpu, began = time.process_time(), time.monotonic()
@@ -31,7 +39,7 @@ async def main(url: str, stream: str, clients: int, seconds: float, size: int) -
     async def publish(number: int) -> None:
         while (before := time.monotonic()) < ends:
             headers = {"Springtide-Job": about, "Nats-Msg-Id": f"{number}.{len(took)}.{before}"}
-            await jetstream.publish(f"{stream}.{number}", b"x" * BODY_BYTES, headers=headers)
+            await jetstream.publish(subject, b"x" * BODY_BYTES, headers=headers)
             took.append((time.monotonic() - before) * 1e3)
 
     await asyncio.gather(*map(publish, range(clients)))
@@ -47,7 +55,7 @@ async def main(url: str, stream: str, clients: int, seconds: float, size: int) -
             }
         )
     )
-    await connection.close()
+    await broker.aclose()
 
 
 if __name__ == "__main__":
