@@ -105,7 +105,7 @@ class Copies:
             self._changed()
         if (others := self._sharing.others(now)) != self._others:
             self._others = others
-            _log.info("functions' room is shared with other copies of the queue worker", others=others)
+            _log.info("other copies of the queue worker that functions' room is shared with", copies=others)
         if self._sharing.deaf(now):
             self._unheard.failed("the queue's server does not pass on what they say")
         else:
