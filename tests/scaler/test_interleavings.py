@@ -238,12 +238,29 @@ def test_no_order_of_writers_writes_outside_the_table_or_the_limits(deeds: list[
         if decision.writer is Writer.PREWARM:
             assert (decision.before, decision.after) == (0, policy.min)
             assert decision.at < decision.at + decision.inputs["call_in_s"] <= decision.at + LEAD.seconds
-    assert max(Counter(call for call, _ in suite.woken_for).values(), default=0) <= 1, "once for each call"
+    assert at_most_once_for_each_call(suite)
     written = [made for made in suite.cluster.decisions if made.writer is not Writer.PERSON]
     assert written == [decision for decision, _ in suite.automatic]
     counts = [2, *(after for _, after in suite.cluster.writes)]
     for made, before in zip(suite.cluster.decisions, counts, strict=False):
         assert made.before == before, "each write was decided on the count that it changed"
+
+
+AHEAD = st.lists(
+    st.tuples(st.sampled_from(["look ahead", "wake ahead", "idle", "lead"]), st.integers(0, 1), st.integers(1, 4)),
+    min_size=20,
+    max_size=80,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(AHEAD)
+def test_no_order_of_leaders_and_sleeps_wakes_a_function_twice_for_one_call(deeds: list[tuple[str, int, int]]) -> None:
+    assert at_most_once_for_each_call(asyncio.run(live([("idle", 0, 0), *deeds])))
+
+
+def at_most_once_for_each_call(suite: Suite) -> bool:
+    return max(Counter(call for call, _ in suite.woken_for).values(), default=0) <= 1
 
 
 def test_prewarm_does_wake_in_such_lives_and_leaves_to_a_person_what_a_person_took_to_zero() -> None:
