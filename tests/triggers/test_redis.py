@@ -76,6 +76,22 @@ async def test_entries_of_a_copy_that_died_are_taken_over(server: RedisServer) -
     await client.aclose()
 
 
+async def test_what_a_name_was_given_and_never_came_is_given_again_at_once(server: RedisServer) -> None:
+    gateway, functions = MemoryGateway(), MemoryFunctions()
+    functions.deploy("bill", "orders")
+    client = Redis.from_url(server.url)
+    await client.xadd("orders", {"body": "one"})
+    await client.xgroup_create("orders", "springtide", id="0")
+    await client.xreadgroup("springtide", "me", {"orders": ">"})
+    async with reading(source(server, topics="orders", consumer="me"), gateway, functions) as copy:
+        await client.xadd("orders", {"body": "two"})
+        await eventually(lambda: len(gateway.jobs) == 2)
+        await copy.stop()
+
+    assert gateway.bodies("bill") == [b"one", b"two"]
+    await client.aclose()
+
+
 async def _pending(client: Redis) -> list[bytes]:
     found = await client.xpending_range("orders", "springtide", "-", "+", 10)
     return [bytes(each["message_id"]) for each in found]  # type: ignore[arg-type] # of which it is told nothing

@@ -39,8 +39,8 @@ PORTS = {"mqtt": 1883, "tcp": 1883, "mqtts": 8883, "ssl": 8883}
 SECURE = ("mqtts", "ssl")
 MAX_TOPICS = 100
 CONNECT_S, KEEP_ALIVE_S = 10.0, 20
-MAX_UNACKNOWLEDGED = 200
-"""Asked of the server, which may have a smaller bound: Mosquitto's is 20."""
+MAX_UNACKNOWLEDGED = 20
+"""What the server is asked to lend at once: so many events come once more when the connector is killed."""
 MAX_WAITING = 5000
 """Here, until there is room. Messages of QoS 0 beyond it are lost, for nothing holds their producer back."""
 VERSIONS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}

@@ -129,6 +129,8 @@ class RedisSource:
         self._settings = settings
         self._password = password
         self._consumer = settings.consumer or f"{socket.gethostname()[:60]}-{secrets.token_hex(4)}"
+        self._lent: set[tuple[str, bytes]] = set()
+        """Entries that are in flight here, over whichever connection they came."""
 
     def __repr__(self) -> str:
         return f"<RedisSource {self._name} of {', '.join(self._settings.topics or self._settings.channels)}>"
@@ -173,7 +175,7 @@ class RedisSource:
             with _translated(settings.url):
                 for stream in settings.topics:
                     await _group(client, stream, settings)
-            feed = _StreamFeed(self._name, settings, client, self._consumer)
+            feed = _StreamFeed(self._name, settings, client, self._consumer, self._lent)
             try:
                 yield feed
             finally:
@@ -230,13 +232,19 @@ class RedisSource:
 
 
 class _StreamFeed:
-    """Entries of the dead come first: those that a copy was given, and said nothing of for long."""
+    """What our name was given, and never came or could not be acknowledged, comes first. Then entries of the dead:
+    those that a copy was given, and said nothing of for long."""
 
-    def __init__(self, name: str, settings: Settings, client: Redis, consumer: str) -> None:
+    def __init__(
+        self, name: str, settings: Settings, client: Redis, consumer: str, lent: set[tuple[str, bytes]]
+    ) -> None:
         self._name, self._settings, self._client, self._consumer = name, settings, client, consumer
-        self._returned: list[Received] = []
+        self._returned: list[_Entry] = []
         """Given back, or fetched by a question that was cancelled."""
-        self._lent: set[tuple[str, bytes]] = set()
+        self._lent = lent
+        self._unread = dict.fromkeys(settings.topics, b"0")
+        """Up to which entry what our name has was read anew, of streams where that is not over."""
+        self._left = False
         self._claim_at = 0.0
 
     def __repr__(self) -> str:
@@ -248,7 +256,9 @@ class _StreamFeed:
                 if self._returned:
                     taken, self._returned = self._returned[:limit], self._returned[limit:]
                     return taken
-                if asyncio.get_running_loop().time() >= self._claim_at:
+                if self._unread:
+                    found = await self._whole(self._own(limit))
+                elif asyncio.get_running_loop().time() >= self._claim_at:
                     found = await self._whole(self._claimed(limit))
                     if not found:
                         self._claim_at = asyncio.get_running_loop().time() + self._settings.claim_s / 4
@@ -256,30 +266,36 @@ class _StreamFeed:
                     found = await self._whole(self._new(limit))
                 self._returned += found
 
-    async def _whole(self, fetching: Any) -> list[Received]:
+    async def _whole(self, fetching: Any) -> list[_Entry]:
         """Fetched entries are kept for the next question when this one is cancelled: the server counts them as ours."""
         task = asyncio.create_task(fetching)
         try:
-            found: list[Received] = await asyncio.shield(task)
+            found: list[_Entry] = await asyncio.shield(task)
         except asyncio.CancelledError:
             with contextlib.suppress(RedisError, OSError, TimeoutError):
                 self._returned += await task
             raise
         return found
 
-    async def _new(self, limit: int) -> list[Received]:
+    async def _own(self, limit: int) -> list[_Entry]:
+        stream, after = next(iter(self._unread.items()))
+        answer: Any = await self._client.xreadgroup(self._settings.group, self._consumer, {stream: after}, count=limit)
+        entries = [entry for _, each in _answered(answer) for entry in each]
+        if entries:
+            self._unread[stream] = entries[-1][0]
+        else:
+            del self._unread[stream]
+        return self._read(stream, entries)
+
+    async def _new(self, limit: int) -> list[_Entry]:
         streams: dict[Any, Any] = dict.fromkeys(self._settings.topics, ">")
         answer: Any = await self._client.xreadgroup(
             self._settings.group, self._consumer, streams, count=limit, block=int(BLOCK_S * 1000)
         )
-        return [
-            received
-            for stream, entries in (answer.items() if isinstance(answer, dict) else answer or ())
-            for received in self._read(_text(stream), _flat(entries))
-        ]
+        return [received for stream, entries in _answered(answer) for received in self._read(stream, entries)]
 
-    async def _claimed(self, limit: int) -> list[Received]:
-        found: list[Received] = []
+    async def _claimed(self, limit: int) -> list[_Entry]:
+        found: list[_Entry] = []
         for stream in self._settings.topics:
             answer: Any = await self._client.xautoclaim(
                 stream,
@@ -293,11 +309,11 @@ class _StreamFeed:
                 break
         return found
 
-    def _read(self, stream: str, entries: Sequence[tuple[bytes, Mapping[bytes, bytes] | None]]) -> list[Received]:
+    def _read(self, stream: str, entries: Sequence[tuple[bytes, Mapping[bytes, bytes] | None]]) -> list[_Entry]:
         """Those that were removed meanwhile have no fields, and are nothing any more."""
-        found: list[Received] = []
+        found: list[_Entry] = []
         for entry, fields in entries:
-            if fields is None or (stream, entry) in self._lent:
+            if not fields or (stream, entry) in self._lent:
                 continue
             self._lent.add((stream, entry))
             found.append(_Entry(self, stream, entry, self._event(stream, entry, fields)))
@@ -326,30 +342,46 @@ class _StreamFeed:
         )
 
     async def acknowledge(self, stream: str, entry: bytes) -> None:
-        with _translated(self._settings.url):
-            await self._client.xack(stream, self._settings.group, entry)
-        self._lent.discard((stream, entry))
+        """Where that fails the entry is still ours there, and comes again."""
+        try:
+            with _translated(self._settings.url):
+                await self._client.xack(stream, self._settings.group, entry)
+        finally:
+            self._lent.discard((stream, entry))
 
-    def put_back(self, received: Received) -> None:
-        self._returned.append(received)
+    def put_back(self, received: _Entry) -> None:
+        if self._left:
+            self._lent.discard((received.stream, received.entry))
+        else:
+            self._returned.append(received)
 
     async def prolong(self, stream: str, entry: bytes) -> None:
         with _translated(self._settings.url):
             await self._client.xclaim(stream, self._settings.group, self._consumer, 0, [entry], justid=True)
 
     async def leave(self) -> None:
-        """What is still ours is left for the others at once, by making it look old. Without any, its name goes."""
+        """What was given back is left for others at once, by making it look old. A name that has nothing any more goes:
+        with one that has, its entries would go, too."""
+        self._left = True
+        returned, self._returned = self._returned, []
+        self._lent -= {(each.stream, each.entry) for each in returned}
         with contextlib.suppress(RedisError, OSError, TimeoutError, SpringtideError):
             async with asyncio.timeout(CONNECT_S):
                 for stream in self._settings.topics:
-                    ours: list[Any] = [entry for of, entry in self._lent if of == stream]
+                    ours: list[Any] = [each.entry for each in returned if each.stream == stream]
                     if ours:
                         old = int(self._settings.claim_s * 1000) + 1
                         await self._client.xclaim(
                             stream, self._settings.group, self._consumer, 0, ours, idle=old, justid=True
                         )
                     elif not self._settings.consumer:
-                        await self._client.xgroup_delconsumer(stream, self._settings.group, self._consumer)
+                        await self._end_name(stream)
+
+    async def _end_name(self, stream: str) -> None:
+        group = self._settings.group
+        pending: Any = await self._client.xpending_range(stream, group, "-", "+", 1, consumername=self._consumer)
+        if not pending:
+            await self._client.xgroup_delconsumer(stream, group, self._consumer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,9 +419,13 @@ def _is_pattern(channel: str) -> bool:
     return any(character in channel for character in "*?[")
 
 
-def _flat(entries: Any) -> list[tuple[bytes, Mapping[bytes, bytes] | None]]:
-    """In newer protocols they are lists in a list."""
-    return list(entries[0]) if entries and isinstance(entries[0], list) else list(entries)
+def _answered(answer: Any) -> list[tuple[str, list[tuple[bytes, Mapping[bytes, bytes] | None]]]]:
+    """Entries by stream. In newer protocols it is a mapping, and entries are a list in a list."""
+    pairs = answer.items() if isinstance(answer, dict) else answer or ()
+    return [
+        (_text(stream), list(found[0]) if found and isinstance(found[0], list) else list(found))
+        for stream, found in pairs
+    ]
 
 
 def _text(data: bytes | str) -> str:

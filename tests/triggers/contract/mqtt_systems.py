@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from springtide.triggers.source import Source
 from tests.debian_programs import free_port, program
 from tests.server_process import ServerProcess
 from tests.triggers.contract.building import built
+from tests.triggers.reading import eventually
 
 TOPICS = "orders,invoices,nobodys"
 CONNECT = bytes.fromhex("101000044d5154540402003c000470726f62")
@@ -23,7 +25,7 @@ CONNECT = bytes.fromhex("101000044d5154540402003c000470726f62")
 class MqttServer:
     def __init__(self, folder: Path, also: str = "allow_anonymous true") -> None:
         folder.mkdir(parents=True, mode=0o777)
-        self.port = free_port()
+        self.port, self._folder = free_port(), folder
         (folder / "server.conf").write_text(
             f"listener {self.port} 127.0.0.1\npersistence true\npersistence_location {folder}/\n"
             "autosave_interval 1\nautosave_on_changes true\nmax_queued_messages 0\n"
@@ -35,6 +37,12 @@ class MqttServer:
     @property
     def url(self) -> str:
         return f"mqtt://127.0.0.1:{self.port}"
+
+    @property
+    def written_at(self) -> float:
+        """In seconds since 1970."""
+        data = self._folder / "mosquitto.db"
+        return data.stat().st_mtime if data.exists() else 0.0
 
     def _answers(self) -> bool:
         with (
@@ -68,9 +76,14 @@ class MqttSystem:
         return built(self.asked)
 
     async def publish(self, topic: str, bodies: Sequence[bytes]) -> None:
+        """Mosquitto acknowledges before it has written down: it is given a change more, and that is waited for."""
         async with aiomqtt.Client("127.0.0.1", self.server.port) as client:
             for body in bodies:
                 await client.publish(topic, body, qos=self._qos)
+            if self._qos:
+                began = time.time()
+                await client.publish("written", b"down", qos=1, retain=True)
+                await eventually(lambda: self.server.written_at >= began)
 
     async def break_connections(self) -> None:
         await asyncio.to_thread(self.server.process.kill)
