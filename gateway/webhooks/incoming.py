@@ -10,7 +10,7 @@ from springtide.gateway.asynchronous.acceptance import Acceptance, Target
 from springtide.gateway.asynchronous.async_call import Answered, HandedOver, Taken
 from springtide.gateway.asynchronous.requested import pairs, requested_by_event
 from springtide.gateway.asynchronous.stores import Stores
-from springtide.gateway.call_record import AccessLog
+from springtide.gateway.call_record import CLIENT_LEFT, AccessLog
 from springtide.gateway.client_connection import ClientConnection
 from springtide.gateway.http1.fields import CHUNKED
 from springtide.gateway.http1.forwarding import new_call_id
@@ -84,6 +84,13 @@ class Incoming:
 
     async def whole(self, body: bytes) -> Taken:
         self._whole = True
+        try:
+            return await self._taken(body)
+        finally:
+            if self._left:
+                self._tell(self._outcome or Outcome.INCOMPLETE, self._why)
+
+    async def _taken(self, body: bytes) -> Taken:
         arrived, ports = self._arrived, self._ports
         await self._check(body)
         headers = {name.lower(): value for name, value in pairs(arrived.head.fields)}
@@ -109,10 +116,11 @@ class Incoming:
 
     def ended(self, status: int) -> None:
         """It was answered, here or before it was whole, or its sender waits no longer."""
-        if self._whole and self._outcome is None:
-            self._left = True
+        if self._whole and self._outcome is None and status == CLIENT_LEFT:
+            self._left = True  # what becomes of it is told once that is known
             return
-        outcome = self._outcome or (Outcome.TOO_LARGE if status == 413 else Outcome.INCOMPLETE)
+        early = Outcome.TOO_LARGE if status == 413 else Outcome.INCOMPLETE
+        outcome = self._outcome or (Outcome.NOT_STORED if self._whole else early)
         self._tell(outcome, self._why or f"it was answered with {status}")
 
     def _tell(self, outcome: Outcome, why: str = "") -> None:
@@ -156,14 +164,12 @@ class Incoming:
             self._outcome, self._why = Outcome.NOT_STORED, reason_of(error)
             raise
         self._outcome = Outcome.REPEATED if acceptance.repeated else Outcome.QUEUED
-        if self._left:
-            self._tell(self._outcome)
         return job_id
 
     def _call(self, about: Described, body: bytes) -> Taken:
         arrived, ports, key = self._arrived, self._ports, ""
         if self._left:
-            self._tell(Outcome.INCOMPLETE, "its sender did not wait for the answer")
+            self._why = "its sender did not wait for the answer"
             return Answered(200)
         if about.key:
             key = f"{arrived.route.label} {about.key}"

@@ -21,6 +21,7 @@ from springtide.runtime.clock import SystemClock
 from springtide.runtime.errors import Conflict, NotFound, SpringtideError
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Scale
 from springtide.wire.endpoint_stream import Changed, Endpoint, FunctionEndpoints, Removed, Snapshot
+from springtide.wire.webhooks.checks import NoChecks, WebhookChecks
 
 T = TypeVar("T")
 
@@ -296,7 +297,11 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @contextlib.asynccontextmanager
 async def data_plane(
-    *, observer: Observer | None = None, credentials: Credentials | None = None, **settings: Any
+    *,
+    observer: Observer | None = None,
+    credentials: Credentials | None = None,
+    checks: WebhookChecks | None = None,
+    **settings: Any,
 ) -> AsyncIterator[ServedPlane]:
     target, decisions = Target(), Decisions()
     plane = DataPlane(
@@ -308,6 +313,7 @@ async def data_plane(
             connect_system=no_system,
             observer=observer,
             credentials=credentials,
+            checks=checks or NoChecks(),
         ),
     )
     server = await asyncio.get_running_loop().create_server(plane.accept, "127.0.0.1", 0, backlog=4096)

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import socket
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -17,10 +18,14 @@ import httpx
 import pytest
 import structlog
 
+from springtide.runtime.errors import Unavailable
+from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.jobs.job import Job, Lane
 from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.nats.source import NatsJobSource
-from tests.gateway.harness import Answer, Client, Conversation, client, ref, response, until
+from springtide.wire.jobs.settings import BrokerSettings
+from springtide.wire.webhooks.proof import Proof
+from tests.gateway.harness import Answer, Client, Conversation, client, data_plane, ref, replica, response, until
 from tests.gateway.test_system_api import AUTH, Whole, whole
 from tests.nats_server import NatsServer, running
 
@@ -551,3 +556,61 @@ async def test_what_became_of_deliveries_is_in_the_metrics(hook: Hook) -> None:
     for outcome in ("queued", "no_signature"):
         labels = f'function_name="echo.openfaas-fn",outcome="{outcome}"'
         assert f"gateway_webhook_deliveries_total{{{labels}}} 1.0" in text
+
+
+class SlowChecks:
+    """Answers once it is told to."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.asked, self.go_on, self._error = asyncio.Event(), asyncio.Event(), error
+
+    async def right(self, function: FunctionRef, proof: Proof, body: bytes) -> bool:  # noqa: ARG002 - the Protocol's
+        self.asked.set()
+        await self.go_on.wait()
+        if self._error is not None:
+            raise self._error
+        return True
+
+
+TAKES = {"com.springtide.webhook": "github", "com.springtide.webhook.secret": "s"}
+
+
+@pytest.mark.parametrize(
+    ("queue", "error", "outcome"),
+    [
+        pytest.param(True, None, "queued", id="it is stored all the same"),
+        pytest.param(False, None, "incomplete", id="nobody would hear the function's answer"),
+        pytest.param(True, Unavailable("away"), "unchecked", id="it could not be checked"),
+    ],
+)
+async def test_what_becomes_of_a_delivery_whose_sender_left_is_counted(
+    server: NatsServer, queue: bool, error: Exception | None, outcome: str
+) -> None:
+    checks = SlowChecks(error)
+    broker = server.settings if queue else BrokerSettings()
+    async with data_plane(checks=checks, broker=broker) as gateway, replica() as function:
+        gateway.publish("echo", [function], annotations=TAKES)
+        async with gateway.connect() as caller:
+            await send(caller, github(BODY))
+            await checks.asked.wait()
+            # The hard way: who only ends sending waits for his answer.
+            raw = caller.writer.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+            caller.leave()
+            await gateway.until(lambda: not gateway.plane.draining.open)
+        checks.go_on.set()
+
+        await gateway.until(lambda: bool(gateway.route().metrics.webhooks))
+        assert gateway.route().metrics.webhooks == {outcome: 1}
+        assert function.received == []
+
+
+async def test_a_fault_of_ours_is_answered_and_counted() -> None:
+    checks = SlowChecks(ZeroDivisionError())
+    checks.go_on.set()
+    async with data_plane(checks=checks) as gateway, gateway.connect() as caller:
+        gateway.publish("echo", annotations=TAKES)
+        await send(caller, github(BODY))
+
+        assert (await caller.answer("POST")).status == 500
+        assert gateway.route().metrics.webhooks == {"not_stored": 1}
