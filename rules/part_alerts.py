@@ -55,6 +55,11 @@ _DOWN: Mapping[Part, tuple[str, str, str]] = {
         "critical",
         "Asynchronous calls are accepted and kept, and none is made. Look at its log.",
     ),
+    Part.CRON: (
+        "CronDown",
+        "critical",
+        "No function is called by its schedule; what is due is sent once it is back. Look at its log.",
+    ),
     Part.CONSOLE: (
         "ConsoleDown",
         "warning",
@@ -75,6 +80,7 @@ def part_group(timing: Timing, thresholds: Thresholds) -> Group:
         _metrics_source_stale(thresholds),
         _scaler_holding(timing, thresholds),
         _scaler_behind(timing, thresholds),
+        _ticks_overdue(timing, thresholds),
         _event_loop_behind(thresholds),
         _waiting_room_filling(timing, thresholds),
         _wrong_passwords(thresholds),
@@ -134,6 +140,18 @@ def _idler_not_sweeping(thresholds: Thresholds) -> AlertRule:
         labels={"severity": "warning", "component": Part.IDLER.value},
         summary="The idler has not finished a sweep for too long",
         description="Idle functions are not taken to zero. Look at the log of the idler, then at the provider it asks.",
+    )
+
+
+def _ticks_overdue(timing: Timing, thresholds: Thresholds) -> AlertRule:
+    window = prometheus_duration(timing.known_for_s)
+    return AlertRule(
+        alert="SchedulesOverdue",
+        expr=f"max(last_over_time({catalogue.TICKS_OVERDUE.name}[{window}])) > {thresholds.overdue_s:g}",
+        pending_s=thresholds.failing_s,
+        labels={"severity": "critical", "component": Part.CRON.value},
+        summary="A schedule has been due for {{ $value | humanizeDuration }}, and its function is not called",
+        description="The gateway does not take the call. The log of the cron part says what it answers.",
     )
 
 

@@ -41,6 +41,7 @@ class Thresholds:
     no_look_s: float = _number(10, "s", "the scaler ended no look; after a pause as long it begins anew")
     calls_age_s: float = _number(3, "s", "what gateways tell each second is old; beyond 5 s it is not believed", high=5)
     behind_s: float = _number(60, "s", "the scaler is behind by one of the three")
+    overdue_s: float = _number(60, "s", "a tick of a schedule is late that is not sent yet")
     loop_behind_ratio: float = _number(
         0.1, "", "share of the time by which an event loop may be behind: 0.1 is about 55 ms each half second", high=1
     )
