@@ -33,6 +33,7 @@ from bench.soak.run import Account, SoakOptions, soak
 from bench.step.picture import picture
 from bench.step.run import step
 from bench.streaming import streaming
+from bench.triggers.cron import CronOptions, cron
 from bench.triggers.prewarm import PrewarmOptions, prewarm
 from springtide.runtime.errors import SpringtideError
 
@@ -128,9 +129,9 @@ def _jobs(arguments: argparse.Namespace) -> int:
 
 
 def _triggers(arguments: argparse.Namespace) -> int:
-    """Exit status 1 when an event was lost, or a tick met a replica that was starting."""
-    if arguments.source == "prewarm":
-        return _prewarm(arguments)
+    """Exit status 1 when an event or a tick was lost, or one met a replica that was starting."""
+    if arguments.source in ("prewarm", "cron"):
+        return _ticks(arguments)
     from bench.triggers.sources import TriggersOptions, sources  # noqa: PLC0415 - the libraries of all sources
 
     options = TriggersOptions(events=arguments.events)
@@ -144,11 +145,18 @@ def _triggers(arguments: argparse.Namespace) -> int:
     return 1 if account.problems else 0
 
 
-def _prewarm(arguments: argparse.Namespace) -> int:
-    with tempfile.TemporaryDirectory(prefix="prewarm-") as name:
-        options = PrewarmOptions(ticks=arguments.ticks)
-        row, problems = prewarm(options, Path(name), lambda line: print(line, file=sys.stderr, flush=True))
-    path = report.save(arguments.results, {"prewarm": [row]}, quick=arguments.ticks < 200, kind="triggers-prewarm")
+def _ticks(arguments: argparse.Namespace) -> int:
+    what, ticks = arguments.source, arguments.ticks
+
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    with tempfile.TemporaryDirectory(prefix=f"{what}-") as name:
+        if what == "cron":
+            row, problems = cron(CronOptions(ticks=ticks), Path(name), tell)
+        else:
+            row, problems = prewarm(PrewarmOptions(ticks=ticks), Path(name), tell)
+    path = report.save(arguments.results, {what: [row]}, quick=ticks < 200, kind=f"triggers-{what}")
     print(report.table([{"what": what, "value": value} for what, value in row.items()]))
     print("".join(f"! {problem}\n" for problem in problems) + f"kept in {path}", file=sys.stderr)
     return 1 if problems else 0
@@ -227,8 +235,10 @@ def _arguments() -> argparse.Namespace:
     jobs.add_argument("--jobs", type=_number(100, 10_000_000), default=100_000)
     jobs.add_argument("--logs", type=Path, help="folder that gets the logs and the ledger of a run that shows a fault")
     triggers = commands.add_parser("triggers", help=bench.triggers.__doc__.partition("\n")[0])
-    triggers.add_argument("source", help="a stage of tests/triggers/contract, with hyphens: nats-stream; or prewarm")
-    triggers.add_argument("--ticks", type=_number(10, 100_000), default=200, help="of schedules, for prewarm")
+    triggers.add_argument(
+        "source", help="a stage of tests/triggers/contract, with hyphens: nats-stream; or prewarm, cron"
+    )
+    triggers.add_argument("--ticks", type=_number(10, 100_000), default=200, help="of schedules, for prewarm and cron")
     triggers.add_argument("--events", type=_number(100, 1_000_000), default=5000)
     table = commands.add_parser("goals", help=(goals.__doc__ or "").partition("\n")[0])
     table.add_argument("--world", action="append", choices=list(goals.WORLDS), help="only this one; may be repeated")
