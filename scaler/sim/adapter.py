@@ -26,6 +26,7 @@ from springtide.scaler.core.loads import loads_of
 from springtide.scaler.core.loop import LoopHistory
 from springtide.scaler.core.observation import CALLS, Calls, Observation, signal_key
 from springtide.scaler.core.policy import Rule, ScalePolicy, Wake, wake_replicas
+from springtide.scaler.core.target_rule import IN_FLIGHT_EVERY_S
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Scale, Writer
 from springtide.scaler.sim import steady
 from springtide.scaler.sim.engine import BEAT_S, Stretch, asked
@@ -67,7 +68,7 @@ class Springtide:
         before = self._history.looked_at
         if self._rested and before is not None and now - before > BEAT_S:
             # The simulator leapt over a silence, as it was told it may: that is no pause, and no old sample.
-            self._history = self._history.rested(Instant(now - BEAT_S))
+            self._history = self._still_looking(self._history.rested(Instant(now - BEAT_S)), now - BEAT_S)
             last, old = self._history.signals.calls.last, Instant(now - BEAT_S)
             if last is not None and sample.at < old and replace(last, at=sample.at) == sample:
                 sample = replace(sample, at=old)
@@ -79,6 +80,16 @@ class Springtide:
         if self.decision.inputs.get("load"):
             self._loaded_at = now
         return self.decision.after
+
+    def _still_looking(self, history: LoopHistory, until: float) -> LoopHistory:
+        """With calls in flight looked at every few seconds through a silence: which looks are next depends on it."""
+        seen = history.signals.target.in_flight
+        if not seen or until <= seen[-1][0]:
+            return history
+        times = math.ceil((until - seen[-1][0]) / IN_FLIGHT_EVERY_S) - 1
+        last = (seen[-1][0] + times * IN_FLIGHT_EVERY_S, 0.0)
+        target = replace(history.signals.target, in_flight=(*seen, last) if times else seen)
+        return replace(history, signals=replace(history.signals, target=target))
 
     def woken(self) -> int:
         """Replicas for a function at zero that is called."""

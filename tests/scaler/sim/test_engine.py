@@ -238,3 +238,20 @@ def test_looks_that_are_known_are_made_at_what_is_so_then() -> None:
     simulate(world, decider, 1, calls)
     seen = [(float(look.at), look.started, look.completed) for look in decider.looks]
     assert seen == [(-1.5, 0, 0), (-0.5, 0, 0), (0.6, 0, 0), (2.1, 2, 0), (2.6, 3, 1), (4.9, 3, 1), (6.0, 3, 1)]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5, 6])
+def test_the_formula_sees_the_same_calls_in_flight_after_a_silence_that_was_leapt_over(seed: int) -> None:
+    """It looks at them every five seconds; which ones these are depends on when it did before the silence."""
+    world = World(
+        name="rare",
+        length_s=900.0,
+        arrivals=poisson(lambda at: 0.04 if at % 340 < 40 else 0.01, 0.04),
+        service_s=exponential(5.0),
+        cold_start_s=lognormal(3.0, 0.25),
+        slots=1,
+        max=2,
+        zero_after_s=20.0,
+    )
+    walked, leapt = (Recorded(DECIDERS["formula"](world), walks=walks) for walks in (True, False))
+    assert told(simulate(world, walked, seed)) == told(simulate(world, leapt, seed))
