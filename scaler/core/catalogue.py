@@ -184,7 +184,7 @@ WRONG_CREDENTIALS = Metric(
     Kind.COUNTER,
     "Requests refused because they showed a wrong user or password",
     (),
-    (Part.GATEWAY, Part.PROVIDER, Part.ALERT_RECEIVER, Part.CONSOLE),
+    (Part.GATEWAY, Part.PROVIDER, Part.ALERT_RECEIVER, Part.CONSOLE, Part.CRON),
 )
 WEBHOOKS = Metric(
     "springtide_alert_webhooks_total",
@@ -208,7 +208,7 @@ LEADER = Metric(
     Kind.GAUGE,
     "1 while this copy leads and may write, else 0",
     (),
-    (Part.ALERT_RECEIVER, Part.SCALER, Part.IDLER),
+    (Part.ALERT_RECEIVER, Part.SCALER, Part.IDLER, Part.CRON),
 )
 LAST_SAMPLE = Metric(
     "springtide_source_last_sample_timestamp_seconds",
