@@ -152,6 +152,7 @@ class DataPlane:
             wrong=WrongCredentials(partial(self.unknown.metrics.refuse, WRONG_CREDENTIALS)),
             credentials=deps.credentials,
             tell=Told(),
+            max_inline=settings.max_async_inline,
         )
         return Webhooks(taking, ports, tolerance_s=settings.webhook_tolerance_s)
 

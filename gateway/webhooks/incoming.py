@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -52,6 +52,8 @@ class WebhookPorts:
     wrong: WrongCredentials
     credentials: Credentials | None
     tell: Callable[[Route, Kind | None, Outcome, str], None]
+    max_inline: int
+    """Bytes of a body that are kept with the job itself: a message of the queue's server holds no more than so many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +161,8 @@ class Incoming:
                 arrived.route.ref, "POST", arrived.path.decode("latin-1"), arrived.query[1:].decode("latin-1")
             )
             acceptance = Acceptance(await ports.stores.open(), ports.clock, target, asked)
-            job_id = await acceptance.whole(body)
+            inline = len(body) <= ports.max_inline
+            job_id = await (acceptance.whole(body) if inline else acceptance.streamed(_pieces(body)))
         except SpringtideError as error:
             self._outcome, self._why = Outcome.NOT_STORED, reason_of(error)
             raise
@@ -189,3 +192,7 @@ class Incoming:
             self._invoke(arrived.client, arrived.route, head, target, body=body, log=SeenCall(ports.seen, key))
 
         return HandedOver(begin)
+
+
+async def _pieces(body: bytes) -> AsyncGenerator[bytes]:
+    yield body

@@ -125,6 +125,7 @@ class Rig:
             wrong=WrongCredentials(lambda: None),
             credentials=None,
             tell=Told(),
+            max_inline=100,
         )
         dispatcher = Dispatcher(
             OneFunction(self.route),

@@ -453,6 +453,22 @@ async def test_a_huge_one_is_refused_before_it_is_read(hook: Hook, chunked: bool
     assert (await hook.post(github(body[:-1]), body[:-1])).status == 202
 
 
+async def test_one_that_no_message_of_the_queues_server_holds_is_stored(server: NatsServer) -> None:
+    body = b"x" * 9_000_000  # of 8 MB, as the suite's own server takes them
+    broker = Broker(server.settings, name="test")
+    async with whole(broker=server.settings) as suite:
+        hook = Hook(suite, broker)
+        await hook.takes("github", SECRET)
+        headers = github(body)
+
+        answers = [await hook.post(headers, body) for _ in range(2)]
+        jobs = await hook.jobs()
+    await broker.aclose()
+
+    assert [answer.status for answer in answers] == [202, 202]
+    assert [stored for _, stored in jobs] == [body]
+
+
 async def test_a_slow_one_ends_however_steadily_it_comes() -> None:
     async with whole(read_timeout_s=0.3) as suite:
         hook = Hook(suite, None)
