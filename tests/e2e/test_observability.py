@@ -87,8 +87,13 @@ async def play(suite: Any, sound: Path, broken: Path) -> Observed:
     suite.deploy("steady", sound, type="capacity", target="2", max="2")
     deploy(suite, "broken", broken, labels={"com.openfaas.scale.zero": "true"})
     deploy(suite, "hungry", sound, limits={"memory": "40Mi"})
-    deploy(suite, "lost", sound, annotations={"com.springtide.handler": str(sound), "com.openfaas.retry.attempts": "1"})
-    suite.scale("broken", 0)
+    deploy(suite, "lost", sound, annotations={"com.openfaas.retry.attempts": "1"})
+    deploy(suite, "told", sound, annotations={"com.springtide.webhook": "none"})
+    # It stays awake until the call that it is woken for comes: longer than the ten seconds of a start never seen.
+    sleepy = {"com.openfaas.scale.zero": "true", "com.openfaas.scale.zero-duration": "30s"}
+    deploy(suite, "foreseen", sound, labels=sleepy)
+    for asleep in ("broken", "foreseen"):
+        suite.scale(asleep, 0)
     stop, ebb = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as calls:
         for call, per_second in (("steady", 2), ("steady?status=500", 1), ("steady?seconds=0.3", 1)):
@@ -124,24 +129,28 @@ SIGNS = (
     "sum(queue_worker_dead_letters) > 0",
     "sum(queue_worker_retries_total) > 0",
     'sum(queue_worker_callbacks_total{outcome="told"}) > 0',
+    "sum(gateway_webhook_deliveries_total) > 0",
+    "sum(springtide_prewarm_early_seconds_count) > 0",
 )
 """Has values once the last of what happened has been scraped."""
 
 
 def deploy(suite: Any, name: str, handler: Path, **more: Any) -> None:
-    body = {"service": name, "image": "springtide/python", "annotations": {"com.springtide.handler": str(handler)}}
+    annotations = {"com.springtide.handler": str(handler), **more.pop("annotations", {})}
+    body = {"service": name, "image": "springtide/python", "annotations": annotations}
     with suite.client() as client:
         assert client.post("/system/functions", json=body | more).status_code == 202
 
 
 async def queue(suite: Any, stop: asyncio.Event) -> None:
-    """Asynchronous calls: one that is given up, one that is repeated, one that is told, one put off, and many."""
+    """Asynchronous calls: one that is given up, one that is repeated, one that is told, two put off, and many."""
     told = {"X-Callback-Url": f"{suite.gateway}/function/steady"}
     first: tuple[tuple[str, dict[str, str]], ...] = (
         ("lost?status=502", {}),
         ("steady?status=502", {}),
         ("steady", told),
         ("steady", {"X-Delay": "1h"}),
+        ("foreseen", {"X-Delay": "30s"}),
     )
     async with suite.async_client() as client:
         for call, headers in first:
@@ -152,9 +161,10 @@ async def queue(suite: Any, stop: asyncio.Event) -> None:
 
 
 def refuse_and_break(suite: Any) -> None:
-    """An unknown function, replicas that die, a person's write and one that comes too late."""
+    """An unknown function, a webhook, replicas that die, a person's write and one that comes too late."""
     with suite.client() as client:
         assert client.get("/function/nobody").status_code == 404
+        assert client.post("/webhook/told").is_success
         assert client.get("/function/steady?crash").status_code >= 500
         assert client.get("/function/hungry", params={"eat": 80_000_000, "seconds": 5}).status_code >= 500
         body = {"serviceName": "steady", "replicas": 2}
