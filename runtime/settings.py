@@ -103,6 +103,8 @@ class Declared:
             return format_duration(cast("float", self.default))
         if isinstance(self.default, tuple):
             return ",".join(map(str, self.default))
+        if isinstance(self.default, frozenset):
+            return ",".join(map(str, sorted(self.default)))
         return str(self.default).lower() if isinstance(self.default, bool) else str(self.default)
 
 

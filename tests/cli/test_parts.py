@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -18,7 +20,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from springtide.cli import ports
+from springtide.cli import parts, ports
 from springtide.cli.parts import cron
 from springtide.cli.parts.hold_reporter import GATHER_S, HoldReporter
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
@@ -27,7 +29,7 @@ from springtide.idler.settings import IdlerSettings
 from springtide.provider.api import ProviderApiDeps, ProviderApiSettings, build
 from springtide.provider.memory import MemoryProvider
 from springtide.runtime.basic_auth import Credentials
-from springtide.runtime.settings import SettingsError, boolean, duration, integer, setting
+from springtide.runtime.settings import SettingsError, boolean, declared, duration, integer, setting
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
 from springtide.wire.provider_client import ProviderClient
 
@@ -228,3 +230,14 @@ async def test_part_that_sends_ticks_also_wakes_ahead_of_them(tmp_path: Path) ->
 
     async with cron.assembled(environ, cron.cron.make_context("cron", [], obj=environ).params) as services:
         assert [service.name for service in services][-3:] == ["cron", "hold-reporter", "pre-warming"]
+
+
+@pytest.mark.parametrize("part", [module.name for module in pkgutil.iter_modules(parts.__path__)])
+def test_default_that_help_shows_is_what_a_person_would_write(part: str) -> None:
+    module = importlib.import_module(f"{parts.__name__}.{part}")
+    sections = [value for value in vars(module).values() if isinstance(value, Section)]
+    shown = [item for section in sections for item in declared(section.cls) if item.shown_default]
+
+    assert [(item.flag, item.kind(item.shown_default)) for item in shown] == [
+        (item.flag, item.default) for item in shown
+    ]
