@@ -14,11 +14,11 @@ from springtide.cli import connector_file
 from springtide.cli.commands.options import state_dir_option, state_folder
 from springtide.cli.connector_file import ConnectorFile
 from springtide.cli.parts.authentication import AuthSettings
+from springtide.cli.parts.endpoints import endpoints_of
 from springtide.cli.parts.foreground import serve
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
 from springtide.cli.stack_source import text_of
 from springtide.cli.state import StateFolder
-from springtide.gateway.endpoint_source import EndpointSource
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.errors import BadInput
@@ -30,7 +30,6 @@ from springtide.triggers.connector_settings import ConnectorSettings
 from springtide.triggers.gateway_caller import GatewayCaller
 from springtide.triggers.sources import kinds
 from springtide.wire.gateway_connections import GatewayConnections
-from springtide.wire.polled_endpoints import PolledEndpoints
 from springtide.wire.provider_client import ProviderClient
 from springtide.wire.vitals import vitals
 
@@ -121,12 +120,13 @@ async def _assembled(
     async with AsyncExitStack() as stack:
         provider = ProviderClient(settings.provider_url, credentials)
         stack.push_async_callback(provider.aclose)
-
-        def polled() -> PolledEndpoints:
-            return PolledEndpoints(provider, settings.provider_url, clock=clock, interval_s=settings.rebuild_interval_s)
-
-        endpoints = EndpointSource(provider, polled)
-        stack.push_async_callback(endpoints.aclose)
+        endpoints = endpoints_of(
+            provider,
+            settings.provider_url,
+            clock=clock,
+            poll_interval_s=settings.rebuild_interval_s,
+            stack=stack,
+        )
         connections = GatewayConnections(httpx.URL(settings.gateway_url))
         stack.push_async_callback(connections.aclose)
         deps = ConnectorDeps(

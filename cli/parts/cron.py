@@ -11,11 +11,11 @@ import httpx
 from prometheus_client import CollectorRegistry
 
 from springtide.cli.parts.authentication import AuthSettings
+from springtide.cli.parts.endpoints import endpoints_of
 from springtide.cli.parts.foreground import serve
 from springtide.cli.parts.leadership import Led, led
 from springtide.cli.parts.prewarming import Surroundings, prewarming
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
-from springtide.gateway.endpoint_source import EndpointSource
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.errors import BadInput
@@ -31,7 +31,6 @@ from springtide.triggers.prewarm_settings import PrewarmSettings
 from springtide.wire.gateway_connections import GatewayConnections
 from springtide.wire.jobs.nats_package import nats_needed
 from springtide.wire.jobs.settings import BrokerSettings, with_names_of_openfaas
-from springtide.wire.polled_endpoints import PolledEndpoints
 from springtide.wire.provider_client import ProviderClient
 from springtide.wire.vitals import vitals
 
@@ -70,12 +69,13 @@ async def _assembled(
         leadership, election = await stack.enter_async_context(leading)
         provider = ProviderClient(settings.provider_url, credentials)
         stack.push_async_callback(provider.aclose)
-
-        def polled() -> PolledEndpoints:
-            return PolledEndpoints(provider, settings.provider_url, clock=clock, interval_s=settings.rebuild_interval_s)
-
-        endpoints = EndpointSource(provider, polled)
-        stack.push_async_callback(endpoints.aclose)
+        endpoints = endpoints_of(
+            provider,
+            settings.provider_url,
+            clock=clock,
+            poll_interval_s=settings.rebuild_interval_s,
+            stack=stack,
+        )
         connections = GatewayConnections(httpx.URL(settings.gateway_url))
         stack.push_async_callback(connections.aclose)
         gateway = HttpTickGateway(

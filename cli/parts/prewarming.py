@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
+from springtide.cli.parts.endpoints import endpoints_of
 from springtide.cli.parts.hold_reporter import HoldReporter
-from springtide.gateway.endpoint_source import EndpointSource
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.service import Service
 from springtide.scaler.core.ports import Clock, Leadership
@@ -20,7 +20,6 @@ from springtide.triggers.delayed_jobs import DelayedJobs
 from springtide.triggers.prewarm_settings import PrewarmSettings
 from springtide.triggers.prewarming import PrewarmDeps, Prewarming
 from springtide.wire.jobs.pending import PendingJobs
-from springtide.wire.polled_endpoints import PolledEndpoints
 from springtide.wire.provider_client import ProviderClient
 
 
@@ -43,12 +42,9 @@ def prewarming(settings: PrewarmSettings, around: Surroundings, stack: AsyncExit
     """Not yet started; what they use is closed with ``stack``. A provider of their own names the term in each write."""
     provider = ProviderClient(around.provider_url, around.credentials, leadership=around.leadership)
     stack.push_async_callback(provider.aclose)
-
-    def polled() -> PolledEndpoints:
-        return PolledEndpoints(provider, around.provider_url, clock=around.clock, interval_s=around.poll_interval_s)
-
-    endpoints = EndpointSource(provider, polled)
-    stack.push_async_callback(endpoints.aclose)
+    endpoints = endpoints_of(
+        provider, around.provider_url, clock=around.clock, poll_interval_s=around.poll_interval_s, stack=stack
+    )
     jobs = PendingJobs([around.gateway_url], around.credentials)
     stack.push_async_callback(jobs.aclose)
     holds = HoldReporter(provider)
