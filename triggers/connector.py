@@ -24,7 +24,8 @@ from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.triggers.connector_metrics import ConnectorMetrics
 from springtide.triggers.connector_settings import ConnectorSettings
-from springtide.triggers.delivery import Delivery, FunctionCaller, Queue
+from springtide.triggers.delivery import NO_QUEUE_WARNING, Delivery, FunctionCaller
+from springtide.triggers.gateway_requests import Queue
 from springtide.triggers.intake import Intake, IntakeDeps, IntakeRules
 from springtide.triggers.journal import MAX_ENTRIES, EventJournal
 from springtide.triggers.source import Source
@@ -64,7 +65,7 @@ class Reading:
     def __init__(self, settings: ConnectorSettings, deps: ConnectorDeps) -> None:
         self._caller = deps.caller
         self.journal = EventJournal()
-        self._queue = Queue()
+        self._queue = Queue(deps.clock, warning=NO_QUEUE_WARNING)
         mode = DeliveryMode.ASYNC if settings.asynchronous else DeliveryMode.SYNC
         self._topics = Topics(deps.endpoints, delimiter=settings.topic_delimiter, default=mode)
         metrics = ConnectorMetrics(deps.registry, [each.name for each in deps.sources])

@@ -14,12 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-import structlog
-
 from springtide.runtime.backoff import Backoff
 from springtide.runtime.counted_warning import CountedWarning
 from springtide.runtime.outage import Outage
 from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.triggers.gateway_requests import NO_QUEUE, Queue, refuses, told
 from springtide.wire.events.delivery_mode import DeliveryMode
 from springtide.wire.events.event import Event, idempotency_key
 from springtide.wire.events.headers import RawHeaders, call_headers
@@ -30,10 +29,10 @@ MAX_LOST = 5
 MAX_UNKNOWN = 20
 """Times that the gateway may say that there is no function which the provider tells of; it may hear of it later. Two to
 four minutes."""
-NO_QUEUE_S = 60.0
-"""After it said so the gateway is not asked for a queue for so long."""
-
-_log = structlog.get_logger(__name__)
+NO_QUEUE_WARNING = (
+    "the gateway has no queue (501): functions are called at once, and an event is over when its function has "
+    "answered; with nats_url the gateway has one"
+)
 
 
 class Outcome(enum.StrEnum):
@@ -92,9 +91,7 @@ def _stored(answer: CallAnswer, attempt: int) -> Outcome | None:
         return Outcome.STORED
     if answer.status == 404:
         return None if attempt < MAX_UNKNOWN else Outcome.REFUSED
-    # 401 and 403 say something of our credentials or of a proxy, which somebody will put right; so do 3xx.
-    refused = 400 <= answer.status < 500 and answer.status not in (401, 403, 407, 408, 425, 429)
-    return Outcome.REFUSED if refused else None
+    return Outcome.REFUSED if refuses(answer.status) else None
 
 
 def _answered(answer: CallAnswer, attempt: int) -> Outcome | None:
@@ -147,7 +144,7 @@ class Delivery:
             attempt += 1
             mode = wished if self._queue.there else DeliveryMode.SYNC
             answer = await self._caller.call(function, mode, headers, event.body)
-            if mode is DeliveryMode.ASYNC and answer.status == 501:
+            if mode is DeliveryMode.ASYNC and answer.status == NO_QUEUE:
                 self._queue.missing()
                 attempt -= 1
                 continue
@@ -157,36 +154,10 @@ class Delivery:
             if outcome is not None:
                 self._outage.over()
                 if outcome is Outcome.REFUSED:
-                    self._refused.seen(connector=self._connector, function=str(function), why=_told(answer))
+                    self._refused.seen(
+                        connector=self._connector, function=str(function), why=told(answer.status, answer.text)
+                    )
                 return Delivered(function, outcome, mode, attempt, answer.status, answer.text)
             self._retried()
-            self._outage.failed(_told(answer), function=str(function))
+            self._outage.failed(told(answer.status, answer.text), function=str(function))
             await asyncio.sleep(BACKOFF.delay_s(attempt))
-
-
-class Queue:
-    """Whether the gateway has a queue, by what it said last."""
-
-    def __init__(self) -> None:
-        self._asked_again_at = float("-inf")
-        self._told = False
-
-    def __repr__(self) -> str:
-        return f"<Queue {'there' if self.there else 'missing'}>"
-
-    @property
-    def there(self) -> bool:
-        return asyncio.get_running_loop().time() >= self._asked_again_at
-
-    def missing(self) -> None:
-        self._asked_again_at = asyncio.get_running_loop().time() + NO_QUEUE_S
-        if not self._told:
-            self._told = True
-            _log.warning(
-                "the gateway has no queue (501): functions are called at once, and an event is over when its function "
-                "has answered; with nats_url the gateway has one"
-            )
-
-
-def _told(answer: CallAnswer) -> str:
-    return f"{answer.status} {answer.text}".strip() if answer.status else f"no answer: {answer.text}"

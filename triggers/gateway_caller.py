@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
 from urllib.parse import quote
-
-import httpcore
 
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import kind_and_reason_of
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.triggers.delivery import CallAnswer
+from springtide.triggers.gateway_requests import CONNECT_S, NO_ANSWER, NO_QUEUE, STORE_S, answered, shown
 from springtide.wire.events.delivery_mode import DeliveryMode
 from springtide.wire.events.headers import RawHeaders
 from springtide.wire.gateway_connections import GatewayConnections
 
-STORE_S = 30.0
-"""How long the gateway may take to store a call."""
-CONNECT_S = 10.0
 MAX_TEXT = 500
 """Characters of an answer that are told."""
 
 _PATHS = {DeliveryMode.ASYNC: b"/async-function/", DeliveryMode.SYNC: b"/function/"}
-_INTERNAL = b"x-openfaas-internal"
-_NO_ANSWER = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError, TimeoutError)
 
 
 class GatewayCaller:
@@ -42,41 +34,21 @@ class GatewayCaller:
 
     async def call(self, function: FunctionRef, mode: DeliveryMode, headers: RawHeaders, body: bytes) -> CallAnswer:
         path = _PATHS[mode] + quote(str(function), safe="").encode()
-        return await self._request(b"POST", path, headers, body, deadline_s=self._deadlines_s[mode])
+        return await self._request("POST", path, headers, body, deadline_s=self._deadlines_s[mode])
 
     async def has_queue(self) -> bool:
         """False where the gateway says that it has none."""
-        shown = [(b"Authorization", self._credentials.header.encode())] if self._credentials else []
-        answer = await self._request(b"GET", b"/system/queues", shown, b"", deadline_s=CONNECT_S)
-        return answer.status != 501
+        headers = shown(self._credentials)
+        answer = await self._request("GET", b"/system/queues", headers, b"", deadline_s=CONNECT_S)
+        return answer.status != NO_QUEUE
 
     async def _request(
-        self, method: bytes, path: bytes, headers: RawHeaders, body: bytes, *, deadline_s: float
+        self, method: str, path: bytes, headers: RawHeaders, body: bytes, *, deadline_s: float
     ) -> CallAnswer:
-        url = self._connections.url
-        timeouts: dict[str, Any] = {"connect": CONNECT_S, "read": deadline_s, "write": deadline_s}
-        request = httpcore.Request(
-            method,
-            httpcore.URL(
-                scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path.rstrip(b"/") + path
-            ),
-            headers=[(b"Host", url.netloc), *headers, (b"Content-Length", b"%d" % len(body))],
-            content=body,
-            extensions={"timeout": timeouts},
-        )
         try:
-            # The time-outs above begin anew with each piece; this one is for the whole call.
-            async with asyncio.timeout(deadline_s), self._connections.answer(request) as response:
-                text = await _beginning(response)
-        except _NO_ANSWER as error:
+            answer = await answered(
+                self._connections, method, path, headers, body, deadline_s=deadline_s, max_bytes=MAX_TEXT
+            )
+        except NO_ANSWER as error:
             return CallAnswer(0, text=kind_and_reason_of(error))
-        internal = any(name.lower() == _INTERNAL for name, _ in response.headers)
-        return CallAnswer(response.status, internal, text)
-
-
-async def _beginning(response: httpcore.Response) -> str:
-    """The rest is read, too: a connection that is closed early looks to the function like a caller that left."""
-    kept = bytearray()
-    async for piece in response.aiter_stream():
-        kept += piece[: MAX_TEXT - len(kept)]
-    return kept.decode(errors="replace").strip()
+        return CallAnswer(answer.status, answer.internal, answer.text(MAX_TEXT))

@@ -13,16 +13,17 @@ from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.triggers.delivery import (
     MAX_LOST,
     MAX_UNKNOWN,
-    NO_QUEUE_S,
+    NO_QUEUE_WARNING,
     CallAnswer,
     Delivery,
     Outcome,
-    Queue,
     verdict,
 )
+from springtide.triggers.gateway_requests import NO_QUEUE_S, Queue
 from springtide.wire.events.delivery_mode import DeliveryMode
 from springtide.wire.events.event import Event
 from tests.fakes.events import MemoryGateway, ref
+from tests.loops import virtual_loop
 
 ASYNC, SYNC = DeliveryMode.ASYNC, DeliveryMode.SYNC
 EVENT = Event(topic="orders", body=b"one", id="1", source="/s", type="t")
@@ -82,7 +83,8 @@ class Wanting:
 
 
 def delivery(gateway: MemoryGateway, wanting: Wanting, retried: Callable[[], None] = lambda: None) -> Delivery:
-    return Delivery(gateway, wanting, Queue(), connector="test-connector", retried=retried)
+    queue = Queue(virtual_loop().clock, warning=NO_QUEUE_WARNING)
+    return Delivery(gateway, wanting, queue, connector="test-connector", retried=retried)
 
 
 @pytest.mark.virtual_time

@@ -21,8 +21,8 @@ from springtide.triggers.cron.entry import Entry, Run
 from springtide.triggers.cron.gateway import TickCall, TickGateway
 from springtide.triggers.cron.leading import Leading
 from springtide.triggers.cron.scheduled_functions import ScheduledFunctions
-from springtide.triggers.cron.sending import Queue
 from springtide.triggers.cron.term import Term
+from springtide.triggers.gateway_requests import NO_QUEUE, Queue
 from springtide.wire.events.headers import timestamp
 from springtide.wire.schedules.annotations import FunctionSchedule
 
@@ -151,7 +151,7 @@ class SchedulesApi:
             function=ref, schedule=entry.timed.schedule.text, at=self._clock.wall(), options=entry.timed.options
         )
         answer = await self._gateway.keep(call)
-        if answer.status == 501:
+        if answer.status == NO_QUEUE:
             answer = await self._gateway.make(call)
             return JSONResponse({"status": answer.status, "answer": answer.text, "job": answer.job})
         if answer.status != 202:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import quote
 
 import httpcore
@@ -13,6 +12,7 @@ from springtide.runtime import bounded_json
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import NotFound, Unavailable, kind_and_reason_of
 from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.triggers.gateway_requests import NO_ANSWER, STORE_S, GatewayAnswer, answered, shown
 from springtide.wire.events.event import Event
 from springtide.wire.events.headers import RawHeaders, call_headers, timestamp
 from springtide.wire.gateway_connections import GatewayConnections
@@ -21,12 +21,8 @@ from springtide.wire.schedules.annotations import CRON_TOPIC, TickOptions
 
 CONNECTOR = "cron-connector"
 SCHEDULED = b"X-Springtide-Scheduled"
-CONNECT_S = 10.0
-STORE_S = 30.0
-"""How long the gateway may take to store a call, or to answer about one."""
 MAX_ANSWER_BYTES = 64 * 1024
 MAX_TEXT = 300
-_NO_ANSWER = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +89,8 @@ class HttpTickGateway:
 
     async def state(self, job: str) -> JobState | None:
         try:
-            status, body = await self._asked("GET", job)
-            return JobState(bounded_json.loads(body)["state"]) if status == 200 else None
+            answer = await self._asked("GET", job)
+            return JobState(bounded_json.loads(answer.body)["state"]) if answer.status == 200 else None
         except NotFound:
             return None
         except (KeyError, TypeError, ValueError) as error:
@@ -124,49 +120,32 @@ class HttpTickGateway:
         path = f"{route}{quote(str(call.function), safe='')}{call.options.path if call.options.path != '/' else ''}"
         body = call.options.body.encode()
         try:
-            status, told, answer = await self._request(
-                call.options.method, path, headers, body=body, deadline_s=deadline_s
-            )
-        except _NO_ANSWER as error:
+            answer = await self._request(call.options.method, path, headers, body, deadline_s=deadline_s)
+        except NO_ANSWER as error:
             unmade = isinstance(error, httpcore.ConnectError | httpcore.ConnectTimeout)
             return TickAnswer(0, text=kind_and_reason_of(error), unmade=unmade)
-        internal = b"x-openfaas-internal" in told
-        text = answer[:MAX_TEXT].decode(errors="replace").strip()
-        job = told.get(b"x-call-id", b"").decode("latin-1")
-        return TickAnswer(status, job, text, unmade=internal and status in (429, 503))
+        job = answer.headers.get(b"x-call-id", b"").decode("latin-1")
+        unmade = answer.internal and answer.status in (429, 503)
+        return TickAnswer(answer.status, job, answer.text(MAX_TEXT), unmade)
 
-    async def _asked(self, method: str, job: str) -> tuple[int, bytes]:
+    async def _asked(self, method: str, job: str) -> GatewayAnswer:
         """Raises NotFound and Unavailable."""
-        shown = [(b"Authorization", self._credentials.header.encode())] if self._credentials else []
         path = f"/async-function/{quote(job, safe='')}"
         try:
-            status, _, body = await self._request(method, path, shown, body=b"", deadline_s=STORE_S)
-        except _NO_ANSWER as error:
+            answer = await self._request(method, path, shown(self._credentials), deadline_s=STORE_S)
+        except NO_ANSWER as error:
             raise Unavailable(f"the gateway: {kind_and_reason_of(error)}") from error
-        if status == 404:
+        if answer.status == 404:
             raise NotFound(f"there is no call {job}")
-        if status >= 400 and status != 409:
-            text = body[:MAX_TEXT].decode(errors="replace").strip()
-            raise Unavailable(f"the gateway answered {status} when asked about a call: {text}")
-        return status, body
+        if answer.status >= 400 and answer.status != 409:
+            text = answer.text(MAX_TEXT)
+            raise Unavailable(f"the gateway answered {answer.status} when asked about a call: {text}")
+        return answer
 
     async def _request(
-        self, method: str, path: str, headers: RawHeaders, *, body: bytes, deadline_s: float
-    ) -> tuple[int, dict[bytes, bytes], bytes]:
-        """Status, headers by their names in small letters, and how the body begins. Raises what ``_NO_ANSWER`` has."""
-        url = self._connections.url
-        timeouts: dict[str, Any] = {"connect": CONNECT_S, "read": deadline_s, "write": deadline_s}
-        target = url.raw_path.rstrip(b"/") + path.encode()
-        request = httpcore.Request(
-            method,
-            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=target),
-            headers=[(b"Host", url.netloc), *headers, (b"Content-Length", b"%d" % len(body))],
-            content=body,
-            extensions={"timeout": timeouts},
+        self, method: str, path: str, headers: RawHeaders, body: bytes = b"", *, deadline_s: float
+    ) -> GatewayAnswer:
+        """Raises what ``NO_ANSWER`` has."""
+        return await answered(
+            self._connections, method, path.encode(), headers, body, deadline_s=deadline_s, max_bytes=MAX_ANSWER_BYTES
         )
-        kept = bytearray()
-        # The time-outs above begin anew with each piece; this one is for the whole.
-        async with asyncio.timeout(deadline_s), self._connections.answer(request) as response:
-            async for piece in response.aiter_stream():
-                kept += piece[: MAX_ANSWER_BYTES - len(kept)]
-        return response.status, {name.lower(): value for name, value in response.headers}, bytes(kept)

@@ -7,8 +7,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import islice
 
-import structlog
-
 from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import SpringtideError
 from springtide.runtime.outage import Outage
@@ -16,6 +14,7 @@ from springtide.scaler.core.ports import Clock, Leadership
 from springtide.triggers.cron.entry import Entry, Outcome, Run
 from springtide.triggers.cron.gateway import TickAnswer, TickGateway
 from springtide.triggers.cron.kept import Sent
+from springtide.triggers.gateway_requests import NO_QUEUE, Queue, refuses, told
 from springtide.wire.leadership import Standby
 from springtide.wire.schedules.annotations import Overlap
 
@@ -24,14 +23,12 @@ MAX_UNKNOWN = 8
 """Times that the gateway may say that there is no function, of which it may hear later than we do; some ten seconds."""
 MAX_AT_ONCE = 8
 """Ticks of one schedule."""
-NO_QUEUE_S = 60.0
-"""After it said so the gateway is not asked for a queue for so long."""
-NO_QUEUE, ALREADY_KEPT = 501, 422
+NO_QUEUE_WARNING = (
+    "the gateway has no queue (501): functions are called at once at each tick; a tick whose call is under way when "
+    "this process ends is not repeated. With nats_url the gateway has a queue"
+)
+ALREADY_KEPT = 422
 NOT_ENDED = "the call before it has not ended"
-_TRY_AGAIN = frozenset((401, 403, 407, 408, 425, 429))
-"""They say something of credentials, or of load, which passes."""
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +117,7 @@ class Sending:
             return None, str(error)
         self._check_leads()
         answer = await self._deps.gateway.keep(entry.call_of(due))
-        return self._verdict(entry, due, answer, failures=failures), _told(answer)
+        return self._verdict(entry, due, answer, failures=failures), told(answer.status, answer.text)
 
     def _verdict(self, entry: Entry, due: float, answer: TickAnswer, *, failures: int) -> Run | None:
         if answer.status == 202:
@@ -132,7 +129,7 @@ class Sending:
         if answer.status == NO_QUEUE:
             self._queue.missing()
         elif self._refused(entry, answer, failures):
-            return Run(due, self._deps.clock.wall(), Outcome.REFUSED, note=_told(answer))
+            return Run(due, self._deps.clock.wall(), Outcome.REFUSED, note=told(answer.status, answer.text))
         return None
 
     def _queued(self, due: float, job: str, note: str = "") -> Run:
@@ -158,7 +155,7 @@ class Sending:
     def _refused(self, entry: Entry, answer: TickAnswer, failures: int) -> bool:
         if answer.status == 404:
             return failures >= MAX_UNKNOWN or not self._deps.known(entry)
-        return 400 <= answer.status < 500 and answer.status not in _TRY_AGAIN
+        return refuses(answer.status)
 
     # Without a queue.
 
@@ -204,34 +201,5 @@ class Sending:
         finally:
             self._callers.release()
         good = 200 <= answer.status < 300
-        note = "" if good else _told(answer)
+        note = "" if good else told(answer.status, answer.text)
         deps.told(entry, Run(due, begun_at, Outcome.CALLED if good else Outcome.FAILED, answer.job, note))
-
-
-class Queue:
-    """Whether the gateway has a queue, by what it said last."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._asked_again_at = float("-inf")
-        self._told = False
-
-    def __repr__(self) -> str:
-        return f"<Queue {'there' if self.there else 'missing'}>"
-
-    @property
-    def there(self) -> bool:
-        return self._clock.now() >= self._asked_again_at
-
-    def missing(self) -> None:
-        self._asked_again_at = self._clock.now() + NO_QUEUE_S
-        if not self._told:
-            self._told = True
-            log.warning(
-                "the gateway has no queue (501): functions are called at once at each tick; a tick whose call is under "
-                "way when this process ends is not repeated. With nats_url the gateway has a queue"
-            )
-
-
-def _told(answer: TickAnswer) -> str:
-    return f"{answer.status} {answer.text}".strip() if answer.status else f"no answer: {answer.text}"

@@ -17,9 +17,10 @@ from springtide.triggers.cron.kept import Store
 from springtide.triggers.cron.leading import Leading
 from springtide.triggers.cron.metrics import CronMetrics
 from springtide.triggers.cron.scheduled_functions import EndpointStream, ScheduledFunctions
-from springtide.triggers.cron.sending import Queue
+from springtide.triggers.cron.sending import NO_QUEUE_WARNING
 from springtide.triggers.cron.settings import CronSettings
 from springtide.triggers.cron.term import TermDeps
+from springtide.triggers.gateway_requests import Queue
 from springtide.wire import instruments, leadership
 from springtide.wire.leadership import Always
 
@@ -44,7 +45,7 @@ class Cron:
 
     def __init__(self, settings: CronSettings, deps: CronDeps) -> None:
         self._functions = ScheduledFunctions(deps.endpoints)
-        queue = Queue(deps.clock)
+        queue = Queue(deps.clock, warning=NO_QUEUE_WARNING)
         self.leading = Leading(
             TermDeps(
                 functions=self._functions,

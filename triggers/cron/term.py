@@ -23,7 +23,8 @@ from springtide.triggers.cron.gateway import TickGateway
 from springtide.triggers.cron.kept import MAX_BEHIND, Kept, Position, Record, Store
 from springtide.triggers.cron.owed import owed
 from springtide.triggers.cron.scheduled_functions import ScheduledFunction, ScheduledFunctions
-from springtide.triggers.cron.sending import Queue, Sending, SendingDeps
+from springtide.triggers.cron.sending import Sending, SendingDeps
+from springtide.triggers.gateway_requests import Queue
 from springtide.wire.leadership import Standby
 from springtide.wire.schedules.annotations import FunctionSchedule
 

@@ -14,8 +14,9 @@ from springtide.scaler.core.vocabulary import FunctionRef, Instant
 from springtide.triggers.cron.entry import Run
 from springtide.triggers.cron.leading import Leading
 from springtide.triggers.cron.scheduled_functions import ScheduledFunctions
-from springtide.triggers.cron.sending import Queue
+from springtide.triggers.cron.sending import NO_QUEUE_WARNING
 from springtide.triggers.cron.term import TermDeps
+from springtide.triggers.gateway_requests import Queue
 from springtide.wire.endpoint_stream import Changed, Event, FunctionEndpoints, Removed, Snapshot
 from tests.fakes.ticks import MemoryCronStore, MemoryTickGateway
 
@@ -156,7 +157,7 @@ class World:
                 functions=functions,
                 store=self.store,
                 gateway=self.gateway,
-                queue=Queue(self.clock),
+                queue=Queue(self.clock, warning=NO_QUEUE_WARNING),
                 clock=self.clock,
                 leadership=copy,
                 observer=self.counted,
