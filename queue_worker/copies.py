@@ -62,6 +62,8 @@ class Copies:
 
     def room(self, function: FunctionRef, whole: int) -> int:
         """Jobs of a function, which has room for ``whole``, that this copy may hold."""
+        if self._leaving:
+            return 0
         return self._sharing.room(str(function), whole, now=self._clock.now())
 
     async def run(self) -> None:

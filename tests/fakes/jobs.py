@@ -66,6 +66,8 @@ class MemoryBroker:
     """How long an outcome takes to be stored."""
     opening_s: float = 0.0
     """How long a lane takes from which nothing was taken before; one is opened after the other."""
+    saying_s: float = 0.0
+    """How long it takes to hand over what a copy of the worker says."""
     remembers_since: float = 0.0
     """When what it had in memory was lost."""
     delayed: dict[str, tuple[Job, bytes]] = field(default_factory=dict)
@@ -602,6 +604,8 @@ class MemoryCopyChannel:
 
     async def say(self, text: bytes) -> None:
         self._link.step("say")
+        if self._broker.saying_s:
+            await asyncio.sleep(self._broker.saying_s)
         self._broker.tell(self._what, text)
 
     async def heard(self) -> AsyncGenerator[bytes]:

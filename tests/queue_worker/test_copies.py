@@ -82,6 +82,19 @@ async def test_the_part_of_a_copy_that_is_stopped_is_the_others_at_once(world: W
 
 
 @pytest.mark.virtual_time
+async def test_a_copy_takes_nothing_while_it_is_saying_that_it_leaves(world: World) -> None:
+    world.functions.deploy("echo", takes(1.0))
+    worker = world.worker()
+    await asyncio.sleep(2.0)
+    world.broker.saying_s = 1.0
+    stopping = asyncio.create_task(worker.stop())
+    await asyncio.sleep(0.1)
+    await world.post(count=5)
+    await stopping
+    assert world.functions.runs == []
+
+
+@pytest.mark.virtual_time
 async def test_the_part_of_a_copy_that_is_killed_is_the_others_soon_and_its_jobs_when_its_leases_end(
     world: World,
 ) -> None:
