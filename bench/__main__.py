@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import bench.jobs
@@ -106,7 +106,7 @@ def _soak(arguments: argparse.Namespace) -> int:
     """Exit status 1 when a call was lost, or something did not happen that should have."""
     options = SoakOptions(minutes=arguments.minutes, functions=arguments.functions, workers=arguments.workers)
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
-        account = soak(options, Path(name), lambda line: print(line, file=sys.stderr, flush=True))
+        account = soak(options, Path(name), _tell)
         if arguments.logs and not account.good:
             _keep(Path(name).glob("*.log"), arguments.logs)
     path = report.save(arguments.results, account.sections, quick=arguments.minutes < 10, kind="soak")
@@ -119,13 +119,11 @@ def _jobs(arguments: argparse.Namespace) -> int:
     """Exit status 1 when a job was lost, or run once more with no kill that explains it."""
     options = JobsOptions(jobs=arguments.jobs)
     with tempfile.TemporaryDirectory(prefix="jobs-") as name:
-        account = soak_jobs(options, Path(name), lambda line: print(line, file=sys.stderr, flush=True))
+        account = soak_jobs(options, Path(name), _tell)
         if arguments.logs and account.problems:
             _keep((Path(name) / "state" / "logs", Path(name) / "ledger"), arguments.logs)
     path = report.save(arguments.results, account.sections, quick=arguments.jobs < 50_000, kind="jobs")
-    print(report.table([{"what": what, "value": value} for what, value in account.row.items()]))
-    print("".join(f"! {problem}\n" for problem in account.problems) + f"kept in {path}", file=sys.stderr)
-    return 1 if account.problems else 0
+    return _ended(account.row, account.problems, path)
 
 
 def _triggers(arguments: argparse.Namespace) -> int:
@@ -137,26 +135,30 @@ def _triggers(arguments: argparse.Namespace) -> int:
     options = TriggersOptions(events=arguments.events)
     with tempfile.TemporaryDirectory(prefix="triggers-") as name:
         kind = arguments.source.replace("-", " ")
-        account = sources(kind, options, Path(name), lambda line: print(line, file=sys.stderr, flush=True))
+        account = sources(kind, options, Path(name), _tell)
     quick = arguments.events < 5000
     path = report.save(arguments.results, {"triggers": [account.row]}, quick=quick, kind=f"triggers-{arguments.source}")
-    print(report.table([{"what": what, "value": value} for what, value in account.row.items()]))
-    print("".join(f"! {problem}\n" for problem in account.problems) + f"kept in {path}", file=sys.stderr)
-    return 1 if account.problems else 0
+    return _ended(account.row, account.problems, path)
 
 
 def _ticks(arguments: argparse.Namespace) -> int:
     what, ticks = arguments.source, arguments.ticks
-
-    def tell(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-
     with tempfile.TemporaryDirectory(prefix=f"{what}-") as name:
         if what == "cron":
-            row, problems = cron(CronOptions(ticks=ticks), Path(name), tell)
+            row, problems = cron(CronOptions(ticks=ticks), Path(name), _tell)
         else:
-            row, problems = prewarm(PrewarmOptions(ticks=ticks), Path(name), tell)
+            row, problems = prewarm(PrewarmOptions(ticks=ticks), Path(name), _tell)
     path = report.save(arguments.results, {what: [row]}, quick=ticks < 200, kind=f"triggers-{what}")
+    return _ended(row, problems, path)
+
+
+def _tell(line: str) -> None:
+    """How it is getting on."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _ended(row: Row, problems: Sequence[str], path: Path) -> int:
+    """Shown, with the exit status."""
     print(report.table([{"what": what, "value": value} for what, value in row.items()]))
     print("".join(f"! {problem}\n" for problem in problems) + f"kept in {path}", file=sys.stderr)
     return 1 if problems else 0

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 import httpx
 
+from bench.herd import percentile
 from bench.jobs.suite import Suite, running
 from bench.report import Row
 from springtide.wire.schedules.expression import parse
@@ -65,8 +66,8 @@ async def _run(options: CronOptions, suite: Suite, ledger: Path, tell: Callable[
         "missed": len(missed),
         "doubled": len(doubled),
         "kills": kills,
-        "late_p50_s": _percentile(late, 0.5),
-        "late_p99_s": _percentile(late, 0.99),
+        "late_p50_s": percentile(late, 0.5) if late else 0.0,
+        "late_p99_s": percentile(late, 0.99) if late else 0.0,
         "late_max_s": max(late, default=0.0),
         "missing": " ".join(sorted(f"{text}@{at}" for text, at in missed))[:300],
     }
@@ -146,7 +147,3 @@ async def _lateness(client: httpx.AsyncClient, tick: Tick, job: str) -> float:
     """Seconds until its call was accepted."""
     told = (await client.get(f"/async-function/{job}")).raise_for_status().json()
     return max(0.0, datetime.fromisoformat(told["accepted_at"]).timestamp() - float(tick[1]))
-
-
-def _percentile(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))] if values else 0.0

@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import yaml
 
+from bench.herd import percentile
 from bench.jobs.suite import Suite, running
 from bench.report import Row
 from bench.rest import SPRINGTIDE
@@ -85,8 +86,8 @@ async def _run(
             "missing": " ".join(str(event) for event in range(options.events) if b"%d" % event not in seen)[:200],
             "publishing_s": published,
             "all_s": time.monotonic() - began,
-            "deploy_to_event_p50_s": _percentile(waits, 0.5),
-            "deploy_to_event_p99_s": _percentile(waits, 0.99),
+            "deploy_to_event_p50_s": percentile(waits, 0.5) if waits else 0.0,
+            "deploy_to_event_p99_s": percentile(waits, 0.99) if waits else 0.0,
         }
     lost = row["lost"] if system.at_least_once else 0
     return TriggersAccount(row, [f"{lost} events were lost"] if lost else [])
@@ -222,7 +223,3 @@ async def _until_quiet(ledger: Path, events: int, tell: Callable[[str], None]) -
 
 def _noted(ledger: Path) -> Counter[bytes]:
     return Counter(line for file in ledger.iterdir() for line in file.read_bytes().split())
-
-
-def _percentile(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))] if values else 0.0
