@@ -22,6 +22,8 @@ PARTS = (
     "alert-receiver",
     "scaler",
     "queue-worker",
+    "cron",
+    "connector",
     "idler",
     "console",
     "cluster-credentials",
