@@ -64,6 +64,9 @@ def problems_of(annotations: Mapping[str, str], secrets: Collection[str] | None)
         delivery_mode(annotations, DeliveryMode.ASYNC)
     except ValueError as error:
         yield f"annotation {error}"
+    for key in annotations:
+        if key.startswith(f"{WEBHOOK}.") and key != SECRET:
+            yield f"annotation {key[:MAX_SHOWN]}: not known; is it {SECRET}?"
     kind, names = annotations.get(WEBHOOK, "").strip(), _names(annotations)
     if kind and kind not in list(Kind):
         yield f"annotation {WEBHOOK}={kind[:MAX_SHOWN]!r}: write one of {', '.join(Kind)}"

@@ -36,6 +36,11 @@ def test_what_a_function_takes_is_in_its_annotations(annotations: dict[str, str]
         ({KIND: "none", SECRET: "a"}, ["a"], f"annotation {SECRET}='a': {KIND}=none checks nothing; leave the secret"),
         ({SECRET: "a"}, ["a"], f"annotation {SECRET}='a': there is no {KIND} beside it; add it"),
         (
+            {KIND: "github", SECRET: "a", f"{KIND}.secrt": "b"},
+            ["a"],
+            f"annotation {KIND}.secrt: not known; is it {SECRET}?",
+        ),
+        (
             {"com.springtide.trigger.delivery": "x"},
             [],
             "annotation com.springtide.trigger.delivery: 'x' is neither sync nor async",
