@@ -148,7 +148,10 @@ def _schedules(annotations: Mapping[str, str], problems: list[str]) -> list[Sche
             problems.append(f"annotation {SCHEDULE}={error}")
             continue
         if schedule.text in found:
-            problems.append(f"annotation {SCHEDULE}={schedule.text!r}: given twice, and runs once; leave one out")
+            twice = (
+                f"annotation {SCHEDULE}={schedule.text!r}: given more than once, and runs once; leave the others out"
+            )
+            problems += [] if twice in problems else [twice]
         found[schedule.text] = schedule
     return list(found.values())
 

@@ -105,7 +105,8 @@ def _calendar(rest: str) -> Calendar:
         rest = DESCRIPTORS[rest]
     given = rest.split(" ") if rest else []
     if len(given) != len(RULES):
-        raise ValueError(f"it has {len(given)} fields and no descriptor; {FORMS}")
+        fields = "1 field" if len(given) == 1 else f"{len(given)} fields"
+        raise ValueError(f"it has {fields} and no descriptor; {FORMS}")
     minute, hour, *days = (canonical(text, rule) for text, rule in zip(given, RULES, strict=True))
     calendar = Calendar(" ".join((minute, hour, *days)), hour in (EVERY, ALL_HOURS))
     if calendar.never():

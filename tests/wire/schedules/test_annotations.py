@@ -100,7 +100,7 @@ def test_next_tick_is_that_of_the_earliest_schedule() -> None:
         pytest.param({"topic": "cron-function"}, "annotation schedule: missing", id="no schedule"),
         pytest.param({"topic": "cron-function", "schedule": " ; "}, "annotation schedule: empty", id="empty"),
         pytest.param(cron() | {"schedule": "61 * * * *"}, "annotation schedule='61 * * * *': the minute", id="bad"),
-        pytest.param(cron() | {"schedule": "@daily;@daily"}, "given twice", id="twice the same"),
+        pytest.param(cron() | {"schedule": "@daily;@daily"}, "given more than once", id="twice the same"),
         pytest.param(
             cron() | {"schedule": ";".join(f"{n} * * * *" for n in range(MAX_SCHEDULES + 1))},
             f"at most {MAX_SCHEDULES}",
@@ -145,3 +145,9 @@ def test_all_problems_are_told_and_what_can_be_read_runs() -> None:
 @pytest.mark.parametrize("topic", ["payments", "cron-functions", "Cron-Function", "payments,cron-function"])
 def test_schedule_of_another_topic_is_nobodys_business(topic: str) -> None:
     assert schedules_of(REF, {"topic": topic, "schedule": "whatever"}) == ((), ())
+
+
+def test_what_is_given_often_is_told_once() -> None:
+    _, problems = schedules_of(REF, cron() | {"schedule": "@daily;@daily;@daily"})
+
+    assert len(problems) == 1

@@ -65,6 +65,7 @@ def test_field_names_values(text: str, rule: FieldRule, values: str) -> None:
     ("text", "told"),
     [
         pytest.param("", "write five fields", id="nothing"),
+        pytest.param("often", "has 1 field and", id="a word"),
         pytest.param("* * * *", "has 4 fields", id="four fields"),
         pytest.param("0 * * * * *", "has 6 fields", id="six fields, the first for seconds"),
         pytest.param("60 * * * *", "goes from 0 to 59", id="no such minute"),
