@@ -109,7 +109,7 @@ async def test_file_that_is_no_seed_is_told_by_its_name(tmp_path: Path, text: st
     strange = tmp_path / "strange.nk"
     strange.write_text(text)
 
-    with pytest.raises(BadInput, match=r"nats_credentials_path: .*strange\.nk: no seed of an nkey"):
+    with pytest.raises(BadInput, match=r"nats_credentials_path: .*strange\.nk: no seed of an nkey.*nats-password"):
         await lets_in("nats://127.0.0.1:1", strange)
 
 

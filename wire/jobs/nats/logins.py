@@ -47,7 +47,10 @@ def _checked_seed(seed: bytes, path: Path) -> None:
     try:
         nkeys.from_seed(bytearray(seed)).wipe()
     except (nkeys.NkeysError, ValueError, IndexError):
-        raise BadInput(f"nats_credentials_path: {path}: no seed of an nkey in it") from None
+        raise BadInput(
+            f"nats_credentials_path: {path}: no seed of an nkey in it; a user and a password are a folder "
+            "with files nats-user and nats-password"
+        ) from None
 
 
 def _read(path: Path) -> bytes:
