@@ -9,9 +9,10 @@ Position = TypeVar("Position")
 
 
 class Consumed(Generic[Position]):
-    """Of one log: a partition, a replication slot. ``given`` in the log's order, ``taken`` in any.
+    """Of one log: a partition, a replication slot, a connection whose messages are acknowledged in their order.
 
-    Positions may have gaps between them, as those of a log with transactions have: nothing is computed with them.
+    Positions are ``given`` in the log's order, and ``taken`` in any. There may be gaps between them, as a log with
+    transactions has: nothing is computed with them.
     """
 
     def __init__(self) -> None:
@@ -25,14 +26,15 @@ class Consumed(Generic[Position]):
         return len(self._open)
 
     def given(self, position: Position) -> None:
-        self._open.setdefault(position, False)
+        """Given anew it is open anew."""
+        self._open[position] = False
 
-    def taken(self, position: Position) -> Position | None:
-        """The last position up to which all is taken, where that moved; None where one before it is not."""
+    def taken(self, position: Position) -> list[Position]:
+        """The positions, in order, up to which all is taken now and was not before."""
         if position in self._open:
             self._open[position] = True
-        last = None
+        passed: list[Position] = []
         while self._open and self._open[first := next(iter(self._open))]:
             del self._open[first]
-            last = first
-        return last
+            passed.append(first)
+        return passed

@@ -13,11 +13,11 @@ def test_position_moves_over_what_is_taken_without_a_gap() -> None:
     for position in (10, 20, 25):
         consumed.given(position)
 
-    assert consumed.taken(20) is None
-    assert consumed.taken(10) == 20
+    assert consumed.taken(20) == []
+    assert consumed.taken(10) == [10, 20]
     assert len(consumed) == 1
-    assert consumed.taken(25) == 25
-    assert consumed.taken(99) is None
+    assert consumed.taken(25) == [25]
+    assert consumed.taken(99) == []
 
 
 @given(st.permutations(range(12)))
@@ -28,7 +28,8 @@ def test_whatever_the_order_nothing_open_is_passed_over(order: list[int]) -> Non
     for position in order:
         taken.add(position)
         moved = consumed.taken(position)
-        told = told if moved is None else moved
+        assert moved == list(range(told + 1, told + 1 + len(moved)))
+        told += len(moved)
         assert set(range(told + 1)) <= taken
         assert told + 1 not in taken
     assert told == 11

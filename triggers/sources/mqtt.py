@@ -11,7 +11,6 @@ import re
 import secrets
 import ssl
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from springtide.runtime.counted_warning import CountedWarning
 from springtide.runtime.errors import BadInput, SpringtideError, Unavailable, kind_and_reason_of
 from springtide.runtime.settings import duration, integer, setting, words
+from springtide.triggers.consumed import Consumed
 from springtide.triggers.pushed import PushedEvents
 from springtide.triggers.secret_file import password
 from springtide.triggers.source import Feed, Received, Source, Unacknowledged
@@ -280,14 +280,14 @@ class _Session:
 
     where: str
     events: PushedEvents = field(default_factory=lambda: PushedEvents(MAX_WAITING))
-    open: OrderedDict[int, bool] = field(default_factory=OrderedDict)
-    """Whether it is done with, by number."""
+    open: Consumed[int] = field(default_factory=Consumed[int])
+    """By number."""
     connected: bool = True
 
     def take_in(self, received: Received, dropped: CountedWarning, name: str) -> None:
         """The server sends no more than it may have unacknowledged: there is room for those."""
         if isinstance(received, _Lent):
-            self.open[received.number] = False
+            self.open.given(received.number)
             self.events.add(received)
         elif not self.events.offer(received):
             dropped.seen(source=name)
@@ -300,13 +300,7 @@ class _Session:
         """The numbers that can be acknowledged now. Raises Unavailable."""
         if not self.connected:
             raise Unavailable(f"{self.where}: the connection is lost")
-        if number in self.open:
-            self.open[number] = True
-        found = []
-        while self.open and self.open[first := next(iter(self.open))]:
-            del self.open[first]
-            found.append(first)
-        return found
+        return self.open.taken(number)
 
 
 @dataclass(frozen=True, slots=True)
