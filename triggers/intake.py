@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import structlog
 
 from springtide.runtime.backoff import STEADY_AFTER_S, Backoff
+from springtide.runtime.cut_short import cut_short
 from springtide.runtime.errors import BadInput, SpringtideError, reason_of
 from springtide.runtime.outage import Outage
 from springtide.scaler.core.ports import Clock
@@ -201,14 +202,7 @@ class Intake:
 
     async def _or_stopped(self, work: Coroutine[Any, Any, object]) -> bool:
         """Whether it was done before the end; else it is cancelled. Raises what it raises."""
-        working, stopping = asyncio.create_task(work), asyncio.create_task(self._stopping.wait())
-        try:
-            await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopping.cancel()
-            if not working.done():
-                working.cancel()
-            await asyncio.wait((working, stopping))
+        working = await cut_short(work, self._stopping)
         if working.cancelled():
             return False
         working.result()

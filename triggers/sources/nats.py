@@ -22,6 +22,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import APIError, NotFoundError
 
 from springtide.runtime.counted_warning import CountedWarning
+from springtide.runtime.cut_short import cut_short
 from springtide.runtime.errors import BadInput, NotFound, SpringtideError, Unavailable, kind_and_reason_of, reason_of
 from springtide.runtime.settings import duration, setting, words
 from springtide.triggers.pushed import PushedEvents
@@ -336,14 +337,7 @@ def _translated(where: str) -> Iterator[None]:
 
 async def _unless_broken(work: Coroutine[Any, Any, T], broken: asyncio.Event, where: str) -> T:
     """Raises Unavailable once the connection is lost."""
-    working, breaking = asyncio.create_task(work), asyncio.create_task(broken.wait())
-    try:
-        await asyncio.wait((working, breaking), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        breaking.cancel()
-        if not working.done():
-            working.cancel()
-        await asyncio.wait((working, breaking))
+    working = await cut_short(work, broken)
     if working.cancelled():
         raise Unavailable(f"{where}: the connection is lost")
     return working.result()
