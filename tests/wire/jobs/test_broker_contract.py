@@ -163,11 +163,14 @@ async def test_a_job_handed_back_comes_again(kept: Kept, queue: str) -> None:
 
 async def test_calls_that_were_begun_are_counted_and_not_how_often_a_job_was_given_out(kept: Kept, queue: str) -> None:
     jobs, job = kept.source(queue), a_job(queue)
-    await kept.store.submit(job, b"")
+    running_now = Progress(state=JobState.RUNNING, attempts=1, started_at=5.0)
+    await jobs.tell(new_token(), running_now)  # from the first that is told on, all is remembered
+    job_id = await kept.store.submit(job, b"")
     await (await taken(jobs, job.lane)).hand_back(0.0)
     lease = await taken(jobs, job.lane)
     assert (lease.deliveries, await jobs.begun(lease)) == (2, 0)
-    await jobs.tell(job.token, Progress(state=JobState.RUNNING, attempts=1, started_at=5.0))
+    await jobs.tell(job.token, running_now)
+    await told(kept, job_id, lambda status: status.progress)
     await lease.hand_back(0.0)
     lease = await taken(jobs, job.lane)
     assert (lease.deliveries, await jobs.begun(lease)) == (3, 1)
