@@ -29,6 +29,8 @@ from tests.gateway.harness import Answer, Client, Conversation, client, data_pla
 from tests.gateway.test_system_api import AUTH, Whole, whole
 from tests.nats_server import NatsServer, running
 
+pytestmark = pytest.mark.uvloop
+
 SECRET = "It's a Secret to Everybody"
 WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = b'{"zen": "Keep it logically awesome."}'

@@ -40,6 +40,7 @@ class Connection:
         self._name = name
         self._lock = asyncio.Lock()
         self._client: Client | None = None
+        self._closed = False
         self._jetstream: JetStreamContext | None = None
         self._problem: Exception | None = None
         self._attempts, self._refusal = 0, ""
@@ -67,10 +68,11 @@ class Connection:
         return self._client.max_payload if self._client is not None else MAX_PAYLOAD
 
     async def client(self) -> Client:
-        """Raises Unavailable while the broker is away."""
+        """Raises Unavailable while the broker is away, and for good once this is closed."""
         if not self.connected:
             before = self._attempts
             async with self._lock:
+                self._check_open()
                 if self._client is None or self._client.is_closed:
                     if self._attempts > before:  # Tried while we waited. Else each would wait for a try of its own.
                         raise Unavailable(self._refusal)
@@ -88,9 +90,10 @@ class Connection:
         return self._jetstream
 
     async def aclose(self) -> None:
+        """Also for whoever waits for it now or asks for it later: it is not made again."""
+        self._closed = True
         if self._client is not None and not self._client.is_closed:
-            with contextlib.suppress(NatsError, OSError, TimeoutError):
-                await self._client.close()
+            await _close(self._client)
 
     def _where(self) -> str:
         return ", ".join(self._settings.nats_url)
@@ -116,13 +119,20 @@ class Connection:
             )
             # Between tries it waits for tasks that it has cancelled, and takes our cancellation for theirs.
             await stubborn_within(CONNECT_S * (len(self._settings.nats_url) + 1), connecting)
+            self._check_open()  # it may have been closed meanwhile
+        except (SpringtideError, asyncio.CancelledError):
+            await _close(client)
+            raise
         except (NatsError, OSError, TimeoutError) as error:
-            with contextlib.suppress(NatsError, OSError, TimeoutError):
-                await client.close()
+            await _close(client)
             # It tries until its time is up; what each try met tells more.
             self._refusal = f"the queue's server at {self._where()}: {reason_of(self._problem or error)}"
             raise Unavailable(self._refusal) from error
         self._client = client
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Unavailable(f"the connection to the queue's server at {self._where()} was closed")
 
     async def _failed(self, error: Exception) -> None:
         if not isinstance(self._problem, NatsError):  # A server that refuses us resets the connection at times.
@@ -138,6 +148,11 @@ class Connection:
         for tell in self._told_found:
             tell()
         _log.info("the queue's server is there again", server=self._where(), reconnects=self.reconnects)
+
+
+async def _close(client: Client) -> None:
+    with contextlib.suppress(NatsError, OSError, TimeoutError):
+        await client.close()
 
 
 class translated:  # noqa: N801 - it reads as the function it stands for, which cost as much as a message's headers
