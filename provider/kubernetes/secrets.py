@@ -52,7 +52,7 @@ class Secrets:
         data = (await self._ours(namespace, name)).get("data") or {}
         if name not in data and len(data) != 1:
             raise BadInput(f"has {len(data)} keys and none of its own name; name one of them {name}")
-        return base64.b64decode(data.get(name) or next(iter(data.values())) or "")
+        return base64.b64decode((data[name] if name in data else next(iter(data.values()))) or "")
 
     async def pull_secrets(self, namespace: str, names: Sequence[str]) -> list[str]:
         """Those of the named secrets, whoever made them, that fetch images. Raises BadInput naming all that miss."""

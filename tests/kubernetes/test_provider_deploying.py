@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from typing import Any
 
 import pytest
 
+from springtide.provider.kubernetes.manifests.secrets import secret_of
 from springtide.runtime.errors import AlreadyExists, BadInput, NotFound, Unavailable
 from springtide.runtime.kubernetes.resources import DEPLOYMENTS
 from springtide.scaler.core.policy import MIN
@@ -268,3 +270,11 @@ async def test_function_scaled_by_others_between_reading_and_writing_is_updated_
 
         assert (await on.provider.read(ECHO)).scale.desired == 4
         await eventually(lambda: on.provider.read(ECHO), lambda function: function.scale.ready == 4)
+
+
+async def test_an_empty_value_of_a_secret_is_not_that_of_another_key() -> None:
+    async with on_cluster() as on:
+        data = {"another": base64.b64encode(b"theirs").decode(), "token": ""}
+        on.cluster.create(secret_of(NAMESPACE, "token", b"") | {"data": data})
+
+        assert await on.provider.read_secret(NAMESPACE, "token") == b""
