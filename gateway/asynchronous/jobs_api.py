@@ -106,10 +106,10 @@ class JobsApi:
 def names_no_call(method: str, path: str) -> bool:
     """Whether what comes to the paths of asynchronous calls asks about none. That is told, credentials or not: to be
     asked for them would help nobody who took the wrong method."""
-    before, found, name = path.partition(PATH + "/")
-    job_id, _, rest = name.partition("/")
-    by_id = method in ("GET", "DELETE") and rest in ("", "result") and place_of(job_id) is not None
-    return bool(found) and not before and not by_id
+    if not path.startswith(PATH + "/"):
+        return False
+    job_id, _, rest = path.removeprefix(PATH + "/").partition("/")
+    return place_of(job_id) is None or method not in ("GET", "DELETE") or rest not in ("", "result")
 
 
 def _wait_s(request: Request) -> float:
