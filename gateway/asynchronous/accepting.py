@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from springtide.gateway.asynchronous.acceptance import Acceptance, Target
-from springtide.gateway.asynchronous.async_call import AsyncCall, AsyncPorts
+from springtide.gateway.asynchronous.async_call import AsyncCall, AsyncPorts, refuse
 from springtide.gateway.asynchronous.requested import requested
 from springtide.gateway.asynchronous.stores import Stores
 from springtide.gateway.client_connection import ClientConnection
@@ -59,13 +59,7 @@ class AsyncCalls:
 
     def refuse(self, client: ClientConnection, head: RequestHead, status: int, text: str) -> None:
         """One whose function is not there."""
-
-        async def never() -> Acceptance:
-            raise AssertionError("it was refused")
-
-        call = AsyncCall(self._ports, client, head, never)
-        client.handle_with(call)
-        call.refuse(status, text)
+        refuse(self._ports, client, head, status, text)
 
 
 def callback_rules(settings: GatewaySettings) -> CallbackRules:

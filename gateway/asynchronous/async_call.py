@@ -344,3 +344,16 @@ class AsyncCall:
 
     def _too_large(self) -> str:
         return f"the body has at most {self._ports.max_body} bytes here ({self._ports.body_setting})"
+
+
+def refuse(
+    ports: AsyncPorts, client: ClientConnection, head: RequestHead, status: int, text: str, extra: bytes = b""
+) -> None:
+    """A request of which nothing is read but its head. ``extra`` as ``AsyncCall.refuse`` has it."""
+
+    async def never() -> Acceptor:
+        raise AssertionError("it was refused")
+
+    call = AsyncCall(ports, client, head, never)
+    client.handle_with(call)
+    call.refuse(status, text, extra)

@@ -6,7 +6,7 @@ Senders are told little: that a delivery is taken, or not. Why is told to whoeve
 
 from __future__ import annotations
 
-from springtide.gateway.asynchronous.async_call import AsyncCall, AsyncPorts
+from springtide.gateway.asynchronous.async_call import AsyncCall, AsyncPorts, refuse
 from springtide.gateway.client_connection import ClientConnection
 from springtide.gateway.http1.request import RequestHead
 from springtide.gateway.route import Route
@@ -63,13 +63,7 @@ class Webhooks:
         self, client: ClientConnection, head: RequestHead, status: int, text: str, *, extra: bytes = b""
     ) -> None:
         """A request of which nothing is read but its head."""
-
-        async def never() -> Incoming:
-            raise AssertionError("it was refused")
-
-        call = AsyncCall(self._taking, client, head, never)
-        client.handle_with(call)
-        call.refuse(status, text, extra)
+        refuse(self._taking, client, head, status, text, extra)
 
     def _shown(self, head: RequestHead, route: Route, webhook: Webhook) -> Shown | None:
         try:
