@@ -77,9 +77,13 @@ class ForkedProgram:
             self._stdout.close()
 
     def kill(self) -> None:
-        """The whole group, at once."""
+        """The whole group, at once. A fork that has not come to make its group yet has started nothing: it alone."""
+        pid = self._process.pid
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            try:
+                os.killpg(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                os.kill(pid, signal.SIGKILL)
 
     async def feed(self, chunks: AsyncIterator[bytes]) -> None:
         """Write to its standard input and close it. What it does not want to read is dropped."""
