@@ -290,7 +290,7 @@ def test_a_call_cancelled_between_two_attempts_says_after_how_many(springtide: A
 def test_jobs_are_cancelled_and_ended_ones_not(springtide: Any, worker: Played) -> None:
     job_id = called(springtide, worker)
     outcome = springtide("jobs", "cancel", job_id)
-    assert (outcome.status, outcome.out) == (0, f"{job_id}: cancelled.\n")
+    assert (outcome.status, outcome.out, outcome.err) == (0, f"{job_id}: cancelled.\n", "")
     done = ended(springtide, worker, JobState.DONE, Answer(200))
     outcome = springtide("jobs", "cancel", done)
     assert (outcome.status, "it is done" in outcome.err) == (1, True)

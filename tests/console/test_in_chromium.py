@@ -486,7 +486,9 @@ def tab_to(page: Page, name: str, *, backwards: bool = False) -> None:
     """Press Tab until an element of that name has the focus."""
     for _ in range(80):
         page.keyboard.press("Shift+Tab" if backwards else "Tab")
-        focused = page.evaluate("(document.activeElement.ariaLabel ?? document.activeElement.textContent).trim()")
+        focused = page.evaluate(
+            "(document.activeElement?.ariaLabel ?? document.activeElement?.textContent ?? '').trim()"
+        )
         if focused == name:
             return
     raise AssertionError(f"Tab never comes to {name}")

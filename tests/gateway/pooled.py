@@ -94,7 +94,7 @@ async def pooled(handler: Handler = busy_echo, *, hung_after_s: float = 10.0, **
         return replace(server.endpoint, instance=instance)
 
     provider = MemoryProvider(start_replica=start)
-    await provider.deploy(FunctionSpec(ref=ECHO, image="any"))
+    await provider.deploy(FunctionSpec(ref=ECHO, image="any", annotations={"com.springtide.webhook": "none"}))
     api = build_provider(ProviderApiSettings(port=0), ProviderApiDeps(provider=provider, credentials=CREDENTIALS))
     await api.start()
     given = {"port": 0, "metrics_port": 0, "grace_s": 5.0, "provider_url": f"http://127.0.0.1:{api.port}", **settings}

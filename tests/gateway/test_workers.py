@@ -52,6 +52,7 @@ async def test_metric_names_are_those_of_a_single_process() -> None:
         async with client(suite.pool.port) as caller:
             await caller.get("/function/none")
             await caller.get("/healthz")
+            await caller.get("/webhook/echo")
         text = (await suite.scraped()).text
 
         series = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")}

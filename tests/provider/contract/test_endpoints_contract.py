@@ -81,11 +81,12 @@ async def test_watcher_hears_of_scaling_and_of_removal(stage: Stage) -> None:
 
 
 async def test_watcher_hears_of_new_annotations(stage: Stage) -> None:
-    await stage.provider.deploy(spec(annotations={"topic": "cron"}))
+    await stage.provider.deploy(spec(annotations={"topic": "orders"}))
     await when_ready(stage.provider, 1)
 
-    await stage.provider.update(spec(annotations={"schedule": "@daily"}))
-    await table_when(stage.provider, lambda table: dict(table[ECHO].annotations) == {"schedule": "@daily"})
+    daily = {"topic": "cron-function", "schedule": "@daily"}
+    await stage.provider.update(spec(annotations=daily))
+    await table_when(stage.provider, lambda table: dict(table[ECHO].annotations) == daily)
 
 
 async def test_watchers_do_not_disturb_each_other(stage: Stage) -> None:
