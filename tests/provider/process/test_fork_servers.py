@@ -150,8 +150,8 @@ async def test_spare_outlives_the_orphans_of_replicas_and_is_none(world: Any) ->
         ahead = spares(here)
         for pid in named(children(host_pid(here)), "fn-"):
             os.kill(pid, signal.SIGKILL)
-        await here.until(REF, lambda seen: seen.endpoints and named(children(host_pid(here)), "fn-"))
-        assert named(children(host_pid(here)), "fn-") == ahead
+        # A killed replica is among them until it is collected.
+        await here.until(REF, lambda seen: seen.endpoints and named(children(host_pid(here)), "fn-") == ahead)
         assert len(here.table[REF].endpoints) == 1
 
 
