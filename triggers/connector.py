@@ -29,7 +29,8 @@ from springtide.triggers.gateway_requests import Queue
 from springtide.triggers.intake import Intake, IntakeDeps, IntakeRules
 from springtide.triggers.journal import MAX_ENTRIES, EventJournal
 from springtide.triggers.source import Source
-from springtide.triggers.topics import EndpointStream, Topics
+from springtide.triggers.topics import Topics
+from springtide.wire.endpoint_following import EndpointStream
 from springtide.wire.events.delivery_mode import DeliveryMode
 
 _log = structlog.get_logger(__name__)

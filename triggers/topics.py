@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 
-from springtide.runtime.errors import SpringtideError, reason_of
 from springtide.runtime.outage import Outage
 from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_following import EndpointStream, follow
 from springtide.wire.endpoint_stream import Changed, Event, FunctionEndpoints, Removed, Snapshot
 from springtide.wire.events.delivery_mode import DeliveryMode, delivery_mode
 
@@ -21,14 +19,8 @@ MAX_TOPICS = 100
 """Of one function."""
 MAX_TOPIC = 1024
 """Characters."""
-RETRY_S = 1.0
 
 _log = structlog.get_logger(__name__)
-
-
-class EndpointStream(Protocol):
-    def watch_endpoints(self) -> AsyncGenerator[Event, None]:
-        """A snapshot and then each change, until it breaks: then a SpringtideError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +79,7 @@ class Topics:
     async def follow(self) -> None:
         """Apply the provider's stream for ever, connecting again whenever it breaks."""
         outage = Outage("the provider does not tell of functions; events go by the topics last known, or wait")
-        while True:
-            try:
-                async with contextlib.aclosing(self._stream.watch_endpoints()) as events:
-                    async for event in events:
-                        outage.over()
-                        self._apply(event)
-            except SpringtideError as error:
-                outage.failed(reason_of(error))
-            await asyncio.sleep(RETRY_S)
+        await follow(self._stream, self._apply, outage)
 
     def _apply(self, event: Event) -> None:
         match event:

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from springtide.runtime.errors import SpringtideError
 from springtide.runtime.outage import Outage
 from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.endpoint_following import EndpointStream, follow
 from springtide.wire.endpoint_stream import Changed, Event, FunctionEndpoints, Removed, Snapshot
 from springtide.wire.schedules.annotations import FunctionSchedule, schedules_of
-
-RETRY_S = 1.0
-
-
-class EndpointStream(Protocol):
-    def watch_endpoints(self) -> AsyncGenerator[Event, None]:
-        """A snapshot and then each change, until it breaks: then a SpringtideError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +49,7 @@ class ScheduledFunctions:
     async def follow(self) -> None:
         """For ever."""
         outage = Outage("the provider does not tell of functions; schedules stay as they were")
-        while True:
-            try:
-                async with contextlib.aclosing(self._stream.watch_endpoints()) as events:
-                    async for event in events:
-                        self._take(event)
-                        outage.over()
-            except SpringtideError as error:
-                outage.failed(str(error))
-            await asyncio.sleep(RETRY_S)
+        await follow(self._stream, self._take, outage)
 
     def _take(self, event: Event) -> None:
         match event:

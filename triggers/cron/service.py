@@ -16,12 +16,13 @@ from springtide.triggers.cron.gateway import TickGateway
 from springtide.triggers.cron.kept import Store
 from springtide.triggers.cron.leading import Leading
 from springtide.triggers.cron.metrics import CronMetrics
-from springtide.triggers.cron.scheduled_functions import EndpointStream, ScheduledFunctions
+from springtide.triggers.cron.scheduled_functions import ScheduledFunctions
 from springtide.triggers.cron.sending import NO_QUEUE_WARNING
 from springtide.triggers.cron.settings import CronSettings
 from springtide.triggers.cron.term import TermDeps
 from springtide.triggers.gateway_requests import Queue
 from springtide.wire import instruments, leadership
+from springtide.wire.endpoint_following import EndpointStream
 from springtide.wire.leadership import Always
 
 
