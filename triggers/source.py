@@ -5,8 +5,8 @@ A source speaks with one system and knows nothing of functions, of the gateway o
 1. ``triggers/sources/NAME.py``, the only module that imports its library. It has
 
    * ``Settings``: a frozen dataclass of ``runtime.settings.setting`` fields. A field's ``env`` is its key in the file
-     of ``springtide connector FILE``. Each number has a ``high``. A secret is a file (``secret_file.password``), and in
-     no address.
+     of ``springtide connector FILE``. Each number has a ``high``. A secret is a file (``source_settings.password``),
+     and in no address (``source_settings.address``).
    * ``build(name, settings) -> Source``: opens nothing. Raises BadInput naming key, value and remedy. ``name`` is the
      source's in the file: it belongs into ``Event.source`` (``/NAME/…``), so that two of a kind are told apart.
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import re
 import secrets
 import ssl
 import time
@@ -15,7 +14,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiomqtt
 import paho.mqtt.client as paho
@@ -28,8 +26,8 @@ from springtide.runtime.errors import BadInput, SpringtideError, Unavailable, ki
 from springtide.runtime.settings import duration, integer, setting, words
 from springtide.triggers.consumed import Consumed
 from springtide.triggers.pushed import PushedEvents
-from springtide.triggers.secret_file import password
 from springtide.triggers.source import Feed, Received, Source, Unacknowledged
+from springtide.triggers.source_settings import address, name, password
 from springtide.wire.events.event import Event, Headers
 
 CONNECTOR = "mqtt-connector"
@@ -45,8 +43,6 @@ MAX_WAITING = 5000
 """Here, until there is room. Messages of QoS 0 beyond it are lost, for nothing holds their producer back."""
 VERSIONS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
 
-_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
-
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -60,16 +56,10 @@ class Address:
 
 def url(text: str) -> Address:
     """Raises ValueError, without what a password would be in."""
-    try:
-        parts = urlsplit(text if "://" in text else f"mqtt://{text}")
-        port = parts.port or PORTS.get(parts.scheme, 0)
-    except ValueError:
-        raise ValueError("it cannot be read; write mqtt://host:port or mqtts://host:port") from None
-    if "@" in parts.netloc:
-        raise ValueError("it holds a user or a password; put them into user and password_path")
+    parts = address(text, scheme="mqtt", secure="mqtts")
     if parts.scheme not in PORTS or not parts.hostname or parts.path.strip("/") or parts.query:
         raise ValueError(f"{text[:80]!r} is no address; write mqtt://host:port or mqtts://host:port")
-    return Address(parts.hostname, port, parts.scheme in SECURE)
+    return Address(parts.hostname, parts.port or PORTS[parts.scheme], parts.scheme in SECURE)
 
 
 def filters(text: str) -> tuple[str, ...]:
@@ -82,12 +72,6 @@ def filters(text: str) -> tuple[str, ...]:
         if bad or one.startswith("$share/") or len(one.encode()) > 1024:
             raise ValueError(f"{one[:60]!r} is no topic; write sensors/1/state, sensors/+/state or sensors/#")
     return found
-
-
-def name(text: str) -> str:
-    if text and not _NAME.fullmatch(text):
-        raise ValueError(f"{text[:40]!r} is no name; take letters, digits and _.:-")
-    return text
 
 
 def version(text: str) -> aiomqtt.ProtocolVersion:

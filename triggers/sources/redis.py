@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import structlog
 from redis.asyncio import Redis
@@ -31,8 +30,8 @@ from redis.exceptions import (
 from springtide.runtime.errors import BadInput, SpringtideError, Unavailable, kind_and_reason_of
 from springtide.runtime.settings import duration, setting, words
 from springtide.triggers.pushed import PushedEvents
-from springtide.triggers.secret_file import password
 from springtide.triggers.source import Feed, Received, Source, Unacknowledged
+from springtide.triggers.source_settings import address, name, password
 from springtide.wire.events.event import Event, Headers
 
 CONNECTOR = "redis-connector"
@@ -47,25 +46,18 @@ ANSWER_S = 15.0
 MAX_HEADERS = 30
 """Fields of an entry that become headers."""
 
-_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 _HEADER = re.compile(r"[A-Za-z0-9_-]{1,60}")
 _log = structlog.get_logger(__name__)
 
 
 def url(text: str) -> str:
     """``redis://host:port/database`` or ``rediss://``. Raises ValueError, without what a password would be in."""
-    try:
-        parts = urlsplit(text if "://" in text else f"redis://{text}")
-        port = parts.port or 6379
-    except ValueError:
-        raise ValueError("it cannot be read; write redis://host:port or rediss://host:port") from None
-    if "@" in parts.netloc:
-        raise ValueError("it holds a user or a password; put them into user and password_path")
+    parts = address(text, scheme="redis", secure="rediss")
     database = parts.path.strip("/") or "0"
     if parts.scheme not in ("redis", "rediss") or not parts.hostname or not database.isdecimal() or parts.query:
         raise ValueError(f"{text[:80]!r} is no address; write redis://host:port/0 or rediss://host:port/0")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}:{port}/{database}"
+    return f"{parts.scheme}://{host}:{parts.port or 6379}/{database}"
 
 
 def keys(text: str) -> tuple[str, ...]:
@@ -73,12 +65,6 @@ def keys(text: str) -> tuple[str, ...]:
     if len(found) > MAX_TOPICS:
         raise ValueError(f"{len(found)} are more than {MAX_TOPICS}")
     return found
-
-
-def name(text: str) -> str:
-    if text and not _NAME.fullmatch(text):
-        raise ValueError(f"{text[:40]!r} is no name; take letters, digits and _.:-")
-    return text
 
 
 def beginning(text: str) -> str:

@@ -1,0 +1,44 @@
+"""What the settings of several sources have in common. Parsers raise ValueError, never with a secret in its text."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from springtide.runtime.errors import BadInput
+from springtide.runtime.files import read_whole
+
+_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+
+
+def name(text: str) -> str:
+    """Of a group, a copy or a client; empty where there is none."""
+    if text and not _NAME.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is no name; take letters, digits and _.:-")
+    return text
+
+
+def address(text: str, *, scheme: str, secure: str) -> SplitResult:
+    """The parts of ``scheme://host:port``, or ``secure`` for TLS; ``text`` may leave the former away. Its port can be
+    read; what scheme and host are is not looked at."""
+    try:
+        parts = urlsplit(text if "://" in text else f"{scheme}://{text}")
+        _ = parts.port
+    except ValueError:
+        raise ValueError(f"it cannot be read; write {scheme}://host:port or {secure}://host:port") from None
+    if "@" in parts.netloc:
+        raise ValueError("it holds a user or a password; put them into user and password_path")
+    return parts
+
+
+def password(path: str) -> str | None:
+    """What is in the file, without white space around it; None where ``path`` is empty. Raises BadInput."""
+    if not path:
+        return None
+    try:
+        return read_whole(Path(path)).decode().strip()
+    except OSError as error:
+        raise BadInput(f"password_path: {path}: {error.strerror}") from error
+    except UnicodeDecodeError:  # its own text has a part of the password
+        raise BadInput(f"password_path: {path}: not a text in UTF-8") from None
