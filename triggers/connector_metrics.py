@@ -8,13 +8,12 @@ from prometheus_client import CollectorRegistry
 
 from springtide.scaler.core import catalogue
 from springtide.triggers.delivery import Delivered, Outcome
-from springtide.triggers.journal import EMPTY, UNWANTED
+from springtide.triggers.journal import DELIVERED, EMPTY, UNWANTED
 from springtide.wire import instruments
 
 MAX_FUNCTIONS = 1000
 """With series of their own."""
 OTHER = "_other"
-DELIVERED = "delivered"
 OUTCOMES = (DELIVERED, UNWANTED, EMPTY)
 
 

@@ -16,7 +16,7 @@ from springtide.runtime.errors import BadInput, SpringtideError, reason_of
 from springtide.runtime.outage import Outage
 from springtide.scaler.core.ports import Clock
 from springtide.triggers.delivery import Delivered, Delivery
-from springtide.triggers.journal import EMPTY, UNWANTED, EventJournal
+from springtide.triggers.journal import DELIVERED, EMPTY, UNWANTED, EventJournal
 from springtide.triggers.source import KEEP_S, Feed, Received, Source
 from springtide.triggers.topics import Topics
 from springtide.wire.events.event import Event
@@ -178,7 +178,7 @@ class Intake:
         if not event.body:
             return EMPTY, []
         delivered = await self._deps.delivery.deliver(event, content_type=self._rules.content_type)
-        return ("delivered" if delivered else UNWANTED), delivered
+        return (DELIVERED if delivered else UNWANTED), delivered
 
     async def _keep(self) -> None:
         """Prolong the loan of what takes long."""

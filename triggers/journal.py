@@ -15,12 +15,13 @@ from springtide.wire.events.event import Event
 MAX_ENTRIES = 1000
 MAX_WORDS = 200
 """Characters of what a producer or a function wrote."""
-UNWANTED, EMPTY = "unwanted", "empty"
+DELIVERED, UNWANTED, EMPTY = "delivered", "unwanted", "empty"
+"""What became of an event as a whole: to its functions, to none that wants it, or to nobody."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """``outcome`` is one of ``Outcome``, or of those above where no function was called; ``at`` since 1970."""
+    """``outcome`` is one of ``Outcome``, or UNWANTED or EMPTY where no function was called; ``at`` since 1970."""
 
     at: float
     connector: str
