@@ -13,12 +13,11 @@ from springtide.runtime.errors import BadInput
 from springtide.scaler.core.steps import AlertEvent, AlertId, AlertStatus, Load
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef, Instant
 
-MAX_BYTES = 8 * 1024 * 1024
 MAX_ALERTS = 20_000
 """One delivery with more is refused: half of it would be a wrong picture. Alertmanager's group_by makes it smaller.
 
-A refusal is for good, as Alertmanager does not try it again, and takes the step from every function in it. So both
-bounds are far above what one group holds: 10,000 alerts with all their labels and annotations pass.
+A refusal is for good, as Alertmanager does not try it again, and takes the step from every function in it. So this
+bound and that of bytes are far above what one group holds.
 """
 
 MAX_NAME_CHARS = 200

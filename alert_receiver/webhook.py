@@ -13,6 +13,7 @@ from springtide.runtime.errors import BadInput, BodyTooLarge
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.steps import AlertEvent
 from springtide.wire import instruments
+from springtide.wire.alertmanager import MAX_DELIVERY_BYTES
 
 PATHS = ("/", "/alert", "/system/alert")
 MAX_DELIVERIES = 64
@@ -76,7 +77,7 @@ class Webhook:
         try:
             events = payload.parse(await _body(scope, receive), self._default_namespace)
         except BodyTooLarge:
-            await respond(send, 413, f"at most {payload.MAX_BYTES} bytes; group alerts by function_name".encode())
+            await respond(send, 413, f"at most {MAX_DELIVERY_BYTES} bytes; group alerts by function_name".encode())
             return
         except BadInput as error:
             await respond(send, 400, str(error).encode())
@@ -89,9 +90,9 @@ class Webhook:
 async def _body(scope: Scope, receive: Receive) -> bytes:
     """Raises BodyTooLarge, unread where the sender says so itself, and BadInput for a sender who left."""
     declared = dict(scope["headers"]).get(b"content-length", b"0")
-    if declared.isdigit() and int(declared) > payload.MAX_BYTES:
+    if declared.isdigit() and int(declared) > MAX_DELIVERY_BYTES:
         raise BodyTooLarge
     try:
-        return await RequestBody(bounded(receive, max_bytes=payload.MAX_BYTES)).read()
+        return await RequestBody(bounded(receive, max_bytes=MAX_DELIVERY_BYTES)).read()
     except ClientDisconnected as error:
         raise BadInput("the sender left before its body was complete") from error

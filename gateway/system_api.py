@@ -40,13 +40,11 @@ from springtide.runtime.wrong_credentials import WrongCredentials
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire import answer_headers
+from springtide.wire.alertmanager import MAX_DELIVERY_BYTES
 
 GUARDED = ("/system", "/ui", "/async-function")
 """All below these needs credentials, whether there is such a route or not; elsewhere there is nothing to guard. What
 comes to the last and asks for no call is told that."""
-
-MAX_DELIVERY_BYTES = 4 * 1024 * 1024
-"""Of alerts."""
 
 READ = ["GET"]
 FORWARDED: tuple[tuple[str, list[str]], ...] = (
@@ -296,7 +294,9 @@ def _add_alert(routes: Routes, receiver: SystemProxy, url: str) -> None:
             return PlainTextResponse("no alert receiver is configured; set alert_receiver_url", 501)
         body = await bounded_body(request, MAX_DELIVERY_BYTES)
         if body is None:
-            return PlainTextResponse(f"a delivery has at most {MAX_DELIVERY_BYTES} bytes", 413)
+            return PlainTextResponse(
+                f"a delivery has at most {MAX_DELIVERY_BYTES} bytes; group alerts by function_name", 413
+            )
         try:
             copies = await resolved_urls(url)
         except Unavailable as error:

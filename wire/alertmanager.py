@@ -1,4 +1,4 @@
-"""Alertmanager's HTTP API, as far as the suite asks it: which alerts about functions are active.
+"""Alertmanager, as far as the suite speaks with it: which alerts about functions are active, how much it may deliver.
 
 https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml
 """
@@ -12,6 +12,10 @@ import httpx
 
 from springtide.runtime.basic_auth import Credentials
 from springtide.wire.json_api import NONSENSE, JsonApi
+
+MAX_DELIVERY_BYTES = 8 * 1024 * 1024
+"""Of one webhook delivery, wherever it comes in. Far above what one group holds, for Alertmanager takes a refusal as
+final: 10,000 alerts with all their labels and annotations pass."""
 
 ABOUT_FUNCTIONS = 'function_name!=""'
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from springtide.alert_receiver import payload
-from springtide.alert_receiver.payload import parse
+from springtide.alert_receiver.payload import MAX_ALERTS, parse
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core.steps import AlertEvent, AlertId, AlertStatus, Load
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
+from springtide.wire.alertmanager import MAX_DELIVERY_BYTES
 from tests.fakes.alertmanager import STARTED, alert, body, delivery
 
 ECHO = FunctionRef("openfaas-fn", "echo")
@@ -161,10 +161,10 @@ def test_bad_payload_is_refused_with_the_reason(given_body: bytes, why: str) -> 
 
 def test_more_alerts_than_can_be_right_are_refused_not_cut() -> None:
     one = {"status": "firing", "labels": {"function_name": "echo"}}
-    whole = json.dumps({"alerts": [one] * payload.MAX_ALERTS}).encode()
-    too_many = json.dumps({"alerts": [one] * (payload.MAX_ALERTS + 1)}).encode()
+    whole = json.dumps({"alerts": [one] * MAX_ALERTS}).encode()
+    too_many = json.dumps({"alerts": [one] * (MAX_ALERTS + 1)}).encode()
 
-    assert len(parse(whole)) == payload.MAX_ALERTS
+    assert len(parse(whole)) == MAX_ALERTS
     with pytest.raises(BadInput, match="20001 in one delivery, at most 20000"):
         parse(too_many)
 
@@ -182,7 +182,7 @@ def test_ten_thousand_alerts_as_alertmanager_writes_them_are_within_the_bounds()
     }
     delivery = json.dumps({"alerts": [one] * 10_001}).encode()
 
-    assert len(delivery) <= payload.MAX_BYTES
+    assert len(delivery) <= MAX_DELIVERY_BYTES
     assert len(parse(delivery)) == 10_001
 
 

@@ -12,7 +12,6 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from springtide.alert_receiver.payload import MAX_BYTES
 from springtide.alert_receiver.service import AlertReceiverDeps, build
 from springtide.alert_receiver.settings import AlertReceiverSettings
 from springtide.alert_receiver.webhook import MAX_DELIVERIES, Webhook
@@ -22,6 +21,7 @@ from springtide.runtime.clock import SystemClock
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.served_loop import ServedLoop
 from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.alertmanager import MAX_DELIVERY_BYTES
 from tests.fakes.alertmanager import alert, body
 from tests.fakes.cluster import Cluster, Decisions
 
@@ -124,7 +124,7 @@ async def test_failures_are_answered_500_naming_each_so_that_alertmanager_repeat
         pytest.param(b"{", 400, "the body is not JSON", id="bad JSON"),
         pytest.param(b"[]", 400, "must be a JSON object", id="not an object"),
         pytest.param(b"{}", 400, "alerts: must be a list", id="no alerts"),
-        pytest.param(b" " * (MAX_BYTES + 1), 413, "at most 8388608 bytes", id="too long"),
+        pytest.param(b" " * (MAX_DELIVERY_BYTES + 1), 413, "at most 8388608 bytes", id="too long"),
     ],
 )
 async def test_bad_delivery_is_refused_with_the_reason(content: bytes, status: int, why: str) -> None:
@@ -157,7 +157,7 @@ async def test_body_without_a_length_is_cut_short_as_well() -> None:
 async def test_body_that_says_it_is_too_long_is_refused_unread() -> None:
     async with received() as (_, _, service):
         reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
-        writer.write(f"POST /alert HTTP/1.1\r\nHost: x\r\nContent-Length: {MAX_BYTES + 1}\r\n\r\n".encode())
+        writer.write(f"POST /alert HTTP/1.1\r\nHost: x\r\nContent-Length: {MAX_DELIVERY_BYTES + 1}\r\n\r\n".encode())
         async with asyncio.timeout(30):
             assert (await reader.readline()).startswith(b"HTTP/1.1 413")
         writer.close()
@@ -168,7 +168,7 @@ async def test_largest_body_that_is_allowed_is_taken() -> None:
         await cluster.deploy(ECHO)
         content = body(alert("echo"))
 
-        answer = await client.post("/alert", content=content + b" " * (MAX_BYTES - len(content)))
+        answer = await client.post("/alert", content=content + b" " * (MAX_DELIVERY_BYTES - len(content)))
 
         assert answer.status_code == 200
         assert cluster.writes == [(ECHO, 5)]

@@ -23,6 +23,7 @@ from springtide.provider.memory import MemoryProvider
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
 from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.alertmanager import MAX_DELIVERY_BYTES
 from springtide.wire.endpoint_stream import Endpoint
 from tests.fakes.http import HttpServer
 from tests.gateway.harness import Handler, Replica, client, echo, post, until
@@ -402,13 +403,19 @@ async def test_alert_goes_to_the_alert_receiver_with_its_body() -> None:
 
     receiver = await asyncio.start_server(receive, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{receiver.sockets[0].getsockname()[1]}/alerts"
+    delivery = b'{"alerts":[]}'.ljust(MAX_DELIVERY_BYTES)
     async with whole(alert_receiver_url=url) as suite:
-        answered = await suite.http.post("/system/alert", content=b'{"alerts":[]}')
+        answered = await suite.http.post("/system/alert", content=delivery)
+        too_long = await suite.http.post("/system/alert", content=delivery + b" ")
 
         assert (answered.status_code, answered.text) == (500, "no")
+        assert (too_long.status_code, too_long.text) == (
+            413,
+            "a delivery has at most 8388608 bytes; group alerts by function_name",
+        )
         assert got[0].startswith(b"POST /alerts HTTP/1.1\r\n")
         assert f"authorization: {CREDENTIALS.header}".encode() in got[0]
-        assert got[1] == b'{"alerts":[]}'
+        assert got[1:] == [delivery]
     receiver.close()
 
 
