@@ -127,5 +127,5 @@ def _last(one: Json) -> str:
 
 
 def _local(text: str) -> str:
-    """On the clock of who looks."""
-    return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """On the clock of who looks, which it names by its distance from UTC."""
+    return datetime.fromisoformat(text).astimezone().isoformat(sep=" ", timespec="seconds")

@@ -31,6 +31,7 @@ from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Endpoint
 from tests.cli.recording_builder import RecordingBuilder
+from tests.cron_part import cron_part
 
 CREDENTIALS = Credentials("admin", "s3cret")
 DEADLINE_S = 20.0
@@ -81,7 +82,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, **gateway_settings: Any) -> Iterator[Api]:
+def serving(folder: Path, *, with_cron: bool = False, **gateway_settings: Any) -> Iterator[Api]:
     # What it logs, in a process of its own in real life, must not get between what commands print.
     log = (folder / "log").open("w")
     secret, builder = folder / "payload-secret", RecordingBuilder(folder)
@@ -90,6 +91,7 @@ def serving(folder: Path, **gateway_settings: Any) -> Iterator[Api]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
+    more = contextlib.AsyncExitStack()
 
     async def start() -> tuple[list[Any], MemoryProvider, asyncio.Server]:
         server = await asyncio.start_server(echo, "127.0.0.1", 0)
@@ -105,15 +107,18 @@ def serving(folder: Path, **gateway_settings: Any) -> Iterator[Api]:
         parts = ProviderApiDeps(provider=memory, credentials=CREDENTIALS, builder=builder, library=library)
         rest = build(ProviderApiSettings(port=0, payload_secret=str(secret)), parts)
         await rest.start()
-        settings = GatewaySettings(
-            port=0, metrics_port=0, provider_url=f"http://127.0.0.1:{rest.port}", **gateway_settings
-        )
+        provider_url = f"http://127.0.0.1:{rest.port}"
+        if with_cron:
+            cron, _ = await more.enter_async_context(cron_part(provider_url, CREDENTIALS))
+            gateway_settings["cron_url"] = f"http://127.0.0.1:{cron.port}"
+        settings = GatewaySettings(port=0, metrics_port=0, provider_url=provider_url, **gateway_settings)
         deps = GatewayDeps(credentials=CREDENTIALS, registry=CollectorRegistry(), clock=SystemClock())
         door = gateway.build(settings, deps)
         await door.start()
         return [rest, door], memory, server
 
     async def stop() -> None:
+        await more.aclose()
         for service in reversed(services):
             await service.stop()
         await memory.aclose()

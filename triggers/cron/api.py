@@ -1,11 +1,12 @@
 """Schedules for people: which there are, when they are due, what became of the last ticks; pause, resume, run.
 
-GET  /system/schedules[?namespace=…&function=…&next=5]
+GET  /system/schedules[?namespace=…&function=…&next=5&search=…&state=…&order=…&offset=…&limit=…]
 POST /system/schedules/NAME/pause|resume|run[?namespace=…&schedule=…]
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -20,6 +21,7 @@ from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.triggers.cron.entry import Entry, Run
 from springtide.triggers.cron.gateway import TickCall, TickGateway
 from springtide.triggers.cron.leading import Leading
+from springtide.triggers.cron.listing import Listed, asked_for, chosen
 from springtide.triggers.cron.scheduled_functions import ScheduledFunctions
 from springtide.triggers.cron.term import Term
 from springtide.triggers.gateway_requests import NO_QUEUE, Queue
@@ -27,7 +29,6 @@ from springtide.wire.events.headers import timestamp
 from springtide.wire.schedules.annotations import FunctionSchedule
 
 PATH = "/system/schedules"
-MAX_NEXT = 100
 STANDBY = "another copy sends the ticks, or what is kept of them has not been read yet; try again"
 
 
@@ -94,25 +95,39 @@ class SchedulesApi:
         return dict(entries)
 
     def _listed(self, request: Request) -> dict[str, Any]:
-        """Raises BadInput and Unavailable."""
-        term, asked = self._term(), request.query_params
-        number, namespace, name = _next_of(asked.get("next")), asked.get("namespace"), asked.get("function")
+        """``counts`` are of all schedules of the namespace or the function, ``total`` of those that are asked for.
+
+        Raises BadInput and Unavailable.
+        """
+        term, asked = self._term(), asked_for(request.query_params)
+        namespace, name = request.query_params.get("namespace"), request.query_params.get("function")
         if name:
             named = self._ref(request, name)
-            chosen = [named] if named in self._functions.all else []
+            refs = [named] if named in self._functions.all else []
         else:
-            chosen = sorted(ref for ref in self._functions.all if namespace in (None, "", ref.namespace))
-        listed = [one for ref in chosen for one in self._of(term, ref, number)]
-        problems = [
+            refs = sorted(ref for ref in self._functions.all if namespace in (None, "", ref.namespace))
+        known = [Listed(entry, paused=term.paused(ref)) for ref in refs for entry in term.entries_of(ref).values()]
+        found, total = chosen(known, asked)
+        problems = self._problems(refs)
+        return {
+            "schedules": [self._entry(one.entry, asked.next, paused=one.paused) for one in found],
+            "total": total,
+            "problems": problems[: asked.limit],
+            "counts": {
+                "schedules": len(known),
+                "paused": sum(one.paused for one in known),
+                "failing": sum(one.failing for one in known),
+                "problems": len(problems),
+            },
+            "queue": self._queue.there,
+        }
+
+    def _problems(self, refs: Sequence[FunctionRef]) -> list[dict[str, str]]:
+        return [
             {"function": ref.name, "namespace": ref.namespace, "problem": problem}
-            for ref in chosen
+            for ref in refs
             for problem in self._functions.all[ref].problems
         ]
-        return {"schedules": listed, "problems": problems, "queue": self._queue.there}
-
-    def _of(self, term: Term, ref: FunctionRef, number: int) -> list[dict[str, Any]]:
-        paused = term.paused(ref)
-        return [self._entry(entry, number, paused=paused) for entry in term.entries_of(ref).values()]
 
     def _entry(self, entry: Entry, number: int, *, paused: bool) -> dict[str, Any]:
         schedule, options = entry.timed.schedule, entry.timed.options
@@ -157,14 +172,6 @@ class SchedulesApi:
         if answer.status != 202:
             raise Unavailable(f"the gateway answered {answer.status or 'nothing'}: {answer.text}")
         return JSONResponse({"status": 202, "job": answer.job}, 202)
-
-
-def _next_of(text: str | None) -> int:
-    if text is None:
-        return 1
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= MAX_NEXT:
-        raise BadInput(f"next is {text[:40]!r}; write a number between 1 and {MAX_NEXT}")
-    return int(text)
 
 
 def _run_json(run: Run) -> dict[str, Any]:

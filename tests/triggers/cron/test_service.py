@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -34,18 +34,22 @@ CREDENTIALS = Credentials("admin", "secret")
 YEARLY, WRONG = "0 0 1 1 *", "61 * * * *"
 
 
+TWO = {"a": {"schedule": f"{YEARLY}; {WRONG}"}, "bad": {"schedule": WRONG}}
+"""Annotations of functions."""
+
+
+@dataclass
 class Provider:
+    functions: Mapping[str, Mapping[str, str]]
+
     async def watch_endpoints(self) -> AsyncIterator[Snapshot]:
-        """Two functions, for ever."""
+        """Them, for ever."""
         yield Snapshot(
             tuple(
                 FunctionEndpoints(
-                    FunctionRef("openfaas-fn", name),
-                    1,
-                    "1",
-                    annotations={"topic": "cron-function", "schedule": schedule},
+                    FunctionRef("openfaas-fn", name), 1, "1", annotations={"topic": "cron-function", **annotations}
                 )
-                for name, schedule in (("a", f"{YEARLY}; {WRONG}"), ("bad", WRONG))
+                for name, annotations in self.functions.items()
             )
         )
         await asyncio.Event().wait()
@@ -60,11 +64,13 @@ class Standby(Always):
 
 
 @asynccontextmanager
-async def part(leadership: Leadership) -> AsyncIterator[tuple[httpx.AsyncClient, MemoryTickGateway]]:
+async def part(
+    leadership: Leadership, functions: Mapping[str, Mapping[str, str]] = TWO
+) -> AsyncIterator[tuple[httpx.AsyncClient, MemoryTickGateway]]:
     clock = SystemClock()
     gateway = MemoryTickGateway(clock)
     deps = CronDeps(
-        endpoints=Provider(),  # type: ignore[arg-type] # an iterator is enough
+        endpoints=Provider(functions),  # type: ignore[arg-type] # an iterator is enough
         gateway=gateway,
         store=MemoryCronStore(),
         clock=clock,
@@ -135,11 +141,48 @@ async def test_what_cannot_be_done_is_told(path: str, status: int) -> None:
     assert answer.text
 
 
-@pytest.mark.parametrize("number", ["0", "101", "many", "-1"])
-async def test_number_of_ticks_to_come_is_bounded(number: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("next", value) for value in ("0", "101", "many", "-1")),
+        *(("limit", value) for value in ("0", "1001", "")),
+        ("offset", "1000001"),
+        ("state", "tired"),
+        ("order", "random"),
+        ("search", "x" * 201),
+    ],
+)
+async def test_what_is_asked_for_is_bounded_and_named_where_it_is_wrong(name: str, value: str) -> None:
     async with part(Always()) as (http, _):
         await listed(http)
-        assert (await http.get("/system/schedules", params={"next": number})).status_code == 400
+        answer = await http.get("/system/schedules", params={name: value})
+
+    assert (answer.status_code, answer.text[: len(name)]) == (400, name)
+
+
+async def test_part_of_a_long_list_is_asked_for() -> None:
+    names = [f"report-{number:02}" for number in range(30)]
+    daily = {"schedule": "@daily; 0 12 1 1 *"}
+    async with part(Always(), dict.fromkeys(names, daily)) as (http, _):
+        await listed(http)
+        await http.post("/system/schedules/report-07/pause")
+        page = (await listed(http, offset="58", limit="5")).json()
+        found = (await listed(http, search="Report-1", limit="5")).json()
+        paused = (await listed(http, state="paused")).json()
+        running = (await listed(http, state="running", limit="1")).json()
+        failing = (await http.get("/system/schedules", params={"state": "failing"})).json()
+        soonest = (await listed(http, order="next", limit="60")).json()
+
+    assert [one["function"] for one in page["schedules"]] == ["report-29"] * 2
+    assert page["total"] == 60
+    assert page["counts"] == {"schedules": 60, "paused": 2, "failing": 0, "problems": 0}
+    assert (len(found["schedules"]), found["total"]) == (5, 20)
+    assert {one["function"] for one in paused["schedules"]} == {"report-07"}
+    assert (running["total"], failing["schedules"]) == (58, [])
+    due = [one["next"][0] for one in soonest["schedules"] if one["next"]]
+    assert due == sorted(due)
+    assert len(due) == 58, "those that are paused come last"
+    assert [one["function"] for one in soonest["schedules"][58:]] == ["report-07"] * 2
 
 
 async def test_copy_that_does_not_lead_says_so() -> None:
