@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from springtide.runtime.same_origin import origins
-from springtide.runtime.settings import boolean, duration, integer, number, setting
+from springtide.runtime.settings import boolean, duration, integer, number, setting, words
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 from springtide.wire.jobs.callback_settings import CallbackSettings
 from springtide.wire.jobs.settings import BrokerSettings
@@ -53,6 +53,12 @@ class GatewaySettings:
     )
     cron_url: str = setting(
         "", env="cron_url", help="base URL of the cron part, which /system/schedules is passed on to; empty: 501"
+    )
+    connector_urls: tuple[str, ...] = setting(
+        (),
+        env="connector_urls",
+        kind=words,
+        help="base URLs of connectors, separated by commas, which /system/events asks for their events; empty: 501",
     )
     console_url: str = setting(
         "", env="console_url", help="base URL of the console, which GET /ui/ is passed on to; empty: there is none"

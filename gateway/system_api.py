@@ -22,6 +22,7 @@ from springtide.gateway.builder_api import add_builder
 from springtide.gateway.call_limits import CallBounds
 from springtide.gateway.deploy_api import add_deploy
 from springtide.gateway.endpoint_source import Readiness
+from springtide.gateway.events_api import EventsApi
 from springtide.gateway.invocation_counts import InvocationCounts
 from springtide.gateway.load_streams import LoadStreams, add_load
 from springtide.gateway.request_counts import CountedRequests, RequestCounts
@@ -92,6 +93,7 @@ class SystemTargets:
     provider_url: str
     alert_receiver_url: str
     cron_url: str
+    connector_urls: tuple[str, ...]
     console_url: str
     timeout_s: float
     deploy_timeout_s: float
@@ -141,6 +143,10 @@ def build_app(targets: SystemTargets, deps: SystemDeps) -> App:
     _add_alert(routes, receiver, targets.alert_receiver_url)
     cron = SystemProxy(deps.http, what="the cron part", credentials=deps.credentials, limit=short)
     _add_schedules(routes, cron, targets.cron_url)
+    connectors = EventsApi(
+        deps.http, targets.connector_urls, credentials=deps.credentials, namespace=deps.table.namespace
+    )
+    connectors.add_to(routes)
     add_builder(routes, streams, targets.provider_url)
     console = SystemProxy(
         deps.console_http,

@@ -182,7 +182,7 @@ GATEWAY_LAYERS = (
     },
     {"call_limits", "resend", "upload", "call_record", "system_proxy", "request_counts"},
     {"timeouts", "metrics"},
-    {"client_connection", "replica_connection", "access_log", "spans", "builder_api"},
+    {"client_connection", "replica_connection", "access_log", "spans", "builder_api", "events_api"},
     {"backend_replica", "tunnel", "draining", "tracing"},
     {"connector", "route"},
     {"route_table", "coldstart", "asynchronous"},

@@ -609,3 +609,52 @@ async def test_schedules_without_a_cron_part_are_501() -> None:
         response = await suite.http.get("/system/schedules")
 
         assert (response.status_code, "cron_url" in response.text) == (501, True)
+
+
+@contextlib.asynccontextmanager
+async def connectors(*times: str) -> AsyncIterator[tuple[list[str], list[str]]]:
+    """One for each time, which is that of its only event; their addresses, and what each was asked."""
+    asked: list[str] = []
+    async with contextlib.AsyncExitStack() as stack:
+        urls = []
+        for time in times:
+
+            async def answer(target: str, time: str = time) -> tuple[int, bytes]:
+                asked.append(target)
+                return 200, json.dumps([{"time": time, "topic": "orders"}]).encode()
+
+            server = HttpServer(answer)
+            await server.start()
+            stack.push_async_callback(server.stop)
+            urls.append(f"http://127.0.0.1:{server.port}")
+        yield urls, asked
+
+
+@pytest.mark.uvloop
+async def test_events_of_all_connectors_are_told_the_newest_first_and_who_does_not_answer_is_named() -> None:
+    async with (
+        connectors("2026-01-01T10:00:00.000+00:00", "2026-01-01T12:00:00.000+00:00") as (urls, asked),
+        whole(connector_urls=(*urls, "http://127.0.0.1:9")) as suite,
+    ):
+        told = (await suite.http.get("/system/events", params={"function": "bill", "limit": "5"})).json()
+        newest = (await suite.http.get("/system/events?limit=1")).json()
+        wrong = await suite.http.get("/system/events?limit=0")
+        unknown = await suite.http.get("/system/events", auth=("admin", "wrong"))
+
+    assert [event["time"][11:13] for event in told["events"]] == ["12", "10"]
+    assert [(one["url"], one["problem"] is None) for one in told["connectors"]] == [
+        (urls[0], True),
+        (urls[1], True),
+        ("http://127.0.0.1:9", False),
+    ]
+    assert asked[:2] == ["/events?limit=5&function=bill.openfaas-fn"] * 2
+    assert [event["time"][11:13] for event in newest["events"]] == ["12"]
+    assert (wrong.status_code, unknown.status_code) == (400, 401)
+
+
+@pytest.mark.uvloop
+async def test_events_without_a_connector_are_501() -> None:
+    async with whole() as suite:
+        response = await suite.http.get("/system/events")
+
+        assert (response.status_code, "connector_urls" in response.text) == (501, True)
