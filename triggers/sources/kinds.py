@@ -62,6 +62,9 @@ KINDS: Mapping[str, SourceKind] = {
         extra="redis",
         openfaas={"broker_host": "url", "topics": "topics"},
     ),
+    "directory": SourceKind(
+        about="files of a folder, once they are complete, at least once; what is done with is moved or deleted",
+    ),
 }
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from springtide.triggers.source import Source
 from tests.fakes.events import MemorySystem
-from tests.triggers.contract import mqtt_systems, nats_systems, redis_systems
+from tests.triggers.contract import directory_systems, mqtt_systems, nats_systems, redis_systems
 
 
 class EventSystem(Protocol):
@@ -52,4 +52,5 @@ STAGES: Mapping[str, Stage] = {
     "mqtt qos 0": mqtt_systems.at_most_once,
     "redis streams": redis_systems.streams,
     "redis channels": redis_systems.channels,
+    "directory": directory_systems.directory,
 }
