@@ -16,7 +16,7 @@ from springtide.runtime.errors import BadInput, SpringtideError, reason_of
 from springtide.runtime.outage import Outage
 from springtide.scaler.core.ports import Clock
 from springtide.triggers.delivery import Delivered, Delivery
-from springtide.triggers.journal import DELIVERED, EMPTY, UNWANTED, EventJournal
+from springtide.triggers.journal import DELIVERED, EMPTY, UNWANTED, EventJournal, Origin
 from springtide.triggers.source import KEEP_S, Feed, Received, Source
 from springtide.triggers.topics import Topics
 from springtide.wire.events.event import Event
@@ -70,6 +70,7 @@ class Intake:
     def __init__(self, name: str, source: Source, deps: IntakeDeps, rules: IntakeRules) -> None:
         self.name = name
         self._source = source
+        self._origin = Origin(name, source.connector)
         self._deps = deps
         self._rules = rules
         self._stopping = asyncio.Event()
@@ -165,7 +166,7 @@ class Intake:
             with contextlib.suppress(SpringtideError):
                 await received.give_back()
             return
-        self._deps.journal.note(clock.wall(), self._source.connector, event, delivered, outcome=outcome)
+        self._deps.journal.note(clock.wall(), self._origin, event, delivered, outcome=outcome)
         self._deps.observer.ended(self.name, outcome, delivered, clock.now() - began)
         try:
             await received.taken()

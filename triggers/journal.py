@@ -20,11 +20,19 @@ DELIVERED, UNWANTED, EMPTY = "delivered", "unwanted", "empty"
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Of an event: what people call its source, and what that says in X-Connector."""
+
+    source: str
+    connector: str
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """``outcome`` is one of ``Outcome``, or UNWANTED or EMPTY where no function was called; ``at`` since 1970."""
 
     at: float
-    connector: str
+    origin: Origin
     topic: str
     event_id: str
     outcome: str
@@ -33,7 +41,8 @@ class Entry:
     def to_json(self) -> dict[str, Any]:
         told: dict[str, Any] = {
             "time": datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds"),
-            "connector": self.connector,
+            "source": self.origin.source,
+            "connector": self.origin.connector,
             "topic": self.topic[:MAX_WORDS],
             "id": self.event_id[:MAX_WORDS],
             "outcome": self.outcome,
@@ -54,9 +63,9 @@ class EventJournal:
     def __repr__(self) -> str:
         return f"<EventJournal {len(self._entries)} entries>"
 
-    def note(self, at: float, connector: str, event: Event, delivered: Sequence[Delivered], *, outcome: str) -> None:
+    def note(self, at: float, origin: Origin, event: Event, delivered: Sequence[Delivered], *, outcome: str) -> None:
         """``outcome`` counts where nothing was ``delivered``."""
-        about = (at, connector, event.topic, event.id)
+        about = (at, origin, event.topic, event.id)
         self._entries.extend(Entry(*about, one.outcome, one) for one in delivered)
         if not delivered:
             self._entries.append(Entry(*about, outcome))

@@ -61,6 +61,7 @@ async def test_its_port_tells_of_events_and_metrics() -> None:
     assert [(event["function"], event["topic"], event["status"]) for event in of_bill] == [
         ("bill.openfaas-fn", "orders", 202)
     ]
+    assert {(event["source"], event["connector"]) for event in events} == {("memory", "memory-connector")}
     assert (wrong.status_code, wrong.text) == (400, "limit: '0' is not a number of 1 to 1000\n")
     assert families(text) == {
         metric.name: frozenset(metric.labels) for metric in catalogue.ALL if Part.CONNECTOR in metric.parts

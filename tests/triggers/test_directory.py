@@ -220,7 +220,7 @@ async def test_what_a_question_found_that_was_cancelled_is_given_at_the_next(inc
     async with asyncio.timeout(DEADLINE_S), source(incoming).connect() as feed:
         found: Sequence[Received] = []
         while not found:
-            taking = asyncio.create_task(feed.take(1))  # type: ignore[arg-type] # a coroutine, as all of ours
+            taking = asyncio.create_task(feed.take(1))
             await asyncio.sleep(0)
             taking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
