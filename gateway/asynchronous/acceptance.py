@@ -84,7 +84,7 @@ class Acceptance:
         return hashlib.sha256(json.dumps(about).encode()).hexdigest()
 
     def _key(self) -> str:
-        return f"{self._target.function} {self._requested.key}"
+        return claim_key(self._target.function, self._requested.key)
 
     def _job(self, token: str, stored: StoredBody | None = None) -> Job:
         requested, target = self._requested, self._target
@@ -100,6 +100,11 @@ class Acceptance:
             not_before=requested.not_before,
             stored_body=stored,
         )
+
+
+def claim_key(function: FunctionRef, key: str) -> str:
+    """What an Idempotency-Key is noted under: it is its caller's own, for each function."""
+    return f"{function} {key}"
 
 
 def _check_same(claim: Claim, noted: Claim) -> None:

@@ -2,6 +2,8 @@
 
 GET    /system/queues
 GET    /system/jobs?queue=&function=&namespace=&state=&limit=
+GET    /system/jobs?id=&id=                     those that are known still, of up to 100
+GET    /system/jobs?key=NAME.NAMESPACE%20KEY    by their Idempotency-Keys
 GET    /system/dead-letters?queue=&function=&namespace=&after=&limit=
 GET    /system/dead-letters/ID
 DELETE /system/dead-letters/ID
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -28,6 +31,7 @@ from springtide.wire.jobs.ports import DeadLetters, Wanted
 from springtide.wire.jobs.status_json import body_json, depths_json, headers_json, job_json, letter_json
 
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
+MAX_NAMED = 100
 MAX_LOOKED_AT = 10_000
 """Dead letters, for one answer; the rest is behind its ``next``."""
 
@@ -54,6 +58,8 @@ class QueuesApi:
 
         @routes.get("/system/jobs")
         async def jobs(request: Request) -> Response:
+            if ids_and_keys := _named(request):
+                return JSONResponse({"jobs": await self._known(*ids_and_keys), "complete": True})
             wanted = Wanted(_queue(request), self._function(request), _states(request))
             found, complete = await (await self._opened()).listing.jobs(wanted, _limit(request))
             return JSONResponse({"jobs": [job_json(status) for status in found], "complete": complete})
@@ -88,6 +94,21 @@ class QueuesApi:
                 depths = await (await self._stores.open()).depths()
                 self._depths, self._depths_at = depths_json(depths, now=self._clock.wall()), self._clock.now()
             return self._depths
+
+    async def _known(self, ids: Sequence[str], keys: Sequence[str]) -> list[dict[str, Any]]:
+        store = await self._stores.open()
+
+        async def by_key(key: str) -> dict[str, Any] | None:
+            noted = await store.claimed(key)
+            found = await store.find(noted.id) if noted is not None and noted.id else None
+            return job_json(found) | {"key": key} if found is not None else None
+
+        async def by_id(job_id: str) -> dict[str, Any] | None:
+            found = await store.find(job_id)
+            return job_json(found) if found is not None else None
+
+        found = await asyncio.gather(*map(by_id, ids), *map(by_key, keys))
+        return [job for job in found if job is not None]
 
     def _function(self, request: Request) -> FunctionRef | None:
         asked = request.query_params
@@ -127,6 +148,18 @@ class _Page:
 
 def _listed(found: list[StoredLetter], more: str | None) -> dict[str, Any]:
     return {"letters": [letter_json(letter) for letter in found], "next": more}
+
+
+def _named(request: Request) -> tuple[list[str], list[str]] | None:
+    """Ids and keys; None where other jobs are asked for."""
+    ids, keys = request.query_params.getlist("id"), request.query_params.getlist("key")
+    if len(ids) + len(keys) > MAX_NAMED:
+        raise BadInput(f"id and key are given {len(ids) + len(keys)} times; at most {MAX_NAMED} are looked for at once")
+    for key in keys:
+        function, _, own = key.partition(" ")
+        if not own or "." not in function:
+            raise BadInput(f"key is {key[:80]!r}; write the function with its namespace, a space, and the key")
+    return (ids, keys) if ids or keys else None
 
 
 def _queue(request: Request) -> str:

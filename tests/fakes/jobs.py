@@ -237,6 +237,10 @@ class MemoryJobStore:
         self._broker.step("confirm")
         self._broker.claims()[key] = claim
 
+    async def claimed(self, key: str) -> Claim | None:
+        self._broker.step("claimed")
+        return self._broker.claims().get(key)
+
     async def stored_under(self, lane: Lane, token: str, since: float) -> str:
         self._broker.step("stored under")
         if token in self._broker.delayed:

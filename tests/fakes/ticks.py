@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from springtide.runtime.errors import Unavailable
+from springtide.runtime.errors import Unavailable, Unsupported
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
-from springtide.triggers.cron.gateway import TickAnswer, TickCall
+from springtide.triggers.cron.gateway import TickAnswer, TickCall, TickJob
 from springtide.triggers.cron.kept import Kept, Position, Record
 from springtide.wire.jobs.job import JobState
 
@@ -28,6 +28,10 @@ class MemoryTickGateway:
     made: list[tuple[TickCall, float]] = field(default_factory=list)
     requests: int = 0
     states: dict[str, JobState] = field(default_factory=dict)
+    answers: dict[str, int] = field(default_factory=dict)
+    """Statuses of calls that have ended, where they are not 200."""
+    asked: int = 0
+    """Calls that were looked for by their keys."""
     running_s: float = 0.0
     """How long a call takes that is made at once."""
     _by_key: dict[tuple[FunctionRef, str], str] = field(default_factory=dict)
@@ -59,6 +63,32 @@ class MemoryTickGateway:
         if None in self.away:
             raise Unavailable("the gateway is away")
         return self.states.get(job)
+
+    async def jobs(self, ids: Sequence[str]) -> Mapping[str, TickJob]:
+        found = self._known()
+        return {job: found[job] for job in ids if job in found}
+
+    async def jobs_of(self, calls: Sequence[TickCall]) -> Mapping[str, TickJob]:
+        found, self.asked = self._known(), self.asked + len(calls)
+        named = {call.claim: self._by_key.get((call.function, call.key), "") for call in calls}
+        return {claim: found[job] for claim, job in named.items() if job in found}
+
+    def _known(self) -> dict[str, TickJob]:
+        if None in self.away:
+            raise Unavailable("the gateway is away")
+        if not self.queue:
+            raise Unsupported("there is no queue")
+        return {
+            job: TickJob(
+                id=job,
+                state=self.states[job],
+                accepted_at=at,
+                status=self.answers.get(job, 200) if self.states[job].final else 0,
+                reason="10 attempts" if self.states[job] is JobState.FAILED else "",
+            )
+            for _, at, job in self.kept
+            if job in self.states
+        }
 
     async def cancel(self, job: str) -> None:
         if None in self.away:

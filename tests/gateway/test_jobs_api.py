@@ -416,6 +416,23 @@ async def test_jobs_are_listed_by_queue_function_and_state(suite: Whole, worker:
     assert running in await _ids(suite, state="running", limit="1000")
 
 
+async def test_jobs_are_looked_for_by_id_and_by_idempotency_key(suite: Whole, worker: PlayedWorker) -> None:
+    first, second = [await called(suite, worker, Idempotency_Key=key) for key in ("tick 1", "tick 2")]
+    await worker.runs(Answer(500, (), b"answer"))
+    keys = [f"echo.openfaas-fn {key}" for key in ("tick 1", "tick 2", "tick 3")]
+    by_key = (await suite.http.get("/system/jobs", params={"key": keys})).json()["jobs"]
+    by_id = (await suite.http.get("/system/jobs", params={"id": [first, second, NO_ID, "no id"]})).json()["jobs"]
+    assert [(job["id"], job["key"], job["state"]) for job in by_key] == [
+        (first, keys[0], "done"),
+        (second, keys[1], "queued"),
+    ]
+    assert [(job["id"], job["status"], "answer" in job) for job in by_id] == [
+        (first, 500, False),
+        (second, None, False),
+    ]
+    assert await _ids(suite, key="other.openfaas-fn tick 1") == []
+
+
 async def test_dead_letters_are_listed_in_pages_shown_retried_and_purged(suite: Whole, worker: PlayedWorker) -> None:
     ids = [await called(suite, worker, body) for body in (b"one", b"two", b"x" * 5000)]
     for _ in ids:
@@ -441,7 +458,18 @@ async def test_dead_letters_are_listed_in_pages_shown_retried_and_purged(suite: 
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=1001", "limit=x", "queue=No%20Queue", "state=none", "after=x", "after=mail:-1"],
+    [
+        f"id=x{'&id=x' * 100}",
+        "key=echo",
+        "key=echo%20k",
+        "limit=0",
+        "limit=1001",
+        "limit=x",
+        "queue=No%20Queue",
+        "state=none",
+        "after=x",
+        "after=mail:-1",
+    ],
 )
 async def test_what_cannot_be_asked_is_named(suite: Whole, query: str) -> None:
     path = "/system/dead-letters" if query.startswith("after") else "/system/jobs"

@@ -18,7 +18,7 @@ from springtide.runtime.errors import BadInput, NotFound, SpringtideError, Unava
 from springtide.runtime.routes import Routes
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
-from springtide.triggers.cron.entry import Entry, Run
+from springtide.triggers.cron.entry import BY_HAND, Entry, Outcome, Run
 from springtide.triggers.cron.gateway import TickCall, TickGateway
 from springtide.triggers.cron.leading import Leading
 from springtide.triggers.cron.listing import Listed, asked_for, chosen
@@ -60,7 +60,7 @@ class SchedulesApi:
 
         @routes.get(PATH)
         async def schedules(request: Request) -> Response:
-            return JSONResponse(self._listed(request), headers={"cache-control": "no-store"})
+            return JSONResponse(await self._listed(request), headers={"cache-control": "no-store"})
 
         @routes.post(PATH + "/{name}/{act}")
         async def acted(request: Request, name: str, act: str) -> Response:
@@ -94,7 +94,7 @@ class SchedulesApi:
             raise BadInput(f"no schedule of {ref} can be read: {'; '.join(function.problems)}")
         return dict(entries)
 
-    def _listed(self, request: Request) -> dict[str, Any]:
+    async def _listed(self, request: Request) -> dict[str, Any]:
         """``counts`` are of all schedules of the namespace or the function, ``total`` of those that are asked for.
 
         Raises BadInput and Unavailable.
@@ -107,6 +107,7 @@ class SchedulesApi:
         else:
             refs = sorted(ref for ref in self._functions.all if namespace in (None, "", ref.namespace))
         known = [Listed(entry, paused=term.paused(ref)) for ref in refs for entry in term.entries_of(ref).values()]
+        await term.outcomes.learn([one.entry for one in known])
         found, total = chosen(known, asked)
         problems = self._problems(refs)
         return {
@@ -162,15 +163,17 @@ class SchedulesApi:
         if text is not None and text not in entries:
             raise NotFound(f"function {ref} has no schedule {text[:80]!r}; it has {', '.join(entries)}")
         entry = entries[text] if text is not None else next(iter(entries.values()))
-        call = TickCall(
-            function=ref, schedule=entry.timed.schedule.text, at=self._clock.wall(), options=entry.timed.options
-        )
+        now = self._clock.wall()
+        call = TickCall(function=ref, schedule=entry.timed.schedule.text, at=now, options=entry.timed.options)
         answer = await self._gateway.keep(call)
         if answer.status == NO_QUEUE:
             answer = await self._gateway.make(call)
+            outcome = Outcome.CALLED if 200 <= answer.status < 300 else Outcome.FAILED
+            term.ran(entry, Run(now, now, outcome, note=BY_HAND))
             return JSONResponse({"status": answer.status, "answer": answer.text, "job": answer.job})
         if answer.status != 202:
             raise Unavailable(f"the gateway answered {answer.status or 'nothing'}: {answer.text}")
+        term.ran(entry, Run(now, now, Outcome.QUEUED, answer.job, BY_HAND))
         return JSONResponse({"status": 202, "job": answer.job}, 202)
 
 

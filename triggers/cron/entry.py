@@ -17,6 +17,7 @@ from springtide.wire.schedules.annotations import FunctionSchedule
 
 MAX_RUNS = 5
 """Past ticks of one schedule that are told."""
+BY_HAND = "by hand"
 BEFORE_S = 0.001
 """Ticks are due at whole seconds."""
 
@@ -27,9 +28,11 @@ class Outcome(enum.StrEnum):
     QUEUED = "queued"
     """Its call is stored."""
     CALLED = "called"
-    """Without a queue: the function answered, and well."""
+    """The function answered, and well."""
     FAILED = "failed"
-    """Without a queue: it answered otherwise, or not at all."""
+    """It answered otherwise, or not at all."""
+    CANCELLED = "cancelled"
+    """A person cancelled its call, or the next tick that replaced it."""
     REFUSED = "refused"
     """The gateway will never take it."""
     SKIPPED = "skipped"
@@ -58,6 +61,8 @@ class Entry:
     anchor: float
     since: float
     after: float
+    begun_after: float = 0.0
+    """Up to when another leader had taken them out."""
     next_due: float = 0.0
     live: bool = True
     turn: int = 0
@@ -68,6 +73,7 @@ class Entry:
     """Made at once, and not answered yet."""
     sent: Sent | None = None
     runs: tuple[Run, ...] = ()
+    """Oldest first."""
 
     @property
     def key(self) -> Key:
@@ -87,6 +93,15 @@ class Entry:
 
     def note(self, run: Run) -> None:
         self.runs = (*self.runs[1 - MAX_RUNS :], run)
+
+    def recall(self, run: Run) -> None:
+        """One of before this copy led."""
+        if run.due not in [known.due for known in self.runs]:
+            self.runs = tuple(sorted((*self.runs, run), key=lambda one: one.due)[-MAX_RUNS:])
+
+    def replace(self, run: Run, by: Run) -> None:
+        """More is known of it; nothing, where it has been forgotten."""
+        self.runs = tuple([by if known == run else known for known in self.runs])
 
     def thin(self, young_from: float) -> list[float]:
         """Take out what nobody wants any more of what is due up to ``young_from``."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import datetime
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import httpcore
 
 from springtide.runtime import bounded_json
 from springtide.runtime.basic_auth import Credentials
-from springtide.runtime.errors import NotFound, Unavailable, kind_and_reason_of
+from springtide.runtime.errors import NotFound, Unavailable, Unsupported, kind_and_reason_of
 from springtide.scaler.core.vocabulary import FunctionRef
-from springtide.triggers.gateway_requests import NO_ANSWER, STORE_S, GatewayAnswer, answered, shown
+from springtide.triggers.gateway_requests import NO_ANSWER, NO_QUEUE, STORE_S, GatewayAnswer, answered, shown
 from springtide.wire.events.event import Event
 from springtide.wire.events.headers import RawHeaders, call_headers, timestamp
 from springtide.wire.gateway_connections import GatewayConnections
@@ -22,6 +24,7 @@ from springtide.wire.schedules.annotations import CRON_TOPIC, TickOptions
 CONNECTOR = "cron-connector"
 SCHEDULED = b"X-Springtide-Scheduled"
 MAX_ANSWER_BYTES = 64 * 1024
+MAX_JOBS_BYTES = 512 * 1024
 MAX_TEXT = 300
 
 
@@ -36,6 +39,11 @@ class TickCall:
     options: TickOptions
     key: str = ""
 
+    @property
+    def claim(self) -> str:
+        """What the queue knows it by."""
+        return f"{self.function} {self.key}"
+
 
 @dataclass(frozen=True, slots=True)
 class TickAnswer:
@@ -47,6 +55,18 @@ class TickAnswer:
     unmade: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickJob:
+    """A call that the queue knows. ``status``: of the function's answer, 0 while there is none; ``reason``: why it was
+    given up."""
+
+    id: str
+    state: JobState
+    accepted_at: float
+    status: int = 0
+    reason: str = ""
+
+
 class TickGateway(Protocol):
     async def keep(self, call: TickCall) -> TickAnswer:
         """As an asynchronous call: 202 once it is stored."""
@@ -56,6 +76,13 @@ class TickGateway(Protocol):
 
     async def state(self, job: str) -> JobState | None:
         """None where nobody knows it any more. Raises Unavailable."""
+
+    async def jobs(self, ids: Sequence[str]) -> Mapping[str, TickJob]:
+        """By their ids, those that are known still. Raises NotFound or Unsupported where there is no queue, and
+        Unavailable."""
+
+    async def jobs_of(self, calls: Sequence[TickCall]) -> Mapping[str, TickJob]:
+        """By what the queue knows calls by, those that were kept. Raises as ``jobs`` does."""
 
     async def cancel(self, job: str) -> None:
         """Return when it has ended, or is about to, however. Raises Unavailable."""
@@ -89,16 +116,30 @@ class HttpTickGateway:
 
     async def state(self, job: str) -> JobState | None:
         try:
-            answer = await self._asked("GET", job)
+            answer = await self._asked("GET", _path(job))
             return JobState(bounded_json.loads(answer.body)["state"]) if answer.status == 200 else None
         except NotFound:
             return None
         except (KeyError, TypeError, ValueError) as error:
             raise Unavailable(f"what the gateway tells of {job} makes no sense: {error!r:.200}") from error
 
+    async def jobs(self, ids: Sequence[str]) -> Mapping[str, TickJob]:
+        return await self._jobs("id", ids)
+
+    async def jobs_of(self, calls: Sequence[TickCall]) -> Mapping[str, TickJob]:
+        return await self._jobs("key", [call.claim for call in calls])
+
+    async def _jobs(self, by: str, names: Sequence[str]) -> Mapping[str, TickJob]:
+        asked = "&".join(f"{by}={quote(name, safe='')}" for name in names)
+        answer = await self._asked("GET", f"/system/jobs?{asked}", max_bytes=MAX_JOBS_BYTES)
+        try:
+            return {str(job[by]): _job(job) for job in bounded_json.loads(answer.body)["jobs"]}
+        except (KeyError, TypeError, ValueError) as error:
+            raise Unavailable(f"what the gateway tells of calls makes no sense: {error!r:.200}") from error
+
     async def cancel(self, job: str) -> None:
         try:
-            await self._asked("DELETE", job)
+            await self._asked("DELETE", _path(job))
         except NotFound:
             return
 
@@ -128,24 +169,49 @@ class HttpTickGateway:
         unmade = answer.internal and answer.status in (429, 503)
         return TickAnswer(answer.status, job, answer.text(MAX_TEXT), unmade)
 
-    async def _asked(self, method: str, job: str) -> GatewayAnswer:
-        """Raises NotFound and Unavailable."""
-        path = f"/async-function/{quote(job, safe='')}"
+    async def _asked(self, method: str, path: str, *, max_bytes: int = MAX_ANSWER_BYTES) -> GatewayAnswer:
+        """Raises NotFound, Unsupported and Unavailable."""
         try:
-            answer = await self._request(method, path, shown(self._credentials), deadline_s=STORE_S)
+            answer = await self._request(
+                method, path, shown(self._credentials), deadline_s=STORE_S, max_bytes=max_bytes
+            )
         except NO_ANSWER as error:
             raise Unavailable(f"the gateway: {kind_and_reason_of(error)}") from error
         if answer.status == 404:
-            raise NotFound(f"there is no call {job}")
+            raise NotFound(f"the gateway knows no {path[:80]}")
+        if answer.status == NO_QUEUE:
+            raise Unsupported("the gateway has no queue")
         if answer.status >= 400 and answer.status != 409:
             text = answer.text(MAX_TEXT)
             raise Unavailable(f"the gateway answered {answer.status} when asked about a call: {text}")
         return answer
 
     async def _request(
-        self, method: str, path: str, headers: RawHeaders, body: bytes = b"", *, deadline_s: float
+        self,
+        method: str,
+        path: str,
+        headers: RawHeaders,
+        body: bytes = b"",
+        *,
+        deadline_s: float,
+        max_bytes: int = MAX_ANSWER_BYTES,
     ) -> GatewayAnswer:
         """Raises what ``NO_ANSWER`` has."""
         return await answered(
-            self._connections, method, path.encode(), headers, body, deadline_s=deadline_s, max_bytes=MAX_ANSWER_BYTES
+            self._connections, method, path.encode(), headers, body, deadline_s=deadline_s, max_bytes=max_bytes
         )
+
+
+def _path(job: str) -> str:
+    return f"/async-function/{quote(job, safe='')}"
+
+
+def _job(told: Any) -> TickJob:
+    """Raises KeyError, TypeError and ValueError."""
+    return TickJob(
+        id=str(told["id"]),
+        state=JobState(told["state"]),
+        accepted_at=datetime.fromisoformat(told["accepted_at"]).timestamp(),
+        status=int(told["status"] or 0),
+        reason=str(told["reason"] or "")[:MAX_TEXT],
+    )

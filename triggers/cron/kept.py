@@ -24,7 +24,7 @@ MAX_BEHIND = 4000
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The call of a schedule's last tick, where the next one asks for it."""
+    """A call of a schedule: of its last tick, where the next one asks for it."""
 
     due: float
     job: str
@@ -44,10 +44,12 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Of one function: since when it has each schedule, and since when it pauses."""
+    """Of one function: since when it has each schedule, and since when it pauses. ``ran``: the last call that a person
+    made of each."""
 
     since: Mapping[str, float]
     paused_at: float | None = None
+    ran: Mapping[str, Sent] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +92,8 @@ def position_from_json(text: bytes) -> Position:
 
 
 def record_json(record: Record) -> dict[str, Any]:
-    return {"since": dict(record.since), "pausedAt": record.paused_at}
+    ran = {text: [sent.due, sent.job] for text, sent in record.ran.items()}
+    return {"since": dict(record.since), "pausedAt": record.paused_at} | ({"ran": ran} if ran else {})
 
 
 def record_bytes(record: Record) -> bytes:
@@ -102,7 +105,8 @@ def record_from_json(value: Any) -> Record:
     try:
         paused_at = value["pausedAt"]
         since = {str(text): float(at) for text, at in value["since"].items()}
-        return Record(since, float(paused_at) if paused_at is not None else None)
+        ran = {str(text): Sent(float(due), str(job)) for text, (due, job) in value.get("ran", {}).items()}
+        return Record(since, float(paused_at) if paused_at is not None else None, ran)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadInput(f"no record of a schedule: {error!r:.200}") from error
 

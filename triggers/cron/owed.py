@@ -33,7 +33,7 @@ def owed(timed: FunctionSchedule, *, after_s: float, now_s: float, anchor_s: flo
     next_due = timed.due_after(now_s, anchor_s)
     if young_from <= after_s or timed.due_after(after_s, anchor_s) > young_from:
         return Owed(young, 0, next_due)
-    kept = _newest(timed, after_s, young_from, anchor_s=anchor_s, most=late_limit(timed.options))
+    kept = newest(timed, after_s, young_from, anchor_s=anchor_s, most=late_limit(timed.options))
     missed = 0
     for _ in _between(timed, after_s, young_from, anchor_s):
         missed += 1
@@ -55,10 +55,11 @@ def _between(timed: FunctionSchedule, after_s: float, until_s: float, anchor_s: 
         due = timed.due_after(due, anchor_s)
 
 
-def _newest(
-    timed: FunctionSchedule, after_s: float, until_s: float, *, anchor_s: float, most: int
-) -> tuple[float, ...]:
-    """Found from the end, in windows that grow: years may have gone by."""
+def newest(timed: FunctionSchedule, after_s: float, until_s: float, *, anchor_s: float, most: int) -> tuple[float, ...]:
+    """The last ``most`` of those after the one, up to and with the other, oldest first.
+
+    Found from the end, in windows that grow: years may have gone by.
+    """
     if not most:
         return ()
     window_s = MIN_WINDOW_S

@@ -18,9 +18,10 @@ from springtide.runtime.errors import Conflict, SpringtideError
 from springtide.runtime.outage import Outage
 from springtide.scaler.core.ports import Clock, Leadership
 from springtide.scaler.core.vocabulary import FunctionRef
-from springtide.triggers.cron.entry import BEFORE_S, Entry, Outcome, Run
+from springtide.triggers.cron.entry import BEFORE_S, BY_HAND, Entry, Outcome, Run
 from springtide.triggers.cron.gateway import TickGateway
-from springtide.triggers.cron.kept import MAX_BEHIND, Kept, Position, Record, Store
+from springtide.triggers.cron.kept import MAX_BEHIND, Kept, Position, Record, Sent, Store
+from springtide.triggers.cron.outcomes import Outcomes
 from springtide.triggers.cron.owed import owed
 from springtide.triggers.cron.scheduled_functions import ScheduledFunction, ScheduledFunctions
 from springtide.triggers.cron.sending import Sending, SendingDeps
@@ -90,6 +91,7 @@ class Term:
             written=self._written,
             retried=deps.observer.retried,
         )
+        self.outcomes = Outcomes(deps.gateway, deps.clock)
         self._sending = Sending(sending, deps.queue, concurrency=deps.concurrency, takeover_s=deps.takeover_s)
 
     def __repr__(self) -> str:
@@ -101,6 +103,7 @@ class Term:
                 self._lanes = group
                 await self._build()
                 group.create_task(self._keep_saved())
+                group.create_task(self.outcomes.recall(list(self._all())))
                 while True:
                     await self._send_due()
                     await self._sleep()
@@ -146,11 +149,18 @@ class Term:
     async def resume(self, ref: FunctionRef) -> None:
         """Its ticks from now on; what was due meanwhile is over. Raises SpringtideError."""
         now, entries = self._deps.clock.wall(), self._entries.get(ref, {})
-        self._write(ref, Record(dict.fromkeys(entries, now)))
+        self._write(ref, replace(self._record_of(ref), since=dict.fromkeys(entries, now), paused_at=None))
         for entry in entries.values():
             entry.since = entry.after = now
             self._schedule(entry)
         await self.save()
+
+    def ran(self, entry: Entry, run: Run) -> None:
+        """A person has called it."""
+        entry.note(run)
+        if run.job:
+            record, text = self._record_of(entry.ref), entry.timed.schedule.text
+            self._write(entry.ref, replace(record, ran={**record.ran, text: Sent(run.due, run.job)}))
 
     def entries_of(self, ref: FunctionRef) -> Mapping[str, Entry]:
         return self._entries.get(ref, {})
@@ -205,6 +215,9 @@ class Term:
         if known and position is not None:
             entry.after = max(entry.after, position.of(entry.key))
             entry.sent = position.sent.get(entry.key)
+        entry.begun_after = entry.after
+        if record is not None and (ran := record.ran.get(text)) is not None:
+            entry.note(Run(ran.due, ran.due, Outcome.QUEUED, ran.job, BY_HAND))
         self._schedule(entry)
         return entry
 
@@ -312,9 +325,9 @@ class Term:
         self._dirty.set()
 
     def _record_of(self, ref: FunctionRef) -> Record:
-        entries = self._entries.get(ref, {})
-        known = self._records.get(ref)
-        return Record({text: entry.since for text, entry in entries.items()}, known.paused_at if known else None)
+        entries, known = self._entries.get(ref, {}), self._records.get(ref, Record({}))
+        ran = {text: sent for text, sent in known.ran.items() if text in entries}
+        return Record({text: entry.since for text, entry in entries.items()}, known.paused_at, ran)
 
     def _record(self, ref: FunctionRef) -> None:
         record = self._record_of(ref)

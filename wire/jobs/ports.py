@@ -58,6 +58,10 @@ class JobStore(Protocol):
         """Note the ``id``."""
         ...
 
+    async def claimed(self, key: str) -> Claim | None:
+        """What is noted under ``key``; None: nothing is."""
+        ...
+
     async def stored_under(self, lane: Lane, token: str, since: float) -> str:
         """The id of a queued or delayed job whose claim, made at ``since``, was not confirmed; empty: there is none."""
         ...

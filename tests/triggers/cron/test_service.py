@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import httpx
 import pytest
@@ -18,6 +18,7 @@ from starlette.routing import Route
 from springtide.runtime.asgi_server import AsgiServer
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
+from springtide.runtime.errors import NotFound, SpringtideError, Unavailable, Unsupported
 from springtide.scaler.core.ports import Leadership
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.triggers.cron.gateway import HttpTickGateway, TickCall
@@ -116,10 +117,12 @@ async def test_function_is_paused_and_resumed_and_run() -> None:
         await http.post("/system/schedules/a/resume", params={"namespace": "openfaas-fn"})
         (again,) = (await listed(http)).json()["schedules"]
         run = await http.post("/system/schedules/a/run", params={"schedule": YEARLY})
+        (ran,) = (await listed(http)).json()["schedules"]
 
     assert (paused.status_code, shown["paused"], shown["next"]) == (200, True, [])
     assert (again["paused"], len(again["next"])) == (False, 1)
     assert (run.status_code, run.json()["job"]) == (202, "job-0")
+    assert [(one["outcome"], one["job"], one["note"]) for one in ran["runs"]] == [("queued", "job-0", "by hand")]
     assert [call.key for call, _, _ in gateway.kept] == [""]
 
 
@@ -217,6 +220,12 @@ class Asked:
 @asynccontextmanager
 async def gateway(asked: Asked) -> AsyncIterator[HttpTickGateway]:
     app = Starlette(routes=[Route("/{path:path}", asked.answer, methods=["GET", "POST", "PUT", "DELETE"])])
+    async with at(app) as http:
+        yield http
+
+
+@asynccontextmanager
+async def at(app: Starlette) -> AsyncIterator[HttpTickGateway]:
     server = AsgiServer(app, name="gateway", host="127.0.0.1", port=0)
     await server.start()
     connections = GatewayConnections(httpx.URL(f"http://127.0.0.1:{server.port}"))
@@ -282,6 +291,49 @@ async def test_state_of_a_call_is_asked_with_credentials() -> None:
 
     assert states == [JobState.RUNNING, None]
     assert [headers.get("authorization") for _, _, headers, _ in asked.requests] == [CREDENTIALS.header] * 3
+
+
+KNOWN = {"id": "job-7", "key": "a.b cron k&y", "state": "failed", "status": None, "reason": "10 attempts"} | {
+    "accepted_at": "2026-01-01T00:00:01.500Z"
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "found"),
+    [
+        pytest.param(200, {"jobs": [KNOWN]}, 1_767_225_601.5, id="known"),
+        pytest.param(200, {"jobs": []}, None, id="forgotten"),
+        pytest.param(200, {"jobs": [{"id": "job-7"}]}, Unavailable, id="no sense"),
+        pytest.param(501, {}, Unsupported, id="no queue"),
+        pytest.param(404, {}, NotFound, id="another gateway"),
+        pytest.param(500, {}, Unavailable, id="trouble"),
+    ],
+)
+async def test_calls_are_looked_for_by_id_and_by_key(
+    status: int, answer: object, found: float | type[SpringtideError] | None
+) -> None:
+    asked: list[str] = []
+
+    async def told(request: Request) -> Response:
+        asked.append(f"{request.url.query} {request.headers['authorization'] == CREDENTIALS.header}")
+        return JSONResponse(answer, status)
+
+    app = Starlette(routes=[Route("/system/jobs", told)])
+    async with at(app) as http:
+        by_key = replace(call(), function=FunctionRef("b", "a"), key="cron k&y")
+        for look, name in ((http.jobs(["job-7"]), "job-7"), (http.jobs_of([by_key]), "a.b cron k&y")):
+            if isinstance(found, type):
+                with pytest.raises(found):
+                    await look
+                continue
+            jobs = await look
+            assert [job.accepted_at for job in jobs.values()] == ([found] if found else [])
+            assert [(job.state, job.status, job.reason) for job in jobs.values()] == (
+                [(JobState.FAILED, 0, "10 attempts")] if found else []
+            )
+            assert list(jobs) == ([name] if found else [])
+
+    assert asked == ["id=job-7 True", "key=a.b%20cron%20k%26y True"]
 
 
 async def test_gateway_that_is_away_did_certainly_not_call() -> None:

@@ -21,7 +21,10 @@ from tests.nats_server import NatsServer, running
 A, B = FunctionRef("openfaas-fn", "a"), FunctionRef("other.space", "b")
 EVERY = "CRON_TZ=Asia/Tokyo */5 * * * MON-FRI"
 POSITION_OF_ALL = Position(at=1000.5, behind={(A, EVERY): 990.0}, sent={(B, "@daily"): Sent(980.0, "job-1")})
-RECORDS_OF_ALL = {A: Record({EVERY: 900.0, "@daily": 901.5}), B: Record({"@daily": 902.0}, paused_at=950.0)}
+RECORDS_OF_ALL = {
+    A: Record({EVERY: 900.0, "@daily": 901.5}),
+    B: Record({"@daily": 902.0}, 950.0, {"@daily": Sent(960.0, "job-2")}),
+}
 
 
 @pytest.fixture(scope="module")

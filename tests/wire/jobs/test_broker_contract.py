@@ -288,10 +288,12 @@ async def test_the_end_of_a_job_is_waited_for(kept: Kept, queue: str) -> None:
 async def test_a_key_is_whose_that_claimed_it_first(kept: Kept, queue: str) -> None:
     store = kept.store
     first, second = (Claim(new_token(), "digest", float(at)) for at in (1, 2))
+    assert await store.claimed(f"{queue} key \x00") is None
     assert await store.claim(f"{queue} key \x00", first) == first
     assert await store.claim(f"{queue} key \x00", second) == first
     await store.confirm(f"{queue} key \x00", first._replace(id="an id"))
     assert (await store.claim(f"{queue} key \x00", second)).id == "an id"
+    assert await store.claimed(f"{queue} key \x00") == first._replace(id="an id")
 
 
 async def test_a_job_whose_claim_was_not_confirmed_is_found(kept: Kept, queue: str) -> None:

@@ -28,6 +28,7 @@ from springtide.wire.jobs.job_id import id_of, job_id, place_of, queue_number
 from springtide.wire.jobs.message import HEADER, encode_job
 from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.nats.connection import translated
+from springtide.wire.jobs.nats.one_message import last
 from springtide.wire.jobs.ports import Claim
 
 CLAIM_SCAN_S = 60.0
@@ -67,6 +68,11 @@ class NatsJobStore:
     async def confirm(self, key: str, claim: Claim) -> None:
         async with translated("noting an idempotency key"):
             await self._broker.requests.store(self._broker.streams.keys, _key_subject(key), json.dumps(claim).encode())
+
+    async def claimed(self, key: str) -> Claim | None:
+        stream = await self._broker.streams.keys()
+        noted = await last(self._broker.connection, stream, _key_subject(key), doing="asking for an idempotency key")
+        return Claim(*json.loads(noted.data or b"[]")) if noted is not None else None
 
     async def stored_under(self, lane: Lane, token: str, since: float) -> str:
         id_of_none = job_id(lane.queue, 0, token)
