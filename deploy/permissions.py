@@ -22,6 +22,7 @@ PARTS: Mapping[str, tuple[Permission, ...]] = {
     "provider": (*PROVIDER, *leadership("springtide-operator", When.OPERATOR)),
     "alert-receiver": leadership("springtide-alert-receiver"),
     "scaler": leadership("springtide-scaler"),
+    "cron": leadership("springtide-cron"),
     "idler": leadership("springtide-idler"),
     "prometheus": PROMETHEUS,
     "credentials": CREDENTIALS,

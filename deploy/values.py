@@ -12,7 +12,17 @@ from typing import Any
 
 import yaml
 
-from springtide.cli.parts import alert_receiver, console, gateway, idler, kubernetes_provider, queue_worker, scaler
+from deploy.connector_values import CONNECTORS, connectors
+from springtide.cli.parts import (
+    alert_receiver,
+    console,
+    cron,
+    gateway,
+    idler,
+    kubernetes_provider,
+    queue_worker,
+    scaler,
+)
 from springtide.cli.parts.settings_flags import Section
 from springtide.runtime.settings import Declared, declared
 from springtide.wire.jobs.settings import REPLICAS
@@ -25,6 +35,7 @@ PARTS: Mapping[str, ModuleType] = {
     "alertReceiver": alert_receiver,
     "scaler": scaler,
     "queueWorker": queue_worker,
+    "cron": cron,
     "idler": idler,
     "console": console,
 }
@@ -33,6 +44,7 @@ PARTS: Mapping[str, ModuleType] = {
 OURS = re.compile(
     r"(.*_)?(host|port)|basic_auth|secret_mount_path|KUBE.*|kube_context|lease_name|lease_namespace|scaler(_default)?"
     r"|nats_(url|credentials_path|ca_path)|queue_replicas|callback_(allow|deny|local|gateway|secret_path)"
+    r"|cron_state_dir|connector_grace"
 )
 """Settings that the chart's Services, volumes, roles and other parts go by, which therefore are not for changing."""
 
@@ -60,6 +72,7 @@ MOST: Mapping[str, int] = {
     # Each reads a stream of every gateway, which has eight, and a rollout has more copies than that for a while.
     "scaler.replicas": 5,
     "queueWorker.replicas": 100,
+    "cron.replicas": 5,
     "queueWorker.gracePeriodSeconds": 3600,
     "functions.readinessProbe.initialDelaySeconds": 3600,
 }
@@ -156,7 +169,7 @@ def _property(path: str, default: Any, comments: Mapping[str, str]) -> dict[str,
         if path in MOST:
             found["maximum"] = MOST[path]
     if found["type"] == "array":
-        found["items"] = {"type": ITEMS.get(path, "object")}
+        found["items"] = connectors(OURS) if path == CONNECTORS else {"type": ITEMS.get(path, "object")}
     return found
 
 

@@ -26,6 +26,7 @@ INSTALLATIONS: Mapping[str, Mapping[str, Any]] = {
         "prometheusRule": {"create": True, "labels": {"release": "kps"}},
         "grafana": {"dashboards": {"create": True}},
         "scrapeAnnotations": {"create": False},
+        "connectors": [{"name": "orders", "config": {"sources": [{"kind": "nats", "topics": "orders.>"}]}}],
     },
     "no authentication": {"basic_auth": False},
     "credentials of one's own": {"generateBasicAuth": False},
@@ -36,6 +37,7 @@ INSTALLATIONS: Mapping[str, Mapping[str, Any]] = {
         "gateway": {"autoscaling": {"enabled": False}, "replicas": 1, "preStopSeconds": 0, "resources": {}},
         "scaler": {"enabled": False},
         "async": False,
+        "cron": {"create": False},
         "idler": {"create": False},
         "console": {"create": False},
         "prometheus": {"create": False},
@@ -60,9 +62,38 @@ INSTALLATIONS: Mapping[str, Mapping[str, Any]] = {
             "tlsSecret": "gateway-tls",
             "annotations": {"a.example/b": "c"},
         },
-        "gateway": {"workers": 2, "settings": {"hold_timeout": "90s", "max_held": 1000, "retry_posts": False}},
+        "gateway": {
+            "workers": 2,
+            "settings": {"hold_timeout": "90s", "max_held": 1000, "retry_posts": False, "max_async_body": 67108864},
+        },
         "scaler": {"default": True, "replicas": 3, "settings": {"scaler_interval": "2s"}},
         "queueWorker": {"replicas": 5, "callbackSecret": "hooks", "settings": {"max_retry_attempts": 3}},
+        "cron": {"replicas": 3, "settings": {"cron_takeover": "10m", "prewarm_default_lead": "5s"}},
+        "connectors": [
+            {"name": "orders", "config": {"sources": [{"kind": "nats", "stream": "ORDERS", "topics": ["orders.>"]}]}},
+            {
+                "name": "sensors",
+                "config": {
+                    "content_type": "application/json",
+                    "max_inflight_bytes": 67108864,
+                    "sources": [
+                        {
+                            "kind": "mqtt",
+                            "url": "mqtts://mqtt.team:8883",
+                            "topics": "sensors/#",
+                            "qos": 1,
+                            "user": "springtide",
+                            "password_path": "/var/connector/password",
+                        },
+                        {"kind": "redis", "name": "cache", "topics": ["a", "b"]},
+                    ],
+                },
+                "secretName": "sensors-login",
+                "env": [{"name": "TZ", "valueFrom": {"configMapKeyRef": {"name": "zone", "key": "tz"}}}],
+                "gracePeriodSeconds": 60,
+                "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "1Gi"}},
+            },
+        ],
         "callbacks": {"allow": ["*.example.org", "10.0.0.0/8:8443"], "deny": ["db.team"]},
         "nats": {
             "replicas": 3,
@@ -76,6 +107,7 @@ INSTALLATIONS: Mapping[str, Mapping[str, Any]] = {
         "networkPolicies": {
             "functions": True,
             "callbacksTo": [{"ipBlock": {"cidr": "198.51.100.0/24"}}],
+            "connectorsTo": [{"ipBlock": {"cidr": "203.0.113.0/24"}}],
             "gatewayTo": [{"ipBlock": {"cidr": "192.0.2.7/32"}}],
             "gatewayFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}],
         },

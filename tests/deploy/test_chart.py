@@ -30,9 +30,16 @@ COMMANDS = {
     "alert-receiver": "alertReceiver",
     "scaler": "scaler",
     "queue-worker": "queueWorker",
+    "cron": "cron",
     "idler": "idler",
     "console": "console",
 }
+
+
+def _connector(source: dict[str, Any], **settings: Any) -> dict[str, Any]:
+    return {"connectors": [{"name": "a", "config": {"sources": [source], **settings}}]}
+
+
 every_installation = pytest.mark.parametrize("installation", INSTALLATIONS)
 
 
@@ -113,8 +120,8 @@ def test_selectors_find_their_pods(installation: str) -> None:
 @every_installation
 def test_services_lead_to_ports_that_are_open(installation: str) -> None:
     for service in of_kind(installation, "Service"):
-        app = service["spec"]["selector"]["app"]
-        workload = next(one for one in workloads(installation) if one["metadata"]["name"] == app)
+        selector = service["spec"]["selector"].items()
+        workload = next(one for one in workloads(installation) if selector <= one["metadata"]["labels"].items())
         ports = {port["name"]: port["containerPort"] for port in containers(workload)[0]["ports"]}
         for port in service["spec"]["ports"]:
             assert ports[port["targetPort"]] == port["port"]
@@ -188,7 +195,7 @@ def test_autoscaling_owns_the_gateways_replicas() -> None:
     assert not list(of_kind("least", "HorizontalPodAutoscaler"))
 
 
-@pytest.mark.parametrize("part", ["alert-receiver", "scaler", "idler"])
+@pytest.mark.parametrize("part", ["alert-receiver", "scaler", "cron", "idler"])
 def test_copies_elect_a_leader_by_the_lease_they_may_write(part: str) -> None:
     deployment = named("defaults", "Deployment", part)
     given = environment(containers(deployment)[0])
@@ -271,6 +278,14 @@ def test_an_installation_in_another_namespace_is_whole_there() -> None:
         pytest.param({"nats": {"url": "nats://user:secret@nats:4222"}}, "url", id="a password in an address"),
         pytest.param({"nats": {"syncInterval": "never"}}, "syncInterval", id="a sync that never comes"),
         pytest.param({"nats": {"persistence": {"size": "10G"}}}, "size", id="a size of another unit"),
+        pytest.param(
+            {"cron": {"settings": {"cron_state_dir": "/x"}}}, "cron_state_dir", id="a folder nothing is mounted at"
+        ),
+        pytest.param({"connectors": [{"name": "a"}]}, "config", id="a connector of nothing"),
+        pytest.param(_connector({"kind": "natz"}), "nats", id="a kind of source that there is not"),
+        pytest.param(_connector({"kind": "nats", "tpoics": "a"}), "tpoics", id="a key that its kind does not have"),
+        pytest.param(_connector({"kind": "nats", "channels": "a"}), "channels", id="a key of another kind"),
+        pytest.param(_connector({"kind": "nats"}, connector_port=1), "connector_port", id="a port the chart goes by"),
         pytest.param({"callbacks": {"deny": "db"}}, "deny", id="text for a list"),
         pytest.param({"image": {"digest": "sha256:abc"}}, "digest", id="half a digest"),
         pytest.param({"imagePullSecrets": ["registry"]}, "imagePullSecrets", id="names for objects"),
@@ -307,6 +322,11 @@ def test_a_setting_wins_over_the_charts_own() -> None:
 
     given = environment(containers(deployment)[0])
     assert (given["upstream_timeout"], given["hold_timeout"]) == ("5m", "90s")
+
+
+def test_a_large_number_is_given_as_it_was_written() -> None:
+    """Helm reads it as a float, which Go writes with an exponent."""
+    assert environment(containers(named("most", "Deployment", "gateway"))[0])["max_async_body"] == "67108864"
 
 
 def test_the_check_of_settings_sees_a_bad_one() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from springtide.triggers.sources import kinds
 from tests.deploy.installations import containers, named
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +53,18 @@ def test_every_package_is_copied_and_nothing_else_of_the_sources() -> None:
 
     assert copied == _packages()
     assert allowed == _packages() | {"pyproject.toml", "README.md", "LICENSE"}
+
+
+def test_the_image_has_what_every_kind_of_source_needs() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (asked,) = {found[1] for _, text in _instructions() if (found := re.search(r"'\.\[([a-z,]+)\]'", text))}
+    there, next_ = set(), asked.split(",")
+    while next_:
+        there |= {name := next_.pop()}
+        next_ += [more for line in extras[name] for more in re.findall(r"^springtide\[([a-z]+)\]$", line)]
+
+    assert {known.extra for known in kinds.KINDS.values() if known.extra} <= there
+    assert {"async", "nkeys", "otel"} <= there
 
 
 def test_builders_leave_out_the_same_whatever_their_file_is_called() -> None:

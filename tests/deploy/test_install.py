@@ -77,6 +77,7 @@ def test_one_command_installs_it_all(cluster: Cluster) -> None:
         "alert-receiver",
         "scaler",
         "queue-worker",
+        "cron",
         "idler",
         "console",
         "prometheus",

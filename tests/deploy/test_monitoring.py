@@ -16,14 +16,14 @@ from springtide.rules.kubernetes import kubernetes_configuration
 from tests.deploy.installations import INSTALLATIONS, named, of_kind, workloads
 
 RULES = sorted(name for name in kubernetes_configuration() if name.endswith(".rules.yml"))
-PARTS = {"gateway", "provider", "alert-receiver", "scaler", "queue-worker", "idler", "console"}
+PARTS = {"gateway", "provider", "alert-receiver", "scaler", "queue-worker", "cron", "connector", "idler", "console"}
 
 
 def _configuration(installation: str) -> dict[str, str]:
     """File name → content, from whichever ConfigMap has it."""
     found: dict[str, str] = {}
     for config_map in of_kind(installation, "ConfigMap"):
-        if not config_map["metadata"]["name"].startswith(("grafana", "nats")):
+        if not config_map["metadata"]["name"].startswith(("grafana", "nats", "connector")):
             found |= config_map["data"]
     return found
 
@@ -113,7 +113,12 @@ def test_pod_monitors_give_jobs_the_names_that_rules_know() -> None:
 
     assert monitors.keys() == PARTS
     for part, spec in monitors.items():
-        pod = named("Prometheus operator", "Deployment", part)["spec"]["template"]
+        selector = spec["selector"]["matchLabels"].items()
+        (pod,) = (
+            one["spec"]["template"]
+            for one in workloads("Prometheus operator")
+            if selector <= one["spec"]["template"]["metadata"]["labels"].items()
+        )
         assert pod["metadata"]["labels"][spec["jobLabel"]] == part
         ports = [port["name"] for port in pod["spec"]["containers"][0]["ports"]]
         assert spec["podMetricsEndpoints"][0]["port"] in ports

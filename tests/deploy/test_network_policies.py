@@ -12,6 +12,7 @@ from deploy.rendering import Object
 from tests.deploy.installations import INSTALLATIONS, containers, environment, named, of_kind, workloads
 
 with_policies = pytest.mark.parametrize("installation", [name for name in INSTALLATIONS if name != "least"])
+CALLERS = ("alertmanager", "console", "scaler", "queue-worker", "cron", "connector")
 OUTSIDE = {"ipBlock": {"cidr": "0.0.0.0/0"}}
 
 
@@ -60,7 +61,7 @@ def test_nothing_else_is_allowed(installation: str) -> None:
     }
 
     calls |= {("nats", "nats", 6222), ("queue-worker", "nats", 8222)}  # of a cluster; of one server, how that is
-    calls |= {(part, "gateway", 8080) for part in ("console", "alertmanager", "scaler", "queue-worker")}
+    calls |= {(part, "gateway", 8080) for part in CALLERS}
     assert open_ports - calls <= {
         # Scraped by a Prometheus that goes by PodMonitors instead of annotations.
         ("prometheus", part, port)
@@ -70,6 +71,8 @@ def test_nothing_else_is_allowed(installation: str) -> None:
             ("alert-receiver", 8083),
             ("scaler", 8086),
             ("queue-worker", 8087),
+            ("cron", 8088),
+            ("connector", 8089),
             ("idler", 8084),
             ("console", 8085),
         )
@@ -122,12 +125,7 @@ def test_the_gateway_can_be_closed_but_for_some() -> None:
     rule = _policy("most", "gateway")["ingress"][0]
 
     assert [port["port"] for port in rule["ports"]] == [8080]
-    assert [_app(peer) for peer in rule["from"] if "podSelector" in peer] == [
-        "alertmanager",
-        "console",
-        "scaler",
-        "queue-worker",
-    ]
+    assert tuple(_app(peer) for peer in rule["from"] if "podSelector" in peer) == CALLERS
     assert "from" not in _policy("defaults", "gateway")["ingress"][0]
 
 
@@ -135,6 +133,17 @@ def test_the_gateway_may_call_where_else_it_is_told() -> None:
     asked = [rule.get("to", ()) for rule in _policy("most", "gateway")["egress"]]
 
     assert [{"ipBlock": {"cidr": "192.0.2.7/32"}}] in asked
+
+
+def test_connectors_may_call_everywhere_or_where_they_are_told() -> None:
+    everywhere, told = (
+        [rule.get("to", ()) for rule in _policy(installation, "connector")["egress"]]
+        for installation in ("Prometheus operator", "most")
+    )
+
+    assert any(OUTSIDE in peers for peers in everywhere)
+    assert not any(OUTSIDE in peers for peers in told)
+    assert [{"ipBlock": {"cidr": "203.0.113.0/24"}}] in told
 
 
 def test_functions_can_be_closed_but_for_the_suite() -> None:

@@ -69,12 +69,13 @@ def test_the_provider_has_just_the_permissions_it_needs(
         assert used(emulator, "provider") - NOT_DONE_HERE == granted(installation, "provider") - NOT_DONE_HERE
 
 
-@pytest.mark.parametrize("part", ["alert-receiver", "scaler", "idler"])
+@pytest.mark.parametrize("part", ["alert-receiver", "scaler", "cron", "idler"])
 def test_copies_have_just_the_permissions_to_elect_a_leader(
     emulator: ThreadedEmulator, part: str, tmp_path: Path
 ) -> None:
     nobody = "http://127.0.0.1:1"
     away = {"functions_provider_url": nobody, "gateway_urls": nobody, "prometheus_url": nobody}
+    away |= {"gateway_url": nobody, "nats_url": "nats://127.0.0.1:1", "nats_credentials_path": ""}
 
     def holder() -> str:
         lease = emulator.do(lambda inner: inner.object("leases", "openfaas", f"springtide-{part}"))

@@ -3,6 +3,9 @@
 {{- define "springtide.selector" -}}
 app: {{ .part }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
+{{- with .connector }}
+connector: {{ . }}
+{{- end }}
 {{- end }}
 
 {{- define "springtide.labels" -}}
@@ -66,16 +69,8 @@ labels:
 {{- toJson $made }}
 {{- end }}
 
-{{/* What gateway and queue worker are told of the broker, and of where callbacks may go. */}}
-{{- define "springtide.queueing" -}}
-{{- $own := .Release.Namespace }}
-{{- $parts := list "gateways" "provider" "alert-receiver" "scaler" "idler" "console" "queue-worker" "prometheus" "alertmanager" "nats" "nats-peers" }}
-{{- $denied := list "kubernetes" "kubernetes.default" "kubernetes.default.*" }}
-{{- range $parts }}
-{{- $denied = concat $denied (list . (printf "%s.%s" . $own) (printf "%s.%s.*" . $own)) }}
-{{- end }}
-{{- /* Of a pod by its own name, too, which the headless Services give it. */}}
-{{- $denied = append $denied (printf "*.nats-peers.%s*" $own) }}
+{{/* How the broker is reached. */}}
+{{- define "springtide.broker" -}}
 nats_url: {{ include "springtide.natsUrl" . | quote }}
 {{- with include "springtide.natsSecret" . }}
 nats_credentials_path: /var/nats{{ with $.Values.nats.credentialsKey }}/{{ . }}{{ end }}
@@ -84,6 +79,20 @@ nats_credentials_path: /var/nats{{ with $.Values.nats.credentialsKey }}/{{ . }}{
 nats_ca_path: /var/nats-ca/ca.crt
 {{- end }}
 queue_replicas: {{ .Values.nats.replicas }}
+{{- end }}
+
+{{/* What gateway and queue worker are told of the broker, and of where callbacks may go. */}}
+{{- define "springtide.queueing" -}}
+{{- $own := .Release.Namespace }}
+{{- $parts := list "gateways" "provider" "alert-receiver" "scaler" "idler" "console" "queue-worker" "cron" "prometheus" "alertmanager" "nats" "nats-peers" }}
+{{- range .Values.connectors }}{{ $parts = append $parts (printf "connector-%s" .name) }}{{ end }}
+{{- $denied := list "kubernetes" "kubernetes.default" "kubernetes.default.*" }}
+{{- range $parts }}
+{{- $denied = concat $denied (list . (printf "%s.%s" . $own) (printf "%s.%s.*" . $own)) }}
+{{- end }}
+{{- /* Of a pod by its own name, too, which the headless Services give it. */}}
+{{- $denied = append $denied (printf "*.nats-peers.%s*" $own) }}
+{{ include "springtide.broker" . }}
 callback_local: false
 callback_gateway: {{ printf "gateway.%s,gateway.%s.svc,gateway.%s.svc.cluster.local" $own $own $own }}
 callback_deny: {{ concat $denied .Values.callbacks.deny | join "," | quote }}
@@ -213,26 +222,30 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* Environment variables from a dictionary, in the order of their names. */}}
+{{/* Environment variables from a dictionary, in the order of their names. Helm reads numbers as float64, of which
+     toString makes 6.7108864e+07. */}}
 {{- define "springtide.env" -}}
 {{- range $name, $value := . }}
-- {name: {{ $name }}, value: {{ toString $value | quote }}}
+- {name: {{ $name }}, value: {{ kindIs "float64" $value | ternary (toJson $value) (toString $value) | quote }}}
 {{- end }}
 {{- end }}
 
 {{/* One container that runs a part.
      (dict "root" $ "command" "idler" "env" dict "settings" dict "ports" dict "probe" "http" "preStop" 3 "resources" dict
-     "mounts" "..." where it has more than all) */}}
+     "mounts" "..." "file" "..." "moreEnv" list where it has more than all) */}}
 {{- define "springtide.container" -}}
 - name: {{ .command }}
   image: {{ include "springtide.image" .root | quote }}
   imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-  args: [{{ .command }}]
+  args: [{{ .command }}{{ with .file }}, {{ . }}{{ end }}]
   securityContext:
     {{- include "springtide.containerSecurity" . | nindent 4 }}
   {{- $credentials := dict "basic_auth" .root.Values.basic_auth "secret_mount_path" "/var/secrets" }}
   env:
     {{- include "springtide.env" (merge (deepCopy .settings) .env $credentials) | nindent 4 }}
+    {{- with .moreEnv }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   ports:
     {{- range $name, $port := .ports }}
     - {name: {{ $name }}, containerPort: {{ $port }}, protocol: TCP}

@@ -1,4 +1,4 @@
-{{/* What a part may call. (dict "root" $ "part" "idler" "calls" dict "there" list "api" list) */}}
+{{/* What a part may call. (dict "root" $ "part" "idler" "calls" dict "there" list "api" list "callers" list) */}}
 {{- define "springtide.egress" -}}
 {{- $v := .root.Values.networkPolicies }}
 - ports:
@@ -8,7 +8,7 @@
 {{- range $called, $how := .calls }}
 {{- $ports := list }}
 {{- if has $of.part $how.from }}{{ $ports = append $ports $how.port }}{{ end }}
-{{- if and (eq $called "gateway") (has $of.part (list "alertmanager" "console" "scaler" "queue-worker")) }}{{ $ports = append $ports 8080 }}{{ end }}
+{{- if and (eq $called "gateway") (has $of.part $of.callers) }}{{ $ports = append $ports 8080 }}{{ end }}
 {{- if and (eq $called "nats") (eq $of.part "queue-worker") }}{{ $ports = append $ports 8222 }}{{ end }}
 {{- if and $ports (has $called $of.there) }}
 - ports:
@@ -52,6 +52,17 @@
     - ipBlock: {cidr: "::/0"}
     {{- end }}
 {{- end }}
+{{- if eq .part "connector" }}
+# The systems whose events they take.
+- to:
+    {{- if $v.connectorsTo }}
+    {{- toYaml $v.connectorsTo | nindent 4 }}
+    {{- else }}
+    - namespaceSelector: {}
+    - ipBlock: {cidr: 0.0.0.0/0}
+    - ipBlock: {cidr: "::/0"}
+    {{- end }}
+{{- end }}
 {{- if has .part .api }}
 # The API server.
 - ports:
@@ -70,7 +81,7 @@
 {{- if and (not .root.Values.alertmanager.create) .root.Values.alertmanager.url (has .part (list "prometheus" "alert-receiver" "console")) }}
 {{- $outside = append $outside .root.Values.alertmanager.url }}
 {{- end }}
-{{- if and (not .root.Values.nats.create) (has .part (list "gateway" "queue-worker")) }}
+{{- if and (not .root.Values.nats.create) (has .part (list "gateway" "queue-worker" "cron")) }}
 {{- with include "springtide.natsUrl" .root }}{{ $outside = append $outside . }}{{ end }}
 {{- end }}
 {{- range $outside }}

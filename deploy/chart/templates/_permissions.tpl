@@ -171,6 +171,19 @@
 {{- end }}
 
 
+{{- define "springtide.permissions.cron.own" -}}
+# the first copy of all makes the lease
+- apiGroups: ["coordination.k8s.io"]
+  resources: [leases]
+  verbs: [create]
+# take, renew and give back the lease; see who holds it
+- apiGroups: ["coordination.k8s.io"]
+  resources: [leases]
+  verbs: [get, list, watch, update]
+  resourceNames: [springtide-cron]
+{{- end }}
+
+
 {{- define "springtide.permissions.idler.own" -}}
 # the first copy of all makes the lease
 - apiGroups: ["coordination.k8s.io"]
