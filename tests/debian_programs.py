@@ -27,16 +27,18 @@ class Program:
 
 
 @functools.cache
-def program(name: str, package: str) -> Program:
-    """Skips the test where it cannot be had."""
-    found = shutil.which(name, path=os.pathsep.join((os.environ["PATH"], "/usr/sbin")))
+def program(name: str, package: str, folder: str = "usr/sbin") -> Program:
+    """``folder`` is another one to look for it, a pattern from the root. Skips the test where it cannot be had."""
+    there = [str(one) for one in sorted(Path("/").glob(folder))]
+    found = shutil.which(name, path=os.pathsep.join([*there, os.environ["PATH"]]))
     if found:
         return Program(Path(found), dict(os.environ))
     try:
         root = fetch_debian(TOOLS.resolve(), [package], os.environ["PATH"], dependencies=True)
     except SpringtideError as error:
         pytest.skip(f"{name} is not here: {error}")
-    path = next(one for folder in ("usr/bin", "usr/sbin") if (one := root / folder / name).exists())
+    folders = [root / "usr/bin", root / "usr/sbin", *root.glob(folder)]
+    path = next(one / name for one in folders if (one / name).exists())
     libraries = sorted(str(folder) for folder in (root / "usr/lib").glob("*-linux-gnu*"))
     return Program(path, {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(libraries)})
 

@@ -26,7 +26,7 @@ from bench.report import Row
 from bench.rest import SPRINGTIDE
 from springtide.cli import ports
 from springtide.cli.ports import PortClaims
-from tests.triggers.contract.stages import STAGES, EventSystem
+from tests.triggers.contract.stages import STAGES, EventSystem, unwrapped
 
 HANDLER = Path(__file__).parent / "function"
 TOPIC, OTHER_TOPIC = "orders", "nobodys"
@@ -74,7 +74,7 @@ async def _run(
         began = time.monotonic()
         kills = await _publish(own, system, options)
         published = time.monotonic() - began
-        seen = await _until_quiet(folder / "ledger", options.events, tell)
+        seen = await _until_quiet(folder / "ledger", system, options.events, tell)
         row: Row = {
             "source": kind,
             "published": options.events,
@@ -206,11 +206,11 @@ async def _publish(own: _Connector, system: EventSystem, options: TriggersOption
     return kills
 
 
-async def _until_quiet(ledger: Path, events: int, tell: Callable[[str], None]) -> Counter[bytes]:
+async def _until_quiet(ledger: Path, system: EventSystem, events: int, tell: Callable[[str], None]) -> Counter[bytes]:
     """How often each event was run, once all were, or nothing happens any more."""
     total, changed = -1, time.monotonic()
     while True:
-        seen = await asyncio.to_thread(_noted, ledger)
+        seen = await asyncio.to_thread(_noted, ledger, system)
         if seen.total() != total:
             total, changed = seen.total(), time.monotonic()
         if len(seen) == events and time.monotonic() - changed > 5.0:
@@ -221,5 +221,7 @@ async def _until_quiet(ledger: Path, events: int, tell: Callable[[str], None]) -
         await asyncio.sleep(LOOK_S)
 
 
-def _noted(ledger: Path) -> Counter[bytes]:
-    return Counter(line for file in ledger.iterdir() for line in file.read_bytes().split())
+def _noted(ledger: Path, system: EventSystem) -> Counter[bytes]:
+    """A line that is being written has no end yet."""
+    lines = (line for file in ledger.iterdir() for line in file.read_bytes().splitlines(keepends=True))
+    return Counter(unwrapped(system, line[:-1]) for line in lines if line.endswith(b"\n"))

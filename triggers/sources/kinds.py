@@ -65,6 +65,19 @@ KINDS: Mapping[str, SourceKind] = {
     "directory": SourceKind(
         about="files of a folder, once they are complete, at least once; what is done with is moved or deleted",
     ),
+    "postgres": SourceKind(
+        about="changes of rows in Postgres by logical decoding, at least once; with `channels`, its NOTIFY, at most "
+        "once: what comes while no connector listens is lost",
+        packages=("psycopg",),
+        extra="postgres",
+        openfaas={
+            "broker_host": "url",
+            "topics": "topics",
+            "filters": "topics",
+            "publication": "publication",
+        },
+        content_type="application/json",
+    ),
 }
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from springtide.triggers.source import Source
 from tests.fakes.events import MemorySystem
-from tests.triggers.contract import directory_systems, mqtt_systems, nats_systems, redis_systems
+from tests.triggers.contract import directory_systems, mqtt_systems, nats_systems, postgres_systems, redis_systems
 
 
 class EventSystem(Protocol):
@@ -19,6 +19,9 @@ class EventSystem(Protocol):
     ``shares``: of several copies of a connector each event comes to one. One whose events have no number of their own
     also has ``repeats``: so many may be delivered twice when it is killed. Topics are ``orders``, ``invoices`` and
     ``nobodys``, all three of which its sources listen to.
+
+    One that tells of a body in words of its own also has ``unwrapped``, ``content_type`` and ``topic_told``, with {}
+    for the topic.
     """
 
     connector: str
@@ -37,6 +40,12 @@ class EventSystem(Protocol):
         """All of them break; a server is killed by SIGKILL and started again over its data."""
 
 
+def unwrapped(system: EventSystem, body: bytes) -> bytes:
+    """What was published, of the body that a function is called with."""
+    unwrap: Callable[[bytes], bytes] = getattr(system, "unwrapped", lambda body: body)
+    return unwrap(body)
+
+
 @contextlib.asynccontextmanager
 async def memory(_: Path) -> AsyncIterator[EventSystem]:
     yield MemorySystem()
@@ -53,4 +62,6 @@ STAGES: Mapping[str, Stage] = {
     "redis streams": redis_systems.streams,
     "redis channels": redis_systems.channels,
     "directory": directory_systems.directory,
+    "postgres rows": postgres_systems.rows,
+    "postgres notify": postgres_systems.notifications,
 }
