@@ -41,6 +41,8 @@ def connectors(ours: re.Pattern[str]) -> Schema:
         },
         "secretName": {"type": "string", "description": "Secret whose keys are files below /var/connector."},
         "env": {"type": "array", "items": {"type": "object"}, "description": "As a container's env."},
+        "volumes": {"type": "array", "items": {"type": "object"}, "description": "As a pod's, for a directory."},
+        "volumeMounts": {"type": "array", "items": {"type": "object"}, "description": "As a container's."},
         "replicas": {
             "type": "integer",
             "minimum": 0,

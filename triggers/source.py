@@ -11,7 +11,8 @@ A source speaks with one system and knows nothing of functions, of the gateway o
      source's in the file: it belongs into ``Event.source`` (``/NAME/…``), so that two of a kind are told apart.
 
 2. A row in ``triggers/sources/kinds.py``: the extra that brings the library, what OpenFaaS calls the settings in its
-   environment, what is said of the source in the help. The extra itself goes into pyproject.toml, with a reason.
+   environment, what is said of the source in the help. The extra itself goes into pyproject.toml, with a reason, and
+   into the extra ``connectors``, which the container image has. `python -m deploy` tells Helm of the keys.
 
 3. ``tests/triggers/contract/NAME_systems.py``: the real server as an ``EventSystem``, and a row in ``stages`` there;
    ``tests/triggers/test_NAME.py`` for what only this source has.

@@ -78,7 +78,7 @@ def test_sources_of_two_connectors_have_names_apart() -> None:
     """By its name a source is known to its system, as client_id of MQTT, of which there can be one."""
     names = [source.name for name in ("orders", "sensors") for source in _file(name).sources]
 
-    assert names == ["orders-nats", "sensors-mqtt", "cache"]
+    assert names == ["orders-nats", "sensors-mqtt", "cache", "sensors-directory"]
 
 
 def test_credentials_are_files_and_environment_of_its_pods_alone() -> None:
@@ -93,6 +93,21 @@ def test_credentials_are_files_and_environment_of_its_pods_alone() -> None:
     assert {"name": "TZ", "valueFrom": {"configMapKeyRef": {"name": "zone", "key": "tz"}}} in container["env"]
     others = named("most", "Deployment", "connector-orders")["spec"]["template"]["spec"]["volumes"]
     assert "secret" not in {one["name"] for one in others}
+
+
+def test_a_folder_is_a_volume_of_ones_own() -> None:
+    deployment = named("most", "Deployment", "connector-sensors")
+    volumes = {volume["name"] for volume in deployment["spec"]["template"]["spec"]["volumes"]}
+    (mount,) = (one for one in containers(deployment)[0]["volumeMounts"] if one["mountPath"] == "/srv/incoming")
+
+    assert mount["name"] in volumes
+
+
+def test_the_gateway_knows_every_connector() -> None:
+    told = gateway.SETTINGS.read(environment(containers(named("most", "Deployment", "gateway"))[0]), {})
+
+    assert told.connector_urls == ("http://connector-orders.openfaas:8089", "http://connector-sensors.openfaas:8089")
+    assert "connector_urls" not in environment(containers(named("defaults", "Deployment", "gateway"))[0])
 
 
 def test_a_change_of_the_file_replaces_the_pods() -> None:
