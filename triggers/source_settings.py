@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -42,3 +43,13 @@ def password(path: str) -> str | None:
         raise BadInput(f"password_path: {path}: {error.strerror}") from error
     except UnicodeDecodeError:  # its own text has a part of the password
         raise BadInput(f"password_path: {path}: not a text in UTF-8") from None
+
+
+def trust(ca_path: str) -> ssl.SSLContext:
+    """By the certificates in that file, or by those of the system where it is empty. Raises BadInput."""
+    try:
+        return ssl.create_default_context(cafile=ca_path or None)
+    except ssl.SSLError as error:
+        raise BadInput(f"ca_path: {ca_path}: no certificates in it ({error.reason})") from error
+    except OSError as error:
+        raise BadInput(f"ca_path: {ca_path}: {error.strerror}") from error

@@ -15,6 +15,7 @@ from paho.mqtt.properties import Properties
 from springtide.runtime.errors import BadInput, Unavailable
 from springtide.triggers.source import Source
 from springtide.triggers.sources import kinds
+from springtide.triggers.sources.mqtt import MANY_LOSSES
 from tests.fakes.events import MemoryFunctions, MemoryGateway
 from tests.triggers.contract.mqtt_systems import MqttServer, running
 from tests.triggers.reading import eventually, reading
@@ -115,10 +116,31 @@ async def test_wrong_passwords_are_told_and_not_shown(tmp_path: Path) -> None:
     with running(tmp_path / "mqtt", "allow_anonymous false") as server:
         for version in ("5", "3.1.1"):
             keys = {"user": "me", "password_path": str(tmp_path / "password"), "version": version}
-            with pytest.raises(BadInput, match=r"it refuses the credentials .*; see user and password_path") as told:
+            with pytest.raises(BadInput, match=r"it refuses the credentials; see user and password_path") as told:
                 async with source(server, **keys).connect():
                     pass
             assert "wr0ng" not in str(told.value)
+
+
+async def test_a_server_that_grants_less_than_is_asked_is_told_at_the_start(tmp_path: Path) -> None:
+    """Else events could be lost."""
+    with running(tmp_path / "mqtt", "allow_anonymous true\nmax_qos 0") as server:
+        with pytest.raises(BadInput, match=r"qos: .* grants orders/# only QoS 0, which can lose events; write qos: 0"):
+            async with source(server).connect():
+                pass
+        async with source(server, qos="0").connect():
+            pass
+
+
+async def test_two_copies_that_take_the_connection_from_each_other_are_told_why(server: MqttServer) -> None:
+    first, told = source(server), []
+    for _ in range(MANY_LOSSES):
+        async with first.connect() as feed, source(server).connect():
+            with pytest.raises(Unavailable) as lost:
+                await feed.take(1)
+            told.append(str(lost.value))
+
+    assert told[-1].endswith("give each copy a client_id of its own, and a group; springtide-m is this one's")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +20,7 @@ from springtide.triggers.connector import ConnectorDeps, NamedSource, Reading
 from springtide.triggers.connector_settings import ConnectorSettings
 from springtide.triggers.gateway_caller import GatewayCaller
 from springtide.triggers.sources import kinds
-from springtide.triggers.sources.nats import matches
+from springtide.triggers.sources.nats import matches, overlap
 from springtide.wire.gateway_connections import GatewayConnections
 from tests.fakes.events import MemoryFunctions, MemoryGateway
 from tests.gateway.harness import data_plane, replica
@@ -42,6 +44,23 @@ from tests.triggers.reading import eventually, reading
 )
 def test_wildcards_are_those_of_nats(pattern: str, subject: str, fits: bool) -> None:
     assert matches(pattern, subject) is fits
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "do"),
+    [
+        ("a.b", "a.b", True),
+        ("a.*", "*.b", True),
+        ("a.>", "a.b.c", True),
+        (">", "a", True),
+        ("a.b", "a.c", False),
+        ("a.*", "a.b.c", False),
+        ("a.>", "a", False),
+        ("a.>", "b.>", False),
+    ],
+)
+def test_patterns_overlap_where_one_subject_has_both(one: str, other: str, do: bool) -> None:
+    assert overlap(one, other) is overlap(other, one) is do
 
 
 @pytest.mark.parametrize("topics", ["a..b", ".a", "a.>.b", ",".join(f"t{n}" for n in range(101))])
@@ -89,6 +108,53 @@ async def test_a_stream_that_is_not_there_is_told(server: NatsServer) -> None:
     with pytest.raises(BadInput, match=r"stream: nats://.* has no stream S; create it"):
         async with source.connect():
             pass
+
+
+async def test_topics_that_no_message_of_the_stream_has_are_told(server: NatsServer) -> None:
+    client = await nats_systems.connected(server)
+    await client.jetstream().add_stream(name="S", subjects=["orders.>"])
+    await client.close()
+
+    with pytest.raises(BadInput, match=r"topics: S keeps nothing of bills\.\*; it has orders\.>"):
+        async with kinds.build("nats", "n", {"url": server.url, "topics": "bills.*", "stream": "S"}).connect():
+            pass
+
+
+async def refused(told: str, url: str, **keys: str) -> None:
+    with pytest.raises(BadInput, match=told):
+        async with kinds.build("nats", "n", {"url": url, "topics": "a", **keys}).connect():
+            pass
+
+
+async def test_a_server_without_jetstream_is_told(tmp_path: Path) -> None:
+    with running(tmp_path / "nats", jetstream=False) as server:
+        await refused(r"stream: .* has no JetStream; switch it on there, or leave stream out", server.url, stream="S")
+
+
+@pytest.mark.parametrize("stream", ["", "S"])
+async def test_a_right_that_is_missing_is_told(stream: str, tmp_path: Path) -> None:
+    """The server says so beside what it was asked: a subscription looks as if nothing came."""
+    user = '{ user: "a", password: "b", permissions: { subscribe: ["ok"], publish: ["ok"] } }'
+    with running(tmp_path / "nats", also=f"authorization {{ users: [{user}] }}\nno_auth_user: a") as server:
+        await refused(r"a right is missing .*; see credentials_path and topics", server.url, stream=stream)
+
+
+async def test_a_server_that_is_not_trusted_or_does_not_encrypt_is_told(tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    made += ["-subj", "/CN=127.0.0.1", "-days", "30", "-keyout", f"{tmp_path}/key", "-out", f"{tmp_path}/crt"]
+    await asyncio.to_thread(subprocess.run, made, check=True, capture_output=True)
+    with running(tmp_path / "tls", also=f'tls {{ cert_file: "{tmp_path}/crt", key_file: "{tmp_path}/key" }}') as server:
+        await refused(r"its certificate is not trusted .*; see ca_path", server.url)
+    with running(tmp_path / "plain") as server:
+        await refused(r"it does not speak TLS there; see url", server.url.replace("nats:", "tls:"))
+
+
+@pytest.mark.parametrize("key", ["credentials_path", "ca_path"])
+def test_files_that_are_not_there_are_told_by_their_key(key: str) -> None:
+    with pytest.raises(BadInput, match=f"source n: {key}: /nowhere: No such file"):
+        kinds.build("nats", "n", {"topics": "a", key: "/nowhere"})
 
 
 async def test_wrong_credentials_are_told_and_not_shown(tmp_path: Path) -> None:

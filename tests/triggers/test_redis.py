@@ -127,14 +127,37 @@ async def test_patterns_of_channels_are_told_with_the_channel(server: RedisServe
 async def test_wrong_passwords_are_told_and_not_shown(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("wr0ng\n")
     with running(tmp_path / "redis", "--requirepass", "s3cret") as server:
-        for keys in ({}, {"password_path": str(tmp_path / "password")}):
-            with pytest.raises(BadInput, match=r"it refuses the credentials .*; see user and password_path") as told:
+        for keys, why in (
+            ({}, "wants a password"),
+            ({"password_path": str(tmp_path / "password")}, "refuses the cred"),
+        ):
+            with pytest.raises(BadInput, match=rf"/0: it {why}\w*; see user and password_path$"):
                 async with source(server, topics="orders", **keys).connect():
                     pass
-            assert "wr0ng" not in str(told.value)
         (tmp_path / "password").write_text("s3cret\n")
         async with source(server, topics="orders", password_path=str(tmp_path / "password")).connect():
             pass
+
+
+async def test_what_the_settings_name_and_the_server_has_not_is_told_at_the_start(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text("s3cret")
+    client = Redis.from_url(server.url)
+    await client.execute_command("ACL", "SETUSER", "me", "on", ">s3cret", "~orders", "&news", "+@all", "-xreadgroup")
+    await client.aclose()
+    shown = {"user": "me", "password_path": str(tmp_path / "password")}
+    wrong = [
+        ({"topics": "orders", "url": server.url.replace("/0", "/99")}, "url: .*/99: it has no database of that number"),
+        ({"channels": "news", "url": server.url.replace("/0", "/99")}, "url: .*/99: it has no database of that number"),
+        ({"topics": "bills", **shown}, "me lacks a right .*; see user"),
+        ({"channels": "bills", **shown}, "me lacks a right .*; see user"),
+        ({"topics": "orders", **shown}, "me lacks a right .*xreadgroup.*; see user"),
+    ]
+    for keys, told in wrong:
+        with pytest.raises(BadInput, match=told):
+            async with source(server, **keys).connect() as feed:
+                await feed.take(1)
 
 
 async def test_a_key_that_is_no_stream_is_told(server: RedisServer) -> None:
@@ -158,6 +181,7 @@ async def test_a_key_that_is_no_stream_is_told(server: RedisServer) -> None:
         ({"topics": "a", "claim": "1s"}, "claim: 1 is out of range"),
         ({"topics": "a", "begin": "late"}, "begin: 'late' is neither all nor new"),
         ({"topics": "a", "password_path": "/nowhere"}, "password_path: /nowhere: No such file"),
+        ({"topics": "a", "ca_path": "/nowhere"}, "ca_path: /nowhere: No such file"),
     ],
 )
 def test_what_is_wrong_with_its_keys_is_told(keys: dict[str, str], told: str) -> None:

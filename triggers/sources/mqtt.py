@@ -10,6 +10,7 @@ import itertools
 import secrets
 import ssl
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -19,15 +20,17 @@ import aiomqtt
 import paho.mqtt.client as paho
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from springtide.runtime.counted_warning import CountedWarning
-from springtide.runtime.errors import BadInput, SpringtideError, Unavailable, kind_and_reason_of
+from springtide.runtime.errors import BadInput, SpringtideError, Unavailable
 from springtide.runtime.settings import duration, integer, setting, words
 from springtide.triggers.consumed import Consumed
 from springtide.triggers.pushed import PushedEvents
 from springtide.triggers.source import Feed, Received, Source, Unacknowledged
-from springtide.triggers.source_settings import address, name, password
+from springtide.triggers.source_errors import as_ours
+from springtide.triggers.source_settings import address, name, password, trust
 from springtide.wire.events.event import Event, Headers
 
 CONNECTOR = "mqtt-connector"
@@ -41,7 +44,23 @@ MAX_UNACKNOWLEDGED = 20
 """What the server is asked to lend at once: so many events come once more when the connector is killed."""
 MAX_WAITING = 5000
 """Here, until there is room. Messages of QoS 0 beyond it are lost, for nothing holds their producer back."""
+MANY_LOSSES, LOSSES_S = 3, 60.0
 VERSIONS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
+
+_CREDENTIALS = "it refuses the credentials; see user and password_path"
+_REFUSALS = {
+    132: "it does not speak this version of MQTT; write version: 3.1.1",
+    133: "it refuses the client_id; write another one",
+    134: _CREDENTIALS,
+    135: _CREDENTIALS,
+    138: "it bans this client; see user and client_id",
+    140: "it refuses this way to log in; see user and password_path",
+}
+"""Reason codes of CONNACK (MQTT 5, section 3.2.2.2) that it will answer again."""
+FAILURES = 128
+"""From it on they are failures; below, of SUBACK, the QoS that is granted."""
+TAKEN_OVER = 142
+"""Reason code of DISCONNECT: another connection came with the same client_id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +139,8 @@ def build(name: str, settings: Settings) -> Source:
         raise BadInput("topics: there is none; write topics: [sensors/#]")
     if settings.group and not settings.client_id:
         raise BadInput("client_id: there is none; with a group each copy has one of its own")
-    return MqttSource(name, settings, password(settings.password_path), _trust(settings))
-
-
-def _trust(settings: Settings) -> ssl.SSLContext | None:
-    if not settings.url.secure:
-        return None
-    try:
-        return ssl.create_default_context(cafile=settings.ca_path or None)
-    except OSError as error:  # of which its own errors are
-        raise BadInput(f"ca_path: {settings.ca_path}: {error.strerror or error}") from error
+    encryption = trust(settings.ca_path) if settings.url.secure else None
+    return MqttSource(name, settings, password(settings.password_path), encryption)
 
 
 class MqttSource:
@@ -140,6 +151,7 @@ class MqttSource:
         self._settings = settings
         self._password, self._trust = password, trust
         self._run, self._numbers = secrets.token_hex(8), itertools.count(1)
+        self._losses: deque[float] = deque(maxlen=MANY_LOSSES)
         self._open: dict[int, tuple[str, bytes, str]] = {}
         """Topic, body and id of what is not acknowledged, by the number that it has in our session at the server."""
         self._dropped = CountedWarning(
@@ -169,7 +181,7 @@ class MqttSource:
         told_before = below.on_disconnect
 
         def left(*about: Any) -> None:
-            feed.lost()
+            feed.lost(self._why_lost(about))
             if told_before is not None:
                 told_before(*about)
 
@@ -178,9 +190,8 @@ class MqttSource:
             await client.__aenter__()
         try:
             with _translated(settings.url):
-                refused = [code for topic in settings.topics for code in await self._subscribe(client, topic)]
-            if refused:
-                raise BadInput(f"topics: {settings.url} refuses a subscription: {refused[0]}; see user and its rights")
+                for topic in settings.topics:
+                    await self._subscribe(client, topic)
             yield feed.events
         finally:
             feed.lost()
@@ -188,6 +199,20 @@ class MqttSource:
                 await client.__aexit__(None, None, None)
             if client._disconnected.done():
                 client._disconnected.exception()  # asked for by nobody else, which asyncio would complain of
+
+    def _why_lost(self, about: tuple[Any, ...]) -> str:
+        """``about`` is what paho tells of a disconnection. Not every server says that somebody else came."""
+        remedy = f"give each copy a client_id of its own, and a group; {self._client_id} is this one's"
+        if any(isinstance(one, ReasonCode) and one.value == TAKEN_OVER for one in about):
+            return f"another connection has the same client_id: {remedy}"
+        self._losses.append(time.monotonic())
+        if len(self._losses) == MANY_LOSSES and self._losses[-1] - self._losses[0] < LOSSES_S:
+            return f"the connection is lost again and again; if another one has the same client_id, {remedy}"
+        return "the connection is lost"
+
+    @property
+    def _client_id(self) -> str:
+        return self._settings.client_id or f"springtide-{self._name}"
 
     def _client(self) -> aiomqtt.Client:
         settings = self._settings
@@ -199,7 +224,7 @@ class MqttSource:
         return aiomqtt.Client(
             settings.url.host,
             settings.url.port,
-            identifier=settings.client_id or f"springtide-{self._name}",
+            identifier=self._client_id,
             username=settings.user or None,
             password=self._password,
             protocol=settings.version,
@@ -211,8 +236,8 @@ class MqttSource:
             keepalive=KEEP_ALIVE_S,
         )
 
-    async def _subscribe(self, client: aiomqtt.Client, topic: str) -> list[str]:
-        """Why it was refused, if it was."""
+    async def _subscribe(self, client: aiomqtt.Client, topic: str) -> None:
+        """Raises BadInput where it is refused, or granted for less than was asked."""
         settings = self._settings
         shared = f"$share/{settings.group}/{topic}" if settings.group else topic
         if settings.version is aiomqtt.ProtocolVersion.V5:
@@ -221,7 +246,12 @@ class MqttSource:
             codes = await client.subscribe(shared, options=options)
         else:
             codes = await client.subscribe(shared, qos=settings.qos)
-        return [str(code) for code in codes if (code if isinstance(code, int) else code.value) >= 128]
+        for code in codes:
+            granted = code if isinstance(code, int) else code.value
+            if granted >= FAILURES:
+                raise BadInput(f"topics: {settings.url} refuses {topic}: {code}; see user and its rights")
+            if granted < settings.qos:
+                raise BadInput(f"qos: {settings.url} grants {topic} only QoS 0, which can lose events; write qos: 0")
 
     def _received(self, feed: _Session, below: paho.Client, message: paho.MQTTMessage) -> Received:
         id_ = self._id(message)
@@ -276,9 +306,9 @@ class _Session:
         elif not self.events.offer(received):
             dropped.seen(source=name)
 
-    def lost(self) -> None:
+    def lost(self, why: str = "the connection is lost") -> None:
         self.connected = False
-        self.events.fail(Unavailable(f"{self.where}: the connection is lost"))
+        self.events.fail(Unavailable(f"{self.where}: {why}"))
 
     def done(self, number: int) -> list[int]:
         """The numbers that can be acknowledged now. Raises Unavailable."""
@@ -326,14 +356,15 @@ def _translated(where: Address) -> Iterator[None]:
     except SpringtideError:
         raise
     except aiomqtt.MqttError as error:
-        if _refuses(error):
-            raise BadInput(f"{where}: it refuses the credentials ({error}); see user and password_path") from None
-        raise Unavailable(f"{where}: {kind_and_reason_of(error)}") from error
+        refusal = _REFUSALS.get(_code_of(error))
+        if refusal is not None:
+            raise BadInput(f"{where}: {refusal}") from None
+        raise as_ours(where, error) from error
     except (OSError, TimeoutError) as error:
-        raise Unavailable(f"{where}: {kind_and_reason_of(error)}") from error
+        raise as_ours(where, error) from error
 
 
-def _refuses(error: aiomqtt.MqttError) -> bool:
-    """By the words of both versions' reasons."""
-    told = str(error).lower()
-    return "authori" in told or "user name or password" in told or "username or password" in told
+def _code_of(error: aiomqtt.MqttError) -> int:
+    """Of a server that refuses the connection, in MQTT 5's numbers, which the library has for older versions, too."""
+    code = error.rc if isinstance(error, aiomqtt.MqttCodeError) else None
+    return code.value if isinstance(code, ReasonCode) else 0

@@ -8,7 +8,8 @@ import itertools
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -18,15 +19,17 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import SlowConsumerError
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
-from nats.js.errors import APIError, NotFoundError
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamConfig
+from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
 from springtide.runtime.counted_warning import CountedWarning
 from springtide.runtime.cut_short import cut_short
-from springtide.runtime.errors import BadInput, NotFound, SpringtideError, Unavailable, kind_and_reason_of, reason_of
+from springtide.runtime.deadlines import stubborn_within
+from springtide.runtime.errors import BadInput, NotFound, SpringtideError, Unavailable
 from springtide.runtime.settings import duration, setting, words
 from springtide.triggers.pushed import PushedEvents
 from springtide.triggers.source import Feed, Received, Source, Unacknowledged
+from springtide.triggers.source_errors import as_ours
 from springtide.wire.events.event import Event, Headers
 from springtide.wire.jobs.nats import logins
 from springtide.wire.jobs.nats.pulling import pulled
@@ -37,15 +40,20 @@ TYPE = "com.springtide.nats.message"
 CONNECT_S, REQUEST_S = 5.0, 10.0
 PING_S = 5
 """Two unanswered pings, and the connection counts as lost."""
+RETRY_S = 0.1
+"""Between two tries to connect to one server; the framework's own pause comes after both."""
 PULL_S = 20.0
 MAX_PENDING, MAX_PENDING_BYTES = 10_000, 64 * 1024 * 1024
 """What the client holds of one subscription of core NATS until there is room; beyond it it drops the newest."""
+MAX_PROBLEMS = 20
 MAX_TOPICS = 100
 DEFAULT_URL = "nats://127.0.0.1:4222"
 
 _SUBJECT = re.compile(r"[^\s.]+(\.[^\s.]+)*")
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,100}")
 T = TypeVar("T")
+Lost = Callable[[], Awaitable[None]]
+Failed = Callable[[Exception], Awaitable[None]]
 
 
 def urls(text: str) -> tuple[str, ...]:
@@ -115,12 +123,37 @@ def build(name: str, settings: Settings) -> Source:
     broker = BrokerSettings(
         nats_url=settings.url, nats_credentials_path=settings.credentials_path, nats_ca_path=settings.ca_path
     )
+    _login(broker)
     return NatsSource(name, settings, broker)
+
+
+def _login(broker: BrokerSettings) -> dict[str, Any]:
+    """Raises BadInput, by our keys."""
+    try:
+        return logins.options(broker)
+    except BadInput as error:
+        raise BadInput(
+            str(error).replace("nats_credentials_path", "credentials_path").replace("nats_ca_", "ca_")
+        ) from error
 
 
 def _refuses(error: Exception) -> bool:
     """The library has no kinds for it."""
     return isinstance(error, NatsError) and "auth" in str(error).lower()
+
+
+def _check_rights(where: str, problems: Iterable[Exception]) -> None:
+    """Raises BadInput where a right is missing: the server tells that beside what was asked, and answers nothing."""
+    for one in problems:
+        if "permissions violation" in str(one).lower():
+            told = str(one).removeprefix("nats: ")
+            raise BadInput(f"{where}: a right is missing ({told[:200]}); see credentials_path and topics")
+
+
+async def _left(client: Client) -> None:
+    if client.is_connected:
+        await client.flush()  # the last acknowledgements
+    await client.close()
 
 
 def matches(pattern: str, subject: str) -> bool:
@@ -133,6 +166,18 @@ def matches(pattern: str, subject: str) -> bool:
     elif len(wanted) != len(given):
         return False
     return all(one in ("*", other) for one, other in zip(wanted, given, strict=False))
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether there is a subject that both patterns have."""
+    for left, right in itertools.zip_longest(one.split("."), other.split(".")):
+        if left is None or right is None:
+            return False
+        if ">" in (left, right):
+            return True
+        if left != right and "*" not in (left, right):
+            return False
+    return True
 
 
 class NatsSource:
@@ -157,58 +202,68 @@ class NatsSource:
     @contextlib.asynccontextmanager
     async def _connect(self) -> AsyncIterator[Feed]:
         client, broken, pushed = Client(), asyncio.Event(), PushedEvents()
+        problems: deque[Exception] = deque(maxlen=MAX_PROBLEMS)
 
         async def lost() -> None:
             broken.set()
             pushed.fail(Unavailable(f"{self._where}: the connection is lost"))
-
-        await self._log_in(client, lost)
-        try:
-            with _translated(self._where):
-                if self._settings.stream:
-                    feed: Feed = await self._stream(client, broken)
-                else:
-                    await self._core(client, pushed)
-                    feed = pushed
-            yield feed
-        finally:
-            with contextlib.suppress(NatsError, OSError, TimeoutError):
-                async with asyncio.timeout(CONNECT_S):
-                    if client.is_connected:
-                        await client.flush()  # the last acknowledgements
-                    await client.close()
-
-    async def _log_in(self, client: Client, lost: Callable[[], Awaitable[None]]) -> None:
-        """Without reconnections of the client's own: of them the framework knows nothing."""
-        options = logins.options(self._broker)
-        problems: list[Exception] = []
 
         async def failed(error: Exception) -> None:
             problems.append(error)
             if isinstance(error, SlowConsumerError):
                 self._dropped.seen(source=self._name)
 
+        await self._log_in(client, lost, failed, problems)
         try:
-            async with asyncio.timeout(CONNECT_S * (len(self._settings.url) + 1)):
-                await client.connect(
-                    list(self._settings.url),
-                    name=f"springtide connector {self._name}",
-                    connect_timeout=CONNECT_S,  # type: ignore[arg-type] # seconds, of which fractions do as well
-                    allow_reconnect=False,
-                    ping_interval=PING_S,
-                    error_cb=failed,
-                    disconnected_cb=lost,
-                    closed_cb=lost,
-                    **options,
-                )
-        except (NatsError, OSError, TimeoutError) as error:
+            with _translated(self._where, problems):
+                if self._settings.stream:
+                    feed: Feed = await self._stream(client, broken)
+                else:
+                    await self._core(client, pushed)
+                    feed = pushed
+                _check_rights(self._where, problems)
+            yield feed
+        finally:
             with contextlib.suppress(NatsError, OSError, TimeoutError):
-                await client.close()
-            # It tries until its time is up; what a try met tells more.
-            told = reason_of(error if not problems or _refuses(error) else problems[0])
-            if _refuses(error) or any(map(_refuses, problems)):
-                raise BadInput(f"{self._where}: it refuses the credentials ({told}); see credentials_path") from None
-            raise Unavailable(f"{self._where}: {told}") from error
+                await stubborn_within(CONNECT_S, _left(client))
+
+    async def _log_in(self, client: Client, lost: Lost, failed: Failed, problems: deque[Exception]) -> None:
+        """Without reconnections of the client's own: of them the framework knows nothing."""
+        connecting = client.connect(
+            list(self._settings.url),
+            name=f"springtide connector {self._name}",
+            connect_timeout=CONNECT_S,  # type: ignore[arg-type] # seconds, of which fractions do as well
+            allow_reconnect=False,
+            max_reconnect_attempts=1,
+            reconnect_time_wait=RETRY_S,  # type: ignore[arg-type] # the same
+            ping_interval=PING_S,
+            error_cb=failed,
+            disconnected_cb=lost,
+            closed_cb=lost,
+            **_login(self._broker),
+        )
+        try:
+            # It takes our cancellation for one of its own.
+            await stubborn_within(CONNECT_S * (len(self._settings.url) + 1), connecting)
+            self._check_encryption(client)
+        except (NatsError, OSError, TimeoutError, BadInput) as error:
+            with contextlib.suppress(NatsError, OSError, TimeoutError):
+                await stubborn_within(CONNECT_S, client.close())
+            if isinstance(error, BadInput):
+                raise
+            # What the tries met tells more than that none is left.
+            met = [error, *problems]
+            if any(map(_refuses, met)):
+                raise BadInput(f"{self._where}: it refuses the credentials; see credentials_path") from None
+            ours = [as_ours(self._where, one) for one in met[1:] or met]
+            raise next((one for one in ours if isinstance(one, BadInput)), ours[0]) from error
+
+    def _check_encryption(self, client: Client) -> None:
+        """The client speaks plainly with a server that does not ask for TLS."""
+        writer: asyncio.StreamWriter | None = getattr(client._transport, "_io_writer", None)
+        encrypted = writer is not None and writer.get_extra_info("ssl_object") is not None
+        if any(url.startswith("tls:") for url in self._settings.url) and not encrypted:
+            raise BadInput(f"{self._where}: it does not speak TLS there; see url")
 
     @property
     def _where(self) -> str:
@@ -244,9 +299,23 @@ class NatsSource:
             raise BadInput(
                 f"stream: {self._where} has no stream {settings.stream}; create it, or leave it out"
             ) from None
+        except ServiceUnavailableError as error:
+            if error.code is not None:  # it has none for now
+                raise
+            raise BadInput(f"stream: {self._where} has no JetStream; switch it on there, or leave stream out") from None
+        self._check_subjects(info.config)
         await self._consumer(jetstream)
         assert info.created is not None
         return _StreamFeed(self._name, settings, client, broken, begun=f"{info.created.timestamp():.6f}")
+
+    def _check_subjects(self, stream: StreamConfig) -> None:
+        """One that is filled from other streams may have any."""
+        if not stream.subjects or stream.mirror or stream.sources or stream.subject_transform:
+            return
+        for topic in self._settings.topics:
+            if not any(overlap(topic, subject) for subject in stream.subjects):
+                has = ", ".join(stream.subjects[:5])
+                raise BadInput(f"topics: {stream.name} keeps nothing of {topic}; it has {has}")
 
     async def _consumer(self, jetstream: JetStreamContext) -> None:
         settings = self._settings
@@ -325,14 +394,15 @@ class _Lent:
 
 
 @contextlib.contextmanager
-def _translated(where: str) -> Iterator[None]:
+def _translated(where: str, problems: Iterable[Exception] = ()) -> Iterator[None]:
     """The library's errors as ours."""
     try:
         yield
     except SpringtideError:
         raise
     except (NatsError, OSError, TimeoutError) as error:
-        raise Unavailable(f"{where}: {kind_and_reason_of(error)}") from error
+        _check_rights(where, problems)
+        raise as_ours(where, error) from error
 
 
 async def _unless_broken(work: Coroutine[Any, Any, T], broken: asyncio.Event, where: str) -> T:

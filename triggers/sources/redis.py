@@ -22,16 +22,18 @@ from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
+    MovedError,
     NoPermissionError,
     RedisError,
     ResponseError,
 )
 
-from springtide.runtime.errors import BadInput, SpringtideError, Unavailable, kind_and_reason_of
+from springtide.runtime.errors import BadInput, SpringtideError
 from springtide.runtime.settings import duration, setting, words
 from springtide.triggers.pushed import PushedEvents
 from springtide.triggers.source import Feed, Received, Source, Unacknowledged
-from springtide.triggers.source_settings import address, name, password
+from springtide.triggers.source_errors import as_ours
+from springtide.triggers.source_settings import address, name, password, trust
 from springtide.wire.events.event import Event, Headers
 
 CONNECTOR = "redis-connector"
@@ -104,6 +106,8 @@ def build(name: str, settings: Settings) -> Source:
     """Raises BadInput."""
     if bool(settings.topics) == bool(settings.channels):
         raise BadInput("topics: write either topics, which are streams, or channels, which are pub/sub")
+    if settings.ca_path:
+        trust(settings.ca_path)
     return RedisSource(name, settings, password(settings.password_path))
 
 
@@ -144,7 +148,7 @@ class RedisSource:
             **more,
         )
         try:
-            with _translated(settings.url):
+            with _translated(settings):
                 await client.ping()
             yield client
         finally:
@@ -158,7 +162,7 @@ class RedisSource:
     async def _entries(self) -> AsyncIterator[Feed]:
         settings = self._settings
         async with self._client() as client:
-            with _translated(settings.url):
+            with _translated(settings):
                 for stream in settings.topics:
                     await _group(client, stream, settings)
             feed = _StreamFeed(self._name, settings, client, self._consumer, self._lent)
@@ -174,7 +178,7 @@ class RedisSource:
         """No message has an id of its own; it is given one."""
         async with self._client() as client:
             listener, pushed = client.pubsub(ignore_subscribe_messages=True), PushedEvents()
-            with _translated(self._settings.url):
+            with _translated(self._settings):
                 plain = [one for one in self._settings.channels if not _is_pattern(one)]
                 patterns = [one for one in self._settings.channels if _is_pattern(one)]
                 if plain:
@@ -193,7 +197,7 @@ class RedisSource:
     async def _listen(self, listener: PubSub, pushed: PushedEvents) -> None:
         run, numbers = secrets.token_hex(8), itertools.count(1)
         try:
-            with _translated(self._settings.url):
+            with _translated(self._settings):
                 while True:
                     message = await listener.get_message(timeout=ANSWER_S / 2)
                     if message is None:
@@ -237,7 +241,7 @@ class _StreamFeed:
         return f"<_StreamFeed {self._name} as {self._consumer}>"
 
     async def take(self, limit: int) -> Sequence[Received]:
-        with _translated(self._settings.url):
+        with _translated(self._settings):
             while True:
                 if self._returned:
                     taken, self._returned = self._returned[:limit], self._returned[limit:]
@@ -330,7 +334,7 @@ class _StreamFeed:
     async def acknowledge(self, stream: str, entry: bytes) -> None:
         """Where that fails the entry is still ours there, and comes again."""
         try:
-            with _translated(self._settings.url):
+            with _translated(self._settings):
                 await self._client.xack(stream, self._settings.group, entry)
         finally:
             self._lent.discard((stream, entry))
@@ -342,7 +346,7 @@ class _StreamFeed:
             self._returned.append(received)
 
     async def prolong(self, stream: str, entry: bytes) -> None:
-        with _translated(self._settings.url):
+        with _translated(self._settings):
             await self._client.xclaim(stream, self._settings.group, self._consumer, 0, [entry], justid=True)
 
     async def leave(self) -> None:
@@ -419,13 +423,32 @@ def _text(data: bytes | str) -> str:
 
 
 @contextlib.contextmanager
-def _translated(where: str) -> Iterator[None]:
+def _translated(settings: Settings) -> Iterator[None]:
     """The library's errors as ours."""
     try:
         yield
     except SpringtideError:
         raise
-    except (AuthenticationError, AuthorizationError, NoPermissionError) as error:
-        raise BadInput(f"{where}: it refuses the credentials ({error}); see user and password_path") from None
     except (RedisError, OSError, TimeoutError) as error:
-        raise Unavailable(f"{where}: {kind_and_reason_of(error)}") from error
+        raise _ours(settings, error) from error
+
+
+def _ours(settings: Settings, error: Exception) -> SpringtideError:
+    """Of what the server answers, that is BadInput which it will answer again; its errors have no codes."""
+    where, told = settings.url, str(error)
+    match error:
+        case AuthenticationError():
+            shown = "refuses the credentials" if settings.password_path else "wants a password"
+            return BadInput(f"{where}: it {shown}; see user and password_path")
+        case AuthorizationError() | NoPermissionError():
+            return BadInput(f"{where}: {settings.user or 'the default user'} lacks a right ({told}); see user")
+        case MovedError():
+            return BadInput(
+                f"{where}: a node of a cluster, and what is asked for is on another; clusters cannot be read"
+            )
+        case ResponseError() if "DB index" in told or told.startswith("SELECT "):
+            return BadInput(f"url: {where}: it has no database of that number; write redis://host:port/0")
+        case ResponseError() if told.lower().startswith("unknown command"):
+            return BadInput(f"{where}: it is too old; Redis 6.2 or newer is needed ({told[:80]})")
+        case _:
+            return as_ours(where, error)
