@@ -56,6 +56,29 @@ class Connections(Protocol):
     def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
 
 
+class Room(Protocol):
+    """What all processes give a replica that has a limit, where this one is not alone."""
+
+    def take(self, calls: int = 1) -> None: ...
+
+    def leave(self) -> None: ...
+
+    def want(self, *, on: bool) -> None: ...
+
+    def in_use(self) -> int: ...
+
+    def has_room(self, limit: int, now: float) -> bool: ...
+
+    def concerns_others(self) -> bool: ...
+
+    def close(self) -> None: ...
+
+
+class Rooms(Protocol):
+    def open(self, address: str) -> Room | None:
+        """None where the others' calls of that replica cannot be known."""
+
+
 class BackendReplica:
     """Counts what it is given, at most ``limit`` calls at once (0: any number).
 
@@ -67,6 +90,8 @@ class BackendReplica:
         "_connections",
         "_open",
         "_own_limit",
+        "_room",
+        "_rooms",
         "_sharers",
         "_waiting",
         "address",
@@ -88,14 +113,18 @@ class BackendReplica:
         limit: int = 0,
         prefix: bytes = b"",
         sharers: int = 1,
+        rooms: Rooms | None = None,
     ) -> None:
         """``limit`` is its own, which it refuses calls beyond; ``prefix`` goes in front of the path of each request.
 
-        ``sharers`` is how many processes like this one give it calls: each gives it an equal part of what it may get.
+        ``sharers`` is how many processes like this one give it calls. By ``rooms`` they know what the others give it;
+        without them each gives it an equal part of what it may get.
         """
         self.address = address
         self._sharers = sharers
-        self.limit = self._own_limit = self._part(limit)
+        self._rooms = rooms
+        self._room: Room | None = None
+        self._own_limit = limit
         self.prefix = prefix
         self.in_flight = 0
         self.idle: list[ReplicaConnection] = []
@@ -106,6 +135,7 @@ class BackendReplica:
         self._connections = connections
         self._waiting: deque[ConnectionRequest] = deque()
         self._connecting = 0
+        self.limit = self._part(limit)
 
     def __repr__(self) -> str:
         state = "retired" if self.retired else "paused" if self.failures else "ready"
@@ -114,21 +144,35 @@ class BackendReplica:
     @property
     def full(self) -> bool:
         """It has all the calls that it may be given."""
-        return 0 < self.limit <= self.in_flight
+        return 0 < self.limit <= (self.in_flight if self._room is None else self._room.in_use())
 
     def restrict(self, limit: int) -> None:
         """Give it at most ``limit`` calls at once, or what it takes itself if that is less; 0 means the latter."""
         # A provider's proxy stands for all replicas of a function, and chooses among them itself.
         if not self.prefix:
-            limit = self._part(limit)
-            self.limit = min(limit or self._own_limit, self._own_limit or limit)
+            self.limit = self._part(min(limit or self._own_limit, self._own_limit or limit))
 
     def has_room(self, now: float) -> bool:
-        return (not self.limit or self.in_flight < self.limit) and (not self.failures or now >= self.paused_until)
+        if self.failures and now < self.paused_until:
+            return False
+        limit, room = self.limit, self._room
+        return not limit or (self.in_flight < limit if room is None else room.has_room(limit, now))
+
+    def want(self, *, on: bool) -> None:
+        """Calls wait for room here, or none do any more."""
+        if self._room is not None:
+            self._room.want(on=on)
+
+    @property
+    def shared(self) -> bool:
+        """Whether room may come without a call of ours having ended."""
+        return self._room is not None and self._room.concerns_others()
 
     def take(self, request: ConnectionRequest, *, fresh: bool = False) -> None:
         """Count a call in and give it a connection now or soon. ``fresh`` wants one that was never used."""
         self.in_flight += 1
+        if self._room is not None:
+            self._room.take()
         if self.idle and not fresh:
             connection = self.idle.pop()
             self._connections.idle.stop(connection)
@@ -140,6 +184,10 @@ class BackendReplica:
     def leave(self) -> None:
         """Count a call out."""
         self.in_flight -= 1
+        if self._room is not None:
+            self._room.leave()
+            if self.retired and not self.in_flight:
+                self._close_room()
 
     def put_back(self, connection: ReplicaConnection) -> None:
         """A connection whose call is over and that may carry another."""
@@ -167,6 +215,9 @@ class BackendReplica:
     def retire(self) -> None:
         """Give it nothing new; what it is doing goes on. Who waits for a connection to it goes elsewhere."""
         self.retired = True
+        self.want(on=False)
+        if not self.in_flight:
+            self._close_room()
         idle, self.idle = self.idle, []
         for connection in idle:
             self._connections.idle.stop(connection)
@@ -183,7 +234,17 @@ class BackendReplica:
             self._pause()
 
     def _part(self, limit: int) -> int:
-        return -(-limit // self._sharers)
+        """Of what all processes may give it this one's; all of it where each knows of the others."""
+        if limit and self._room is None and self._rooms is not None and not self.retired:
+            self._room = self._rooms.open(self.address)
+            if self._room is not None:
+                self._room.take(self.in_flight)
+        return limit if self._room is not None else -(-limit // self._sharers)
+
+    def _close_room(self) -> None:
+        if self._room is not None:
+            self._room.close()
+            self._room = None
 
     def _connect_more(self) -> None:
         while self._connecting < min(len(self._waiting), MAX_CONNECTING):

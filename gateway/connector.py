@@ -7,7 +7,7 @@ import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from springtide.gateway.backend_replica import BackendReplica
+from springtide.gateway.backend_replica import BackendReplica, Rooms
 from springtide.gateway.replica_connection import ReplicaConnection
 from springtide.gateway.settings import GatewaySettings
 from springtide.gateway.timeouts import Timeouts
@@ -19,9 +19,16 @@ class Connector:
     """The ``Connections`` of every replica of one data plane."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, settings: GatewaySettings, *, clock: Clock, timeouts: Timeouts
+        self,
+        loop: asyncio.AbstractEventLoop,
+        settings: GatewaySettings,
+        *,
+        clock: Clock,
+        timeouts: Timeouts,
+        rooms: Rooms | None = None,
     ) -> None:
         self._loop = loop
+        self._rooms = rooms
         self._sharers = settings.sharers
         self._tasks: set[asyncio.Task[None]] = set()
         self.now = clock.now
@@ -48,6 +55,7 @@ class Connector:
             limit=endpoint.max_inflight,
             prefix=endpoint.prefix.encode(),
             sharers=self._sharers,
+            rooms=self._rooms,
         )
 
     def system(self, connect: Callable[[], Awaitable[socket.socket]]) -> BackendReplica:

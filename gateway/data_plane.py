@@ -11,6 +11,7 @@ from functools import partial
 from springtide.gateway.asynchronous.accepting import AsyncCalls, callback_rules
 from springtide.gateway.asynchronous.async_call import AsyncPorts, Held
 from springtide.gateway.asynchronous.stores import Stores
+from springtide.gateway.backend_replica import Rooms
 from springtide.gateway.broken_answers import BrokenAnswers
 from springtide.gateway.call import CallPorts
 from springtide.gateway.call_metrics import CallMetrics
@@ -57,6 +58,8 @@ class DataPlaneDeps:
     credentials: Credentials | None = None
     """Of the system API."""
     checks: WebhookChecks = field(default_factory=NoChecks)
+    rooms: Rooms | None = None
+    """What other processes give replicas that have a limit, where there are others."""
 
 
 class DataPlane:
@@ -66,7 +69,7 @@ class DataPlane:
         loop, clock = asyncio.get_running_loop(), deps.clock
         self.timeouts = Timeouts(loop, settings)
         self.disconnects = DisconnectWatcher(loop)
-        self._connector = Connector(loop, settings, clock=clock, timeouts=self.timeouts)
+        self._connector = Connector(loop, settings, clock=clock, timeouts=self.timeouts, rooms=deps.rooms)
         self.table = RouteTable(
             clock=clock,
             open_replica=self._connector.replica,

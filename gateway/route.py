@@ -130,6 +130,16 @@ class Route:
         """Whether callers are held."""
         return self.metrics.held > 0
 
+    @property
+    def shared(self) -> bool:
+        """Whether room may come at a replica without a call of ours having ended there."""
+        return any(replica.shared for replica in self.ready)
+
+    def want(self, *, on: bool) -> None:
+        """Calls wait for room, or none do any more."""
+        for replica in self.ready:
+            replica.want(on=on)
+
     def next_retry(self) -> float | None:
         """When the first replica that could not be reached may be tried again; None when none is paused.
 

@@ -13,6 +13,7 @@ import httpx
 from prometheus_client import CollectorRegistry
 
 from springtide.gateway.access_log import AccessLines
+from springtide.gateway.backend_replica import Rooms
 from springtide.gateway.call_record import Observer
 from springtide.gateway.coldstart.limit_metrics import show_held_limits
 from springtide.gateway.data_plane import DataPlane, DataPlaneDeps
@@ -72,6 +73,7 @@ class WorkerContext:
     listener: socket.socket
     counts: InvocationCounts
     load: LoadFeed
+    rooms: Rooms | None = None
 
 
 class Gateway:
@@ -168,6 +170,7 @@ class Gateway:
                 observer=observer,
                 credentials=deps.credentials,
                 checks=checks,
+                rooms=self._worker.rooms if self._worker else None,
             ),
         )
         feed = self._worker.load if self._worker else OwnLoad(plane.table, deps.clock, uuid.uuid4().hex)

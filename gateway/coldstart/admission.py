@@ -27,6 +27,11 @@ from springtide.scaler.core.ports import Clock
 
 PROBLEM_GRACE = "problem_grace"
 
+LOOK_S = 0.01
+"""Between two looks whether another worker has left room at a replica; ``LOOK_COST_S`` more for each function for
+which calls wait, so that looking never takes much of a processor."""
+LOOK_COST_S = 0.001
+
 
 @dataclass(frozen=True, slots=True)
 class WaitLimits:
@@ -147,7 +152,7 @@ class Admission:
     def leave(self, call: WaitingCall) -> None:
         """The call is over, for whatever reason."""
         if self._queue.leave(call):
-            call.route.metrics.held -= 1
+            _count_out(call.route)
 
     def release(self, route: Route) -> None:
         """Let in as many as there is room for, first come first served."""
@@ -158,7 +163,7 @@ class Admission:
                 break
             call = self._queue.release(route)
             assert call is not None
-            route.metrics.held -= 1
+            _count_out(route)
             assert call.timing is not None
             call.timing.release(now)
             call.assign(replica)
@@ -202,15 +207,18 @@ class Admission:
         """Calls still wait: a replica must come, or one that could not be reached must be tried again."""
         if not route.metrics.held:
             return
+        route.want(on=True)
         if route.desired == 0:
             self._wakes.wake(route)
             return
         retry_at = route.next_retry()
         if retry_at is not None or not route.ready:
             self._readiness.expect(route.ref, route.desired, route.waited_for)
-        if retry_at is not None and route not in self._retries:
-            delay_s = max(0.001, retry_at - self._clock.now())
-            self._retries[route] = self._loop.call_later(delay_s, self._try_again, route)
+        delays_s = [] if retry_at is None else [max(0.001, retry_at - self._clock.now())]
+        if route.shared:
+            delays_s.append(LOOK_S + LOOK_COST_S * len(self._retries))
+        if delays_s and route not in self._retries:
+            self._retries[route] = self._loop.call_later(min(delays_s), self._try_again, route)
 
     def _try_again(self, route: Route) -> None:
         del self._retries[route]
@@ -236,7 +244,7 @@ class Admission:
     def _refuse_all(self, route: Route, refusal: Refusal) -> None:
         # All are counted out before the first is answered: its end lets in others, and they must not count it as held.
         evicted = self._queue.evict(route)
-        route.metrics.held -= len(evicted)
+        _count_out(route, len(evicted))
         for call in evicted:
             call.refuse(*refusal)
 
@@ -256,7 +264,7 @@ class Admission:
         self._deadline = None
         expired = self._queue.expire(self._clock.now())
         for call in expired:
-            call.route.metrics.held -= 1
+            _count_out(call.route)
         for call in expired:
             route, limit = call.route, call.wait_limit
             assert limit is not None
@@ -273,3 +281,9 @@ class Admission:
                 )
             )
         self._set_deadline()
+
+
+def _count_out(route: Route, calls: int = 1) -> None:
+    route.metrics.held -= calls
+    if not route.metrics.held:
+        route.want(on=False)

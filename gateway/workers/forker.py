@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from typing import NoReturn
 
 from springtide.gateway.workers import worker
@@ -24,6 +25,8 @@ from springtide.runtime.lossy_stream import leave
 from springtide.runtime.processes import die_with_parent, set_process_name
 
 MAX_LAUNCH_BYTES = 256 * 1024
+MAX_DESCRIPTORS = 3
+"""Of a worker: its listening socket, its channel to the master, and the memory that workers share."""
 MARGIN_S = 5.0
 """What a worker gets beyond its grace before it is killed."""
 
@@ -90,35 +93,33 @@ class _Forker:
             while True:
                 for key, _ in selector.select():
                     if key.fileobj is self._master:
-                        data, descriptors, _, _ = socket.recv_fds(self._master, MAX_LAUNCH_BYTES, 2)
+                        data, descriptors, _, _ = socket.recv_fds(self._master, MAX_LAUNCH_BYTES, MAX_DESCRIPTORS)
                         if not data:
                             self._end()
                             return
-                        self._fork(data, *descriptors)
+                        self._fork(data, descriptors)
                     else:
                         self._reap()
 
-    def _fork(self, data: bytes, listener: int, channel: int) -> None:
+    def _fork(self, data: bytes, descriptors: Sequence[int]) -> None:
         launch = Launch.decode(data)
         self._grace_s = launch.settings.grace_s
         try:
             pid = os.fork()
         except OSError as error:  # too many processes, or too little memory: those that run shall go on
-            os.close(listener)
-            os.close(channel)
+            _close(descriptors)
             self._tell([launch.number, 0, error.errno or 0])
             return
         if pid == 0:
-            self._become(launch, listener, channel)
+            self._become(launch, *descriptors)
         self._workers.add(pid)
-        os.close(listener)
-        os.close(channel)
+        _close(descriptors)
         # It cannot be another's: an ended one stays ours until it is reaped.
         held = os.pidfd_open(pid)
         self._tell([launch.number, pid], held)
         os.close(held)
 
-    def _become(self, launch: Launch, listener: int, channel: int) -> NoReturn:
+    def _become(self, launch: Launch, listener: int, channel: int, memory: int | None = None) -> NoReturn:
         """The worker; never returns into the server's code."""
         status = 1
         try:
@@ -133,7 +134,7 @@ class _Forker:
                 self._master.close()
                 os.close(self._woken)
                 os.close(self._wakes)
-                status = worker.run(launch, socket.socket(fileno=listener), socket.socket(fileno=channel))
+                status = worker.run(launch, socket.socket(fileno=listener), socket.socket(fileno=channel), memory)
         except BaseException:  # noqa: BLE001 - the last frame of this process: whatever it is, it goes to the log
             sys.excepthook(*sys.exc_info())
         finally:
@@ -166,3 +167,8 @@ class _Forker:
             self._reap()
         for pid in self._workers:
             os.kill(pid, signal.SIGKILL)
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

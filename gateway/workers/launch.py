@@ -21,18 +21,21 @@ class Launch:
     number: int
     settings: GatewaySettings
     credentials: Credentials | None
+    row: int = 0
+    """Which one of ``rows`` of the shared memory is its own, where it is given that."""
+    rows: int = 0
 
     def encode(self) -> bytes:
         credentials = self.credentials and [self.credentials.user, self.credentials.password]
-        return json.dumps([self.number, dataclasses.asdict(self.settings), credentials]).encode()
+        return json.dumps([self.number, dataclasses.asdict(self.settings), credentials, self.row, self.rows]).encode()
 
     @classmethod
     def decode(cls, data: bytes) -> Launch:
-        number, settings, credentials = json.loads(data)
+        number, settings, credentials, row, rows = json.loads(data)
         broker = BrokerSettings(**_tuples(settings.pop("broker")))
         callbacks = CallbackSettings(**_tuples(settings.pop("callbacks")))
         whole = GatewaySettings(**_tuples(settings), broker=broker, callbacks=callbacks)
-        return cls(number, whole, Credentials(*credentials) if credentials else None)
+        return cls(number, whole, Credentials(*credentials) if credentials else None, row, rows)
 
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:

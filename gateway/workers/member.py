@@ -74,12 +74,14 @@ class Member:
         return f"<Member {self.launch.number} {self.process!r}>"
 
     @classmethod
-    async def start(cls, forks: ForkServer, launch: Launch, listener: socket.socket, master: Master) -> Member:
-        """Raises Unavailable when there is no process."""
+    async def start(
+        cls, forks: ForkServer, launch: Launch, listener: socket.socket, master: Master, *descriptors: int
+    ) -> Member:
+        """``descriptors``: what it is given besides. Raises Unavailable when there is no process."""
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                process = await forks.fork(launch, [listener.fileno(), theirs.fileno()])
+                process = await forks.fork(launch, [listener.fileno(), theirs.fileno(), *descriptors])
             except BaseException:
                 ours.close()
                 raise

@@ -22,6 +22,7 @@ from springtide.gateway.workers.launch import Launch, share
 from springtide.gateway.workers.listeners import bind_shared, close_all
 from springtide.gateway.workers.load_telling import LoadTelling
 from springtide.gateway.workers.member import Member
+from springtide.gateway.workers.rows import Rows
 from springtide.gateway.workers.slot import Slot
 from springtide.gateway.workers.totals import Merged, Totals
 from springtide.runtime.asgi_server import AsgiServer
@@ -64,6 +65,7 @@ class WorkerPool:
         self._port = settings.port
         self._renew = asyncio.Event()
         self._forks = deps.forks
+        self._rows = Rows(workers)
         self._totals = Totals()
         self._living: list[Member] = []
         self._load = LoadTelling(self._totals, lambda: self._living, SystemClock())
@@ -166,6 +168,8 @@ class WorkerPool:
         listeners = bind_shared(settings.host, settings.port, self._workers)
         stack.callback(close_all, listeners)
         self._port = int(listeners[0].getsockname()[1])
+        self._rows.open()
+        stack.callback(self._rows.close)
         stack.push_async_callback(self._forks.stop)
         self._forks.start()
         await self._lag.start()
@@ -191,16 +195,23 @@ class WorkerPool:
             # Its place has had a worker, which may know the functions when the provider tells them to nobody: whoever
             # is to take over from that, or comes to callers who wait at the port, opens it once it knows them, too.
             settings = replace(settings, first_snapshot_s=max(settings.first_snapshot_s, settings.hold_timeout_s))
-        launch = Launch(number, settings, self._deps.credentials)
-        member = await Member.start(self._forks, launch, listener, self)
+        row = self._rows.take()
+        launch = Launch(number, settings, self._deps.credentials, row or 0, self._rows.count)
+        memory = () if row is None else self._rows.descriptors
+        try:
+            member = await Member.start(self._forks, launch, listener, self, *memory)
+        except BaseException:
+            self._rows.give_back(row)
+            raise
         self._living.append(member)
-        task = asyncio.create_task(self._fold(member), name=f"gateway worker {number} over")
+        task = asyncio.create_task(self._fold(member, row), name=f"gateway worker {number} over")
         self._folds.add(task)
         task.add_done_callback(self._folds.discard)
         return member
 
-    async def _fold(self, member: Member) -> None:
+    async def _fold(self, member: Member, row: int | None) -> None:
         await member.over.wait()
+        self._rows.give_back(row)
         self._totals.fold(member.told)
         self._living.remove(member)
 

@@ -13,6 +13,7 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from springtide.gateway.service import Gateway, GatewayDeps, WorkerContext
+from springtide.gateway.shared_room import RoomMemory, SharedRooms
 from springtide.gateway.workers.launch import Launch
 from springtide.gateway.workers.messages import Channel, Kind, Message
 from springtide.gateway.workers.reporter import Reporter
@@ -27,23 +28,27 @@ from springtide.wire.load_stream import Load, LoadLine
 COUNTS_DEADLINE_S = 2.0
 
 
-def run(launch: Launch, listener: socket.socket, connection: socket.socket) -> int:
-    """Serve until the master says stop, or is gone; the process's exit status."""
+def run(launch: Launch, listener: socket.socket, connection: socket.socket, memory: int | None) -> int:
+    """Serve until the master says stop, or is gone; the process's exit status.
+
+    ``memory``: the descriptor of that in which workers see each other's calls.
+    """
     logs.configure()
     structlog.contextvars.bind_contextvars(worker=launch.number)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(launch, listener, connection))
+        return runner.run(_serve(launch, listener, connection, memory))
 
 
-async def _serve(launch: Launch, listener: socket.socket, connection: socket.socket) -> int:
+async def _serve(launch: Launch, listener: socket.socket, connection: socket.socket, memory: int | None) -> int:
     channel = await Channel.over(connection)
     until = asyncio.Event()
     registry = CollectorRegistry()
     desk = Desk(channel)
+    rooms = SharedRooms(RoomMemory(memory, launch.rows), launch.row) if memory is not None else None
     gateway = Gateway(
         launch.settings,
         GatewayDeps(credentials=launch.credentials, registry=registry, clock=SystemClock()),
-        WorkerContext(listener, counts=desk, load=desk),
+        WorkerContext(listener, counts=desk, load=desk, rooms=rooms),
     )
     lag = vitals.loop_lag()
     desk.serves(Reporter(lambda: gateway.plane_if_started, registry, lag), gateway.leave)

@@ -178,7 +178,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 GATEWAY_LAYERS = (
     {
         *("http1", "settings", "deadlines", "disconnect_watcher", "trace_context", "call_metrics", "call_state"),
-        *("endpoint_source", "open_files", "time_limit", "broken_answers"),
+        *("endpoint_source", "open_files", "shared_room", "time_limit", "broken_answers"),
     },
     {"call_limits", "resend", "upload", "call_record", "system_proxy", "request_counts"},
     {"timeouts", "metrics"},

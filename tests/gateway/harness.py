@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import h11
 import uvloop
 
+from springtide.gateway.backend_replica import Rooms
 from springtide.gateway.call_record import Observer
 from springtide.gateway.data_plane import DataPlane, DataPlaneDeps
 from springtide.gateway.settings import GatewaySettings
@@ -301,6 +302,7 @@ async def data_plane(
     observer: Observer | None = None,
     credentials: Credentials | None = None,
     checks: WebhookChecks | None = None,
+    rooms: Rooms | None = None,
     **settings: Any,
 ) -> AsyncIterator[ServedPlane]:
     target, decisions = Target(), Decisions()
@@ -314,6 +316,7 @@ async def data_plane(
             observer=observer,
             credentials=credentials,
             checks=checks or NoChecks(),
+            rooms=rooms,
         ),
     )
     server = await asyncio.get_running_loop().create_server(plane.accept, "127.0.0.1", 0, backlog=4096)

@@ -86,7 +86,10 @@ class Pooled:
 
 
 @contextlib.asynccontextmanager
-async def pooled(handler: Handler = busy_echo, *, hung_after_s: float = 10.0, **settings: Any) -> AsyncIterator[Pooled]:
+async def pooled(
+    handler: Handler = busy_echo, *, hung_after_s: float = 10.0, capacity: int = 0, **settings: Any
+) -> AsyncIterator[Pooled]:
+    """``capacity``: calls at once of a replica; 0: any number."""
     server = Replica(handler)
     await server.start()
 
@@ -94,7 +97,10 @@ async def pooled(handler: Handler = busy_echo, *, hung_after_s: float = 10.0, **
         return replace(server.endpoint, instance=instance)
 
     provider = MemoryProvider(start_replica=start)
-    await provider.deploy(FunctionSpec(ref=ECHO, image="any", annotations={"com.springtide.webhook": "none"}))
+    labels = {"com.openfaas.scale.type": "capacity", "com.openfaas.scale.target": f"{capacity}"} if capacity else {}
+    await provider.deploy(
+        FunctionSpec(ref=ECHO, image="any", labels=labels, annotations={"com.springtide.webhook": "none"})
+    )
     api = build_provider(ProviderApiSettings(port=0), ProviderApiDeps(provider=provider, credentials=CREDENTIALS))
     await api.start()
     given = {"port": 0, "metrics_port": 0, "grace_s": 5.0, "provider_url": f"http://127.0.0.1:{api.port}", **settings}

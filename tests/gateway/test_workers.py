@@ -44,6 +44,28 @@ async def test_both_workers_answer_on_one_port_and_their_numbers_are_one() -> No
         assert await suite.sample("gateway_service_ready_count") == 1
 
 
+async def test_workers_together_give_a_replica_no_more_than_its_limit() -> None:
+    go_on, arrived = asyncio.Event(), Counter[str]()
+
+    async def held(conversation: Conversation) -> None:
+        while True:
+            await conversation.request()
+            arrived["calls"] += 1
+            await go_on.wait()
+            await conversation.send(response(b"hello"))
+
+    async with pooled(held, capacity=1) as suite:
+        first = asyncio.create_task(suite.call())
+        await until(lambda: arrived["calls"] == 1)
+        others = [asyncio.create_task(suite.call()) for _ in range(20)]
+        while (await suite.sample(catalogue.HELD.name) or 0) + arrived["calls"] < 21:  # noqa: ASYNC110 - it is asked
+            await asyncio.sleep(0.01)
+
+        assert arrived["calls"] == 1
+        go_on.set()
+        assert await asyncio.gather(first, *others) == [200] * 21
+
+
 async def test_metric_names_are_those_of_a_single_process() -> None:
     async with pooled() as suite:
         await suite.provider.write(ECHO, 0, expect=None, decision=None)
