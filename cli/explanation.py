@@ -25,6 +25,7 @@ from springtide.scaler.core.vocabulary import (
     Writer,
 )
 from springtide.scaler.sources.schedules import ScheduledCalls
+from springtide.wire.events import topics
 from springtide.wire.schedules.annotations import schedules_of
 
 NOT_FOR_NOW = (
@@ -136,6 +137,7 @@ def _now(
     ref = FunctionRef(standing.namespace, standing.name)
     wrong = schedules_of(ref, standing.annotations)[1]
     lines += [f"A schedule is wrong, and what is wrong of it does not count: {told}." for told in wrong]
+    lines += [f"A topic is wrong, and never comes: {told}." for told in topics.problems_of(standing.annotations)]
     if standing.problem:
         lines.append(f"Replicas do not start: {standing.problem}.")
     return lines

@@ -11,6 +11,7 @@ from springtide.console.gateway_poller import GatewayPoller
 from springtide.scaler.core import explain, label_names
 from springtide.scaler.core.catalogue import COLD_START_PARTS
 from springtide.scaler.core.policy import ScalePolicy
+from springtide.wire.events import topics
 from springtide.wire.function_rates import ColdStarts, FunctionRates
 from springtide.wire.schedules.annotations import schedules_of
 
@@ -115,6 +116,7 @@ def limits(info: FunctionInfo) -> Json:
         "factor": policy.factor,
         "problems": [*problems, *label_names.problems_of(info.labels)],
         "wrong_schedules": list(schedules_of(info.ref, info.annotations)[1]),
+        "wrong_topics": list(topics.problems_of(info.annotations)),
         "notes": list(label_names.without_effect(info.labels, info.owner)),
         "owner": explain.who(info.owner),
     }

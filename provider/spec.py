@@ -14,6 +14,7 @@ from springtide.runtime.errors import BadInput
 from springtide.scaler.core import call_timeout, label_names, ownership
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Function, FunctionRef
+from springtide.wire.events import topics
 from springtide.wire.schedules.annotations import schedules_of
 from springtide.wire.webhooks import webhook
 
@@ -126,6 +127,7 @@ def spec_from_json(value: Any, *, default_namespace: str = DEFAULT_NAMESPACE, de
     if deploying:
         problems += [*label_names.problems_of(labels), *call_timeout.problems_of(annotations)]
         problems += schedules_of(FunctionRef(namespace, name), annotations)[1]
+        problems += topics.problems_of(annotations)
         problems += webhook.problems_of(annotations, list_of(value, "secrets", []))
     spec = FunctionSpec(
         ref=FunctionRef(namespace, name),

@@ -13,12 +13,7 @@ from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_following import EndpointStream, follow
 from springtide.wire.endpoint_stream import Changed, Event, FunctionEndpoints, Removed, Snapshot
 from springtide.wire.events.delivery_mode import DeliveryMode, delivery_mode
-
-ANNOTATION = "topic"
-MAX_TOPICS = 100
-"""Of one function."""
-MAX_TOPIC = 1024
-"""Characters."""
+from springtide.wire.events.topics import ANNOTATION, topics_of
 
 _log = structlog.get_logger(__name__)
 
@@ -33,22 +28,14 @@ class Wish:
 
 
 def wish(annotations: Mapping[str, str], *, delimiter: str, default: DeliveryMode) -> Wish:
-    words = (word.strip() for word in annotations.get(ANNOTATION, "").split(delimiter))
-    topics = tuple(dict.fromkeys(word for word in words if word))
-    problems = [
-        f"{ANNOTATION}: {topic[:40]!r}… has {len(topic)} characters; at most {MAX_TOPIC} are looked for"
-        for topic in topics
-        if len(topic) > MAX_TOPIC
-    ]
-    topics = tuple(topic for topic in topics if len(topic) <= MAX_TOPIC)
-    if len(topics) > MAX_TOPICS:
-        problems.append(f"{ANNOTATION}: {len(topics)} topics; the first {MAX_TOPICS} count")
+    topics, found = topics_of(annotations, delimiter=delimiter)
+    problems = list(found)
     try:
         mode = delivery_mode(annotations, default)
     except ValueError as error:
         mode = default
         problems.append(f"{error}; it is {default} here")
-    return Wish(topics[:MAX_TOPICS], mode, tuple(problems))
+    return Wish(topics, mode, tuple(problems))
 
 
 class Topics:

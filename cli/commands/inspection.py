@@ -18,6 +18,7 @@ from springtide.runtime.durations import parse_duration_s
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core import explain, label_names
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
+from springtide.wire.events import topics
 from springtide.wire.provider_client import owner_of
 from springtide.wire.schedules.annotations import schedules_of
 
@@ -50,7 +51,7 @@ def list_(*, target: Target, namespace: str | None, as_json: bool, verbose: bool
     ]
     print_table(("Function", "Invocations", "Replicas", "Ready") + (("Owner", "Image") if verbose else ()), rows)
     for item in functions:
-        for problem in filter(None, (item.get("problem"), *_wrong_schedules(item))):
+        for problem in filter(None, (item.get("problem"), *_wrong_schedules(item), *_wrong_topics(item))):
             click.echo(one_line(f"{item.get('name')}: {problem}"), err=True)
     if target.local(target.gateway()) is not None and (kept := target.state.set_aside()):
         more = f" and {len(kept) - MAX_KEPT_SHOWN} more" if len(kept) > MAX_KEPT_SHOWN else ""
@@ -132,6 +133,7 @@ def _description(function: Json, url: str) -> list[tuple[str, object]]:
     labels = function.get("labels") or {}
     shown += [("Misspelt label", told) for told in label_names.problems_of(labels)]
     shown += [("Wrong schedule", told) for told in _wrong_schedules(function)]
+    shown += [("Wrong topic", told) for told in _wrong_topics(function)]
     shown += [("No effect", told) for told in label_names.without_effect(labels, owner)]
     shown += [(title, ", ".join(function.get(title) or [])) for title in ("secrets", "constraints")]
     return [(title, value) for title, value in shown if value not in (None, "")]
@@ -141,6 +143,10 @@ def _wrong_schedules(function: Json) -> tuple[str, ...]:
     """Of one that was deployed before they were refused, or by somebody else's provider."""
     ref = FunctionRef(str(function.get("namespace") or DEFAULT_NAMESPACE), str(function.get("name")))
     return schedules_of(ref, function.get("annotations") or {})[1]
+
+
+def _wrong_topics(function: Json) -> tuple[str, ...]:
+    return topics.problems_of(function.get("annotations") or {})
 
 
 def _ready(function: Json) -> int:

@@ -336,6 +336,17 @@ def test_explanation_names_what_is_wrong_of_a_schedule() -> None:
     assert line.startswith("A schedule is wrong, and what is wrong of it does not count: annotation schedule='61")
 
 
+def test_explanation_names_topics_that_can_never_come() -> None:
+    standing = Standing(name="f", desired=1, ready=1, labels={}, annotations={"topic": "a,,sensors/#/state"})
+
+    told = [line for line in explain(standing, [], 0).now if line.startswith("A topic is wrong, and never comes: ")]
+
+    assert [line.partition(": ")[2].partition(":")[0] for line in told] == [
+        "annotation topic",
+        "annotation topic='sensors/#/state'",
+    ]
+
+
 def test_list_and_describe_tell_what_is_wrong_of_a_schedule_that_is_there(springtide: Any, api: Any) -> None:
     annotations = {"topic": "cron-function", "schedule": "61 * * * *"}
     ref = FunctionRef("openfaas-fn", "nightly")
@@ -343,3 +354,12 @@ def test_list_and_describe_tell_what_is_wrong_of_a_schedule_that_is_there(spring
 
     assert "nightly: annotation schedule='61 * * * *': the minute" in springtide("list").err
     assert "annotation schedule='61 * * * *': the minute" in springtide("describe", "nightly").out
+
+
+def test_list_and_describe_tell_of_a_topic_that_can_never_come(springtide: Any, api: Any) -> None:
+    ref = FunctionRef("openfaas-fn", "bill")
+    annotations = {"topic": "orders.>.new"}
+    api.do(api.provider.deploy(FunctionSpec(ref=ref, image="x", env_process="cat", annotations=annotations)))
+
+    assert "bill: annotation topic='orders.>.new': > is for all that follows" in springtide("list").err
+    assert "annotation topic='orders.>.new': > is for all that follows" in springtide("describe", "bill").out

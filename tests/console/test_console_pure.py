@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from springtide.console import deployments, words
+from springtide.console import deployments, view, words
 from springtide.console.decisions import DecisionRecord
 from springtide.console.functions import State, from_json, state_of
 from springtide.console.gateway_api import GatewayApi
@@ -121,6 +121,12 @@ def test_form_of_a_function_deploys_the_same_function() -> None:
     info = from_json({**sent, "name": "greet"})
 
     assert deployments.deployment(deployments.form(info)) == sent
+
+
+def test_a_function_s_page_is_told_of_topics_that_can_never_come() -> None:
+    info = from_json({"name": "bill", "namespace": "team", "replicas": 1, "annotations": {"topic": "a,,b"}})
+
+    assert view.limits(info)["wrong_topics"] == ["annotation topic: one of its topics is empty; leave out a , of it"]
 
 
 def test_form_that_is_none_is_refused() -> None:

@@ -8,39 +8,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from springtide.triggers.topics import MAX_TOPIC, MAX_TOPICS, Topics, wish
+from springtide.triggers.topics import Topics, wish
 from springtide.wire.events.delivery_mode import ANNOTATION, DeliveryMode
 from tests.fakes.events import MemoryFunctions, ref
 
 ASYNC, SYNC = DeliveryMode.ASYNC, DeliveryMode.SYNC
-
-
-def topics_of(text: str, delimiter: str = ",") -> tuple[str, ...]:
-    return wish({"topic": text}, delimiter=delimiter, default=ASYNC).topics
-
-
-@pytest.mark.parametrize(
-    ("text", "delimiter", "topics"),
-    [
-        pytest.param("orders", ",", ("orders",), id="one"),
-        pytest.param(" orders , invoices,orders,, ", ",", ("orders", "invoices"), id="several, spaced and repeated"),
-        pytest.param("a,b;c", ";", ("a,b", "c"), id="another delimiter"),
-        pytest.param("", ",", (), id="none"),
-        pytest.param("größe/+", ",", ("größe/+",), id="not ASCII"),
-    ],
-)
-def test_topics_are_those_between_delimiters(text: str, delimiter: str, topics: tuple[str, ...]) -> None:
-    assert topics_of(text, delimiter) == topics
-
-
-def test_there_are_bounds_and_what_is_beyond_is_told() -> None:
-    said = wish({"topic": ",".join(map(str, range(MAX_TOPICS + 1)))}, delimiter=",", default=ASYNC)
-    assert len(said.topics) == MAX_TOPICS
-    assert said.problems == (f"topic: {MAX_TOPICS + 1} topics; the first {MAX_TOPICS} count",)
-
-    said = wish({"topic": "x" * (MAX_TOPIC + 1) + ",y"}, delimiter=",", default=ASYNC)
-    assert said.topics == ("y",)
-    assert "has 1025 characters" in said.problems[0]
 
 
 def test_a_delivery_that_is_none_is_told_and_is_the_default() -> None:

@@ -250,3 +250,17 @@ async def test_wrong_schedules_are_refused_all_at_once(served: Served, method: s
         "annotation schedule='61 * * * *'",
         "annotation schedule='@every 5'",
     ]
+
+
+async def test_topics_that_no_source_can_have_are_refused_all_at_once(served: Served) -> None:
+    body = {"service": "echo", "image": "x", "annotations": {"topic": "orders,,sensors/#/state,new.>.orders"}}
+    answer = await served.http.post("/system/functions", json=body)
+
+    assert answer.status_code == 400
+    assert [line.partition(":")[0] for line in answer.text.splitlines()] == [
+        "annotation topic",
+        "annotation topic='sensors/#/state'",
+        "annotation topic='new.>.orders'",
+    ]
+    body["annotations"] = {"topic": "orders.*, sensors/#, größe"}
+    assert (await served.http.post("/system/functions", json=body)).status_code == 202
