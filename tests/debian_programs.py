@@ -37,7 +37,7 @@ def program(name: str, package: str, folder: str = "usr/sbin") -> Program:
         root = fetch_debian(TOOLS.resolve(), [package], os.environ["PATH"], dependencies=True)
     except SpringtideError as error:
         pytest.skip(f"{name} is not here: {error}")
-    folders = [root / "usr/bin", root / "usr/sbin", *root.glob(folder)]
+    folders = [*root.glob(folder), root / "usr/bin", root / "usr/sbin"]
     path = next(one / name for one in folders if (one / name).exists())
     libraries = sorted(str(folder) for folder in (root / "usr/lib").glob("*-linux-gnu*"))
     return Program(path, {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(libraries)})

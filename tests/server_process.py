@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.debian_programs import Program
 
-START_S = 60.0
+START_S = 180.0
 
 
 class ServerProcess:

@@ -78,6 +78,12 @@ KINDS: Mapping[str, SourceKind] = {
         },
         content_type="application/json",
     ),
+    "rabbitmq": SourceKind(
+        about="queues of RabbitMQ, at least once",
+        packages=("aio_pika", "aiormq"),
+        extra="rabbitmq",
+        openfaas={"broker_host": "url", "rabbitmq_url": "url", "queues": "queues"},
+    ),
 }
 
 

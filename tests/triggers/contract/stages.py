@@ -10,7 +10,14 @@ from typing import Protocol
 
 from springtide.triggers.source import Source
 from tests.fakes.events import MemorySystem
-from tests.triggers.contract import directory_systems, mqtt_systems, nats_systems, postgres_systems, redis_systems
+from tests.triggers.contract import (
+    directory_systems,
+    mqtt_systems,
+    nats_systems,
+    postgres_systems,
+    rabbitmq_systems,
+    redis_systems,
+)
 
 
 class EventSystem(Protocol):
@@ -64,4 +71,5 @@ STAGES: Mapping[str, Stage] = {
     "directory": directory_systems.directory,
     "postgres rows": postgres_systems.rows,
     "postgres notify": postgres_systems.notifications,
+    "rabbitmq": rabbitmq_systems.queues,
 }
