@@ -308,6 +308,7 @@ class _Builder:
                 *("--provider-url", self._at.url(self._at.provider)),
                 *("--prometheus-url", self._at.url(self._at.prometheus)),
                 *("--gateway-metrics-urls", self._at.url(self._at.metrics) + "/metrics"),
+                *("--gateway-urls", self._at.gateway_url),
                 *self._monitoring(),
                 *(FAST_IDLE if self._plan.fast else ()),
                 *(("--dry-run",) if self._plan.dry_run else ()),

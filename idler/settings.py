@@ -33,6 +33,13 @@ class IdlerSettings:
         kind=words,
         help="every gateway's /metrics, asked once more right before a function is taken to zero",
     )
+    gateway_urls: tuple[str, ...] = setting(
+        (),
+        env="gateway_urls",
+        kind=words,
+        help="base URLs of the gateways, the first of which that answers is asked for calls that were put off right "
+        "before a function is taken to zero; empty: nobody is asked",
+    )
     inactivity_s: float = setting(
         900.0,
         env="inactivity_duration",

@@ -22,6 +22,7 @@ from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.ports import (
     ActivitySource,
     Clock,
+    DelayedCallSource,
     ExpectedCalls,
     FunctionCatalog,
     Leadership,
@@ -62,6 +63,8 @@ class IdlerDeps:
     leadership: Leadership = field(default_factory=Always)
     expected: ExpectedCalls | None = None
     """Calls that are known to come: shortly before one a function stays awake."""
+    delayed: DelayedCallSource | None = None
+    """Asked right before each write, as ``recheck`` is."""
 
 
 class Idler:
@@ -87,6 +90,7 @@ class Idler:
             target=deps.target,
             writer=writer,
             recheck=deps.recheck,
+            delayed=deps.delayed,
             clock=deps.clock,
             metrics=self._metrics,
         )
@@ -101,6 +105,8 @@ class Idler:
         """Sweep for ever. A sweep that fails is told and tried again later; any other error ends the loop."""
         if self._deps.recheck is None:
             log.warning("no gateway to ask before a write: a call since the last scrape will not be seen")
+        if self._deps.delayed is None:
+            log.warning("no gateway to ask for calls that were put off: gateway_urls is empty")
         failures, outage = 0, Outage("sweep failed, every function is left as it is")
         while True:
             started = self._deps.clock.now()

@@ -2,6 +2,8 @@
 
 The order is what makes it safe. The version that guards the write is read first and the activity is asked for after
 that: a change of the count in between makes the write fail, and a call seen in between keeps it from happening.
+Calls that were put off are asked for then, too, and only then: what is known of them is moments old, and while nothing
+is idle nobody is asked.
 """
 
 from __future__ import annotations
@@ -14,10 +16,11 @@ from springtide.idler.metrics import IdlerMetrics
 from springtide.idler.rule import IdleRule
 from springtide.idler.settings import IdlerSettings
 from springtide.runtime.deadlines import within
-from springtide.runtime.errors import NotFound, SpringtideError, Unavailable
+from springtide.runtime.errors import NotFound, SpringtideError, Unavailable, Unsupported
+from springtide.scaler.core.delayed_calls import DelayedCalls
 from springtide.scaler.core.idle import Activity, IdleHistory
 from springtide.scaler.core.policy import ScalePolicy
-from springtide.scaler.core.ports import ActivitySource, Clock, ScaleTarget
+from springtide.scaler.core.ports import ActivitySource, Clock, DelayedCallSource, ScaleTarget
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData, Reason, Writer
 from springtide.scaler.scale_writer import ScaleWriter
 
@@ -44,6 +47,7 @@ class Zeroing:
         target: ScaleTarget,
         writer: ScaleWriter,
         recheck: ActivitySource | None,
+        delayed: DelayedCallSource | None,
         clock: Clock,
         metrics: IdlerMetrics,
     ) -> None:
@@ -52,6 +56,7 @@ class Zeroing:
         self._target = target
         self._writer = writer
         self._recheck = recheck
+        self._delayed = delayed
         self._clock = clock
         self._metrics = metrics
 
@@ -67,8 +72,8 @@ class Zeroing:
     async def _batch(self, candidates: Sequence[Candidate]) -> list[Decision]:
         outcomes = await asyncio.gather(*(self._read(candidate) for candidate in candidates))
         fresh = [outcome.function.ref for outcome in outcomes if isinstance(outcome, Candidate)]
-        measured = await self._measured(fresh)
-        return await asyncio.gather(*(self._finish(outcome, measured) for outcome in outcomes))
+        measured, put_off = await asyncio.gather(self._measured(fresh), self._put_off(fresh))
+        return await asyncio.gather(*(self._finish(outcome, measured, put_off) for outcome in outcomes))
 
     async def _read(self, candidate: Candidate) -> Candidate | Decision:
         """The candidate as it is now, with the version that guards the write."""
@@ -95,14 +100,32 @@ class Zeroing:
             self._metrics.failed("recheck")
         return {ref: measured.get(ref, UNANSWERED) for ref in refs}
 
-    async def _finish(self, outcome: Candidate | Decision, measured: Mapping[FunctionRef, Activity]) -> Decision:
+    async def _put_off(self, refs: Sequence[FunctionRef]) -> DelayedCalls | NoData | None:
+        """Calls that were put off; None where there are no queues, or nobody to ask."""
+        if self._delayed is None or not refs:
+            return None
+        try:
+            return await within(self._settings.deadline_s, "calls that were put off", self._delayed.delayed())
+        except Unsupported:
+            return None
+        except SpringtideError as error:
+            self._metrics.failed("delayed")
+            return NoData(str(error))
+
+    async def _finish(
+        self,
+        outcome: Candidate | Decision,
+        measured: Mapping[FunctionRef, Activity],
+        put_off: DelayedCalls | NoData | None,
+    ) -> Decision:
         if isinstance(outcome, Decision):
             self._writer.tell(outcome)
             return outcome
         function = outcome.function
         policy, problems = ScalePolicy.from_labels(function.labels)
         activity, now = measured.get(function.ref, outcome.activity), Instant(self._clock.wall())
-        decision, _ = self._rule.decide(function, (policy, problems), activity, outcome.history, now)
+        labels, history = (policy, problems), outcome.history
+        decision, _ = self._rule.decide(function, labels, activity, history, now, delayed=put_off)
         if decision.changes and not self._settings.dry_run:
             return (await self._writer.write(decision, policy, version=function.scale.version)).decision
         if decision.changes:

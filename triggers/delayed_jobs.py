@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
 from springtide.runtime.errors import SpringtideError, Unsupported
 from springtide.runtime.outage import Outage
-from springtide.scaler.core.prewarm import CallSource, ExpectedCall
+from springtide.scaler.core.delayed_calls import DelayedCalls
+from springtide.scaler.core.ports import DelayedCallSource
+from springtide.scaler.core.prewarm import ExpectedCall
 from springtide.scaler.core.vocabulary import Function, FunctionRef, Instant
 
 UNSUPPORTED_S = 300.0
 """Between questions where there are no queues: a broker may be set up later."""
 
 
-class DelayedListing(Protocol):
-    async def delayed(self) -> Mapping[FunctionRef, Sequence[float]]:
-        """When they are due, the earliest first. Raises Unsupported where there are no queues, and SpringtideError."""
-
-
 class DelayedJobs:
     """Implements ``ports.ExpectedCalls``; ``follow`` keeps it. While nobody answers it is what was last known."""
 
-    def __init__(self, listing: DelayedListing, *, interval_s: float) -> None:
-        self._listing = listing
+    def __init__(self, source: DelayedCallSource, *, interval_s: float) -> None:
+        self._source = source
         self._interval_s = interval_s
-        self._due: Mapping[FunctionRef, Sequence[float]] = {}
+        self._calls = DelayedCalls()
 
     def __repr__(self) -> str:
-        return f"<DelayedJobs of {len(self._due)} functions>"
+        return f"<DelayedJobs of {len(self._calls.due)} functions>"
 
     def next_call(self, function: Function, after: Instant) -> ExpectedCall | None:
-        due = self._due.get(function.ref, ())
-        place = bisect_right(due, after)
-        return ExpectedCall(Instant(due[place]), CallSource.JOB) if place < len(due) else None
+        return self._calls.next_call(function.ref, after)
 
     async def follow(self, changed: Callable[[FunctionRef], None], *, wanted: Callable[[], bool]) -> None:
         """For ever. ``changed`` is called with each function whose jobs are not those of before; nobody is asked while
@@ -45,10 +38,10 @@ class DelayedJobs:
             pause_s = self._interval_s
             if wanted():
                 try:
-                    before, self._due = self._due, await self._listing.delayed()
+                    before, self._calls = self._calls.due, await self._source.delayed()
                     outage.over()
-                    for ref in before.keys() | self._due.keys():
-                        if before.get(ref) != self._due.get(ref):
+                    for ref in before.keys() | self._calls.due.keys():
+                        if before.get(ref) != self._calls.due.get(ref):
                             changed(ref)
                 except Unsupported:
                     pause_s = UNSUPPORTED_S

@@ -23,6 +23,7 @@ from springtide.runtime.service import Service
 from springtide.scaler.sources.gateway import GatewayActivity
 from springtide.scaler.sources.prometheus import PrometheusActivity
 from springtide.scaler.sources.schedules import ScheduledCalls
+from springtide.wire.jobs.pending import PendingJobs
 from springtide.wire.provider_client import ProviderClient
 from springtide.wire.vitals import vitals
 
@@ -61,6 +62,9 @@ async def _assembled(settings: IdlerSettings, auth: AuthSettings, leading: Led) 
         stack.push_async_callback(activity.aclose)
         if gateways is not None:
             stack.push_async_callback(gateways.aclose)
+        delayed = PendingJobs(settings.gateway_urls, auth.credentials()) if settings.gateway_urls else None
+        if delayed is not None:
+            stack.push_async_callback(delayed.aclose)
         holds = HoldReporter(provider)
         deps = IdlerDeps(
             catalog=provider,
@@ -72,5 +76,6 @@ async def _assembled(settings: IdlerSettings, auth: AuthSettings, leading: Led) 
             clock=SystemClock(),
             leadership=leadership,
             expected=ScheduledCalls(),
+            delayed=delayed,
         )
         yield [vitals(deps.registry), *election, holds, build(settings, deps)]

@@ -1,6 +1,7 @@
 """What is in the queues: how much, which jobs, and those that were given up.
 
 GET    /system/queues
+GET    /system/queues/delayed                  when calls that were put off are due, the nearest first
 GET    /system/jobs?queue=&function=&namespace=&state=&limit=
 GET    /system/jobs?id=&id=                     those that are known still, of up to 100
 GET    /system/jobs?key=NAME.NAMESPACE%20KEY    by their Idempotency-Keys
@@ -28,10 +29,12 @@ from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.jobs import names
 from springtide.wire.jobs.job import JobState, StoredLetter
 from springtide.wire.jobs.ports import DeadLetters, Wanted
-from springtide.wire.jobs.status_json import body_json, depths_json, headers_json, job_json, letter_json
+from springtide.wire.jobs.status_json import body_json, delayed_json, depths_json, headers_json, job_json, letter_json
 
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 MAX_NAMED = 100
+MAX_DELAYED = 10_000
+"""Instants, of all functions."""
 MAX_LOOKED_AT = 10_000
 """Dead letters, for one answer; the rest is behind its ``next``."""
 
@@ -55,6 +58,10 @@ class QueuesApi:
         @routes.get("/system/queues")
         async def queues() -> Response:
             return JSONResponse(await self._known_depths())
+
+        @routes.get("/system/queues/delayed")
+        async def delayed() -> Response:
+            return JSONResponse(delayed_json(await (await self._opened()).delayed.nearest(MAX_DELAYED)))
 
         @routes.get("/system/jobs")
         async def jobs(request: Request) -> Response:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from springtide.runtime.errors import Unsupported
 from springtide.wire.jobs.nats_package import REMEDY as INSTALLING
 from springtide.wire.jobs.nats_package import nats_needed
-from springtide.wire.jobs.ports import DeadLetters, JobList, JobStore, Transfer
+from springtide.wire.jobs.ports import DeadLetters, DelayedList, JobList, JobStore, Transfer
 from springtide.wire.jobs.settings import BrokerSettings
 
 REMEDY = f"{INSTALLING}, or set nats_url to a NATS server with JetStream"
@@ -21,6 +21,7 @@ class Opened:
     store: JobStore
     letters: DeadLetters
     listing: JobList
+    delayed: DelayedList
     transfer: Transfer
 
 
@@ -71,6 +72,7 @@ class Stores:
             await asyncio.to_thread(importlib.import_module, "springtide.wire.jobs.nats.store")
         from springtide.wire.jobs.nats.broker import Broker  # noqa: PLC0415 - see above
         from springtide.wire.jobs.nats.dead import NatsDeadLetters  # noqa: PLC0415
+        from springtide.wire.jobs.nats.delayed import NatsDelayedCalls  # noqa: PLC0415
         from springtide.wire.jobs.nats.listing import NatsJobList  # noqa: PLC0415
         from springtide.wire.jobs.nats.store import NatsJobStore  # noqa: PLC0415
         from springtide.wire.jobs.nats.transfer import NatsTransfer  # noqa: PLC0415
@@ -78,4 +80,10 @@ class Stores:
         broker = Broker(self._settings, name=self._name)
         self._close = broker.aclose
         self._reconnects = lambda: broker.connection.reconnects
-        return Opened(NatsJobStore(broker), NatsDeadLetters(broker), NatsJobList(broker), NatsTransfer(broker))
+        return Opened(
+            store=NatsJobStore(broker),
+            letters=NatsDeadLetters(broker),
+            listing=NatsJobList(broker),
+            delayed=NatsDelayedCalls(broker),
+            transfer=NatsTransfer(broker),
+        )

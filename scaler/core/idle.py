@@ -60,9 +60,10 @@ def decide(
     limits: IdleLimits,
     now: Instant,
     *,
-    upcoming: Upcoming | None = None,
+    upcoming: Upcoming | NoData | None = None,
 ) -> tuple[Decision, IdleHistory]:
-    """Zero, or hold with the reason. A hold leaves the count as it is. ``upcoming``: a call that is known to come."""
+    """Zero, or hold with the reason. A hold leaves the count as it is. ``upcoming``: a call that is known to come, or
+    why that is not known."""
     history = _observed(function, activity, history, limits, now)
     duration_s = policy.zero_duration_s or limits.default_duration_s
     before = function.scale.desired
@@ -144,7 +145,9 @@ def _too_early(
     return None
 
 
-def _expected(upcoming: Upcoming | None, now: Instant) -> Held | None:
+def _expected(upcoming: Upcoming | NoData | None, now: Instant) -> Held | None:
+    if isinstance(upcoming, NoData):
+        return Reason.NO_DATA, f"calls that were put off: {upcoming.why}"
     if upcoming is None or not upcoming.near(now):
         return None
     return Reason.CALL_EXPECTED, explain.kept_for(upcoming.call.said, upcoming.lead.longest_s)

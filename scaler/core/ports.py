@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from springtide.scaler.core.alert_review import ActiveAlerts
+from springtide.scaler.core.delayed_calls import DelayedCalls
 from springtide.scaler.core.idle import Activity
 from springtide.scaler.core.loads import Load
 from springtide.scaler.core.observation import Level
@@ -74,6 +75,13 @@ class ExpectedCalls(Protocol):
 
     def next_call(self, function: Function, after: Instant) -> ExpectedCall | None:
         """The function's first one after an instant, as far as is known. At once, and never raises."""
+
+
+class DelayedCallSource(Protocol):
+    """Who knows which asynchronous calls were put off."""
+
+    async def delayed(self) -> DelayedCalls:
+        """Raises Unsupported where there are no queues, and another SpringtideError when that cannot be known."""
 
 
 class AlertSource(Protocol):

@@ -192,6 +192,7 @@ def test_idler_gets_the_options_of_the_suite(tmp_path: Path, options: dict[str, 
         "--provider-url",
         "--prometheus-url",
         "--gateway-metrics-urls",
+        "--gateway-urls",
     }
     assert given - always - {"--basic-auth", "--secret-mount-path"} == flags
 

@@ -354,6 +354,7 @@ async def test_other_verbs_name_the_way_to_anybody(suite: Whole) -> None:
         ("GET", f"/async-function/{NO_ID}/result"),
         ("DELETE", f"/async-function/{NO_ID}"),
         ("GET", "/system/queues"),
+        ("GET", "/system/queues/delayed"),
         ("GET", "/system/jobs"),
         ("GET", "/system/dead-letters"),
         ("GET", f"/system/dead-letters/{NO_ID}"),
@@ -414,6 +415,15 @@ async def test_jobs_are_listed_by_queue_function_and_state(suite: Whole, worker:
     answer = (await suite.http.get("/system/jobs", params={"queue": worker.queue, "limit": 2})).json()
     assert ([job["id"] for job in answer["jobs"]], answer["complete"]) == ([running, queued], False)
     assert running in await _ids(suite, state="running", limit="1000")
+
+
+async def test_calls_that_were_put_off_are_told_by_function(suite: Whole, worker: PlayedWorker) -> None:
+    first = await told(suite, await called(suite, worker, X_Delay="30m"))
+    later = await told(suite, await called(suite, worker, X_Delay="40m"))
+    answer = (await suite.http.get("/system/queues/delayed")).json()
+    (due,) = [each["due"] for each in answer["functions"] if each["function"] == "echo"]
+    assert answer["until"] is None
+    assert [at for at in due if at in (first["not_before"], later["not_before"])] == due[:2]
 
 
 async def test_jobs_are_looked_for_by_id_and_by_idempotency_key(suite: Whole, worker: PlayedWorker) -> None:

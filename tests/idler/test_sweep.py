@@ -14,10 +14,11 @@ from prometheus_client import CollectorRegistry
 
 from springtide.idler.settings import IdlerSettings
 from springtide.idler.sweep import Idler, IdlerDeps, pause_s
-from springtide.runtime.errors import Conflict, NotFound, Unavailable
+from springtide.runtime.errors import Conflict, NotFound, SpringtideError, Unavailable, Unsupported
 from springtide.runtime.virtual_time import EPOCH, VirtualTimeLoop
+from springtide.scaler.core.delayed_calls import DelayedCalls
 from springtide.scaler.core.idle import Activity
-from springtide.scaler.core.ports import ActivitySource, ExpectedCalls
+from springtide.scaler.core.ports import ActivitySource, DelayedCallSource, ExpectedCalls
 from springtide.scaler.core.prewarm import CallSource, ExpectedCall
 from springtide.scaler.core.vocabulary import Function, FunctionRef, Instant, NoData, Sample
 from tests.fakes.activity import Calls, ScriptedActivity, silent_since, unknown
@@ -41,6 +42,7 @@ class World:
     activity: ScriptedActivity = field(default_factory=lambda: ScriptedActivity(silent_since(LONG_AGO)))
     recheck: ActivitySource | None = None
     expected: ExpectedCalls | None = None
+    delayed: DelayedCallSource | None = None
     loop: VirtualTimeLoop = field(default_factory=virtual_loop)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     decisions: Decisions = field(default_factory=Decisions)
@@ -59,6 +61,7 @@ class World:
                 recorder=self.decisions,
                 clock=self.clock,
                 expected=self.expected,
+                delayed=self.delayed,
             ),
         )
 
@@ -504,3 +507,67 @@ async def test_silent_function_is_kept_for_a_call_that_is_known_to_come(
 
     assert (world.zeroed_at(), world.zeroed_at(OTHER)) == ([zeroed_at], [300])
     assert ("call_expected" in world.decisions.reasons(ECHO)) is (zeroed_at > 300)
+
+
+@dataclass
+class PutOff:
+    """Calls of ``ECHO`` at these seconds; what is behind ``until`` is not told. ``asked``: when, in seconds."""
+
+    at: tuple[float, ...] = ()
+    until: float = float("inf")
+    failure: SpringtideError | None = None
+    hangs: bool = False
+    asked: list[float] = field(default_factory=list)
+
+    async def delayed(self) -> DelayedCalls:
+        now = virtual_loop().clock.wall()
+        self.asked.append(now - EPOCH)
+        if self.hangs:
+            await hang()
+        if self.failure is not None:
+            raise self.failure
+        due = tuple(EPOCH + at for at in self.at if now - 30 < EPOCH + at < EPOCH + self.until)
+        return DelayedCalls({ECHO: due} if due else {}, EPOCH + self.until)
+
+
+@pytest.mark.parametrize(
+    ("delayed", "zeroed_at", "reason"),
+    [
+        pytest.param(PutOff(), 300, None, id="none was put off"),
+        pytest.param(PutOff((310,)), 330, "call_expected", id="one is near"),
+        pytest.param(PutOff((296,)), 330, "call_expected", id="one may be on its way"),
+        pytest.param(PutOff((320,)), 300, None, id="one is far"),
+        pytest.param(PutOff((310, 340, 370)), 390, "call_expected", id="one follows the other"),
+        pytest.param(PutOff((5000,), until=400), 300, None, id="those that are not told are far"),
+        pytest.param(PutOff((5000,), until=310), None, "no_data", id="those that are not told may be near"),
+        pytest.param(PutOff(failure=Unavailable("the queue is away")), None, "no_data", id="nobody tells"),
+        pytest.param(PutOff(hangs=True), None, "no_data", id="nobody answers"),
+        pytest.param(PutOff(failure=Unsupported("no queues")), 300, None, id="there are no queues"),
+    ],
+)
+async def test_silent_function_is_kept_for_a_call_that_was_put_off(
+    delayed: PutOff, zeroed_at: float | None, reason: str | None
+) -> None:
+    world = World(delayed=delayed)
+    await world.cluster.deploy(ECHO, zero="true")
+    await world.cluster.provider.keep_start(ECHO, 3)
+
+    await world.runs_for(400)
+
+    assert world.zeroed_at() == ([zeroed_at] if zeroed_at is not None else [])
+    told = [each for each in world.decisions.all if each.reason == reason]
+    assert bool(told) is (reason is not None)
+    assert delayed.asked[0] == 300, "nobody is asked while nothing is idle"
+    if reason == "no_data":
+        assert all("calls that were put off" in each.detail for each in told)
+    failed = world.value("springtide_source_failures_total", signal="delayed") or 0
+    assert bool(failed) is (delayed.hangs or isinstance(delayed.failure, Unavailable))
+
+
+async def test_schedule_that_is_near_is_the_reason_though_delayed_calls_are_not_known() -> None:
+    world = World(expected=Schedule((310,)), delayed=PutOff(failure=Unavailable("the queue is away")))
+    await world.cluster.deploy(ECHO, zero="true")
+
+    await world.runs_for(310)
+
+    assert world.decisions.reasons(ECHO)[-1] == "call_expected"

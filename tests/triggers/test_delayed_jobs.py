@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from springtide.runtime.errors import SpringtideError, Unavailable, Unsupported
+from springtide.scaler.core.delayed_calls import DelayedCalls
 from springtide.scaler.core.prewarm import CallSource, ExpectedCall
 from springtide.scaler.core.vocabulary import Function, FunctionRef, Instant, Scale
 from springtide.triggers.delayed_jobs import UNSUPPORTED_S, DelayedJobs
@@ -24,11 +25,11 @@ class Listing:
     failure: SpringtideError | None = None
     asked: int = 0
 
-    async def delayed(self) -> Mapping[FunctionRef, Sequence[float]]:
+    async def delayed(self) -> DelayedCalls:
         self.asked += 1
         if self.failure is not None:
             raise self.failure
-        return dict(self.due)
+        return DelayedCalls(dict(self.due))
 
 
 def next_call(jobs: DelayedJobs, after: float, ref: FunctionRef = ECHO) -> ExpectedCall | None:

@@ -4,6 +4,7 @@ scales by them."""
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -14,14 +15,14 @@ from springtide.runtime import bounded_json
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import NotFound, SpringtideError, Unavailable, Unsupported, error_for_status, reason_of
 from springtide.runtime.tls import client_context
+from springtide.scaler.core.delayed_calls import DelayedCalls
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.json_api import NONSENSE
 
 T = TypeVar("T")
 
 PATH = "/system/queues"
-MAX_DELAYED = 1000
-DELAYED_PATH = f"/system/jobs?state=delayed&limit={MAX_DELAYED}"
+DELAYED_PATH = "/system/queues/delayed"
 
 DEADLINE_S = 2.0
 """Of one gateway; the next one is asked then."""
@@ -55,14 +56,9 @@ class PendingJobs:
         """
         return await self._first(PATH, pending_by_function)
 
-    async def delayed(self) -> Mapping[FunctionRef, Sequence[float]]:
-        """When jobs whose time has not come are due, of each function that has any, over all queues.
-
-        Seconds of the epoch, the earliest first; of very many jobs not all are told. Raises as ``pending`` does.
-        """
-        if not await self._first(PATH, _delayed_count):
-            return {}  # mostly, and that costs the broker little
-        return await self._first(DELAYED_PATH, due_by_function)
+    async def delayed(self) -> DelayedCalls:
+        """When jobs that were put off are due, over all queues. Raises as ``pending`` does."""
+        return await self._first(DELAYED_PATH, delayed_calls)
 
     async def _first(self, path: str, read: Callable[[Any], T]) -> T:
         problem: SpringtideError = Unavailable("there is no gateway to ask")
@@ -110,15 +106,14 @@ def pending_by_function(answer: Any) -> dict[FunctionRef, int]:
     return found
 
 
-def due_by_function(answer: Any) -> dict[FunctionRef, tuple[float, ...]]:
+def delayed_calls(answer: Any) -> DelayedCalls:
     """What ``DELAYED_PATH`` answers. Raises as ``pending_by_function`` does."""
-    found: dict[FunctionRef, list[float]] = {}
-    for job in answer["jobs"]:
-        ref = FunctionRef(str(job["namespace"]), str(job["function"]))
-        if job["state"] == "delayed" and job["not_before"] is not None:
-            found.setdefault(ref, []).append(datetime.fromisoformat(job["not_before"]).timestamp())
-    return {ref: tuple(sorted(instants)) for ref, instants in found.items()}
+    due = {
+        FunctionRef(str(one["namespace"]), str(one["function"])): tuple(sorted(map(_instant, one["due"])))
+        for one in answer["functions"]
+    }
+    return DelayedCalls(due, _instant(answer["until"]) if answer["until"] is not None else math.inf)
 
 
-def _delayed_count(answer: Any) -> int:
-    return int(answer["delayed"])
+def _instant(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from springtide.scaler.core.delayed_calls import DelayedCalls
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.jobs.job import (
     CallbackJob,
@@ -219,6 +220,12 @@ class JobList(Protocol):
     async def jobs(self, wanted: Wanted, limit: int) -> tuple[list[JobStatus], bool]:
         """Those that have not ended, in the order in which they go out, those whose time has not come, and the last
         that ended, newest first; and whether these are all. Without the bodies of answers."""
+        ...
+
+
+class DelayedList(Protocol):
+    async def nearest(self, limit: int) -> DelayedCalls:
+        """When delayed jobs are due, at most so many instants, those of just now included."""
         ...
 
 

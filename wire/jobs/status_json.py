@@ -4,6 +4,7 @@ job      id state function namespace queue tenant method path query accepted_at 
          finished_at next_attempt_at status reason callback callback_delivery; answer, where it is asked for
 delivery of a job that has ended, to its callback: state (queued, retrying, done, failed, or cancelled where its dead
          letter was thrown away) attempts tried_at next_attempt_at status reason dead_letter
+delayed  functions (function namespace due: the nearest instants), until: each first one before that is told
 letter   the same, and dead_at size of_callback
 body     body encoding ("text", or "base64" where it is no UTF-8) size truncated
 """
@@ -12,10 +13,12 @@ from __future__ import annotations
 
 import base64
 import codecs
+import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from springtide.scaler.core.delayed_calls import DelayedCalls
 from springtide.wire.jobs.job import (
     SHARED_LANE,
     Answer,
@@ -61,6 +64,15 @@ def job_json(status: JobStatus, *, answer: bool = False) -> dict[str, Any]:
         told = outcome.answer if outcome else None
         value["answer"] = _answer(told) if told is not None else None
     return value
+
+
+def delayed_json(calls: DelayedCalls) -> dict[str, Any]:
+    """``until`` null: all are told."""
+    functions = [
+        {"function": ref.name, "namespace": ref.namespace, "due": list(map(instant_text, due))}
+        for ref, due in calls.due.items()
+    ]
+    return {"functions": functions, "until": instant_text(calls.until) if math.isfinite(calls.until) else None}
 
 
 def letter_json(stored: StoredLetter, *, answer: bool = False) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from springtide.runtime.errors import SpringtideError, Unauthenticated, Unavailable, Unsupported
+from springtide.scaler.core.delayed_calls import DelayedCalls
 from springtide.scaler.core.vocabulary import FunctionRef
-from springtide.wire.jobs.job import Depths, Job, JobState, JobStatus, Lane, QueueDepth
-from springtide.wire.jobs.pending import DELAYED_PATH, PendingJobs, due_by_function
-from springtide.wire.jobs.status_json import depths_json, job_json
+from springtide.wire.jobs.job import Depths, Lane, QueueDepth
+from springtide.wire.jobs.pending import DELAYED_PATH, PendingJobs
+from springtide.wire.jobs.status_json import delayed_json, depths_json
 from tests.fakes.http import HttpServer
 
 ECHO, OTHER = FunctionRef("openfaas-fn", "echo"), FunctionRef("team", "other")
@@ -103,38 +104,32 @@ async def test_an_answer_that_never_comes_has_a_deadline() -> None:
             await client.pending()
 
 
-def delayed(ref: FunctionRef, not_before: float) -> dict[str, Any]:
-    """As a gateway tells it."""
-    job = Job(
-        token="t",
-        lane=Lane("faas-request", ref),
-        method="POST",
-        path="/",
-        query="",
-        headers=(),
-        accepted_at=1.9e9,
-        not_before=not_before,
-    )
-    return job_json(JobStatus(id="j", job=job, state=JobState.DELAYED))
+CALLS = DelayedCalls({ECHO: (1.9e9 + 5, 1.9e9 + 60.25), OTHER: (1.9e9 + 30,)}, 1.9e9 + 100)
 
 
-async def test_jobs_that_were_put_off_are_told_by_function_the_earliest_first() -> None:
-    jobs = [delayed(ECHO, 1.9e9 + 60.25), delayed(OTHER, 1.9e9 + 30), delayed(ECHO, 1.9e9 + 5)]
-    async with against((200, {"delayed": 3, "jobs": jobs, "queues": []})) as client:
-        assert await client.delayed() == {ECHO: (1.9e9 + 5, 1.9e9 + 60.25), OTHER: (1.9e9 + 30,)}
+@pytest.mark.parametrize("calls", [CALLS, DelayedCalls()], ids=["some", "none"])
+async def test_calls_that_were_put_off_are_read_as_they_are_told(calls: DelayedCalls) -> None:
+    async with against((503, "not now"), (200, delayed_json(calls))) as client:
+        assert await client.delayed() == calls
 
 
-async def test_list_is_not_asked_for_where_no_job_was_put_off() -> None:
-    async with against((200, TOLD | {"delayed": 0})) as client:
-        assert await client.delayed() == {}  # what is answered here has no list
-
-
-@pytest.mark.parametrize("answer", [{}, {"jobs": [{}]}, {"jobs": [delayed(ECHO, 1.9e9) | {"not_before": "soon"}]}])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"functions": []},
+        {"functions": [{}], "until": None},
+        delayed_json(CALLS) | {"until": "soon"},
+        delayed_json(CALLS) | {"functions": [{"function": "f", "namespace": "n", "due": [None]}]},
+    ],
+)
 async def test_list_that_makes_no_sense_is_not_known(answer: Any) -> None:
-    async with against((200, {"delayed": 1} | answer)) as client:
+    async with against((200, answer)) as client:
         with pytest.raises(Unavailable):
             await client.delayed()
 
 
-def test_jobs_whose_time_has_come_meanwhile_are_not_put_off() -> None:
-    assert due_by_function({"jobs": [delayed(ECHO, 1.9e9) | {"state": "queued"}]}) == {}
+async def test_gateway_without_a_queue_says_so() -> None:
+    async with against((501, "none is set")) as client:
+        with pytest.raises(Unsupported):
+            await client.delayed()
