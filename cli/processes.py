@@ -288,7 +288,7 @@ class _Builder:
                 *("--host", "127.0.0.1", "--port", str(at.console)),
                 *("--gateway-url", at.gateway_url, "--gateway-metrics-urls", at.url(at.metrics) + "/metrics"),
                 *("--provider-url", at.url(at.provider), "--alert-receiver-url", at.url(at.alert_receiver)),
-                *("--scaler-url", at.url(at.scaler)),
+                *("--scaler-url", at.url(at.scaler), "--cron-url", at.url(at.cron)),
                 *(("--queue-worker-url", at.url(at.queue_worker)) if self._plan.queues else ()),
                 *(("--idler-url", at.url(at.idler)) if self._plan.tools else ()),
                 *(("--prometheus-url", at.url(at.prometheus)) if self._plan.tools else ()),

@@ -29,6 +29,7 @@ from springtide.console.prometheus import PrometheusHistory
 from springtide.console.queue_api import QueueApi
 from springtide.console.queues import Queues
 from springtide.console.streams import EventStream
+from springtide.console.triggers import Triggers
 from springtide.console.view import Json
 from springtide.console.what_if import WhatIf
 from springtide.runtime import bounded_json
@@ -64,6 +65,7 @@ class Parts:
     what_if: WhatIf
     queue_api: QueueApi
     queues: Queues
+    triggers: Triggers
     pages: Pages
     assets: Assets
     guard: Guard
@@ -82,6 +84,7 @@ def application(parts: Parts, credentials: Credentials | None, wrong: WrongCrede
             Route("/ui/functions/{key}", reads.function),
             Route("/ui/deploy", reads.deploy),
             Route("/ui/queues", reads.queues),
+            Route("/ui/triggers", reads.triggers),
             Route("/ui/jobs/{id}", reads.job),
             Route("/ui/system", reads.system),
             Route("/ui/events", reads.events),
@@ -95,10 +98,12 @@ def application(parts: Parts, credentials: Credentials | None, wrong: WrongCrede
             Route("/ui/api/dead-letters/{id}", acts.guarded(acts.purge), methods=["DELETE"]),
             Route("/ui/api/dead-letters/{id}/retry", acts.guarded(acts.put_back), methods=["POST"]),
             Route("/ui/api/functions/{key}/usage", reads.usage),
+            Route("/ui/api/functions/{key}/triggers", reads.function_triggers),
             Route("/ui/api/functions", acts.guarded(acts.deploy), methods=["POST", "PUT"]),
             Route("/ui/api/functions/{key}", acts.guarded(acts.remove), methods=["DELETE"]),
             Route("/ui/api/functions/{key}/scale", acts.guarded(acts.scale), methods=["POST"]),
             Route("/ui/api/functions/{key}/invoke", acts.guarded(acts.invoke), methods=["POST"]),
+            Route("/ui/api/functions/{key}/schedules/{act}", acts.guarded(acts.schedule), methods=["POST"]),
             Route("/ui/api/functions/{key}/what-if", acts.guarded(acts.what_if), methods=["POST"]),
             Route("/ui", _to_the_start),
         ],
@@ -153,6 +158,9 @@ class _Reads:
     async def queues(self, request: Request) -> Response:
         return await self._parts.pages.queues(request, self._parts.queues)
 
+    async def triggers(self, request: Request) -> Response:
+        return await self._parts.pages.triggers(request, self._parts.triggers)
+
     async def job(self, request: Request) -> Response:
         try:
             job = await self._parts.queue_api.job(request.path_params["id"])
@@ -175,6 +183,8 @@ class _Reads:
             source = streams.health_events(parts.probes, parts.feed, parts.about)
         elif asked.get("page") == "queues":
             source = streams.queue_events(parts.queues, parts.feed)
+        elif asked.get("page") == "triggers":
+            source = streams.trigger_events(parts.triggers, parts.feed, asked)
         else:
             source = streams.board_events(parts.board, parts.feed)
         return EventStream(source, parts.stopping)
@@ -194,6 +204,10 @@ class _Reads:
     async def function_queue(self, request: Request) -> Response:
         key = str(FunctionRef.parse(request.path_params["key"]))
         return JSONResponse(await self._parts.queues.of_function(key))
+
+    async def function_triggers(self, request: Request) -> Response:
+        ref = FunctionRef.parse(request.path_params["key"])
+        return JSONResponse(await self._parts.triggers.of_function(ref))
 
     async def jobs(self, request: Request) -> Response:
         return JSONResponse(await self._parts.queue_api.jobs(request.query_params))
@@ -276,6 +290,13 @@ class _Acts:
         warning = await self._parts.api.scale(FunctionRef.parse(request.path_params["key"]), replicas)
         self._parts.watch.look_soon()
         return JSONResponse({"warning": warning}, 202)
+
+    async def schedule(self, request: Request) -> Response:
+        value, ref = await _json(request), FunctionRef.parse(request.path_params["key"])
+        schedule = value.get("schedule") if isinstance(value, dict) else None
+        if not isinstance(schedule, str | None):
+            raise BadInput("schedule: write one of the function's schedules")
+        return JSONResponse(await self._parts.triggers.act(ref, request.path_params["act"], schedule or ""), 202)
 
     async def invoke(self, request: Request) -> Response:
         call = Call.from_json(await _json(request))

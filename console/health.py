@@ -11,9 +11,10 @@ import httpx
 
 from springtide.console.gateway_api import GatewayApi, why
 from springtide.console.settings import ConsoleSettings
+from springtide.console.trigger_api import TriggerApi
 from springtide.runtime import bounded_json
 from springtide.runtime.basic_auth import Credentials
-from springtide.runtime.errors import SpringtideError
+from springtide.runtime.errors import SpringtideError, Unsupported
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.ports import Clock
 from springtide.wire.prometheus import PrometheusClient
@@ -57,6 +58,7 @@ class Probes:
         self,
         settings: ConsoleSettings,
         api: GatewayApi,
+        triggers: TriggerApi,
         prometheus: PrometheusClient | None,
         *,
         http: httpx.AsyncClient,
@@ -66,6 +68,7 @@ class Probes:
         self._monitoring = {} if monitoring_credentials is None else {"Authorization": monitoring_credentials.header}
         self._settings = settings
         self._api = api
+        self._triggers = triggers
         self._prometheus = prometheus
         self._http = http
         self._clock = clock
@@ -86,12 +89,15 @@ class Probes:
             self._alert_receiver,
             self._scaler,
             self._queue_worker,
+            self._cron,
             self._idler,
             self._prometheus_part,
             self._alertmanager,
         )
-        *parts, alerts = await asyncio.gather(*(probe() for probe in probes), self._alerts())
-        return Health(self._clock.wall(), tuple(part for part in parts if isinstance(part, Part)), _as_alerts(alerts))
+        parts, connectors, alerts = await asyncio.gather(
+            asyncio.gather(*(probe() for probe in probes)), self._connectors(), self._alerts()
+        )
+        return Health(self._clock.wall(), (*parts, *connectors), _as_alerts(alerts))
 
     async def _gateway(self) -> Part:
         part = _Draft("Gateway", "answers calls, holds them while a function wakes", self._settings.gateway_url)
@@ -129,6 +135,25 @@ class Probes:
     async def _queue_worker(self) -> Part:
         part = _Draft("Queue worker", "makes asynchronous calls", self._settings.queue_worker_url)
         return await self._ours(part, "asynchronous calls are kept, and none is made")
+
+    async def _cron(self) -> Part:
+        part = _Draft("Cron", "calls functions by their schedules, and wakes them ahead", self._settings.cron_url)
+        return await self._ours(part, "schedules wait; what is due meanwhile is sent when it is back")
+
+    async def _connectors(self) -> list[Part]:
+        """Those that the gateway knows."""
+        part = _Draft("Connector", "calls functions for events of other systems", "")
+        try:
+            told = (await self._triggers.events())["connectors"]
+            drafts = [(replace(part, address=str(one["url"])), one["problem"]) for one in told]
+        except Unsupported as error:
+            return [part.absent(str(error))]
+        except (SpringtideError, KeyError, TypeError) as error:
+            return [part.down(f"cannot be asked by the gateway ({why(error)}): what became of events is not known")]
+        return [
+            draft.up("answers", "") if problem is None else draft.down(f"does not answer ({problem}): events wait")
+            for draft, problem in drafts
+        ]
 
     async def _idler(self) -> Part:
         part = _Draft("Idler", "takes functions that nobody calls to zero", self._settings.idler_url)

@@ -21,6 +21,7 @@ from springtide.console.invocation import METHODS
 from springtide.console.prometheus import RANGES
 from springtide.console.queues import Queues
 from springtide.console.streams import Board
+from springtide.console.triggers import Triggers
 from springtide.console.view import Json
 from springtide.console.what_if import SPANS, suggestions
 from springtide.scaler.core.vocabulary import FunctionRef
@@ -49,6 +50,7 @@ class Pages:
     def function(self, request: Request, info: FunctionInfo, *, long_history: bool) -> HTMLResponse:
         told = self._decisions.of(info.key)
         seen = self._watch.seen.get(info.key)
+        triggers = view.triggers(info)
         data = {
             "key": info.key,
             "tick": self._board.tick({}, info.key),
@@ -58,12 +60,14 @@ class Pages:
             "after": self._decisions.number,
             "cold": [view.cold_start(number, cold) for number, cold in (seen.cold if seen is not None else ())],
             "limits": view.limits(info),
+            "triggers": {"scheduled": bool(triggers["schedules"]), "wants": bool(triggers["topics"])},
         }
         ranges = list(RANGES) if long_history else []
         shown = _configuration(info)
         more: dict[str, Any] = {
             "info": info,
             "limits": data["limits"],
+            "triggers": triggers,
             "methods": METHODS,
             "ranges": ranges,
             "configuration": shown,
@@ -82,6 +86,9 @@ class Pages:
 
     async def queues(self, request: Request, queues: Queues) -> HTMLResponse:
         return self._page(request, "queues", await queues.seen(), states=list(JobState))
+
+    async def triggers(self, request: Request, triggers: Triggers) -> HTMLResponse:
+        return self._page(request, "triggers", await triggers.seen(request.query_params))
 
     def job(self, request: Request, job: Json) -> HTMLResponse:
         return self._page(request, "job", job, job=job)

@@ -23,6 +23,8 @@ from springtide.console.queue_api import QueueApi
 from springtide.console.queues import Queues
 from springtide.console.settings import ConsoleSettings
 from springtide.console.streams import Board
+from springtide.console.trigger_api import TriggerApi
+from springtide.console.triggers import Triggers
 from springtide.console.view import Json
 from springtide.console.what_if import WhatIf
 from springtide.runtime.asgi_server import AsgiServer
@@ -118,6 +120,7 @@ class Console:
         shown = Credentials.of_setting(settings.monitoring_secret_path)
         prometheus = PrometheusClient(self._http, url, deadline_s=deadline_s, credentials=shown) if url else None
         queue_api = QueueApi(self._api)
+        trigger_api = TriggerApi(self._api)
         return Parts(
             api=self._api,
             watch=self._watch,
@@ -126,13 +129,20 @@ class Console:
             log_feed=self._log_feed,
             board=board,
             probes=Probes(
-                settings, self._api, prometheus, http=self._http, clock=deps.clock, monitoring_credentials=shown
+                settings,
+                self._api,
+                trigger_api,
+                prometheus,
+                http=self._http,
+                clock=deps.clock,
+                monitoring_credentials=shown,
             ),
             invoker=Invoker(self._api.http, self._api.url, clock=deps.clock, deadline_s=settings.invoke_deadline_s),
             prometheus=PrometheusHistory(prometheus),
             what_if=WhatIf(deps.replay, url, settings.monitoring_secret_path),
             queue_api=queue_api,
             queues=Queues(queue_api, prometheus, deps.clock),
+            triggers=Triggers(trigger_api, deps.clock, lambda: self._watch.functions),
             pages=Pages(assets, guard, board, self._watch, self._decisions),
             assets=assets,
             guard=guard,

@@ -29,6 +29,7 @@ class ConsoleSettings:
     alert_receiver_url: str = setting("", env="console_alert_receiver_url", help="base URL of the alert receiver")
     scaler_url: str = setting("", env="console_scaler_url", help="base URL of the scaler")
     queue_worker_url: str = setting("", env="console_queue_worker_url", help="base URL of the queue worker")
+    cron_url: str = setting("", env="console_cron_url", help="base URL of the cron part")
     idler_url: str = setting("", env="console_idler_url", help="base URL of the idler")
     prometheus_url: str = setting(
         "", env="prometheus_url", help="where histories of hours and days are read; empty: the last minutes only"

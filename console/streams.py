@@ -16,6 +16,7 @@ from springtide.console.gateway_api import GatewayApi
 from springtide.console.gateway_poller import GatewayPoller
 from springtide.console.health import Probes
 from springtide.console.queues import Queues
+from springtide.console.triggers import Triggers
 from springtide.console.view import Json
 from springtide.runtime.asgi import Receive, Scope, Send, send_stream
 from springtide.runtime.errors import NotFound, SpringtideError, TooMany, Unsupported
@@ -30,6 +31,9 @@ MIN_PAUSE_S = 0.2
 
 QUEUES_S = 3.0
 """Between two looks at the queues, for one page."""
+
+TRIGGERS_S = 3.0
+"""Between two looks at schedules and events, for one page."""
 
 RETRY_MS = 2000
 HEARTBEAT = b"event: beat\ndata: 0\n\n"
@@ -148,6 +152,19 @@ async def queue_events(queues: Queues, feed: Feed) -> AsyncGenerator[bytes, None
         while True:
             yield message("queues", await queues.seen())
             await asyncio.sleep(QUEUES_S)
+
+
+async def trigger_events(triggers: Triggers, feed: Feed, asked: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
+    """For the page of schedules and events: every few seconds, where anything is new."""
+    with feed.reader():
+        yield f"retry: {RETRY_MS}\n\n".encode()
+        told: Json | None = None
+        while True:
+            seen = await triggers.seen(asked)
+            if seen != told:
+                yield message("triggers", seen)
+                told = seen
+            await asyncio.sleep(TRIGGERS_S)
 
 
 async def log_events(api: GatewayApi, feed: Feed, ref: FunctionRef) -> AsyncGenerator[bytes, None]:

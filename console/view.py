@@ -12,8 +12,12 @@ from springtide.scaler.core import explain, label_names
 from springtide.scaler.core.catalogue import COLD_START_PARTS
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.wire.events import topics
+from springtide.wire.events.delivery_mode import ANNOTATION as DELIVERY
+from springtide.wire.events.delivery_mode import DeliveryMode
 from springtide.wire.function_rates import ColdStarts, FunctionRates
-from springtide.wire.schedules.annotations import schedules_of
+from springtide.wire.schedules.annotations import CRON_TOPIC, schedules_of
+from springtide.wire.webhooks.webhook import Kind, webhook_of
+from springtide.wire.webhooks.webhook import problems_of as webhook_problems
 
 Json = dict[str, Any]
 
@@ -120,6 +124,34 @@ def limits(info: FunctionInfo) -> Json:
         "notes": list(label_names.without_effect(info.labels, info.owner)),
         "owner": explain.who(info.owner),
     }
+
+
+def triggers(info: FunctionInfo) -> Json:
+    """What calls it beside callers, by its annotations. ``schedules`` are those that can be read."""
+    wanted = topics.topics_of(info.annotations)[0]
+    problems = list(webhook_problems(info.annotations, info.secrets))
+    return {
+        "schedules": [one.schedule.text for one in schedules_of(info.ref, info.annotations)[0]],
+        "topics": [topic for topic in wanted if topic != CRON_TOPIC],
+        "delivery": _DELIVERIES.get(info.annotations.get(DELIVERY, "").strip().lower(), "as their connector does"),
+        "webhook": None if problems else _webhook(info),
+        "problems": problems,
+    }
+
+
+_DELIVERIES = {
+    DeliveryMode.SYNC.value: "call it at once",
+    DeliveryMode.ASYNC.value: "go through the queue",
+}
+
+
+def _webhook(info: FunctionInfo) -> Json | None:
+    webhook = webhook_of(info.annotations)
+    if webhook is None:
+        return None
+    if webhook.kind is Kind.NONE:
+        return {"sender": "anybody: nothing proves who sends"}
+    return {"sender": f"{webhook.kind}, proved by the secret {' or '.join(webhook.secrets)}"}
 
 
 def freshness(watch: GatewayPoller, decisions: Decisions) -> Json:

@@ -8,6 +8,7 @@ import { follow } from "./live.js";
 import { logView } from "./log.js";
 import { queueCard } from "./queue_card.js";
 import { data, find, make, markField, ready, say, setText, timeOf, unmark, warn } from "./shell.js";
+import { triggerCard } from "./trigger_card.js";
 import { Timeline } from "./timeline.js";
 import { whatIf } from "./what_if.js";
 
@@ -268,6 +269,7 @@ const stream = follow(
 );
 usage();
 queueCard(key);
+triggerCard(key, data.triggers);
 setInterval(usage, 10_000);
 
 ready();

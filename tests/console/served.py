@@ -30,6 +30,7 @@ from springtide.runtime.service import Service
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
 from springtide.wire.endpoint_stream import Endpoint
 from springtide.wire.jobs.settings import BrokerSettings
+from tests.cron_part import cron_part
 
 CREDENTIALS = Credentials("admin", "s3cret")
 DEADLINE_S = 20.0
@@ -110,9 +111,15 @@ async def world(
     credentials: Credentials | None = CREDENTIALS,
     namespace: str = DEFAULT_NAMESPACE,
     broker: BrokerSettings | None = None,
+    with_cron: bool = False,
+    cron_away: bool = False,
+    connector_urls: tuple[str, ...] = (),
     **settings: Any,
 ) -> AsyncIterator[World]:
-    """``namespace`` is that of functions that name none; ``broker`` keeps asynchronous calls."""
+    """``namespace`` is that of functions that name none; ``broker`` keeps asynchronous calls.
+
+    Ticks of its cron part are kept in memory, and call nothing.
+    """
     async with AsyncExitStack() as stack:
         replica_server = await asyncio.start_server(answer, "127.0.0.1", 0)
         stack.callback(replica_server.close)
@@ -130,12 +137,20 @@ async def world(
         await api.start()
         stack.push_async_callback(api.stop)
         port = ports.free("127.0.0.1", PortClaims())
+        cron_url = ""
+        if with_cron:
+            cron, _ = await stack.enter_async_context(cron_part(f"http://127.0.0.1:{api.port}", credentials))
+            if cron_away:
+                await cron.stop()
+            cron_url = settings["cron_url"] = f"http://127.0.0.1:{cron.port}"
         door = gateway.build(
             GatewaySettings(
                 port=0,
                 metrics_port=0,
                 provider_url=f"http://127.0.0.1:{api.port}",
                 console_url=f"http://127.0.0.1:{port}",
+                cron_url=cron_url,
+                connector_urls=connector_urls,
                 grace_s=0.1,
                 namespace=namespace,
                 broker=broker or BrokerSettings(),

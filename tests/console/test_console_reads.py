@@ -300,9 +300,11 @@ async def test_health_names_each_part_and_what_its_absence_means() -> None:
             "Alert receiver": None,
             "Scaler": None,
             "Queue worker": None,
+            "Cron": None,
             "Idler": False,
             "Prometheus": None,
             "Alertmanager": None,
+            "Connector": None,
         }
         assert parts["Idler"]["detail"].endswith("functions that nobody calls stay up")
         assert "charts show the last minutes only" in parts["Prometheus"]["detail"]

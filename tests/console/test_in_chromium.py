@@ -447,9 +447,11 @@ def test_system_page_tells_versions_and_the_age_of_data(deployed: Running, open_
             "Alert receiver",
             "Scaler",
             "Queue worker",
+            "Cron",
             "Idler",
             "Prometheus",
             "Alertmanager",
+            "Connector",
         ]
         expect(page.locator("#parts h3")).to_have_text(names)
         expect(page.locator("#parts li", has_text="Prometheus").first).to_contain_text(re.compile(r"Version \d"))
