@@ -84,6 +84,19 @@ KINDS: Mapping[str, SourceKind] = {
         extra="rabbitmq",
         openfaas={"broker_host": "url", "rabbitmq_url": "url", "queues": "queues"},
     ),
+    "kafka": SourceKind(
+        about="topics of Kafka by a consumer group, at least once",
+        packages=("confluent_kafka",),
+        extra="kafka",
+        openfaas={
+            "broker_host": "brokers",
+            "broker_hosts": "brokers",
+            "topics": "topics",
+            "group": "group",
+            "initial_offset": "initial_offset",
+            "max_bytes": "max_bytes",
+        },
+    ),
 }
 
 

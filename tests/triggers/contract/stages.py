@@ -12,6 +12,7 @@ from springtide.triggers.source import Source
 from tests.fakes.events import MemorySystem
 from tests.triggers.contract import (
     directory_systems,
+    kafka_systems,
     mqtt_systems,
     nats_systems,
     postgres_systems,
@@ -72,4 +73,5 @@ STAGES: Mapping[str, Stage] = {
     "postgres rows": postgres_systems.rows,
     "postgres notify": postgres_systems.notifications,
     "rabbitmq": rabbitmq_systems.queues,
+    "kafka": kafka_systems.topics,
 }
