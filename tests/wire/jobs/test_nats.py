@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from springtide.runtime.errors import TooMany, Unavailable
+from springtide.runtime.errors import BodyTooLarge, TooMany, Unavailable
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.jobs import names
 from springtide.wire.jobs.job import (
@@ -344,4 +344,35 @@ async def test_what_a_server_takes_is_what_answers_are_cut_to(folder: Path) -> N
         assert broker.connection.reconnects == 0
         (depth,) = (await store.depths()).queues
         assert (depth.dead, depth.lanes) == (1, {})
+        await broker.aclose()
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 3600.0])
+async def test_job_larger_than_the_server_takes_is_refused_with_the_bound(folder: Path, delay_s: float) -> None:
+    with running(folder, also="max_payload: 256KB") as server:
+        broker = Broker(server.settings, name="test")
+        store, job = NatsJobStore(broker), a_job("mail")
+        job = replace(job, not_before=time.time() + delay_s if delay_s else 0.0)
+        for body in (bytes(230 * 1024), bytes(10 * 1024 * 1024)):
+            with pytest.raises(BodyTooLarge, match=r"may have 229376 .* messages of 262144: max_payload: 8MB in its"):
+                await store.submit(job, body)
+        assert await store.submit(job, bytes(200 * 1024))
+        assert broker.connection.reconnects == 0
+        await broker.aclose()
+
+
+async def test_answer_whose_headers_leave_no_room_is_kept_without_them(folder: Path) -> None:
+    with running(folder, also="max_payload: 64KB") as server:
+        broker = Broker(server.settings, name="test")
+        store, jobs, job = NatsJobStore(broker), source(broker, "mail"), a_job("mail")
+        job_id = await store.submit(job, b"")
+        headers = tuple((f"X-{n}", "x" * 1000) for n in range(60))
+        outcome = replace(done(200), answer=Answer(200, headers, b"body" * 10_000))
+
+        await jobs.store_outcome(job, job_id, outcome)
+
+        status = await store.find(job_id)
+        assert status is not None
+        assert status.outcome is not None
+        assert status.outcome.answer == Answer(200, (), b"", truncated=True)
         await broker.aclose()

@@ -9,15 +9,17 @@ from collections.abc import Callable
 import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
+from nats.errors import MaxPayloadError
 from nats.js import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 
 from springtide.runtime.deadlines import stubborn_within
-from springtide.runtime.errors import NotFound, SpringtideError, TooMany, Unavailable, reason_of
+from springtide.runtime.errors import BodyTooLarge, NotFound, SpringtideError, TooMany, Unavailable, reason_of
 from springtide.wire.jobs.nats import logins
 from springtide.wire.jobs.settings import BrokerSettings
 
 MAX_PAYLOAD = 1024 * 1024
+RAISE = "max_payload: 8MB in its configuration lets larger ones in"
 CONNECT_S = 2.0
 REQUEST_S = 10.0
 """How long the broker may take to answer. A sync to a slow disk takes a second at most."""
@@ -176,5 +178,7 @@ class translated:  # noqa: N801 - it reads as the function it stands for, which 
                 raise TooMany(f"{doing}: the queue is full: {error.description}") from error
             case APIError():
                 raise Unavailable(f"{doing}: the queue's server refuses: {error.description}") from error
+            case MaxPayloadError():
+                raise BodyTooLarge(f"{doing}: a message is larger than the queue's server takes ({RAISE})") from error
             case NatsError() | OSError() | TimeoutError():
                 raise Unavailable(f"{doing}: the queue's server does not answer: {reason_of(error)}") from error

@@ -22,9 +22,9 @@ async def publish(client: Client, subject: str, body: bytes, reply: str, headers
     if not _AS_KNOWN or kicks is None:
         await client.publish(subject, body, reply, dict(headers))
         return
-    if len(body) > client.max_payload:
-        raise MaxPayloadError
     head = encoded(headers)
+    if len(head) + len(body) > client.max_payload:  # on such a one the server closes the connection
+        raise MaxPayloadError
     line = b"HPUB %b %b %d %d\r\n" % (subject.encode(), reply.encode(), len(head), len(head) + len(body))
     await client._send_command(b"".join((line, head, body, b"\r\n")))
     if kicks.empty():

@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 from nats.js.api import Header
 from nats.js.errors import NotFoundError as NoSuchMessage
 
-from springtide.runtime.errors import NotFound, SpringtideError, TooMany, reason_of
+from springtide.runtime.errors import BodyTooLarge, NotFound, SpringtideError, TooMany, reason_of
 from springtide.wire.jobs import names
 from springtide.wire.jobs.job import Answer, CallbackJob, DeadLetter, Job, JobState, Lane, Outcome, Progress
 from springtide.wire.jobs.job_id import dead_name, id_of
@@ -144,7 +144,10 @@ class NatsJobSource:
         return self._broker.connection.max_payload * 3 // 4  # the rest is for headers: a job's, and an answer's
 
     async def store_outcome(self, job: Job, job_id: str, outcome: Outcome) -> None:
-        await self._broker.outcomes.store(job, job_id, outcome)
+        try:
+            await self._broker.outcomes.store(job, job_id, outcome)
+        except BodyTooLarge:  # by its headers
+            await self._broker.outcomes.store(job, job_id, _without_body(outcome))
         with contextlib.suppress(SpringtideError):  # a view
             await self._broker.outcomes.forget_progress(job.token, tried=outcome.attempts > 1)
 
@@ -181,7 +184,7 @@ class NatsJobSource:
         queue, doing = job.lane.queue, "moving a job whose time has come"
         try:
             sequence = await self._store.enqueue(replace(job, id=id_of(job)), message.data, doing=doing)
-        except TooMany as error:
+        except (TooMany, BodyTooLarge) as error:
             _log.warning("a delayed job waits for room", queue=queue, reason=reason_of(error))
             async with translated("handing back a job"):
                 await message.nak(delay=FULL_DELAY_S)

@@ -6,12 +6,12 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 
 from nats.js.api import Header
 
-from springtide.runtime.errors import TooMany
+from springtide.runtime.errors import BodyTooLarge, TooMany
 from springtide.wire.jobs import names
 from springtide.wire.jobs.job import (
     Depths,
@@ -27,9 +27,13 @@ from springtide.wire.jobs.job import (
 from springtide.wire.jobs.job_id import id_of, job_id, place_of, queue_number
 from springtide.wire.jobs.message import HEADER, encode_job
 from springtide.wire.jobs.nats.broker import Broker
-from springtide.wire.jobs.nats.connection import translated
+from springtide.wire.jobs.nats.connection import RAISE, translated
 from springtide.wire.jobs.nats.one_message import last
+from springtide.wire.jobs.nats.publication import encoded
 from springtide.wire.jobs.ports import Claim
+
+LETTER_PART = 8
+"""One part in so many of what the server takes in a message is left by a job, for what its dead letter has besides."""
 
 CLAIM_SCAN_S = 60.0
 """How long after a claim its job may have been stored: longer than any write may take."""
@@ -145,6 +149,7 @@ class NatsJobStore:
         lane, streams = job.lane, self._broker.streams
         headers = {HEADER: encode_job(job), Header.MSG_ID.value: f"{job.token}.{job.round}"}
         async with translated(doing):
+            await self._check_size(headers, body, doing=doing)
             sequence = await self._broker.requests.store(
                 lambda: streams.queue(lane.queue), names.job_subject(lane), body, headers
             )
@@ -164,10 +169,22 @@ class NatsJobStore:
                 Header.SCHEDULE: f"@at {at}",
                 Header.SCHEDULE_TARGET: names.due_subject(number, job.token),
             }
+            await self._check_size(headers, body, doing="storing a delayed job")
             await self._broker.requests.store(
                 self._broker.streams.delayed, names.delayed_subject(number, job.token), body, headers
             )
         return id_of(job)
+
+    async def _check_size(self, headers: Mapping[str, str], body: bytes, *, doing: str) -> None:
+        """Raises BodyTooLarge: sent all the same, it would cost everybody the connection."""
+        largest = (await self._broker.connection.client()).max_payload
+        most, size = largest - largest // LETTER_PART, len(encoded(headers)) + len(body)
+        if size > most:
+            raise BodyTooLarge(
+                f"{doing}: with its headers it has {size} bytes, and may have {most} where the queue's server takes "
+                f"messages of {largest}: {RAISE}; or set max_async_inline of the gateway to less, so that such bodies "
+                "are kept in pieces"
+            )
 
     async def _depth(self, queue: str) -> QueueDepth:
         state = await self._broker.streams.state(names.stream(queue), subjects=names.job_subjects(queue))
