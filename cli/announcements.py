@@ -64,6 +64,13 @@ class Announcer:
             click.echo("Stopping: the public listener first; calls in flight finish …")
         self._steady = False
 
+    def waiting(self, text: str) -> None:
+        """What a stop waits for; goes on to say so with each stage that takes its time."""
+        if self._as_json:
+            click.echo(json.dumps({"event": "waiting", "detail": text}))
+        else:
+            click.echo(f"springtide: {lines(text)}")
+
     def stopped(self) -> None:
         click.echo(json.dumps({"event": "stopped"}) if self._as_json else "Stopped.")
 

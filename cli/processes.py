@@ -23,6 +23,7 @@ from springtide.cli.parts.settings_flags import Section
 from springtide.cli.state import StateFolder
 from springtide.cli.tools import Tools
 from springtide.gateway.settings import GatewaySettings
+from springtide.provider.process.host_link import kill_hosts
 from springtide.provider.process.settings import ProcessSettings
 from springtide.queue_worker.settings import QueueWorkerSettings
 from springtide.rules.alertmanager import BasicAuth, Webhook
@@ -193,6 +194,7 @@ class _Builder:
             ),
             ready=self._at.url(self._at.provider) + "/healthz",
             grace_s=PROCESS.read(self._plan.environ, {}, state_dir=self._plan.state.provider).grace_s + MARGIN_S,
+            end_rest=partial(kill_hosts, self._plan.state.provider.absolute()),
         )
 
     def gateway(self) -> Child:

@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from springtide.cli import (
 )
 from springtide.cli.addresses import WishedPorts
 from springtide.cli.announcements import Announcer
+from springtide.cli.calls_under_way import calls_under_way, shown
 from springtide.cli.gateway_client import DEPLOY_READ_S, GatewayClient
 from springtide.cli.nats_server import NatsServer
 from springtide.cli.ports import PortClaims
@@ -40,10 +41,14 @@ from springtide.runtime.part_reports import Event, Happening
 from springtide.runtime.service import stop_signals
 from springtide.runtime.supervision import Supervisor
 from springtide.runtime.zygote import Zygote
+from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.jobs.settings import with_names_of_openfaas
 
 SAMPLES_DEADLINE_S = 10.0
 """For each of them; what the user names may have packages to install."""
+
+TWICE_S = 0.3
+"""Within which two requests to stop are one."""
 
 TRIED_SAMPLE = "hello"
 SAMPLES = Path(__file__).parent / "samples" / "stack.yaml"
@@ -152,13 +157,15 @@ class _Suite:
         self._run_file = RunFile(plan.state, announcer.notice)
         self._running: Running | None = None
         self._supervisor: Supervisor | None = None
+        self._calls: Mapping[FunctionRef, int] = {}
+        """Under way when the suite was asked to stop."""
 
     async def run(self, *, samples: Sequence[FunctionSpec], wished: Sequence[FunctionSpec]) -> None:
         until = asyncio.Event()
         with stop_signals(until), _hangup(until):
             shown = Credentials.from_folder(self._plan.state.secrets).header
             stages = processes.stages(self._plan, authorization=shown)
-            self._supervisor = Supervisor(stages, report=self._report, zygote=self._zygote)
+            self._supervisor = Supervisor(stages, report=self._report, zygote=self._zygote, waiting=self._waits)
             self._announcer.starting()
             trying = asyncio.create_task(self._run_file.keep_trying(), name="run file")
             try:
@@ -167,11 +174,28 @@ class _Suite:
             finally:
                 trying.cancel()
                 self._announcer.stopping()
-                await self._supervisor.stop()
+                await self._stop(self._supervisor)
                 if self._zygote is not None:
                     await self._zygote.close()
                 self._plan.state.withdraw()
         self._announcer.stopped()
+
+    async def _stop(self, supervisor: Supervisor) -> None:
+        looking = asyncio.create_task(self._look_at_calls(), name="calls under way")
+        _hear_again(supervisor.hurry)
+        await supervisor.stop()
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+
+    async def _look_at_calls(self) -> None:
+        self._calls = await calls_under_way(f"{self._plan.addresses.url(self._plan.addresses.metrics)}/metrics")
+
+    def _waits(self, parts: Sequence[str], most_s: float) -> None:
+        until = time.strftime("%H:%M:%S", time.localtime(time.time() + most_s))
+        calls = f"; calls that were under way: {shown(self._calls)}" if self._calls else ""
+        self._announcer.waiting(
+            f"waiting for {', '.join(parts)} to finish, until {until} at most{calls}. Ctrl-C again ends all at once"
+        )
 
     async def _start(self, samples: Sequence[FunctionSpec], wished: Sequence[FunctionSpec]) -> None:
         assert self._supervisor is not None
@@ -261,6 +285,18 @@ async def _unless(until: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool
         for task in (working, asked):
             task.cancel()
         await asyncio.gather(working, asked, return_exceptions=True)
+
+
+def _hear_again(hurry: Callable[[], None]) -> None:
+    """``hurry`` at the next Ctrl-C, unless that comes with the first: some shells and wrappers send each one twice."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    def asked() -> None:
+        if loop.time() >= began + TWICE_S:
+            hurry()
+
+    loop.add_signal_handler(signal.SIGINT, asked)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import httpx
+import structlog
 from prometheus_client import CollectorRegistry
 
 from springtide.gateway.access_log import AccessLines
@@ -40,6 +41,8 @@ from springtide.wire.polled_endpoints import PolledEndpoints
 from springtide.wire.prometheus import PrometheusClient
 from springtide.wire.provider_client import ProviderClient
 from springtide.wire.webhooks.checks import ProviderChecks
+
+_log = structlog.get_logger(__name__)
 
 MAX_SYSTEM_CONNECTIONS = 200
 """Of one worker, to the other parts; streams and the console have others."""
@@ -245,8 +248,14 @@ class Gateway:
                 # To follow ends only by an error, such as credentials that are not the provider's.
                 await first_end(plane.table.first_snapshot.wait(), self._follower.wait())
         self._listener = await asyncio.get_running_loop().create_server(plane.accept, sock=listener, backlog=BACKLOG)
-        stack.push_async_callback(plane.draining.drain, self._settings.grace_s)
+        stack.push_async_callback(self._drain, plane)
         stack.callback(self._listener.close)
+
+    async def _drain(self, plane: DataPlane) -> None:
+        calls = {route.label: route.metrics.in_flight for route in plane.table if route.metrics.in_flight}
+        if calls:
+            _log.info("stopping; calls under way may finish", calls=calls, at_most_s=self._settings.grace_s)
+        await plane.draining.drain(self._settings.grace_s)
 
     async def _start_server(self, stack: contextlib.AsyncExitStack, server: AsgiServer) -> None:
         await server.start()

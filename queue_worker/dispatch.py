@@ -149,6 +149,9 @@ class Dispatch:
     async def drain(self, grace_s: float) -> None:
         """Take nothing more; jobs that still run after ``grace_s`` are handed back."""
         self._stopping = True
+        if self._running:
+            calls = {str(function): count for function, count in self._reserved.items()}
+            _log.info("stopping; calls under way may finish", calls=calls, at_most_s=grace_s)
         if tasks := [task for _, task in self._running.values()]:
             await asyncio.wait(tasks, timeout=grace_s)
         left = [task for _, task in self._running.values()]

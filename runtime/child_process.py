@@ -24,6 +24,9 @@ KEPT_LOG_BYTES = 1024 * 1024
 TAIL_LINES = 15
 
 
+def nothing_left() -> None: ...
+
+
 def no_remedy(_said: str) -> str | None:
     return None
 
@@ -60,6 +63,8 @@ class Child:
     environment: Mapping[str, str] = field(default_factory=dict)
     ready_within_s: float = 30.0
     grace_s: float = 10.0
+    end_rest: Callable[[], None] = nothing_left
+    """Ends what it leaves behind when it is killed because nobody wants to wait. Blocks for a moment."""
     stops_first: bool = False
     """Stopped before all others, whatever its stage: the public listener, and who would keep it from ending."""
 

@@ -14,17 +14,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from springtide.runtime.backoff import RESTART, STEADY_AFTER_S
 from springtide.runtime.child_process import Child, Process, how_ended, size, spawn, tail, trim
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.liveness import Probe, until_hung
 from springtide.runtime.part_reports import Event, Happening, Report, Reports
+from springtide.runtime.processes import kill_below
 from springtide.runtime.zygote import Zygote
 
 PROBE_EVERY_S = 0.02
+TOLD_AFTER_S = 1.0
+"""From the request to stop until it is told who is waited for: most have ended by then."""
 TIDY_EVERY_S = 5.0
+
+
+Waiting = Callable[[Sequence[str], float], None]
+"""Who is waited for at a stop, and for how many seconds more at most."""
 
 
 class Supervisor:
@@ -32,8 +39,17 @@ class Supervisor:
 
     name = "supervisor"
 
-    def __init__(self, stages: Sequence[Sequence[Child]], *, report: Report, zygote: Zygote | None = None) -> None:
+    def __init__(
+        self,
+        stages: Sequence[Sequence[Child]],
+        *,
+        report: Report,
+        zygote: Zygote | None = None,
+        waiting: Waiting | None = None,
+    ) -> None:
         self._zygote = zygote
+        self._waiting = waiting
+        self._hurry = asyncio.Event()
         self._stages = [[_Kept(child, report, zygote) for child in stage] for stage in stages]
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -55,12 +71,27 @@ class Supervisor:
             self._tasks += [asyncio.create_task(kept.keep(), name=kept.child.name) for kept in stage]
         self._tasks.append(asyncio.create_task(self._tidy(), name="tidy"))
 
+    def hurry(self) -> None:
+        """Let a stop wait for nobody any more: whoever still runs is killed."""
+        self._hurry.set()
+
     async def stop(self) -> None:
         await _cancelled(self._tasks)
         first = [kept for kept in self._all() if kept.child.stops_first]
         rest = [[kept for kept in stage if kept not in first] for stage in reversed(self._stages)]
         for group in (first, *rest):
-            await asyncio.gather(*(kept.stop() for kept in group))
+            await self._stop(group)
+
+    async def _stop(self, group: Sequence[_Kept]) -> None:
+        stops = {asyncio.create_task(kept.stop(hurry=self._hurry)): kept for kept in group}
+        if not stops:
+            return
+        await asyncio.wait(stops, timeout=TOLD_AFTER_S)
+        left = [kept.child for stop, kept in stops.items() if not stop.done()]
+        if left and self._waiting is not None and not self._hurry.is_set():
+            names = [name for child in left for name in child.names]
+            self._waiting(names, max(child.grace_s for child in left) - TOLD_AFTER_S)
+        await asyncio.gather(*stops)
 
     async def wait(self) -> None:
         """Children that die are restarted, so this ends only by an error of our own."""
@@ -128,20 +159,24 @@ class _Kept:
             await asyncio.sleep(delay_s)
             problem, what = await self._attempt(), Happening.FAILED
 
-    async def stop(self, *, quietly: bool = False) -> None:
-        """SIGTERM, and SIGKILL once its grace is over. Idempotent."""
+    async def stop(self, *, quietly: bool = False, hurry: asyncio.Event | None = None) -> None:
+        """SIGTERM, and SIGKILL once its grace is over, or at once where there is no time. Idempotent."""
         process, self._process = self._process, None
         if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
             what, detail = Happening.STOPPED, "stopped"
-            try:
-                await asyncio.wait_for(process.wait(), self.child.grace_s)
-            except TimeoutError:
-                what, detail = Happening.KILLED, f"did not stop within {self.child.grace_s:g} s and was killed"
+            if not await _ended(process, self.child.grace_s, hurry):
+                hurried = hurry is not None and hurry.is_set()
+                why = "was killed" if hurried else f"did not stop within {self.child.grace_s:g} s and was killed"
+                what, detail = Happening.KILLED, why
+                if hurried:
+                    await asyncio.to_thread(kill_below, process.pid)
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
                 await process.wait()
+                if hurried:
+                    await asyncio.to_thread(self.child.end_rest)
             if not quietly:
                 self._say(what, detail)
         self._hear_no_more()
@@ -236,6 +271,19 @@ class _Kept:
         if event.what is Happening.READY and self._process is not None:
             event = Event(event.child, event.what, f"ready (process {self._process.pid})")
         self._report(event)
+
+
+async def _ended(process: Process, grace_s: float, hurry: asyncio.Event | None) -> bool:
+    """Whether it ended by itself within its grace, and before there was no time for that."""
+    ended = asyncio.create_task(process.wait())
+    waits = [ended] if hurry is None else [ended, asyncio.create_task(hurry.wait())]
+    try:
+        await asyncio.wait(waits, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
+        return ended.done()
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
 
 
 async def _answers(probe: Probe) -> None:

@@ -183,6 +183,9 @@ class Fleet:
                 replica.state = ReplicaState.STOPPING
             self._publish(deployment)
         grace_s = self._settings.grace_s
+        running = {str(one.record.ref): len(one.replicas) for one in self.all() if one.replicas}
+        if running:
+            _log.info("stopping; calls of replicas may finish", replicas=running, at_most_s=grace_s)
         stopping = [stopped.shut_down(grace_s) for stopped in self._stopped]
         await asyncio.gather(self._link.shut_down(listening, grace_s), *stopping)
 

@@ -214,7 +214,7 @@ class HostLink:
     def _spawn(self, *, beside: bool) -> subprocess.Popen[bytes]:
         settings = self._settings
         # Its own, so that one host can be told from another of the same folder.
-        identity = f"{hashlib.sha256(os.fsencode(self._folder)).hexdigest()[:12]}-{secrets.token_hex(3)}"
+        identity = f"{_mark(self._folder)}-{secrets.token_hex(3)}"
         options = {
             "--state-dir": self._folder,
             "--bind-host": settings.host,
@@ -297,3 +297,13 @@ def _turn_away(writer: asyncio.StreamWriter | None, host: ProcessHandle | None, 
         host.close()
     if writer is not None:
         writer.close()
+
+
+def kill_hosts(folder: Path) -> None:
+    """Those of a provider that was killed, with all their replicas; ``folder`` is its state folder."""
+    mark = _mark(folder)
+    kernel.kill_marked(lambda identity: identity.partition("-")[0] == mark)
+
+
+def _mark(folder: Path) -> str:
+    return hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]

@@ -22,6 +22,7 @@ from typing import Any
 
 import httpx
 import nats
+import pytest
 
 from springtide.cli.tools import Tools
 from springtide.runtime.basic_auth import Credentials
@@ -440,8 +441,8 @@ SLOW = """
 import os, pathlib, time
 
 def handle(event, context):
-    pathlib.Path(os.environ["BEGUN"]).touch()
-    time.sleep(1.5)
+    pathlib.Path(os.environ["BEGUN"]).write_text(str(os.getpid()))
+    time.sleep(float(os.environ.get("TAKES", 1.5)))
     return {"statusCode": 200, "body": "finished"}
 """
 
@@ -464,6 +465,37 @@ def test_call_in_flight_finishes_while_the_suite_stops(tmp_path: Path) -> None:
         call.join(DEADLINE_S)
         client.close()
     assert [(answer.status_code, answer.text) for answer in answers] == [(200, "finished")]
+
+
+def test_second_interrupt_ends_what_is_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow" / "handler.py").write_text(SLOW)
+    (tmp_path / "stack.yaml").write_text(
+        "functions:\n  slow:\n    lang: python3-http\n    handler: ./slow\n    environment:\n"
+        f"      BEGUN: {tmp_path / 'begun'}\n      TAKES: 1000\n"
+    )
+    graces = {"grace": "1000s", "function_grace": "1000s", "queue_worker_grace": "1000s"}
+    with started(tmp_path / "state", "--no-samples", "-f", str(tmp_path / "stack.yaml"), environ=graces) as up:
+        client = up.client()
+        call = threading.Thread(target=lambda: unanswered(client, "/function/slow"))
+        call.start()
+        eventually(lambda: (tmp_path / "begun").exists() and bool((tmp_path / "begun").read_text()))
+        function = int((tmp_path / "begun").read_text())
+
+        up.process.send_signal(signal.SIGINT)
+        waits = up.until("waiting")
+        assert "gateway" in waits["detail"]
+        assert "1 of slow. Ctrl-C again ends all at once" in waits["detail"]
+        assert up.stop() == 0
+
+        eventually(lambda: not Path(f"/proc/{function}").exists())
+        call.join(DEADLINE_S)
+        client.close()
+
+
+def unanswered(client: httpx.Client, path: str) -> None:
+    with pytest.raises(httpx.HTTPError):
+        client.get(path, timeout=DEADLINE_S)
 
 
 def test_interrupt_while_starting_stops_what_has_started(tmp_path: Path) -> None:

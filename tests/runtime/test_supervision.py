@@ -398,3 +398,53 @@ def test_tail_gives_the_last_lines_since_a_place(tmp_path: Path) -> None:
     assert child_process.tail(log, since=4, lines=2) == "two\nthree"
     assert child_process.tail(log, since=4) == "one\ntwo\nthree"
     assert child_process.tail(tmp_path / "none.log") == ""
+
+
+async def test_who_is_waited_for_at_a_stop_is_told_with_the_time_it_has(tmp_path: Path) -> None:
+    told: list[tuple[list[str], float]] = []
+    stages = [[child(tmp_path, "quick")], [child(tmp_path, "stubborn", IGNORES_TERM, grace_s=1.5)]]
+    supervisor = Supervisor(stages, report=Events(), waiting=lambda names, most_s: told.append(([*names], most_s)))
+    await supervisor.start()
+
+    await supervisor.stop()
+
+    assert told == [(["stubborn"], 0.5)]
+
+
+HAS_CHILD = """
+import pathlib, signal, subprocess, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+folder = pathlib.Path(sys.argv[2])
+below = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+(folder / "below").write_text(str(below.pid))
+(folder / sys.argv[1]).touch()
+while True:
+    signal.pause()
+"""
+
+
+async def test_hurried_stop_kills_who_is_waited_for_and_what_is_below(tmp_path: Path) -> None:
+    heard, rest = Events(), []
+    stubborn = child(tmp_path, "part", HAS_CHILD, grace_s=1000.0, end_rest=lambda: rest.append("ended"))
+    supervisor = Supervisor(
+        [[child(tmp_path, "ground")], [stubborn]], report=heard, waiting=lambda *_: supervisor.hurry()
+    )
+    await supervisor.start()
+    below = int((tmp_path / "below").read_text())
+
+    await supervisor.stop()
+
+    assert {(event.child, event.what, event.detail) for event in heard.all if event.what is Happening.KILLED} >= {
+        ("part", Happening.KILLED, "was killed")
+    }
+    assert rest == ["ended"]
+    async with asyncio.timeout(DEADLINE_S):
+        while not ended(below):  # noqa: ASYNC110 - whoever takes up orphans here may take a moment to collect it
+            await asyncio.sleep(0.01)
+
+
+def ended(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
