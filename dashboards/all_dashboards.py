@@ -10,8 +10,9 @@ from springtide.dashboards.function import FUNCTION
 from springtide.dashboards.health import HEALTH
 from springtide.dashboards.overview import OVERVIEW
 from springtide.dashboards.queues import QUEUES
+from springtide.dashboards.triggers import TRIGGERS
 
-DASHBOARDS = (OVERVIEW, FUNCTION, AUTOSCALING, COLD_STARTS, QUEUES, HEALTH)
+DASHBOARDS = (OVERVIEW, FUNCTION, AUTOSCALING, COLD_STARTS, QUEUES, TRIGGERS, HEALTH)
 
 
 def written() -> Mapping[str, str]:

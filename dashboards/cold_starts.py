@@ -155,7 +155,7 @@ def _counts() -> Row:
     )
 
 
-def _known_before() -> Row:
+def known_before() -> Row:
     early = catalogue.PREWARM_EARLY
     return Row(
         "Calls known before: schedules, and delayed calls",
@@ -211,6 +211,6 @@ COLD_STARTS = Dashboard(
     title="Springtide cold starts",
     description="How often callers wait for a function to wake, how long, and for what.",
     variables=(NAMESPACES, FUNCTIONS),
-    rows=(Row("In the time shown", _numbers()), _waits(), _counts(), _known_before(), _table()),
+    rows=(Row("In the time shown", _numbers()), _waits(), _counts(), known_before(), _table()),
     annotations=(WOKE, FELL_ASLEEP),
 )

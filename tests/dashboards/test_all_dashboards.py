@@ -43,12 +43,8 @@ KNOWN = known_series() | {
 }
 """The catalogue's series, the scaling rules' and Prometheus's own."""
 
-_CONNECTORS = "Connectors are run by whoever has events; they have no board."
-_SCHEDULES = "springtide schedule list tells of each tick; there is no board of them."
 NOT_SHOWN = {
     catalogue.LAST_ACTIVE: "The idler reads it; a person sees calls, and when a function fell asleep.",
-    **{metric: _CONNECTORS for metric in catalogue.ALL if metric.parts == (catalogue.Part.CONNECTOR,)},
-    **{metric: _SCHEDULES for metric in catalogue.ALL if metric.name.startswith("springtide_schedule")},
 }
 """Metrics that no panel shows, and why."""
 
