@@ -1,8 +1,9 @@
-"""``springtide explain``: the story of one function's replicas, in sentences."""
+"""``springtide explain``: the story of one function's replicas and what triggers it, in sentences."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import click
@@ -11,9 +12,11 @@ from springtide.cli import live_status
 from springtide.cli.commands.options import json_option, namespace_option, print_json, with_target
 from springtide.cli.explanation import Explanation, Standing, explain
 from springtide.cli.gateway_client import GatewayClient, Json
+from springtide.cli.schedules_client import BESIDE_S, SchedulesClient
 from springtide.cli.target import Target
 from springtide.cli.terminal_text import one_line
-from springtide.runtime.errors import NotFound
+from springtide.cli.trigger_explanation import MAX_EVENTS, Asked, Missing, Triggered, explain_triggers
+from springtide.runtime.errors import NotFound, SpringtideError, Unsupported
 from springtide.scaler.core.explain import ago
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, FunctionRef, Writer
 from springtide.wire import decision_log
@@ -31,7 +34,7 @@ PROCESS = "process"
 @json_option
 @with_target
 def explain_(*, target: Target, name: str, namespace: str | None, last: int, as_json: bool) -> None:
-    """Tell why a function has the replicas it has, and what would change that.
+    """Tell why a function has the replicas it has, what would change that, and what triggers it.
 
     NAME may have its namespace behind a dot, as decisions and metrics write it.
     """
@@ -40,8 +43,11 @@ def explain_(*, target: Target, name: str, namespace: str | None, last: int, as_
         name, namespace = ref.name, ref.namespace
     with target.client() as client:
         decisions, note = _decisions(client, name, namespace)
+        triggered = None
         try:
-            standing = _standing(target, client, client.function(name, namespace))
+            function = client.function(name, namespace)
+            standing = _standing(target, client, function)
+            triggered = _triggered(client, function, standing, Missing(note) if note else decisions)
         except NotFound:
             if not decisions:
                 raise
@@ -49,10 +55,10 @@ def explain_(*, target: Target, name: str, namespace: str | None, last: int, as_
     now = time.time()
     told = explain(standing, decisions, now)
     if as_json:
-        print_json(_json(name, standing, told))
+        print_json(_json(name, standing, told) | ({} if triggered is None else {"triggers": triggered.json}))
         return
     click.secho(one_line(name), bold=True)
-    _print(told, now, last)
+    _print(told, triggered.lines if triggered is not None else (), now, last)
     if note:
         click.echo(f"  {one_line(note)}.")
 
@@ -94,8 +100,36 @@ def _decisions(client: GatewayClient, name: str, namespace: str | None) -> tuple
         return [], str(error)
 
 
-def _print(told: Explanation, now: float, last: int) -> None:
-    for title, lines in (("Now", told.now), ("What would change it", told.next), ("What holds it", told.held)):
+def _triggered(
+    client: GatewayClient, function: Json, standing: Standing, decisions: Sequence[Decision] | Missing
+) -> Triggered:
+    ref = FunctionRef(standing.namespace, standing.name)
+    params = {"function": str(ref), "limit": str(MAX_EVENTS)}
+    asked = Asked(
+        schedules=_asked(lambda: SchedulesClient(client).of(ref, number=3)),
+        events=_asked(lambda: dict(client.json("GET", "/system/events", params=params, timeout=BESIDE_S))),
+        decisions=decisions,
+    )
+    return explain_triggers(ref, standing.annotations, function.get("secrets") or [], asked, time.time())
+
+
+def _asked(ask: Callable[[], Json]) -> Json | Missing:
+    try:
+        return ask()
+    except (Unsupported, NotFound) as error:  # a gateway of somebody else's has no such path
+        return Missing(str(error), off=True)
+    except SpringtideError as error:
+        return Missing(str(error))
+
+
+def _print(told: Explanation, triggered: Sequence[str], now: float, last: int) -> None:
+    sections = (
+        ("Now", told.now),
+        ("What would change it", told.next),
+        ("What holds it", told.held),
+        ("What triggers it", triggered),
+    )
+    for title, lines in sections:
         if lines:
             click.secho(f"\n{title}", bold=True)
             for line in lines:

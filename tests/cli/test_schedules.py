@@ -51,3 +51,19 @@ def test_times_name_their_zone_and_are_rfc_3339_as_json(springtide: Any) -> None
     assert shown == [f"{first.year + more}-01-01 11:45:00+05:45  0 6 1 1 *" for more in (0, 1)]
     assert f"{first.year}-01-01 11:45:00+05:45" in listed[1]
     assert datetime.fromisoformat(shown[0].partition("  ")[0]) - first == timedelta(0)
+
+
+@pytest.mark.usefixtures("api")
+def test_explain_tells_what_triggers_a_function_and_what_of_it_is_not_known(springtide: Any) -> None:
+    due = scheduled(springtide, "report", "0 6 1 1 *")
+    springtide("schedule", "run", "report")
+    told = springtide("explain", "report")
+    triggers = json.loads(springtide("explain", "report", "--json").out)["triggers"]
+
+    section = told.out.partition("What triggers it\n")[2].partition("\n\n")[0].splitlines()
+    assert section[0].startswith("  Schedule 0 6 1 1 * (UTC): next at ")
+    assert "queued (by hand)" in section[1]
+    assert [one["next"][:2] for one in triggers["schedules"]["schedules"]] == [due]
+    assert triggers["schedules"]["missing"] is None
+    assert (triggers["events"]["events"], "connector_urls" in triggers["events"]["missing"]) == (None, True)
+    assert triggers["prewarms"] == {"missing": None, "decisions": []}
