@@ -16,6 +16,8 @@ from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry
 
+from springtide.runtime.backoff import Backoff
+from springtide.runtime.deadlines import within
 from springtide.runtime.errors import SpringtideError
 from springtide.runtime.service import BackgroundTask
 from springtide.scaler.core import prewarm
@@ -38,11 +40,18 @@ MAX_SLEEP_S = 10.0
 """The clock on the wall may be set."""
 MAX_LATE_S = 5.0
 """A look that comes later, for the process was stopped, does not tell how a call was met."""
+MAX_RECALLS = 10
+RECALL_AGAIN = Backoff(0.2, 5.0)
 
 
 class StartKeeper(Protocol):
     async def keep_start(self, ref: FunctionRef, longest_s: float) -> None:
         """Within a deadline. Raises SpringtideError."""
+
+
+class PastChanges(Protocol):
+    async def changes(self) -> Sequence[Decision]:
+        """Changes of counts that were told before this process began, in their order. Raises SpringtideError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +63,7 @@ class PrewarmDeps:
     jobs: DelayedJobs | None = None
     target: ScaleTarget
     keeper: StartKeeper
+    past: PastChanges
     registry: CollectorRegistry
     recorder: Recorder
     clock: Clock
@@ -96,6 +106,8 @@ class Prewarming:
             deps.keeper.keep_start, clock=deps.clock, outage="how long functions take to start is not kept"
         )
         self._watched: dict[FunctionRef, _Watched] = {}
+        self._left_zero_at: dict[FunctionRef, list[Instant]] = {}
+        """Before this process began, of functions that it has not heard of yet."""
         self._looks: list[tuple[float, FunctionRef]] = []
         """A heap; an entry that is not its function's ``look_at`` any more says nothing."""
         self._sooner = asyncio.Event()
@@ -120,12 +132,29 @@ class Prewarming:
 
     async def run(self) -> None:
         """For ever."""
+        self._left_zero_at = await self._recalled()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._deps.functions.follow(), name="functions")
             if self._deps.jobs is not None:
                 group.create_task(self._deps.jobs.follow(self.news, wanted=self._wanted), name="delayed jobs")
             group.create_task(self._look_for_ever(group), name="looks")
             group.create_task(self._take_over_for_ever(), name="terms")
+
+    async def _recalled(self) -> dict[FunctionRef, list[Instant]]:
+        """When functions left zero before this process began, as far as that is known: asked of the provider before it
+        tells of functions, and a while is waited for that."""
+        found: dict[FunctionRef, list[Instant]] = {}
+        for failures in range(1, MAX_RECALLS + 1):
+            try:
+                past = await within(self._settings.prewarm_deadline_s, "past decisions", self._deps.past.changes())
+            except SpringtideError:
+                await asyncio.sleep(RECALL_AGAIN.delay_s(failures))
+                continue
+            for decision in past:
+                if decision.before == 0:
+                    found.setdefault(decision.ref, []).append(decision.at)
+            break
+        return found
 
     def _wanted(self) -> bool:
         """Whether delayed jobs are of use: only who leads wakes, and only what may sleep."""
@@ -167,12 +196,14 @@ class Prewarming:
         if followed is None or not followed.policy.zero:
             self._watched.pop(ref, None)
             return
-        now, function = self._now(), followed.function
+        now, function, new = self._now(), followed.function, ref not in self._watched
         watched = self._watched.setdefault(ref, _Watched())
         if watched.upcoming is None or watched.upcoming.call.at <= now:
             upcoming = self._upcoming(function, watched, now)
         else:
             upcoming = watched.upcoming
+        if new:
+            watched.history = prewarm.recalled(watched.history, upcoming, self._left_zero_at.pop(ref, ()))
         watched.history = prewarm.looked(
             watched.history,
             function.scale,

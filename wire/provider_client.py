@@ -120,12 +120,16 @@ class ProviderClient:
 
     async def last_changes(self) -> Mapping[FunctionRef, Decision]:
         """The last change of each function's count that the provider still knows the decision of."""
+        return {decision.ref: decision for decision in await self.changes()}
+
+    async def changes(self) -> Sequence[Decision]:
+        """All changes of counts of which the provider still knows the decision, in their order."""
         try:
             response = await self._request("GET", "/system/scaling/decisions")
         except (NotFound, Unsupported):
-            return {}  # a foreign provider keeps none
+            return []  # a foreign provider keeps none
         decisions = [decision_log.from_json(_line(line)) for line in response.text.splitlines()]
-        return {decision.ref: decision for decision in decisions if decision.changes}
+        return [decision for decision in decisions if decision.changes]
 
     async def processor_uses(self) -> ProcessorUses:
         """What every function uses of the processors. Unsupported by foreign providers."""

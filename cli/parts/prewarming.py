@@ -54,6 +54,7 @@ def prewarming(settings: PrewarmSettings, around: Surroundings, stack: AsyncExit
         jobs=DelayedJobs(jobs, interval_s=settings.prewarm_jobs_interval_s),
         target=provider,
         keeper=provider,
+        past=provider,
         registry=around.registry,
         recorder=holds,
         clock=around.clock,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from springtide.scaler.core import explain
@@ -167,6 +168,16 @@ def looked(
         wakes=wakes,
         woken_for=upcoming.call.at if left and upcoming is not None and upcoming.due(now) else history.woken_for,
     )
+
+
+def recalled(history: WakeHistory, upcoming: Upcoming | None, left_zero_at: Collection[Instant]) -> WakeHistory:
+    """The history of a function that is seen for the first time, which left zero at these instants, by what was told.
+
+    Else whoever begins anew between a wake and its call would wake once more what a person took to zero again.
+    """
+    if upcoming is None or not any(upcoming.due(at) for at in left_zero_at):
+        return history
+    return replace(history, woken_for=upcoming.call.at)
 
 
 def decide(

@@ -40,6 +40,9 @@ class Told(Decisions):
     def wakes(self) -> list[Decision]:
         return [decision for decision in self.all if decision.reason is Reason.SCHEDULED]
 
+    async def changes(self) -> list[Decision]:
+        return [decision for decision in self.all if decision.changes]
+
 
 async def test_calls_of_sleeping_functions_find_a_pod_that_is_ready() -> None:
     calls, told, registry = Calls(), Told(), CollectorRegistry()
@@ -53,6 +56,7 @@ async def test_calls_of_sleeping_functions_find_a_pod_that_is_ready() -> None:
             expected=[calls],
             target=provider,
             keeper=provider,
+            past=told,
             registry=registry,
             recorder=told,
             clock=clock,

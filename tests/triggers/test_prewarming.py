@@ -101,6 +101,8 @@ class World:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     copies: list[Prewarming] = field(default_factory=list)
     paused: set[FunctionRef] = field(default_factory=set)
+    past_failures: int = 0
+    asked_for_past: int = 0
 
     def copy(self, leadership: Leadership | None = None, settings: PrewarmSettings | None = None) -> Prewarming:
         clock = virtual_loop().clock
@@ -110,6 +112,7 @@ class World:
             expected=[self.calendar],
             target=self.place,
             keeper=self.place,
+            past=self,
             registry=registry,
             recorder=self.told,
             clock=clock,
@@ -118,6 +121,13 @@ class World:
         )
         self.copies.append(Prewarming(settings or PrewarmSettings(), deps))
         return self.copies[-1]
+
+    async def changes(self) -> list[Decision]:
+        """As a provider tells what was decided before."""
+        self.asked_for_past += 1
+        if self.past_failures >= self.asked_for_past:
+            raise Unavailable("the provider is away")
+        return [each for each in self.told.all if each.changes]
 
     async def asleep(self, *refs: FunctionRef, **labels: str) -> None:
         marked = {**SLEEPS, **{f"com.openfaas.scale.{key}": value for key, value in labels.items()}}
@@ -262,6 +272,52 @@ async def test_function_that_a_person_takes_to_zero_again_is_not_woken_twice_for
 
     assert world.woken_at() == [50, 116]
     assert world.holds() == [Reason.WOKEN_ONCE]
+
+
+@pytest.mark.parametrize("failures", [0, 2])
+async def test_function_that_was_taken_to_zero_again_is_left_by_a_process_that_begins_anew(failures: int) -> None:
+    world = world_of(60, 120)
+    await world.asleep()
+
+    async with running(world):
+        await world.until(54)
+        await world.scale(0)
+        await world.copies[0].stop()
+        world.past_failures, world.asked_for_past = failures, 0
+        await world.copy().start()
+        await world.until(121)
+
+    assert world.woken_at() == [50, 116]
+    assert set(world.holds()) == {Reason.WOKEN_ONCE}
+
+
+async def test_call_is_met_as_it_was_meant_to_by_a_process_that_began_after_the_wake() -> None:
+    world = world_of(60)
+    await world.asleep()
+
+    async with running(world):
+        await world.until(55)
+        await world.copies[0].stop()
+        later = world.copy()
+        await later.start()
+        await world.until(61)
+
+    labels = {"source": "schedule", "met": Met.READY.value}
+    assert later._deps.registry.get_sample_value(catalogue.EXPECTED_CALLS.name, labels) == 1
+
+
+async def test_wake_of_a_call_before_is_none_of_the_next_one() -> None:
+    world = world_of(60, 80)
+    await world.asleep()
+
+    async with running(world):
+        await world.until(65)
+        await world.scale(0)
+        await world.copies[0].stop()
+        await world.copy().start()
+        await world.until(81)
+
+    assert world.woken_at() == [50, 80 - 4]
 
 
 async def test_one_that_woke_and_fell_asleep_when_it_was_due_is_left_by_a_copy_that_takes_over() -> None:
