@@ -145,10 +145,16 @@ def _ticks(arguments: argparse.Namespace) -> int:
     what, ticks = arguments.source, arguments.ticks
     with tempfile.TemporaryDirectory(prefix=f"{what}-") as name:
         if what == "cron":
-            row, problems = cron(CronOptions(ticks=ticks), Path(name), _tell)
+            if arguments.copies > 1:
+                from bench.triggers.cron_copies import CopiesOptions, cron_copies  # noqa: PLC0415 - of the tests
+
+                row, problems = cron_copies(CopiesOptions(ticks=ticks, copies=arguments.copies), Path(name), _tell)
+            else:
+                row, problems = cron(CronOptions(ticks=ticks), Path(name), _tell)
         else:
             row, problems = prewarm(PrewarmOptions(ticks=ticks), Path(name), _tell)
-    path = report.save(arguments.results, {what: [row]}, quick=ticks < 200, kind=f"triggers-{what}")
+    kind = f"triggers-{what}-copies" if arguments.copies > 1 else f"triggers-{what}"
+    path = report.save(arguments.results, {what: [row]}, quick=ticks < 200, kind=kind)
     return _ended(row, problems, path)
 
 
@@ -241,6 +247,9 @@ def _arguments() -> argparse.Namespace:
         "source", help="a stage of tests/triggers/contract, with hyphens: nats-stream; or prewarm, cron"
     )
     triggers.add_argument("--ticks", type=_number(10, 100_000), default=200, help="of schedules, for prewarm and cron")
+    triggers.add_argument(
+        "--copies", type=_number(1, 10), default=1, help="of cron; several share a Lease, and leaders are cut off, too"
+    )
     triggers.add_argument("--events", type=_number(100, 1_000_000), default=5000)
     table = commands.add_parser("goals", help=(goals.__doc__ or "").partition("\n")[0])
     table.add_argument("--world", action="append", choices=list(goals.WORLDS), help="only this one; may be repeated")

@@ -50,16 +50,18 @@ def cron(options: CronOptions, folder: Path, tell: Callable[[str], None]) -> tup
 
 async def _run(options: CronOptions, suite: Suite, ledger: Path, tell: Callable[[str], None]) -> tuple[Row, list[str]]:
     async with suite.client() as client:
-        await _deploy(client, ledger, "; ".join(SCHEDULES), method="POST")
-        deployed = await _created_at(client)
+        await deploy(client, ledger, "; ".join(SCHEDULES), method="POST")
+        deployed = await created_at(client)
         kills = await _interfere(suite, deployed + options.ticks / PER_SECOND, options.kill_every_s)
         tell(f"{kills} times a process was killed or halted")
         await asyncio.sleep(TAKEOVER_S)
         until = time.time() - 1.0
-        expected = set(_expected(deployed, until))
-        seen = await _until_all(ledger, expected)
-        await _deploy(client, ledger, "0 0 1 1 *")
-        late = [await _lateness(client, tick, job) for tick, jobs in seen.items() for job in jobs]
+        expected = set(expected_ticks(deployed, until))
+        seen = await until_all(ledger, expected)
+        await deploy(client, ledger, "0 0 1 1 *")
+        late = [
+            max(0.0, await accepted_at(client, job) - float(tick[1])) for tick, jobs in seen.items() for job in jobs
+        ]
     missed, doubled = expected - seen.keys(), [tick for tick, jobs in seen.items() if len(jobs) > 1]
     row: Row = {
         "ticks": len(expected),
@@ -77,7 +79,7 @@ async def _run(options: CronOptions, suite: Suite, ledger: Path, tell: Callable[
     return row, problems
 
 
-async def _deploy(client: httpx.AsyncClient, ledger: Path, schedule: str, *, method: str = "PUT") -> None:
+async def deploy(client: httpx.AsyncClient, ledger: Path, schedule: str, *, method: str = "PUT") -> None:
     body = {
         "service": FUNCTION,
         "image": "springtide/python",
@@ -87,7 +89,7 @@ async def _deploy(client: httpx.AsyncClient, ledger: Path, schedule: str, *, met
     (await client.request(method, "/system/functions", json=body)).raise_for_status()
 
 
-async def _created_at(client: httpx.AsyncClient) -> float:
+async def created_at(client: httpx.AsyncClient) -> float:
     told = (await client.get(f"/system/function/{FUNCTION}")).raise_for_status().json()
     return datetime.fromisoformat(told["createdAt"]).timestamp()
 
@@ -112,7 +114,7 @@ async def _interfere(suite: Suite, until: float, every_s: float) -> int:
     return number
 
 
-def _expected(deployed: float, until: float) -> list[Tick]:
+def expected_ticks(deployed: float, until: float) -> list[Tick]:
     found = []
     for text in SCHEDULES:
         schedule, at = parse(text), deployed
@@ -125,8 +127,8 @@ def _text(at: float) -> str:
     return f"{round(at)}"
 
 
-async def _until_all(ledger: Path, expected: set[Tick]) -> dict[Tick, set[str]]:
-    """The calls of each tick, once all have been made, or none comes any more."""
+async def until_all(ledger: Path, expected: set[Tick]) -> dict[Tick, set[str]]:
+    """The calls of each of them, once all have been made, or none comes any more."""
     end = time.monotonic() + QUIET_S
     while True:
         seen = await asyncio.to_thread(_noted, ledger)
@@ -143,7 +145,7 @@ def _noted(ledger: Path) -> dict[Tick, set[str]]:
     return seen
 
 
-async def _lateness(client: httpx.AsyncClient, tick: Tick, job: str) -> float:
-    """Seconds until its call was accepted."""
+async def accepted_at(client: httpx.AsyncClient, job: str) -> float:
+    """When its call was stored."""
     told = (await client.get(f"/async-function/{job}")).raise_for_status().json()
-    return max(0.0, datetime.fromisoformat(told["accepted_at"]).timestamp() - float(tick[1]))
+    return datetime.fromisoformat(told["accepted_at"]).timestamp()
