@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nats.aio.msg import Msg
 
 from springtide.runtime.errors import BodyTooLarge, TooMany, Unavailable
 from springtide.scaler.core.vocabulary import FunctionRef
@@ -26,7 +28,7 @@ from springtide.wire.jobs.job import (
     Outcome,
     Progress,
 )
-from springtide.wire.jobs.job_id import new_token
+from springtide.wire.jobs.job_id import new_token, queue_number
 from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.nats.listing import NatsJobList
 from springtide.wire.jobs.nats.source import MAX_MADE, NatsJobSource
@@ -375,4 +377,44 @@ async def test_answer_whose_headers_leave_no_room_is_kept_without_them(folder: P
         assert status is not None
         assert status.outcome is not None
         assert status.outcome.answer == Answer(200, (), b"", truncated=True)
+        await broker.aclose()
+
+
+async def test_job_of_a_new_queue_is_found_beside_an_older_one_of_the_same_number(broker: Broker) -> None:
+    """An id tells the number of its queue, of which there are few: what was known a moment ago is not all there is."""
+    first = f"q{new_token()}"
+    second = next(name for name in map(str, itertools.count()) if queue_number(f"r{name}") == queue_number(first))
+    store = NatsJobStore(broker)
+    ids = [await store.submit(a_job(first), b"")]
+    assert await store.find(ids[0]) is not None
+
+    ids.append(await store.submit(a_job(f"r{second}"), b""))
+
+    found = [await store.find(job_id) for job_id in ids]
+    assert [status and status.job.lane.queue for status in found] == [first, f"r{second}"]
+    removed = await store.remove(ids[1])
+    assert removed is not None
+    assert removed.state is JobState.CANCELLED
+
+
+async def test_job_whose_removal_is_broken_off_is_not_gone_without_an_outcome(folder: Path) -> None:
+    with running(folder) as server:
+        broker = Broker(server.settings, name="test")
+        store, job = NatsJobStore(broker), a_job("mail")
+        job_id = await store.submit(job, b"")
+        client = await broker.connection.client()
+        seen, over = list[str](), asyncio.Event()
+
+        async def hear(message: Msg) -> None:
+            if message.subject.startswith((f"$KV.{names.RESULTS}.", "$JS.API.STREAM.MSG.DELETE.", "over")):
+                seen.append(message.subject.split(".")[0])
+            if message.subject == "over":
+                over.set()
+
+        await client.subscribe(">", cb=hear)
+        await store.remove(job_id)
+        await client.publish("over")
+        await over.wait()
+
+        assert seen == ["$KV", "$JS", "over"]
         await broker.aclose()

@@ -91,9 +91,11 @@ class NatsDeadLetters:
         """Raises NotFound."""
         of_callback = letter_id.endswith(OF_CALLBACK)
         place = place_of(letter_id.removesuffix(OF_CALLBACK))
-        for queue in await self._broker.lookup.numbered(place.queue) if place else ():
+        if place is None:
+            raise _none(letter_id)
+        async for queue in self._broker.lookup.numbered(place.queue):
             stream = names.dead_stream(queue)
-            subject = names.dead_subject(queue, dead_name(place.token, callback=of_callback) if place else "")
+            subject = names.dead_subject(queue, dead_name(place.token, callback=of_callback))
             message = await self._last(stream, subject)
             if message is None:
                 continue

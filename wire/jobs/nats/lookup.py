@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -75,9 +76,10 @@ class Lookup:
 
     async def place(self, place: Place) -> Found | None:
         """A job that has not ended."""
-        for queue in await self.numbered(place.queue) if place.sequence else ():
-            if (found := await self._at(names.stream(queue), place.sequence, place.token)) is not None:
-                return found
+        if place.sequence:
+            async for queue in self.numbered(place.queue):
+                if (found := await self._at(names.stream(queue), place.sequence, place.token)) is not None:
+                    return found
         if (found := await self.delayed(place)) is not None:
             return found
         note = await self.noted(place.token)
@@ -129,10 +131,15 @@ class Lookup:
         queue, sequence, *more = json.loads(message.data or b"[]")
         return Note(queue, sequence, more[0] if more else 0, message.time.timestamp() if message.time else 0.0)
 
-    async def numbered(self, number: int) -> list[str]:
-        """The queues that have the number: of 4096, so one as a rule. One that is not known may be a moment old."""
-        found = [queue for queue in await self.queues() if queue_number(queue) == number]
-        return found or [queue for queue in await self.queues(0.0) if queue_number(queue) == number]
+    async def numbered(self, number: int) -> AsyncIterator[str]:
+        """The queues that have the number: of 4096, so one as a rule. Those that are not known, as they may be a moment
+        old, come last: also where another one has the same number."""
+        seen = set[str]()
+        for known_s in (QUEUES_KNOWN_S, 0.0):
+            for queue in await self.queues(known_s):
+                if queue_number(queue) == number and queue not in seen:
+                    seen.add(queue)
+                    yield queue
 
     async def queues(self, known_s: float = QUEUES_KNOWN_S) -> tuple[str, ...]:
         """The names of all there are, at most so old."""
@@ -151,7 +158,7 @@ class Lookup:
 
     async def _dead(self, job_id: str, place: Place) -> JobStatus | None:
         """One of which only the dead letter is left."""
-        for queue in await self.numbered(place.queue):
+        async for queue in self.numbered(place.queue):
             stream, subject = names.dead_stream(queue), names.dead_subject(queue, place.token)
             # Not direct: there may be no such stream.
             message = await last(self._connection, stream, subject, doing="looking for a job", direct=False)

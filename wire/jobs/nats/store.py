@@ -110,10 +110,13 @@ class NatsJobStore:
         if status is None or place is None or status.state.final or status.state is JobState.RUNNING:
             return status
         found = await self._broker.lookup.place(place)
-        if found is None or not await self._broker.lookup.take_away(found):
+        if found is None:
             return await self.find(job_id)  # it ended, or was moved, meanwhile
         outcome = cancelled_waiting(status.progress, at=time.time())
-        await self._broker.outcomes.store(found.job, job_id, outcome)
+        # First, so that it is never gone without one; whoever is given it all the same finds that it is cancelled.
+        await self._broker.outcomes.store(found.job, job_id, outcome, first=True)
+        if not await self._broker.lookup.take_away(found):
+            return await self.find(job_id)
         if outcome.attempts:
             await self._broker.outcomes.forget_progress(place.token, tried=True)
         if found.job.stored_body is not None:
