@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "List, show, repeat and purge asynchronous calls that were given up.",
     ),
     "schedule": ("springtide.cli.commands.schedule:schedule", "List schedules, pause, resume and run them."),
+    "webhook": ("springtide.cli.commands.webhook:webhook", "Try whether a function takes its sender's deliveries."),
     "queue": ("springtide.cli.commands.queue:queue", "List the queues of asynchronous calls, and move them."),
     "scale": ("springtide.cli.commands.deployment:scale", "Set how many replicas a function has."),
     "hpa": ("springtide.cli.commands.hpa:hpa", "Print a function's HorizontalPodAutoscaler, for Kubernetes."),

@@ -16,7 +16,8 @@ from springtide.gateway.http1.fields import Malformed
 from springtide.gateway.http1.forwarding import forwarded_fields, new_call_id, own_headers, request_head, start_time
 from springtide.gateway.http1.request import RequestHead
 from springtide.gateway.route import Route
-from springtide.gateway.webhooks.webhooks import Webhooks, unknown
+from springtide.gateway.webhooks.webhooks import Webhooks
+from springtide.wire.webhooks.webhook import unknown_webhook
 
 _INVOCATION = re.compile(rb"/(?:async-)?function/([^/?]*)(/[^?]*)?(\?.*)?", re.DOTALL)
 _WEBHOOK = re.compile(rb"/webhook/([^/?]*)(/[^?]*)?(\?.*)?", re.DOTALL)
@@ -123,7 +124,7 @@ class Dispatcher:
             return
         status, text, reason = self._not_there(name)
         self._unknown.metrics.refuse(reason)
-        self._webhooks.refuse(client, head, status, unknown(name.decode("latin-1")) if status == 404 else text)
+        self._webhooks.refuse(client, head, status, unknown_webhook(name.decode("latin-1")) if status == 404 else text)
 
     def _invoke(
         self, client: ClientConnection, route: Route, head: RequestHead, target: bytes, *, body: bytes, log: AccessLog

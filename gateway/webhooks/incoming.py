@@ -25,10 +25,7 @@ from springtide.scaler.core.ports import Clock
 from springtide.wire.events.delivery_mode import DeliveryMode
 from springtide.wire.webhooks.checks import WebhookChecks
 from springtide.wire.webhooks.shown import Outcome, Shown
-from springtide.wire.webhooks.webhook import Kind, Webhook
-
-NOT_ACCEPTED = "the delivery is not accepted"
-"""All that its sender is told."""
+from springtide.wire.webhooks.webhook import NOT_ACCEPTED, Kind, Webhook
 
 _STILL_RUNS = 409
 

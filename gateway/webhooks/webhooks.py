@@ -10,11 +10,11 @@ from springtide.gateway.asynchronous.async_call import AsyncCall, AsyncPorts, re
 from springtide.gateway.client_connection import ClientConnection
 from springtide.gateway.http1.request import RequestHead
 from springtide.gateway.route import Route
-from springtide.gateway.webhooks.incoming import NOT_ACCEPTED, Arrived, Incoming, Invoke, WebhookPorts
+from springtide.gateway.webhooks.incoming import Arrived, Incoming, Invoke, WebhookPorts
 from springtide.runtime.counted_warning import CountedWarning
 from springtide.runtime.errors import BadInput, reason_of
 from springtide.wire.webhooks.shown import Outcome, Refused, Shown, shown_by
-from springtide.wire.webhooks.webhook import Kind, Webhook, webhook_of
+from springtide.wire.webhooks.webhook import NOT_ACCEPTED, Kind, Webhook, unknown_webhook, webhook_of
 
 REFUSALS = frozenset(Outcome) - {Outcome.QUEUED, Outcome.CALLED, Outcome.ANSWERED, Outcome.REPEATED}
 MAX_WARNINGS = 1_000
@@ -43,7 +43,7 @@ class Webhooks:
             self.refuse(client, head, 503, "the delivery cannot be checked now; try again")
             return
         if webhook is None:
-            self.refuse(client, head, 404, unknown(route.ref.name))
+            self.refuse(client, head, 404, unknown_webhook(route.ref.name))
             return
         if head.method != b"POST":
             self._ports.tell(route, webhook.kind, Outcome.METHOD, f"it came by {head.method[:20].decode()}")
@@ -91,11 +91,6 @@ class Told:
             self._warnings.clear()
         warning = self._warnings.setdefault(key, CountedWarning("a webhook's delivery is refused"))
         warning.seen(function=route.label, kind=str(kind or "unknown"), outcome=str(outcome), why=why)
-
-
-def unknown(name: str) -> str:
-    """The same for a function that takes no deliveries as for one that is not there."""
-    return f"there is no webhook {name[:100]!r}"
 
 
 def _fields(head: RequestHead) -> list[tuple[bytes, bytes]]:

@@ -40,6 +40,11 @@ LOCK_TRIES, LOCK_PAUSE_S = 10, 0.1
 """A provider that was killed just now may not be quite gone."""
 
 
+def secrets_folder(folder: Path, namespace: str) -> Path:
+    """Where, below a provider's folder, the values are."""
+    return folder / "secrets" / namespace
+
+
 class StateFiles:
     """One thread does all the writing, so that two writes of one file never change places."""
 
@@ -54,7 +59,7 @@ class StateFiles:
     # Where things are.
 
     def secrets(self, namespace: str) -> Path:
-        return self.folder / "secrets" / namespace
+        return secrets_folder(self.folder, namespace)
 
     def mount(self, record: FunctionRecord) -> Path:
         return self._mount(record, record.generation)

@@ -17,6 +17,12 @@ MAX_SECRETS = 2
 MAX_BODY = 64 * 1024 * 1024
 """Bytes of a delivery that can be checked."""
 
+NOT_ACCEPTED = "the delivery is not accepted"
+"""All that the sender of a wrong one is told."""
+
+NO_WEBHOOK = "there is no webhook"
+"""The same for a function that takes no deliveries as for one that is not there."""
+
 MAX_SHOWN = 80
 """Characters of a wrong value that its problem repeats."""
 
@@ -85,6 +91,10 @@ def problems_of(annotations: Mapping[str, str], secrets: Collection[str] | None)
     missing = [name for name in names if secrets is not None and name not in secrets]
     if missing and len(names) <= MAX_SECRETS:
         yield f"{_shown(names)}: the function does not name {' and '.join(missing)[:MAX_SHOWN]}; add it to its secrets"
+
+
+def unknown_webhook(name: str) -> str:
+    return f"{NO_WEBHOOK} {name[:100]!r}"
 
 
 def _names(annotations: Mapping[str, str]) -> tuple[str, ...]:
