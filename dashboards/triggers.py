@@ -8,8 +8,9 @@ from springtide.dashboards.annotations import PEOPLE_ALERT_FIRES
 from springtide.dashboards.cold_starts import known_before
 from springtide.dashboards.colours import BAD, WORTH_A_LOOK
 from springtide.dashboards.dashboard import Dashboard, Row
-from springtide.dashboards.panels import Step, bars, lines, number, query, steps, to_function
-from springtide.dashboards.queries import RARE, counted, grown, rare_quantile, rate
+from springtide.dashboards.event_rows import event_rows, sources_away
+from springtide.dashboards.panels import Step, bars, lines, number, query, steps
+from springtide.dashboards.queries import RARE, counted, grown, rare_quantile
 from springtide.dashboards.selection import FUNCTIONS, NAMESPACES
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.vocabulary import Writer
@@ -28,7 +29,6 @@ def _counted(text: str, about: str, selected: str, labels: str, *colours: Step) 
 
 
 def _numbers() -> tuple[Number, ...]:
-    connected = catalogue.EVENT_SOURCE_CONNECTED.name
     return (
         number(
             "Schedules",
@@ -74,9 +74,9 @@ def _numbers() -> tuple[Number, ...]:
         ),
         number(
             "Sources away",
-            "Sources of events that are not connected. Empty where no connector runs.",
+            "Sources of events that no copy is connected to. Empty where no connector runs.",
             "short",
-            query(f"count({connected}) - sum({connected})", "away"),
+            sources_away(),
             *BAD,
         ),
     )
@@ -142,66 +142,12 @@ def _ahead() -> Row:
     )
 
 
-def _by_source(series: str, more: str = "") -> str:
-    return f"sum by (source{more}) (rate({series}[$__rate_interval]))"
-
-
-def _events() -> Row:
-    connected, inflight = catalogue.EVENT_SOURCE_CONNECTED.name, catalogue.EVENTS_INFLIGHT.name
-    return Row(
-        "Events",
-        (
-            lines(
-                "Events, by source and what became of them",
-                "Each second. unwanted: no function wants the topic.",
-                "reqps",
-                query(_by_source(catalogue.EVENTS.name, ", outcome"), "{{source}} {{outcome}}"),
-            ),
-            to_function(
-                lines(
-                    "Calls for events, by function and outcome",
-                    "Each second, of the chosen functions. stored: in the queue; answered: called at once.",
-                    "reqps",
-                    query(rate(catalogue.EVENT_CALLS.name, "function_name, outcome"), "{{function_name}} {{outcome}}"),
-                )
-            ),
-            lines(
-                "Until an event is done with",
-                f"From its being read until it was stored, or answered by all its functions; over {RARE}.",
-                "s",
-                *(
-                    query(rare_quantile(share, catalogue.EVENT_SECONDS, RARE, labels=""), f"p{share * 100:g}")
-                    for share in SHARES
-                ),
-            ),
-            lines(
-                "On their way to functions, by source",
-                "At its bound a source is not read on.",
-                "short",
-                query(f"sum by (source) ({inflight})", "{{source}}"),
-            ).decimals(0),
-            lines(
-                "Connected, by source",
-                "1 while a source is connected in every copy of its connector.",
-                "short",
-                query(f"min by (source) ({connected})", "{{source}}"),
-            ).decimals(0),
-            bars(
-                "Deliveries repeated, and events that come again",
-                "Repeated: the gateway or the function did not take it. Again: its source could not be told.",
-                query(counted(catalogue.EVENT_RETRIES.name, "source", ""), "{{source}} repeated"),
-                query(counted(catalogue.EVENTS_UNCONFIRMED.name, "source", ""), "{{source}} again"),
-            ),
-        ),
-    )
-
-
 TRIGGERS = Dashboard(
     uid="springtide-triggers",
     title="Springtide triggers",
     description="What calls functions by itself: schedules, whether their ticks are sent in time and meet a replica "
     "that is ready, and events of other systems. Each tick and each event is in the console.",
     variables=(NAMESPACES, FUNCTIONS),
-    rows=(Row("Now", _numbers()), _schedules(), _ahead(), _events()),
+    rows=(Row("Now", _numbers()), _schedules(), _ahead(), *event_rows()),
     annotations=(PEOPLE_ALERT_FIRES,),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from springtide.rules.event_alerts import event_group
 from springtide.rules.function_alerts import function_group
 from springtide.rules.model import RUNBOOKS, Group
 from springtide.rules.objective_alerts import objective_group
@@ -24,6 +25,7 @@ class OperatorRules:
         return (
             part_group(timing, self.thresholds),
             queue_group(timing, self.thresholds),
+            event_group(timing, self.thresholds),
             function_group(timing, self.thresholds),
             objective_group(self.thresholds),
         )

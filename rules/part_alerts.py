@@ -60,6 +60,11 @@ _DOWN: Mapping[Part, tuple[str, str, str]] = {
         "critical",
         "No function is called by its schedule; what is due is sent once it is back. Look at its log.",
     ),
+    Part.CONNECTOR: (
+        "ConnectorDown",
+        "critical",
+        "No function is called by events of its sources, which keep them or lose them meanwhile. Look at its log.",
+    ),
     Part.CONSOLE: (
         "ConsoleDown",
         "warning",

@@ -10,7 +10,7 @@ from springtide.rules.operators import OperatorRules
 from springtide.rules.thresholds import Thresholds, settings
 from springtide.rules.timing import DEFAULT, prometheus_duration
 
-LABELS = ("instance", "job", "signal", "writer", "process", "reason")
+LABELS = ("source", "instance", "job", "signal", "writer", "process", "reason")
 """Of summaries, shown by their own names."""
 
 HEAD = """\

@@ -64,6 +64,11 @@ class Thresholds:
     dead_letters: float = _number(1, "letters", "calls and callbacks of a queue that were given up and lie there")
     callback_failures: float = _number(5, "tries", "tries in five minutes to tell callers an answer that failed")
 
+    # Events.
+    source_away_s: float = _number(120, "s", "no connector is connected to a source of events")
+    not_taken_s: float = _number(60, "s", "the gateway has taken no event of a source for five minutes, and longer")
+    failed_events: float = _number(5, "events", "events of a function in 15 minutes that it failed or was refused")
+
     # Objectives.
     objective: float = _number(0.99, "", "share of a function's calls that are to be answered without a 5xx", high=1)
     burn_fast: float = _number(14.4, "×", "pace of errors that pages: a 30-day budget is gone in two days", low=1)

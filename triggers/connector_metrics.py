@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 
 from prometheus_client import CollectorRegistry
@@ -24,6 +25,7 @@ class ConnectorMetrics:
         self._functions: set[str] = set()
         self._connected = instruments.gauge(catalogue.EVENT_SOURCE_CONNECTED, registry)
         self._inflight = instruments.gauge(catalogue.EVENTS_INFLIGHT, registry)
+        self._waiting = instruments.gauge(catalogue.EVENTS_WAITING, registry)
         self._events = instruments.counter(catalogue.EVENTS, registry)
         self._unconfirmed = instruments.counter(catalogue.EVENTS_UNCONFIRMED, registry)
         self._seconds = instruments.histogram(catalogue.EVENT_SECONDS, registry)
@@ -51,6 +53,14 @@ class ConnectorMetrics:
 
     def inflight(self, source: str, count: int) -> None:
         self._inflight.labels(source).set(count)
+
+    def waiting(self, source: str, count: int | None) -> None:
+        """None: it is not known, which is no number."""
+        if count is not None:
+            self._waiting.labels(source).set(count)
+            return
+        with contextlib.suppress(KeyError):
+            self._waiting.remove(source)
 
     def retried(self, source: str) -> None:
         """What is ``Delivery.retried``."""

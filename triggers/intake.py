@@ -17,7 +17,7 @@ from springtide.runtime.outage import Outage
 from springtide.scaler.core.ports import Clock
 from springtide.triggers.delivery import Delivered, Delivery
 from springtide.triggers.journal import DELIVERED, EMPTY, UNWANTED, EventJournal, Origin
-from springtide.triggers.source import KEEP_S, Feed, Received, Source
+from springtide.triggers.source import KEEP_S, WAITING_S, Counting, Feed, Received, Source
 from springtide.triggers.topics import Topics
 from springtide.wire.events.event import Event
 
@@ -38,6 +38,9 @@ class IntakeObserver(Protocol):
     def connected(self, source: str, *, yes: bool) -> None: ...
 
     def inflight(self, source: str, count: int) -> None: ...
+
+    def waiting(self, source: str, count: int | None) -> None:
+        """In its system; None: that is not known."""
 
     def ended(self, source: str, outcome: str, delivered: Sequence[Delivered], seconds: float) -> None: ...
 
@@ -122,12 +125,28 @@ class Intake:
             self._outage.over()
             _log.info("a source of events is connected", source=self.name, at_least_once=self._source.at_least_once)
             observer.connected(self.name, yes=True)
+            counting = asyncio.create_task(self._count(feed), name=f"count {self.name}")
             try:
                 while not self._stopping.is_set():
                     await self._or_stopped(self._take(feed))
                 await self._settle(self._rules.grace_s)
             finally:
+                counting.cancel()
+                await asyncio.gather(counting, return_exceptions=True)
+                observer.waiting(self.name, None)
                 observer.connected(self.name, yes=False)
+
+    async def _count(self, feed: Feed) -> None:
+        """Tell how many events wait, while their system says so."""
+        while isinstance(feed, Counting):
+            waiting = None
+            try:
+                async with asyncio.timeout(WAITING_S):
+                    waiting = await feed.waiting()
+            except (SpringtideError, TimeoutError) as error:
+                _log.debug("it is not known how many events wait", source=self.name, why=reason_of(error))
+            self._deps.observer.waiting(self.name, waiting)
+            await asyncio.sleep(WAITING_S)
 
     async def _take(self, feed: Feed) -> None:
         while not (free := self._free()):

@@ -31,6 +31,7 @@ The framework asks and decides; a source only does as it is told:
   the delivery or of the connection. A system that counts up (an offset, a position in a log) is told with the help of
   ``consumed.Consumed``, of what is taken without a gap.
 * While it is in flight, ``keep`` is called every ``KEEP_S``: where the system lends events for a time, it is prolonged.
+* A feed that can is ``Counting``, too: it is asked every ``WAITING_S``, for a metric.
 * ``at_least_once`` is False for a system that forgets what it has sent; its events are ``Unacknowledged``. One that
   pushes, whoever asks, has a feed in ``pushed.PushedEvents``.
 """
@@ -40,12 +41,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from springtide.wire.events.event import Event
 
 KEEP_S = 10.0
 """Systems that lend an event for a time must lend it for several of these."""
+WAITING_S = 15.0
 
 
 class Received(Protocol):
@@ -68,6 +70,15 @@ class Feed(Protocol):
     """One connection."""
 
     async def take(self, limit: int) -> Sequence[Received]: ...
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A feed whose system tells how many of its events wait."""
+
+    async def waiting(self) -> int | None:
+        """Of all copies together, without those that are in flight; None where it is not known just now. Raises
+        Unavailable."""
 
 
 class Source(Protocol):

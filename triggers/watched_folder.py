@@ -150,6 +150,7 @@ class WatchedFolder:
         except OSError:
             self._over[file.name] = file.stamp
             raise
+        self._seen.pop(file.name, None)
 
     def _scan(self, now: float) -> None:
         seen: dict[str, tuple[Stamp, float]] = {}

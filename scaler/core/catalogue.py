@@ -384,6 +384,13 @@ EVENT_SOURCE_CONNECTED = Metric(
 EVENTS_INFLIGHT = Metric(
     "springtide_connector_inflight_events", Kind.GAUGE, "Events that are on their way to functions", _SOURCE, _CN
 )
+EVENTS_WAITING = Metric(
+    "springtide_connector_waiting_events",
+    Kind.GAUGE,
+    "Events that wait in their system, of sources whose system tells how many",
+    _SOURCE,
+    _CN,
+)
 EVENTS = Metric(
     "springtide_connector_events_total",
     Kind.COUNTER,

@@ -141,6 +141,8 @@ class MemorySystem:
     """Numbers of events that are to be given, those that were given back included."""
     lent: set[int] = field(default_factory=set)
     kept: int = 0
+    counts: bool = True
+    """Whether it tells how many wait."""
     connections: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     feeds: set[_MemoryFeed] = field(default_factory=set)
@@ -205,6 +207,9 @@ class _MemoryFeed:
         numbers, system.open = sorted(system.open)[:limit], sorted(system.open)[limit:]
         self.mine.update(numbers)
         return [_MemoryReceived(self, number, system.log[number]) for number in numbers]
+
+    async def waiting(self) -> int | None:
+        return len(self._system.open) if self._system.counts else None
 
     def give_all_back(self) -> None:
         self._system.open += self.mine

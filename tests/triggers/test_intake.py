@@ -9,7 +9,7 @@ import pytest
 
 from springtide.runtime.errors import BadInput, Unavailable
 from springtide.triggers.delivery import CallAnswer
-from springtide.triggers.source import KEEP_S
+from springtide.triggers.source import KEEP_S, WAITING_S
 from springtide.wire.events.event import Event
 from tests.fakes.events import MemoryFunctions, MemoryGateway, MemorySystem
 from tests.triggers.reading import begin
@@ -138,6 +138,32 @@ async def test_bodies_are_bounded_too() -> None:
     gateway.open.set()
     await asyncio.sleep(60.0)
     assert len(gateway.calls) == 100
+    await copy.stop()
+
+
+async def test_how_many_events_wait_is_told_while_it_is_known() -> None:
+    system, gateway = MemorySystem(), MemoryGateway()
+    gateway.open.clear()
+    copy = begin(system.source(), gateway, functions(), max_inflight=3)
+    await system.publish("orders", [b"one", b"two", b"three", b"four", b"five"])
+    waiting = "springtide_connector_waiting_events"
+    await asyncio.sleep(WAITING_S + 1.0)
+    assert copy.value(waiting, source="events") == 2
+
+    system.counts = False
+    await asyncio.sleep(WAITING_S)
+    assert copy.value(waiting, source="events") is None, "which is not zero"
+
+    system.counts = True
+    await asyncio.sleep(WAITING_S)
+    assert copy.value(waiting, source="events") == 2
+    gateway.open.set()
+    await asyncio.sleep(WAITING_S)
+    assert copy.value(waiting, source="events") == 0
+    system.problem = Unavailable("away")
+    await system.break_connections()
+    await asyncio.sleep(1.0)
+    assert copy.value(waiting, source="events") is None
     await copy.stop()
 
 

@@ -187,6 +187,9 @@ class _Feed:
             headers=(("X-File-Name", name),),
         )
 
+    async def waiting(self) -> int | None:
+        return sum(folder.waiting for _, folder in self._folders)
+
     async def leave(self) -> None:
         """What was found and not given out is found again."""
         if self._looking is not None:

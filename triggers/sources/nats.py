@@ -342,6 +342,7 @@ class _StreamFeed:
 
     def __init__(self, name: str, settings: Settings, client: Client, broken: asyncio.Event, *, begun: str) -> None:
         self._name, self._settings, self._client, self._broken = name, settings, client, broken
+        self._jetstream = client.jetstream(timeout=REQUEST_S)
         self._begun = begun
 
     def __repr__(self) -> str:
@@ -359,6 +360,12 @@ class _StreamFeed:
                 raise Unavailable(f"{where}: the consumer {self._settings.group} is gone") from error
             if messages:
                 return [_Lent(message, self._event(message), where) for message in messages]
+
+    async def waiting(self) -> int | None:
+        with _translated(", ".join(self._settings.url)):
+            consumer = await self._jetstream.consumer_info(self._settings.stream, self._settings.group)
+        pending: int | None = consumer.num_pending
+        return pending
 
     def _event(self, message: Msg) -> Event:
         pattern = next((one for one in self._settings.topics if matches(one, message.subject)), "")

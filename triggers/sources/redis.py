@@ -331,6 +331,18 @@ class _StreamFeed:
             attributes=attributes,
         )
 
+    async def waiting(self) -> int | None:
+        """None before Redis 7, and where entries were removed in between."""
+        total = 0
+        with _translated(self._settings):
+            for stream in self._settings.topics:
+                groups: Any = await self._client.xinfo_groups(stream)
+                lags = [each.get("lag") for each in groups if _text(each["name"]) == self._settings.group]
+                if len(lags) != 1 or lags[0] is None:
+                    return None
+                total += int(lags[0])
+        return total
+
     async def acknowledge(self, stream: str, entry: bytes) -> None:
         """Where that fails the entry is still ours there, and comes again."""
         try:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from springtide.triggers.delivery import CallAnswer
+from springtide.triggers.source import Counting
 from tests.fakes.events import MemoryFunctions, MemoryGateway
 from tests.triggers.contract.stages import STAGES, EventSystem, unwrapped
 from tests.triggers.reading import eventually, reading
@@ -122,6 +123,19 @@ async def test_no_more_is_read_than_can_be_delivered(system: EventSystem) -> Non
 
     assert gateway.most_inflight == 7
     assert Counter(told(system, gateway)) == Counter(bodies(SOME))
+
+
+async def test_how_many_events_wait_is_told_where_the_system_tells(system: EventSystem) -> None:
+    async with system.source().connect() as feed:
+        if not isinstance(feed, Counting):
+            pytest.skip("it does not tell")
+        await system.publish("invoices", bodies(SOME))
+        held = list(await feed.take(1))
+        told = await feed.waiting()
+        for received in held:
+            await received.give_back()
+
+    assert told is None or SOME - len(held) <= told <= SOME
 
 
 async def test_nothing_is_lost_while_the_gateway_is_busy(system: EventSystem) -> None:
