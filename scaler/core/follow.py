@@ -176,6 +176,11 @@ def wishes_more(bounds: Bounds, history: FollowHistory, need: Need) -> bool:
     return wanted < bounds.max and math.ceil(need.certain - GROW_SHARE * wanted) > wanted
 
 
+def confirmed(history: FollowHistory) -> bool:
+    """Whether the look before asked for more than is wanted, too."""
+    return math.ceil(history.certain_before) > (history.wanted or 0)
+
+
 def lately_needed(history: FollowHistory, now: Instant) -> float:
     """The largest need of the short hold."""
     return next((need for at, need in history.needs if now - at <= SHORT_HOLD_S), 0.0)
@@ -234,7 +239,7 @@ def _grown(bounds: Bounds, history: FollowHistory, need: Need) -> int:
     if math.ceil(need.certain - GROW_SHARE * wanted) <= wanted:
         return wanted
     replicas = need.replicas
-    if math.ceil(history.certain_before) <= wanted:
+    if not confirmed(history):
         if need.at_once <= 0 or need.certain <= HASTE * wanted:
             return wanted
         replicas = min(replicas, need.at_once)

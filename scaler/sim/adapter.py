@@ -28,9 +28,9 @@ from springtide.scaler.core.observation import CALLS, Calls, Observation, signal
 from springtide.scaler.core.policy import Rule, ScalePolicy, Wake, wake_replicas
 from springtide.scaler.core.target_rule import IN_FLIGHT_EVERY_S
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, Scale, Writer
-from springtide.scaler.sim import steady
+from springtide.scaler.sim import steady, walks
 from springtide.scaler.sim.engine import BEAT_S, Stretch, asked
-from springtide.scaler.sim.steady import NeedOf
+from springtide.scaler.sim.walks import NeedOf
 
 MAX_WALK_S = 128.0
 """A walk costs for each beat; a longer stretch is tried by what can be said of it as a whole."""
@@ -125,14 +125,19 @@ class Springtide:
         if wanted <= wake_replicas(self._policy) and math.ceil(replicas.certain_before) <= wanted:
             last = self._enough_until(before, stretch, wanted)
             if last >= stretch.begin:
-                load = steady.remembered(before, stretch.until(last))
-                return self._left_out(last, load, replicas, wanted)
-        if stretch.end - stretch.begin > MAX_WALK_S:
+                remembered = steady.remembered_arrivals if self._by_arrivals else steady.remembered
+                return self._left_out(last, remembered(before, stretch.until(last)), replicas, wanted)
+        if stretch.end - stretch.begin > MAX_WALK_S and not self._by_arrivals:
             return None
         bounds = Bounds(wake_replicas(self._policy), max(1, self._policy.max), self._loads[0].target)
-        need_of, by_arrivals = self._need_of(ready=wanted), self._loads[0].type is targets.RPS
-        walked = steady.walked(before, replicas, stretch, bounds=bounds, need_of=need_of, by_arrivals=by_arrivals)
+        walk = walks.walked_by_arrivals if self._by_arrivals else walks.walked
+        walked = walk(before, replicas, stretch, bounds=bounds, need_of=self._need_of(ready=wanted))
         return None if walked is None else self._left_out(walked.last, walked.load, walked.replicas, wanted)
+
+    @property
+    def _by_arrivals(self) -> bool:
+        """Whether they alone tell what is needed, however long calls take."""
+        return self._loads[0].type is targets.RPS
 
     def _enough_until(self, before: LoadHistory, stretch: Stretch, wanted: int) -> float:
         """The last of these beats before one that may show that more is needed; one before the first where that does.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from springtide.scaler.core import deliveries
@@ -94,11 +95,72 @@ class AlertPath:
     def steady(self, stretch: Stretch, *, wanted: int) -> tuple[float, int] | None:
         if self._calm(stretch, wanted):
             return stretch.end, wanted
-        for beat, started, completed in stretch.beats():
-            after = self._look(beat, started, started - completed, ready=wanted, wanted=wanted)
-            if after != wanted:
-                return beat, after
+        beats = list(stretch.beats())
+        turns = iter(range(len(beats))) if self._may_pile_up(stretch) else self._turns(beats)
+        done = 0
+        for turn in itertools.chain(turns, (len(beats),)):
+            delivered = self._only_delivers(beats, done, turn, wanted)
+            if delivered is None and turn < len(beats):
+                beat, started, completed = beats[turn]
+                delivered = beat, self._look(beat, started, started - completed, ready=wanted, wanted=wanted)
+            if delivered is not None and delivered[1] != wanted:
+                return delivered
+            done = turn + 1
         return stretch.end, wanted
+
+    def _may_pile_up(self, stretch: Stretch) -> bool:
+        return max(stretch.most_at_once(), *(scrape[2] for scrape in self._scrapes), 0) > self._carried
+
+    def _turns(self, beats: Sequence[tuple[float, int, int]]) -> Iterator[int]:
+        """Places of the beats whose evaluations change what fires, where no calls pile up.
+
+        Whoever takes one has looked at the beats up to that one when he takes the next.
+        """
+        timing, scraped, evaluated, first = self._timing, self._scraped, self._evaluated, 0
+        times, counts = [scrape[0] for scrape in self._scrapes], [scrape[1] for scrape in self._scrapes]
+        for place, (at, started, _) in enumerate(beats):
+            number = at // timing.scrape_s
+            if number > scraped:
+                scraped = number
+                times.append(at)
+                counts.append(started)
+            evaluation = (at + BEAT_S) // timing.evaluation_s
+            if evaluation <= evaluated:
+                continue
+            evaluated, forgotten = evaluation, at + BEAT_S - timing.window_s
+            while first < len(times) and times[first] <= forgotten:
+                first += 1
+            if len(times) - first < 2:
+                continue
+            fires = self._rate_fires((counts[-1] - counts[first]) / (times[-1] - times[first]))
+            if fires is not (RATE in self._firing) or PILING_UP in self._firing:
+                yield place
+
+    def _only_delivers(
+        self, beats: Sequence[tuple[float, int, int]], first: int, end: int, wanted: int
+    ) -> tuple[float, int] | None:
+        """Between these places, where the same fires all the time. The beat at which the count changes, and to what."""
+        place = first
+        while True:
+            place = max(place, math.ceil(min(max(self._due - BEAT_S - beats[0][0], 0.0), float(end))))
+            if place >= end:
+                self._scrape_all(beats[first:end], wanted)
+                return None
+            after = self._deliver(wanted, wanted, Instant(beats[place][0] + BEAT_S))
+            if after != wanted:
+                self._scrape_all(beats[first : place + 1], wanted)
+                return beats[place][0], after
+            place += 1
+
+    def _scrape_all(self, beats: Sequence[tuple[float, int, int]], ready: int) -> None:
+        """As far as it is remembered. Nothing comes of the evaluations."""
+        if not beats:
+            return
+        for at, started, completed in beats[-1 - math.ceil(self._remembered_s) :]:
+            self._scrape(at, started, started - completed, ready)
+        now = beats[-1][0] + BEAT_S
+        self._forget(now)
+        self._evaluated = max(self._evaluated, now // self._timing.evaluation_s)
 
     @property
     def _remembered_s(self) -> float:
@@ -120,18 +182,11 @@ class AlertPath:
         timing = self._timing
         if not self._nothing_fires() or stretch.begin < timing.window_s:
             return False
-        if max(stretch.most_at_once(), *(scrape[2] for scrape in self._scrapes), 0) > self._carried:
-            return False
-        if not self._few_within(stretch, timing.window_s):
+        if self._may_pile_up(stretch) or not self._few_within(stretch, timing.window_s):
             return False
         first = max(stretch.begin, stretch.end - self._remembered_s)
-        for number in range(int(stretch.end - first) + 1):
-            beat = first + number
-            started, completed = stretch.at(beat)
-            self._scrape(beat, started, started - completed, wanted)
-        while self._scrapes and self._scrapes[0][0] <= stretch.end + 1 - timing.window_s:
-            self._scrapes.popleft()
-        self._evaluated = (stretch.end + 1) // timing.evaluation_s
+        beats = [first + number for number in range(int(stretch.end - first) + 1)]
+        self._scrape_all([(beat, *stretch.at(beat)) for beat in beats], wanted)
         return True
 
     def _few_within(self, stretch: Stretch, window_s: float) -> bool:
@@ -153,9 +208,7 @@ class AlertPath:
         """One beat after ``at``. Scrapes and evaluations are on beats of their own, whatever was leapt over."""
         now, timing = at + BEAT_S, self._timing
         self._scrape(at, started, in_flight, ready)
-        scrapes, forgotten = self._scrapes, now - timing.window_s
-        while scrapes and scrapes[0][0] <= forgotten:
-            scrapes.popleft()
+        self._forget(now)
         evaluation = now // timing.evaluation_s
         if evaluation > self._evaluated:
             self._evaluated = evaluation
@@ -168,15 +221,23 @@ class AlertPath:
             self._scraped = number
             self._scrapes.append((at, started, in_flight, ready))
 
+    def _forget(self, now: float) -> None:
+        scrapes, forgotten = self._scrapes, now - self._timing.window_s
+        while scrapes and scrapes[0][0] <= forgotten:
+            scrapes.popleft()
+
+    def _rate_fires(self, rate: float) -> bool:
+        timing = self._timing
+        return rate > (timing.ends_calls_per_s if RATE in self._firing else timing.begins_calls_per_s)
+
     def _evaluate(self) -> None:
         """Both rules in the order of their group; ``ALERTS`` is what fired at the evaluation before."""
-        scrapes, timing = self._scrapes, self._timing
+        scrapes = self._scrapes
         if len(scrapes) < 2:
             return
         fired, piled = RATE in self._firing, PILING_UP in self._firing
         (since, then, _, _), (at, started, _, _) = scrapes[0], scrapes[-1]
-        rate = (started - then) / (at - since)
-        fires = rate > (timing.ends_calls_per_s if fired else timing.begins_calls_per_s)
+        fires = self._rate_fires((started - then) / (at - since))
         piles = not fires and self._piles_up(piled=piled)
         if fires is not fired:
             self._fires(RATE, fires=fires)
@@ -221,13 +282,14 @@ class AlertPath:
             if deliveries.next_step_in_s(self._history, context.interval_s, now) <= 0:
                 outcome = deliveries.on_tick(context, LoadView(), self._history, now)
                 self._history, wanted = outcome.if_written, _count(outcome.decision, wanted)
-        self._due = self._next_due(self._context(wanted, ready).interval_s, now)
+        self._due = self._next_due(now)
         return wanted
 
-    def _next_due(self, interval_s: float, now: Instant) -> float:
+    def _next_due(self, now: Instant) -> float:
         """No later than something is due, to the beat."""
         flushes = [group.flushed_at + self._timing.group_interval_s for group in self._groups.values()]
         if self._history.descending:
+            interval_s = self._context(0, 0).interval_s
             flushes.append(now + deliveries.next_step_in_s(self._history, interval_s, now))
         return math.floor(min(flushes)) if flushes else math.inf
 

@@ -21,8 +21,8 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from operator import add, sub
+from functools import lru_cache, partial
+from operator import add, ge, sub
 from typing import Protocol
 
 from springtide.scaler.core import idle
@@ -49,7 +49,7 @@ class Stretch:
         return Stretch(self.begin, end, self.samples[: bisect_right(self.samples, (end, math.inf, math.inf))])
 
     def most_at_once(self) -> int:
-        return max(started - completed for _, started, completed in self.samples)
+        return max([started - completed for _, started, completed in self.samples])
 
     def beats(self) -> Iterator[tuple[float, int, int]]:
         """The samples of all beats."""
@@ -184,7 +184,7 @@ _IDLE_LIMITS = IdleLimits(settle_s=0.0)
 PARTS = 120
 """Of a life, for which ``Outcome.arrived`` has a number each."""
 BEAT_S = 1.0
-MIN_STRETCH, MAX_STRETCH, MAX_STRETCH_CALLS = 4.0, 4096.0, 1024
+MIN_STRETCH, MAX_STRETCH, MAX_STRETCH_CALLS = 4.0, 4096.0, 4096
 MAX_PATIENCE_S = 32.0
 """Without a try to leap, where the tries before were in vain."""
 MIN_BULK = 4
@@ -203,35 +203,48 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """When calls end if none of them waits, and how many have come and ended by each beat; no decider changes that."""
+    """When calls end if none of them waits, and how many have come and ended by which beat; no decider changes that.
+
+    Beats that are left out are like the one before, and see no call under way.
+    """
 
     ends: array[float]
+    beats: Sequence[int]
     come: array[int]
     ended: array[int]
 
 
 MIN_CALLS_A_BEAT = 0.5
-"""Of a life with fewer what happens by each beat is not worth being kept."""
+"""Of a life with as many it is not worth to look for beats that can be left out."""
 
 
 @lru_cache(maxsize=1)
-def _plan(calls: Calls, beats: int) -> _Plan | None:
+def _plan(calls: Calls, length: int) -> _Plan:
     """Made once for all deciders that the same calls are tried with."""
-    if len(calls.at) < MIN_CALLS_A_BEAT * beats:
-        return None
     ends = array("d", map(add, calls.at, calls.service_s))
-    return _Plan(ends, _by_beat(calls.at, beats), _by_beat(ends, beats))
+    often = len(calls.at) >= MIN_CALLS_A_BEAT * length
+    beats = range(length) if often else array("L", _active(calls.at, ends, length))
+    return _Plan(ends, beats, _by_beat(calls.at, beats), _by_beat(ends, beats))
 
 
-def _by_beat(instants: Iterable[float], beats: int) -> array[int]:
+def _active(at: Iterable[float], ends: Iterable[float], length: int) -> Iterator[int]:
+    """The beats before ``length`` at which a call has come or ended since the one before, or is under way."""
+    first = 0
+    for come, end in zip(at, ends, strict=True):
+        until = min(length, math.ceil(end) + 1)
+        yield from range(max(first, math.ceil(come)), until)
+        first = max(first, until)
+
+
+def _by_beat(instants: Iterable[float], beats: Iterable[int]) -> array[int]:
     """How many of these are past at each beat."""
     between = Counter(map(math.ceil, instants))
-    return array("L", itertools.accumulate(map(between.get, range(beats), itertools.repeat(0))))
+    return array("L", itertools.accumulate(map(between.get, beats, itertools.repeat(0))))
 
 
 def arrivals_of(world: World, seed: int) -> array[float]:
     arrivals = world.arrivals(random.Random(f"{world.name} {seed} arrivals"))
-    return array("d", itertools.takewhile(lambda when: when <= world.length_s, arrivals))
+    return array("d", itertools.takewhile(partial(ge, world.length_s), arrivals))
 
 
 def calls_of(world: World, seed: int) -> Calls:
@@ -479,32 +492,39 @@ class _Run:
             return
         end = bisect_right(self._at, until, self._started)
         if MIN_BULK <= end - self._started < self._world.slots - (self._started - self._completed):
-            self._pass(until, self._ends(end))
+            self._pass(until, end)
 
-    def _ends(self, until: int) -> list[float]:
-        """When the calls from the next one to that number end, none of which waits."""
-        come = slice(self._started, until)
-        return list(map(float.__add__, self._at[come].tolist(), self._service_s[come].tolist()))
-
-    def _pass(self, until: float, ends: list[float]) -> None:
-        """Let calls come that end then, and those end that are due."""
+    def _pass(self, until: float, last: int) -> None:
+        """Let calls come up to that number, none of which waits, and those end that are due."""
         ending, top, first = self._ending, self._top(), self._started
-        assert top is not None or not ends
         while ending and ending[0][0] <= until:
             self._now, _, replica = heapq.heappop(ending)
             self._done(replica)
-        if top is None or not ends:
+        if last == first:
             return
-        self._last_active = max(self._last_active, self._at[first + len(ends) - 1])
-        self._started = self._served = first + len(ends)
-        staying = [(end, number, top) for number, end in enumerate(ends, first) if end > until]
-        for each in staying:
-            heapq.heappush(ending, each)
+        assert top is not None
+        self._started = self._served = last
+        staying = self._staying(first, last, until)
+        for number in staying:
+            heapq.heappush(ending, (self._plan.ends[number], number, top))
         top.busy += len(staying)
-        self._completed += len(ends) - len(staying)
-        if staying:
-            ends = [end for end in ends if end <= until]
-        self._last_active = max([self._last_active, *ends])
+        self._completed += last - first - len(staying)
+        # Whoever stays will be the last that was active, and until then it does not matter who was.
+        self._last_active = max(self._last_active, self._at[last - 1])
+        if not staying:
+            self._last_active = max(self._last_active, *self._plan.ends[first:last])
+
+    def _staying(self, first: int, last: int, until: float) -> list[int]:
+        """Which of these calls end later: mostly the last ones, and no more than by then have come and not ended."""
+        plan, found = self._plan, list[int]()
+        beat = bisect_right(plan.beats, until) - 1
+        most = last - (plan.ended[beat] if beat >= 0 else 0)
+        for number in range(last - 1, first - 1, -1):
+            if len(found) >= most:
+                break
+            if plan.ends[number] > until:
+                found.append(number)
+        return found
 
     def _leap(self) -> bool:
         """Over a stretch in which nobody waits, if the decider would look on."""
@@ -526,7 +546,7 @@ class _Run:
             self._stretch_s = min(MAX_STRETCH, 2 * max(MIN_STRETCH, end - now))
             self._patience_s = 1.0
             until = end + BEAT_S
-            self._pass(until, self._ends(bisect_right(self._at, until, self._started)))
+            self._pass(until, bisect_right(self._at, until, self._started))
             self._now = until
             self._sample = self._taken()
             self._beat = until + BEAT_S
@@ -540,42 +560,40 @@ class _Run:
 
     def _foreseen(self, until: float) -> Stretch | None:
         """None where somebody might have to wait."""
-        end = bisect_right(self._at, until, self._started)
-        plan, often = self._plan, end - self._started > (until - self._now) / 2
-        if plan is not None and often and all(at == plan.ends[number] for at, number, _ in self._ending):
-            return self._planned(plan, int(self._now), int(until))
-        return self._one_by_one(until, self._ends(end))
+        end, plan = bisect_right(self._at, until, self._started), self._plan
+        if all(at == plan.ends[number] for at, number, _ in self._ending):
+            return self._planned(int(self._now), int(until), end)
+        return self._one_by_one(until, end)
 
-    def _planned(self, plan: _Plan, now: int, until: int) -> Stretch | None:
+    def _planned(self, now: int, until: int, end: int) -> Stretch | None:
         """Nobody who is here has waited, so all calls come and end as planned."""
-        come, ended = plan.come[now : until + 1], plan.ended[now:until]
-        if max(map(sub, come[1:], ended)) >= self._world.slots:
+        plan = self._plan
+        beats = slice(bisect_right(plan.beats, now), bisect_left(plan.beats, until))
+        come, ended = [self._started, *plan.come[beats]], [self._completed, *plan.ended[beats]]
+        if max(map(sub, [*come[1:], end], ended)) >= self._world.slots:
             return None
-        return Stretch(self._now, until - BEAT_S, list(zip(map(float, range(now, until)), come, ended, strict=False)))
+        samples = list(zip(map(float, [now, *plan.beats[beats]]), come, ended, strict=True))
+        return Stretch(self._now, until - BEAT_S, samples)
 
-    def _one_by_one(self, until: float, ends: list[float]) -> Stretch | None:
-        now, came = self._now, self._at[self._started : self._started + len(ends)]
+    def _one_by_one(self, until: float, end: int) -> Stretch | None:
+        coming = slice(self._started, end)
+        now, came, ends = self._now, self._at[coming], self._plan.ends[coming]
         ended = sorted([*ends, *(end for end, _, _ in self._ending)])
-        beats: Iterable[int]
-        if len(ends) > (until - now) / 2:
-            beats = range(int(now) + 1, int(until))
-        else:
-            spans = [(now, end) for end, _, _ in self._ending]
-            spans += zip(came, ends, strict=True)
-            active: set[int] = set()
-            for begin, end in spans:
-                active.update(range(max(int(now) + 1, math.ceil(begin)), min(int(until), math.ceil(end) + 1)))
-            beats = sorted(active)
+        spans = [(now, end) for end, _, _ in self._ending]
+        spans += zip(came, ends, strict=True)
+        active: set[int] = set()
+        for begin, end_s in spans:
+            active.update(range(max(int(now) + 1, math.ceil(begin)), min(int(until), math.ceil(end_s) + 1)))
         started, completed, slots = self._started, self._completed, self._world.slots
         samples = [(now, started, completed)]
         before, since, gone = completed, 0, 0
-        for beat in beats:
+        for beat in sorted(active):
             since, gone = bisect_right(came, beat, since), bisect_right(ended, beat, gone)
             if started + since - before >= slots:
                 return None
             before = completed + gone
             samples.append((float(beat), started + since, before))
-        if started + len(ends) - before >= slots:
+        if end - before >= slots:
             return None
         return Stretch(now, until - BEAT_S, samples)
 

@@ -1,23 +1,19 @@
 """What makes a stretch of load steady for the control loop's rule, so that it need not be asked at each beat.
 
 Bounds on what it could find that a function needs: where they stay below the replicas that there are, asking would
-change nothing but what it remembers of the load. Else a walk, which asks the rule's own functions what is needed at
-each beat and leaves out the rest. The rule itself is not repeated here.
+change nothing but what it remembers of the load. Else ``walks``. The rule itself is not repeated here.
 """
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from operator import sub
 
-from springtide.scaler.core import demand, follow, service_time
-from springtide.scaler.core.demand import WINDOW_S, KnownLoad, LoadHistory, LoadSample
-from springtide.scaler.core.follow import Bounds, FollowHistory, Need
+from springtide.scaler.core import demand, service_time
+from springtide.scaler.core.demand import WINDOW_S, LoadHistory, LoadSample
 from springtide.scaler.core.service_time import Look
 from springtide.scaler.core.vocabulary import Instant
 from springtide.scaler.sim.engine import BEAT_S, Stretch
@@ -25,7 +21,7 @@ from springtide.scaler.sim.engine import BEAT_S, Stretch
 
 def begun(history: LoadHistory, stretch: Stretch) -> LoadHistory:
     """The history after the first sample of a stretch."""
-    return history.with_sample(_sample(stretch, stretch.begin))
+    return history.with_sample(sample(stretch, stretch.begin))
 
 
 def remembered(history: LoadHistory, stretch: Stretch) -> LoadHistory:
@@ -35,11 +31,22 @@ def remembered(history: LoadHistory, stretch: Stretch) -> LoadHistory:
         if service_time.settled(completions, at[1] - at[2]):
             settled = (busy_s, completions)
     return replace(
-        _with_window(history, stretch),
+        with_window(history, stretch),
         settled_s=history.settled_s if settled is None else service_time.remembered(*settled),
         busy_s=busy_s,
         completions=completions,
-        looks=_last_looks(history.looks, stretch),
+        looks=last_looks(history.looks, stretch),
+    )
+
+
+def remembered_arrivals(history: LoadHistory, stretch: Stretch) -> LoadHistory:
+    """The same but for how long calls take, for a rule that does not ask: that stays as it was before the stretch."""
+    return replace(
+        with_window(history, stretch),
+        settled_s=history.settled_s,
+        busy_s=history.busy_s,
+        completions=history.completions,
+        looks=history.looks,
     )
 
 
@@ -48,8 +55,8 @@ def longest_service_s(history: LoadHistory, stretch: Stretch) -> float:
     looks, longest_s = history.looks, history.service_s
     for before, at, busy_s, completions in _sums(history, stretch):
         if before[0] > looks[-1].at:
-            looks = service_time.with_look(looks, _look(before))
-        looks = service_time.with_look(looks, _look(at))
+            looks = service_time.with_look(looks, look(before))
+        looks = service_time.with_look(looks, look(at))
         found_s = service_time.remembered(busy_s, completions)
         longest_s = max(longest_s, found_s, service_time.proven(found_s, completions, looks))
     return longest_s
@@ -67,22 +74,22 @@ def _sums(history: LoadHistory, stretch: Stretch) -> Iterator[tuple[_At, _At, fl
     for at in stretch.samples[1:]:
         if at[0] - before[0] > BEAT_S:
             before = (at[0] - BEAT_S, before[2], before[2])
-        busy_s, completions = _served(busy_s, completions, before, at)
+        busy_s, completions = served(busy_s, completions, before, at)
         yield before, at, busy_s, completions
         before = at
 
 
-def _look(at: _At) -> Look:
+def look(at: _At) -> Look:
     return Look(at[0], at[1] - at[2], at[2])
 
 
-def _served(busy_s: float, completions: float, before: _At, at: _At) -> tuple[float, float]:
+def served(busy_s: float, completions: float, before: _At, at: _At) -> tuple[float, float]:
     """The sums of service times one beat later."""
     working = (at[1] - at[2] + before[1] - before[2]) / 2
     return service_time.summed(busy_s, completions, passed_s=BEAT_S, working=working, ended=at[2] - before[2])
 
 
-def _with_window(history: LoadHistory, stretch: Stretch) -> LoadHistory:
+def with_window(history: LoadHistory, stretch: Stretch) -> LoadHistory:
     """Each beat of the last two windows, from the stretch and, where it is shorter, from before."""
     since = stretch.end - 2 * WINDOW_S
     first = max(stretch.begin + 1, since)
@@ -94,16 +101,16 @@ def _with_window(history: LoadHistory, stretch: Stretch) -> LoadHistory:
         times=(*history.times[kept:], *beats),
         arrivals=(*history.arrivals[kept:], *arrivals),
         begun=(*history.begun[kept:], *arrivals),
-        last=_sample(stretch, stretch.end),
+        last=sample(stretch, stretch.end),
         since=history.since,
     )
 
 
-def _sample(stretch: Stretch, beat: float) -> LoadSample:
-    return _sample_of(beat, *stretch.at(beat))
+def sample(stretch: Stretch, beat: float) -> LoadSample:
+    return sample_of(beat, *stretch.at(beat))
 
 
-def _sample_of(beat: float, started: int, completed: int) -> LoadSample:
+def sample_of(beat: float, started: int, completed: int) -> LoadSample:
     return LoadSample(Instant(beat), started, completed, started - completed, 0)
 
 
@@ -118,26 +125,24 @@ def most_calls_per_second(history: LoadHistory, stretch: Stretch, ahead_s: float
 def first_above(
     history: LoadHistory, stretch: Stretch, ahead_s: float, enough: Callable[[float], bool]
 ) -> float | None:
-    """The first beat at which ``demand.arrival_rate`` finds more than is enough. ``history`` has the first sample.
+    """The first beat at which ``demand.arrival_rate`` finds more than is enough. ``history`` has the first sample."""
+    view = view_of(history, stretch)
+    place = next(places_above(view, ahead_s, enough), None)
+    return None if place is None else stretch.begin + place
 
-    It is asked only where one of its windows by itself is above what was seen to be enough.
+
+def places_above(view: Beat, ahead_s: float, enough: Callable[[float], bool]) -> Iterator[int]:
+    """The place of each beat like that.
+
+    The rate is asked for only where one of its windows by itself is above what was seen to be enough.
     """
-    view, seen_enough = _Beat(_beat_by_beat(history, stretch), history.known_s), 0.0
-
-    def rates(window_s: float) -> list[float]:
-        return [calls / window_s for calls in view.within[window_s]]
-
-    long, half = rates(WINDOW_S), rates(WINDOW_S / 2)
-    rising = (WINDOW_S / 4 + ahead_s) / WINDOW_S
-    trends = [late + slope * rising for late, slope in zip(half, long, strict=True)]
-    highest = map(max, long, trends, *map(rates, demand.SHORTER_WINDOWS_S))
-    for place, rate in enumerate(highest):
+    seen_enough = 0.0
+    for place, rate in enumerate(view.highest(ahead_s)):
         if rate > seen_enough:
             if enough(rate):
                 seen_enough = rate
             elif not enough(demand.arrival_rate(view.placed(place), ahead_s)):
-                return stretch.begin + place
-    return None
+                yield place
 
 
 def _beat_by_beat(history: LoadHistory, stretch: Stretch) -> list[float]:
@@ -152,22 +157,16 @@ def _beat_by_beat(history: LoadHistory, stretch: Stretch) -> list[float]:
 WINDOWS_S = (2 * WINDOW_S, WINDOW_S, *demand.SHORTER_WINDOWS_S)
 """All that ``demand.arrival_rate`` asks for; half of ``WINDOW_S`` is one of the shorter ones."""
 
-NeedOf = Callable[[KnownLoad], Need]
+
+def view_of(history: LoadHistory, stretch: Stretch) -> Beat:
+    """At the stretch's first beat. ``history`` has the first sample."""
+    return Beat(_beat_by_beat(history, stretch), history.known_s)
 
 
-@dataclass(frozen=True, slots=True)
-class Walked:
-    """``last`` is the last beat at whose sample nothing changes; the histories are those after it."""
-
-    last: float
-    load: LoadHistory
-    replicas: FollowHistory
-
-
-class _Beat:
+class Beat:
     """The load at one beat of a stretch, as far as a demand is made from it."""
 
-    __slots__ = ("_known_before_s", "_place", "last", "service_s", "within")
+    __slots__ = ("_known_before_s", "_place", "last", "places", "service_s", "within")
 
     def __init__(self, counts: Sequence[float], known_s: float) -> None:
         """``known_s``: how long arrivals are known at the stretch's first beat."""
@@ -176,13 +175,25 @@ class _Beat:
             long_s: list(map(sub, counts[first:], counts[first - int(long_s) :])) for long_s in WINDOWS_S
         }
         """Calls that have begun within each window, at each beat."""
+        self.places = len(counts) - first
         self._place, self._known_before_s = 0, known_s
         self.service_s = 0.0
         self.last: LoadSample | None = None
 
-    def placed(self, place: int) -> _Beat:
+    def placed(self, place: int) -> Beat:
         self._place = place
         return self
+
+    def highest(self, ahead_s: float) -> Iterator[float]:
+        """At each beat the most that ``demand.arrival_rate`` could find, by each of its windows and by their trend."""
+
+        def rates(window_s: float) -> list[float]:
+            return [calls / window_s for calls in self.within[window_s]]
+
+        long, half = rates(WINDOW_S), rates(WINDOW_S / 2)
+        rising = (WINDOW_S / 4 + ahead_s) / WINDOW_S
+        trends = [late + slope * rising for late, slope in zip(half, long, strict=True)]
+        return map(max, long, trends, *map(rates, demand.SHORTER_WINDOWS_S))
 
     @property
     def known_s(self) -> float:
@@ -191,107 +202,11 @@ class _Beat:
     def arrived(self, ago_s: float) -> float:
         return self.within[ago_s][self._place]
 
-    def unchanged(self) -> list[bool]:
-        """At each beat whether ``demand.arrival_rate`` finds what it found at the one before."""
-        beats = list(zip(*self.within.values(), strict=True))
-        if self._known_before_s < 2 * WINDOW_S:
-            return [False] * len(beats)
-        return [False, *(before == at for before, at in pairwise(beats))]
 
-
-class _Needs:
-    """What ``follow`` remembers of needs while the count stays, and whether a shrink may come of it."""
-
-    def __init__(self, bounds: Bounds, replicas: FollowHistory) -> None:
-        assert replicas.wanted is not None
-        self._bounds, self._wanted, self._grip = bounds, replicas.wanted, replicas.grip
-        self.seen = deque(replicas.needs)
-        self._counts_s = min(follow.SHORT_HOLD_S * replicas.grip**2, follow.LONG_HOLD_S)
-        """So long a need counts, however deep the fall."""
-        grown_at = max(replicas.grown_at, replicas.woken_at)
-        self._stays_until = max(grown_at + follow.AFTER_GROWTH_S, replicas.shrunk_at + follow.AFTER_SHRINK_S)
-        if self._wanted <= bounds.min:
-            self._stays_until = math.inf
-
-    def add(self, needed: float, now: Instant) -> None:
-        seen = self.seen
-        while seen and seen[-1][1] <= needed:
-            seen.pop()
-        while seen and now - seen[0][0] > follow.LONG_HOLD_S:
-            seen.popleft()
-        seen.append((now, needed))
-
-    def may_shrink(self, now: Instant) -> bool:
-        if now < self._stays_until:
-            return False
-        if not self._worth(self.seen[-1][1]):
-            self._stays_until = now + self._counts_s
-            return False
-        return self._worth(self._level(now))
-
-    def _level(self, now: Instant) -> float:
-        return follow.level_of(self._bounds, self.seen, now, wanted=self._wanted, grip=self._grip)
-
-    def _worth(self, level: float) -> bool:
-        return follow.worth_shrinking(self._bounds, self._wanted, max(self._bounds.min, math.ceil(level)))
-
-
-def walked(
-    history: LoadHistory,
-    replicas: FollowHistory,
-    stretch: Stretch,
-    *,
-    bounds: Bounds,
-    need_of: NeedOf,
-    by_arrivals: bool,
-) -> Walked | None:
-    """From beat to beat until one at which the count might change. None where that is the first.
-
-    ``history`` has the first sample; ``by_arrivals``: the need follows from them alone, however long calls take. Only
-    what ``follow`` remembers at a look that changes nothing is kept here.
-    """
-    busy_s, completions, settled_s = history.busy_s, history.completions, history.settled_s
-    certain, needs, need = replicas.certain_before, _Needs(bounds, replicas), Need(0.0, 0.0)
-    found_s, service_s, looks = settled_s, history.service_s, history.looks
-    view, last, before = _Beat(_beat_by_beat(history, stretch), history.known_s), None, stretch.samples[0]
-    same = view.unchanged() if by_arrivals else [False] * len(view.within[WINDOW_S])
-    for place, at in enumerate(stretch.beats()):
-        served, seen = (busy_s, completions), looks
-        if at[0] > stretch.begin:
-            served = _served(busy_s, completions, before, at)
-            if not service_time.settled(served[1], at[1] - at[2]):
-                break
-            found_s = service_time.remembered(*served)
-            if not by_arrivals:
-                seen = service_time.with_look(looks, _look(at))
-                service_s = service_time.proven(found_s, served[1], seen)
-        if not same[place]:
-            view.placed(place)
-            view.last, view.service_s = _sample_of(*at), service_s
-            need = need_of(view)
-            if follow.wishes_more(bounds, replicas, need):
-                break
-        now = Instant(at[0] + BEAT_S)
-        needs.add(need.replicas, now)
-        if needs.may_shrink(now):
-            break
-        settled_s = found_s
-        (busy_s, completions), looks, certain, last, before = served, seen, need.certain, at[0], at
-    if last is None:
-        return None
-    passed = stretch.until(last)
-    if by_arrivals:
-        looks = _last_looks(looks, passed)
-    load = replace(
-        _with_window(history, passed), settled_s=settled_s, busy_s=busy_s, completions=completions, looks=looks
-    )
-    return Walked(last, load, replace(replicas, needs=tuple(needs.seen), certain_before=certain))
-
-
-def _last_looks(looks: tuple[Look, ...], stretch: Stretch) -> tuple[Look, ...]:
+def last_looks(looks: tuple[Look, ...], stretch: Stretch) -> tuple[Look, ...]:
     """As if each beat after the first had been looked at; those before the last ones leave nothing."""
     since = max(stretch.begin, stretch.end - service_time.WINDOWS_S[0] - 4)
     for number in range(1, int(stretch.end - since) + 1):
         beat = since + number
-        looks = service_time.with_look(looks, _look((beat, *stretch.at(beat))))
+        looks = service_time.with_look(looks, look((beat, *stretch.at(beat))))
     return looks

@@ -229,7 +229,11 @@ def _azure(heading: str, numbered: Iterator[tuple[int, str]], source: str) -> li
             name = ".".join(cell[:64] for cell in cells[:3])
         if len(traces) >= MAX_FUNCTIONS:
             raise BadInput(f"{where}: more than {MAX_FUNCTIONS} functions; split the file")
-        counts = array("L", (_calls(cell, where, column) for column, cell in enumerate(cells[4:], 5)))
+        known: dict[str, int] = {}
+        for column, cell in enumerate(cells[4:], 5):
+            if cell not in known:  # most numbers come again
+                known[cell] = _calls(cell, where, column)
+        counts = array("L", map(known.__getitem__, cells[4:]))
         arrivals = _within_minutes(counts, at_start=cells[3] == "timer")
         traces[name] = Trace(name, sum(counts), len(counts) * MINUTE_S, arrivals)
     return list(traces.values())
@@ -251,12 +255,13 @@ def _within_minutes(counts: Sequence[int], *, at_start: bool) -> Arrivals:
     """Uniformly drawn within each minute; a timer's at its start, a millisecond apart."""
 
     def arrivals(source: random.Random) -> Iterator[float]:
+        drawn = source.random
         for minute, calls in enumerate(counts):
             begin = minute * MINUTE_S
             if at_start:
                 yield from (begin + min(number / 1000, MINUTE_S) for number in range(calls))
-            else:
-                yield from sorted(begin + source.random() * MINUTE_S for _ in range(calls))
+            elif calls:
+                yield from sorted([begin + drawn() * MINUTE_S for _ in range(calls)])
 
     return arrivals
 

@@ -173,6 +173,24 @@ def test_a_load_above_the_minimum_is_leapt_over(name: str) -> None:
     assert leapt.leapt_s > 0.5 * world.length_s
 
 
+@pytest.mark.parametrize("name", ["rps", "alerts"])
+@pytest.mark.parametrize("at_once", [30, 60, 140])
+def test_a_timer_of_many_calls_is_as_if_every_look_were_made(name: str, at_once: int) -> None:
+    """Each minute one look wishes for more and most of those after it for less: what comes of neither is left out."""
+    world = World(
+        name="timers",
+        length_s=1200,
+        arrivals=lambda _: (minute * 60 + number / 1000 for minute in range(20) for number in range(at_once)),
+        service_s=exponential(0.1),
+        cold_start_s=lognormal(2, 0.25),
+        slots=200,
+        max=20,
+    )
+    walked, leapt = (Recorded(DECIDERS[name](world), walks=walks) for walks in (True, False))
+    assert told(simulate(world, walked, 1)) == told(simulate(world, leapt, 1))
+    assert leapt.leapt_s > 0.15 * world.length_s
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     times=some.lists(some.tuples(some.floats(0, 150), some.floats(0.001, 20)), max_size=60),
