@@ -287,7 +287,7 @@ class _Builder:
         return self._ours(
             "console",
             (
-                *("--host", "127.0.0.1", "--port", str(at.console)),
+                *("--host", "127.0.0.1", "--port", str(at.console), "--state-dir", str(self._plan.state.root)),
                 *("--gateway-url", at.gateway_url, "--gateway-metrics-urls", at.url(at.metrics) + "/metrics"),
                 *("--provider-url", at.url(at.provider), "--alert-receiver-url", at.url(at.alert_receiver)),
                 *("--scaler-url", at.url(at.scaler), "--cron-url", at.url(at.cron)),

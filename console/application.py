@@ -35,7 +35,15 @@ from springtide.console.what_if import WhatIf
 from springtide.runtime import bounded_json
 from springtide.runtime.asgi import App
 from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
-from springtide.runtime.errors import AlreadyExists, BadInput, NotFound, SpringtideError, Unavailable, status_of
+from springtide.runtime.errors import (
+    AlreadyExists,
+    BadInput,
+    NotFound,
+    SpringtideError,
+    Unavailable,
+    Unsupported,
+    status_of,
+)
 from springtide.runtime.wrong_credentials import WrongCredentials
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
@@ -99,10 +107,12 @@ def application(parts: Parts, credentials: Credentials | None, wrong: WrongCrede
             Route("/ui/api/dead-letters/{id}/retry", acts.guarded(acts.put_back), methods=["POST"]),
             Route("/ui/api/functions/{key}/usage", reads.usage),
             Route("/ui/api/functions/{key}/triggers", reads.function_triggers),
+            Route("/ui/api/functions/{key}/versions", reads.versions),
             Route("/ui/api/functions", acts.guarded(acts.deploy), methods=["POST", "PUT"]),
             Route("/ui/api/functions/{key}", acts.guarded(acts.remove), methods=["DELETE"]),
             Route("/ui/api/functions/{key}/scale", acts.guarded(acts.scale), methods=["POST"]),
             Route("/ui/api/functions/{key}/invoke", acts.guarded(acts.invoke), methods=["POST"]),
+            Route("/ui/api/functions/{key}/rollback", acts.guarded(acts.rollback), methods=["POST"]),
             Route("/ui/api/functions/{key}/schedules/{act}", acts.guarded(acts.schedule), methods=["POST"]),
             Route("/ui/api/functions/{key}/what-if", acts.guarded(acts.what_if), methods=["POST"]),
             Route("/ui", _to_the_start),
@@ -209,6 +219,16 @@ class _Reads:
         ref = FunctionRef.parse(request.path_params["key"])
         return JSONResponse(await self._parts.triggers.of_function(ref))
 
+    async def versions(self, request: Request) -> Response:
+        """None while they are not known. Somebody else's provider keeps none."""
+        try:
+            found = await self._parts.api.versions(FunctionRef.parse(request.path_params["key"]))
+        except (NotFound, Unsupported):
+            return JSONResponse([])
+        except SpringtideError:
+            return JSONResponse(None)
+        return JSONResponse(found)
+
     async def jobs(self, request: Request) -> Response:
         return JSONResponse(await self._parts.queue_api.jobs(request.query_params))
 
@@ -290,6 +310,15 @@ class _Acts:
         warning = await self._parts.api.scale(FunctionRef.parse(request.path_params["key"]), replicas)
         self._parts.watch.look_soon()
         return JSONResponse({"warning": warning}, 202)
+
+    async def rollback(self, request: Request) -> Response:
+        value = await _json(request)
+        to = value.get("to") if isinstance(value, dict) else None
+        if not isinstance(to, str) or not to:
+            raise BadInput("to: write a version of the function")
+        await self._parts.api.rollback(FunctionRef.parse(request.path_params["key"]), to)
+        self._parts.watch.look_soon()
+        return Response(status_code=202)
 
     async def schedule(self, request: Request) -> Response:
         value, ref = await _json(request), FunctionRef.parse(request.path_params["key"])

@@ -89,6 +89,15 @@ class GatewayApi:
     async def deploy(self, deployment: Mapping[str, Any], *, update: bool) -> None:
         await self.call("PUT" if update else "POST", "/system/functions", json=deployment, deadline_s=DEPLOY_S)
 
+    async def versions(self, ref: FunctionRef) -> list[Any]:
+        """What it runs and can go back to, the newest first."""
+        path = f"/system/function/{_quoted(ref)}/versions"
+        return _items(await self.json("GET", path, params=_query(ref.namespace)))
+
+    async def rollback(self, ref: FunctionRef, to: str) -> None:
+        path, body = f"/system/function/{_quoted(ref)}/rollback", {"to": to, "namespace": ref.namespace}
+        await self.call("POST", path, json=body, params=_query(ref.namespace), deadline_s=DEPLOY_S)
+
     async def scale(self, ref: FunctionRef, replicas: int) -> str:
         """What is to be known of it, where what was asked for will not last; else nothing."""
         body = {"serviceName": ref.name, "namespace": ref.namespace, "replicas": replicas}

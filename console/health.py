@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import httpx
 
@@ -20,6 +21,7 @@ from springtide.scaler.core.ports import Clock
 from springtide.wire.prometheus import PrometheusClient
 
 FRESH_FOR_S = 3.0
+MAX_SET_ASIDE = 50
 _VERSION = re.compile(r'_build_info\{[^}]*\bversion="([^"]*)"')
 _SWEEP = re.compile(rf"^{catalogue.LAST_SWEEP.name} (\S+)$", re.MULTILINE)
 
@@ -51,6 +53,8 @@ class Health:
     parts: tuple[Part, ...]
     alerts: tuple[Alert, ...] | None
     """None when they cannot be known."""
+    set_aside: tuple[str, ...] = ()
+    """Files that were found damaged, or in the way."""
 
 
 class Probes:
@@ -64,7 +68,9 @@ class Probes:
         http: httpx.AsyncClient,
         clock: Clock,
         monitoring_credentials: Credentials | None = None,
+        set_aside: Callable[[], Sequence[Path]] = tuple,
     ) -> None:
+        self._set_aside = set_aside
         self._monitoring = {} if monitoring_credentials is None else {"Authorization": monitoring_credentials.header}
         self._settings = settings
         self._api = api
@@ -94,10 +100,14 @@ class Probes:
             self._prometheus_part,
             self._alertmanager,
         )
-        parts, connectors, alerts = await asyncio.gather(
-            asyncio.gather(*(probe() for probe in probes)), self._connectors(), self._alerts()
+        parts, connectors, alerts, kept = await asyncio.gather(
+            asyncio.gather(*(probe() for probe in probes)),
+            self._connectors(),
+            self._alerts(),
+            asyncio.to_thread(self._set_aside),
         )
-        return Health(self._clock.wall(), (*parts, *connectors), _as_alerts(alerts))
+        told = tuple(str(path) for path in kept[:MAX_SET_ASIDE])
+        return Health(self._clock.wall(), (*parts, *connectors), _as_alerts(alerts), told)
 
     async def _gateway(self) -> Part:
         part = _Draft("Gateway", "answers calls, holds them while a function wakes", self._settings.gateway_url)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 from prometheus_client import CollectorRegistry
@@ -51,6 +53,8 @@ class ConsoleDeps:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     clock: Clock = field(default_factory=SystemClock)
     replay: tuple[str, ...] = ()
+    set_aside: Callable[[], Sequence[Path]] = tuple
+    """What was found damaged, or in the way, and is there for somebody to look at."""
 
 
 class Console:
@@ -136,6 +140,7 @@ class Console:
                 http=self._http,
                 clock=deps.clock,
                 monitoring_credentials=shown,
+                set_aside=deps.set_aside,
             ),
             invoker=Invoker(self._api.http, self._api.url, clock=deps.clock, deadline_s=settings.invoke_deadline_s),
             prometheus=PrometheusHistory(prometheus),

@@ -40,6 +40,11 @@ class ConsoleSettings:
         env="monitoring_secret_path",
         help="folder with basic-auth-user and basic-auth-password for Prometheus and Alertmanager; empty: none needed",
     )
+    state_dir: str = setting(
+        "",
+        env="console_state_dir",
+        help="folder of a suite on this machine, whose files that were set aside as damaged are shown; empty: none",
+    )
     leave_s: float = setting(0.0, env="shutdown_delay", kind=duration, low=0, high=60, help=LEAVE_HELP)
     allowed_origins: tuple[str, ...] = setting(
         (),

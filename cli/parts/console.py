@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import click
 
 from springtide.cli.parts.authentication import AuthSettings
 from springtide.cli.parts.foreground import serve
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
+from springtide.cli.state import StateFolder
 from springtide.console.service import ConsoleDeps, build
 from springtide.console.settings import ConsoleSettings
 from springtide.runtime.kept_parts import Assembled
@@ -37,5 +39,7 @@ def assembled(environ: Mapping[str, str], given: Mapping[str, object]) -> Assemb
 
 @asynccontextmanager
 async def _assembled(settings: ConsoleSettings, auth: AuthSettings) -> AsyncIterator[Sequence[Service]]:
-    deps = ConsoleDeps(credentials=auth.credentials(), replay=REPLAY)
+    state = StateFolder(Path(settings.state_dir)) if settings.state_dir else None
+    set_aside = state.set_aside if state is not None else tuple
+    deps = ConsoleDeps(credentials=auth.credentials(), replay=REPLAY, set_aside=set_aside)
     yield [vitals(deps.registry), build(settings, deps)]

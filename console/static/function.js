@@ -10,6 +10,7 @@ import { queueCard } from "./queue_card.js";
 import { data, find, make, markField, ready, say, setText, timeOf, unmark, warn } from "./shell.js";
 import { triggerCard } from "./trigger_card.js";
 import { Timeline } from "./timeline.js";
+import { versionCard } from "./version_card.js";
 import { whatIf } from "./what_if.js";
 
 const { key } = data;
@@ -270,6 +271,7 @@ const stream = follow(
 usage();
 queueCard(key);
 triggerCard(key, data.triggers);
+versionCard(key);
 setInterval(usage, 10_000);
 
 ready();

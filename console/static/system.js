@@ -40,7 +40,9 @@ const ageItem = ({ name, age, problem }) =>
     problem ? make("span", { class: "quiet small wide" }, problem) : null,
   );
 
-const show = ({ parts, alerts, data: ages, connected }) => {
+const show = ({ parts, alerts, data: ages, connected, set_aside: kept }) => {
+  find("#set-aside").hidden = !kept.length;
+  find("#set-aside-list").replaceChildren(...kept.map((path) => make("li", { class: "mono small" }, path)));
   find("#parts").replaceChildren(...parts.map(card));
   find("#alerts").replaceChildren(...(alerts ?? []).map(alertItem));
   const none = find("#no-alerts");

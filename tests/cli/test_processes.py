@@ -85,6 +85,12 @@ def test_broker_starts_beside_the_gateway_which_is_told_of_it(tmp_path: Path) ->
     assert "--nats-url" not in child(tmp_path, "gateway").command
 
 
+def test_console_tells_of_what_was_set_aside_in_the_suites_own_folder(tmp_path: Path) -> None:
+    console = child(tmp_path, "console", separate=True).command
+
+    assert console[console.index("--state-dir") + 1] == str(tmp_path)
+
+
 def test_queue_worker_reads_the_brokers_own_port_and_is_asked_by_the_console_and_scraped(tmp_path: Path) -> None:
     state = StateFolder(tmp_path)
     with state.held():

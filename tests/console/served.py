@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -114,6 +115,7 @@ async def world(
     with_cron: bool = False,
     cron_away: bool = False,
     connector_urls: tuple[str, ...] = (),
+    set_aside: Callable[[], Sequence[Path]] = tuple,
     **settings: Any,
 ) -> AsyncIterator[World]:
     """``namespace`` is that of functions that name none; ``broker`` keeps asynchronous calls.
@@ -166,7 +168,9 @@ async def world(
             "provider_url": f"http://127.0.0.1:{api.port}",
             "step_s": 0.25,
         }
-        console = build(ConsoleSettings(**{**given, **settings}), ConsoleDeps(credentials=credentials))
+        console = build(
+            ConsoleSettings(**{**given, **settings}), ConsoleDeps(credentials=credentials, set_aside=set_aside)
+        )
         await console.start()
         stack.push_async_callback(console.stop)
         auth = (credentials.user, credentials.password) if credentials else None

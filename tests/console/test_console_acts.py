@@ -16,6 +16,8 @@ ACTS = (
     ("DELETE", f"/ui/api/functions/{KEY}"),
     ("POST", f"/ui/api/functions/{KEY}/scale"),
     ("POST", f"/ui/api/functions/{KEY}/invoke"),
+    ("POST", f"/ui/api/functions/{KEY}/rollback"),
+    ("POST", f"/ui/api/functions/{KEY}/schedules/pause"),
 )
 
 

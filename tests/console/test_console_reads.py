@@ -6,19 +6,22 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from springtide.cli.state import StateFolder
 from springtide.console import streams
 from springtide.console.feed import Feed
 from springtide.console.gateway_api import GatewayApi, why
+from springtide.runtime.files import set_aside
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
 from springtide.wire.provider_client import ProviderClient
 from tests.console.served import CREDENTIALS, World, world
 
-PAGES = ("/ui/", "/ui/deploy", "/ui/system", "/ui/functions/greet.openfaas-fn")
+PAGES = ("/ui/", "/ui/deploy", "/ui/system", "/ui/triggers", "/ui/functions/greet.openfaas-fn")
 KEY = "greet.openfaas-fn"
 GREET = FunctionRef("openfaas-fn", "greet")
 
@@ -288,6 +291,26 @@ async def test_numbers_that_stop_coming_are_not_shown_as_the_present() -> None:
             if re.match(old, tick["warning"] or "") and any(row["state"] == "unknown" for row in tick["rows"]):
                 break
         assert [row["desired"] for row in tick["rows"]] == [None]
+
+
+async def test_files_that_were_set_aside_are_told_on_the_page_of_the_system(tmp_path: Path) -> None:
+    damaged = tmp_path / "cron" / "position.json"
+    damaged.parent.mkdir()
+    damaged.write_text("{")
+    kept = set_aside(damaged, 0.0)
+    async with world(set_aside=StateFolder(tmp_path).set_aside) as here:
+        health = await event(here.events("/ui/events?page=system"), "health")
+    assert health["set_aside"] == [str(kept)]
+
+
+async def test_versions_that_a_provider_does_not_keep_are_none_and_those_that_are_not_known_are_not() -> None:
+    async with world() as here:
+        await here.deploy("greet")
+        kept = await here.http.get("/ui/api/functions/greet.openfaas-fn/versions")
+        await here.provider_api.stop()
+        unknown = await here.http.get("/ui/api/functions/greet.openfaas-fn/versions")
+    assert (kept.status_code, kept.json()) == (200, [])
+    assert (unknown.status_code, unknown.json()) == (200, None)
 
 
 async def test_health_names_each_part_and_what_its_absence_means() -> None:

@@ -438,6 +438,22 @@ def test_page_whose_stream_falls_silent_says_so(deployed: Running, open_page: Op
         expect(page.locator("#live")).to_have_text("Live", timeout=PATIENCE_MS)
 
 
+def test_function_goes_back_to_an_earlier_version(
+    suite: Running, open_page: OpenPage, handlers: dict[str, Path]
+) -> None:
+    suite.deploy("versioned", handlers["greet"])
+    suite.deploy("versioned", handlers["busy"])
+    with open_page(page_of("versioned")) as page:
+        current = page.locator("#versions li", has_text="Runs")
+        expect(current).to_have_count(1, timeout=PATIENCE_MS)
+        now = current.locator("strong").inner_text()
+        page.locator("#versions").get_by_role("button", name="Go back to version").last.click()
+        expect(page.locator("#toast")).to_contain_text("runs again", timeout=PATIENCE_MS)
+        expect(current.locator("strong")).not_to_have_text(now, timeout=PATIENCE_MS)
+        page.get_by_role("button", name="Invoke").click()
+        expect(page.locator("#answer-body")).to_have_text("Hello", timeout=PATIENCE_MS)
+
+
 def test_system_page_tells_versions_and_the_age_of_data(deployed: Running, open_page: OpenPage) -> None:
     with open_page("/ui/system") as page:
         expect(page.locator("#overall")).to_have_text("Every part is up")
