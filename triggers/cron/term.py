@@ -345,6 +345,10 @@ class Term:
 
     async def _keep_saved(self) -> None:
         failures = 0
+        if self._kept.position is None:
+            # Until something is written down, whoever leads next knows no more than that we were never there.
+            self._changed()
+            await self._is_saved()
         while True:
             try:
                 async with asyncio.timeout(SAVE_AT_REST_S):

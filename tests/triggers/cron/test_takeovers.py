@@ -92,6 +92,7 @@ def run(script: list[Change], schedules: list[str], takes_s: float = 0.02) -> in
 @given(changes, st.sampled_from([0.0, 0.02, 0.1]))
 @example([(0.0, "killed", 0.0), (40.0, "cut off", 30.0), (0.0, "halted", 0.0)], 0.1)
 @example([(0.0, "killed", 1.0), (2.0, "killed", 30.0)], 0.1)
+@example([(0.0, "killed", 28.0), (2.0, "killed", 30.0)], 0.0)
 def test_no_tick_is_missed_or_doubled_however_leaders_change(script: list[Change], takes_s: float) -> None:
     run(script, ["@every 1s", "@every 7s", "* * * * *", "*/2 * * * *; @every 13s"][:3], takes_s)
 
