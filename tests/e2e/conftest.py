@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,8 +123,27 @@ def eventually(condition: Callable[[], bool], what: str, timeout_s: float = 30.0
         time.sleep(0.05)
 
 
+_STARTED: list[Path] = []
+"""State folders of the suites of this process."""
+
+LAST_LINES = 40
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With a failure comes what the suite told: its folder is gone when somebody looks."""
+    report = yield
+    if report.failed and _STARTED:
+        state = _STARTED[-1]
+        for log in (state.parent / f"{state.name}.log", *sorted((state / "logs").glob("*.log"))):
+            lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+            report.sections.append((f"the last of {log.name}", "\n".join(lines[-LAST_LINES:])))
+    return report
+
+
 @contextmanager
 def running(state: Path, *options: str, **environment: str) -> Iterator[Running]:
+    _STARTED.append(state)
     command = [sys.executable, "-m", "springtide.cli", "up", "--state-dir", str(state), "--gateway-port", "0",
                "--metrics-port", "0", *options]  # fmt: skip
     log = (state.parent / f"{state.name}.log").open("ab")
