@@ -91,6 +91,15 @@ class Entry:
         key = f"cron {timestamp(at)} {short}"
         return TickCall(function=self.ref, schedule=text, at=at, options=self.timed.options, key=key)
 
+    def retime(self, timed: FunctionSchedule) -> None:
+        """Its options are others now. Jitter moves when instants are due, and not which of them are sent."""
+        moved_s = timed.delay_s - self.timed.delay_s
+        self.timed = timed
+        self.after += moved_s
+        self.pending = deque(due + moved_s for due in self.pending)
+        if self.sent is not None:
+            self.sent = Sent(self.sent.due + moved_s, self.sent.job)
+
     def note(self, run: Run) -> None:
         self.runs = (*self.runs[1 - MAX_RUNS :], run)
 

@@ -32,14 +32,12 @@ class Sent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """Every tick that was due up to ``at`` is sent, but for the schedules in ``behind``, which have got so far."""
+    """Every tick that was due up to ``at`` is sent, but for the schedules in ``behind``, which have got so far: to that
+    instant of theirs, whatever their jitter."""
 
     at: float
     behind: Mapping[Key, float] = field(default_factory=dict)
     sent: Mapping[Key, Sent] = field(default_factory=dict)
-
-    def of(self, key: Key) -> float:
-        return self.behind.get(key, self.at)
 
 
 @dataclass(frozen=True, slots=True)

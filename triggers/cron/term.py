@@ -39,6 +39,8 @@ AT_ONCE = 50
 """Schedules that are computed before others in this process get their turn."""
 NEW_S = 60.0
 """A schedule that somebody else's provider tells of so soon after its function was made came with it."""
+CLOCKS_DIFFER_S = 60.0
+"""Ours and the provider's, at most."""
 SAVE_AGAIN = Backoff(0.5, 10.0)
 
 
@@ -127,8 +129,9 @@ class Term:
                 assert function is not None
                 entries[text] = self._begin(ref, timed, function)
             elif entry.timed != timed:
-                entry.timed = timed
+                entry.retime(timed)
                 self._schedule(entry)
+                self._changed()
         if not entries:
             del self._entries[ref]
         self._record(ref)
@@ -192,6 +195,7 @@ class Term:
 
     async def _build(self) -> None:
         for number, ref in enumerate(list(self._deps.functions.all)):
+            self._forget_namesake(ref)
             if ref not in self._entries and (function := self._deps.functions.all.get(ref)) is not None:
                 self._entries[ref] = {
                     text: self._begin(ref, timed, function) for text, timed in function.schedules.items()
@@ -203,6 +207,14 @@ class Term:
         for ref in set(self._deps.functions.all) ^ set(self._entries) | set(self._records):
             self.follow(ref)
 
+    def _forget_namesake(self, ref: FunctionRef) -> None:
+        """What is kept of a function that was removed while nobody led is none of the one that has its name now."""
+        record, created_at = self._records.get(ref), self._deps.functions.all[ref].created_at
+        if record is None or created_at is None:
+            return
+        if created_at > max([*record.since.values(), record.paused_at or 0.0]) + CLOCKS_DIFFER_S:
+            self._write(ref, None)
+
     def _begin(self, ref: FunctionRef, timed: FunctionSchedule, function: ScheduledFunction) -> Entry:
         now, text = self._deps.clock.wall(), timed.schedule.text
         record, position = self._records.get(ref), self._kept.position
@@ -213,7 +225,8 @@ class Term:
         anchor = function.created_at if function.created_at is not None else since
         entry = Entry(ref, timed, anchor, since, after=since + timed.delay_s)
         if known and position is not None:
-            entry.after = max(entry.after, position.of(entry.key))
+            behind = position.behind.get(entry.key)
+            entry.after = max(entry.after, position.at if behind is None else behind + timed.delay_s)
             entry.sent = position.sent.get(entry.key)
         entry.begun_after = entry.after
         if record is not None and (ran := record.ran.get(text)) is not None:
@@ -311,7 +324,9 @@ class Term:
 
     def _position(self) -> Position:
         at = self._scanned
-        behind = {entry.key: entry.oldest - BEFORE_S for entry in self._all() if self._is_behind(entry)}
+        behind = {
+            entry.key: entry.oldest - entry.timed.delay_s - BEFORE_S for entry in self._all() if self._is_behind(entry)
+        }
         if len(behind) > MAX_BEHIND:
             at, behind = min(behind.values()), {}
         sent = {entry.key: entry.sent for entry in self._all() if entry.sent is not None}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.virtual_time import VirtualTimeLoop
+from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
 from springtide.triggers.cron.entry import Run
 from springtide.triggers.cron.leading import Leading
@@ -139,7 +140,9 @@ class Counted:
 
 class World:
     def __init__(self, loop: VirtualTimeLoop, *, takes_s: float = 0.02, takeover_s: float = 300.0) -> None:
-        self.loop, self.clock = loop, loop.clock
+        self.loop = loop
+        self.clock: Clock = loop.clock
+        """What copies have; the provider's own is the loop's."""
         self.provider = Provider(loop)
         self.gateway = MemoryTickGateway(loop.clock, takes_s=takes_s)
         self.store = MemoryCronStore()
