@@ -22,6 +22,10 @@ MIN_EVERY_S = 1
 MAX_EVERY_S = 10 * 366 * 86_400
 DEFAULT_ZONE = "UTC"
 ZONES = ("CRON_TZ=", "TZ=")
+NO_ZONES = ("localtime", "posixrules", "Factory")
+"""Files of the database that say something else on each machine, or nothing."""
+NO_ZONES_IN = ("right/", "posix/")
+"""Copies of it; the first counts leap seconds, which clocks here do not."""
 EVERY_WORD = "@every"
 
 DESCRIPTORS = {
@@ -94,6 +98,8 @@ def _zone_and_rest(written: str) -> tuple[str, str]:
 
 def _zone(name: str) -> tzinfo:
     """Raises ZoneInfoNotFoundError, ValueError or OSError."""
+    if name in NO_ZONES or name.startswith(NO_ZONES_IN):
+        raise ValueError(name)
     return UTC if name == DEFAULT_ZONE else zoneinfo.ZoneInfo(name)
 
 
@@ -118,7 +124,11 @@ def _every_s(text: str) -> int:
     """Whole seconds, as robfig has it. Raises ValueError."""
     if not text or text.replace(".", "").isdigit():
         raise ValueError(f"{EVERY_WORD} has {text!r}; write a duration with its unit behind it, as {EVERY_WORD} 1h30m")
-    seconds = math.floor(parse_duration_s(text))
+    try:
+        seconds = math.floor(parse_duration_s(text))
+    except ValueError:
+        remedy = f"write hours, minutes and seconds without spaces, as {EVERY_WORD} 1h30m; a day is 24h"
+        raise ValueError(f"{EVERY_WORD} has {text[:MAX_SHOWN]!r}, which is no duration here; {remedy}") from None
     if not MIN_EVERY_S <= seconds <= MAX_EVERY_S:
         raise ValueError(f"{EVERY_WORD} has {text[:MAX_SHOWN]}; it must be between 1s and {MAX_EVERY_S // 3600}h")
     return seconds

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 MAX_SHOWN = 40
 """Characters of a wrong field that its problem repeats."""
+MAX_STEP = 9999
 EVERY = "*"
 STARS = ("*", "?")
 SUNDAY = 7
@@ -82,16 +83,16 @@ def _item(item: str, text: str, rule: FieldRule) -> tuple[set[int], bool]:
 
 def _step(step_text: str, text: str, rule: FieldRule) -> int:
     if not _is_number(step_text) or int(step_text) == 0:
-        raise _wrong(text, rule, f"has the step {step_text!r}; a step is a number from 1 on, as in */5")
+        raise _wrong(text, rule, f"has the step {step_text[:MAX_SHOWN]!r}; write a number from 1 to {MAX_STEP}, as */5")
     return int(step_text)
 
 
 def _value(value: str, text: str, rule: FieldRule) -> int:
-    named = rule.names.get(value.upper())
+    named = rule.names.get(value.upper()) if value.isascii() else None  # a long s is an S in capitals, too
     if named is not None:
         return named
     if not _is_number(value):
-        raise _wrong(text, rule, f"has {value!r}, which is no value; write {rule.allowed}, or * for all")
+        raise _wrong(text, rule, f"has {value[:MAX_SHOWN]!r}, which is no value; write {rule.allowed}, or * for all")
     number = int(value)
     if not rule.low <= number <= rule.high and number != rule.also:
         raise _wrong(text, rule, f"has {number}; it goes from {rule.low} to {rule.high}")
@@ -99,7 +100,7 @@ def _value(value: str, text: str, rule: FieldRule) -> int:
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 4
+    return text.isascii() and text.isdigit() and len(text) <= len(str(MAX_STEP))
 
 
 def _wrong(text: str, rule: FieldRule, what: str) -> ValueError:

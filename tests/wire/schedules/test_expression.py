@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from calendar import monthrange
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -74,8 +75,11 @@ def test_field_names_values(text: str, rule: FieldRule, values: str) -> None:
         pytest.param("* * * 13 *", "goes from 1 to 12", id="no such month"),
         pytest.param("* * * * 8", "goes from 0 to 6", id="no such day of the week"),
         pytest.param("* * * * FRI-MON", "write two ranges", id="a range backwards"),
-        pytest.param("*/0 * * * *", "from 1 on", id="no step"),
-        pytest.param("1//2 * * * *", "from 1 on", id="two slashes"),
+        pytest.param("*/0 * * * *", "from 1 to 9999", id="no step"),
+        pytest.param("*/99999 * * * *", "from 1 to 9999", id="a step that is far too long"),
+        pytest.param("*/1.5 * * * *", "from 1 to 9999", id="half a step"),
+        pytest.param("*/-1 * * * *", "from 1 to 9999", id="a step backwards"),
+        pytest.param("1//2 * * * *", "from 1 to 9999", id="two slashes"),
         pytest.param("1-2-3 * * * *", "no value", id="two dashes"),
         pytest.param("*-5 * * * *", "no value", id="a star in a range"),
         pytest.param("1,,2 * * * *", "nothing between two commas", id="an empty item"),
@@ -90,10 +94,42 @@ def test_field_names_values(text: str, rule: FieldRule, values: str) -> None:
         pytest.param("@Daily", "there is no @Daily", id="descriptors are in small letters"),
         pytest.param("@every", "with its unit", id="every what"),
         pytest.param("@every 90", "with its unit", id="every 90 what"),
-        pytest.param("@every 5 minutes", "not a duration", id="in words"),
+        pytest.param("@every 5 minutes", "without spaces", id="in words"),
+        pytest.param("@every 1h 30m", "without spaces", id="a duration with a space"),
+        pytest.param("@every 1d", "a day is 24h", id="a day"),
+        pytest.param("@every 1e9h", "no duration here", id="a number as floats have it"),
+        pytest.param("@every NaNs", "no duration here", id="no number"),
+        pytest.param("@every infs", "no duration here", id="endless"),
+        pytest.param("@every \u0661s", "no duration here", id="digits of another script"),
+        pytest.param(f"@every {'9' * 200}h", "no duration here", id="longer than all time"),
+        pytest.param("@every 0s", "between 1s and", id="no time at all"),
+        pytest.param("@every 1ns", "between 1s and", id="a nanosecond"),
+        pytest.param("@EVERY 5s", "there is no @EVERY 5s", id="every in capitals"),
+        pytest.param("@every @daily", "no duration here", id="one descriptor in another"),
         pytest.param("@every 999ms", "between 1s and", id="less than a second"),
         pytest.param("@every 100000h", "between 1s and", id="longer than ten years"),
-        pytest.param("@every -5m", "not a duration", id="backwards"),
+        pytest.param("@every -5m", "no duration here", id="backwards"),
+        pytest.param("0 0 * * \u017fun", "no value", id="a name with a letter that is an S in capitals"),
+        pytest.param("0\u200b 0 * * *", "no value", id="a space that nobody sees"),
+        pytest.param("0\x00 0 * * *", "no value", id="a nul"),
+        pytest.param("\ud800 0 * * *", "no value", id="half a character"),
+        pytest.param("0 0 * * sat-sun", "write two ranges", id="over the end of the week"),
+        pytest.param(f"1{'0' * 240} * * * *", "no value", id="a number without an end"),
+        pytest.param("0 0 30-31 2 *", "no year has such a day", id="two days that February never has"),
+        pytest.param("* * * * *\n* * * * *", "has 10 fields", id="two lines"),
+        pytest.param("0 0 1- * *", "no value", id="a range without an end"),
+        pytest.param("0 0 /5 * *", "no value", id="a step of nothing"),
+        pytest.param("* * * * * 2026", "has 6 fields", id="a year"),
+        pytest.param("@daily @daily", "there is no @daily @daily", id="two descriptors"),
+        pytest.param("TZ=localtime @daily", "there is no zone", id="the clock of whatever machine it is"),
+        pytest.param("TZ=posixrules @daily", "there is no zone", id="a file that is no zone"),
+        pytest.param("TZ=right/UTC @daily", "there is no zone", id="a zone that counts leap seconds"),
+        pytest.param("TZ=europe/berlin @daily", "there is no zone", id="a zone in small letters"),
+        pytest.param("TZ=tzdata.zi @daily", "there is no zone", id="another file of the database"),
+        pytest.param("TZ=/usr/share/zoneinfo/UTC @daily", "there is no zone", id="a file's whole path"),
+        pytest.param("TZ=\x00 @daily", "there is no zone", id="a nul for a zone"),
+        pytest.param("TZ=\ud800 @daily", "there is no zone", id="half a character for a zone"),
+        pytest.param("CRON_TZ=UTC TZ=UTC @daily", "has 2 fields", id="two zones"),
         pytest.param("CRON_TZ=Mars/Olympus * * * * *", "there is no zone 'Mars/Olympus'", id="no such zone"),
         pytest.param("TZ=../../../etc/passwd * * * * *", "there is no zone", id="a path out of the database"),
         pytest.param("TZ=Europe * * * * *", "there is no zone", id="a folder of the database"),
@@ -134,6 +170,18 @@ def test_what_is_no_schedule_is_refused_with_the_remedy(text: str, told: str) ->
 )
 def test_schedule_is_due(text: str, after: str, due: list[str]) -> None:
     assert first(len(due), text, at(after)) == due
+
+
+@pytest.mark.parametrize("month", range(1, 13))
+def test_days_that_a_month_never_has_are_refused_and_no_others(month: int) -> None:
+    refused = []
+    for day in range(1, 32):
+        try:
+            parse(f"0 0 {day} {month} *")
+        except BadInput:
+            refused.append(day)
+
+    assert refused == [day for day in range(1, 32) if day > monthrange(2000, month)[1]]
 
 
 @pytest.mark.parametrize(("word", "fields"), DESCRIPTORS.items())
