@@ -207,6 +207,7 @@ class _Builder:
                 *("--alert-receiver-url", _webhook(self._at)),
                 *("--console-url", self._at.url(self._at.console)),
                 *("--cron-url", self._at.url(self._at.cron)),
+                *("--connectors-dir", str(self._plan.state.connectors)),
                 *(("--prometheus-url", self._at.url(self._at.prometheus)) if self._plan.tools else ()),
                 *self._monitoring(),
                 *self._queueing(),

@@ -114,6 +114,11 @@ class StateFolder:
         return self.root / "cron"
 
     @property
+    def connectors(self) -> Path:
+        """Where connectors say that they are there."""
+        return self.root / "connectors"
+
+    @property
     def nats(self) -> Path:
         return self.root / "nats"
 

@@ -163,7 +163,9 @@ def _events(topics: Sequence[str], annotations: Mapping[str, str], told: Json | 
             yield f"The connector at {one['url']} does not answer ({one['problem']}): its events are missing here."
     for event in told["events"][:MAX_EVENTS]:
         yield _event(event, now)
-    if topics and not told["events"] and not silent:
+    if topics and not told.get("connectors"):
+        yield "Which events called it last is not known: no connector runs."
+    elif topics and not told["events"] and not silent:
         yield "No event has called it since its connectors were started."
 
 

@@ -160,6 +160,8 @@ class Probes:
             return [part.absent(str(error))]
         except (SpringtideError, KeyError, TypeError) as error:
             return [part.down(f"cannot be asked by the gateway ({why(error)}): what became of events is not known")]
+        if not drafts:
+            return [part.absent("none runs: springtide connector FILE is one")]
         return [
             draft.up("answers", "") if problem is None else draft.down(f"does not answer ({problem}): events wait")
             for draft, problem in drafts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,6 +18,7 @@ from springtide.runtime.dns import resolved_urls
 from springtide.runtime.errors import BadInput, Unavailable, Unsupported, kind_and_reason_of
 from springtide.runtime.routes import Routes
 from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.wire.announced_connectors import announced
 
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 DEADLINE_S = 5.0
@@ -26,13 +28,21 @@ Json = dict[str, Any]
 
 
 class EventsApi:
-    """``urls`` are the connectors' base URLs; a name with several addresses stands for a copy at each."""
+    """``urls`` are the connectors' base URLs; a name with several addresses stands for a copy at each. In ``folder``
+    those on this machine say where they are; empty: none does."""
 
     def __init__(
-        self, http: httpx.AsyncClient, urls: Sequence[str], *, credentials: Credentials | None, namespace: str
+        self,
+        http: httpx.AsyncClient,
+        urls: Sequence[str],
+        folder: str,
+        *,
+        credentials: Credentials | None,
+        namespace: str,
     ) -> None:
         self._http = http
         self._urls = tuple(urls)
+        self._folder = folder
         self._authorization = {} if credentials is None else {"Authorization": credentials.header}
         self._namespace = namespace
 
@@ -43,17 +53,23 @@ class EventsApi:
         @routes.get("/system/events")
         async def events(request: Request) -> Response:
             """``connectors`` says of each whether its events are among these; a ``problem`` is why they are not."""
-            if not self._urls:
+            if not self._urls and not self._folder:
                 raise Unsupported("no connector is configured; set connector_urls")
             limit = _limit(request.query_params.get("limit"))
             asked = {"limit": str(limit)}
             if function := request.query_params.get("function"):
                 namespace = request.query_params.get("namespace") or self._namespace
                 asked["function"] = str(FunctionRef.parse(function, namespace))
-            told = [one for some in await asyncio.gather(*(self._of(url, asked) for url in self._urls)) for one in some]
+            answers = await asyncio.gather(*(self._of(url, asked) for url in await self._known()))
+            told = [one for some in answers for one in some]
             found = [event for events, _ in told for event in events]
             found.sort(key=lambda event: str(event.get("time")), reverse=True)
             return JSONResponse({"events": found[:limit], "connectors": [connector for _, connector in told]})
+
+    async def _known(self) -> Sequence[str]:
+        if not self._folder:
+            return self._urls
+        return tuple(dict.fromkeys((*self._urls, *await asyncio.to_thread(announced, Path(self._folder)))))
 
     async def _of(self, url: str, asked: Json) -> list[tuple[list[Json], Json]]:
         """What each of its copies tells."""

@@ -191,6 +191,7 @@ class Gateway:
                 alert_receiver_url=settings.alert_receiver_url,
                 cron_url=settings.cron_url,
                 connector_urls=settings.connector_urls,
+                connectors_dir=settings.connectors_dir,
                 console_url=settings.console_url,
                 timeout_s=settings.upstream_timeout_s,
                 deploy_timeout_s=settings.deploy_timeout_s,

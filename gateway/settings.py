@@ -60,6 +60,9 @@ class GatewaySettings:
         kind=words,
         help="base URLs of connectors, separated by commas, which /system/events asks for their events; empty: 501",
     )
+    connectors_dir: str = setting(
+        "", env="connectors_dir", help="folder in which connectors on this machine say where they are; empty: none does"
+    )
     console_url: str = setting(
         "", env="console_url", help="base URL of the console, which GET /ui/ is passed on to; empty: there is none"
     )

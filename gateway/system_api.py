@@ -94,6 +94,7 @@ class SystemTargets:
     alert_receiver_url: str
     cron_url: str
     connector_urls: tuple[str, ...]
+    connectors_dir: str
     console_url: str
     timeout_s: float
     deploy_timeout_s: float
@@ -144,7 +145,11 @@ def build_app(targets: SystemTargets, deps: SystemDeps) -> App:
     cron = SystemProxy(deps.http, what="the cron part", credentials=deps.credentials, limit=short)
     _add_schedules(routes, cron, targets.cron_url)
     connectors = EventsApi(
-        deps.http, targets.connector_urls, credentials=deps.credentials, namespace=deps.table.namespace
+        deps.http,
+        targets.connector_urls,
+        targets.connectors_dir,
+        credentials=deps.credentials,
+        namespace=deps.table.namespace,
     )
     connectors.add_to(routes)
     add_builder(routes, streams, targets.provider_url)

@@ -10,7 +10,7 @@ import click
 import httpx
 from prometheus_client import CollectorRegistry
 
-from springtide.cli import connector_file
+from springtide.cli import connector_file, ports
 from springtide.cli.commands.options import state_dir_option, state_folder
 from springtide.cli.connector_file import ConnectorFile
 from springtide.cli.parts.authentication import AuthSettings
@@ -18,7 +18,7 @@ from springtide.cli.parts.endpoints import endpoints_of
 from springtide.cli.parts.foreground import serve
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
 from springtide.cli.stack_source import text_of
-from springtide.cli.state import StateFolder
+from springtide.cli.state import Running, StateFolder
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.errors import BadInput
@@ -29,6 +29,7 @@ from springtide.triggers.connector import ConnectorDeps, NamedSource, build
 from springtide.triggers.connector_settings import ConnectorSettings
 from springtide.triggers.gateway_caller import GatewayCaller
 from springtide.triggers.sources import kinds
+from springtide.wire.announced_connectors import Announcement
 from springtide.wire.gateway_connections import GatewayConnections
 from springtide.wire.provider_client import ProviderClient
 from springtide.wire.vitals import vitals
@@ -67,13 +68,15 @@ def connector(
 
     A suite that runs on this machine is found by itself.
     """
-    environ = {**_of_suite(state_folder(state_dir, environ)), **environ}
-    serve(assembled(environ, given, _asked(file, kind, environ)))
-
-
-def _of_suite(state: StateFolder) -> Mapping[str, str]:
-    """Where the parts of the one that runs on this machine are, unless somebody says otherwise."""
+    state = state_folder(state_dir, environ)
     running = state.running()
+    environ = {**_of_suite(state, running), **environ}
+    folder = state.connectors if running is not None else None
+    serve(assembled(environ, given, _asked(file, kind, environ), folder))
+
+
+def _of_suite(state: StateFolder, running: Running | None) -> Mapping[str, str]:
+    """Where the parts of the one that runs on this machine are, unless somebody says otherwise."""
     if running is None:
         return {}
     return {
@@ -97,8 +100,10 @@ def _asked(file: Path | None, kind: str | None, environ: Mapping[str, str]) -> C
     return ConnectorFile({}, (connector_file.from_environment(kind, environ),))
 
 
-def assembled(environ: Mapping[str, str], given: Mapping[str, object], asked: ConnectorFile) -> Assembled:
-    """``given`` are the command's flags. Raises SettingsError and BadInput."""
+def assembled(
+    environ: Mapping[str, str], given: Mapping[str, object], asked: ConnectorFile, folder: Path | None = None
+) -> Assembled:
+    """``given`` are the command's flags; in ``folder`` it says where it is. Raises SettingsError and BadInput."""
     environ = {**environ, **asked.settings}
     refuse(*(section.problems(environ, given) for section in (SETTINGS, AUTH)))
     sources = [
@@ -109,12 +114,12 @@ def assembled(environ: Mapping[str, str], given: Mapping[str, object], asked: Co
         )
         for lines in asked.sources
     ]
-    return _assembled(SETTINGS.read(environ, given), sources, AUTH.read(environ, given).credentials())
+    return _assembled(SETTINGS.read(environ, given), sources, AUTH.read(environ, given).credentials(), folder)
 
 
 @asynccontextmanager
 async def _assembled(
-    settings: ConnectorSettings, sources: Sequence[NamedSource], credentials: Credentials | None
+    settings: ConnectorSettings, sources: Sequence[NamedSource], credentials: Credentials | None, folder: Path | None
 ) -> AsyncIterator[Sequence[Service]]:
     clock = SystemClock()
     async with AsyncExitStack() as stack:
@@ -137,4 +142,6 @@ async def _assembled(
             registry=CollectorRegistry(),
             credentials=credentials,
         )
-        yield [vitals(deps.registry), build(settings, deps)]
+        part = build(settings, deps)
+        told = [] if folder is None else [Announcement(folder, lambda: ports.url(settings.host, part.port))]
+        yield [vitals(deps.registry), part, *told]

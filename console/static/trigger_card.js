@@ -32,7 +32,8 @@ export const triggerCard = (key, { scheduled, wants }) => {
     if (schedules.schedules) showRows(find("#schedules"), schedules.schedules, item);
     find("#schedules").hidden = !schedules.schedules?.length;
     const silent = (events.connectors ?? []).some(({ problem }) => problem);
-    const unknown = events.off ?? events.problem ?? (silent ? "a connector does not answer" : null);
+    const nobody = events.connectors && !events.connectors.length;
+    const unknown = events.off ?? events.problem ?? (silent ? "a connector does not answer" : nobody ? "no connector runs" : null);
     const list = (events.events ?? []).slice(0, MOST_EVENTS);
     const none = unknown ? `Which events called it last is not known: ${unknown}.` : list.length ? "" : "No event has called it since the connectors were started.";
     tell("#events-away", wants ? none : "");

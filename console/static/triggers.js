@@ -79,8 +79,9 @@ const showSchedules = (told) => {
 // Events
 
 const showEvents = ({ off, problem, events = [], connectors = [] }) => {
-  find("#no-connector").hidden = !off;
-  setText(find("#no-connector"), off ? `Events are not known here: ${off}. springtide connector FILE calls functions for events of other systems.` : "");
+  const none = off ?? (problem || connectors.length ? null : "no connector runs");
+  find("#no-connector").hidden = !none;
+  setText(find("#no-connector"), none ? `Events are not known here: ${none}. springtide connector FILE calls functions for events of other systems.` : "");
   find("#events-problem").hidden = !problem;
   setText(find("#events-problem"), problem ? `What became of events is not known now: ${problem}.` : "");
   if (off || problem) return;
@@ -88,7 +89,7 @@ const showEvents = ({ off, problem, events = [], connectors = [] }) => {
   find("#silent").hidden = !silent.length;
   find("#silent-list").replaceChildren(...silent.map((connector) => make("li", {}, `The connector at ${connector.url} does not answer (${connector.problem}): its events are missing here.`)));
   find("#events-table").hidden = !events.length;
-  find("#no-events").hidden = events.length > 0 || silent.length === connectors.length;
+  find("#no-events").hidden = events.length > 0 || silent.length === connectors.length; // of none, too
   find("#events").replaceChildren(...events.map(eventRow));
 };
 

@@ -145,6 +145,11 @@ def test_last_events_are_told_with_what_became_of_them() -> None:
             id="no connector",
         ),
         pytest.param(
+            {"events": [], "connectors": []},
+            "Which events called it last is not known: no connector runs.",
+            id="no connector runs",
+        ),
+        pytest.param(
             {"events": [], "connectors": [{"url": "http://c", "problem": "ConnectError"}]},
             "The connector at http://c does not answer (ConnectError): its events are missing here.",
             id="connector away",

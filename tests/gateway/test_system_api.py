@@ -8,6 +8,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,6 +25,7 @@ from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.alertmanager import MAX_DELIVERY_BYTES
+from springtide.wire.announced_connectors import Announcement
 from springtide.wire.endpoint_stream import Endpoint
 from tests.fakes.http import HttpServer
 from tests.gateway.harness import Handler, Replica, client, echo, post, until
@@ -658,3 +660,18 @@ async def test_events_without_a_connector_are_501() -> None:
         response = await suite.http.get("/system/events")
 
         assert (response.status_code, "connector_urls" in response.text) == (501, True)
+
+
+@pytest.mark.uvloop
+async def test_connectors_of_this_machine_are_asked_while_they_say_that_they_are_there(tmp_path: Path) -> None:
+    async with connectors("2026-01-01T10:00:00.000+00:00") as (urls, _), whole(connectors_dir=str(tmp_path)) as suite:
+        before = (await suite.http.get("/system/events")).json()
+        announcement = Announcement(tmp_path, lambda: urls[0])
+        await announcement.start()
+        told = (await suite.http.get("/system/events")).json()
+        await announcement.stop()
+        after = (await suite.http.get("/system/events")).json()
+
+    assert before == after == {"events": [], "connectors": []}
+    assert told["connectors"] == [{"url": urls[0], "problem": None}]
+    assert len(told["events"]) == 1
