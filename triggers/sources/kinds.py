@@ -97,6 +97,17 @@ KINDS: Mapping[str, SourceKind] = {
             "max_bytes": "max_bytes",
         },
     ),
+    "sqs": SourceKind(
+        about="queues of SQS, and events of S3 by them, at least once",
+        packages=("aiobotocore", "botocore"),
+        extra="sqs",
+        openfaas={
+            "queueURL": "queue_url",
+            "visibilityTimeout": "visibility",
+            "waitTime": "wait",
+            "maxMessages": "max_messages",
+        },
+    ),
 }
 
 

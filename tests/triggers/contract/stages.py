@@ -18,6 +18,7 @@ from tests.triggers.contract import (
     postgres_systems,
     rabbitmq_systems,
     redis_systems,
+    sqs_systems,
 )
 
 
@@ -74,4 +75,5 @@ STAGES: Mapping[str, Stage] = {
     "postgres notify": postgres_systems.notifications,
     "rabbitmq": rabbitmq_systems.queues,
     "kafka": kafka_systems.topics,
+    "sqs": sqs_systems.queues,
 }

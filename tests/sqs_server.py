@@ -1,0 +1,140 @@
+"""SQS for tests: moto's server as a process, one for all of a session's, and a door to it that can be shut.
+
+It keeps all in memory, so it is not killed: what breaks is every connection through the door.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import functools
+import json
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import urllib.request
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.debian_programs import Program, free_port
+from tests.server_process import ServerProcess
+
+MAX_BATCH = 10
+KEY, SECRET = "AKIATEST", "s3cret"
+SCOPE = f"{KEY}/20260101/us-east-1/sqs/aws4_request"
+AUTHORIZATION = f"AWS4-HMAC-SHA256 Credential={SCOPE}, SignedHeaders=host, Signature=x"
+"""By which moto knows what is asked; it looks at signatures only where it is told to."""
+
+
+class SqsServer:
+    """``own_rights``: it knows who may do what, and so nobody as yet."""
+
+    def __init__(self, folder: Path, *, own_rights: bool = False) -> None:
+        self.port = free_port()
+        environ = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": "0" if own_rights else "1000000000"}
+        words = ("-m", "moto.server", "-p", str(self.port))
+        self.process = ServerProcess(Program(Path(sys.executable), environ), words, folder, self._answers)
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1.0):
+            return True
+        return False
+
+    def forget(self) -> None:
+        """All queues, and what is in them."""
+        self._post("/moto-api/reset", {}, b"")
+
+    def ask(self, action: str, **about: Any) -> dict[str, Any]:
+        headers = {
+            "X-Amz-Target": f"AmazonSQS.{action}",
+            "Content-Type": "application/x-amz-json-1.0",
+            "Authorization": AUTHORIZATION,
+        }
+        answer = self._post("/", headers, json.dumps(about).encode())
+        return dict(json.loads(answer or b"{}"))
+
+    def _post(self, path: str, headers: dict[str, str], body: bytes) -> bytes:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", body, headers, method="POST")
+        with urllib.request.urlopen(request, timeout=60.0) as answer:
+            return bytes(answer.read())
+
+    def create(self, queue: str, **attributes: str) -> None:
+        self.ask("CreateQueue", QueueName=queue, Attributes=attributes)
+
+    def url(self, queue: str, port: int = 0) -> str:
+        return f"http://127.0.0.1:{port or self.port}/123456789012/{queue}"
+
+    def send(self, queue: str, body: str, **about: Any) -> None:
+        self.ask("SendMessage", QueueUrl=self.url(queue), MessageBody=body, **about)
+
+    def send_all(self, queue: str, bodies: Sequence[str]) -> None:
+        """In this order."""
+        for at in range(0, len(bodies), MAX_BATCH):
+            some = bodies[at : at + MAX_BATCH]
+            entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(some)]
+            assert not self.ask("SendMessageBatch", QueueUrl=self.url(queue), Entries=entries).get("Failed")
+
+    def left(self, queue: str) -> tuple[int, int]:
+        """Messages that wait, and those that are lent."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        told = self.ask("GetQueueAttributes", QueueUrl=self.url(queue), AttributeNames=names)["Attributes"]
+        return int(told[names[0]]), int(told[names[1]])
+
+
+class Door:
+    """Forwards connections to a port, and ends all of them when it is shut."""
+
+    def __init__(self, behind: int) -> None:
+        self._behind = behind
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.port = 0
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[Door]:
+        async with await asyncio.start_server(self._through, "127.0.0.1", 0) as server:
+            self.port = server.sockets[0].getsockname()[1]
+            yield self
+            await self.shut()
+
+    async def shut(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", self._behind)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_copy(reader, back))
+                group.create_task(_copy(there, writer))
+        except* (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            writer.transport.abort()
+            with contextlib.suppress(UnboundLocalError):
+                back.transport.abort()
+
+
+async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    while data := await source.read(65536):
+        target.write(data)
+        await target.drain()
+    target.write_eof()
+
+
+@functools.cache
+def shared() -> SqsServer:
+    folder = Path(tempfile.mkdtemp(prefix="sqs-"))
+    server = SqsServer(folder)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(server.process.kill)
+    server.process.start()
+    return server
