@@ -22,7 +22,10 @@ from springtide.wire.prometheus import PrometheusClient
 
 FRESH_FOR_S = 3.0
 MAX_SET_ASIDE = 50
+LATE_S = 5.0
+"""A tick takes a moment to be sent."""
 _VERSION = re.compile(r'_build_info\{[^}]*\bversion="([^"]*)"')
+_OVERDUE = re.compile(rf"^{catalogue.TICKS_OVERDUE.name} (\S+)$", re.MULTILINE)
 _SWEEP = re.compile(rf"^{catalogue.LAST_SWEEP.name} (\S+)$", re.MULTILINE)
 
 
@@ -183,6 +186,9 @@ class Probes:
         version = _VERSION.search(text)
         swept = _SWEEP.search(text)
         detail = "answers"
+        overdue = _OVERDUE.search(text)
+        if overdue is not None and float(overdue[1]) >= LATE_S:
+            detail = f"answers; the oldest tick that is not sent is {float(overdue[1]):.0f} s late"
         if swept is not None:
             ago = self._clock.wall() - float(swept[1])
             detail = "has not swept yet" if float(swept[1]) <= 0 else f"swept {ago:.0f} s ago"

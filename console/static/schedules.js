@@ -129,11 +129,11 @@ export const scheduleItem = (one, { link, attempt, changed }) => {
       make(
         "dl", { class: "measures" },
         measure("Next", ...nextOf(one)),
-        measure("Last", runs.length ? make("ul", { class: "runs" }, runItem(runs[0])) : "None since the cron part was started"),
+        measure("Last", runs.length ? make("ul", { class: "runs" }, runItem(runs[0])) : "None is known"),
         waiting ? measure("Not sent yet", count(waiting)) : "",
       ),
       make("div", { class: "ranges" }, steer, run),
-      told.length ? make("details", {}, make("summary", {}, "More"), ...told) : null,
+      told.length ? make("details", {}, make("summary", { "aria-label": `More about ${key}, ${schedule}` }, "More"), ...told) : null,
     ),
   );
 };

@@ -15,6 +15,7 @@ from springtide.console.assets import STATIC
 from springtide.console.functions import FunctionInfo
 from springtide.console.trigger_api import MAX_LISTED
 from springtide.provider.spec import FunctionSpec
+from springtide.scaler.core import catalogue
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.triggers.cron.entry import Outcome as TickOutcome
 from springtide.triggers.delivery import Outcome as EventOutcome
@@ -219,3 +220,24 @@ def test_pages_have_words_for_every_outcome(script: str, outcomes: tuple[str, ..
     table = (STATIC / script).read_text().partition("const OUTCOMES = {")[2].partition("};")[0]
 
     assert sorted(re.findall(r"^  (\w+):", table, re.MULTILINE)) == sorted(map(str, outcomes))
+
+
+@pytest.mark.parametrize(
+    ("overdue_s", "said"),
+    [pytest.param(72, "not sent is 72 s late", id="late"), pytest.param(0, "answers", id="in time")],
+)
+async def test_health_says_how_late_the_oldest_tick_is(overdue_s: int, said: str) -> None:
+    async def answer(_: str) -> tuple[int, bytes]:
+        return 200, f"{catalogue.TICKS_OVERDUE.name} {overdue_s}.0\n".encode()
+
+    cron = HttpServer(answer)
+    await cron.start()
+    async with world(cron_url=f"http://127.0.0.1:{cron.port}") as here:
+        async for name, value in here.events("/ui/events?page=system"):
+            if name == "health":
+                [part] = [part for part in value["parts"] if part["name"] == "Cron"]
+                break
+    await cron.stop()
+
+    assert part["up"] is True
+    assert part["detail"].endswith(said)

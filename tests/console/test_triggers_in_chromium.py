@@ -104,7 +104,7 @@ def test_schedules_are_shown_by_their_own_clocks_and_steered_by_buttons(suite: S
         nightly, tokyo = row(page, "nightly"), row(page, "Asia/Tokyo")
         expect(tokyo).to_contain_text("06:00:00 Asia/Tokyo in")
         expect(nightly).to_contain_text("01:00:00 UTC in")
-        expect(nightly).to_contain_text("None since the cron part was started")
+        expect(nightly).to_contain_text("None is known")
         expect(page.locator("#wrong-list")).to_contain_text("wrong.openfaas-fn")
 
         page.get_by_role("button", name="Pause nightly.openfaas-fn").click()
