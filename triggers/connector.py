@@ -57,7 +57,7 @@ class ConnectorDeps:
     clock: Clock
     registry: CollectorRegistry
     credentials: Credentials | None = None
-    """Asked for at /events."""
+    """Asked for at /events and /sources."""
 
 
 class Reading:
@@ -124,7 +124,7 @@ class Connector:
     def __init__(self, settings: ConnectorSettings, deps: ConnectorDeps) -> None:
         self._reading = Reading(settings, deps)
         app = RequireBasicAuth(
-            exposition(deps.registry, _events(self._reading.journal)),
+            exposition(deps.registry, _told(self._reading)),
             credentials=deps.credentials,
             open_paths=OPEN_PATHS,
         )
@@ -168,13 +168,17 @@ def build(settings: ConnectorSettings, deps: ConnectorDeps) -> Connector:
     return Connector(settings, deps)
 
 
-def _events(journal: EventJournal) -> App:
+def _told(reading: Reading) -> App:
     async def events(request: Request) -> Response:
         """``GET /events?function=NAME.NAMESPACE&limit=100``, the newest first."""
         limit, function = request.query_params.get("limit", "100"), request.query_params.get("function")
         if not (limit.isascii() and limit.isdecimal() and 1 <= int(limit[:9]) <= MAX_ENTRIES):
             return PlainTextResponse(f"limit: {limit[:20]!r} is not a number of 1 to {MAX_ENTRIES}\n", 400)
         ref = FunctionRef.parse(function) if function else None
-        return JSONResponse([entry.to_json() for entry in journal.newest(int(limit), ref)])
+        return JSONResponse([entry.to_json() for entry in reading.journal.newest(int(limit), ref)])
 
-    return Starlette(routes=[Route("/events", events)])
+    async def sources(_: Request) -> Response:
+        """``GET /sources``: whether each is connected, since when, and why not."""
+        return JSONResponse([intake.to_json() for intake in reading.intakes])
+
+    return Starlette(routes=[Route("/events", events), Route("/sources", sources)])

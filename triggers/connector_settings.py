@@ -78,7 +78,7 @@ class ConnectorSettings:
         help="how long deliveries may take to finish when the connector stops; what does not is given back",
     )
     host: str = setting(
-        "127.0.0.1", env="connector_host", help="address on which /metrics, /healthz and /events are served"
+        "127.0.0.1", env="connector_host", help="address on which /metrics, /healthz, /events and /sources are served"
     )
     port: int = setting(
         8089,
@@ -86,5 +86,5 @@ class ConnectorSettings:
         kind=integer,
         low=0,
         high=65535,
-        help="port of /metrics, /healthz and /events; 0 takes a free one",
+        help="port of /metrics, /healthz, /events and /sources; 0 takes a free one",
     )

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import structlog
@@ -28,6 +29,9 @@ RETURN_S = 5.0
 """How long a source may take to take an event back when everything ends."""
 FAULT_S = 15.0
 """After a fault of our own the event is given back so much later, so that it does not come again and again at once."""
+
+UNTOLD = "the provider has not told yet which functions there are"
+CONNECTING = "it is being connected to"
 
 _log = structlog.get_logger(__name__)
 
@@ -67,6 +71,15 @@ class IntakeRules:
     grace_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """``since`` when it is connected, or away, in seconds since 1970; ``why`` it is not connected."""
+
+    connected: bool
+    since: float
+    why: str = ""
+
+
 class Intake:
     """``name`` is what people call the source."""
 
@@ -81,14 +94,29 @@ class Intake:
         self._held: dict[asyncio.Task[None], Received] = {}
         self._bytes = 0
         self._was_connected = False
+        self._state = SourceState(connected=False, since=deps.clock.wall(), why=UNTOLD)
         self._outage = Outage("a source of events is away; it is tried again", source=name)
 
     def __repr__(self) -> str:
         return f"<Intake of {self.name}, {len(self._held)} in flight>"
 
-    @property
-    def inflight(self) -> int:
-        return len(self._held)
+    def to_json(self) -> dict[str, Any]:
+        """How the source is, for people."""
+        state = self._state
+        told: dict[str, Any] = {
+            "source": self.name,
+            "connector": self._origin.connector,
+            "at_least_once": self._source.at_least_once,
+            "connected": state.connected,
+            "since": datetime.fromtimestamp(state.since, UTC).isoformat(timespec="milliseconds"),
+            "inflight": len(self._held),
+        }
+        return told | ({"why": state.why} if state.why else {})
+
+    def _is(self, *, connected: bool, why: str = "") -> None:
+        if connected != self._state.connected or why != self._state.why:
+            since = self._deps.clock.wall() if connected != self._state.connected else self._state.since
+            self._state = SourceState(connected=connected, since=since, why=why)
 
     def stop(self) -> None:
         """Take nothing more; ``run`` returns when what is in flight is delivered, or given back."""
@@ -99,6 +127,7 @@ class Intake:
         keeping = asyncio.create_task(self._keep(), name=f"keep {self.name}")
         try:
             if await self._or_stopped(self._deps.topics.known.wait()):
+                self._is(connected=False, why=CONNECTING)
                 await self._connect_again_and_again()
         finally:
             keeping.cancel()
@@ -114,6 +143,7 @@ class Intake:
             except SpringtideError as error:
                 if isinstance(error, BadInput) and not self._was_connected:
                     raise BadInput(f"source {self.name}: {error}") from error
+                self._is(connected=False, why=reason_of(error))
                 self._outage.failed(reason_of(error))
             failures = 1 if loop.time() - began > STEADY_AFTER_S else failures + 1
             await self._or_stopped(asyncio.sleep(RECONNECT.delay_s(failures)))
@@ -122,6 +152,7 @@ class Intake:
         observer = self._deps.observer
         async with self._source.connect() as feed:
             self._was_connected = True
+            self._is(connected=True)
             self._outage.over()
             _log.info("a source of events is connected", source=self.name, at_least_once=self._source.at_least_once)
             observer.connected(self.name, yes=True)
@@ -135,6 +166,7 @@ class Intake:
                 await asyncio.gather(counting, return_exceptions=True)
                 observer.waiting(self.name, None)
                 observer.connected(self.name, yes=False)
+                self._is(connected=False, why=CONNECTING)
 
     async def _count(self, feed: Feed) -> None:
         """Tell how many events wait, while their system says so."""

@@ -52,6 +52,8 @@ async def test_its_port_tells_of_events_and_metrics() -> None:
         events = (await client.get("/events", auth=ADMIN)).json()
         of_bill = (await client.get("/events?function=bill&limit=1", auth=ADMIN)).json()
         wrong = await client.get("/events?limit=0", auth=ADMIN)
+        assert (await client.get("/sources")).status_code == 401
+        [source] = (await client.get("/sources", auth=ADMIN)).json()
         text = (await client.get("/metrics")).text
         assert (await client.get("/healthz")).status_code == 200
     await service.stop()
@@ -62,6 +64,14 @@ async def test_its_port_tells_of_events_and_metrics() -> None:
         ("bill.openfaas-fn", "orders", 202)
     ]
     assert {(event["source"], event["connector"]) for event in events} == {("memory", "memory-connector")}
+    assert source.pop("since")
+    assert source == {
+        "source": "memory",
+        "connector": "memory-connector",
+        "at_least_once": True,
+        "connected": True,
+        "inflight": 0,
+    }
     assert (wrong.status_code, wrong.text) == (400, "limit: '0' is not a number of 1 to 1000\n")
     assert families(text) == {
         metric.name: frozenset(metric.labels) for metric in catalogue.ALL if Part.CONNECTOR in metric.parts

@@ -61,6 +61,27 @@ async def test_a_source_that_is_away_is_tried_again_and_less_and_less_often() ->
     await copy.stop()
 
 
+async def test_why_a_source_is_not_connected_is_told() -> None:
+    system, gateway = MemorySystem(), MemoryGateway()
+    system.problem = Unavailable("away")
+    copy = begin(system.source(), gateway, functions())
+    [intake] = copy.reading.intakes
+    first = intake.to_json()
+    assert (first["connected"], first["why"]) == (False, "the provider has not told yet which functions there are")
+
+    await asyncio.sleep(60.0)
+    away = intake.to_json()
+    assert (away["connected"], away["why"], away["since"]) == (False, "away", first["since"])
+
+    system.problem = None
+    await asyncio.sleep(60.0)
+    there = intake.to_json()
+    assert there["connected"]
+    assert "why" not in there
+    assert there["since"] > away["since"]
+    await copy.stop()
+
+
 async def test_what_is_wrong_at_the_start_ends_it_and_later_does_not() -> None:
     system, gateway = MemorySystem(), MemoryGateway()
     system.problem = BadInput("the password is wrong")
