@@ -143,12 +143,15 @@ class Connector:
 
     async def start(self) -> None:
         await self._server.start()
+        _log.info("the connector runs", port=self.port, sources=[one.name for one in self._reading.intakes])
         self._following.start(self._reading.follow())
         self._read.start(self._reading.run())
 
     async def stop(self) -> None:
         """Deliveries under way may finish; what does not in time is given back."""
         self._reading.stop()
+        if inflight := sum(intake.inflight for intake in self._reading.intakes):
+            _log.info("events on their way may be delivered before the end", inflight=inflight, grace_s=self._grace_s)
         if self._read.state == "running":
             await asyncio.wait([asyncio.ensure_future(self._read.wait())], timeout=self._grace_s + RETURN_MARGIN_S)
         await self._read.stop()

@@ -100,6 +100,10 @@ class Intake:
     def __repr__(self) -> str:
         return f"<Intake of {self.name}, {len(self._held)} in flight>"
 
+    @property
+    def inflight(self) -> int:
+        return len(self._held)
+
     def to_json(self) -> dict[str, Any]:
         """How the source is, for people."""
         state = self._state
@@ -109,7 +113,7 @@ class Intake:
             "at_least_once": self._source.at_least_once,
             "connected": state.connected,
             "since": datetime.fromtimestamp(state.since, UTC).isoformat(timespec="milliseconds"),
-            "inflight": len(self._held),
+            "inflight": self.inflight,
         }
         return told | ({"why": state.why} if state.why else {})
 

@@ -106,15 +106,33 @@ def assembled(
     """``given`` are the command's flags; in ``folder`` it says where it is. Raises SettingsError and BadInput."""
     environ = {**environ, **asked.settings}
     refuse(*(section.problems(environ, given) for section in (SETTINGS, AUTH)))
-    sources = [
-        NamedSource(
-            name=lines.name,
-            source=kinds.build(lines.kind, lines.name, lines.values),
-            content_type=kinds.KINDS[lines.kind].content_type,
-        )
-        for lines in asked.sources
-    ]
-    return _assembled(SETTINGS.read(environ, given), sources, AUTH.read(environ, given).credentials(), folder)
+    sources = _sources(asked)
+    return _assembled(SETTINGS.read(environ, given), sources, _credentials(AUTH.read(environ, given)), folder)
+
+
+def _sources(asked: ConnectorFile) -> Sequence[NamedSource]:
+    """Raises BadInput of all that cannot be built, or Unsupported."""
+    sources, problems = [], []
+    for lines in asked.sources:
+        try:
+            source = kinds.build(lines.kind, lines.name, lines.values)
+        except BadInput as error:
+            problems.append(str(error))
+            continue
+        content_type = kinds.KINDS[lines.kind].content_type
+        sources.append(NamedSource(name=lines.name, source=source, content_type=content_type))
+    if problems:
+        raise BadInput("\n".join(problems))
+    return sources
+
+
+def _credentials(settings: AuthSettings) -> Credentials | None:
+    """Raises BadInput."""
+    try:
+        return settings.credentials()
+    except BadInput as error:
+        remedy = "`springtide up` has them, and while it runs they are found by its state folder (--state-dir)"
+        raise BadInput(f"secret_mount_path: {error}; {remedy}") from error
 
 
 @asynccontextmanager

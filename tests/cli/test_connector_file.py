@@ -94,6 +94,9 @@ def test_a_missing_library_is_told_with_its_remedy(kind: str, monkeypatch: Any) 
         kinds.build(kind, "x", {"topics": "a"})
 
 
+BOTH_WRONG = "sources: [{kind: nats, name: a}, {kind: directory, name: b}]"
+
+
 @pytest.mark.parametrize(
     ("words", "text", "told"),
     [
@@ -101,7 +104,11 @@ def test_a_missing_library_is_told_with_its_remedy(kind: str, monkeypatch: Any) 
         (("--kind", "natz"), "", "kind: 'natz' is none of"),
         (("f.yaml",), "gateway: x\nsources: [{kind: nats, topics: a}]", "f.yaml: gateway: there is no such setting"),
         (("f.yaml",), "max_inflight: 0\nsources: [{kind: nats, topics: a}]", "max_inflight: 0 is out of range"),
-        (("f.yaml",), "sources: [{kind: nats, topics: a}]", "basic-auth-user"),
+        (("f.yaml",), "sources: [{kind: nats, topics: a}]", "secret_mount_path: "),
+        (("f.yaml",), "sources: [{kind: nats, topics: a}]", "basic-auth-user: No such file"),
+        (("f.yaml",), "sources: [{kind: nats, topics: a}]", "`springtide up` has them"),
+        (("f.yaml",), BOTH_WRONG, "source a: topics: there is none"),
+        (("f.yaml",), BOTH_WRONG, "source b: path: there is none"),
     ],
 )
 def test_the_command_says_what_it_lacks(
