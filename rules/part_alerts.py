@@ -156,7 +156,10 @@ def _ticks_overdue(timing: Timing, thresholds: Thresholds) -> AlertRule:
         pending_s=thresholds.failing_s,
         labels={"severity": "critical", "component": Part.CRON.value},
         summary="A schedule has been due for {{ $value | humanizeDuration }}, and its function is not called",
-        description="The gateway does not take the call. The log of the cron part says what it answers.",
+        description=(
+            "The gateway does not take the call, or the copy that leads knows of no schedule: it hears nothing from "
+            "the provider, or cannot read up to when ticks were sent. The log of the cron part says which."
+        ),
     )
 
 

@@ -32,6 +32,10 @@ PATH = "/system/schedules"
 STANDBY = "another copy sends the ticks, or what is kept of them has not been read yet; try again"
 
 
+class Blind(Unavailable):
+    """502, of the copy that leads: asking another one is of no use."""
+
+
 class SchedulesApi:
     """Asked of a copy that does not lead it answers 503, and the next one is to be asked."""
 
@@ -76,10 +80,13 @@ class SchedulesApi:
         return Starlette(routes=routes.routes, exception_handlers={SpringtideError: _failed})
 
     def _term(self) -> Term:
+        """Raises Unavailable, and Blind where no other copy can do better."""
         term = self._leading.term
-        if term is None:
-            raise Unavailable(STANDBY)
-        return term
+        if term is not None:
+            return term
+        if self._leading.leads and self._leading.problem:
+            raise Blind(f"no tick is sent: {self._leading.problem}")
+        raise Unavailable(STANDBY)
 
     def _ref(self, request: Request, name: str) -> FunctionRef:
         namespace = request.query_params.get("namespace")
@@ -184,4 +191,4 @@ def _run_json(run: Run) -> dict[str, Any]:
 
 async def _failed(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the framework's signature
     assert isinstance(error, SpringtideError)
-    return PlainTextResponse(str(error), status_of(error))
+    return PlainTextResponse(str(error), 502 if isinstance(error, Blind) else status_of(error))

@@ -19,15 +19,24 @@ LOAD_AGAIN = Backoff(0.2, 5.0)
 PAUSE_S = 0.5
 SAVE_S = 5.0
 
+NOT_HEARD = "the provider has not told of functions yet"
+UNREADABLE = "what is kept of schedules cannot be read"
+
 log = structlog.get_logger(__name__)
 
 
 class Leading:
-    """``run`` for ever. ``term`` is None while another copy leads, and until what is kept has been read."""
+    """``run`` for ever. ``term`` is None while another copy leads, and until what is kept has been read.
+
+    ``problem``: why that cannot be, as far as it is known.
+    """
 
     def __init__(self, deps: TermDeps) -> None:
         self._deps = deps
         self.term: Term | None = None
+        self.problem = ""
+        self._since = deps.clock.now()
+        """Since when it leads, or might."""
 
     def __repr__(self) -> str:
         return f"<Leading {self.term!r}>"
@@ -36,13 +45,29 @@ class Leading:
         """Whether no ticks of it are sent. False where another copy leads, which knows."""
         return self.term is not None and self.term.paused(function)
 
+    @property
+    def leads(self) -> bool:
+        return self._deps.leadership.hold() is not None
+
+    @property
+    def overdue_s(self) -> float:
+        """How late the first tick is that is not sent. Of a leader that cannot know of its ticks, how long that has
+        been so; 0 where another copy leads."""
+        if self.term is not None:
+            return self.term.overdue_s
+        return self._deps.clock.now() - self._since if self.leads else 0.0
+
     async def run(self) -> None:
-        await self._deps.functions.heard.wait()
         leadership = self._deps.leadership
+        self._since = self._deps.clock.now()
+        self.problem = NOT_HEARD
+        await self._deps.functions.heard.wait()
+        self.problem = ""
         while True:
             known = leadership.hold()
             if known is None:
                 await leadership.change(None)
+                self._since = self._deps.clock.now()
                 continue
             leading = asyncio.create_task(self._lead(), name="schedules")
             changed = asyncio.create_task(leadership.change(known), name="leadership")
@@ -74,17 +99,22 @@ class Leading:
             log.info("another copy sends the ticks now", why=str(over.exceptions[0]))
         finally:
             self.term = None
+            self._since = self._deps.clock.now()
             self._deps.functions.listen(lambda _: None)
 
     async def _loaded(self) -> Kept:
-        failures, outage = 0, Outage("what is kept of schedules cannot be read; no tick is sent until it can")
-        while True:
-            try:
-                kept = await self._deps.store.load()
-            except SpringtideError as error:
-                failures += 1
-                outage.failed(str(error))
-                await asyncio.sleep(LOAD_AGAIN.delay_s(failures))
-            else:
-                outage.over()
-                return kept
+        failures, outage = 0, Outage(f"{UNREADABLE}; no tick is sent until it can")
+        try:
+            while True:
+                try:
+                    kept = await self._deps.store.load()
+                except SpringtideError as error:
+                    failures += 1
+                    self.problem = f"{UNREADABLE}: {error}"
+                    outage.failed(str(error))
+                    await asyncio.sleep(LOAD_AGAIN.delay_s(failures))
+                else:
+                    outage.over()
+                    return kept
+        finally:
+            self.problem = ""

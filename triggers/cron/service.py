@@ -101,7 +101,7 @@ class Cron:
         return sum(len(function.schedules) for function in self._functions.all.values())
 
     def _overdue_s(self) -> float:
-        return self.leading.term.overdue_s if self.leading.term is not None else 0.0
+        return self.leading.overdue_s
 
 
 def build(settings: CronSettings, deps: CronDeps) -> Cron:

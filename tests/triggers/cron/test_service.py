@@ -66,14 +66,17 @@ class Standby(Always):
 
 @asynccontextmanager
 async def part(
-    leadership: Leadership, functions: Mapping[str, Mapping[str, str]] = TWO
+    leadership: Leadership,
+    functions: Mapping[str, Mapping[str, str]] = TWO,
+    *,
+    store: MemoryCronStore | None = None,
 ) -> AsyncIterator[tuple[httpx.AsyncClient, MemoryTickGateway]]:
     clock = SystemClock()
     gateway = MemoryTickGateway(clock)
     deps = CronDeps(
         endpoints=Provider(functions),  # type: ignore[arg-type] # an iterator is enough
         gateway=gateway,
-        store=MemoryCronStore(),
+        store=store or MemoryCronStore(),
         clock=clock,
         registry=CollectorRegistry(),
         credentials=CREDENTIALS,
@@ -343,3 +346,19 @@ async def test_gateway_that_is_away_did_certainly_not_call() -> None:
     answer = await http.make(call())
 
     assert (answer.status, answer.unmade) == (0, True)
+
+
+async def test_a_leader_that_cannot_know_says_why_in_the_place_of_a_copy_on_standby() -> None:
+    """Not 503, after which the next copy would be asked, which knows nothing of it."""
+    store = MemoryCronStore(away=True)
+    async with part(Always(), store=store) as (http, _), part(Standby(), store=store) as (standby, _):
+        while True:
+            answer = await http.get("/system/schedules")
+            if answer.status_code != 503:
+                break
+        other = await standby.get("/system/schedules")
+        store.away = False
+        known = await listed(http)
+
+    assert (answer.status_code, other.status_code, known.status_code) == (502, 503, 200)
+    assert answer.text == "no tick is sent: what is kept of schedules cannot be read: the store is away"

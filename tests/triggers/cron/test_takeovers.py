@@ -167,3 +167,28 @@ async def test_provider_that_is_away_changes_nothing_until_it_is_back() -> None:
     assert min(new) - changed <= 2
     assert [at for at, count in Counter(world.gateway.times(ref("b"))).items() if count > 1] == []
     await world.close()
+
+
+@pytest.mark.virtual_time
+async def test_a_leader_that_cannot_read_what_was_sent_is_overdue_and_its_standby_is_not() -> None:
+    """Nobody knows which ticks are due meanwhile: that is not as if none were."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    world = World(loop)
+    world.store.away = True
+    world.provider.deploy("a")
+    leader, other = world.lead(), world.copy()
+
+    await asyncio.sleep(90)
+    late = [world.leading[copy].overdue_s for copy in (leader, other)]
+    world.lease.give(other)
+    await asyncio.sleep(20)
+    handed_over = [world.leading[copy].overdue_s for copy in (leader, other)]
+    world.store.away = False
+    await asyncio.sleep(10)
+    after = [world.leading[copy].overdue_s for copy in (leader, other)]
+    await world.close()
+
+    assert late == [pytest.approx(90, abs=1), 0]
+    assert handed_over == [0, pytest.approx(20, abs=1)]
+    assert after == [0, pytest.approx(0, abs=1)]
