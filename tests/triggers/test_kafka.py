@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import ssl
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -208,6 +211,30 @@ async def test_a_login_that_is_refused_is_told_without_the_password(cluster: Kaf
         async with refused.connect():
             pass
     assert "s3cret" not in str(told.value) + repr(refused)
+
+
+async def test_certificates_that_are_not_trusted_are_told(cluster: KafkaCluster, tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    for name in ("server", "other"):
+        files = ["-keyout", str(tmp_path / f"{name}.key"), "-out", str(tmp_path / f"{name}.crt")]
+        subprocess.run([*made, "-subj", "/CN=127.0.0.1", "-days", "30", *files], check=True, capture_output=True)
+    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trust.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
+    async with await asyncio.start_server(_silent, "127.0.0.1", 0, ssl=trust) as server:
+        address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        given = {"brokers": address, "tls": "true", "ca_path": str(tmp_path / "other.crt")}
+        with pytest.raises(BadInput, match=r"there is no TLS with it .*verify failed.*; see tls, ca_path"):
+            async with source(cluster, **given).connect():
+                pass
+        with pytest.raises(Unavailable, match=r"no answer .*; if that lasts, see whether it wants TLS or a user"):
+            async with source(cluster, brokers=address).connect():
+                pass
+
+
+async def _silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
 
 
 @pytest.mark.parametrize(

@@ -202,9 +202,15 @@ class KafkaMember:
                 if error.code() in REFUSED:
                     raise _refused(self._where, error) from None
                 if self._leaving or self._down_at is not None or time.monotonic() > end:
-                    raise Unavailable(f"{self._where}: {error.str()}") from failure
+                    raise Unavailable(f"{self._where}: {self._why(failure)}") from failure
             else:
                 return found
+
+    def _why(self, failure: Failure) -> str:
+        """A server that closes the connection without a word is none that the client complains of."""
+        if self._complaint is not None:
+            return self._complaint.str()
+        return f"no answer ({failure.args[0].str()}); if that lasts, see whether it wants TLS or a user, or has none"
 
     def _complains(self, error: Error) -> None:
         """The client connects again by itself; it only tells."""
@@ -281,7 +287,7 @@ class KafkaMember:
         try:
             self._consumer.list_topics(self._topics[0], timeout=DOWN_LOOK_S)
         except Failure as error:
-            raise Unavailable(f"{self._where}: {(self._complaint or error.args[0]).str()}") from error
+            raise Unavailable(f"{self._where}: {self._why(error)}") from error
         self._down_at = self._complaint = None
 
     # In the thread, called by the client while it is asked.
