@@ -19,7 +19,7 @@ from springtide.runtime.routes import Routes
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.triggers.cron.entry import BY_HAND, Entry, Outcome, Run
-from springtide.triggers.cron.gateway import TickCall, TickGateway
+from springtide.triggers.cron.gateway import TickAnswer, TickCall, TickGateway
 from springtide.triggers.cron.leading import Leading
 from springtide.triggers.cron.listing import Listed, asked_for, chosen
 from springtide.triggers.cron.scheduled_functions import ScheduledFunctions
@@ -172,7 +172,7 @@ class SchedulesApi:
         entry = entries[text] if text is not None else next(iter(entries.values()))
         now = self._clock.wall()
         call = TickCall(function=ref, schedule=entry.timed.schedule.text, at=now, options=entry.timed.options)
-        answer = await self._gateway.keep(call)
+        answer = await self._gateway.keep(call) if not entry.at_once else TickAnswer(NO_QUEUE)
         if answer.status == NO_QUEUE:
             answer = await self._gateway.make(call)
             outcome = Outcome.CALLED if 200 <= answer.status < 300 else Outcome.FAILED

@@ -12,6 +12,7 @@ from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.triggers.cron.gateway import TickCall
 from springtide.triggers.cron.kept import Key, Sent
 from springtide.triggers.cron.owed import late_limit
+from springtide.wire.events.delivery_mode import DeliveryMode
 from springtide.wire.events.headers import timestamp
 from springtide.wire.schedules.annotations import FunctionSchedule
 
@@ -78,6 +79,11 @@ class Entry:
     @property
     def key(self) -> Key:
         return self.ref, self.timed.schedule.text
+
+    @property
+    def at_once(self) -> bool:
+        """Its function wants to be called without the queue."""
+        return self.timed.options.delivery is DeliveryMode.SYNC
 
     @property
     def oldest(self) -> float:

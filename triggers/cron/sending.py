@@ -70,7 +70,7 @@ class Sending:
         Raises Standby, alone or in a group, from a copy that leads no more.
         """
         while entry.pending:
-            alone = entry.timed.options.overlap is not Overlap.ALLOW or not self._queue.there
+            alone = entry.timed.options.overlap is not Overlap.ALLOW or not self._is_queued(entry)
             batch = list(islice(entry.pending, 1 if alone else MAX_AT_ONCE))
             if len(batch) == 1:
                 await self._send(entry, batch[0])
@@ -80,11 +80,14 @@ class Sending:
                     group.create_task(self._send(entry, due))
 
     async def _send(self, entry: Entry, due: float) -> None:
-        run = await (self._kept(entry, due) if self._queue.there else self._called(entry, due))
+        run = await (self._kept(entry, due) if self._is_queued(entry) else self._called(entry, due))
         if due in entry.pending:
             entry.pending.remove(due)
         if run is not None:
             self._deps.told(entry, run)
+
+    def _is_queued(self, entry: Entry) -> bool:
+        return self._queue.there and not entry.at_once
 
     async def _kept(self, entry: Entry, due: float) -> Run | None:
         """None: there is nothing to tell of it, or it is to be called at once."""
@@ -157,7 +160,7 @@ class Sending:
             return failures >= MAX_UNKNOWN or not self._deps.known(entry)
         return refuses(answer.status)
 
-    # Without a queue.
+    # Without a queue, or where the function wants none.
 
     async def _called(self, entry: Entry, due: float) -> Run | None:
         """Begun, in a task of its own. Nothing would make one call of two, so it is written down as sent before."""

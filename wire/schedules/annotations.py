@@ -7,6 +7,7 @@ com.springtide.schedule.catch-up: all             last (default), none, all
 com.springtide.schedule.catch-up-limit: 20
 com.springtide.schedule.jitter: 30s
 com.springtide.schedule.method, .path, .body      what is called: POST, /, nothing
+com.springtide.trigger.delivery: sync             async (default): by the queue, where there is one
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from springtide.runtime.durations import format_duration, parse_duration_s
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import bounded_annotations
+from springtide.wire.events.delivery_mode import ANNOTATION as DELIVERY
+from springtide.wire.events.delivery_mode import DeliveryMode
 from springtide.wire.schedules.expression import Schedule, parse
 
 T = TypeVar("T")
@@ -78,6 +81,7 @@ class TickOptions:
     method: str = "POST"
     path: str = "/"
     body: str = ""
+    delivery: DeliveryMode = DeliveryMode.ASYNC
 
 
 DEFAULT = TickOptions()
@@ -174,6 +178,7 @@ def _options(annotations: Mapping[str, str], problems: list[str]) -> TickOptions
         method=read(METHOD, DEFAULT.method, _method),
         path=read(PATH, DEFAULT.path, _path),
         body=read(BODY, DEFAULT.body, _body),
+        delivery=read(DELIVERY, DEFAULT.delivery, _one_of(DeliveryMode)),
     )
     if options.body and BODY not in bounded_annotations(annotations):
         problems.append(f"annotation {BODY}: not told, because the annotations are too long together; shorten them")

@@ -129,6 +129,17 @@ async def test_function_is_paused_and_resumed_and_run() -> None:
     assert [call.key for call, _, _ in gateway.kept] == [""]
 
 
+async def test_person_calls_at_once_where_the_function_wants_no_queue() -> None:
+    sync = {"schedule": YEARLY, "com.springtide.trigger.delivery": "sync"}
+    async with part(Always(), {"a": sync}) as (http, gateway):
+        await listed(http)
+        run = await http.post("/system/schedules/a/run")
+        (ran,) = (await listed(http)).json()["schedules"]
+
+    assert (run.json(), gateway.kept, len(gateway.made)) == ({"status": 200, "answer": "done", "job": ""}, [], 1)
+    assert [(one["outcome"], one["note"]) for one in ran["runs"]] == [("called", "by hand")]
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [

@@ -251,6 +251,21 @@ async def test_without_a_queue_functions_are_called_at_once_and_not_waited_for(w
     assert [at for name, at in made if name == "c"] == minutes(0, 1, 2, 3, 4, 5)
 
 
+async def test_function_that_wants_no_queue_is_called_at_once_beside_others_that_do(world: World) -> None:
+    world.gateway.running_s = 150.0
+    for name, more in (("a", {"com.springtide.trigger.delivery": "sync"}), ("b", {})):
+        world.provider.annotate(name, {"topic": "cron-function", "schedule": "* * * * *"} | more)
+    leading = world.leading[world.lead()]
+
+    await world.until_minute(5)
+
+    assert [(call.function.name, call.at) for call, _ in world.gateway.made] == [("a", at) for at in minutes(*range(6))]
+    assert world.gateway.times() == world.gateway.times(ref("b")) == minutes(*range(6))
+    assert leading.term is not None
+    (entry,) = leading.term.entries_of(ref("a")).values()
+    assert [run.outcome for run in entry.runs] == [Outcome.CALLED] * 3
+
+
 async def test_without_a_queue_no_tick_is_repeated_by_a_new_leader(world: World) -> None:
     world.gateway.queue, world.gateway.running_s = False, 30.0
     world.provider.deploy("a")

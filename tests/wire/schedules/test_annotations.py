@@ -6,6 +6,7 @@ import pytest
 
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import MAX_ANNOTATIONS_BYTES
+from springtide.wire.events.delivery_mode import DeliveryMode
 from springtide.wire.schedules.annotations import (
     DEFAULT,
     MAX_BODY_BYTES,
@@ -65,6 +66,13 @@ def test_options_are_those_of_all_its_schedules() -> None:
     )
 
 
+@pytest.mark.parametrize("word", ["sync", "ASYNC "])
+def test_function_says_whether_it_is_called_by_the_queue(word: str) -> None:
+    (one,), problems = schedules_of(REF, cron() | {"com.springtide.trigger.delivery": word})
+
+    assert (one.options.delivery, problems) == (DeliveryMode(word.strip().lower()), ())
+
+
 def test_functions_without_options_share_one_value() -> None:
     (one,), _ = schedules_of(REF, cron())
 
@@ -110,6 +118,9 @@ def test_next_tick_is_that_of_the_earliest_schedule() -> None:
         pytest.param(cron(catch_up="some"), "catch-up='some': write none, last, all", id="catch-up"),
         pytest.param(cron(catch_up_limit="0"), "between 1 and 1000", id="limit of nothing"),
         pytest.param(cron(catch_up_limit="9" * 30), "between 1 and 1000", id="a huge limit"),
+        pytest.param(
+            cron() | {"com.springtide.trigger.delivery": "now"}, "delivery='now': write sync, async", id="delivery"
+        ),
         pytest.param(cron(jitter="2h"), "write at most 1h", id="jitter"),
         pytest.param(cron(jitter="soon"), "not a duration", id="jitter that is no duration"),
         pytest.param(cron(method="BREW"), "method='BREW': write POST", id="method"),
