@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import secrets
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -51,6 +52,9 @@ CLOUD_EVENTS = ("cloudEvents:", "cloudEvents_")
 OPTIONS = ("durable", "nowait", "autodelete", "exclusive")
 
 _log = structlog.get_logger(__name__)
+for _library in ("aio_pika", "aiormq"):
+    logging.getLogger(_library).setLevel(logging.CRITICAL)
+    """What they log of each try is told here, and less often."""
 
 
 @dataclass(frozen=True, slots=True)
