@@ -81,9 +81,11 @@ def _delivery() -> Row:
                 query(counted(catalogue.EVENT_RETRIES.name, "source", ""), "{{source}}"),
             ),
             bars(
-                "Done with, and the source does not know",
-                "They are given again; a call through the queue is still one call.",
+                "Done with, and the source does not know; and given before",
+                "The first are given again; a call through the queue is still one call. Given before: their "
+                "source says so, as after a connector was killed, or by an event that ends whoever has it.",
                 query(counted(catalogue.EVENTS_UNCONFIRMED.name, "source", ""), "{{source}}"),
+                query(counted(catalogue.EVENTS_REDELIVERED.name, "source", ""), "{{source}} given before"),
             ),
         ),
     )

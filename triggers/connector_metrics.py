@@ -28,6 +28,7 @@ class ConnectorMetrics:
         self._waiting = instruments.gauge(catalogue.EVENTS_WAITING, registry)
         self._events = instruments.counter(catalogue.EVENTS, registry)
         self._unconfirmed = instruments.counter(catalogue.EVENTS_UNCONFIRMED, registry)
+        self._redelivered = instruments.counter(catalogue.EVENTS_REDELIVERED, registry)
         self._seconds = instruments.histogram(catalogue.EVENT_SECONDS, registry)
         self._calls = instruments.counter(catalogue.EVENT_CALLS, registry)
         self._retries = instruments.counter(catalogue.EVENT_RETRIES, registry)
@@ -35,6 +36,7 @@ class ConnectorMetrics:
             self._connected.labels(source).set(0)
             self._inflight.labels(source).set(0)
             self._unconfirmed.labels(source)
+            self._redelivered.labels(source)
             self._retries.labels(source)
             for outcome in OUTCOMES:
                 self._events.labels(source, outcome)
@@ -68,6 +70,9 @@ class ConnectorMetrics:
 
     def unconfirmed(self, source: str) -> None:
         self._unconfirmed.labels(source).inc()
+
+    def redelivered(self, source: str) -> None:
+        self._redelivered.labels(source).inc()
 
     def _label(self, one: Delivered) -> str:
         name = str(one.function)

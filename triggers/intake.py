@@ -48,6 +48,9 @@ class IntakeObserver(Protocol):
 
     def ended(self, source: str, outcome: str, delivered: Sequence[Delivered], seconds: float) -> None: ...
 
+    def redelivered(self, source: str) -> None:
+        """An event comes of which its system says that it gave it before."""
+
     def unconfirmed(self, source: str) -> None:
         """An event is done with, and its source could not be told: it comes again."""
 
@@ -192,6 +195,8 @@ class Intake:
             task = asyncio.create_task(self._handle(received))
             self._held[task] = received
             self._bytes += len(received.event.body)
+            if received.event.redelivered:
+                self._deps.observer.redelivered(self.name)
             task.add_done_callback(self._let_go)
         self._deps.observer.inflight(self.name, len(self._held))
 

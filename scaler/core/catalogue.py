@@ -409,6 +409,13 @@ EVENT_CALLS = Metric(
 EVENT_RETRIES = Metric(
     "springtide_connector_retries_total", Kind.COUNTER, "Tries to deliver an event that are repeated", _SOURCE, _CN
 )
+EVENTS_REDELIVERED = Metric(
+    "springtide_connector_redelivered_events_total",
+    Kind.COUNTER,
+    "Events of which their source says that it gave them before",
+    _SOURCE,
+    _CN,
+)
 EVENTS_UNCONFIRMED = Metric(
     "springtide_connector_unconfirmed_events_total",
     Kind.COUNTER,

@@ -96,7 +96,7 @@ async def test_acknowledgements_keep_the_order(server: MqttServer) -> None:
         await received[1].taken()
     async with source(server).connect() as feed:
         again = [await one_of(feed), await one_of(feed)]
-        assert [one.event.body for one in again] == [b"one", b"two"]
+        assert [(one.event.body, one.event.redelivered) for one in again] == [(b"one", True), (b"two", True)]
         with pytest.raises(Unavailable, match="the connection is lost"):
             await received[0].taken()
         await again[1].taken()

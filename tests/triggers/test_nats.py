@@ -102,6 +102,21 @@ async def test_a_stream_that_is_made_anew_has_new_events(server: NatsServer) -> 
     assert second.values("ce-id")[0].endswith(b".1")
 
 
+async def test_an_event_of_a_stream_that_is_given_again_says_so(server: NatsServer) -> None:
+    client = await nats_systems.connected(server)
+    await client.jetstream().add_stream(name="S", subjects=["orders"])
+    source = kinds.build("nats", "n", {"url": server.url, "topics": "orders", "stream": "S"})
+    async with source.connect() as feed:
+        await client.jetstream().publish("orders", b"one")
+        [before] = await feed.take(1)
+        await before.give_back()
+        [again] = await feed.take(1)
+    await client.close()
+
+    assert (before.event.redelivered, again.event.redelivered) == (False, True)
+    assert before.event.id == again.event.id
+
+
 async def test_a_stream_that_is_not_there_is_told(server: NatsServer) -> None:
     source = kinds.build("nats", "n", {"url": server.url, "topics": "orders", "stream": "S"})
 

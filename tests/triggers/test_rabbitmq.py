@@ -133,6 +133,19 @@ async def test_an_id_is_the_same_when_a_message_comes_again(broker: Broker) -> N
     assert (again.event.id, again.event.body) == (before.event.id, before.event.body)
 
 
+async def test_messages_that_come_again_are_counted(broker: Broker) -> None:
+    gateway, functions = MemoryGateway(), MemoryFunctions()
+    async with broker.source().connect() as feed:
+        await broker.send(b"one")
+        await first(feed)
+    await broker.send(b"two")
+    async with reading(broker.source(), gateway, functions) as copy:
+        await eventually(lambda: len(copy.reading.journal.newest(9)) == 2)
+        await copy.stop()
+
+    assert copy.value("springtide_connector_redelivered_events_total", source="events") == 1
+
+
 async def test_messages_without_an_id_are_events_of_their_own(broker: Broker) -> None:
     """Two may be alike."""
     below = await broker.channel.get_underlay_channel()

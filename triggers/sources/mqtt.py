@@ -284,6 +284,7 @@ class MqttSource:
             type=TYPE,
             content_type=getattr(said, "ContentType", ""),
             time=time.time(),
+            redelivered=bool(message.dup),
             attributes=pairs if of_cloud_events else (),
         )
 

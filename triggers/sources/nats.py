@@ -376,6 +376,7 @@ class _StreamFeed:
             id_=f"{self._begun}.{metadata.sequence.stream}",
             source=f"/{self._name}/{self._settings.stream}",
             at=metadata.timestamp.timestamp(),
+            again=metadata.num_delivered > 1,
         )
 
 
@@ -420,7 +421,7 @@ async def _unless_broken(work: Coroutine[Any, Any, T], broken: asyncio.Event, wh
     return working.result()
 
 
-def _event(message: Msg, pattern: str, *, id_: str, source: str, at: float) -> Event:
+def _event(message: Msg, pattern: str, *, id_: str, source: str, at: float, again: bool = False) -> Event:
     headers: Mapping[str, str] = message.headers or {}
     lower = {name.lower(): value for name, value in headers.items()}
     attributes: Headers = tuple(
@@ -435,5 +436,6 @@ def _event(message: Msg, pattern: str, *, id_: str, source: str, at: float) -> E
         type=TYPE,
         content_type=lower.get("content-type", ""),
         time=at,
+        redelivered=again,
         attributes=attributes,
     )

@@ -31,7 +31,6 @@ from aiormq.exceptions import (
     InvalidFrameError,
 )
 
-from springtide.runtime.counted_warning import CountedWarning
 from springtide.runtime.errors import BadInput, SpringtideError, Unavailable, kind_and_reason_of
 from springtide.runtime.settings import integer, setting, words
 from springtide.triggers.pushed import PushedEvents
@@ -182,9 +181,6 @@ class RabbitmqSource:
         self._name = name
         self._settings = settings
         self._password, self._trust = password, trust
-        self._again = CountedWarning(
-            "messages come again: a connection broke, or a connector ended, while it had them in flight"
-        )
 
     def __repr__(self) -> str:
         return f"<RabbitmqSource {self._name} of {', '.join(map(str, self._settings.queues))}>"
@@ -247,8 +243,6 @@ class RabbitmqSource:
             queue = await channel.get_queue(asked.name, ensure=False)
 
             async def came(message: AbstractIncomingMessage, topic: str = asked.name) -> None:
-                if message.redelivered:
-                    self._again.seen(source=self._name, queue=topic)
                 pushed.add(_Lent(message, self._event(message, topic), where))
 
             await queue.consume(came, timeout=ANSWER_S)
@@ -266,6 +260,7 @@ class RabbitmqSource:
             content_type=message.content_type or "",
             time=message.timestamp.timestamp() if message.timestamp else None,
             headers=tuple(headers),
+            redelivered=bool(message.redelivered),
             attributes=_attributes(message),
         )
 

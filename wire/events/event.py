@@ -32,6 +32,8 @@ class Event:
     """When it happened, in seconds since 1970; None where its system does not say."""
     headers: Headers = ()
     """Those of its kind of source: their names begin with ``X-``."""
+    redelivered: bool = False
+    """Its system says that it gave it before. One that comes again and again ends whoever has it in flight."""
     attributes: Headers = ()
     """Of CloudEvents, by name without ``ce-``, where its producer gave it some: they win over ours."""
 
