@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from springtide.runtime.errors import Unsupported
+from springtide.runtime.errors import Unavailable, Unsupported
 from springtide.wire.jobs.nats_package import REMEDY as INSTALLING
 from springtide.wire.jobs.nats_package import nats_needed
 from springtide.wire.jobs.ports import DeadLetters, DelayedList, JobList, JobStore, Transfer
@@ -34,6 +34,7 @@ class Stores:
         self._lock = asyncio.Lock()
         self._close: Callable[[], Awaitable[None]] | None = None
         self._opened: Opened | None = None
+        self._closed = False
         self._reconnects: Callable[[], int] = int
 
     def __repr__(self) -> str:
@@ -53,18 +54,23 @@ class Stores:
         return (await self.all()).store
 
     async def all(self) -> Opened:
-        """Raises Unsupported where there is no broker, or nothing to speak with it."""
+        """Raises Unsupported where there is no broker, or nothing to speak with it; Unavailable once this is closed."""
         if self._opened is None:
             if not self.configured:
                 raise Unsupported(f"asynchronous calls need a NATS server, and none is set; {REMEDY}")
             async with self._lock:
+                if self._closed:
+                    raise Unavailable("the gateway stops, and asks the queue's server nothing more")
                 if self._opened is None:
                     self._opened = await self._open()
         return self._opened
 
     async def aclose(self) -> None:
-        if self._close is not None:
-            await self._close()
+        """Also what is being opened: it is not opened again."""
+        self._closed = True
+        async with self._lock:
+            if self._close is not None:
+                await self._close()
 
     async def _open(self) -> Opened:
         with nats_needed("asynchronous calls need", remedy=REMEDY):
