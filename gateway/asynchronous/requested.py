@@ -160,7 +160,7 @@ def _not_before(given: Mapping[str, str], now: float) -> float:
         try:
             seconds = parse_duration_s(delay)
         except ValueError as error:
-            raise BadInput(f"X-Delay: {error}; write a duration such as 30s or 2h") from None
+            raise BadInput(f"X-Delay: {error}") from None
         return _bounded("X-Delay", delay, seconds, now)
     if instant is not None:
         return _bounded("X-Not-Before", instant, _instant(instant) - now, now)
