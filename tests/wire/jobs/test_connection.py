@@ -12,6 +12,9 @@ from springtide.runtime.errors import Unavailable
 from springtide.wire.jobs.nats.connection import Connection
 from springtide.wire.jobs.settings import BrokerSettings
 
+pytestmark = pytest.mark.uvloop
+"""As the processes do that lose their server; the other tests here are told of what is left open."""
+
 CALLERS = 20
 
 

@@ -23,6 +23,9 @@ from tests.nats_server import running
 from tests.provider.process.world import eventually
 from tests.wire.jobs.test_nats import a_job, source
 
+pytestmark = pytest.mark.uvloop
+"""As the processes do that lose their server; the other tests here are told of what is left open."""
+
 DISK_MIB = 24
 BODY = b"x" * 500_000
 

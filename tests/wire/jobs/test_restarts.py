@@ -25,6 +25,9 @@ from springtide.wire.jobs.ports import Lease
 from tests.nats_server import NatsServer, running
 from tests.wire.jobs.test_nats import a_job, done, source, taken
 
+pytestmark = pytest.mark.uvloop
+"""As the processes do that lose their server; the other tests here are told of what is left open."""
+
 
 @pytest.fixture
 def own_server(folder: Path) -> Iterator[NatsServer]:
