@@ -125,7 +125,9 @@ def write_configuration(plan: Plan) -> None:
         prometheus=listen(at.prometheus),
         alertmanager=listen(at.alertmanager),
         queue_worker=listen(at.queue_worker) if plan.queues else "",
+        connectors=str(plan.state.connectors.absolute()),
     )
+    plan.state.connectors.mkdir(parents=True, exist_ok=True, mode=0o700)
     credentials = Credentials.from_folder(plan.state.secrets)
     auth = BasicAuth(username=credentials.user, password_file=str(plan.state.secrets / PASSWORD_FILE))
     login, webhook = Login(auth=auth, password_hash=_hash(credentials)), Webhook(url=_webhook(at), auth=auth)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from springtide.rules.alertmanager import BasicAuth, Webhook, asked_for
-from springtide.rules.model import to_text
+from springtide.rules.model import Yaml, to_text
 from springtide.rules.prometheus import ALERTMANAGER_FILE, PROMETHEUS_FILE, configuration_files, static
 from springtide.rules.timing import Timing
 from springtide.scaler.core.catalogue import Part
@@ -41,6 +41,8 @@ class Targets:
     alertmanager: str
     queue_worker: str = ""
     """Empty: there is none, for nothing keeps asynchronous calls."""
+    connectors: str = ""
+    """A folder in which connectors say where they are; empty: nobody looks for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +64,16 @@ def local_configuration(timing: Timing, targets: Targets, webhook: Webhook, logi
         **({Part.QUEUE_WORKER.value: static(targets.queue_worker)} if targets.queue_worker else {}),
         Part.CRON.value: static(targets.cron),
         Part.CONSOLE.value: static(targets.console),
+        **({Part.CONNECTOR.value: _of_files(targets.connectors)} if targets.connectors else {}),
         "prometheus": {**static(targets.prometheus), **asked_for(login.auth)},
     }
     files = configuration_files(timing, webhook, jobs=jobs, alertmanager=targets.alertmanager, auth=login.auth)
     return {**files, WEB_FILE: to_text({"basic_auth_users": {login.auth.username: login.password_hash}})}
+
+
+def _of_files(folder: str) -> Yaml:
+    """It is told of changes; the interval is for a folder that was not there."""
+    return {"file_sd_configs": [{"files": [f"{folder}/*.json"], "refresh_interval": "10s"}]}
 
 
 def prometheus_arguments(folder: Path, data: Path, listen: str) -> list[str]:

@@ -8,16 +8,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import json
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import structlog
 
 from springtide.runtime.errors import reason_of
+from springtide.runtime.files import write_atomic
 
 SUFFIX = ".url"
+TARGETS = ".json"
+"""Of the file that tells a Prometheus where it is. Of one that was killed it stays until somebody asks: it is down."""
 MAX_URL = 2048
 MAX_CONNECTORS = 100
 
@@ -49,7 +54,7 @@ class Announcement:
 
     async def stop(self) -> None:
         if self._file is not None:
-            self._file.unlink(missing_ok=True)
+            _remove(self._file)
             self._file = None
         if self._handle is not None:
             os.close(self._handle)
@@ -67,6 +72,8 @@ class Announcement:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.write(handle, self._url().encode())
         self._file = self._file.rename(self._folder / f"{os.getpid()}{SUFFIX}")
+        targets = [{"targets": [urlsplit(self._url()).netloc]}]
+        write_atomic(self._file.with_suffix(TARGETS), json.dumps(targets).encode())
 
 
 def announced(folder: Path) -> list[str]:
@@ -80,9 +87,14 @@ def _of_living(file: Path) -> str:
         handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            file.unlink()
+            _remove(file)
         except BlockingIOError:
             return os.read(handle, MAX_URL).decode().strip()
         finally:
             os.close(handle)
     return ""
+
+
+def _remove(file: Path) -> None:
+    file.with_suffix(TARGETS).unlink(missing_ok=True)
+    file.unlink(missing_ok=True)

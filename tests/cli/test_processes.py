@@ -229,7 +229,9 @@ def test_configuration_names_every_listener_and_the_password_by_its_file(tmp_pat
         processes.write_configuration(Plan(state=state, addresses=AT, tools=TOOLS, environ={}))
 
     prometheus = yaml.safe_load((state.alerting / "prometheus.yml").read_text())
-    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in prometheus["scrape_configs"]}
+    jobs = {job.pop("job_name"): job for job in prometheus["scrape_configs"]}
+    connectors = jobs.pop("connector")["file_sd_configs"][0]["files"]
+    targets = {name: job["static_configs"][0]["targets"] for name, job in jobs.items()}
     alertmanager = (state.alerting / "alertmanager.yml").read_text()
     assert targets == {
         "gateway": ["127.0.0.1:1082"],
@@ -241,6 +243,8 @@ def test_configuration_names_every_listener_and_the_password_by_its_file(tmp_pat
         "console": ["127.0.0.1:1085"],
         "prometheus": ["127.0.0.1:1090"],
     }
+    assert connectors == [f"{state.connectors}/*.json"]
+    assert state.connectors.is_dir(), "Prometheus watches it from its start"
     assert "http://127.0.0.1:1083/system/alert" in alertmanager
     assert str(state.secrets / "basic-auth-password") in alertmanager
     assert password not in alertmanager

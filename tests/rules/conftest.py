@@ -25,6 +25,7 @@ def targets() -> Targets:
         console="127.0.0.1:8085",
         prometheus="127.0.0.1:9090",
         alertmanager="127.0.0.1:9093",
+        connectors="/state/connectors",
     )
 
 

@@ -67,6 +67,7 @@ def test_local_prometheus_knows_every_part_and_reads_the_gateway_most_often(targ
     prometheus = yaml.safe_load(local_configuration(DEFAULT, targets, WEBHOOK, LOGIN)["prometheus.yml"])
 
     jobs = {job["job_name"]: job for job in prometheus["scrape_configs"]}
+    assert jobs.pop("connector")["file_sd_configs"][0]["files"] == [f"{targets.connectors}/*.json"]
     assert {name: job["static_configs"][0]["targets"][0] for name, job in jobs.items()} == {
         "gateway": targets.gateway_metrics,
         "provider": targets.provider,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -22,10 +23,13 @@ async def test_connector_is_known_from_its_start_to_its_stop(tmp_path: Path) -> 
     announcement = Announcement(folder, lambda: URL)
     await announcement.start()
     while_it_lives = announced(folder)
+    [told_prometheus] = [json.loads(file.read_text()) for file in folder.glob("*.json")]
     await announcement.stop()
     await announcement.wait()
 
     assert (before, while_it_lives, announced(folder)) == ([], [URL], [])
+    assert told_prometheus == [{"targets": ["127.0.0.1:8089"]}]
+    assert list(folder.iterdir()) == []
 
 
 def test_connector_that_was_killed_is_forgotten(tmp_path: Path) -> None:
