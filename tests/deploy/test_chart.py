@@ -155,6 +155,8 @@ def test_a_pod_ends_no_sooner_than_its_part(installation: str) -> None:
         ("gateway", "grace", 0.0),
         ("provider", "shutdown_grace", 0.0),
         ("queue-worker", "queue_worker_grace", 0.0),
+        ("connector-orders", "connector_grace", 10.0),  # to give back what it did not deliver
+        ("connector-sensors", "connector_grace", 10.0),
         ("console", "", 2.0),
     ):
         for deployment in of_kind(installation, "Deployment"):
@@ -162,7 +164,7 @@ def test_a_pod_ends_no_sooner_than_its_part(installation: str) -> None:
                 continue
             container = containers(deployment)[0]
             prestop = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", ["sleep", "0"])
-            grace = float(environment(container)[setting]) if setting else least
+            grace = least + (float(environment(container)[setting]) if setting else 0.0)
             allowed = deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
 
             assert prestop[0] == "sleep"

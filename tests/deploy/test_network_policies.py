@@ -12,7 +12,7 @@ from deploy.rendering import Object
 from tests.deploy.installations import INSTALLATIONS, containers, environment, named, of_kind, workloads
 
 with_policies = pytest.mark.parametrize("installation", [name for name in INSTALLATIONS if name != "least"])
-CALLERS = ("alertmanager", "console", "scaler", "queue-worker", "cron", "connector")
+CALLERS = ("alertmanager", "console", "scaler", "queue-worker", "cron", "connector", "idler")
 OUTSIDE = {"ipBlock": {"cidr": "0.0.0.0/0"}}
 
 
