@@ -96,9 +96,11 @@ def told(outcome: Outcome) -> tuple[object, ...]:
 @settings(max_examples=20, deadline=None)
 @given(world=worlds(), name=some.sampled_from(sorted(DECIDERS)), seed=some.integers(1, 5))
 def test_what_can_be_foreseen_is_left_out_and_nothing_else_changes(world: World, name: str, seed: int) -> None:
-    walked, leapt = (simulate(world, Recorded(DECIDERS[name](world), walks=walks), seed) for walks in (True, False))
+    walks, leaps = (Recorded(DECIDERS[name](world), walks=walks) for walks in (True, False))
+    walked, leapt = (simulate(world, decider, seed) for decider in (walks, leaps))
     assert told(leapt) == told(walked)
     assert leapt.replica_s == pytest.approx(walked.replica_s)
+    assert set(leaps.looks) <= set(walks.looks)
 
 
 @settings(max_examples=20, deadline=None)
@@ -170,7 +172,26 @@ def test_a_load_above_the_minimum_is_leapt_over(name: str) -> None:
     )
     walked, leapt = Recorded(DECIDERS[name](world), walks=True), Recorded(DECIDERS[name](world), walks=False)
     assert told(simulate(world, walked, 1)) == told(simulate(world, leapt, 1))
+    assert set(leapt.looks) <= set(walked.looks)
     assert leapt.leapt_s > 0.5 * world.length_s
+
+
+@pytest.mark.parametrize("name", ["rps", "capacity", "alerts"])
+def test_a_deep_fall_is_followed_at_the_same_beat(name: str) -> None:
+    """What was needed just before it keeps the count for a while, and no longer."""
+    world = World(
+        name="falls",
+        length_s=800,
+        arrivals=poisson(lambda at: 60.0 if at % 400 < 200 else 3.0, 60),
+        service_s=exponential(0.1),
+        cold_start_s=lognormal(2, 0.25),
+        slots=100,
+        max=20,
+    )
+    walked, leapt = (Recorded(DECIDERS[name](world), walks=walks) for walks in (True, False))
+    assert told(simulate(world, walked, 1)) == told(simulate(world, leapt, 1))
+    assert set(leapt.looks) <= set(walked.looks)
+    assert leapt.leapt_s > 0.15 * world.length_s
 
 
 @pytest.mark.parametrize("name", ["rps", "alerts"])

@@ -12,7 +12,7 @@ from springtide.scaler.core.policy import Down, Rule, ScalePolicy, Wake
 from springtide.scaler.core.vocabulary import Instant
 from springtide.scaler.sim import policies
 from springtide.scaler.sim.alert_path import AlertTiming
-from springtide.scaler.sim.engine import Outcome, simulate
+from springtide.scaler.sim.engine import Outcome, calls_of, simulate
 from springtide.scaler.sim.policies import Owner
 from springtide.scaler.sim.worlds import KINDS, exponential
 from tests.scaler.sim.test_worlds import Restless
@@ -137,12 +137,14 @@ def test_the_idle_rule_takes_it_to_zero_at_its_next_sweep() -> None:
 
 
 @pytest.mark.parametrize("text", ["owner=alerts", "policy=target,target=5", "target=3", "owner=none"])
-@pytest.mark.parametrize("name", ["nights", "herds"])
-def test_leaping_over_silence_changes_no_policy(text: str, name: str) -> None:
+@pytest.mark.parametrize(("name", "length_s"), [("nights", 2700), ("herds", 1500)])
+def test_leaping_over_silence_changes_no_policy(text: str, name: str, length_s: float) -> None:
     policy = policies.parse(f"{text},zero-duration=2m")
-    world = replace(WORLDS[name], slots=2, zero_after_s=policy.zero_after_s, max=20, sweep_s=30.0)
-    leapt = simulate(world, policy.decider(TIMING, 2), 5)
-    walked = simulate(world, Restless(policy.decider(TIMING, 2)), 5)
+    world = WORLDS[name]
+    world = replace(world, length_s=length_s, slots=2, zero_after_s=policy.zero_after_s, max=20, sweep_s=30.0)
+    calls = calls_of(world, 5)
+    leapt = simulate(world, policy.decider(TIMING, 2), 5, calls)
+    walked = simulate(world, Restless(policy.decider(TIMING, 2)), 5, calls)
     assert (leapt.counts, leapt.waits, leapt.cold) == (walked.counts, walked.waits, walked.cold)
 
 
