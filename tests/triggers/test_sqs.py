@@ -14,7 +14,9 @@ from springtide.triggers.sources import kinds
 from springtide.triggers.sources.sqs import Queue, Settings, event_of, queues, region
 from springtide.wire.events.headers import call_headers
 from tests import sqs_server
+from tests.fakes.events import MemoryFunctions, MemoryGateway
 from tests.sqs_server import KEY, SECRET, SqsServer
+from tests.triggers.reading import eventually, reading
 
 URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
 
@@ -133,6 +135,25 @@ async def _outcome(received: Any) -> str:
     except Unavailable:
         return "Unavailable"
     return "taken"
+
+
+async def test_copies_share_the_messages_of_a_queue(server: SqsServer, secret: str) -> None:
+    """SQS promises that each comes to one at least, and tells both the same id where it comes to two."""
+    bodies = {f"{number}" for number in range(100)}
+    one, other, functions = MemoryGateway(), MemoryGateway(), MemoryFunctions()
+    functions.deploy("bill", "orders")
+    async with (
+        reading(source(server, secret), one, functions) as first,
+        reading(source(server, secret), other, functions) as second,
+    ):
+        server.send_all("orders", sorted(bodies))
+        await eventually(lambda: len({**one.jobs, **other.jobs}) == 100)
+        await first.stop()
+        await second.stop()
+
+    assert {call.body.decode() for gateway in (one, other) for call in gateway.calls} == bodies
+    assert len(one.jobs) + len(other.jobs) < 200
+    assert server.left("orders") == (0, 0)
 
 
 async def test_a_queue_that_is_not_there_is_told(server: SqsServer, secret: str) -> None:

@@ -20,7 +20,9 @@ MAX_WAITING = 200
 
 class SqsSystem:
     connector = "sqs-connector"
-    at_least_once = shares = True
+    at_least_once = True
+    shares = False
+    """A message comes to one copy mostly: SQS itself promises no more, nor does moto when two ask at once."""
 
     def __init__(self, server: SqsServer, door: Door, folder: Path) -> None:
         self._server, self._door = server, door
