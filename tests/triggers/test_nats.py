@@ -163,7 +163,7 @@ async def test_a_server_that_is_not_trusted_or_does_not_encrypt_is_told(tmp_path
     with running(tmp_path / "tls", also=f'tls {{ cert_file: "{tmp_path}/crt", key_file: "{tmp_path}/key" }}') as server:
         await refused(r"its certificate is not trusted .*; see ca_path", server.url)
     with running(tmp_path / "plain") as server:
-        await refused(r"it does not speak TLS there; see url", server.url.replace("nats:", "tls:"))
+        await refused(r"it does not speak TLS there; see url and ca_path", server.url.replace("nats:", "tls:"))
 
 
 @pytest.mark.parametrize("key", ["credentials_path", "ca_path"])

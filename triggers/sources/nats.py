@@ -32,6 +32,7 @@ from springtide.triggers.source import Feed, Received, Source, Unacknowledged
 from springtide.triggers.source_errors import as_ours
 from springtide.wire.events.event import Event, Headers
 from springtide.wire.jobs.nats import logins
+from springtide.wire.jobs.nats.encrypted_client import EncryptedClient, NoEncryption
 from springtide.wire.jobs.nats.pulling import pulled
 from springtide.wire.jobs.settings import BrokerSettings, servers
 
@@ -201,7 +202,7 @@ class NatsSource:
 
     @contextlib.asynccontextmanager
     async def _connect(self) -> AsyncIterator[Feed]:
-        client, broken, pushed = Client(), asyncio.Event(), PushedEvents()
+        client, broken, pushed = EncryptedClient(), asyncio.Event(), PushedEvents()
         problems: deque[Exception] = deque(maxlen=MAX_PROBLEMS)
 
         async def lost() -> None:
@@ -245,25 +246,17 @@ class NatsSource:
         try:
             # It takes our cancellation for one of its own.
             await stubborn_within(CONNECT_S * (len(self._settings.url) + 1), connecting)
-            self._check_encryption(client)
-        except (NatsError, OSError, TimeoutError, BadInput) as error:
+        except (NatsError, OSError, TimeoutError) as error:
             with contextlib.suppress(NatsError, OSError, TimeoutError):
                 await stubborn_within(CONNECT_S, client.close())
-            if isinstance(error, BadInput):
-                raise
             # What the tries met tells more than that none is left.
             met = [error, *problems]
+            if any(isinstance(one, NoEncryption) for one in met):
+                raise BadInput(f"{self._where}: {NoEncryption()}; see url and ca_path") from None
             if any(map(_refuses, met)):
                 raise BadInput(f"{self._where}: it refuses the credentials; see credentials_path") from None
             ours = [as_ours(self._where, one) for one in met[1:] or met]
             raise next((one for one in ours if isinstance(one, BadInput)), ours[0]) from error
-
-    def _check_encryption(self, client: Client) -> None:
-        """The client speaks plainly with a server that does not ask for TLS."""
-        writer: asyncio.StreamWriter | None = getattr(client._transport, "_io_writer", None)
-        encrypted = writer is not None and writer.get_extra_info("ssl_object") is not None
-        if any(url.startswith("tls:") for url in self._settings.url) and not encrypted:
-            raise BadInput(f"{self._where}: it does not speak TLS there; see url")
 
     @property
     def _where(self) -> str:

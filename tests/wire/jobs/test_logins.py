@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -158,6 +159,26 @@ async def test_server_is_believed_by_the_authority_that_is_named(tmp_path: Path)
             await lets_in(url, None, ca=str(empty))
         with pytest.raises(BadInput, match=r"nats_ca_path: .*none\.crt: No such file"):
             await lets_in(url, None, ca=str(tmp_path / "none.crt"))
+
+
+async def test_password_is_not_told_to_a_server_that_does_not_encrypt(tmp_path: Path) -> None:
+    heard: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"server_id": "x", "auth_required": true, "max_payload": 1048576}\r\n')
+        heard.append(await reader.read(4096))
+        writer.close()
+
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "nats-user").write_text("somebody")
+    (secrets / "nats-password").write_text("something")
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"tls://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(Unavailable, match="it does not speak TLS there"):
+            await lets_in(url, secrets)
+    assert heard
+    assert set(heard) == {b""}
 
 
 WITHOUT_NKEYS = """

@@ -16,6 +16,7 @@ from nats.js.errors import APIError, NotFoundError
 from springtide.runtime.deadlines import stubborn_within
 from springtide.runtime.errors import BodyTooLarge, NotFound, SpringtideError, TooMany, Unavailable, reason_of
 from springtide.wire.jobs.nats import logins
+from springtide.wire.jobs.nats.encrypted_client import EncryptedClient
 from springtide.wire.jobs.settings import BrokerSettings
 
 MAX_PAYLOAD = 1024 * 1024
@@ -104,7 +105,7 @@ class Connection:
         self._jetstream = self._problem = None
         options = logins.options(self._settings)
         self._attempts += 1
-        client = Client()
+        client = EncryptedClient()
         try:
             connecting = client.connect(
                 list(self._settings.nats_url),
