@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 import ssl
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from springtide.runtime.errors import BadInput
 from springtide.runtime.files import read_whole
+from springtide.runtime.settings import words
+
+T = TypeVar("T")
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 
@@ -18,6 +23,31 @@ def name(text: str) -> str:
     if text and not _NAME.fullmatch(text):
         raise ValueError(f"{text[:40]!r} is no name; take letters, digits and _.:-")
     return text
+
+
+def several(text: str, most: int, *, remedy: str = "") -> tuple[str, ...]:
+    """Names that commas separate, at most so many."""
+    found = words(text)
+    if len(found) > most:
+        raise ValueError(f"{len(found)} are more than {most}" + (f"; {remedy}" if remedy else ""))
+    return found
+
+
+def either(meanings: Mapping[str, T]) -> Callable[[str], T]:
+    """Reads one of two words, and returns what it means."""
+
+    def meant(text: str) -> T:
+        try:
+            return meanings[text]
+        except KeyError:
+            raise ValueError(f"{text[:40]!r} is neither {' nor '.join(meanings)}") from None
+
+    return meant
+
+
+def bracketed(host: str) -> str:
+    """As it is written in an address, before its port."""
+    return f"[{host}]" if ":" in host else host
 
 
 def address(text: str, *, scheme: str, secure: str) -> SplitResult:

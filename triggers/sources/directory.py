@@ -16,6 +16,7 @@ from springtide.runtime.counted_warning import CountedWarning
 from springtide.runtime.errors import BadInput, Unavailable, reason_of
 from springtide.runtime.settings import duration, integer, setting, words
 from springtide.triggers.source import Feed, Received, Source
+from springtide.triggers.source_settings import either, several
 from springtide.triggers.watched_folder import DONE, FolderRules, LentFile, Look, WatchedFolder
 from springtide.wire.events.event import Event
 
@@ -31,9 +32,7 @@ _TYPES = mimetypes.MimeTypes()
 
 
 def folders(text: str) -> tuple[str, ...]:
-    found = words(text)
-    if len(found) > MAX_TOPICS:
-        raise ValueError(f"{len(found)} are more than {MAX_TOPICS}")
+    found = several(text, MAX_TOPICS)
     for one in found:
         if "/" in one or one.startswith(".") or one == DONE:
             raise ValueError(
@@ -51,13 +50,6 @@ def patterns(text: str) -> tuple[str, ...]:
     return found
 
 
-def deletes(text: str) -> bool:
-    try:
-        return {"move": False, "delete": True}[text]
-    except KeyError:
-        raise ValueError(f"{text[:40]!r} is neither move nor delete") from None
-
-
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     path: str = setting("", env="path", help="folder that is watched")
@@ -71,7 +63,7 @@ class Settings:
     delete: bool = setting(
         False,  # noqa: FBT003 - the default comes first in every setting
         env="after",
-        kind=deletes,
+        kind=either({"move": False, "delete": True}),
         help=f"what becomes of a file that is done with: move, into the folder {DONE}/ beside it, or delete",
     )
     max_bytes: int = setting(

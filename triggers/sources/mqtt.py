@@ -25,12 +25,12 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from springtide.runtime.counted_warning import CountedWarning
 from springtide.runtime.errors import BadInput, SpringtideError, Unavailable
-from springtide.runtime.settings import duration, integer, setting, words
+from springtide.runtime.settings import duration, integer, setting
 from springtide.triggers.consumed import Consumed
 from springtide.triggers.pushed import PushedEvents
 from springtide.triggers.source import Feed, Received, Source, Unacknowledged
 from springtide.triggers.source_errors import as_ours
-from springtide.triggers.source_settings import address, name, password, trust
+from springtide.triggers.source_settings import address, either, name, password, several, trust
 from springtide.wire.events.event import Event, Headers
 
 CONNECTOR = "mqtt-connector"
@@ -82,22 +82,13 @@ def url(text: str) -> Address:
 
 
 def filters(text: str) -> tuple[str, ...]:
-    found = words(text)
-    if len(found) > MAX_TOPICS:
-        raise ValueError(f"{len(found)} are more than {MAX_TOPICS}; take wildcards, as sensors/+/state or sensors/#")
+    found = several(text, MAX_TOPICS, remedy="take wildcards, as sensors/+/state or sensors/#")
     for one in found:
         levels = one.split("/")
         bad = "#" in one[:-1] or any(len(level) > 1 and ("#" in level or "+" in level) for level in levels)
         if bad or one.startswith("$share/") or len(one.encode()) > 1024:
             raise ValueError(f"{one[:60]!r} is no topic; write sensors/1/state, sensors/+/state or sensors/#")
     return found
-
-
-def version(text: str) -> aiomqtt.ProtocolVersion:
-    try:
-        return VERSIONS[text]
-    except KeyError:
-        raise ValueError(f"{text[:20]!r} is neither 5 nor 3.1.1") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +117,7 @@ class Settings:
         help="how long the server keeps messages for a connector that is away (of MQTT 5)",
     )
     version: aiomqtt.ProtocolVersion = setting(  # noqa: RUF009 - a member of an enumeration
-        aiomqtt.ProtocolVersion.V5, env="version", kind=version, help="of MQTT: 5 or 3.1.1"
+        aiomqtt.ProtocolVersion.V5, env="version", kind=either(VERSIONS), help="of MQTT: 5 or 3.1.1"
     )
     user: str = setting("", env="user", help="user at the server")
     password_path: str = setting("", env="password_path", help="file with the password")

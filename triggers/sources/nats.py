@@ -26,10 +26,11 @@ from springtide.runtime.counted_warning import CountedWarning
 from springtide.runtime.cut_short import cut_short
 from springtide.runtime.deadlines import stubborn_within
 from springtide.runtime.errors import BadInput, NotFound, SpringtideError, Unavailable
-from springtide.runtime.settings import duration, setting, words
+from springtide.runtime.settings import duration, setting
 from springtide.triggers.pushed import PushedEvents
 from springtide.triggers.source import Feed, Received, Source, Unacknowledged
 from springtide.triggers.source_errors import as_ours
+from springtide.triggers.source_settings import either, several
 from springtide.wire.events.event import Event, Headers
 from springtide.wire.jobs.nats import logins
 from springtide.wire.jobs.nats.encrypted_client import EncryptedClient, NoEncryption
@@ -65,9 +66,7 @@ def urls(text: str) -> tuple[str, ...]:
 
 
 def subjects(text: str) -> tuple[str, ...]:
-    found = words(text)
-    if len(found) > MAX_TOPICS:
-        raise ValueError(f"{len(found)} subjects are more than {MAX_TOPICS}; take wildcards, as orders.*")
+    found = several(text, MAX_TOPICS, remedy="take wildcards, as orders.*")
     for subject in found:
         if not _SUBJECT.fullmatch(subject) or len(subject) > 255 or ">" in subject[:-1]:
             raise ValueError(f"{subject[:60]!r} is no subject; write orders.new, orders.* or orders.>")
@@ -78,13 +77,6 @@ def word(text: str) -> str:
     if text and not _WORD.fullmatch(text):
         raise ValueError(f"{text[:40]!r} is no name; take letters, digits, - and _")
     return text
-
-
-def beginning(text: str) -> DeliverPolicy:
-    try:
-        return {"all": DeliverPolicy.ALL, "new": DeliverPolicy.NEW}[text]
-    except KeyError:
-        raise ValueError(f"{text[:40]!r} is neither all nor new") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +93,10 @@ class Settings:
         help="copies of one group share events: a queue group, or a durable consumer",
     )
     begin: DeliverPolicy = setting(  # noqa: RUF009 - a member of an enumeration
-        DeliverPolicy.ALL, env="begin", kind=beginning, help="where a new group begins in a stream: all or new"
+        DeliverPolicy.ALL,
+        env="begin",
+        kind=either({"all": DeliverPolicy.ALL, "new": DeliverPolicy.NEW}),
+        help="where a new group begins in a stream: all or new",
     )
     ack_wait_s: float = setting(
         60.0,

@@ -35,7 +35,7 @@ from springtide.runtime.errors import BadInput, SpringtideError, Unavailable, ki
 from springtide.runtime.settings import integer, setting, words
 from springtide.triggers.pushed import PushedEvents
 from springtide.triggers.source import Feed, Source
-from springtide.triggers.source_settings import address, password
+from springtide.triggers.source_settings import address, bracketed, password, trust
 from springtide.wire.events.event import Event, Headers
 
 CONNECTOR = "rabbitmq-connector"
@@ -64,8 +64,8 @@ class Address:
     secure: bool
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'amqps' if self.secure else 'amqp'}://{host}:{self.port}/{'' if self.vhost == '/' else self.vhost}"
+        scheme, vhost = "amqps" if self.secure else "amqp", "" if self.vhost == "/" else self.vhost
+        return f"{scheme}://{bracketed(self.host)}:{self.port}/{vhost}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,16 +162,8 @@ def build(name: str, settings: Settings) -> Source:
     if not settings.queues:
         raise BadInput("queues: there is none; write queues: [orders]")
     known = password(settings.password_path)
-    return RabbitmqSource(name, settings, "guest" if known is None else known, _trust(settings))
-
-
-def _trust(settings: Settings) -> ssl.SSLContext | None:
-    if not settings.url.secure:
-        return None
-    try:
-        return ssl.create_default_context(cafile=settings.ca_path or None)
-    except OSError as error:  # of which its own errors are
-        raise BadInput(f"ca_path: {settings.ca_path}: {error.strerror or error}") from error
+    encryption = trust(settings.ca_path) if settings.url.secure else None
+    return RabbitmqSource(name, settings, "guest" if known is None else known, encryption)
 
 
 class RabbitmqSource:

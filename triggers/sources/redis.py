@@ -29,11 +29,11 @@ from redis.exceptions import (
 )
 
 from springtide.runtime.errors import BadInput, SpringtideError
-from springtide.runtime.settings import duration, setting, words
+from springtide.runtime.settings import duration, setting
 from springtide.triggers.pushed import PushedEvents
 from springtide.triggers.source import Feed, Received, Source, Unacknowledged
 from springtide.triggers.source_errors import as_ours
-from springtide.triggers.source_settings import address, name, password, trust
+from springtide.triggers.source_settings import address, bracketed, either, name, password, several, trust
 from springtide.wire.events.event import Event, Headers
 
 CONNECTOR = "redis-connector"
@@ -58,22 +58,11 @@ def url(text: str) -> str:
     database = parts.path.strip("/") or "0"
     if parts.scheme not in ("redis", "rediss") or not parts.hostname or not database.isdecimal() or parts.query:
         raise ValueError(f"{text[:80]!r} is no address; write redis://host:port/0 or rediss://host:port/0")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}:{parts.port or 6379}/{database}"
+    return f"{parts.scheme}://{bracketed(parts.hostname)}:{parts.port or 6379}/{database}"
 
 
 def keys(text: str) -> tuple[str, ...]:
-    found = words(text)
-    if len(found) > MAX_TOPICS:
-        raise ValueError(f"{len(found)} are more than {MAX_TOPICS}")
-    return found
-
-
-def beginning(text: str) -> str:
-    try:
-        return {"all": "0", "new": "$"}[text]
-    except KeyError:
-        raise ValueError(f"{text[:40]!r} is neither all nor new") from None
+    return several(text, MAX_TOPICS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +76,12 @@ class Settings:
     consumer: str = setting(
         "", env="consumer", kind=name, help="this copy's name in its group; empty: the host's, and more"
     )
-    begin: str = setting("0", env="begin", kind=beginning, help="where a new group begins in a stream: all or new")
+    begin: str = setting(
+        "0",
+        env="begin",
+        kind=either({"all": "0", "new": "$"}),
+        help="where a new group begins in a stream: all or new",
+    )
     body: str = setting("body", env="body", help="field of an entry that is the event's body; others are headers")
     claim_s: float = setting(
         60.0,

@@ -19,10 +19,10 @@ from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
 from springtide.runtime.errors import BadInput, SpringtideError, Unavailable
-from springtide.runtime.settings import duration, integer, setting, words
+from springtide.runtime.settings import duration, integer, setting
 from springtide.triggers.source import KEEP_S, Feed, Received, Source
 from springtide.triggers.source_errors import as_ours
-from springtide.triggers.source_settings import address, password, trust
+from springtide.triggers.source_settings import address, password, several, trust
 from springtide.wire.events.event import Event, Headers
 
 CONNECTOR = "sqs-connector"
@@ -65,9 +65,7 @@ class Queue:
 
 def queues(text: str) -> tuple[Queue, ...]:
     """Raises ValueError, without what a secret would be in."""
-    found = tuple(map(_queue, words(text)))
-    if len(found) > MAX_QUEUES:
-        raise ValueError(f"{len(found)} are more than {MAX_QUEUES}")
+    found = tuple(map(_queue, several(text, MAX_QUEUES)))
     if len({queue.server for queue in found}) > 1:
         raise ValueError("they are on several servers; write a source for each")
     return found

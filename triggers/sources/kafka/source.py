@@ -13,7 +13,7 @@ from typing import Any
 from springtide.runtime.errors import BadInput
 from springtide.runtime.settings import boolean, duration, integer, setting, words
 from springtide.triggers.source import Feed, Source
-from springtide.triggers.source_settings import address, name, password, trust
+from springtide.triggers.source_settings import address, bracketed, either, name, password, several, trust
 from springtide.triggers.sources.kafka.member import KafkaMember
 
 CONNECTOR = "kafka-connector"
@@ -41,24 +41,15 @@ def _broker(text: str) -> str:
     parts = address(text, scheme="kafka", secure="kafka")
     if parts.scheme != "kafka" or not parts.hostname or parts.path.strip("/") or parts.query:
         raise ValueError(f"{text[:80]!r} is no server; write host:port, and tls: true for TLS")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{host}:{parts.port or 9092}"
+    return f"{bracketed(parts.hostname)}:{parts.port or 9092}"
 
 
 def topics(text: str) -> tuple[str, ...]:
-    found = words(text)
-    if len(found) > MAX_TOPICS:
-        raise ValueError(f"{len(found)} are more than {MAX_TOPICS}")
+    found = several(text, MAX_TOPICS)
     for one in found:
         if not _TOPIC.fullmatch(one):
             raise ValueError(f"{one[:60]!r} is no topic; take letters, digits and ._-")
     return found
-
-
-def beginning(text: str) -> str:
-    if text not in ("oldest", "newest"):
-        raise ValueError(f"{text[:40]!r} is neither oldest nor newest")
-    return text
 
 
 def mechanism(text: str) -> str:
@@ -75,8 +66,11 @@ class Settings:
     group: str = setting(
         "faas-group-1", env="group", kind=name, help="copies of one group share the partitions of its topics"
     )
-    initial_offset: str = setting(
-        "oldest", env="initial_offset", kind=beginning, help="where a new group begins: oldest or newest"
+    newest: bool = setting(
+        False,  # noqa: FBT003 - the default comes first in every setting
+        env="initial_offset",
+        kind=either({"oldest": False, "newest": True}),
+        help="where a new group begins: oldest or newest",
     )
     max_bytes: int = setting(
         1024 * 1024,
@@ -201,8 +195,7 @@ class KafkaSource:
     @contextlib.asynccontextmanager
     async def _connect(self) -> AsyncIterator[Feed]:
         settings = self._settings
-        newest = settings.initial_offset == "newest"
-        member = KafkaMember(self._name, self._config, settings.topics, newest=newest)
+        member = KafkaMember(self._name, self._config, settings.topics, newest=settings.newest)
         try:
             await member.begin()
             yield member

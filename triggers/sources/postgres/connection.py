@@ -12,7 +12,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 from springtide.runtime.errors import BadInput, SpringtideError, Unavailable, kind_and_reason_of
-from springtide.triggers.source_settings import address
+from springtide.triggers.source_settings import address, bracketed
 
 Connection = AsyncConnection[tuple[Any, ...]]
 
@@ -47,8 +47,7 @@ class Address:
     database: str
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"postgresql://{host}:{self.port}/{self.database}"
+        return f"postgresql://{bracketed(self.host)}:{self.port}/{self.database}"
 
 
 def url(text: str) -> Address:

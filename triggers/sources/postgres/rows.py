@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from springtide.runtime.settings import words
+from springtide.triggers.source_settings import several
 from springtide.triggers.sources.postgres.pgoutput import Action, Begin, Change, Column, Row, lsn_text
 from springtide.wire.events.event import Event
 
@@ -55,10 +55,8 @@ class Topic:
 
 def topics(text: str) -> tuple[Topic, ...]:
     """Raises ValueError."""
-    found = words(text)
-    if len(found) > MAX_TOPICS:
-        raise ValueError(f"{len(found)} are more than {MAX_TOPICS}; write *:insert for all tables, or leave it out")
-    return tuple(_topic(word) for word in found)
+    remedy = "write *:insert for all tables, or leave it out"
+    return tuple(map(_topic, several(text, MAX_TOPICS, remedy=remedy)))
 
 
 def _topic(word: str) -> Topic:

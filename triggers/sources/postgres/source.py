@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from psycopg import Notify, sql
 
 from springtide.runtime.errors import BadInput, SpringtideError, Unavailable
-from springtide.runtime.settings import duration, setting, words
+from springtide.runtime.settings import duration, setting
 from springtide.triggers.pushed import PushedEvents
 from springtide.triggers.source import Feed, Source, Unacknowledged
-from springtide.triggers.source_settings import password
+from springtide.triggers.source_settings import password, several
 from springtide.triggers.sources.postgres import setup
 from springtide.triggers.sources.postgres.connection import Address, Connection, Login, connected, translated, url
 from springtide.triggers.sources.postgres.rows import Topic, topics
@@ -42,9 +42,7 @@ def identifier(text: str) -> str:
 
 
 def channels(text: str) -> tuple[str, ...]:
-    found = words(text)
-    if len(found) > MAX_CHANNELS:
-        raise ValueError(f"{len(found)} are more than {MAX_CHANNELS}")
+    found = several(text, MAX_CHANNELS)
     if long := [one for one in found if len(one.encode()) > 63]:
         raise ValueError(f"{long[0][:70]!r} is longer than 63 bytes, which Postgres would cut")
     return found
