@@ -34,7 +34,7 @@ class RoomMemory:
 
     def __init__(self, descriptor: int, rows: int) -> None:
         self.descriptor, self.rows = descriptor, rows
-        self._memory = mmap.mmap(descriptor, PLACES * (_KEY_BYTES + (_COUNT_BYTES + 1) * rows))
+        self._memory = mmap.mmap(descriptor, _size(rows))
         view = memoryview(self._memory)
         counts, flags = PLACES * _KEY_BYTES, PLACES * (_KEY_BYTES + _COUNT_BYTES * rows)
         self.keys = view[:counts].cast("Q")
@@ -51,7 +51,7 @@ class RoomMemory:
         """Raises OSError when there is no memory."""
         descriptor = os.memfd_create("springtide rooms")
         try:
-            os.ftruncate(descriptor, PLACES * (_KEY_BYTES + (_COUNT_BYTES + 1) * rows))
+            os.ftruncate(descriptor, _size(rows))
             return cls(descriptor, rows)
         except BaseException:
             os.close(descriptor)
@@ -116,7 +116,7 @@ class SharedRooms:
 class SharedRoom:
     """Of one replica. ``take`` and ``leave`` count this worker's calls."""
 
-    __slots__ = ("_at", "_counts", "_flags", "_row", "on_closed", "opened")
+    __slots__ = ("_counts", "_flags", "_row", "on_closed", "opened")
 
     def __init__(self, memory: RoomMemory, place: int, row: int) -> None:
         first = place * memory.rows
@@ -167,6 +167,11 @@ class SharedRoom:
         each, more = divmod(limit, len(others) + 1)
         mine = sum(row < self._row for row in others)
         return each + ((mine + int(now / TURN_S)) % (len(others) + 1) < more)
+
+
+def _size(rows: int) -> int:
+    """In bytes: of each place its key, and a count and flags for each row."""
+    return PLACES * (_KEY_BYTES + (_COUNT_BYTES + 1) * rows)
 
 
 def _nothing() -> None: ...
