@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from springtide.runtime.backoff import RESTART, STEADY_AFTER_S
 from springtide.runtime.child_process import Child, Process, how_ended, size, spawn, tail, trim
+from springtide.runtime.cut_short import cut_short
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.liveness import Probe, until_hung
 from springtide.runtime.part_reports import Event, Happening, Report, Reports
@@ -162,12 +163,13 @@ class _Kept:
     async def stop(self, *, quietly: bool = False, hurry: asyncio.Event | None = None) -> None:
         """SIGTERM, and SIGKILL once its grace is over, or at once where there is no time. Idempotent."""
         process, self._process = self._process, None
+        hurry = hurry or asyncio.Event()
         if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
             what, detail = Happening.STOPPED, "stopped"
             if not await _ended(process, self.child.grace_s, hurry):
-                hurried = hurry is not None and hurry.is_set()
+                hurried = hurry.is_set()
                 why = "was killed" if hurried else f"did not stop within {self.child.grace_s:g} s and was killed"
                 what, detail = Happening.KILLED, why
                 if hurried:
@@ -273,17 +275,12 @@ class _Kept:
         self._report(event)
 
 
-async def _ended(process: Process, grace_s: float, hurry: asyncio.Event | None) -> bool:
+async def _ended(process: Process, grace_s: float, hurry: asyncio.Event) -> bool:
     """Whether it ended by itself within its grace, and before there was no time for that."""
-    ended = asyncio.create_task(process.wait())
-    waits = [ended] if hurry is None else [ended, asyncio.create_task(hurry.wait())]
-    try:
-        await asyncio.wait(waits, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
-        return ended.done()
-    finally:
-        for wait in waits:
-            wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(grace_s):
+            return not (await cut_short(process.wait(), hurry)).cancelled()
+    return False
 
 
 async def _answers(probe: Probe) -> None:
