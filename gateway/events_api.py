@@ -15,7 +15,8 @@ from starlette.responses import JSONResponse, Response
 from springtide.runtime import bounded_json
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.dns import resolved_urls
-from springtide.runtime.errors import BadInput, Unavailable, Unsupported, kind_and_reason_of
+from springtide.runtime.errors import Unavailable, Unsupported, kind_and_reason_of
+from springtide.runtime.query import whole_number
 from springtide.runtime.routes import Routes
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.announced_connectors import announced
@@ -55,7 +56,7 @@ class EventsApi:
             """``connectors`` says of each whether its events are among these; a ``problem`` is why they are not."""
             if not self._urls and not self._folder:
                 raise Unsupported("no connector is configured; set connector_urls")
-            limit = _limit(request.query_params.get("limit"))
+            limit = whole_number("limit", request.query_params.get("limit", str(DEFAULT_LIMIT)), low=1, high=MAX_LIMIT)
             asked = {"limit": str(limit)}
             if function := request.query_params.get("function"):
                 namespace = request.query_params.get("namespace") or self._namespace
@@ -91,11 +92,3 @@ class EventsApi:
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError, TypeError) as error:
             return [], {"url": url, "problem": kind_and_reason_of(error)}
         return found, {"url": url, "problem": None}
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return DEFAULT_LIMIT
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_LIMIT:
-        raise BadInput(f"limit is {text[:40]!r}; write a number between 1 and {MAX_LIMIT}")
-    return int(text)

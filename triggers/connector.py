@@ -18,7 +18,9 @@ from starlette.routing import Route
 from springtide.runtime.asgi import App
 from springtide.runtime.asgi_server import AsgiServer
 from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
+from springtide.runtime.errors import BadInput
 from springtide.runtime.exposition import OPEN_PATHS, exposition
+from springtide.runtime.query import whole_number
 from springtide.runtime.service import BackgroundTask, first_end
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
@@ -175,10 +177,12 @@ def _told(reading: Reading) -> App:
     async def events(request: Request) -> Response:
         """``GET /events?function=NAME.NAMESPACE&limit=100``, the newest first."""
         limit, function = request.query_params.get("limit", "100"), request.query_params.get("function")
-        if not (limit.isascii() and limit.isdecimal() and 1 <= int(limit[:9]) <= MAX_ENTRIES):
+        try:
+            most = whole_number("limit", limit, low=1, high=MAX_ENTRIES)
+        except BadInput:
             return PlainTextResponse(f"limit: {limit[:20]!r} is not a number of 1 to {MAX_ENTRIES}\n", 400)
         ref = FunctionRef.parse(function) if function else None
-        return JSONResponse([entry.to_json() for entry in reading.journal.newest(int(limit), ref)])
+        return JSONResponse([entry.to_json() for entry in reading.journal.newest(most, ref)])
 
     async def sources(_: Request) -> Response:
         """``GET /sources``: whether each is connected, since when, and why not."""

@@ -23,6 +23,7 @@ from starlette.responses import JSONResponse, Response
 
 from springtide.gateway.asynchronous.stores import Opened, Stores
 from springtide.runtime.errors import BadInput
+from springtide.runtime.query import whole_number
 from springtide.runtime.routes import Routes
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
@@ -183,10 +184,7 @@ def _after(request: Request) -> tuple[str, int]:
 
 
 def _limit(request: Request) -> int:
-    text = request.query_params.get("limit") or str(DEFAULT_LIMIT)
-    if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= MAX_LIMIT):
-        raise BadInput(f"limit is {text[:40]!r}; write a number from 1 to {MAX_LIMIT}")
-    return int(text)
+    return whole_number("limit", request.query_params.get("limit") or str(DEFAULT_LIMIT), low=1, high=MAX_LIMIT)
 
 
 def _states(request: Request) -> frozenset[JobState]:

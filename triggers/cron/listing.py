@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from springtide.runtime.errors import BadInput
+from springtide.runtime.query import whole_number
 from springtide.triggers.cron.entry import Entry, Outcome
 
 T = TypeVar("T", bound=enum.StrEnum)
@@ -55,12 +56,12 @@ def asked_for(query: Mapping[str, str]) -> Asked:
         raise BadInput(f"search has {len(search)} characters; write at most {MAX_SEARCH}")
     limit = query.get("limit")
     return Asked(
-        next=_number("next", query.get("next", "1"), low=1, high=MAX_NEXT),
+        next=whole_number("next", query.get("next", "1"), low=1, high=MAX_NEXT),
         search=search,
         state=_one_of(State, "state", query["state"]) if query.get("state") else None,
         order=_one_of(Order, "order", query["order"]) if query.get("order") else Order.NAME,
-        offset=_number("offset", query.get("offset", "0"), low=0, high=MAX_OFFSET),
-        limit=_number("limit", limit, low=1, high=MAX_LISTED) if limit is not None else None,
+        offset=whole_number("offset", query.get("offset", "0"), low=0, high=MAX_OFFSET),
+        limit=whole_number("limit", limit, low=1, high=MAX_LISTED) if limit is not None else None,
     )
 
 
@@ -99,12 +100,6 @@ def chosen(listed: Collection[Listed], asked: Asked) -> tuple[list[Listed], int]
         found.sort(key=Listed.next_due)
     end = None if asked.limit is None else asked.offset + asked.limit
     return found[asked.offset : end], len(found)
-
-
-def _number(name: str, text: str, *, low: int, high: int) -> int:
-    if not text.isascii() or not text.isdigit() or not low <= int(text[:9]) <= high:
-        raise BadInput(f"{name} is {text[:40]!r}; write a number between {low} and {high}")
-    return int(text)
 
 
 def _one_of(kind: type[T], name: str, text: str) -> T:
