@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from springtide.cli.local_time import local_time
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core.explain import ago, change
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Writer
@@ -101,8 +102,8 @@ def _next(one: Json, now: float) -> str:
     if not one["next"]:
         return "never due: no such time comes"
     first, *rest = one["next"]
-    then = f", then {', '.join(map(_local, rest))}" if rest else ""
-    return f"next at {_local(first)}, in {_lasting(_instant(first) - now)}{then}"
+    then = f", then {', '.join(map(local_time, rest))}" if rest else ""
+    return f"next at {local_time(first)}, in {_lasting(_instant(first) - now)}{then}"
 
 
 def _last(one: Json, now: float) -> str:
@@ -113,7 +114,7 @@ def _last(one: Json, now: float) -> str:
 
 def _run(run: Json, now: float) -> str:
     note = f" ({run['note']})" if run.get("note") else ""
-    return f"{_local(run['due'])}, {ago(now - _instant(run['due']))}: {run['outcome']}{note}"
+    return f"{local_time(run['due'])}, {ago(now - _instant(run['due']))}: {run['outcome']}{note}"
 
 
 def _waiting(one: Json) -> str:
@@ -233,11 +234,6 @@ def _missing(told: object) -> Json:
 
 def _instant(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
-
-
-def _local(text: str) -> str:
-    """On the clock of who looks, which it names by its distance from UTC."""
-    return datetime.fromisoformat(text).astimezone().isoformat(sep=" ", timespec="seconds")
 
 
 def _lasting(seconds: float) -> str:

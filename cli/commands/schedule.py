@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import click
 
 from springtide.cli.commands.options import json_option, namespace_option, print_json, print_table, with_target
 from springtide.cli.gateway_client import Json
+from springtide.cli.local_time import local_time
 from springtide.cli.schedules_client import SchedulesClient
 from springtide.cli.target import Target
 from springtide.cli.terminal_text import one_line
@@ -59,7 +58,7 @@ def next_(*, target: Target, name: str, count: int, namespace: str | None, as_js
         return
     due = sorted((at, one["schedule"]) for one in found["schedules"] for at in one["next"])[:count]
     for at, text in due:
-        click.echo(f"{_local(at)}  {one_line(text)}")
+        click.echo(f"{local_time(at)}  {one_line(text)}")
     if any(one["paused"] for one in found["schedules"]):
         click.echo(f"It is paused: springtide schedule resume {one_line(name)}", err=True)
     for problem in found["problems"]:
@@ -115,7 +114,7 @@ def _name(one: Json) -> str:
 def _next(one: Json) -> str:
     if one["paused"]:
         return "paused"
-    return _local(one["next"][0]) if one["next"] else "never"
+    return local_time(one["next"][0]) if one["next"] else "never"
 
 
 def _last(one: Json) -> str:
@@ -123,9 +122,4 @@ def _last(one: Json) -> str:
         return "none yet"
     last = one["runs"][0]
     note = f" ({last['note']})" if last.get("note") else ""
-    return f"{_local(last['due'])} {last['outcome']}{note}"
-
-
-def _local(text: str) -> str:
-    """On the clock of who looks, which it names by its distance from UTC."""
-    return datetime.fromisoformat(text).astimezone().isoformat(sep=" ", timespec="seconds")
+    return f"{local_time(last['due'])} {last['outcome']}{note}"
