@@ -1,4 +1,4 @@
-"""Fixtures every area shares: the real Prometheus and Alertmanager, where the machine has them."""
+"""Fixtures every area shares: a real NATS server; Prometheus and Alertmanager, where the machine has them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from springtide.cli.tools import Missing, Tools, find
 from springtide.runtime.virtual_time import VirtualTimeLoop
 from tests import loops
 from tests.costs import Costs, is_quick
+from tests.nats_server import NatsServer, running
 from tests.uninterrupted import uninterrupted
 
 ROOT = Path(__file__).parents[1]
@@ -83,3 +84,10 @@ def tools() -> Tools:
 @pytest.fixture(scope="session")
 def prometheus_binary(tools: Tools) -> Path:
     return tools.prometheus
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """A NATS server that the tests of a module share; one that is killed, or is another kind, is a test's own."""
+    with running(tmp_path_factory.mktemp("nats")) as server:
+        yield server

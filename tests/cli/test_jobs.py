@@ -28,12 +28,6 @@ NO_ID = "00000000-0000-8000-8000-000000000000"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    with running(tmp_path_factory.mktemp("nats")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, server: NatsServer) -> Iterator[Api]:
     with serving(tmp_path_factory.mktemp("served"), broker=server.settings) as api:
         yield api

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,17 +17,11 @@ from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.ports import CallbackLease
 from tests.console.served import World, world
 from tests.fakes.http import HttpServer
-from tests.nats_server import NatsServer, running
+from tests.nats_server import NatsServer
 from tests.played_worker import PlayedWorker
 
 KEY = "echo.openfaas-fn"
 NO_ID = "00000000-0000-8000-8000-000000000000"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    with running(tmp_path_factory.mktemp("nats")) as server:
-        yield server
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import socket
 import time
 import tracemalloc
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -22,16 +22,10 @@ from springtide.wire.jobs.nats.source import NatsJobSource
 from springtide.wire.jobs.nats.store import NatsJobStore
 from springtide.wire.jobs.settings import BrokerSettings
 from tests.gateway.harness import Client, ServedPlane, data_plane, post, ref
-from tests.nats_server import NatsServer, running
+from tests.nats_server import NatsServer
 
 CREDENTIALS = Credentials("admin", "secret")
 PATH = "/async-function/echo"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    with running(tmp_path_factory.mktemp("nats")) as server:
-        yield server
 
 
 class Queue:

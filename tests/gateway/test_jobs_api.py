@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -24,17 +24,11 @@ from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.nats.store import NatsJobStore
 from tests.gateway.harness import until
 from tests.gateway.test_system_api import AUTH, CREDENTIALS, Whole, alone, whole
-from tests.nats_server import NatsServer, running
+from tests.nats_server import NatsServer
 from tests.played_worker import PlayedWorker
 from tests.wire.jobs.test_nats import a_job
 
 NO_ID = "00000000-0000-8000-8000-000000000000"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    with running(tmp_path_factory.mktemp("nats")) as server:
-        yield server
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import json
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import httpx
@@ -27,7 +27,7 @@ from springtide.wire.jobs.settings import BrokerSettings
 from springtide.wire.webhooks.proof import Proof
 from tests.gateway.harness import Answer, Client, Conversation, client, data_plane, ref, replica, response, until
 from tests.gateway.test_system_api import AUTH, Whole, whole
-from tests.nats_server import NatsServer, running
+from tests.nats_server import NatsServer
 
 pytestmark = pytest.mark.uvloop
 
@@ -137,12 +137,6 @@ async def send(
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     head = f"{method} {path} HTTP/1.1\r\nHost: gateway\r\nContent-Length: {len(body)}\r\n{lines}\r\n"
     await caller.send(head.encode() + body)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    with running(tmp_path_factory.mktemp("nats")) as server:
-        yield server
 
 
 @pytest.fixture

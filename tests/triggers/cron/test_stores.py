@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from springtide.triggers.cron.nats_store import NatsStore
 from springtide.wire.jobs import names
 from springtide.wire.jobs.nats.broker import Broker
 from tests.fakes.ticks import MemoryCronStore
-from tests.nats_server import NatsServer, running
+from tests.nats_server import NatsServer
 
 A, B = FunctionRef("openfaas-fn", "a"), FunctionRef("other.space", "b")
 EVERY = "CRON_TZ=Asia/Tokyo */5 * * * MON-FRI"
@@ -25,12 +25,6 @@ RECORDS_OF_ALL = {
     A: Record({EVERY: 900.0, "@daily": 901.5}),
     B: Record({"@daily": 902.0}, 950.0, {"@daily": Sent(960.0, "job-2")}),
 }
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    with running(tmp_path_factory.mktemp("nats")) as server:
-        yield server
 
 
 Open = Callable[[], Store]

@@ -1,20 +1,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from springtide.wire.jobs.nats.broker import Broker
-from tests.nats_server import NatsServer, running
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    with running(tmp_path_factory.mktemp("nats")) as server:
-        yield server
+from tests.nats_server import NatsServer
 
 
 @pytest.fixture
