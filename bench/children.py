@@ -13,9 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from springtide.cli import ports
+from springtide.cli.ports import PortClaims
+
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-START_DEADLINE_S = 20.0
+START_DEADLINE_S = 60.0
+_CLAIMS = PortClaims()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +99,8 @@ def python(module: str, *arguments: str, tree: Path | None = None) -> list[str]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Given out once, and of those that no outgoing connection can get while its server is away."""
+    return ports.free("127.0.0.1", _CLAIMS)
 
 
 def _wait_for_port(name: str, process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,9 +40,3 @@ def program(name: str, package: str, folder: str = "usr/sbin") -> Program:
     path = next(one / name for one in folders if (one / name).exists())
     libraries = sorted(str(folder) for folder in (root / "usr/lib").glob("*-linux-gnu*"))
     return Program(path, {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(libraries)})
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])

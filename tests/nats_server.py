@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from springtide.wire.jobs.settings import BrokerSettings
+from tests.free_ports import free_port
 
-START_S = 30.0
+START_S = 180.0
 
 
 class NatsServer:
@@ -24,7 +25,7 @@ class NatsServer:
 
     def __init__(self, folder: Path, *, sync: str = "always", also: str = "", jetstream: bool = True) -> None:
         self._folder = folder
-        self.port, self.monitoring = _free_port(), _free_port()
+        self.port, self.monitoring = free_port(), free_port()
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "server.conf").write_text(
@@ -87,9 +88,3 @@ def _program() -> str:
     found = str(beside) if beside.exists() else shutil.which("nats-server")
     assert found, "the extra `test` brings a NATS server"
     return found
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])

@@ -21,9 +21,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.debian_programs import Program, free_port, program
+from tests.debian_programs import Program, program
+from tests.free_ports import free_port
 
-START_S = 120.0
+START_S = 180.0
 USER = "springtide"
 WITH_PASSWORD = "with_password"
 """Roles in this one need one; others do not."""
@@ -98,7 +99,7 @@ class PostgresServer:
 
     def connect(self, database: str, user: str = USER) -> psycopg.Connection:
         return psycopg.connect(
-            host="127.0.0.1", port=self.port, dbname=database, user=user, autocommit=True, connect_timeout=30
+            host="127.0.0.1", port=self.port, dbname=database, user=user, autocommit=True, connect_timeout=60
         )
 
     def database(self) -> str:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.debian_programs import Program, free_port, program
+from tests.debian_programs import Program, program
+from tests.free_ports import free_port
 from tests.server_process import ServerProcess
 
 PASSWORD = "s3cret"

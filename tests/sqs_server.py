@@ -20,7 +20,8 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.debian_programs import Program, free_port
+from tests.debian_programs import Program
+from tests.free_ports import free_port
 from tests.server_process import ServerProcess
 
 MAX_BATCH = 10

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import httpx
 
 from deploy.rendering import Object
 from tests.deploy.installations import containers, environment, named, rendered
+from tests.free_ports import free_port
 from tests.kubernetes.emulator import ThreadedEmulator
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +92,7 @@ def running(
 ) -> Iterator[Running]:
     """Serving when entered, ended when left. ``more`` has what differs from the pod, such as addresses."""
     folder.mkdir(exist_ok=True)
-    port = _free_port()
+    port = free_port()
     for name, text in zip(("basic-auth-user", "basic-auth-password"), CREDENTIALS, strict=True):
         (folder / name).write_text(text)
     emulator.do(lambda inner: inner.access.grant(rendered(installation), token=part, user=account(part)))
@@ -129,13 +129,6 @@ def _told(container: Object, port: int) -> dict[str, str]:
         name: "127.0.0.1" if name.endswith("host") else str(port) if name.endswith("port") else value
         for name, value in given.items()
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        found: int = taken.getsockname()[1]
-        return found
 
 
 def _wait_until_serving(http: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:

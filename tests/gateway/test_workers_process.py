@@ -26,6 +26,7 @@ from springtide.provider.memory import MemoryProvider
 from springtide.provider.spec import FunctionSpec
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.endpoint_stream import Endpoint
+from tests.free_ports import free_port
 from tests.gateway.harness import Conversation, Replica, client, get, response, until
 from tests.gateway.pooled import ECHO, gone
 
@@ -33,12 +34,6 @@ pytestmark = pytest.mark.uvloop
 
 
 ROOT = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def accepts(port: int) -> bool:

@@ -22,6 +22,7 @@ from springtide.runtime.errors import BadInput, NotFound
 from springtide.wire.gateway_connections import GatewayConnections
 from springtide.wire.jobs.callback_address import USUAL_GATEWAY, CallbackRules, Pattern
 from springtide.wire.jobs.job import Answer, CallbackJob, Headers, Job, StoredBody
+from tests.free_ports import free_port
 from tests.gateway.harness import Conversation, Handler, Replica, answering, echo, replica, response
 from tests.queue_worker.values import Held, a_job
 
@@ -213,12 +214,6 @@ async def test_a_call_that_is_cancelled_closes_its_connection() -> None:
 
 
 # Callbacks.
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def a_callback(url: str, headers: Headers = (("Content-Type", "a/b"), ("X-Latin", "\xe4"))) -> Telling:

@@ -16,8 +16,8 @@ from springtide.runtime.errors import BadInput, Unavailable
 from springtide.triggers.source import Feed, Received, Source
 from springtide.triggers.sources import kinds
 from tests import postgres_server
-from tests.debian_programs import free_port
 from tests.fakes.events import MemoryFunctions, MemoryGateway
+from tests.free_ports import free_port
 from tests.triggers.contract.postgres_systems import PostgresSystem, remove_slot
 from tests.triggers.reading import eventually, reading
 

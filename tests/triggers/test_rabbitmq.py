@@ -18,8 +18,8 @@ from springtide.triggers.source import Feed, Received, Source
 from springtide.triggers.sources import kinds
 from springtide.triggers.sources.rabbitmq import QueueAsked, queues
 from tests import rabbitmq_server
-from tests.debian_programs import free_port
 from tests.fakes.events import Call, MemoryFunctions, MemoryGateway
+from tests.free_ports import free_port
 from tests.rabbitmq_server import READER
 from tests.triggers.contract import rabbitmq_systems
 from tests.triggers.contract.rabbitmq_systems import RabbitmqSystem

@@ -12,7 +12,8 @@ from pathlib import Path
 import aiomqtt
 
 from springtide.triggers.source import Source
-from tests.debian_programs import free_port, program
+from tests.debian_programs import program
+from tests.free_ports import free_port
 from tests.server_process import ServerProcess
 from tests.triggers.contract.building import built
 from tests.triggers.reading import eventually

@@ -11,7 +11,8 @@ from pathlib import Path
 from redis.asyncio import Redis
 
 from springtide.triggers.source import Source
-from tests.debian_programs import free_port, program
+from tests.debian_programs import program
+from tests.free_ports import free_port
 from tests.server_process import ServerProcess
 from tests.triggers.contract.building import built
 
