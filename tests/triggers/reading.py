@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from springtide.runtime.clock import SystemClock
 from springtide.triggers.connector import ConnectorDeps, NamedSource, Reading
 from springtide.triggers.connector_settings import ConnectorSettings
-from springtide.triggers.source import Source
+from springtide.triggers.source import Feed, Received, Source
 from tests.fakes.events import MemoryFunctions, MemoryGateway
 
 DEADLINE_S = 60.0
@@ -79,6 +79,14 @@ async def reading(
         if not copy.running.done():
             await copy.kill()
         copy.following.cancel()
+
+
+async def first(feed: Feed, count: int = 1) -> list[Received]:
+    """So many, by as many questions as that takes."""
+    found: list[Received] = []
+    while len(found) < count:
+        found += await feed.take(count - len(found))
+    return found
 
 
 async def eventually(true: Callable[[], bool]) -> None:

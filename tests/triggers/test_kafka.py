@@ -20,7 +20,7 @@ from springtide.wire.events.headers import call_headers
 from tests.fakes.events import MemoryFunctions, MemoryGateway
 from tests.kafka_cluster import KafkaCluster, running
 from tests.triggers.contract.kafka_systems import SESSION
-from tests.triggers.reading import eventually, reading
+from tests.triggers.reading import eventually, first, reading
 
 JOIN_GROUP, GROUP_AUTHORIZATION_FAILED, INVALID_SESSION_TIMEOUT = 11, 30, 26
 
@@ -34,13 +34,6 @@ def cluster() -> Iterator[KafkaCluster]:
 def source(cluster: KafkaCluster, **keys: str) -> Source:
     asked = {"brokers": cluster.servers, "topics": "orders", "session": SESSION}
     return kinds.build("kafka", "k", asked | keys)
-
-
-async def some(feed: Any, count: int) -> list[Any]:
-    found: list[Any] = []
-    while len(found) < count:
-        found += await feed.take(count - len(found))
-    return found
 
 
 async def test_a_record_is_told_with_its_place_key_and_headers(cluster: KafkaCluster) -> None:
@@ -57,7 +50,7 @@ async def test_a_record_is_told_with_its_place_key_and_headers(cluster: KafkaClu
     cluster.producer.produce("orders", b"three", timestamp=1_700_000_000_125)
     assert cluster.producer.flush(60.0) == 0
     async with source(cluster).connect() as feed:
-        events = [each.event for each in await some(feed, 3)]
+        events = [each.event for each in await first(feed, 3)]
 
     one, two, three = (call_headers(event, connector="kafka-connector") for event in events)
     assert one == [
@@ -93,18 +86,18 @@ async def test_a_record_is_told_with_its_place_key_and_headers(cluster: KafkaClu
 async def test_an_event_that_is_not_over_holds_back_all_behind_it(cluster: KafkaCluster) -> None:
     cluster.publish("orders", [b"one", b"two", b"three"])
     async with source(cluster).connect() as feed:
-        one, two, three = await some(feed, 3)
+        one, two, three = await first(feed, 3)
         await three.taken()
         await one.taken()
     async with source(cluster).connect() as feed:
-        again = await some(feed, 2)
+        again = await first(feed, 2)
         with pytest.raises(Unavailable, match="partition 0 of orders is another copy's now"):
             await two.taken()
         await again[1].taken()
         await again[0].taken()
     cluster.publish("orders", [b"four"])
     async with source(cluster).connect() as feed:
-        last = await some(feed, 1)
+        last = await first(feed, 1)
 
     assert [each.event.body for each in again] == [b"two", b"three"]
     assert [each.event.id for each in again] == [two.event.id, three.event.id]
@@ -114,10 +107,10 @@ async def test_an_event_that_is_not_over_holds_back_all_behind_it(cluster: Kafka
 async def test_an_event_that_is_given_back_is_given_again(cluster: KafkaCluster) -> None:
     cluster.publish("orders", [b"one", b"two"])
     async with source(cluster).connect() as feed:
-        one, two = await some(feed, 2)
+        one, two = await first(feed, 2)
         await two.taken()
         await one.give_back()
-        [again] = await some(feed, 1)
+        [again] = await first(feed, 1)
 
         assert again.event == one.event
 
@@ -125,11 +118,11 @@ async def test_an_event_that_is_given_back_is_given_again(cluster: KafkaCluster)
 async def test_what_is_delivered_when_a_partition_goes_to_another_copy_is_not_repeated_there(
     cluster: KafkaCluster,
 ) -> None:
-    first = [b"first %d" % number for number in range(30)]
+    before = [b"first %d" % number for number in range(30)]
     second = [b"second %d" % number for number in range(90)]
-    cluster.publish("invoices", first)
+    cluster.publish("invoices", before)
     async with source(cluster, topics="invoices").connect() as one:
-        lent = await some(one, 30)
+        lent = await first(one, 30)
         async with source(cluster, topics="invoices").connect() as other:
             await eventually(lambda: "3 partitions" not in repr(one))
             for each in lent:
@@ -160,7 +153,7 @@ async def test_a_group_that_begins_with_the_newest_loses_nothing_from_then_on(cl
         await eventually(lambda: "1 partitions" in repr(feed))
     cluster.publish("orders", [b"while it is away"])
     async with source(cluster, initial_offset="newest").connect() as feed:
-        [event] = await some(feed, 1)
+        [event] = await first(feed, 1)
 
     assert event.event.body == b"while it is away"
 
@@ -171,7 +164,7 @@ async def test_nothing_is_fetched_while_nobody_asks(cluster: KafkaCluster) -> No
     async with source(cluster).connect() as feed:
         await eventually(lambda: "paused" in repr(feed))
         waiting = repr(feed)
-        seen = [each.event.body for each in await some(feed, 1000)]
+        seen = [each.event.body for each in await first(feed, 1000)]
 
     assert int(waiting.split(",")[1].split()[0]) < 100
     assert seen == bodies

@@ -13,13 +13,13 @@ import psycopg
 import pytest
 
 from springtide.runtime.errors import BadInput, Unavailable
-from springtide.triggers.source import Feed, Received, Source
+from springtide.triggers.source import Received, Source
 from springtide.triggers.sources import kinds
 from tests import postgres_server
 from tests.fakes.events import MemoryFunctions, MemoryGateway
 from tests.free_ports import free_port
 from tests.triggers.contract.postgres_systems import PostgresSystem, remove_slot
-from tests.triggers.reading import eventually, reading
+from tests.triggers.reading import eventually, first, reading
 
 
 class Database(PostgresSystem):
@@ -55,13 +55,6 @@ async def database() -> AsyncIterator[Database]:
         yield made
     finally:
         await remove_slot(made)
-
-
-async def first(feed: Feed, count: int) -> list[Received]:
-    found: list[Received] = []
-    while len(found) < count:
-        found += await feed.take(count - len(found))
-    return found
 
 
 def ids(events: list[Received]) -> list[str]:

@@ -14,7 +14,7 @@ from aio_pika.exceptions import ChannelNotFoundEntity
 from aiormq import spec
 
 from springtide.runtime.errors import BadInput, Unavailable
-from springtide.triggers.source import Feed, Received, Source
+from springtide.triggers.source import Source
 from springtide.triggers.sources import kinds
 from springtide.triggers.sources.rabbitmq import QueueAsked, queues
 from tests import rabbitmq_server
@@ -23,7 +23,7 @@ from tests.free_ports import free_port
 from tests.rabbitmq_server import READER
 from tests.triggers.contract import rabbitmq_systems
 from tests.triggers.contract.rabbitmq_systems import RabbitmqSystem
-from tests.triggers.reading import eventually, reading
+from tests.triggers.reading import eventually, first, reading
 
 
 class Broker(RabbitmqSystem):
@@ -67,13 +67,6 @@ class WithoutId(spec.Basic.Properties):
 
     @message_id.setter
     def message_id(self, _: str | None) -> None: ...
-
-
-async def first(feed: Feed, count: int = 1) -> list[Received]:
-    found: list[Received] = []
-    while len(found) < count:
-        found += await feed.take(count - len(found))
-    return found
 
 
 async def _called(broker: Broker, **properties: Any) -> Call:

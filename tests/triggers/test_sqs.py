@@ -16,7 +16,7 @@ from springtide.wire.events.headers import call_headers
 from tests import sqs_server
 from tests.fakes.events import MemoryFunctions, MemoryGateway
 from tests.sqs_server import KEY, SECRET, SqsServer
-from tests.triggers.reading import eventually, reading
+from tests.triggers.reading import eventually, first, reading
 
 URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
 
@@ -120,9 +120,7 @@ async def test_many_are_deleted_by_few_requests(server: SqsServer, secret: str) 
     """And each is told of its own."""
     server.send_all("orders", [f"{number}" for number in range(10)])
     async with source(server, secret).connect() as feed:
-        some: list[Any] = []
-        while len(some) < 10:
-            some += await feed.take(10)
+        some: list[Any] = await first(feed, 10)
         some[0].handle = "no such receipt"
         results = [await result for result in [_outcome(each) for each in some]]
 
