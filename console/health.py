@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from springtide.console.fresh_answer import FreshAnswer
 from springtide.console.gateway_api import GatewayApi, why
 from springtide.console.settings import ConsoleSettings
 from springtide.console.trigger_api import TriggerApi
@@ -81,15 +82,11 @@ class Probes:
         self._prometheus = prometheus
         self._http = http
         self._clock = clock
-        self._asking = asyncio.Lock()
-        self._last: Health | None = None
+        self._answer = FreshAnswer(self._ask, FRESH_FOR_S, clock)
 
     async def health(self) -> Health:
         """At most a few seconds old."""
-        async with self._asking:
-            if self._last is None or self._clock.wall() - self._last.at >= FRESH_FOR_S:
-                self._last = await self._ask()
-            return self._last
+        return await self._answer.get()
 
     async def _ask(self) -> Health:
         probes: tuple[Callable[[], Awaitable[Part]], ...] = (

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from springtide.console.fresh_answer import FreshAnswer
 from springtide.console.queue_api import QueueApi
 from springtide.console.view import Json
 from springtide.runtime.errors import SpringtideError, Unsupported
@@ -41,21 +42,14 @@ class Queues:
     def __init__(self, api: QueueApi, prometheus: PrometheusClient | None, clock: Clock) -> None:
         self._api = api
         self._prometheus = prometheus
-        self._clock = clock
-        self._asking = asyncio.Lock()
-        self._last: Json | None = None
-        self._last_at = 0.0
+        self._answer = FreshAnswer(self._ask, FRESH_FOR_S, clock)
 
     def __repr__(self) -> str:
         return "<Queues>"
 
     async def seen(self) -> Json:
         """``off``: why there are none; ``problem``: why they are not known now."""
-        async with self._asking:
-            if self._last is None or self._clock.now() - self._last_at >= FRESH_FOR_S:
-                self._last = await self._ask()
-                self._last_at = self._clock.now()
-            return self._last
+        return await self._answer.get()
 
     async def of_function(self, key: str) -> Json:
         """What one function's page shows: its rows."""

@@ -5,10 +5,10 @@ That a part is not there, or does not answer, is told as that: it does not mean 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import partial
 
+from springtide.console.fresh_answer import FreshAnswer
 from springtide.console.functions import FunctionInfo
 from springtide.console.trigger_api import CHOICES, MAX_LISTED, TriggerApi
 from springtide.console.view import Json
@@ -24,15 +24,6 @@ MAX_NAMED = 20
 """Functions whose schedules nobody runs that are named."""
 
 
-@dataclass(eq=False, slots=True)
-class _Answer:
-    """``lock`` is held while it is asked for: a part that hangs delays those who ask the same, and no others."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    at: float = 0.0
-    value: Json | None = None
-
-
 class Triggers:
     """``functions``: those that were listed last, by ``name.namespace``."""
 
@@ -40,7 +31,8 @@ class Triggers:
         self._api = api
         self._clock = clock
         self._functions = functions
-        self._kept: dict[Sequence[str], _Answer] = {}
+        self._kept: dict[Sequence[str], FreshAnswer[Json]] = {}
+        """By question: a part that hangs delays those who ask the same, and no others."""
 
     def __repr__(self) -> str:
         return f"<Triggers {len(self._kept)} answers>"
@@ -72,15 +64,11 @@ class Triggers:
 
     async def _known(self, question: Sequence[str], ask: Callable[[], Awaitable[Json]]) -> Json:
         """``off``: why there are none here; ``problem``: why they are not known now."""
-        answer = self._kept.pop(question) if question in self._kept else _Answer()
+        answer = self._kept.pop(question, None) or FreshAnswer(partial(_asked, ask), FRESH_FOR_S, self._clock)
         self._kept[question] = answer  # the newest are last
         while len(self._kept) > MAX_KEPT:
             del self._kept[next(iter(self._kept))]
-        async with answer.lock:
-            if answer.value is None or self._clock.now() - answer.at >= FRESH_FOR_S:
-                answer.value = await _asked(ask)
-                answer.at = self._clock.now()
-            return answer.value
+        return await answer.get()
 
     def _listed(self, schedules: Json, offset: int) -> Json:
         told = {**schedules, "offset": offset, "limit": MAX_LISTED}
