@@ -158,7 +158,7 @@ async def test_body_that_says_it_is_too_long_is_refused_unread() -> None:
     async with received() as (_, _, service):
         reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
         writer.write(f"POST /alert HTTP/1.1\r\nHost: x\r\nContent-Length: {MAX_DELIVERY_BYTES + 1}\r\n\r\n".encode())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             assert (await reader.readline()).startswith(b"HTTP/1.1 413")
         writer.close()
 
@@ -256,7 +256,7 @@ async def test_descent_goes_on_after_a_restart(tmp_path: Path) -> None:
             at_min.set()
 
     cluster.on_write[ECHO] = note
-    async with receiver(cluster, state_file=file, step_interval_s=0.1), asyncio.timeout(30):
+    async with receiver(cluster, state_file=file, step_interval_s=0.1), asyncio.timeout(60):
         await at_min.wait()
     async with receiver(cluster, state_file=file, step_interval_s=0.1):
         pass
@@ -370,7 +370,7 @@ async def test_sender_who_leaves_in_the_middle_of_the_body_steps_nothing() -> No
             head = f"POST /alert HTTP/1.1\r\nHost: x\r\nContent-Length: {len(content) + 1}\r\n\r\n".encode()
             connection.sendall(head + content)  # whole, but for one byte that was promised
         metrics = ""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while "webhooks_total{" not in metrics:
                 metrics = (await client.get("/metrics")).text
 

@@ -34,7 +34,7 @@ from tests.cli.recording_builder import RecordingBuilder
 from tests.cron_part import cron_part
 
 CREDENTIALS = Credentials("admin", "s3cret")
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -121,7 +121,7 @@ def hook(springtide: Terminal, tmp_path: Path) -> Path:
         *("--annotation", "com.springtide.webhook=github", "--annotation", "com.springtide.webhook.secret=hook"),
     )
     assert deployed.status == 0, deployed.err
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while springtide("webhook", "test", "on-push", "--secret-file", str(file)).status == Outcome.REFUSED:
         assert time.monotonic() < end, "no gateway hears of it"
     return file

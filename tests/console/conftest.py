@@ -12,13 +12,14 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from springtide.cli import browser as browsers
 from springtide.cli.tools import Missing, Tools
 from tests.e2e.conftest import Running, running
 
 ROOT = Path(__file__).parents[2]
+PATIENCE_MS = 60_000
 WIDE, NARROW = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 FUNCTIONS = {
     "greet": ('print("greeted", flush=True)', 200, "Hello"),
@@ -32,6 +33,7 @@ FUNCTIONS = {
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium without a window: the one on PATH or in .tools, else Playwright's own where somebody installed it."""
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         found: Path | Missing = browsers.find(ROOT / ".tools", os.environ["PATH"])
         own = Path(playwright.chromium.executable_path)
@@ -85,7 +87,7 @@ def open_page(browser: Browser, suite: Running) -> OpenPage:
             timezone_id=zone,
         )
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("request", lambda sent: wrong.append(sent.url) if _elsewhere(sent.url, host) else None)

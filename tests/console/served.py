@@ -34,7 +34,7 @@ from springtide.wire.jobs.settings import BrokerSettings
 from tests.cron_part import cron_part
 
 CREDENTIALS = Credentials("admin", "s3cret")
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 TOKEN = re.compile(r'name="console-token" content="([^"]+)"')
 
 

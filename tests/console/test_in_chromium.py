@@ -13,10 +13,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Route, expect
 
-from tests.console.conftest import OpenPage, load
+from tests.console.conftest import PATIENCE_MS, OpenPage, load
 from tests.e2e.conftest import Running, eventually
-
-PATIENCE_MS = 30_000
 
 
 @pytest.fixture(scope="module")

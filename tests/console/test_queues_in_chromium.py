@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.console.conftest import OpenPage
-from tests.console.test_in_chromium import PATIENCE_MS, page_of, violations
+from tests.console.conftest import PATIENCE_MS, OpenPage
+from tests.console.test_in_chromium import page_of, violations
 from tests.e2e.conftest import Running, eventually
 
 RETRIES = {"com.openfaas.retry.min_wait": "2m", "com.openfaas.retry.max_wait": "2m"}

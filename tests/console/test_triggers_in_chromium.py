@@ -16,9 +16,9 @@ from playwright.sync_api import Browser, Page, expect
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.basic_auth import Credentials
 from springtide.scaler.core.vocabulary import FunctionRef
-from tests.console.conftest import OpenPage
+from tests.console.conftest import PATIENCE_MS, OpenPage
 from tests.console.served import CREDENTIALS, DEADLINE_S, World, world
-from tests.console.test_in_chromium import PATIENCE_MS, page_of, violations
+from tests.console.test_in_chromium import page_of, violations
 from tests.fakes.http import HttpServer
 
 MANY = 120

@@ -114,7 +114,7 @@ def running(
             stderr=output,
         )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", auth=CREDENTIALS, timeout=30, trust_env=False) as http:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", auth=CREDENTIALS, timeout=60, trust_env=False) as http:
             _wait_until_serving(http, process, log)
             yield Running(http, log, process)
     finally:

@@ -22,7 +22,7 @@ from tests.deploy.parts import Permission, Running, granted, refused, running, u
 from tests.kubernetes.emulator import EmulatorSettings, Image, ThreadedEmulator, running_in_thread
 
 SETTINGS = EmulatorSettings(namespaces=("openfaas", "openfaas-fn"), default_image=Image(process=False, cpu_millis=20))
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 CPU = {"com.openfaas.scale.type": "cpu", "com.openfaas.scale.min": "1", "com.openfaas.scale.max": "3"}
 NOT_DONE_HERE = {Permission("get", "coordination.k8s.io", "leases"), Permission("list", "", "events")}
 """Asked only after a lost race for a lease, which test_leadership has, and about containers that were restarted, which

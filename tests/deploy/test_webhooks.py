@@ -16,7 +16,7 @@ from tests.deploy.parts import Running, granted, refused, running, used
 from tests.kubernetes.emulator import EmulatorSettings, ThreadedEmulator, running_in_thread
 from tests.kubernetes.stories import MERGE, SECRETS, handler, secret
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 OLD, NEW = "one-5b1f", "two-9c3a"
 INSTALLATION = "no NATS"
 """So that the answer is the function's own."""
@@ -90,7 +90,7 @@ def _delivered(gateway: Running, number: str, secret: str) -> tuple[int, str]:
         "Content-Type": "application/json",
     }
     url = gateway.http.base_url.join("/webhook/on-push")
-    answer = httpx.post(url, content=BODY, headers=headers, timeout=30, trust_env=False)
+    answer = httpx.post(url, content=BODY, headers=headers, timeout=60, trust_env=False)
     return answer.status_code, answer.text.strip()
 
 
@@ -102,6 +102,7 @@ def _patch(emulator: ThreadedEmulator, change: dict[str, Any]) -> None:
         f"{emulator.do(lambda inner: inner.url)}{SECRETS}/github-hook",
         json=change,
         headers={"Content-Type": MERGE, "Authorization": "Bearer admin"},
+        timeout=60,
         trust_env=False,
     )
     assert answer.status_code == 200, answer.text

@@ -100,7 +100,7 @@ class Running:
         return await load(self, name, per_second=per_second, stop=stop)
 
     @staticmethod
-    def eventually(condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
+    def eventually(condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
         eventually(condition, what, timeout_s)
 
     def decisions(self, name: str) -> list[dict[str, Any]]:
@@ -109,7 +109,7 @@ class Running:
         return [json.loads(line) for line in text.splitlines()]
 
 
-def eventually(condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
+def eventually(condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
     """Poll until true; the poll interval is no part of what is tested."""
     deadline = time.monotonic() + timeout_s
     while True:

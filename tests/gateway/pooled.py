@@ -46,7 +46,7 @@ class Pooled:
     def __init__(self, pool: WorkerPool, api: ProviderApi, provider: MemoryProvider, server: Replica) -> None:
         self.pool, self.api, self.provider, self.server = pool, api, provider, server
         self.http = httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{pool.port}", auth=(CREDENTIALS.user, CREDENTIALS.password), timeout=15
+            base_url=f"http://127.0.0.1:{pool.port}", auth=(CREDENTIALS.user, CREDENTIALS.password), timeout=60
         )
 
     async def call(self, body: bytes = b"hello") -> int:
@@ -58,11 +58,11 @@ class Pooled:
             return answer.status
 
     async def scraped(self) -> httpx.Response:
-        async with httpx.AsyncClient(timeout=15) as http:
+        async with httpx.AsyncClient(timeout=60) as http:
             return await http.get(f"http://127.0.0.1:{self.pool.metrics_port}/metrics")
 
     async def ready(self) -> httpx.Response:
-        async with httpx.AsyncClient(timeout=15) as http:
+        async with httpx.AsyncClient(timeout=60) as http:
             return await http.get(f"http://127.0.0.1:{self.pool.metrics_port}/readyz")
 
     async def sample(self, name: str, **labels: str) -> float | None:
@@ -87,7 +87,7 @@ class Pooled:
 
 @contextlib.asynccontextmanager
 async def pooled(
-    handler: Handler = busy_echo, *, hung_after_s: float = 10.0, capacity: int = 0, **settings: Any
+    handler: Handler = busy_echo, *, hung_after_s: float = 60.0, capacity: int = 0, **settings: Any
 ) -> AsyncIterator[Pooled]:
     """``capacity``: calls at once of a replica; 0: any number."""
     server = Replica(handler)

@@ -41,7 +41,7 @@ class Whole:
     def __init__(self, gateway: Gateway, api: ProviderApi, provider: MemoryProvider, server: Replica) -> None:
         self.gateway, self.api, self.provider, self.server = gateway, api, provider, server
         self.url = f"http://127.0.0.1:{gateway.port}"
-        self.http = httpx.AsyncClient(base_url=self.url, auth=AUTH, timeout=10)
+        self.http = httpx.AsyncClient(base_url=self.url, auth=AUTH, timeout=60)
 
     @property
     def route(self) -> Route:

@@ -96,5 +96,5 @@ async def test_a_source_that_cannot_begin_ends_the_service() -> None:
     await service.start()
 
     with pytest.raises(BadInput, match="source memory: the password is wrong"):
-        await asyncio.wait_for(service.wait(), 30.0)
+        await asyncio.wait_for(service.wait(), 60.0)
     await service.stop()
