@@ -1,7 +1,7 @@
 // What became of events of other systems, for the pages that show them.
 
 import { instant } from "./jobs.js";
-import { make, timeOf } from "./shell.js";
+import { make, outcomeBadge, timeOf } from "./shell.js";
 
 const OUTCOMES = {
   stored: ["Stored in the queue", "ready"],
@@ -13,11 +13,6 @@ const OUTCOMES = {
   empty: ["Empty, not delivered", "absent"],
 };
 
-const outcomeBadge = (outcome) => {
-  const [text, look] = OUTCOMES[outcome] ?? [outcome, "absent"];
-  return make("span", { class: "state", "data-state": look }, text);
-};
-
 const more = ({ outcome, status, attempts, why }) => [attempts > 1 && `${attempts} tries`, outcome !== "stored" && status && `status ${status}`, why].filter(Boolean).join(", ");
 
 /** @param {any} event */
@@ -27,10 +22,10 @@ export const eventRow = (event) => {
     "tr", {},
     make("th", { scope: "row" }, time ? timeOf(instant(time)) : "–"), make("td", {}, topic),
     make("td", {}, name ? make("a", { href: `/ui/functions/${encodeURIComponent(name)}` }, name) : "–"),
-    make("td", {}, outcomeBadge(outcome), " ", make("span", { class: "quiet" }, more(event))), make("td", {}, source ?? connector), make("td", { class: "mono" }, id),
+    make("td", {}, outcomeBadge(OUTCOMES, outcome), " ", make("span", { class: "quiet" }, more(event))), make("td", {}, source ?? connector), make("td", { class: "mono" }, id),
   );
 };
 
 /** The same in a line, on a function's own page. @param {any} event */
 export const eventItem = (event) =>
-  make("li", {}, outcomeBadge(event.outcome), " ", event.time ? timeOf(instant(event.time)) : null, ` ${event.topic} `, make("span", { class: "quiet" }, more(event)));
+  make("li", {}, outcomeBadge(OUTCOMES, event.outcome), " ", event.time ? timeOf(instant(event.time)) : null, ` ${event.topic} `, make("span", { class: "quiet" }, more(event)));

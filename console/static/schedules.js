@@ -1,9 +1,9 @@
 // Schedules of functions in a person's words, for the pages that show them.
 
-import { act } from "./api.js";
+import { act, functionUrl } from "./api.js";
 import { count, exact, span } from "./format.js";
 import { instant, jobPage } from "./jobs.js";
-import { make, say, setText, timeOf } from "./shell.js";
+import { make, outcomeBadge, say, setText, timeOf } from "./shell.js";
 
 const OUTCOMES = {
   queued: ["Queued", "scaling"],
@@ -13,12 +13,6 @@ const OUTCOMES = {
   skipped: ["Skipped", "absent"],
   cancelled: ["Cancelled", "absent"],
   missed: ["Missed", "problem"],
-};
-
-/** What became of a tick. @param {string} outcome */
-const outcomeBadge = (outcome) => {
-  const [text, look] = OUTCOMES[outcome] ?? [outcome, "absent"];
-  return make("span", { class: "state", "data-state": look }, text);
 };
 
 /** An instant that is to come, and by whose clock. @param {string} text RFC 3339 @param {string} zone the schedule's */
@@ -56,7 +50,7 @@ const runItem = ({ due, at, outcome, note, job }) => {
   const late = instant(at) - instant(due);
   return make(
     "li", {},
-    outcomeBadge(outcome), " ", timeOf(instant(due)), " ",
+    outcomeBadge(OUTCOMES, outcome), " ", timeOf(instant(due)), " ",
     late >= 1 ? make("span", { class: "quiet" }, `${span(late)} late `) : null,
     note ? make("span", { class: "quiet" }, `${note} `) : null,
     job ? make("a", { href: jobPage(job), "aria-label": `The call of ${due}` }, "Its call") : null,
@@ -79,9 +73,6 @@ const nextOf = ({ paused, next, zone }) => {
   return next.length ? [dueOf(next[0], zone)] : ["Never: no such day or time comes"];
 };
 
-/** @param {string} name of the function @param {string} act */
-export const scheduleUrl = (name, what) => `/ui/api/functions/${encodeURIComponent(name)}/schedules/${what}`;
-
 const button = (text, label, what, press) => {
   const made = make("button", { type: "button", class: "small", "data-act": what, "aria-label": label }, text);
   made.addEventListener("click", press);
@@ -100,7 +91,7 @@ export const scheduleItem = (one, { link, attempt, changed }) => {
     if (busy) return; // not disabled: that would take the focus away from who uses the keyboard
     busy = true;
     await attempt(async () => {
-      const answer = await act("POST", scheduleUrl(key, what), body ?? {});
+      const answer = await act("POST", functionUrl(key, `/schedules/${what}`), body ?? {});
       say(done(answer ?? {}));
       changed();
     });

@@ -36,6 +36,12 @@ export const setText = (element, text) => {
 export const timeOf = (at) =>
   make("time", { datetime: new Date(at * 1000).toISOString(), title: exact(at), "data-at": at }, ago(at));
 
+/** What became of something. @param {Record<string, [string, string]>} outcomes words and look of each */
+export const outcomeBadge = (outcomes, outcome) => {
+  const [text, look] = outcomes[outcome] ?? [outcome, "absent"];
+  return make("span", { class: "state", "data-state": look }, text);
+};
+
 setInterval(() => {
   if (document.hidden) return;
   for (const element of document.querySelectorAll("time[data-at]")) setText(element, ago(Number(element.dataset.at)));
