@@ -11,7 +11,6 @@ import ctypes
 import os
 import signal
 import sys
-from pathlib import Path
 
 _LINUX = sys.platform == "linux"
 _prctl = ctypes.CDLL(None, use_errno=True).prctl if _LINUX else None
@@ -39,21 +38,6 @@ def stay_readable() -> None:
 def set_process_name(name: str) -> None:
     """What ps and top show as the command; the kernel keeps 15 bytes."""
     _control(_PR_SET_NAME, name.encode()[:15])
-
-
-def kill_below(pid: int) -> None:
-    """Kill all processes that come from that one, and not itself. Their parents must not have ended before."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parent = int(entry.read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(entry.parent.name))
-    left = children.get(pid, [])
-    while left:
-        one = left.pop()
-        left += children.get(one, [])
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(one, signal.SIGKILL)
 
 
 class ProcessHandle:

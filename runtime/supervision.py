@@ -22,7 +22,7 @@ from springtide.runtime.cut_short import cut_short
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.liveness import Probe, until_hung
 from springtide.runtime.part_reports import Event, Happening, Report, Reports
-from springtide.runtime.processes import kill_below
+from springtide.runtime.process_tree import kill_below
 from springtide.runtime.zygote import Zygote
 
 PROBE_EVERY_S = 0.02

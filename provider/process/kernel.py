@@ -7,11 +7,11 @@ import ctypes
 import os
 import signal
 import sys
-from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
 from springtide.provider.process.host_protocol import IDENTITY_VARIABLE
+from springtide.runtime.process_tree import family, send
 
 MAX_PASSES = 50
 
@@ -33,32 +33,12 @@ def kill_tree(pid: int) -> None:
     """A process and all below it, however fast they multiply: stopped until no new one turns up, then killed."""
     stopped: set[int] = set()
     for _ in range(MAX_PASSES):
-        fresh = _family(pid) - stopped
+        fresh = family(pid) - stopped
         if not fresh:
             break
-        _signal(fresh, signal.SIGSTOP)
+        send(fresh, signal.SIGSTOP)
         stopped |= fresh
-    _signal(stopped, signal.SIGKILL)
-
-
-def _family(pid: int) -> set[int]:
-    below: dict[int, list[int]] = defaultdict(list)
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            stat = (entry / "stat").read_bytes()
-            below[int(stat[stat.rindex(b")") + 2 :].split()[1])].append(int(entry.name))
-    family, rest = {pid}, [pid]
-    while rest:
-        children = below.get(rest.pop(), [])
-        family.update(children)
-        rest += children
-    return family
-
-
-def _signal(pids: set[int], number: signal.Signals) -> None:
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, number)
+    send(stopped, signal.SIGKILL)
 
 
 def kill_marked(wanted: Callable[[str], bool]) -> None:
