@@ -25,6 +25,8 @@ START_TIMEOUT_S = 20.0
 """For an interpreter to say that it is ready."""
 FORK_TIMEOUT_S = 5.0
 """For a server to fork. The host does nothing else meanwhile: less than a provider waits for a sign of life."""
+HANDOVER_S = 1.0
+"""For a spare that was told of to become our child: a server that halts in between keeps it waiting for as long."""
 FOLDER = str(Path(watchdog.__file__).parent)
 
 
@@ -110,6 +112,7 @@ class ForkServer:
         assert self._spare is not None
         (pid, control), self._spare = self._spare, None
         with control:
+            _await_child(pid)
             control.settimeout(FORK_TIMEOUT_S)
             fork_requests.send(control, told, inherited)
         return pid
@@ -126,6 +129,20 @@ class ForkServer:
         self.control.close()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
+
+
+def _await_child(pid: int) -> None:
+    """Until it is our child, which it nearly always is by now. Raises TimeoutError."""
+    deadline = time.monotonic() + HANDOVER_S
+    while True:
+        try:
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"its fork server did not let go of it within {HANDOVER_S:g} s") from None
+            time.sleep(0.0005)
+        else:
+            return
 
 
 @dataclass(slots=True)

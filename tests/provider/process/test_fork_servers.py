@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +177,50 @@ async def test_stopped_fork_server_is_replaced(world: Any) -> None:
             os.kill(pid, signal.SIGSTOP)
         await here.scale(REF, 2)
         await here.ready(REF, 2)
+
+
+HALTS_ONCE_IT_TOLD = """#!/bin/sh
+exec {python} -I -c '
+import os, signal, socket, sys
+send = socket.send_fds
+def send_and_halt(*given):
+    send(*given)
+    os.kill(os.getpid(), signal.SIGSTOP)
+socket.send_fds = send_and_halt
+program, sys.argv[1:] = sys.argv[3], sys.argv[4:]
+exec(program)
+' "$@"
+"""
+FORK = """
+import os, select, sys
+from springtide.provider.process.host.fork_servers import ForkServer
+from springtide.watchdog import linux
+from springtide.watchdog.start import Inherited, Start
+linux.adopt_orphans()
+server = ForkServer(sys.argv[1], os.environ)
+select.select([server.control], [], [])
+assert server.hear()
+server.control.settimeout(0.2)
+try:
+    server.fork(Start("a", {}, "/", 1.0, 1.0), Inherited(0, 1, 2))
+except OSError as error:
+    print("not forked:", error)
+finally:
+    server.kill()
+"""
+
+
+def test_spare_of_a_server_that_halts_once_it_told_of_it_is_no_replica(tmp_path: Path) -> None:
+    """Its server has not let go of it, so it would wait, and be waited for, for as long as the server halts."""
+    halting = tmp_path / "python"
+    halting.write_text(HALTS_ONCE_IT_TOLD.format(python=sys.executable))
+    halting.chmod(0o755)
+
+    tried = subprocess.run(
+        [sys.executable, "-c", FORK, str(halting)], capture_output=True, text=True, timeout=600, check=True
+    )
+
+    assert tried.stdout.startswith("not forked:")
 
 
 async def test_fork_server_that_nothing_needs_ends_and_starts_on_demand(world: Any) -> None:
