@@ -277,7 +277,9 @@ class NatsSource:
                 pending_msgs_limit=MAX_PENDING,
                 pending_bytes_limit=MAX_PENDING_BYTES,
             )
-        await client.flush(timeout=int(REQUEST_S))
+        # The client's question goes before what it has put together to send: only the second one is behind all that.
+        for _ in range(2):
+            await client.flush(timeout=int(REQUEST_S))
 
     async def _stream(self, client: Client, broken: asyncio.Event) -> Feed:
         settings, jetstream = self._settings, client.jetstream(timeout=REQUEST_S)
