@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import json
 import math
+import os
 import re
+import signal
+import subprocess
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -23,6 +29,9 @@ from springtide.scaler.core import catalogue
 from springtide.scaler.core.catalogue import Kind, Metric, Part
 from springtide.scaler.core.vocabulary import Writer
 from tests.fakes.grafana import Grafana, queries_of, variables_of
+from tests.free_ports import free_port
+
+ROOT = Path(__file__).parents[2]
 
 RIGHTLY_EMPTY: Mapping[tuple[str, str, str], str] = {
     (
@@ -37,6 +46,12 @@ RIGHTLY_EMPTY: Mapping[tuple[str, str, str], str] = {
         "{{function_name}}: {{reason}}",
     ): "Every load is known here.",
     ("Springtide queues", "annotations", "Alert"): "Neither has one about queues.",
+    ("Springtide triggers", "annotations", "Alert"): "Neither has one about triggers.",
+    (
+        "Springtide triggers",
+        "Events that failed, or were refused",
+        "{{function_name}} {{outcome}}",
+    ): "All are taken here.",
 }
 """Board, panel and legend of queries that may find nothing in this run, and why."""
 
@@ -47,6 +62,9 @@ NOT_IN_THIS_RUN: Mapping[tuple[Part, Metric], str] = {
 
 RUN_BY_PEOPLE = (Part.CONNECTOR,)
 """Parts that no suite starts by itself; their own tests compare what they tell with the catalogue."""
+
+INBOX = "inbox"
+"""A folder whose files are events."""
 
 HANDLER = """
 import os
@@ -77,10 +95,13 @@ def observed(fast_suite: Any, tmp_path_factory: pytest.TempPathFactory) -> Obser
     for name, code in (("sound", HANDLER), ("broken", "raise RuntimeError('does not start')\n")):
         (folder / name).mkdir()
         (folder / name / "handler.py").write_text(code)
-    return asyncio.run(play(fast_suite, folder / "sound", folder / "broken"))
+    inbox = folder / "events" / INBOX
+    inbox.mkdir(parents=True)
+    with connector(fast_suite, inbox.parent):
+        return asyncio.run(play(fast_suite, folder / "sound", folder / "broken", inbox))
 
 
-async def play(suite: Any, sound: Path, broken: Path) -> Observed:
+async def play(suite: Any, sound: Path, broken: Path, inbox: Path) -> Observed:
     """Load, climbing, errors, falling asleep, a cold start, replicas that die, and everything that is refused."""
     start = time.time()
     suite.deploy("web", sound, min="1", max="4", factor="25", zero="true", zero_duration="12s")
@@ -89,6 +110,8 @@ async def play(suite: Any, sound: Path, broken: Path) -> Observed:
     deploy(suite, "hungry", sound, limits={"memory": "40Mi"})
     deploy(suite, "lost", sound, annotations={"com.openfaas.retry.attempts": "1"})
     deploy(suite, "told", sound, annotations={"com.springtide.webhook": "none"})
+    deploy(suite, "ticked", sound, annotations={"topic": "cron-function", "schedule": "@every 2s"})
+    deploy(suite, "informed", sound, annotations={"topic": INBOX})
     # It stays awake until the call that it is woken for comes: longer than the ten seconds of a start never seen.
     sleepy = {"com.openfaas.scale.zero": "true", "com.openfaas.scale.zero-duration": "30s"}
     deploy(suite, "foreseen", sound, labels=sleepy)
@@ -100,6 +123,7 @@ async def play(suite: Any, sound: Path, broken: Path) -> Observed:
             calls.create_task(suite.load(call, per_second=per_second, stop=stop))
         calls.create_task(suite.load("web", per_second=20, stop=ebb))
         calls.create_task(queue(suite, stop))
+        calls.create_task(put_files(inbox, stop))
         await asyncio.to_thread(suite.eventually, lambda: suite.replicas("web") == 4, "web climbs")
         ebb.set()
         await asyncio.to_thread(refuse_and_break, suite)
@@ -131,6 +155,8 @@ SIGNS = (
     'sum(queue_worker_callbacks_total{outcome="told"}) > 0',
     "sum(gateway_webhook_deliveries_total) > 0",
     "sum(springtide_prewarm_early_seconds_count) > 0",
+    "sum(springtide_schedule_lateness_seconds_count) > 0",
+    f'sum(rate(springtide_connector_events_total{{source="{INBOX}"}}[30s])) > 0',
 )
 """Has values once the last of what happened has been scraped."""
 
@@ -158,6 +184,31 @@ async def queue(suite: Any, stop: asyncio.Event) -> None:
         while not stop.is_set():
             assert (await client.post("/async-function/steady")).status_code == 202
             await asyncio.sleep(0.5)
+
+
+@contextlib.contextmanager
+def connector(suite: Any, folder: Path) -> Iterator[None]:
+    """Watches a folder, as somebody would have it do beside the suite."""
+    settings = folder / "events.yaml"
+    settings.write_text(
+        f"sources: [{{name: {INBOX}, kind: directory, path: {folder}, topics: [{INBOX}], settle: 100ms}}]"
+    )
+    command = [sys.executable, "-m", "springtide.cli", "connector", str(settings), "--port", str(free_port())]
+    environment = dict(os.environ, SPRINGTIDE_STATE_DIR=str(suite.state))
+    process = subprocess.Popen(command, env=environment, cwd=ROOT)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(600)
+
+
+async def put_files(inbox: Path, stop: asyncio.Event) -> None:
+    for number in itertools.count():
+        if stop.is_set():
+            return
+        (inbox / f"{number}.txt").write_text("something")
+        await asyncio.sleep(0.5)
 
 
 def refuse_and_break(suite: Any) -> None:
