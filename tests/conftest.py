@@ -18,6 +18,7 @@ from springtide.runtime.virtual_time import VirtualTimeLoop
 from tests import loops
 from tests.costs import Costs, is_quick
 from tests.nats_server import NatsServer, running
+from tests.session_servers import ENDS
 from tests.uninterrupted import uninterrupted
 
 ROOT = Path(__file__).parents[1]
@@ -45,6 +46,10 @@ def pytest_configure(config: pytest.Config) -> None:
     for number in (signal.SIGHUP, signal.SIGINT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
+
+
+def pytest_sessionfinish() -> None:
+    ENDS.close()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -5,16 +5,13 @@ It refuses to run as root, so as root it is nobody's, and so is its data, in a f
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import functools
 import itertools
 import os
 import pwd
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
@@ -23,6 +20,7 @@ import pytest
 
 from tests.debian_programs import Program, program
 from tests.free_ports import free_port
+from tests.session_servers import for_the_session
 
 START_S = 180.0
 USER = "springtide"
@@ -93,10 +91,6 @@ class PostgresServer:
                 os.kill(self._process.pid, how)
             self._process.wait()
 
-    def end(self) -> None:
-        self.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
     def connect(self, database: str, user: str = USER) -> psycopg.Connection:
         return psycopg.connect(
             host="127.0.0.1", port=self.port, dbname=database, user=user, autocommit=True, connect_timeout=60
@@ -118,15 +112,8 @@ def _refuse_hidden(program: Program) -> None:
 
 @functools.cache
 def shared() -> PostgresServer:
-    """Running until this process ends. Skips the test where there is none."""
-    folder = Path(tempfile.mkdtemp(prefix="springtide-postgres-"))
-    try:
-        server = PostgresServer(folder)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    atexit.register(server.end)
-    server.start()
+    """Skips the test where there is none."""
+    server = for_the_session("springtide-postgres-", PostgresServer)
     with server.connect("postgres") as connection:
         connection.execute(f"CREATE ROLE {WITH_PASSWORD}".encode())
     return server

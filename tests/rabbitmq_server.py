@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
 import base64
 import contextlib
 import functools
 import hashlib
 import json
 import os
-import shutil
 import socket
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -20,6 +17,7 @@ import pytest
 from tests.debian_programs import Program, program
 from tests.free_ports import free_port
 from tests.server_process import ServerProcess
+from tests.session_servers import for_the_session
 
 PASSWORD = "s3cret"
 USER, READER = "springtide", "reader"
@@ -89,10 +87,6 @@ class RabbitmqServer:
             self._epmd.kill()
             self._epmd.wait()
 
-    def end(self) -> None:
-        self.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
     def _answers(self) -> bool:
         """It greets whoever speaks its protocol."""
         with (
@@ -120,13 +114,5 @@ def _definitions() -> dict[str, object]:
 
 @functools.cache
 def shared() -> RabbitmqServer:
-    """Running until this process ends. Skips the test where there is none."""
-    folder = Path(tempfile.mkdtemp(prefix="springtide-rabbitmq-"))
-    try:
-        server = RabbitmqServer(folder)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    atexit.register(server.end)
-    server.start()
-    return server
+    """Skips the test where there is none."""
+    return for_the_session("springtide-rabbitmq-", RabbitmqServer)

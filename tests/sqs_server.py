@@ -6,15 +6,12 @@ It keeps all in memory, so it is not killed: what breaks is every connection thr
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import functools
 import json
 import os
-import shutil
 import socket
 import sys
-import tempfile
 import urllib.request
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -23,6 +20,7 @@ from typing import Any
 from tests.debian_programs import Program
 from tests.free_ports import free_port
 from tests.server_process import ServerProcess
+from tests.session_servers import for_the_session
 
 MAX_BATCH = 10
 KEY, SECRET = "AKIATEST", "s3cret"
@@ -39,6 +37,12 @@ class SqsServer:
         environ = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": "0" if own_rights else "1000000000"}
         words = ("-m", "moto.server", "-p", str(self.port))
         self.process = ServerProcess(Program(Path(sys.executable), environ), words, folder, self._answers)
+
+    def start(self) -> None:
+        self.process.start()
+
+    def kill(self) -> None:
+        self.process.kill()
 
     def _answers(self) -> bool:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1.0):
@@ -133,9 +137,4 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
 
 @functools.cache
 def shared() -> SqsServer:
-    folder = Path(tempfile.mkdtemp(prefix="sqs-"))
-    server = SqsServer(folder)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    atexit.register(server.process.kill)
-    server.process.start()
-    return server
+    return for_the_session("springtide-sqs-", SqsServer)
