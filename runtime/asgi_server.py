@@ -75,6 +75,10 @@ class _Server(uvicorn.Server):
         await self._ends.wait()
 
 
+KEEP_ALIVE_S = 75
+"""For an idle connection. Longer than any client of ours keeps one (httpx: 5 s) and than proxies do by default (60 s):
+whoever is the first to close it cannot be met by a request that is on its way."""
+
 HTTP2_PREFACE = b"PRI * HTTP/2"
 _HTTP2_REFUSED = b"HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -174,6 +178,7 @@ class AsgiServer:
             ws="none",
             interface="asgi3",  # its guess takes a bound method for ASGI 2
             server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=max(1, round(grace_s)),
         )
         self._server = _Server(config)

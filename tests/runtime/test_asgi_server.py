@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -52,6 +54,25 @@ async def test_each_answer_has_the_date_of_its_request(monkeypatch: pytest.Monke
     await server.stop()
 
     assert dates == [f"Tue, 14 Nov 2023 22:13:{second} GMT" for second in (20, 21, 20)]
+
+
+async def test_idle_connection_is_kept_for_longer_than_its_client_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were both to close it after five seconds, each request about then could meet a connection that is just closed."""
+    loop, timers = asyncio.get_running_loop(), dict[str, float]()
+    call_later = loop.call_later
+
+    def noted(delay: float, callback: Callable[..., object], *given: Any, **named: Any) -> asyncio.TimerHandle:
+        timers[getattr(callback, "__name__", "")] = delay
+        return call_later(delay, callback, *given, **named)
+
+    monkeypatch.setattr(loop, "call_later", noted)
+    server = AsgiServer(hello, name="test")
+    await server.start()
+    async with httpx.AsyncClient() as client:
+        await client.get(f"http://127.0.0.1:{server.port}/")
+    await server.stop()
+
+    assert timers["timeout_keep_alive_handler"] > (httpx.Limits().keepalive_expiry or 0.0)
 
 
 async def test_private_server_is_reached_by_its_own_process_while_it_serves() -> None:
