@@ -13,7 +13,7 @@ import os
 import socket
 import sys
 import urllib.request
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from tests.debian_programs import Program
 from tests.free_ports import free_port
 from tests.server_process import ServerProcess
 from tests.session_servers import for_the_session
+from tests.tcp_wire import Wire
 
 MAX_BATCH = 10
 KEY, SECRET = "AKIATEST", "s3cret"
@@ -90,39 +91,18 @@ class SqsServer:
         return int(told[names[0]]), int(told[names[1]])
 
 
-class Door:
-    """Forwards connections to a port, and ends all of them when it is shut."""
+class Door(Wire):
+    """Ends all connections, both ways, when it is shut by ``drop``."""
 
-    def __init__(self, behind: int) -> None:
-        self._behind = behind
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.port = 0
-
-    @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator[Door]:
-        async with await asyncio.start_server(self._through, "127.0.0.1", 0) as server:
-            self.port = server.sockets[0].getsockname()[1]
-            yield self
-            await self.shut()
-
-    async def shut(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            there, back = await asyncio.open_connection("127.0.0.1", self._behind)
+            there, back = await asyncio.open_connection("127.0.0.1", self.target)
             async with asyncio.TaskGroup() as group:
                 group.create_task(_copy(reader, back))
                 group.create_task(_copy(there, writer))
         except* (OSError, asyncio.CancelledError):
             pass
         finally:
-            self._tasks.discard(task)
             writer.transport.abort()
             with contextlib.suppress(UnboundLocalError):
                 back.transport.abort()

@@ -31,6 +31,7 @@ from springtide.runtime.kubernetes.lease_record import LeaseRecord
 from tests.kubernetes.emulator import Emulator
 from tests.nats_server import NatsServer
 from tests.nats_server import running as running_nats
+from tests.tcp_wire import Wire
 
 SCHEDULES = ("@every 1s", "@every 2s", "@every 3s")
 PER_SECOND = 11 / 6
@@ -57,23 +58,16 @@ class CopiesOptions:
     copies: int = 3
 
 
-class Wire:
-    """To a port of this machine."""
+class CutWire(Wire):
+    """While it is cut nothing comes through, and neither side is told."""
 
-    def __init__(self, port: int) -> None:
-        self._target = port
+    def __init__(self, target: int) -> None:
+        super().__init__(target)
         self._whole = asyncio.Event()
         self._whole.set()
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
-        return f"<Wire to {self._target}, {'whole' if self._whole.is_set() else 'cut'}>"
-
-    @property
-    def port(self) -> int:
-        assert self._server is not None
-        return int(self._server.sockets[0].getsockname()[1])
+        return f"<CutWire to {self.target}, {'whole' if self._whole.is_set() else 'cut'}>"
 
     def cut(self) -> None:
         self._whole.clear()
@@ -81,25 +75,10 @@ class Wire:
     def mend(self) -> None:
         self._whole.set()
 
-    async def __aenter__(self) -> Wire:
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.CancelledError):  # that is our own end, of which streams complain
             await self._whole.wait()
-            upstream, downstream = await asyncio.open_connection("127.0.0.1", self._target)
+            upstream, downstream = await asyncio.open_connection("127.0.0.1", self.target)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._pass(reader, downstream))
                 group.create_task(self._pass(upstream, writer))
@@ -121,17 +100,17 @@ class Copy:
     command: Sequence[str]
     log: Path
     port: int
-    api: Wire
-    broker: Wire
-    gateway: Wire
-    provider: Wire
+    api: CutWire
+    broker: CutWire
+    gateway: CutWire
+    provider: CutWire
     process: subprocess.Popen[bytes] = field(init=False)
 
     def start(self) -> None:
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(self.command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
 
-    def wires(self, kind: str) -> list[Wire]:
+    def wires(self, kind: str) -> list[CutWire]:
         match kind:
             case "cut off from the lease":
                 return [self.api]
@@ -285,7 +264,7 @@ async def _running(options: CopiesOptions, folder: Path) -> AsyncIterator[Field]
             running = Field(cluster, await stack.enter_async_context(api), [], random.Random(15))
             for number in range(options.copies):
                 ports = (int(cluster.url.rpartition(":")[2]), nats.port, gateway, provider)
-                wires = [await stack.enter_async_context(Wire(port)) for port in ports]
+                wires = [await stack.enter_async_context(CutWire(port)) for port in ports]
                 copy = _copy(folder, f"cron-{number}", cluster, *wires)
                 running.copies.append(copy)
                 copy.start()
@@ -311,7 +290,9 @@ def _suite(folder: Path, nats: NatsServer, processes: contextlib.ExitStack) -> t
     return gateway, provider
 
 
-def _copy(folder: Path, name: str, cluster: Emulator, api: Wire, broker: Wire, gateway: Wire, provider: Wire) -> Copy:
+def _copy(
+    folder: Path, name: str, cluster: Emulator, api: CutWire, broker: CutWire, gateway: CutWire, provider: CutWire
+) -> Copy:
     kubeconfig, port = folder / f"{name}.kubeconfig", free_port()
     cluster.write_kubeconfig(kubeconfig)
     kubeconfig.write_text(kubeconfig.read_text().replace(cluster.url, f"http://127.0.0.1:{api.port}"))

@@ -26,7 +26,7 @@ import pytest
 from springtide.scaler.core import ownership
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.vocabulary import Writer
-from tests.kubernetes.idlers import Wire
+from tests.kubernetes.idlers import IdlerWire
 
 ROOT = Path(__file__).parents[2]
 NAME = "shared"
@@ -130,7 +130,7 @@ def all_have_written(suite: Any) -> bool:
     return all(seen[writer.value] >= count for writer, count in WRITES.items())
 
 
-async def lives(suite: Any, second: int, wire: Wire) -> Counter[str]:
+async def lives(suite: Any, second: int, wire: IdlerWire) -> Counter[str]:
     """Until each of the four has written a few times; what was done to parts meanwhile."""
     stop, chance = asyncio.Event(), random.Random(13)
     async with asyncio.TaskGroup() as group:
@@ -147,7 +147,7 @@ async def lives(suite: Any, second: int, wire: Wire) -> Counter[str]:
     return struck.result()
 
 
-async def writes_late(suite: Any, second: int, wire: Wire) -> None:
+async def writes_late(suite: Any, second: int, wire: IdlerWire) -> None:
     """A scaler that is halted with its write on the way, and goes on when others have written since, writes nothing."""
     stop = asyncio.Event()
     calls = asyncio.create_task(herds(suite, stop))
@@ -168,7 +168,7 @@ async def writes_late(suite: Any, second: int, wire: Wire) -> None:
 
 
 async def with_another_scaler(suite: Any, folder: Path) -> Counter[str]:
-    async with Wire(int(suite.run["provider"].rpartition(":")[2])) as wire:
+    async with IdlerWire(int(suite.run["provider"].rpartition(":")[2])) as wire:
         with another_scaler(suite, folder, wire.url) as second:
             return await lives(suite, second, wire)
 

@@ -30,6 +30,7 @@ from tests.fakes.gateway import FakeGateway, lines
 from tests.fakes.prometheus import FakePrometheus, Series, Stored
 from tests.kubernetes.emulator import Emulator
 from tests.kubernetes.emulator.store import Change
+from tests.tcp_wire import Wire
 
 ROOT = Path(__file__).parents[2]
 ECHO = FunctionRef("openfaas-fn", "echo")
@@ -91,15 +92,13 @@ class RecordedProvider:
         return (await self._inner.read(ECHO)).scale.desired
 
 
-class Wire:
+class IdlerWire(Wire):
     """Between one idler and a server. ``hold`` keeps the first request that begins with ``what`` on its way, and
     ``answers`` is what the server said to that one; with ``cut`` nothing comes through either way any more.
     """
 
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+    def __init__(self, target: int) -> None:
+        super().__init__(target)
         self.what = b""
         self.hold = asyncio.Event()
         self.held = asyncio.Event()
@@ -109,26 +108,11 @@ class Wire:
 
     @property
     def url(self) -> str:
-        assert self._server is not None
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return f"http://127.0.0.1:{self.port}"
 
-    async def __aenter__(self) -> Wire:
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            upstream, downstream = await asyncio.open_connection("127.0.0.1", self._target)
+            upstream, downstream = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:
             writer.close()  # nobody is there
             return
@@ -169,8 +153,8 @@ class Idler:
 
     process: subprocess.Popen[bytes]
     gateway: FakeGateway
-    wire: Wire
-    api: Wire
+    wire: IdlerWire
+    api: IdlerWire
     log: Path
 
     def pause(self) -> None:
@@ -204,8 +188,8 @@ class Field:
 
     async def start_idler(self, *more: str) -> Idler:
         gateway = await self.stack.enter_async_context(FakeGateway(lines(str(ECHO), calls=0, active=1)))
-        wire = await self.stack.enter_async_context(Wire(self.port))
-        api = await self.stack.enter_async_context(Wire(int(self.cluster.url.rpartition(":")[2])))
+        wire = await self.stack.enter_async_context(IdlerWire(self.port))
+        api = await self.stack.enter_async_context(IdlerWire(int(self.cluster.url.rpartition(":")[2])))
         kubeconfig = self.folder / f"kubeconfig-{len(self.idlers)}"
         self.cluster.write_kubeconfig(kubeconfig)
         kubeconfig.write_text(kubeconfig.read_text().replace(self.cluster.url, api.url))

@@ -51,7 +51,7 @@ class SqsSystem:
         await asyncio.to_thread(self._server.send_all, topic, encoded)
 
     async def break_connections(self) -> None:
-        await self._door.shut()
+        await self._door.drop()
 
 
 @contextlib.asynccontextmanager
@@ -60,5 +60,5 @@ async def queues(folder: Path) -> AsyncIterator[SqsSystem]:
     server.forget()
     for topic in TOPICS:
         server.create(topic)
-    async with Door(server.port).open() as door:
+    async with Door(server.port) as door:
         yield SqsSystem(server, door, folder)
