@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from springtide.gateway.replica_connection import ReplicaConnection
+from springtide.gateway.shared_room import SharedRoom, SharedRooms
 from springtide.gateway.time_limit import TimeLimit
 from springtide.runtime.backoff import Backoff
 
@@ -56,29 +57,6 @@ class Connections(Protocol):
     def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
 
 
-class Room(Protocol):
-    """What all processes give a replica that has a limit, where this one is not alone."""
-
-    def take(self, calls: int = 1) -> None: ...
-
-    def leave(self) -> None: ...
-
-    def want(self, *, on: bool) -> None: ...
-
-    def in_use(self) -> int: ...
-
-    def has_room(self, limit: int, now: float) -> bool: ...
-
-    def concerns_others(self) -> bool: ...
-
-    def close(self) -> None: ...
-
-
-class Rooms(Protocol):
-    def open(self, address: str) -> Room | None:
-        """None where the others' calls of that replica cannot be known."""
-
-
 class BackendReplica:
     """Counts what it is given, at most ``limit`` calls at once (0: any number).
 
@@ -113,7 +91,7 @@ class BackendReplica:
         limit: int = 0,
         prefix: bytes = b"",
         sharers: int = 1,
-        rooms: Rooms | None = None,
+        rooms: SharedRooms | None = None,
     ) -> None:
         """``limit`` is its own, which it refuses calls beyond; ``prefix`` goes in front of the path of each request.
 
@@ -123,7 +101,7 @@ class BackendReplica:
         self.address = address
         self._sharers = sharers
         self._rooms = rooms
-        self._room: Room | None = None
+        self._room: SharedRoom | None = None
         self._own_limit = limit
         self.prefix = prefix
         self.in_flight = 0

@@ -7,9 +7,10 @@ import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from springtide.gateway.backend_replica import BackendReplica, Rooms
+from springtide.gateway.backend_replica import BackendReplica
 from springtide.gateway.replica_connection import ReplicaConnection
 from springtide.gateway.settings import GatewaySettings
+from springtide.gateway.shared_room import SharedRooms
 from springtide.gateway.timeouts import Timeouts
 from springtide.scaler.core.ports import Clock
 from springtide.wire.endpoint_stream import Endpoint
@@ -25,7 +26,7 @@ class Connector:
         *,
         clock: Clock,
         timeouts: Timeouts,
-        rooms: Rooms | None = None,
+        rooms: SharedRooms | None = None,
     ) -> None:
         self._loop = loop
         self._rooms = rooms

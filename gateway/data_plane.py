@@ -11,7 +11,6 @@ from functools import partial
 from springtide.gateway.asynchronous.accepting import AsyncCalls, callback_rules
 from springtide.gateway.asynchronous.async_call import AsyncPorts, Held
 from springtide.gateway.asynchronous.stores import Stores
-from springtide.gateway.backend_replica import Rooms
 from springtide.gateway.broken_answers import BrokenAnswers
 from springtide.gateway.call import CallPorts
 from springtide.gateway.call_metrics import CallMetrics
@@ -31,6 +30,7 @@ from springtide.gateway.resend import ResendRules
 from springtide.gateway.route import Route
 from springtide.gateway.route_table import RouteTable
 from springtide.gateway.settings import GatewaySettings
+from springtide.gateway.shared_room import SharedRooms
 from springtide.gateway.timeouts import Timeouts
 from springtide.gateway.webhooks.incoming import WebhookPorts
 from springtide.gateway.webhooks.seen import Seen
@@ -58,7 +58,7 @@ class DataPlaneDeps:
     credentials: Credentials | None = None
     """Of the system API."""
     checks: WebhookChecks = field(default_factory=NoChecks)
-    rooms: Rooms | None = None
+    rooms: SharedRooms | None = None
     """What other processes give replicas that have a limit, where there are others."""
 
 

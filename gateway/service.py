@@ -14,7 +14,6 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from springtide.gateway.access_log import AccessLines
-from springtide.gateway.backend_replica import Rooms
 from springtide.gateway.call_record import Observer
 from springtide.gateway.coldstart.limit_metrics import show_held_limits
 from springtide.gateway.data_plane import DataPlane, DataPlaneDeps
@@ -25,6 +24,7 @@ from springtide.gateway.load_streams import LoadStreams
 from springtide.gateway.metrics import WRONG_CREDENTIALS, GatewayCollector
 from springtide.gateway.open_files import raise_limit
 from springtide.gateway.settings import BACKLOG, GatewaySettings
+from springtide.gateway.shared_room import SharedRooms
 from springtide.gateway.system_api import SystemDeps, SystemTargets, build_app
 from springtide.runtime.asgi_server import AsgiServer, bind
 from springtide.runtime.basic_auth import Credentials
@@ -76,7 +76,7 @@ class WorkerContext:
     listener: socket.socket
     counts: InvocationCounts
     load: LoadFeed
-    rooms: Rooms | None = None
+    rooms: SharedRooms | None = None
 
 
 class Gateway:

@@ -69,7 +69,7 @@ class RoomMemory:
 
 
 class SharedRooms:
-    """What the worker of one row sees. Implements ``backend_replica.Rooms``."""
+    """What the worker of one row sees."""
 
     def __init__(self, memory: RoomMemory, row: int) -> None:
         self._memory, self._row = memory, row

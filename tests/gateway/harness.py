@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 import h11
 import uvloop
 
-from springtide.gateway.backend_replica import Rooms
 from springtide.gateway.call_record import Observer
 from springtide.gateway.data_plane import DataPlane, DataPlaneDeps
 from springtide.gateway.settings import GatewaySettings
+from springtide.gateway.shared_room import SharedRooms
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.errors import Conflict, NotFound, SpringtideError
@@ -302,7 +302,7 @@ async def data_plane(
     observer: Observer | None = None,
     credentials: Credentials | None = None,
     checks: WebhookChecks | None = None,
-    rooms: Rooms | None = None,
+    rooms: SharedRooms | None = None,
     **settings: Any,
 ) -> AsyncIterator[ServedPlane]:
     target, decisions = Target(), Decisions()
