@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from springtide.scaler.core import explain, loads, ownership, policy, targets
 from springtide.scaler.core.call_timeout import TIMEOUT
-from springtide.scaler.core.policy import Rule, ScalePolicy
+from springtide.scaler.core.policy import Rule, ScalePolicy, ZeroPolicy
 from springtide.scaler.core.vocabulary import Writer
 
 OUR_PREFIXES = (policy.PREFIX, "com.springtide.")
@@ -37,8 +37,14 @@ KNOWN = (
     policy.OWNER,
     policy.RULE,
     policy.WAKE,
+    policy.ZERO_POLICY,
+    policy.COLD_WORTH,
+    policy.COLD_WORTH_RARE,
 )
-MEANT = {policy.PREFIX + "mode": policy.TYPE}
+MEANT = {policy.PREFIX + "mode": policy.TYPE} | {
+    policy.PREFIX + key.rpartition(".")[2]: key
+    for key in (policy.ZERO_POLICY, policy.COLD_WORTH, policy.COLD_WORTH_RARE)
+}
 """Names seen in the wild that are near to none, and what is meant."""
 
 ANNOTATIONS = (
@@ -109,6 +115,7 @@ def without_effect(labels: Mapping[str, str], owner: Writer | None) -> tuple[str
     for keys, writer in ((_OF_THE_LOOP, Writer.SCALER), (_OF_ALERTS, Writer.ALERT)):
         if owner is not writer and (followed or keys is _OF_THE_LOOP):
             notes += [f"{key}: not used; {explain.owned(owner)}" for key in keys if key in labels]
+    notes += _unused_worth(labels, asked)
     notes += [f"{key}: read from annotations only; write it there" for key in CONNECTORS if key in labels]
     return tuple(notes)
 
@@ -124,6 +131,17 @@ def without_effect_anywhere(labels: Mapping[str, str]) -> tuple[str, ...]:
 _WITH_LOOP = ownership.Scalers(hpa=True, loop=True, loop_default=True)
 _OF_THE_LOOP, _OF_ALERTS = (policy.RULE, policy.WAKE), (policy.DOWN, policy.STEP_INTERVAL)
 _NOT_BY_ALERTS = f"used by type cpu only; here {policy.DOWN} says how it comes down"
+
+
+def _unused_worth(labels: Mapping[str, str], asked: ScalePolicy) -> list[str]:
+    """Of prices of a cold start where nothing is weighed by them."""
+    if not asked.zero:
+        why = f"it never sleeps without {policy.ZERO}=true"
+    elif asked.zero_policy is ZeroPolicy.FIXED:
+        why = f"{policy.ZERO_POLICY} is {asked.zero_policy}"
+    else:
+        return []
+    return [f"{key}: not used; {why}" for key in (policy.COLD_WORTH, policy.COLD_WORTH_RARE) if key in labels]
 
 
 def _unused_load(labels: Mapping[str, str], asked: ScalePolicy, owner: Writer | None) -> list[str]:

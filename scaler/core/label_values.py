@@ -10,6 +10,9 @@ MAX_REPLICAS = 10_000
 """A bound against slips of the finger (``max: 1000000``), not a limit of the product."""
 
 MAX_DOWN_WINDOW_S = 300.0
+MAX_COLD_WORTH_S = 7 * 86400.0
+"""A cold start that is worth a week of a replica: whoever wants more lets nothing sleep."""
+MAX_COLD_WORTH_RARE = 100.0
 MAX_DIGITS = 9
 MAX_TARGET = 1e9
 
@@ -49,6 +52,21 @@ def down_window(text: str) -> float:
     if seconds > MAX_DOWN_WINDOW_S:
         raise ValueError("write a duration of at most 5m")
     return seconds
+
+
+def cold_worth(text: str) -> float:
+    """Seconds of one replica."""
+    seconds = duration(text)
+    if seconds > MAX_COLD_WORTH_S:
+        raise ValueError("write a duration of at most 168h, such as 15m")
+    return seconds
+
+
+def cold_worth_rare(text: str) -> float:
+    value = _number(text)
+    if not 0 <= value <= MAX_COLD_WORTH_RARE:
+        raise ValueError(f"write a number from 0 to {MAX_COLD_WORTH_RARE:g}, such as 0.8; 0 weighs all calls alike")
+    return value
 
 
 def positive(text: str) -> float:

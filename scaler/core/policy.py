@@ -23,6 +23,8 @@ DOWN_WINDOW = PREFIX + "down.window"
 DOWN = "com.springtide.scale.down"
 STEP_INTERVAL = "com.springtide.scale.step-interval"
 OWNER, RULE, WAKE = "com.springtide.scale.owner", "com.springtide.scale.policy", "com.springtide.scale.wake"
+ZERO_POLICY = "com.springtide.scale.zero-policy"
+COLD_WORTH, COLD_WORTH_RARE = "com.springtide.scale.cold-worth", "com.springtide.scale.cold-worth-rare"
 
 DEFAULT_MIN, DEFAULT_MAX, DEFAULT_FACTOR = 1, 20, 20
 DEFAULT_TARGET = 50.0
@@ -59,6 +61,13 @@ class Wake(enum.StrEnum):
     LEARNED = "learned"
 
 
+class ZeroPolicy(enum.StrEnum):
+    """After which silence a function sleeps that may: always the same one, or what its pauses have taught."""
+
+    FIXED = "fixed"
+    LEARNED = "learned"
+
+
 @dataclass(frozen=True, slots=True)
 class ScalePolicy:
     """What the labels of one function ask for; defaults where they are silent. Durations in seconds."""
@@ -68,6 +77,12 @@ class ScalePolicy:
     factor: int = DEFAULT_FACTOR
     zero: bool = False
     zero_duration_s: float | None = None
+    zero_policy: ZeroPolicy | None = None
+    """None where the label is silent: then the suite's setting decides."""
+    cold_worth_s: float | None = None
+    """Replica-seconds that one cold start may cost; None: the suite's setting."""
+    cold_worth_rare: float | None = None
+    """Added to that for each second between calls, so that a rare function's cold starts weigh more; None: likewise."""
     type: str = targets.DEFAULT.name
     target: float = DEFAULT_TARGET
     target_unit: Unit | None = None
@@ -128,6 +143,9 @@ class ScalePolicy:
             factor=reader.get(FACTOR, values.percent, DEFAULT_FACTOR),
             zero=reader.get(ZERO, values.boolean, False),
             zero_duration_s=reader.get(ZERO_DURATION, values.duration, None),
+            zero_policy=reader.get(ZERO_POLICY, _choice(ZeroPolicy), None),
+            cold_worth_s=reader.get(COLD_WORTH, values.cold_worth, None),
+            cold_worth_rare=reader.get(COLD_WORTH_RARE, values.cold_worth_rare, None),
             type=kind,
             target=target.amount,
             target_unit=target.unit,
@@ -146,6 +164,12 @@ class ScalePolicy:
                 "and its target, or leave it to another owner"
             )
             policy = replace(policy, owner=None)
+        if policy.zero_policy is ZeroPolicy.LEARNED and not policy.zero:
+            reader.problems.append(
+                f"{ZERO_POLICY}={policy.zero_policy.value!r}: it decides when a function sleeps, and this one may not; "
+                f"write {ZERO}=true, too, or leave this label out"
+            )
+            policy = replace(policy, zero_policy=None)
         if policy.min > policy.max:
             reader.problems.append(
                 f"{MIN}={policy.min} is above {MAX}={policy.max}; lower the minimum or raise the maximum"

@@ -190,6 +190,9 @@ def test_annotation_within_bounds_is_taken() -> None:
         ("com.openfaas.scale.target-proportion", "1e400"),
         ("com.openfaas.scale.zero-duration", "99999999999h"),
         ("com.openfaas.scale.down.window", "1h"),
+        ("com.springtide.scale.cold-worth", "200h"),
+        ("com.springtide.scale.cold-worth-rare", "1e9"),
+        ("com.springtide.scale.zero-policy", "learned"),
         ("com.openfaas.scale.zero-duration", "x" * 5000),
     ],
 )

@@ -16,6 +16,10 @@ SCALE = "com.openfaas.scale."
 @pytest.mark.parametrize(
     ("key", "near"),
     [
+        pytest.param(
+            "com.springtide.scale.cold-wroth", "com.springtide.scale.cold-worth", id="letters swapped in ours"
+        ),
+        pytest.param(f"{SCALE}zero-policy", "com.springtide.scale.zero-policy", id="the wrong prefix"),
         pytest.param(f"{SCALE}zeroduration", f"{SCALE}zero-duration", id="a hyphen left out"),
         pytest.param(f"{SCALE}scale-max", f"{SCALE}max", id="a word too many"),
         pytest.param(f"{SCALE}type ", f"{SCALE}type", id="a blank behind it"),
@@ -167,6 +171,21 @@ def test_every_problem_is_told_at_once() -> None:
             {"springtide.policy": "target", "springtide.wake": "learned", "springtide.down": "min"},
             ["policy: not used; the alert path owns the replicas", "wake: not used"],
             id="alerts have no policy",
+        ),
+        pytest.param(
+            Writer.ALERT,
+            {"springtide.cold-worth": "15m", "springtide.cold-worth-rare": "1"},
+            ["cold-worth: not used; it never sleeps without com.openfaas.scale.zero=true", "cold-worth-rare: not used"],
+            id="prices where nothing sleeps",
+        ),
+        pytest.param(
+            Writer.ALERT,
+            {"zero": "true", "springtide.zero-policy": "fixed", "springtide.cold-worth": "15m"},
+            ["cold-worth: not used; com.springtide.scale.zero-policy is fixed"],
+            id="a price where nothing is learned",
+        ),
+        pytest.param(
+            Writer.ALERT, {"zero": "true", "springtide.cold-worth": "15m"}, [], id="a price, which the setting may use"
         ),
         pytest.param(
             None, {"springtide.policy": "target"}, ["policy: not used; nobody owns the replicas"], id="nor has nobody"

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +14,7 @@ from springtide.scaler.core.policy import (
     Rule,
     ScalePolicy,
     Wake,
+    ZeroPolicy,
     initial_replicas,
     updated_replicas,
     wake_replicas,
@@ -26,6 +30,9 @@ def test_without_labels_the_defaults_hold(labels: dict[str, str] | None) -> None
             factor=20,
             zero=False,
             zero_duration_s=None,
+            zero_policy=None,
+            cold_worth_s=None,
+            cold_worth_rare=None,
             type="rps",
             target=50.0,
             target_proportion=0.9,
@@ -124,6 +131,7 @@ def test_labels_of_the_control_loop_are_understood(labels: dict[str, str], expec
         (policy.OWNER, "write alerts, scaler, hpa or none"),
         (policy.RULE, "write queueing or target"),
         (policy.WAKE, "write min or learned"),
+        (policy.ZERO_POLICY, "write fixed or learned"),
     ],
 )
 def test_choice_that_there_is_not_is_told_with_those_that_there_are(key: str, choices: str) -> None:
@@ -164,6 +172,54 @@ def test_bad_label_counts_as_absent_and_is_reported(key: str, text: str) -> None
     assert parsed == ScalePolicy()
     assert len(problems) == 1
     assert problems[0].startswith(f"{full}={text!r}: ")
+
+
+SLEEPY = {policy.ZERO: "true"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        pytest.param({policy.ZERO_POLICY: "learned"}, {"zero_policy": ZeroPolicy.LEARNED}, id="learned"),
+        pytest.param({policy.ZERO_POLICY: "fixed"}, {"zero_policy": ZeroPolicy.FIXED}, id="fixed"),
+        pytest.param({policy.COLD_WORTH: "15m"}, {"cold_worth_s": 900.0}, id="a price as a duration"),
+        pytest.param({policy.COLD_WORTH: "168h"}, {"cold_worth_s": 604800.0}, id="the highest price"),
+        pytest.param({policy.COLD_WORTH_RARE: "0.8"}, {"cold_worth_rare": 0.8}, id="more for rare ones"),
+        pytest.param({policy.COLD_WORTH_RARE: "0"}, {"cold_worth_rare": 0.0}, id="no more for rare ones"),
+    ],
+)
+def test_how_a_function_that_may_sleep_weighs_cold_starts(labels: dict[str, str], expected: dict[str, Any]) -> None:
+    assert ScalePolicy.from_labels(SLEEPY | labels) == (replace(ScalePolicy(zero=True), **expected), ())
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "remedy"),
+    [
+        (policy.COLD_WORTH, "169h", "at most 168h"),
+        (policy.COLD_WORTH, "0s", "above zero"),
+        (policy.COLD_WORTH, "dear", "30s"),
+        (policy.COLD_WORTH_RARE, "101", "0 to 100"),
+        (policy.COLD_WORTH_RARE, "-1", "0 to 100"),
+        (policy.COLD_WORTH_RARE, "inf", "finite"),
+    ],
+)
+def test_price_of_a_cold_start_is_bounded(key: str, text: str, remedy: str) -> None:
+    parsed, problems = ScalePolicy.from_labels(SLEEPY | {key: text})
+
+    assert parsed == ScalePolicy(zero=True)
+    assert len(problems) == 1
+    assert problems[0].startswith(f"{key}={text!r}: ")
+    assert remedy in problems[0]
+
+
+@pytest.mark.parametrize("sleeps", [{}, {policy.ZERO: "false"}], ids=["not told", "told not to"])
+def test_learned_sleep_of_a_function_that_may_not_sleep_is_a_problem(sleeps: dict[str, str]) -> None:
+    parsed, problems = ScalePolicy.from_labels({policy.ZERO_POLICY: "learned", **sleeps})
+
+    assert parsed.zero_policy is None
+    assert len(problems) == 1
+    assert problems[0].startswith(f"{policy.ZERO_POLICY}='learned': ")
+    assert f"write {policy.ZERO}=true" in problems[0]
 
 
 def test_every_problem_is_reported_at_once() -> None:
