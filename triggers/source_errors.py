@@ -5,6 +5,7 @@ An error that the settings make is a BadInput, which ends a connector at its sta
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ _PASSING: Mapping[type[BaseException], str] = {
     socket.gaierror: "no host of that name is found",
     ConnectionRefusedError: "nothing listens there (connection refused)",
     ConnectionResetError: f"it closes the connection; {_MAYBE_TLS}",
+    asyncio.IncompleteReadError: f"it closes the connection; {_MAYBE_TLS}",
     ssl.SSLEOFError: f"it closes the connection; {_MAYBE_TLS}",
 }
 _MAX_CHAIN = 20

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import ssl
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +14,7 @@ from springtide.runtime.errors import BadInput, Unavailable
 from springtide.triggers.source import Source
 from springtide.triggers.sources import kinds
 from springtide.wire.events.headers import call_headers
+from tests.certificates import self_signed
 from tests.fakes.events import MemoryFunctions, MemoryGateway
 from tests.kafka_cluster import KafkaCluster, running
 from tests.triggers.contract.kafka_systems import SESSION
@@ -207,17 +205,10 @@ async def test_a_login_that_is_refused_is_told_without_the_password(cluster: Kaf
 
 
 async def test_certificates_that_are_not_trusted_are_told(cluster: KafkaCluster, tmp_path: Path) -> None:
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    for name in ("server", "other"):
-        files = ["-keyout", str(tmp_path / f"{name}.key"), "-out", str(tmp_path / f"{name}.crt")]
-        subprocess.run([*made, "-subj", "/CN=127.0.0.1", "-days", "30", *files], check=True, capture_output=True)
-    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    trust.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
-    async with await asyncio.start_server(_silent, "127.0.0.1", 0, ssl=trust) as server:
+    shown, other = self_signed(tmp_path), self_signed(tmp_path, "other")
+    async with await asyncio.start_server(_silent, "127.0.0.1", 0, ssl=shown.context()) as server:
         address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        given = {"brokers": address, "tls": "true", "ca_path": str(tmp_path / "other.crt")}
+        given = {"brokers": address, "tls": "true", "ca_path": str(other.crt)}
         with pytest.raises(BadInput, match=r"there is no TLS with it .*verify failed.*; see tls, ca_path"):
             async with source(cluster, **given).connect():
                 pass

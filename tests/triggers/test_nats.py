@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +20,7 @@ from springtide.triggers.gateway_caller import GatewayCaller
 from springtide.triggers.sources import kinds
 from springtide.triggers.sources.nats import matches, overlap
 from springtide.wire.gateway_connections import GatewayConnections
+from tests.certificates import self_signed
 from tests.fakes.events import MemoryFunctions, MemoryGateway
 from tests.gateway.harness import data_plane, replica
 from tests.nats_server import NatsServer, running
@@ -155,12 +154,8 @@ async def test_a_right_that_is_missing_is_told(stream: str, tmp_path: Path) -> N
 
 
 async def test_a_server_that_is_not_trusted_or_does_not_encrypt_is_told(tmp_path: Path) -> None:
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    made += ["-subj", "/CN=127.0.0.1", "-days", "30", "-keyout", f"{tmp_path}/key", "-out", f"{tmp_path}/crt"]
-    await asyncio.to_thread(subprocess.run, made, check=True, capture_output=True)
-    with running(tmp_path / "tls", also=f'tls {{ cert_file: "{tmp_path}/crt", key_file: "{tmp_path}/key" }}') as server:
+    shown = await asyncio.to_thread(self_signed, tmp_path)
+    with running(tmp_path / "tls", also=f'tls {{ cert_file: "{shown.crt}", key_file: "{shown.key}" }}') as server:
         await refused(r"its certificate is not trusted .*; see ca_path", server.url)
     with running(tmp_path / "plain") as server:
         await refused(r"it does not speak TLS there; see url and ca_path", server.url.replace("nats:", "tls:"))

@@ -16,6 +16,7 @@ from springtide.runtime.errors import BadInput, Unavailable
 from springtide.triggers.source import Received, Source
 from springtide.triggers.sources import kinds
 from tests import postgres_server
+from tests.certificates import self_signed
 from tests.fakes.events import MemoryFunctions, MemoryGateway
 from tests.free_ports import free_port
 from tests.triggers.contract.postgres_systems import PostgresSystem, remove_slot
@@ -312,7 +313,7 @@ async def test_wrong_logins_are_told_and_not_shown(database: Database, tmp_path:
     for keys in ({}, {"password_path": str(password)}):
         told = await database.told(topics="orders", user=guarded, **keys)
         assert "it refuses the credentials" in told
-        assert "see user and password_path" in told
+        assert "see user, password_path and sslmode" in told
         assert "wr0ng" not in told
     password.write_text("s3cret\n")
     async with database.source(topics="orders", user=guarded, password_path=str(password)).connect():
@@ -325,9 +326,37 @@ async def test_a_server_that_is_not_there_is_tried_again(database: Database) -> 
             pass
 
 
+async def test_a_server_that_is_not_trusted_or_does_not_encrypt_is_told(tmp_path: Path) -> None:
+    shown, other = self_signed(tmp_path), self_signed(tmp_path, "other")
+
+    async def encrypting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)
+        writer.write(b"S")
+        with contextlib.suppress(OSError):
+            await writer.start_tls(shown.context())
+        writer.close()
+
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)
+        writer.write(b"N")
+        writer.close()
+
+    async def refused(server: asyncio.Server, told: str, **keys: str) -> None:
+        url = f"postgresql://127.0.0.1:{server.sockets[0].getsockname()[1]}/shop"
+        with pytest.raises(BadInput, match=told):
+            async with kinds.build("postgres", "pg", {"topics": "a", "user": "me", "url": url, **keys}).connect():
+                pass
+
+    async with await asyncio.start_server(encrypting, "127.0.0.1", 0) as server:
+        await refused(server, "certificate verify failed; see sslmode, ca_path and url", ca_path=str(other.crt))
+    async with await asyncio.start_server(plain, "127.0.0.1", 0) as server:
+        await refused(server, "does not support SSL.*; see sslmode, ca_path and url", sslmode="require")
+
+
 @pytest.mark.parametrize(
     ("keys", "told"),
     [
+        ({"topics": "a", "ca_path": "/nowhere"}, "ca_path: /nowhere: No such file"),
         ({"topics": "a", "channels": "b"}, "topics: write either topics"),
         ({"topics": "a:upsert"}, "topics: 'a:upsert' is no topic"),
         ({"channels": "x" * 64}, "channels: .* is longer than 63 bytes"),

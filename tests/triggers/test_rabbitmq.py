@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,11 +14,12 @@ from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import ChannelNotFoundEntity
 from aiormq import spec
 
-from springtide.runtime.errors import BadInput, Unavailable
+from springtide.runtime.errors import BadInput, SpringtideError, Unavailable
 from springtide.triggers.source import Source
 from springtide.triggers.sources import kinds
 from springtide.triggers.sources.rabbitmq import QueueAsked, queues
 from tests import rabbitmq_server
+from tests.certificates import self_signed
 from tests.fakes.events import Call, MemoryFunctions, MemoryGateway
 from tests.free_ports import free_port
 from tests.rabbitmq_server import READER
@@ -237,6 +239,34 @@ async def test_a_server_that_is_not_there_is_tried_again(broker: Broker) -> None
     with pytest.raises(Unavailable):
         async with broker.source(url=f"amqp://127.0.0.1:{free_port()}").connect():
             pass
+
+
+async def test_a_server_that_is_not_trusted_or_does_not_encrypt_is_told(tmp_path: Path) -> None:
+    """The library hides it behind an error of a lost connection, which would be tried again for ever."""
+    shown, other = self_signed(tmp_path), self_signed(tmp_path, "other")
+
+    async def told(server: asyncio.Server, scheme: str, *, kind: type[SpringtideError], **keys: str) -> str:
+        url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(kind) as error:
+            async with kinds.build("rabbitmq", "r", {"queues": "orders", "url": url, **keys}).connect():
+                pass
+        return str(error.value)
+
+    async with await asyncio.start_server(_refusing, "127.0.0.1", 0, ssl=shown.context()) as server:
+        for keys in ({}, {"ca_path": str(other.crt)}):
+            assert "its certificate is not trusted (self-signed certificate); see ca_path and url" in await told(
+                server, "amqps", kind=BadInput, **keys
+            )
+        assert "see whether it wants TLS" in await told(server, "amqp", kind=Unavailable)
+    async with await asyncio.start_server(_refusing, "127.0.0.1", 0) as server:
+        assert "it does not speak TLS there; see url" in await told(server, "amqps", kind=BadInput)
+
+
+async def _refusing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """As RabbitMQ answers what it does not understand."""
+    await reader.read(8)
+    writer.write(b"AMQP\x00\x00\x09\x01")
+    writer.close()
 
 
 def test_queues_are_names_or_the_list_of_openfaas() -> None:

@@ -35,6 +35,7 @@ from springtide.runtime.errors import BadInput, SpringtideError, Unavailable, ki
 from springtide.runtime.settings import integer, setting, words
 from springtide.triggers.pushed import PushedEvents
 from springtide.triggers.source import Feed, Source
+from springtide.triggers.source_errors import as_ours
 from springtide.triggers.source_settings import address, bracketed, password, trust
 from springtide.wire.events.event import Event, Headers
 
@@ -344,4 +345,4 @@ def _translated(where: Address) -> Iterator[None]:
     except (ConnectionNotAllowed, ChannelAccessRefused) as error:
         raise BadInput(f"{where}: {kind_and_reason_of(error)}; see url, user and its permissions") from None
     except (AMQPError, ChannelInvalidStateError, OSError, TimeoutError) as error:
-        raise Unavailable(f"{where}: {kind_and_reason_of(error)}") from error
+        raise as_ours(where, error) from error

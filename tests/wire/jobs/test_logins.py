@@ -6,7 +6,6 @@ import asyncio
 import base64
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -19,6 +18,7 @@ import pytest
 from springtide.runtime.errors import BadInput, Unavailable
 from springtide.wire.jobs.nats.connection import Connection
 from springtide.wire.jobs.settings import BrokerSettings
+from tests.certificates import self_signed
 from tests.nats_server import running
 
 
@@ -137,20 +137,14 @@ async def test_creds_file_lets_in(tmp_path: Path) -> None:
 
 
 async def test_server_is_believed_by_the_authority_that_is_named(tmp_path: Path) -> None:
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    named = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "30"]
-    for name in ("server", "other"):
-        files = ["-keyout", str(tmp_path / f"{name}.key"), "-out", str(tmp_path / f"{name}.crt")]
-        subprocess.run([*made, *named, *files], check=True, capture_output=True)
-    tls = f'tls {{ cert_file: "{tmp_path}/server.crt", key_file: "{tmp_path}/server.key" }}'
+    shown, other = self_signed(tmp_path), self_signed(tmp_path, "other")
+    tls = f'tls {{ cert_file: "{shown.crt}", key_file: "{shown.key}" }}'
 
     with running(tmp_path / "s", also=tls) as server:
         url = server.url.replace("nats:", "tls:")
-        assert await lets_in(url, None, ca=str(tmp_path / "server.crt"))
-        assert await lets_in(server.url, None, ca=str(tmp_path / "server.crt"))
-        for ca in (str(tmp_path / "other.crt"), ""):
+        assert await lets_in(url, None, ca=str(shown.crt))
+        assert await lets_in(server.url, None, ca=str(shown.crt))
+        for ca in (str(other.crt), ""):
             with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
                 await lets_in(url, None, ca=ca)
         empty = tmp_path / "empty.crt"

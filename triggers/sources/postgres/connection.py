@@ -38,6 +38,13 @@ _REFUSALS = (
     "is not permitted to log in",
 )
 """When it connects, the library has its words only."""
+_NO_TLS = (
+    "certificate verify failed",
+    "does not match host name",
+    "root certificate file",
+    "does not support SSL",
+)
+"""What the settings ask for, and the server does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +115,11 @@ def translated(where: Address) -> Iterator[None]:
     except psycopg.Error as error:
         told = " ".join(str(error).split())
         if any(words in told for words in _REFUSALS):
-            raise BadInput(f"{where}: it refuses the credentials ({told}); see user and password_path") from None
+            raise BadInput(
+                f"{where}: it refuses the credentials ({told}); see user, password_path and sslmode"
+            ) from None
+        if any(words in told for words in _NO_TLS):
+            raise BadInput(f"{where}: {told}; see sslmode, ca_path and url") from None
         if "FATAL:" in told and "does not exist" in told:
             raise BadInput(f"{where}: {told}; see url and user") from None
         raise Unavailable(f"{where}: {type(error).__name__}: {told}") from error

@@ -18,7 +18,7 @@ from springtide.runtime.errors import BadInput, SpringtideError, Unavailable
 from springtide.runtime.settings import duration, setting
 from springtide.triggers.pushed import PushedEvents
 from springtide.triggers.source import Feed, Source, Unacknowledged
-from springtide.triggers.source_settings import password, several
+from springtide.triggers.source_settings import password, several, trust
 from springtide.triggers.sources.postgres import setup
 from springtide.triggers.sources.postgres.connection import Address, Connection, Login, connected, translated, url
 from springtide.triggers.sources.postgres.rows import Topic, topics
@@ -93,6 +93,8 @@ def build(name: str, settings: Settings) -> Source:
     """Raises BadInput."""
     if settings.topics and settings.channels:
         raise BadInput("topics: write either topics, which are tables, or channels, which are NOTIFY's")
+    if settings.ca_path:
+        trust(settings.ca_path)  # or the library would look when it connects, and be asked again and again
     login = Login(
         where=settings.url,
         user=settings.user,
