@@ -1,6 +1,7 @@
 """Connectors on this machine say where they are: a file each, in a folder, locked for as long as its process lives.
 
-Who asks takes what is not locked any more away: a connector that was killed is not taken for one that does not answer.
+A file is one of targets as a Prometheus reads them. Who asks takes what is not locked any more away: a connector that
+was killed is not taken for one that does not answer. Until somebody asks it is down for the Prometheus.
 """
 
 from __future__ import annotations
@@ -18,12 +19,9 @@ from urllib.parse import urlsplit
 import structlog
 
 from springtide.runtime.errors import reason_of
-from springtide.runtime.files import write_atomic
 
-SUFFIX = ".url"
-TARGETS = ".json"
-"""Of the file that tells a Prometheus where it is. Of one that was killed it stays until somebody asks: it is down."""
-MAX_URL = 2048
+SUFFIX = ".json"
+MAX_BYTES = 4096
 MAX_CONNECTORS = 100
 
 log = structlog.get_logger(__name__)
@@ -54,7 +52,7 @@ class Announcement:
 
     async def stop(self) -> None:
         if self._file is not None:
-            _remove(self._file)
+            self._file.unlink(missing_ok=True)
             self._file = None
         if self._handle is not None:
             os.close(self._handle)
@@ -70,10 +68,8 @@ class Announcement:
         handle, temporary = tempfile.mkstemp(dir=self._folder, prefix=".")
         self._handle, self._file = handle, Path(temporary)
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.write(handle, self._url().encode())
+        os.write(handle, json.dumps([{"targets": [urlsplit(self._url()).netloc]}]).encode())
         self._file = self._file.rename(self._folder / f"{os.getpid()}{SUFFIX}")
-        targets = [{"targets": [urlsplit(self._url()).netloc]}]
-        write_atomic(self._file.with_suffix(TARGETS), json.dumps(targets).encode())
 
 
 def announced(folder: Path) -> list[str]:
@@ -83,18 +79,13 @@ def announced(folder: Path) -> list[str]:
 
 def _of_living(file: Path) -> str:
     """Empty, and the file is gone, where the one that wrote it is."""
-    with contextlib.suppress(OSError, UnicodeDecodeError):
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
         handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            _remove(file)
+            file.unlink(missing_ok=True)
         except BlockingIOError:
-            return os.read(handle, MAX_URL).decode().strip()
+            return f"http://{json.loads(os.read(handle, MAX_BYTES))[0]['targets'][0]}"
         finally:
             os.close(handle)
     return ""
-
-
-def _remove(file: Path) -> None:
-    file.with_suffix(TARGETS).unlink(missing_ok=True)
-    file.unlink(missing_ok=True)

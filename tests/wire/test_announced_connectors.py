@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from springtide.wire.announced_connectors import Announcement, announced
 
 URL = "http://127.0.0.1:8089"
@@ -54,7 +56,20 @@ async def test_connector_works_where_it_cannot_say_where_it_is(tmp_path: Path) -
 
 
 def test_what_is_no_announcement_is_none(tmp_path: Path) -> None:
-    (tmp_path / "folder.url").mkdir()
-    (tmp_path / "link.url").symlink_to("/etc/passwd")
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "link.json").symlink_to("/etc/passwd")
 
     assert announced(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"\xff", b"[]", b'["a"]', b'[{"targets": []}]', b'{"targets": 7}', b"[" * 4000]
+)
+async def test_an_announcement_that_is_damaged_is_none(text: bytes, tmp_path: Path) -> None:
+    announcement = Announcement(tmp_path, lambda: URL)
+    await announcement.start()
+    [file] = tmp_path.iterdir()
+    file.write_bytes(text)
+
+    assert announced(tmp_path) == []
+    await announcement.stop()
