@@ -11,7 +11,7 @@ MINUTES ?= 10
 JOBS ?= $(shell echo $$((2 * $$(nproc))))
 PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
-.PHONY: up check test coverage lint bench soak fuzz setup tools browser clean
+.PHONY: up check test coverage lint bench soak fuzz docs setup tools browser clean
 
 up: setup tools
 	@$(BIN)/springtide up $(UP_ARGS)
@@ -35,6 +35,12 @@ lint: setup-test
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+# The site of docs/ in build/docs; a link that leads nowhere fails it.
+docs: setup
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Read it: $(BIN)/python -m http.server --bind 127.0.0.1 --directory build/docs 8000"
 
 bench: setup-test tools
 	@$(BIN)/python -m bench

@@ -19,6 +19,7 @@ from tests import loops
 from tests.costs import Costs, is_quick
 from tests.nats_server import NatsServer, running
 from tests.session_servers import ENDS
+from tests.told import Told
 from tests.uninterrupted import uninterrupted
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +42,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Costs())
+    config.pluginmanager.register(Told())
     # Under nohup, or in the background of a shell, signals are ignored, and what tests start would inherit that: with a
     # handler that does nothing this process goes on as it was told to, and those begin as from a terminal.
     for number in (signal.SIGHUP, signal.SIGINT):
