@@ -1,0 +1,221 @@
+"""What is remembered of one function's calls: how long its pauses were, and when it was called last.
+
+A *pause* is from the moment when nothing was in flight at any gateway until the next call began. Pauses are counted in
+``BINS`` bins that double (``EDGES_S``), on pages of ``PAGE_S`` each by the calendar, of which the newest ``PAGES`` are
+kept: so what is old is forgotten. A page says what was seen of a stretch of time, whoever saw it; two histories of the
+same function are merged by taking, page by page, the one that saw more. That is associative, commutative and doubles
+nothing (a join of a semilattice; M. Shapiro et al., "Conflict-free Replicated Data Types", 2011).
+
+Everything is a value. Feed it by ``looked`` (counters, about once a second) or by ``started`` and ``ended`` (calls one
+by one), and tell by ``lost`` that nobody looked for a while: then the pause that was running is not counted, for what
+is not known is no silence. Instants are seconds since the epoch and durations seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from springtide.scaler.core.vocabulary import Instant
+
+BINS = 14
+FIRST_EDGE_S = 60.0
+EDGES_S = (0.0, *(FIRST_EDGE_S * 2**power for power in range(BINS - 1)))
+"""Where each bin begins; the last one, from 2.8 days on, has no end."""
+
+PAGE_S = 2 * 86400.0
+PAGES = 7
+MAX_CALLS, MAX_ENDED, MAX_REST_S = 2**35 - 1, 2**21 - 1, 2**21 - 1
+"""Of a page, and of a bin on a page; what is more is not counted."""
+
+INTERVALS = 3
+"""Of so many of the last intervals from start to start is it told whether a timer calls."""
+BURST_S = 10.0
+"""A call that begins so soon after the last one ended belongs to the same burst: the first of it is its start."""
+MAX_LOOK_S = 60.0
+"""Calls that began between two looks further apart than this began at an unknown time."""
+MAX_AT_S = 1e11
+"""Instants beyond it, and before 1970, are no times, and change nothing: the year 5138."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What was seen of ``PAGE_S`` seconds: page ``number`` of those since the epoch."""
+
+    number: int
+    calls: int = 0
+    watched_s: int = 0
+    """Of the page's seconds, those in which somebody looked."""
+    ended: tuple[int, ...] = (0,) * BINS
+    """Pauses that ended on this page, by the bin they ended in."""
+    rest_s: tuple[int, ...] = (0,) * BINS
+    """Seconds that those spent in the bin they ended in."""
+
+    @property
+    def rank(self) -> tuple[int, int, tuple[int, ...], tuple[int, ...]]:
+        """Of two of the same stretch the higher one saw more."""
+        return self.watched_s, self.calls, self.ended, self.rest_s
+
+    def with_pause(self, pause_s: float) -> Page:
+        bin_ = bin_of(pause_s)
+        rest_s = min(round(pause_s - EDGES_S[bin_]), MAX_REST_S)
+        return replace(self, ended=_added(self.ended, bin_, 1, MAX_ENDED), rest_s=_added(self.rest_s, bin_, rest_s))
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """The last calls. ``seen_at`` is the last look."""
+
+    seen_at: Instant | None = None
+    last_start: Instant | None = None
+    """When the last burst of calls began."""
+    last_end: Instant | None = None
+    """Since when nothing is in flight; None while something is, or where that is not known."""
+    busy: bool = False
+    intervals_s: tuple[float, ...] = ()
+    """The last ``INTERVALS`` from start to start, the newest last."""
+
+    @property
+    def rank(self) -> tuple[float, float, float, bool, tuple[float, ...]]:
+        """Of two the higher one is newer."""
+        seen, start, end = (-math.inf if at is None else at for at in (self.seen_at, self.last_start, self.last_end))
+        return seen, start, end, self.busy, self.intervals_s
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """``pages`` by their number, the newest last. An empty one knows nothing, and says so."""
+
+    pages: tuple[Page, ...] = ()
+    recent: Recent = Recent()
+
+    @property
+    def calls(self) -> int:
+        return sum(page.calls for page in self.pages)
+
+    @property
+    def pauses(self) -> int:
+        """How many are remembered."""
+        return sum(sum(page.ended) for page in self.pages)
+
+
+def bin_of(pause_s: float) -> int:
+    return max(0, bisect_right(EDGES_S, pause_s) - 1)
+
+
+def started(history: History, at: Instant, calls: int = 1) -> History:
+    """Calls began at an instant. Ends the pause, if one was running."""
+    if not 0 <= at <= MAX_AT_S:
+        return history
+    recent = history.recent
+    history = _watched(history, at)
+    page = history.pages[-1]
+    page = replace(page, calls=min(page.calls + calls, MAX_CALLS))
+    pause_s = None if recent.last_end is None else at - recent.last_end
+    if pause_s is not None and pause_s >= 0:
+        page = page.with_pause(pause_s)
+    first = not recent.busy and (pause_s is None or not 0 <= pause_s < BURST_S)
+    last_start, intervals_s = recent.last_start, recent.intervals_s
+    if first:
+        if pause_s is None or last_start is None or at <= last_start:
+            intervals_s = ()  # What lies between was not seen, or the clock was set.
+        else:
+            intervals_s = (*intervals_s, at - last_start)[-INTERVALS:]
+        last_start = at
+    return History((*history.pages[:-1], page), Recent(at, last_start, None, busy=True, intervals_s=intervals_s))
+
+
+def ended(history: History, at: Instant) -> History:
+    """Nothing is in flight any more, anywhere: a pause begins."""
+    if not 0 <= at <= MAX_AT_S:
+        return history
+    history = _watched(history, at)
+    return replace(history, recent=replace(history.recent, seen_at=at, last_end=at, busy=False))
+
+
+def looked(history: History, at: Instant, *, calls: int, in_flight: float) -> History:
+    """A look at all gateways: so many ``calls`` began since the last one, so many are in flight now.
+
+    A call is taken to have begun, and the last one to have ended, when it was seen: look every second or so. After a
+    longer time without a look silence is still known by the counters, but not when a call began.
+    """
+    if not 0 <= at <= MAX_AT_S:
+        return history
+    seen_at, busy = history.recent.seen_at, history.recent.busy
+    apart_s = math.inf if seen_at is None else at - seen_at
+    if (calls > 0 or busy != (in_flight > 0)) and not 0 <= apart_s <= MAX_LOOK_S:
+        history = lost(history, at if seen_at is None else seen_at)
+    if calls > 0:
+        history = started(history, at, calls)
+    elif in_flight > 0 and not busy:
+        # It began before anybody looked.
+        history = replace(history, recent=replace(history.recent, last_end=None, busy=True))
+    if in_flight <= 0 and history.recent.busy:
+        return ended(history, at)
+    history = _watched(history, at)
+    return replace(history, recent=replace(history.recent, seen_at=at))
+
+
+def lost(history: History, at: Instant) -> History:
+    """Nobody has looked since ``at``: the pause that was running, or the calls that were, ended at an unknown time."""
+    if not 0 <= at <= MAX_AT_S:
+        return history
+    recent = replace(history.recent, seen_at=None, last_end=None, busy=False, intervals_s=())
+    return replace(_watched(history, at), recent=recent)
+
+
+def merged(one: History, other: History) -> History:
+    """What both know together, for copies that looked at the same function. In any order, as often as anybody likes."""
+    pages: dict[int, Page] = {}
+    for page in (*one.pages, *other.pages):
+        known = pages.get(page.number)
+        if known is None or page.rank > known.rank:
+            pages[page.number] = page
+    recent = max(one.recent, other.recent, key=lambda each: each.rank)
+    return History(_kept(pages.values()), recent)
+
+
+def _watched(history: History, at: Instant) -> History:
+    """With the time since the last look on its pages, and a page for ``at``, which is the newest one then.
+
+    Pages of a later time were written by a clock that was wrong: they are torn out.
+    """
+    number = int(at // PAGE_S)
+    since = history.recent.seen_at
+    pages = history.pages
+    if pages and pages[-1].number > number:
+        pages = tuple(page for page in pages if page.number <= number)
+    if not pages or pages[-1].number < number:
+        pages = (*pages, Page(number))
+    if since is not None and since < at:
+        pages = _with_time(pages, math.floor(since), math.floor(at))
+    recent = replace(history.recent, seen_at=at) if since is not None else history.recent
+    return History(_kept(pages), recent)
+
+
+def _with_time(pages: tuple[Page, ...], since: int, until: int) -> tuple[Page, ...]:
+    """Whole seconds of the epoch, so that nothing is lost or doubled by rounding, however often somebody looks."""
+    newest = pages[-1]
+    if since >= newest.number * PAGE_S:
+        if until == since:
+            return pages
+        watched_s = min(newest.watched_s + until - since, int(PAGE_S))
+        return (*pages[:-1], replace(newest, watched_s=watched_s))
+    by_number = {page.number: page for page in pages}
+    for number in range(max(int(since // PAGE_S), newest.number - PAGES + 1), newest.number + 1):
+        page = by_number.get(number, Page(number))
+        begin, end = int(number * PAGE_S), int((number + 1) * PAGE_S)
+        seconds = max(0, min(until, end) - max(since, begin))
+        by_number[number] = replace(page, watched_s=min(page.watched_s + seconds, int(PAGE_S)))
+    return _kept(by_number.values())
+
+
+def _kept(pages: Iterable[Page]) -> tuple[Page, ...]:
+    ordered = sorted(pages, key=lambda page: page.number)
+    return tuple(page for page in ordered if page.number > ordered[-1].number - PAGES)
+
+
+def _added(numbers: tuple[int, ...], place: int, value: int, most: int = MAX_REST_S) -> tuple[int, ...]:
+    return (*numbers[:place], min(numbers[place] + value, most), *numbers[place + 1 :])

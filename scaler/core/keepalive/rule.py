@@ -1,0 +1,296 @@
+"""A plan for the pause that runs: until when the function stays awake, and when it is woken ahead of its next call.
+
+*Hazard against price.* Of the pauses that came to bin j, ``d`` ended there, and all together spent ``E`` seconds there.
+So a second of waiting in it meets a call with a probability of about (d + 1) / (E + 1 / tail), where ``tail`` is the
+same over all bins from j on, (Σd + 0.5) / (ΣE + 1800 s), which holds for as long as little was seen of the bin. Where
+that, times what a cold start is worth in replica-seconds, is more than 1, keeping a replica for the second is worth it:
+the bin is kept. What a cold start is worth is θ + κ / (calls a second): θ guards calls, κ functions, for of one that is
+called once a day each cold start is all that its user ever sees.
+
+*Timers.* Where the last three intervals from start to start agree the next call's time is known, and the function needs
+to be up only then.
+
+With fewer than four pauses nothing is said (``NotLearned``), and the fixed duration holds. After Shahrad et al.,
+"Serverless in the Wild" (USENIX ATC 2020) for histograms and pre-warming, and the ski-rental problem for the price.
+Instants are seconds since the epoch, durations seconds.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from springtide.scaler.core.keepalive.history import BINS, EDGES_S, FIRST_EDGE_S, History
+from springtide.scaler.core.vocabulary import Instant
+
+MAX_COLD_WORTH_S = 30 * 86400.0
+MAX_COLD_WORTH_RARE = 10.0
+
+MIN_PAUSES = 4
+"""With fewer nothing is learned."""
+ALWAYS_KEPT_S = EDGES_S[1]
+"""The first minute, whatever was learned."""
+MIN_HOLE_S = 120.0
+"""Between two kept stretches a shorter one is kept, too."""
+UNSEEN_S = 1800.0
+"""A pause without an end for so long is what half a call weighs, where nothing was seen."""
+STARTS_EARLY = 2.0
+"""So many cold starts before a kept bin the function is woken."""
+RECOMPUTE_SHARE = 1 / 8
+"""After so many more calls, as a share of those known."""
+
+TIMER_AGREE_S, TIMER_AGREE_SHARE = 4.0, 0.005
+"""The last intervals of a timer differ by less."""
+MIN_TIMER_S = 60.0
+"""Shorter intervals are load, not a timer."""
+TIMER_EARLY_S, TIMER_STARTS_EARLY, TIMER_LATE_S = 2.0, 3.0, 3.0
+MIN_NAP_S = 240.0
+"""If a timer's next window begins sooner the function just stays."""
+CLOCK_SLACK_S = 5.0
+"""So far in the future the last call may be: clocks of two machines differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What one cold start may cost: ``cold_worth_s`` (θ) replica-seconds, and ``cold_worth_rare`` (κ) for each second
+    between two calls, so that rare functions weigh more. 0 <= θ <= ``MAX_COLD_WORTH_S``, 0 <= κ <=
+    ``MAX_COLD_WORTH_RARE``."""
+
+    cold_worth_s: float = 900.0
+    cold_worth_rare: float = 0.8
+
+    def at_rate(self, calls_per_s: float) -> float:
+        """Replica-seconds; never less than θ. ``calls_per_s`` > 0."""
+        return self.cold_worth_s + self.cold_worth_rare / calls_per_s
+
+
+class Basis(enum.StrEnum):
+    """What a plan was made of."""
+
+    PAUSES = "pauses"
+    TIMER = "timer"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Of a pause, or of time: ``since <= at < until``. ``until`` may be infinite: for as long as nobody calls."""
+
+    since: float
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """The numbers behind a plan, for a sentence: ``71 % of its pauses end within 9 minutes; a cold start is worth 15
+    minutes``, or ``it is called every 6 minutes``."""
+
+    basis: Basis
+    pauses: int
+    """How many are remembered."""
+    worth_s: float
+    """Replica-seconds that one cold start may cost."""
+    within_s: float
+    """How long into a pause it stays awake at first; infinite where it never sleeps."""
+    ended_share: float
+    """Of its pauses, those that end within that."""
+    expected_share: float = 0.0
+    """Of its pauses, those that end in a later window: what a forecast stands on."""
+    interval_s: tuple[float, float] | None = None
+    """A timer's shortest and longest of the last intervals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What a history comes to at a price: windows of a pause's age in which to be awake, the first one from 0 on.
+
+    Kept until it is due to be made again, so that plans do not waver with each call.
+    """
+
+    windows: tuple[Window, ...]
+    why: Why
+    price: Price
+    calls: int
+    """Known when it was made."""
+    page: int
+
+    def stale(self, history: History, price: Price) -> bool:
+        """Whether to make it again: an eighth more calls, or fewer, for old ones were forgotten; or another price."""
+        drift = abs(history.calls - self.calls)
+        return price != self.price or drift > self.calls * RECOMPUTE_SHARE or history.pages[-1].number != self.page
+
+
+@dataclass(frozen=True, slots=True)
+class NotLearned:
+    """Nothing to go by, and why, to be read behind ``its fixed silence holds:``."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """When to be awake until the next call, by time. The first window runs from the last call on."""
+
+    windows: tuple[Window, ...]
+    why: Why
+    learned: Learned
+    """To be handed to ``planned`` the next time."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Roughly what its forecasts are, to tell whether they have changed: the bins that they begin and end in, or
+        a timer's interval in steps of 9 %."""
+        if self.why.interval_s is not None:
+            return (-1, round(8 * math.log2(self.why.interval_s[0])))
+        ages = [age for window in self.learned.windows[1:] for age in (window.since, window.until)]
+        return tuple(BINS if math.isinf(age) else round(math.log2(age / FIRST_EDGE_S)) for age in ages)
+
+    def without_forecasts(self) -> Plan:
+        """The same, but nothing is woken ahead of a call."""
+        return replace(self, windows=self.windows[:1])
+
+    def awake(self, now: Instant) -> bool:
+        """Whether it is to be up, so that the idle rule leaves it."""
+        return any(window.since <= now < window.until for window in self.windows)
+
+    def stays_until(self, now: Instant) -> Instant:
+        """The end of the window that runs; ``now`` where none does. May be infinite."""
+        return Instant(next((window.until for window in self.windows if window.since <= now < window.until), now))
+
+    def next_wake(self, now: Instant) -> Window | None:
+        """The window that it is to be woken for, if it sleeps: its begin is when to wake it, its end until when the
+        call is expected. Also one that runs already, but never the first."""
+        return next((window for window in self.windows[1:] if now < window.until), None)
+
+
+def planned(
+    history: History, now: Instant, *, price: Price, cold_start_s: float, before: Learned | None = None
+) -> Plan | NotLearned:
+    """The plan for the pause that runs. ``cold_start_s`` is what a start takes, as far as is known; ``before`` is what
+    the last plan was made of, of which nothing is made anew while it is not due."""
+    recent = history.recent
+    if recent.busy:
+        return NotLearned("calls are in flight")
+    if recent.last_end is None or recent.seen_at is None:
+        return NotLearned("when its last call ended was not seen")
+    if recent.last_end > now + CLOCK_SLACK_S:
+        return NotLearned("its last call was in the future: the clock was set")
+    pauses = history.pauses
+    if pauses < MIN_PAUSES:
+        return NotLearned(f"{pauses} of its pauses are known, {MIN_PAUSES} are needed")
+    learned = before
+    if learned is None or learned.stale(history, price):
+        learned = learn(history, now, price=price, cold_start_s=cold_start_s)
+    timer = _timer(recent.intervals_s)
+    if timer is not None and recent.last_start is not None:
+        return _on_time(learned, timer, recent.last_start, recent.last_end, cold_start_s)
+    windows = tuple(Window(recent.last_end + each.since, recent.last_end + each.until) for each in learned.windows)
+    return Plan(windows, learned.why, learned)
+
+
+def learn(history: History, now: Instant, *, price: Price, cold_start_s: float) -> Learned:
+    """What the pauses come to. ``history`` has at least one."""
+    counts, exposed_s = _totals(history)
+    worth_s = price.at_rate(_calls_per_s(history, now))
+    windows = tuple(_windows(_kept(counts, exposed_s, worth_s), STARTS_EARLY * cold_start_s))
+    why = Why(
+        Basis.PAUSES,
+        pauses=history.pauses,
+        worth_s=worth_s,
+        within_s=windows[0].until,
+        ended_share=_share(counts, windows[:1]),
+        expected_share=_share(counts, windows[1:]),
+    )
+    return Learned(windows, why, price, history.calls, history.pages[-1].number)
+
+
+def _totals(history: History) -> tuple[list[float], list[float]]:
+    """By bin, the pauses that ended there, and the seconds that all spent there: those that went on the whole bin."""
+    counts, exposed_s = [0.0] * BINS, [0.0] * BINS
+    for page in history.pages:
+        further = 0
+        for bin_ in reversed(range(BINS)):
+            counts[bin_] += page.ended[bin_]
+            exposed_s[bin_] += page.rest_s[bin_]
+            if further:
+                exposed_s[bin_] += further * (EDGES_S[bin_ + 1] - EDGES_S[bin_])
+            further += page.ended[bin_]
+    return counts, exposed_s
+
+
+def _calls_per_s(history: History, now: Instant) -> float:
+    watched_s = float(sum(page.watched_s for page in history.pages))
+    seen_at = history.recent.seen_at
+    if seen_at is not None:
+        watched_s += max(0.0, now - seen_at)
+    return max(1, history.calls) / max(1.0, watched_s)
+
+
+def _kept(counts: Sequence[float], exposed_s: Sequence[float], worth_s: float) -> list[bool]:
+    """By bin, whether a second of waiting in it is worth its cost."""
+    kept = []
+    for bin_ in range(BINS):
+        tail = (sum(counts[bin_:]) + 0.5) / (sum(exposed_s[bin_:]) + UNSEEN_S)
+        hazard = (counts[bin_] + 1) / (exposed_s[bin_] + 1 / tail)
+        kept.append(hazard * worth_s > 1)
+    return kept
+
+
+def _windows(kept: Sequence[bool], early_s: float) -> Iterator[Window]:
+    """Of a pause's age: the first minute, kept bins, and what lies between two of them where that is short."""
+    ends = (*EDGES_S[1:], math.inf)
+    since, until = 0.0, ALWAYS_KEPT_S
+    for bin_ in range(1, BINS):
+        if not kept[bin_]:
+            continue
+        begin = max(ALWAYS_KEPT_S, EDGES_S[bin_] - early_s)
+        if begin - until >= MIN_HOLE_S:
+            yield Window(since, until)
+            since = begin
+        until = ends[bin_]
+    yield Window(since, until)
+
+
+def _share(counts: Sequence[float], windows: Sequence[Window]) -> float:
+    """Of all pauses those that end in the windows, by the bins that lie in them."""
+    ends = (*EDGES_S[1:], math.inf)
+    inside = sum(
+        count
+        for count, since, until in zip(counts, EDGES_S, ends, strict=True)
+        if any(window.since <= since and until <= window.until for window in windows)
+    )
+    return inside / max(1.0, sum(counts))
+
+
+def _timer(intervals_s: Sequence[float]) -> tuple[float, float] | None:
+    """The shortest and the longest of the last intervals, where they agree."""
+    if len(intervals_s) < MIN_PAUSES - 1:
+        return None
+    shortest, longest = min(intervals_s), max(intervals_s)
+    if shortest < MIN_TIMER_S or longest - shortest > TIMER_AGREE_S + TIMER_AGREE_SHARE * shortest:
+        return None
+    return shortest, longest
+
+
+def _on_time(
+    learned: Learned, interval_s: tuple[float, float], last_start: Instant, last_end: Instant, cold_start_s: float
+) -> Plan:
+    """Up around the next tick only, and for the minute that is always kept."""
+    shortest, longest = interval_s
+    since = last_start + shortest - TIMER_EARLY_S - TIMER_STARTS_EARLY * cold_start_s
+    until = max(last_start + longest + TIMER_LATE_S, last_end + ALWAYS_KEPT_S)
+    always = last_end + ALWAYS_KEPT_S
+    windows: tuple[Window, ...] = (Window(last_end, until),)
+    if since - last_end >= MIN_NAP_S:
+        windows = (Window(last_end, always), Window(since, until))
+    why = Why(
+        Basis.TIMER,
+        pauses=learned.why.pauses,
+        worth_s=learned.why.worth_s,
+        within_s=windows[0].until - last_end,
+        ended_share=learned.why.ended_share,
+        expected_share=1.0,
+        interval_s=interval_s,
+    )
+    return Plan(windows, why, learned)

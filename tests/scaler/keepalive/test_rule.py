@@ -1,0 +1,156 @@
+"""When a silent function sleeps, and when it is awake again before it is called."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pytest
+
+from springtide.scaler.core.keepalive import history, rule
+from springtide.scaler.core.keepalive.history import PAGE_S, History
+from springtide.scaler.core.keepalive.rule import Basis, NotLearned, Plan, Price, Window
+from springtide.scaler.core.vocabulary import Instant
+
+BEGIN = 1_000 * PAGE_S
+HOUR_S = 3600.0
+PRICE = Price(900.0, 0.0)
+
+
+def after_pauses(pauses_s: Sequence[float], *, for_s: float = 1.0) -> History:
+    known, at = history.ended(history.started(History(), Instant(BEGIN)), Instant(BEGIN + for_s)), BEGIN + for_s
+    for pause_s in pauses_s:
+        known = history.started(known, Instant(at + pause_s))
+        at += pause_s + for_s
+        known = history.ended(known, Instant(at))
+    return known
+
+
+def plan(known: History, *, price: Price = PRICE, cold_start_s: float = 2.0) -> Plan:
+    assert known.recent.last_end is not None
+    found = rule.planned(known, Instant(known.recent.last_end + 1), price=price, cold_start_s=cold_start_s)
+    assert isinstance(found, Plan)
+    return found
+
+
+def ages(found: Plan) -> list[Window]:
+    """Its windows by the age of the pause."""
+    begin = found.windows[0].since
+    return [Window(each.since - begin, each.until - begin) for each in found.windows]
+
+
+def test_with_fewer_than_four_pauses_nothing_is_learned() -> None:
+    known = after_pauses([100.0, 200.0, 400.0])
+
+    assert rule.planned(known, Instant(BEGIN + 1000), price=PRICE, cold_start_s=2) == NotLearned(
+        "3 of its pauses are known, 4 are needed"
+    )
+
+
+def test_a_function_whose_pauses_are_short_stays_for_them_and_no_longer() -> None:
+    found = plan(after_pauses([100.0 + 10 * number for number in range(14)]))
+
+    assert ages(found) == [Window(0.0, 240.0)]
+    assert found.why.basis is Basis.PAUSES
+    assert (found.why.within_s, found.why.ended_share, found.why.pauses) == (240.0, 1.0, 14)
+    assert found.why.worth_s == 900.0
+
+
+def test_a_function_with_long_pauses_sleeps_after_a_minute_and_is_awake_before_they_end() -> None:
+    pauses_s = [8.6 * HOUR_S + 300 * (number % 2) for number in range(8)]  # all end in the bin from 8.5 to 17 hours
+
+    found = plan(after_pauses(pauses_s), price=Price(2000.0, 0.0), cold_start_s=30.0)
+
+    assert ages(found) == [Window(0.0, 60.0), Window(512 * 60.0 - 60.0, 1024 * 60.0)]
+    assert (found.why.ended_share, found.why.expected_share) == (0.0, 1.0)
+    begin = found.windows[0].since
+    assert found.awake(Instant(begin + 30))
+    assert not found.awake(Instant(begin + HOUR_S))
+    assert found.next_wake(Instant(begin + HOUR_S)) == found.windows[1]
+    assert found.awake(Instant(begin + 9 * HOUR_S))
+    assert found.stays_until(Instant(begin + 9 * HOUR_S)) == begin + 1024 * 60.0
+    assert found.next_wake(Instant(begin + 20 * HOUR_S)) is None
+
+
+def test_what_a_cold_start_is_worth_decides() -> None:
+    known = after_pauses([100.0, 700.0, 1500.0, 3000.0] * 5)
+
+    short = [plan(known, price=Price(worth_s, 0.0)).windows[0] for worth_s in (10.0, 600.0, 3600.0, 1e6)]
+
+    lengths = [window.until - window.since for window in short]
+    assert lengths[0] == rule.ALWAYS_KEPT_S
+    assert lengths == sorted(lengths)
+    assert lengths[-1] == math.inf
+
+
+def test_a_rare_function_is_worth_more() -> None:
+    rare = plan(after_pauses([5 * HOUR_S, 8 * HOUR_S] * 4), price=Price(900.0, 0.5))
+    busy = plan(after_pauses([300.0, 400.0] * 4), price=Price(900.0, 0.5))
+
+    assert rare.why.worth_s > 900 + 0.5 * 5 * HOUR_S
+    assert 900 < busy.why.worth_s < 900 + 0.5 * 400
+
+
+def test_a_timer_is_up_around_its_tick_only() -> None:
+    found = plan(after_pauses([599.0] * 4), cold_start_s=2.0)
+
+    last_start = found.windows[0].since - 1
+    assert found.why.basis is Basis.TIMER
+    assert found.why.interval_s == (600.0, 600.0)
+    assert found.windows == (
+        Window(last_start + 1, last_start + 61),
+        Window(last_start + 600 - 2 - 3 * 2, last_start + 603),
+    )
+
+
+def test_a_timer_that_would_hardly_sleep_stays() -> None:
+    found = plan(after_pauses([239.0] * 4), cold_start_s=2.0)
+
+    assert ages(found) == [Window(0.0, 242.0)]
+
+
+def test_calls_in_quick_succession_are_no_timer() -> None:
+    found = plan(after_pauses([20.0] * 10))
+
+    assert found.why.basis is Basis.PAUSES
+
+
+@pytest.mark.parametrize(
+    ("known", "why"),
+    [
+        pytest.param(History(), "was not seen", id="nothing is known"),
+        pytest.param(history.started(after_pauses([9.0] * 5), Instant(BEGIN + 100)), "in flight", id="in flight"),
+        pytest.param(history.lost(after_pauses([9.0] * 5), Instant(BEGIN + 100)), "was not seen", id="nobody looked"),
+        pytest.param(after_pauses([9 * HOUR_S] * 5), "clock was set", id="its last call is to come yet"),
+    ],
+)
+def test_where_something_is_not_known_nothing_is_learned(known: History, why: str) -> None:
+    found = rule.planned(known, Instant(BEGIN + 200), price=PRICE, cold_start_s=2)
+
+    assert isinstance(found, NotLearned)
+    assert why in found.why
+
+
+def test_a_plan_is_made_anew_after_an_eighth_more_calls() -> None:
+    known = after_pauses([100.0] * 15)
+    first = plan(known).learned
+    kept = []
+    for calls in range(1, 4):
+        assert known.recent.last_end is not None
+        known = history.started(known, Instant(known.recent.last_end + 5000))
+        known = history.ended(known, Instant(known.recent.seen_at or 0))
+        found = rule.planned(known, Instant(known.recent.seen_at or 0), price=PRICE, cold_start_s=2, before=first)
+        assert isinstance(found, Plan)
+        kept.append((calls, found.learned is first))
+
+    assert kept == [(1, True), (2, True), (3, False)]
+
+
+def test_a_plan_is_made_anew_at_another_price() -> None:
+    known = after_pauses([100.0] * 15)
+    first = plan(known).learned
+
+    found = rule.planned(known, Instant(BEGIN + 9999), price=Price(1.0, 0.0), cold_start_s=2, before=first)
+
+    assert isinstance(found, Plan)
+    assert found.learned is not first
