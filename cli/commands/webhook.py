@@ -17,7 +17,7 @@ from springtide.cli.target import Target
 from springtide.cli.terminal_text import one_line
 from springtide.cli.webhook_sample import Stamp, sample
 from springtide.cli.webhook_verdict import Outcome, Verdict, verdict
-from springtide.provider.process.state_files import secrets_folder
+from springtide.provider.machine.state_files import secrets_folder
 from springtide.runtime.errors import BadInput
 from springtide.runtime.files import read_whole
 from springtide.wire.webhooks.webhook import MAX_BODY, WEBHOOK, Kind, webhook_of

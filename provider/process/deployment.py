@@ -10,14 +10,14 @@ from functools import partial
 
 import structlog
 
+from springtide.provider.machine.plan import Plan, ReplicaState, ReplicaView, choice_matters, plan
+from springtide.provider.machine.records import FunctionRecord
+from springtide.provider.machine.start_limits import RestartPause
 from springtide.provider.process import launches, runnable
 from springtide.provider.process.deployment_context import DeploymentContext
 from springtide.provider.process.host_protocol import OUT_OF_MEMORY, TOO_MANY_PROCESSES, Exited, Hello, Running, Spawned
 from springtide.provider.process.launches import FunctionProgram
-from springtide.provider.process.plan import Plan, ReplicaState, ReplicaView, choice_matters, plan
-from springtide.provider.process.records import FunctionRecord
 from springtide.provider.process.replica_process import ReplicaHealth, ReplicaProcess, probe_health
-from springtide.provider.process.start_limits import RestartPause
 from springtide.provider.process.stopped_host import StoppedHost
 from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import BadInput, SpringtideError

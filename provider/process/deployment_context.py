@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from prometheus_client import Counter, Histogram
 
+from springtide.provider.machine.log_files import LogWriter
+from springtide.provider.machine.records import FunctionRecord
+from springtide.provider.machine.start_limits import StartSlots
+from springtide.provider.machine.state_files import StateFiles
 from springtide.provider.process import launches
 from springtide.provider.process.host_link import HostLink
 from springtide.provider.process.host_protocol import Kill, Note, Spawn, Stop
 from springtide.provider.process.launches import FunctionProgram
-from springtide.provider.process.log_files import LogWriter
-from springtide.provider.process.records import FunctionRecord
 from springtide.provider.process.settings import ProcessSettings
-from springtide.provider.process.start_limits import StartSlots
-from springtide.provider.process.state_files import StateFiles
 from springtide.scaler.core.ports import Clock
 
 

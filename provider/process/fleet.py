@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry
 
 from springtide.provider.endpoint_feed import EndpointFeed
+from springtide.provider.machine.plan import ReplicaState
+from springtide.provider.machine.processor_time import ProcessorTime
+from springtide.provider.machine.records import FunctionRecord, Pinned
+from springtide.provider.machine.start_limits import StartSlots
+from springtide.provider.machine.state_files import StateFiles
 from springtide.provider.process import default_bounds, launches, replica_watch
 from springtide.provider.process.deployment import Deployment
 from springtide.provider.process.deployment_context import DeploymentContext
@@ -27,20 +32,17 @@ from springtide.provider.process.host_protocol import (
 )
 from springtide.provider.process.launches import FunctionProgram
 from springtide.provider.process.pinning import Pinning
-from springtide.provider.process.plan import ReplicaState
-from springtide.provider.process.processor_time import ProcessorTime
-from springtide.provider.process.records import FunctionRecord, Pinned
 from springtide.provider.process.replica_watch import UsageCollector, UsageWatch
 from springtide.provider.process.settings import ProcessSettings
-from springtide.provider.process.start_limits import StartSlots
-from springtide.provider.process.state_files import StateFiles
 from springtide.provider.process.stopped_host import StoppedHost
+from springtide.provider.spec import Usage
 from springtide.runtime.errors import BadInput, TooMany, Unavailable
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire import instruments
+from springtide.wire.processor_use import ProcessorUse
 
 HOST_PAUSES_S = (0.0, 0.2, 1.0, 5.0)
 """Between tries to get a host; the last one is repeated."""
@@ -65,7 +67,7 @@ class Fleet:
         self.deployments: dict[FunctionRef, Deployment] = {}
         self.feed = EndpointFeed(scalers)
         self.usage = UsageWatch(self.all, settings, clock)
-        self.processor_time = ProcessorTime(self.all, clock)
+        self._processor_time = ProcessorTime(self.all, clock)
         self._settings, self._files, self._pinning = settings, files, pinning
         pinning.refers(self._pinned)
         self._retiring: set[Deployment] = set()
@@ -96,6 +98,16 @@ class Fleet:
 
     def all(self) -> list[Deployment]:
         return [*self.deployments.values(), *self._retiring]
+
+    def usage_of(self, ref: FunctionRef) -> Usage | None:
+        return self.usage.usage(self.deployments[ref])
+
+    async def processor_use(self) -> Mapping[FunctionRef, ProcessorUse]:
+        return await self._processor_time.totals()
+
+    async def unrecorded(self, known: Collection[FunctionRecord]) -> Iterable[FunctionRecord]:  # noqa: ARG002
+        """None: a process whose record is gone is ended."""
+        return ()
 
     # Functions.
 
@@ -286,7 +298,7 @@ class Fleet:
             case Ready(instance):
                 deployment.became_ready(instance)
             case Exited():
-                self.processor_time.ended(deployment, event.instance, event.cpu_s)
+                self._processor_time.ended(deployment, event.instance, event.cpu_s)
                 deployment.exited(event)
 
     def _publish(self, deployment: Deployment) -> None:

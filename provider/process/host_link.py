@@ -18,6 +18,7 @@ from pathlib import Path
 
 import structlog
 
+from springtide.provider.machine.state_files import clear_way
 from springtide.provider.process import host_protocol, kernel
 from springtide.provider.process.host_protocol import (
     IDENTITY_VARIABLE,
@@ -30,7 +31,6 @@ from springtide.provider.process.host_protocol import (
     Shutdown,
 )
 from springtide.provider.process.settings import ProcessSettings
-from springtide.provider.process.state_files import clear_way
 from springtide.provider.process.stopped_host import StoppedHost
 from springtide.runtime.errors import Unavailable
 from springtide.runtime.liveness import until_hung

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from springtide.provider import quantities
 from springtide.provider.annotation_values import READY
+from springtide.provider.machine.records import FunctionRecord, Pinned
+from springtide.provider.machine.state_files import StateFiles
 from springtide.provider.process import default_bounds, function_store
 from springtide.provider.process.environments import Environment
 from springtide.provider.process.host_protocol import Hello, Launch
-from springtide.provider.process.records import FunctionRecord, Pinned
 from springtide.provider.process.settings import ProcessSettings
-from springtide.provider.process.state_files import StateFiles
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core.label_names import HANDLER, LANG

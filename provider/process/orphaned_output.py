@@ -7,7 +7,7 @@ import contextlib
 import os
 from collections.abc import Callable
 
-from springtide.provider.process.log_files import LineSplitter
+from springtide.provider.machine.log_files import LineSplitter
 
 READ_BYTES = 65_536
 _STANDARD_OUTPUT = 1

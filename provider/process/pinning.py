@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from springtide.provider.machine.records import FunctionRecord, Pinned
 from springtide.provider.process import launches, requirements, templates
 from springtide.provider.process.builder.code_builder import CodeBuilder
 from springtide.provider.process.builder.node_modules import NodeModules, NpmBounds
@@ -17,7 +18,6 @@ from springtide.provider.process.environment_build import Tell
 from springtide.provider.process.environments import BuildBounds, Environment, Environments
 from springtide.provider.process.launches import Placed
 from springtide.provider.process.local_images import LocalImage, LocalImages
-from springtide.provider.process.records import FunctionRecord, Pinned
 from springtide.provider.process.requirements import Wanted
 from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.process.templates import Language

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from springtide.provider.process.plan import ReplicaState, ReplicaView
-from springtide.provider.process.start_limits import Slot
+from springtide.provider.machine.plan import ReplicaState, ReplicaView
+from springtide.provider.machine.start_limits import Slot
 from springtide.provider.process.stopped_host import StoppedHost
 from springtide.provider.watchdog_endpoints import READY_PATH, in_flight
 from springtide.runtime import http_probe

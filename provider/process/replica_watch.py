@@ -10,13 +10,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from springtide.provider.machine.plan import ReplicaState
+from springtide.provider.machine.usage import Measured, Meter
 from springtide.provider.process import launches
 from springtide.provider.process.deployment import Deployment
 from springtide.provider.process.host_protocol import OUT_OF_MEMORY, TOO_MANY_PROCESSES
-from springtide.provider.process.plan import ReplicaState
 from springtide.provider.process.replica_process import ReplicaProcess, probe_health
 from springtide.provider.process.settings import ProcessSettings
-from springtide.provider.process.usage import Measured, Meter
 from springtide.provider.spec import Usage
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.ports import Clock

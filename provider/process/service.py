@@ -7,8 +7,15 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
-from springtide.provider.process.pinning import Pinning
-from springtide.provider.process.provider import ProcessProvider
+from springtide.provider.machine.provider import MachineDeps, MachineProvider
+from springtide.provider.machine.state_files import StateFiles
+from springtide.provider.ports import ProviderInfo
+from springtide.provider.process.builder.image_builder import LocalImageBuilder
+from springtide.provider.process.fleet import Fleet
+from springtide.provider.process.launches import FunctionProgram
+from springtide.provider.process.library import LocalLibrary
+from springtide.provider.process.pinning import SCRATCH, Pinning
+from springtide.provider.process.preparation import ProgramPreparation
 from springtide.provider.process.settings import ProcessSettings
 from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.ports import Clock, Recorder
@@ -29,13 +36,28 @@ class ProcessDeps:
     scalers: Scalers = field(default_factory=Scalers)
 
 
-def build(settings: ProcessSettings, deps: ProcessDeps) -> ProcessProvider:
-    pinning = Pinning(settings, deps.operator)
-    return ProcessProvider(
-        settings,
-        clock=deps.clock,
-        pinning=pinning,
-        registry=deps.registry,
-        recorder=deps.recorder,
-        scalers=deps.scalers,
+def build(settings: ProcessSettings, deps: ProcessDeps) -> MachineProvider[FunctionProgram]:
+    files, pinning = StateFiles(settings.state_dir), Pinning(settings, deps.operator)
+    fleet = Fleet(
+        settings, clock=deps.clock, files=files, pinning=pinning, registry=deps.registry, scalers=deps.scalers
+    )
+    return MachineProvider(
+        MachineDeps(
+            info=ProviderInfo("springtide-process", "process"),
+            files=files,
+            fleet=fleet,
+            preparation=ProgramPreparation(settings, pinning),
+            default_namespace=settings.default_namespace,
+            clock=deps.clock,
+            scalers=deps.scalers,
+            recorder=deps.recorder,
+            builder=LocalImageBuilder(
+                files.folder / SCRATCH,
+                pinning.builder,
+                pinning.images,
+                deps.clock,
+                deployed=lambda: {deployment.record.spec.image for deployment in fleet.all()},
+            ),
+            library=LocalLibrary(files.folder / "templates", search=settings.path),
+        )
     )

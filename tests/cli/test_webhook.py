@@ -12,7 +12,7 @@ import pytest
 from springtide.cli.state import Running, StateFolder
 from springtide.cli.webhook_sample import Stamp, sample
 from springtide.cli.webhook_verdict import Outcome, verdict
-from springtide.provider.process.state_files import secrets_folder
+from springtide.provider.machine.state_files import secrets_folder
 from springtide.runtime.errors import BadInput
 from springtide.wire.webhooks.proof import ProofCheck, key_of
 from springtide.wire.webhooks.shown import shown_by

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from springtide.provider.machine.log_files import LineSplitter, LogWriter
 from springtide.provider.process import kernel
 from springtide.provider.process.host.cgroup import Cgroups
 from springtide.provider.process.host.fork_servers import ForkServers
@@ -24,7 +25,6 @@ from springtide.provider.process.host_protocol import (
     Note,
     Running,
 )
-from springtide.provider.process.log_files import LineSplitter, LogWriter
 from springtide.watchdog.start import Confinement, Inherited, Start
 
 READ_BYTES = 65_536

@@ -48,7 +48,7 @@ def wheel(here: World, name: str, version: str = "1.0") -> dict[str, str]:
 
 
 def default(here: World) -> Environment:
-    return here.provider._pinning.stores.default
+    return here.pinning.stores.default
 
 
 async def test_handler_without_requirements_has_the_machines_python_and_nothing_of_ours(world: Any) -> None:
@@ -243,7 +243,7 @@ async def test_environment_that_is_broken_is_its_functions_problem_alone(world: 
         await here.scale(REF, 0)
         await here.until(REF, lambda seen: not seen.endpoints)
         pinned = here.provider._fleet.deployments[REF].record.current.pinned
-        environment = here.provider._pinning.environments.get(pinned.environment)
+        environment = here.pinning.environments.get(pinned.environment)
         for pid in [*servers(here), *spares(here)]:
             with contextlib.suppress(ProcessLookupError):  # a spare ends with its server
                 os.kill(pid, signal.SIGKILL)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from springtide.provider.process.log_files import LogWriter
+from springtide.provider.machine.log_files import LogWriter
 
 
 def test_log_that_cannot_be_opened_keeps_no_function_and_is_written_once_it_can(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from springtide.provider.process.usage import processor_seconds
+from springtide.provider.machine.usage import processor_seconds
 from springtide.scaler.core import targets
 from springtide.scaler.core.loads import Load
 from springtide.scaler.core.observation import Level

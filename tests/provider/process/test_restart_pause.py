@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from springtide.provider.machine.records import FunctionRecord
+from springtide.provider.machine.start_limits import StartSlots
+from springtide.provider.machine.state_files import StateFiles
 from springtide.provider.process import launches
 from springtide.provider.process.deployment import Deployment
 from springtide.provider.process.deployment_context import DeploymentContext
 from springtide.provider.process.host_protocol import VERSION, Exited, Hello, Message, Spawn
-from springtide.provider.process.records import FunctionRecord
 from springtide.provider.process.settings import ProcessSettings
-from springtide.provider.process.start_limits import StartSlots
-from springtide.provider.process.state_files import StateFiles
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.virtual_time import VirtualTimeLoop
 from springtide.scaler.core import catalogue

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from springtide.provider.process import records
-from springtide.provider.process.records import MAX_VERSIONS, FunctionRecord, Pinned
+from springtide.provider.machine import records
+from springtide.provider.machine.records import MAX_VERSIONS, FunctionRecord, Pinned
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.errors import BadInput, NotFound
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
@@ -99,7 +99,7 @@ async def test_code_is_kept_for_as_long_as_a_version_needs_it(world: Any) -> Non
     async with world() as here:
         await deployed(here, "A")
         await deployed(here, "B")
-        pinning = here.provider._pinning
+        pinning = here.pinning
         await pinning.prune(grace_s=0)
         await here.provider.rollback(REF)
         await answer_becomes(here, "A")

@@ -14,8 +14,11 @@ from typing import Any
 import httpx
 from prometheus_client import CollectorRegistry
 
+from springtide.provider.machine.provider import MachineProvider
 from springtide.provider.ports import LogQuery
-from springtide.provider.process.provider import ProcessProvider
+from springtide.provider.process.launches import FunctionProgram
+from springtide.provider.process.pinning import Pinning
+from springtide.provider.process.preparation import ProgramPreparation
 from springtide.provider.process.service import ProcessDeps, build
 from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.spec import FunctionSpec
@@ -94,7 +97,7 @@ class World:
         self.recorder = Heard()
         quick = {"linger_s": 0.05, "restart_first_s": 0.02, "usage_interval_s": 0.1, "stable_s": 60.0}
         self.settings = ProcessSettings(state_dir=self.state_dir, **{**quick, **settings})
-        self.provider: ProcessProvider = build(
+        self.provider: MachineProvider[FunctionProgram] = build(
             self.settings, ProcessDeps(SystemClock(), self.registry, self.recorder, scalers=scalers or Scalers())
         )
         self.table: dict[FunctionRef, FunctionEndpoints] = {}
@@ -112,6 +115,12 @@ class World:
         await asyncio.gather(self._following, return_exceptions=True)
         await self.provider.stop()
         assert [described(pid) for pid in left_behind(self.state_dir)] == []
+
+    @property
+    def pinning(self) -> Pinning:
+        preparation = self.provider._preparation
+        assert isinstance(preparation, ProgramPreparation)
+        return preparation.pinning
 
     async def _follow(self) -> None:
         async for event in self.provider.watch_endpoints():

@@ -23,10 +23,10 @@ from typing import Any, TypeVar
 
 import structlog
 
+from springtide.provider.machine import records
+from springtide.provider.machine.log_files import CURRENT, PREVIOUS
+from springtide.provider.machine.records import FunctionRecord
 from springtide.provider.ports import Namespace
-from springtide.provider.process import records
-from springtide.provider.process.log_files import CURRENT, PREVIOUS
-from springtide.provider.process.records import FunctionRecord
 from springtide.runtime.errors import BadInput, Unavailable
 from springtide.runtime.files import make_way, read_json, read_whole, set_aside, write_atomic
 from springtide.scaler.core.vocabulary import FunctionRef, Instant

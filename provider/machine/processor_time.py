@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
-from springtide.provider.process.deployment import Deployment
-from springtide.provider.process.usage import processor_seconds
+from springtide.provider.machine.ports import Deployment
+from springtide.provider.machine.usage import processor_seconds
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
 from springtide.wire.processor_use import CpuTotal
@@ -40,14 +41,14 @@ class ProcessorTime:
     last look counts.
     """
 
-    def __init__(self, deployments: Callable[[], Iterable[Deployment]], clock: Clock) -> None:
+    def __init__(self, deployments: Callable[[], Iterable[Deployment[Any]]], clock: Clock) -> None:
         self._deployments, self._clock = deployments, clock
         self._accounts: dict[str, _Account] = {}
 
     def __repr__(self) -> str:
         return f"<ProcessorTime {len(self._accounts)} functions>"
 
-    def ended(self, deployment: Deployment, instance: str, used_s: float) -> None:
+    def ended(self, deployment: Deployment[Any], instance: str, used_s: float) -> None:
         """A replica ended, having used ``used_s`` with everything it started and collected."""
         self._account(deployment).end(instance, used_s)
 
@@ -74,7 +75,7 @@ class ProcessorTime:
         self._accounts = {uid: account for uid, account in self._accounts.items() if uid in there}
         return totals
 
-    def _account(self, deployment: Deployment) -> _Account:
+    def _account(self, deployment: Deployment[Any]) -> _Account:
         uid = deployment.record.uid
         if uid not in self._accounts:
             self._accounts[uid] = _Account(Instant(self._clock.wall()))

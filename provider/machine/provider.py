@@ -1,26 +1,28 @@
-"""ProcessProvider: every Protocol of ``provider.ports`` over processes of this machine."""
+"""MachineProvider: every Protocol of ``provider.ports`` over a state folder and a fleet of replicas on this machine."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Generic
 
 import structlog
-from prometheus_client import CollectorRegistry
 
 from springtide.provider.bounds import check_learned_wake, kept_start
-from springtide.provider.ports import DeployedVersion, LogLine, LogQuery, Namespace, ProviderInfo
-from springtide.provider.process import launches, log_stream, runnable
-from springtide.provider.process.builder.image_builder import LocalImageBuilder
-from springtide.provider.process.deployment import Deployment
-from springtide.provider.process.fleet import Fleet
-from springtide.provider.process.launches import FunctionProgram
-from springtide.provider.process.library import LocalLibrary
-from springtide.provider.process.pinning import SCRATCH, Pinning
-from springtide.provider.process.records import FunctionRecord, FunctionVersion, Pinned
-from springtide.provider.process.secret_files import SecretFiles
-from springtide.provider.process.settings import ProcessSettings
-from springtide.provider.process.state_files import StateFiles
+from springtide.provider.machine import log_stream
+from springtide.provider.machine.ports import Deployment, Fleet, Preparation, Program
+from springtide.provider.machine.records import FunctionRecord, FunctionVersion, Pinned
+from springtide.provider.machine.secret_files import SecretFiles
+from springtide.provider.machine.state_files import StateFiles
+from springtide.provider.ports import (
+    DeployedVersion,
+    ImageBuilder,
+    Library,
+    LogLine,
+    LogQuery,
+    Namespace,
+    ProviderInfo,
+)
 from springtide.provider.spec import FunctionSpec, FunctionStatus, check_name, check_namespace
 from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, Unavailable
 from springtide.runtime.keyed_locks import KeyedLocks
@@ -35,44 +37,41 @@ from springtide.wire.processor_use import ProcessorUse
 _log = structlog.get_logger()
 
 
-class ProcessProvider:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineDeps(Generic[Program]):
+    """``recorder`` hears of counts that a deployment sets; those written are recorded by whoever asks for them."""
+
+    info: ProviderInfo
+    files: StateFiles
+    fleet: Fleet[Program]
+    preparation: Preparation[Program]
+    default_namespace: str
+    clock: Clock
+    scalers: Scalers
+    recorder: Recorder | None = None
+    builder: ImageBuilder | None = None
+    library: Library | None = None
+
+
+class MachineProvider(Generic[Program]):
     """A wish, but a wake's, is durable when its method returns; replicas follow. One at a time writes to a function."""
 
     name = "provider"
 
-    def __init__(
-        self,
-        settings: ProcessSettings,
-        *,
-        clock: Clock,
-        pinning: Pinning,
-        registry: CollectorRegistry,
-        recorder: Recorder | None,
-        scalers: Scalers,
-    ) -> None:
-        self.scalers = scalers
-        self._settings, self._clock, self._recorder = settings, clock, recorder
-        self._files = StateFiles(settings.state_dir)
-        self._pinning = pinning
-        self._fleet = Fleet(
-            settings, clock=clock, files=self._files, pinning=pinning, registry=registry, scalers=scalers
-        )
+    def __init__(self, deps: MachineDeps[Program]) -> None:
+        self.info, self.scalers = deps.info, deps.scalers
+        self.builder, self.library = deps.builder, deps.library
+        self._clock, self._recorder, self._default_namespace = deps.clock, deps.recorder, deps.default_namespace
+        self._files, self._fleet, self._preparation = deps.files, deps.fleet, deps.preparation
         self._secrets = SecretFiles(self._files, self._fleet.all, self._check_namespace)
         self._namespaces: dict[str, Namespace] = {}
         self._locks: KeyedLocks[FunctionRef | str] = KeyedLocks()
         self._deploying: KeyedLocks[FunctionRef] = KeyedLocks()
         """One deployment of a function after the other, while others write to it: building may take long."""
         self._started = False
-        scratch = self._files.folder / SCRATCH
-        self.builder = LocalImageBuilder(scratch, pinning.builder, pinning.images, clock, deployed=self._images)
-        self.library = LocalLibrary(self._files.folder / "templates", search=settings.path)
 
     def __repr__(self) -> str:
-        return f"<ProcessProvider {self._files.folder} {self._fleet!r}>"
-
-    @property
-    def info(self) -> ProviderInfo:
-        return ProviderInfo("springtide-process", "process")
+        return f"<MachineProvider {self.info.orchestration} {self._files.folder} {self._fleet!r}>"
 
     # Service.
 
@@ -81,11 +80,12 @@ class ProcessProvider:
         now = Instant(self._clock.wall())
         await self._files.open(now)
         self._started = True
-        await self._pinning.open(now)
-        default = self._settings.default_namespace
+        await self._preparation.open(now)
+        default = self._default_namespace
         self._namespaces = {default: Namespace(default)}
         self._namespaces |= {namespace.name: namespace for namespace in self._files.namespaces(now)}
         functions = self._files.functions(now)
+        functions += await self._fleet.unrecorded(functions)
         for name in {record.ref.namespace for record in functions} - self._namespaces.keys():
             self._namespaces[name] = Namespace(name)  # Such as the default one of an earlier start.
         await self._fleet.start(functions)
@@ -93,7 +93,7 @@ class ProcessProvider:
     async def stop(self) -> None:
         if self._started:
             self._started = False
-            await self._pinning.close()
+            await self._preparation.close()
             await self._fleet.stop()
             self._files.close()
 
@@ -150,7 +150,7 @@ class ProcessProvider:
 
     async def deploy(self, spec: FunctionSpec) -> None:
         async with self._deploying.of(spec.ref):
-            pinned, program = await self._pinned(spec)
+            pinned, program = await self._prepared(spec)
             async with self._locks.of(spec.ref):
                 deployment = self._fleet.deployments.get(spec.ref)
                 if deployment is not None:
@@ -161,7 +161,7 @@ class ProcessProvider:
     async def update(self, spec: FunctionSpec) -> None:
         async with self._deploying.of(spec.ref):
             self._deployment(spec.ref)
-            pinned, program = await self._pinned(spec)
+            pinned, program = await self._prepared(spec)
             async with self._locks.of(spec.ref):
                 await self._update(self._deployment(spec.ref), spec, pinned, program)
 
@@ -172,8 +172,7 @@ class ProcessProvider:
     async def rollback(self, ref: FunctionRef, to: str | None = None) -> DeployedVersion:
         async with self._deploying.of(ref):
             version = _chosen(self._deployment(ref).record, to)
-            pinned = await self._pinning.restored(version.pinned)
-            program = self._program(version.spec, pinned)
+            pinned, program = await self._preparation.restore(version)
             async with self._locks.of(ref):
                 deployment = self._deployment(ref)
                 await self._update(deployment, version.spec, pinned, program)
@@ -196,7 +195,7 @@ class ProcessProvider:
         ]
 
     async def processor_use(self) -> Mapping[FunctionRef, ProcessorUse]:
-        return await self._fleet.processor_time.totals()
+        return await self._fleet.processor_use()
 
     # Secrets.
 
@@ -231,7 +230,7 @@ class ProcessProvider:
     async def delete_namespace(self, name: str) -> None:
         async with self._locks.of(name):
             self._check_namespace(name)
-            if name == self._settings.default_namespace:
+            if name == self._default_namespace:
                 raise BadInput(f"namespace {name} is the default one and stays")
             del self._namespaces[name]
             for ref in [ref for ref in self._fleet.deployments if ref.namespace == name]:
@@ -250,7 +249,7 @@ class ProcessProvider:
 
     # Below: one write after the other.
 
-    async def _create(self, spec: FunctionSpec, pinned: Pinned, program: FunctionProgram) -> None:
+    async def _create(self, spec: FunctionSpec, pinned: Pinned, program: Program) -> None:
         replicas = initial_replicas(_policy(spec))
         record = FunctionRecord.new(spec, replicas, Instant(self._clock.wall()), pinned=pinned)
         await self._secrets.mount(record)
@@ -262,7 +261,7 @@ class ProcessProvider:
         self._record(spec, 0, replicas, "deployed")
 
     async def _update(
-        self, deployment: Deployment, spec: FunctionSpec, pinned: Pinned, program: FunctionProgram
+        self, deployment: Deployment[Program], spec: FunctionSpec, pinned: Pinned, program: Program
     ) -> None:
         before, now = deployment.record.replicas, Instant(self._clock.wall())
         record = deployment.record.updated(spec, updated_replicas(_policy(spec), before), now, pinned=pinned)
@@ -271,7 +270,12 @@ class ProcessProvider:
         self._record(spec, before, record.replicas, "updated")
 
     async def _change(
-        self, deployment: Deployment, record: FunctionRecord, program: FunctionProgram | None, *, must_save: bool = True
+        self,
+        deployment: Deployment[Program],
+        record: FunctionRecord,
+        program: Program | None,
+        *,
+        must_save: bool = True,
     ) -> None:
         """The wish goes to the replicas and to the disk side by side: a cold start does not wait for the disk.
 
@@ -288,26 +292,11 @@ class ProcessProvider:
                 raise
             _log.warning("a function was woken, though it is not saved", function=str(record.ref), why=str(error))
 
-    async def _pinned(self, spec: FunctionSpec) -> tuple[Pinned, FunctionProgram]:
+    async def _prepared(self, spec: FunctionSpec) -> tuple[Pinned, Program]:
         """Raises NotFound for the namespace, BadInput for anything that cannot run, before and after it is built."""
         check_name("service", spec.ref.name)
         self._check_namespace(spec.ref.namespace)
-        if self._pinning.runs_from_its_source(spec):
-            self._runnable(spec, launches.program(spec))
-        pinned = await self._pinning.pin(spec)
-        return pinned, self._program(spec, pinned)
-
-    def _program(self, spec: FunctionSpec, pinned: Pinned) -> FunctionProgram:
-        program = launches.program(spec, self._pinning.stores.placed(pinned))
-        self._runnable(spec, program)
-        return program
-
-    def _runnable(self, spec: FunctionSpec, program: FunctionProgram) -> None:
-        if missing := runnable.missing(spec, program, self._settings):
-            raise BadInput(missing)
-
-    def _images(self) -> set[str]:
-        return {deployment.record.spec.image for deployment in self._fleet.all()}
+        return await self._preparation.prepare(spec)
 
     def _record(self, spec: FunctionSpec, before: int, after: int, detail: str) -> None:
         """A count that a deployment changed; those that are written are recorded by whoever asks for them."""
@@ -315,15 +304,15 @@ class ProcessProvider:
             now, limits = Instant(self._clock.wall()), _policy(spec).limits
             self._recorder.record(Decision(spec.ref, Writer.PERSON, before, after, Reason.MANUAL, detail, now, limits))
 
-    def _status(self, deployment: Deployment, *, usage: bool) -> FunctionStatus:
+    def _status(self, deployment: Deployment[Program], *, usage: bool) -> FunctionStatus:
         return FunctionStatus(
             spec=deployment.record.spec,
             function=self._function(deployment),
-            usage=self._fleet.usage.usage(deployment) if usage else None,
+            usage=self._fleet.usage_of(deployment.record.ref) if usage else None,
             problem=deployment.explained_problem,
         )
 
-    def _function(self, deployment: Deployment) -> Function:
+    def _function(self, deployment: Deployment[Program]) -> Function:
         record, spec = deployment.record, deployment.record.spec
         known = Function(
             spec.ref,
@@ -336,7 +325,7 @@ class ProcessProvider:
         )
         return ownership.owned(known, self.scalers)
 
-    def _deployment(self, ref: FunctionRef) -> Deployment:
+    def _deployment(self, ref: FunctionRef) -> Deployment[Program]:
         try:
             return self._fleet.deployments[ref]
         except KeyError:

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
+from springtide.provider.machine.log_files import LogReader, StoredLine
 from springtide.provider.ports import LogLine, LogQuery
-from springtide.provider.process.log_files import LogReader, StoredLine
 from springtide.scaler.core.vocabulary import Instant
 
 FOLLOW_PAUSE_S = 0.1

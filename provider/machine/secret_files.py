@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from springtide.provider.process.deployment import Deployment
-from springtide.provider.process.records import FunctionRecord
-from springtide.provider.process.state_files import StateFiles
+from springtide.provider.machine.ports import Recorded
+from springtide.provider.machine.records import FunctionRecord
+from springtide.provider.machine.state_files import StateFiles
 from springtide.provider.spec import check_secret_name
 from springtide.runtime.errors import AlreadyExists, BadInput, NotFound
 from springtide.runtime.files import read_whole
@@ -22,7 +22,7 @@ class SecretFiles:
     """
 
     def __init__(
-        self, files: StateFiles, deployments: Callable[[], Iterable[Deployment]], check: Callable[[str], None]
+        self, files: StateFiles, deployments: Callable[[], Iterable[Recorded]], check: Callable[[str], None]
     ) -> None:
         self._files, self._deployments, self._check = files, deployments, check
         self._locks: KeyedLocks[str] = KeyedLocks()
