@@ -214,13 +214,21 @@ class _Builder:
                 *self._monitoring(),
                 *self._queueing(),
                 *self._callbacks(),
+                *("--grace", format_duration(self._gateway_grace_s())),
             ),
             ready=self._at.gateway_url + "/healthz",
             # The master's own listener: a worker that hangs is its to replace.
             alive=self._at.url(self._at.metrics) + "/healthz",
-            grace_s=GATEWAY.read(self._plan.environ, {}).grace_s + MARGIN_S,
+            grace_s=self._gateway_grace_s() + MARGIN_S,
             stops_first=True,
         )
+
+    def _gateway_grace_s(self) -> float:
+        """As long as the queue worker has, whose calls go through it, where nobody says otherwise."""
+        own = GATEWAY.read(self._plan.environ, {}).grace_s
+        if not self._plan.queues or self._plan.environ.get("grace"):
+            return own
+        return max(own, WORKER.read(self._plan.environ, {}).grace_s)
 
     def alert_receiver(self) -> Child:
         return self._ours(

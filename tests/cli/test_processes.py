@@ -212,6 +212,17 @@ def test_alert_receiver_steps_at_the_pace_of_the_deliveries(tmp_path: Path, fast
     assert command[command.index("--step-interval") + 1] == interval
 
 
+def test_gateway_cuts_no_call_that_the_queue_worker_still_waits_for(tmp_path: Path) -> None:
+    def grace(environ: dict[str, str], broker: NatsServer | None = NATS) -> tuple[str, float]:
+        gateway = child(tmp_path, "gateway", broker=broker, environ=environ)
+        return gateway.command[gateway.command.index("--grace") + 1], gateway.grace_s - processes.MARGIN_S
+
+    assert grace({}) == ("30s", 30.0)
+    assert grace({"queue_worker_grace": "2m"}) == ("2m", 120.0)
+    assert grace({"queue_worker_grace": "2m", "grace": "5s"}) == ("5s", 5.0)
+    assert grace({"queue_worker_grace": "1s"}) == grace({}, broker=None) == ("10s", 10.0)
+
+
 def test_part_is_not_killed_before_its_own_grace_is_over(tmp_path: Path) -> None:
     assert child(tmp_path, "gateway", environ={"grace": "2m"}).grace_s == 120 + processes.MARGIN_S
     assert child(tmp_path, "provider", environ={"function_grace": "3m"}).grace_s == 180 + processes.MARGIN_S
