@@ -52,14 +52,14 @@ def integer(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not a whole number") from None
+        raise ValueError(f"{text[:40]!r} is not a whole number") from None
 
 
 def number(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not a number") from None
+        raise ValueError(f"{text[:40]!r} is not a number") from None
     if not math.isfinite(value):
         raise ValueError(f"{text!r} is not a finite number")
     return value
@@ -188,5 +188,10 @@ def _check_range(item: Declared, value: object) -> None:
         return
     low, high = item.low, item.high
     if (low is not None and value < low) or (high is not None and value > high):
-        bounds = f"at least {low:g}" if high is None else f"between {low or 0:g} and {high:g}"
-        raise ValueError(f"{value:g} is out of range; it must be {bounds}")
+        bounds = f"at least {_plain(low or 0)}" if high is None else f"between {_plain(low or 0)} and {_plain(high)}"
+        raise ValueError(f"{_plain(value)} is out of range; it must be {bounds}")
+
+
+def _plain(number: float) -> str:
+    """As people write it. One of hundreds of digits is no float."""
+    return str(number)[:40] if isinstance(number, int) else f"{number:.15g}"

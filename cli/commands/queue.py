@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
@@ -72,18 +73,24 @@ def import_(*, target: Target, file: Path) -> None:
     Jobs keep their ids, and go into the queue that they were in. One that is there already is left alone, so that an
     import that broke off is simply repeated.
     """
-    jobs = dead = there = 0
     try:
         with target.client() as client, sys.stdin.buffer if str(file) == "-" else file.open("rb") as lines:
-            for part in parts(lines):
-                try:
-                    taken = JobsClient(client).take_in(bytes(part.content))
-                except BadInput as error:
-                    raise part.refused(error) from error
-                jobs, dead, there = jobs + taken["jobs"], dead + taken["dead"], there + taken["there"]
-                _told(jobs + dead + there)
+            _take_in(JobsClient(client), lines)
     except OSError as error:
         raise BadInput(f"{file}: {error.strerror}") from error
+
+
+def _take_in(client: JobsClient, lines: BinaryIO) -> None:
+    """And say how far it came, whatever ends it."""
+    jobs = dead = there = 0
+    try:
+        for part in parts(lines):
+            try:
+                taken = client.take_in(bytes(part.content))
+            except BadInput as error:
+                raise part.refused(error) from error
+            jobs, dead, there = jobs + taken["jobs"], dead + taken["dead"], there + taken["there"]
+            _told(jobs + dead + there)
     finally:
         click.echo(f"Brought in {count(jobs, 'job')} and {count(dead, 'dead letter')}; there already: {there}.")
 

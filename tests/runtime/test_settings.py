@@ -81,6 +81,9 @@ def test_truth_has_many_spellings(text: str, value: bool) -> None:
     [
         pytest.param({"port": "web"}, "port: 'web' is not a whole number", id="a word for a number"),
         pytest.param({"port": "70000"}, "port: 70000 is out of range; it must be between 0 and 65535", id="too high"),
+        pytest.param({"port": "99999999"}, "port: 99999999 is out of range", id="not rounded"),
+        pytest.param({"port": "9" * 400}, f"port: {'9' * 40} is out of range", id="larger than any float"),
+        pytest.param({"port": "9" * 5000}, f"port: '{'9' * 40}' is not a whole number", id="larger than is read"),
         pytest.param({"share": "-1"}, "share: -1 is out of range; it must be at least 0", id="too low"),
         pytest.param({"share": "much"}, "share: 'much' is not a number", id="not a number"),
         pytest.param({"share": "nan"}, "share: 'nan' is not a finite number", id="NaN, which no range excludes"),
