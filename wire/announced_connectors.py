@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from springtide.runtime import bounded_json
 from springtide.runtime.errors import reason_of
 
 SUFFIX = ".json"
@@ -79,13 +80,13 @@ def announced(folder: Path) -> list[str]:
 
 def _of_living(file: Path) -> str:
     """Empty, and the file is gone, where the one that wrote it is."""
-    with contextlib.suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
         handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
             file.unlink(missing_ok=True)
         except BlockingIOError:
-            return f"http://{json.loads(os.read(handle, MAX_BYTES))[0]['targets'][0]}"
+            return f"http://{bounded_json.loads(os.read(handle, MAX_BYTES))[0]['targets'][0]}"
         finally:
             os.close(handle)
     return ""
