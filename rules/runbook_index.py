@@ -63,7 +63,7 @@ def runbook_index() -> str:
 def _alerts(alerts: Iterable[AlertRule]) -> Iterable[str]:
     for alert in alerts:
         lasts = prometheus_duration(alert.pending_s) if alert.pending_s else "at once"
-        link, says = f"[{alert.alert}]({alert.alert}.md)", _plain(alert.summary)
+        link, says = f"[{alert.alert}]({alert.alert}.md)", plain(alert.summary)
         yield f"| {link} | {alert.labels['severity']} | {lasts} | {says} |\n"
 
 
@@ -72,7 +72,7 @@ def _thresholds(thresholds: Thresholds) -> Iterable[str]:
         yield f"| `{setting.name}` | {setting.value:g} {setting.unit}".rstrip() + f" | {setting.meaning} |\n"
 
 
-def _plain(summary: str) -> str:
+def plain(summary: str) -> str:
     """A summary with its placeholders as words."""
     words = {
         "{{ $labels.function_name }}": "*function*",

@@ -14,14 +14,14 @@ from springtide.cli.stack import PYTHON_IMAGE
 from springtide.provider.spec import FunctionSpec, spec_to_json
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import SpringtideError, Unavailable
-from springtide.scaler.core import explain, label_names, ownership
+from springtide.scaler.core import explain, label_table, ownership
 from springtide.scaler.core.label_names import HANDLER
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef, Scale
 from springtide.wire.provider_client import ProviderClient
 
 FOLDER = Path(__file__).parent / "function"
-MARK = label_names.DEMO
+MARK = label_table.DEMO
 """Label by which functions of a demo that was killed are found and removed."""
 POLL_S = 0.1
 

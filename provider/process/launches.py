@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from springtide.provider import quantities
-from springtide.provider.annotation_values import READY
+from springtide.provider.annotation_table import READY
 from springtide.provider.machine.records import FunctionRecord, Pinned
 from springtide.provider.machine.state_files import StateFiles
 from springtide.provider.process import default_bounds, function_store

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -544,3 +545,29 @@ VITALS = (LOOP_LAG, BUILD_INFO, PROCESS_MEMORY, PROCESS_CPU)
 """What every process tells of itself, whatever part it is."""
 
 ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
+
+LABELS: Mapping[str, str] = {
+    "function_name": "the function with its namespace, as `hello.openfaas-fn`; `_unknown`: what was called is none",
+    "namespace": "namespace of the function",
+    "pod": "the replica: a pod's name, or that of a process",
+    "code": "HTTP status of the answer",
+    "status": "the same, as OpenFaaS's gateway called it",
+    "method": "HTTP method; `other` for one that is not in use",
+    "path": "path of the route without its parameters, never what was really asked for",
+    "reason": "why: of a decision one of its [reasons](reasons.md), of a refused call in a word",
+    "writer": "who decided or wrote: "
+    "`alert`, `scaler`, `hpa`, `idler`, `wake` (a waiting caller), `prewarm` or `person`",
+    "outcome": "what became of it; the metric's text names the values",
+    "scaling_type": "what the load is measured in: a known type or a name of the user's own",
+    "scope": "`function`: of one function; `all`: of all together",
+    "part": f"part of a cold start: {', '.join(f'`{part}`' for part in COLD_START_PARTS)}",
+    "signal": "which measurement",
+    "queue_name": "queue of asynchronous calls",
+    "state": "how an asynchronous call ended: `done`, `failed` or `cancelled`",
+    "source": "name of a source of events in its connector's file; of an expected call `schedule` or `job`",
+    "met": "how the call found its function: `awake`, `ready`, `late` or `cold`",
+    "process": "`main`, `master` or `worker-N`",
+    "version": "release of Springtide",
+    "python": "version of Python",
+}
+"""What each label says. Prometheus adds ``job`` and ``instance``: which part, and which copy of it."""

@@ -9,38 +9,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 
-from springtide.scaler.core import explain, loads, ownership, policy, targets
+from springtide.scaler.core import explain, label_table, loads, ownership, policy, targets
 from springtide.scaler.core.call_timeout import TIMEOUT
 from springtide.scaler.core.policy import Rule, ScalePolicy, ZeroPolicy
 from springtide.scaler.core.vocabulary import Writer
 
 OUR_PREFIXES = (policy.PREFIX, "com.springtide.")
-DEMO = "com.springtide.demo"
-"""The mark of functions that the demo deployed."""
 HANDLER = "com.springtide.handler"
 """Annotation: the absolute path of a handler's folder on this machine, which a function runs from."""
 LANG = "com.springtide.lang"
 """Annotation beside it: the template the handler was written for, which decides how it is called."""
 
-KNOWN = (
-    policy.MIN,
-    policy.MAX,
-    policy.FACTOR,
-    policy.ZERO,
-    policy.ZERO_DURATION,
-    policy.TYPE,
-    policy.TARGET,
-    policy.PROPORTION,
-    policy.DOWN_WINDOW,
-    policy.DOWN,
-    policy.STEP_INTERVAL,
-    policy.OWNER,
-    policy.RULE,
-    policy.WAKE,
-    policy.ZERO_POLICY,
-    policy.COLD_WORTH,
-    policy.COLD_WORTH_RARE,
-)
+KNOWN = tuple(row.key for row in label_table.LABELS)
 MEANT = {policy.PREFIX + "mode": policy.TYPE} | {
     policy.PREFIX + key.rpartition(".")[2]: key
     for key in (policy.ZERO_POLICY, policy.COLD_WORTH, policy.COLD_WORTH_RARE)
@@ -174,7 +154,7 @@ def edit_distance(one: str, other: str) -> int:
 
 def _key_remedy(key: str) -> str | None:
     """What to write instead of a name; None where it may stay."""
-    if key in KNOWN or key == DEMO:
+    if key in KNOWN:
         return None
     bare = key.strip()
     if any(bare == name or (name.endswith(".") and bare.startswith(name)) for name in ANNOTATIONS):

@@ -40,8 +40,11 @@ BELOW = {
     "triggers": {"scaler", *SHARED},
     "cli": {"scaler", *PARTS, *SHARED},
     "deploy": {"cli", "scaler", *PARTS, *SHARED},
+    "reference": {"deploy", "cli", "scaler", *PARTS, *SHARED},
 }
 """Each layer and what it may import, innermost layer first where one lies inside another."""
+
+NOT_INSTALLED = {"deploy", "reference"}
 
 BANNED_IN_CORE = {"time", "random", "os", "logging", "asyncio", "socket", "threading", "secrets", "uuid", "io"}
 
@@ -95,7 +98,7 @@ def test_every_folder_of_code_is_a_layer_and_a_part_of_the_package() -> None:
     links = {link.name for link in (ROOT / "src" / "springtide").iterdir() if link.is_symlink()}
     layers = {layer.split(".")[0] for layer in BELOW}
 
-    assert links == layers - {"deploy"}
+    assert links == layers - NOT_INSTALLED
 
 
 @pytest.mark.parametrize("layer", sorted(BELOW))
@@ -115,10 +118,10 @@ def test_imports_point_down(layer: str) -> None:
 
 
 def test_own_modules_are_imported_by_the_packages_name() -> None:
-    tops = {layer.split(".")[0] for layer in BELOW} - {"deploy"}
+    tops = {layer.split(".")[0] for layer in BELOW} - NOT_INSTALLED
     wrong = [
         f"{file.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
-        for folder in (*tops, "deploy", "tests", "bench")
+        for folder in (*tops, *NOT_INSTALLED, "tests", "bench")
         for file in modules(folder)
         for node in ast.walk(ast.parse(file.read_text()))
         for name in (

@@ -6,8 +6,9 @@ And what Kubernetes accepts as a name, a key and a value: each function returns 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from springtide.provider import annotation_values
+from springtide.provider import annotation_table
 from springtide.runtime.kubernetes.resources import Resource
 
 FUNCTION = "faas_function"
@@ -30,10 +31,30 @@ LONGEST_START = "com.springtide.longest-start"
 """The same, of the longest of the function's last starts from zero, in seconds."""
 LEARNED = (LEARNED_WAKE, LONGEST_START)
 
-PROFILE = "com.openfaas.profile"
-SERVICE_ACCOUNT = "com.openfaas.serviceaccount"
-HEALTH, READY = annotation_values.HEALTH, annotation_values.READY
-SCRAPE = "prometheus.io.scrape"
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A name that the provider writes itself, for people who look at its objects."""
+
+    key: str
+    on: str
+    meaning: str
+
+
+KEPT = (
+    Kept(FUNCTION, "label of Deployment, pods and Service", "the function's name; a Deployment without it is none"),
+    Kept(ROLLOUT, "label of pods", "new with every deployment, so that each one rolls the pods"),
+    Kept(SPEC, "annotation of the Deployment", "what was asked for, as the spec of a Function object"),
+    Kept(OBJECT_ROLLOUT, "annotation of the Function", "mark of its last deployment through the REST API"),
+    Kept(AGREED, "annotation of the Function", "count of replicas that it and its Deployment last agreed on"),
+    Kept(CREATED, "annotation of the Deployment", "when it was asked for"),
+    Kept(LEARNED_WAKE, "label of the Deployment", "replicas that the function's last wakes needed"),
+    Kept(LONGEST_START, "label of the Deployment", "longest of its last starts from zero, in seconds"),
+)
+
+PROFILE, SERVICE_ACCOUNT = annotation_table.PROFILE, annotation_table.SERVICE_ACCOUNT
+HEALTH, READY = annotation_table.HEALTH, annotation_table.READY
+SCRAPE = annotation_table.SCRAPE
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 OPENFAAS, SPRINGTIDE = "openfaas", "springtide"

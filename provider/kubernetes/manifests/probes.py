@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
-from springtide.provider import annotation_values
+from springtide.provider import annotation_table, annotation_values
 from springtide.provider.kubernetes.manifests import keys
 from springtide.provider.kubernetes.manifests.settings import ManifestSettings
 from springtide.runtime.kubernetes.api import Json
@@ -26,14 +26,14 @@ FAILURES = 3
 def probes_of(annotations: Mapping[str, str], settings: ManifestSettings) -> tuple[Json, Json]:
     """Readiness and liveness. What cannot be read counts as unset: ``problems_of`` says so before."""
     ready, health = _Reader(annotations, keys.READY), _Reader(annotations, keys.HEALTH)
-    health_path = health.get("path", annotation_values.path, DEFAULT_PATH)
+    health_path = health.get("path", annotation_table.path, DEFAULT_PATH)
     readiness = {
-        **_handler(ready.get("path", annotation_values.path, health_path), settings),
+        **_handler(ready.get("path", annotation_table.path, health_path), settings),
         "initialDelaySeconds": ready.time("initialDelay", health.time("initialDelay", int(settings.readiness_delay_s))),
         "periodSeconds": ready.time("period", int(settings.readiness_period_s), least=1),
         "timeoutSeconds": ready.time("timeout", int(settings.readiness_timeout_s), least=1),
-        "successThreshold": ready.get("successThreshold", annotation_values.threshold, 1),
-        "failureThreshold": ready.get("failureThreshold", annotation_values.threshold, FAILURES),
+        "successThreshold": ready.get("successThreshold", annotation_table.threshold, 1),
+        "failureThreshold": ready.get("failureThreshold", annotation_table.threshold, FAILURES),
     }
     liveness = {
         **_handler(health_path, settings),
@@ -41,7 +41,7 @@ def probes_of(annotations: Mapping[str, str], settings: ManifestSettings) -> tup
         "periodSeconds": health.time("period", int(settings.liveness_period_s), least=1),
         "timeoutSeconds": health.time("timeout", int(settings.liveness_timeout_s), least=1),
         "successThreshold": 1,
-        "failureThreshold": health.get("failureThreshold", annotation_values.threshold, FAILURES),
+        "failureThreshold": health.get("failureThreshold", annotation_table.threshold, FAILURES),
     }
     return readiness, liveness
 
@@ -50,12 +50,12 @@ def problems_of(annotations: Mapping[str, str]) -> list[str]:
     problems: list[str] = []
     for prefix in (keys.READY, keys.HEALTH):
         reader = _Reader(annotations, prefix, problems)
-        reader.get("path", annotation_values.path, "")
+        reader.get("path", annotation_table.path, "")
         for name, least in (("initialDelay", 0), ("period", 1), ("timeout", 1)):
             reader.time(name, 0, least=least)
         for name in ("successThreshold", "failureThreshold"):
-            reader.get(name, annotation_values.threshold, 1)
-    if _Reader(annotations, keys.HEALTH).get("successThreshold", annotation_values.threshold, 1) != 1:
+            reader.get(name, annotation_table.threshold, 1)
+    if _Reader(annotations, keys.HEALTH).get("successThreshold", annotation_table.threshold, 1) != 1:
         problems.append(f"{keys.HEALTH}successThreshold: Kubernetes takes only 1 for liveness; remove it")
     return problems
 
@@ -85,5 +85,5 @@ class _Reader:
 
     def time(self, name: str, default: int, *, least: int = 0) -> int:
         """Whole seconds, the rest cut off."""
-        parse = partial(annotation_values.probe_seconds, least=least)
+        parse = partial(annotation_table.probe_seconds, least=least)
         return self.get(f"{name}Seconds", parse, self.get(name, parse, default))

@@ -1,0 +1,46 @@
+"""Pages as Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+NOTE = "<!-- Written by `python -m reference`; do not edit. -->\n\n"
+
+
+def page(title: str, *parts: str) -> str:
+    """Title first; each part is a paragraph, a table or a block."""
+    return NOTE + f"# {title}\n\n" + "\n".join(f"{part.rstrip()}\n" for part in parts if part.strip())
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Cells are Markdown themselves, as ``code`` and ``text`` make it."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def code(words: str) -> str:
+    """As it stands, inside a table too. Nothing for nothing."""
+    if not words:
+        return ""
+    fence = "``" if "`" in words else "`"
+    blank = " " if fence == "``" else ""
+    return f"{fence}{blank}{_in_cell(words)}{blank}{fence}"
+
+
+def text(words: str) -> str:
+    """Running text; what looks like a tag is shown, not taken for one."""
+    pieces = re.split(r"(`[^`]+`)", _in_cell(words))
+    return "".join(piece if piece.startswith("`") else piece.replace("<", "&lt;") for piece in pieces)
+
+
+def codes(words: Iterable[str]) -> str:
+    return ", ".join(map(code, words))
+
+
+def block(language: str, words: str) -> str:
+    return f"```{language}\n{words.strip()}\n```\n"
+
+
+def _in_cell(words: str) -> str:
+    return words.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,26 @@
+"""All pages, by file name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reference.alerts import alerts
+from reference.labels import labels
+from reference.markdown import NOTE
+from reference.metrics import metrics
+
+PAGES = {
+    "labels.md": ("Labels and annotations", "what a function may say of itself", labels),
+    "metrics.md": ("Metrics", "what each part tells at `/metrics`", metrics),
+    "alerts.md": ("Alerts", "what fires when, and what to do", alerts),
+}
+
+
+def pages() -> Mapping[str, str]:
+    """File name → content."""
+    return {name: write() for name, (_, _, write) in PAGES.items()} | {"README.md": _index()}
+
+
+def _index() -> str:
+    lines = "".join(f"- [{title}]({name}): {what}\n" for name, (title, what, _) in PAGES.items())
+    return NOTE + "# Reference\n\nMade from what the code declares, and checked against it by the tests.\n\n" + lines
