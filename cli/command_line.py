@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import importlib
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, cast
 
 import click
 
 from springtide.cli.terminal_text import lines
+from springtide.runtime import build_info
 from springtide.runtime.errors import SpringtideError
 from springtide.runtime.lean_imports import import_lean
 
@@ -113,22 +113,20 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-def _version() -> str:
-    try:
-        return version("springtide")
-    except PackageNotFoundError:
-        return "not installed"
-
-
 def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
     if value:
-        click.echo(f"springtide {_version()}")
+        click.echo(f"springtide {build_info.described()}")
         ctx.exit()
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
-    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Print the version."
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Print version, commit and date.",
 )
 def springtide() -> None:
     """Autoscaling and observability for OpenFaaS-compatible functions.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from deploy import values
+from deploy import values, versions
 from deploy.configuration import chart_files
 from deploy.permissions import PARTS
 from deploy.rendering import CHART, plain_manifests
@@ -39,6 +39,7 @@ def _chart(*, check: bool) -> list[str]:
         CHART / "templates" / "_permissions.tpl": templates(PARTS),
         CHART / "values.schema.json": values.schema(),
         DOCUMENT: _document(),
+        **{path: versions.with_version(path.read_text()) for path in versions.FILES},
     }
     differing = [f"{folder.name}/{name}" for folder, files in folders.items() for name in drift(folder, files)]
     differing += [path.name for path, text in texts.items() if not path.is_file() or path.read_text() != text]
@@ -62,7 +63,7 @@ def _manifests(*, check: bool) -> list[str]:
 def _document() -> str:
     before, _, rest = DOCUMENT.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    return before + BEGIN + values.table() + END + after
+    return versions.with_version(before) + BEGIN + values.table() + END + versions.with_version(after)
 
 
 if __name__ == "__main__":

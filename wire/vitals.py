@@ -6,12 +6,12 @@ import itertools
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import metadata
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from springtide.runtime import build_info
 from springtide.runtime.loop_lag import LoopLag
 from springtide.scaler.core import catalogue
 from springtide.wire import instruments
@@ -38,11 +38,8 @@ def loop_lag() -> LoopLag:
 
 
 def show_build(registry: CollectorRegistry) -> None:
-    try:
-        version = metadata.version("springtide")
-    except metadata.PackageNotFoundError:
-        version = "not installed"
-    instruments.gauge(catalogue.BUILD_INFO, registry).labels(version, platform.python_version()).set(1)
+    labels = (build_info.version(), platform.python_version())
+    instruments.gauge(catalogue.BUILD_INFO, registry).labels(*labels).set(1)
 
 
 def loop_lags(processes: Mapping[str, Numbers]) -> HistogramMetricFamily:

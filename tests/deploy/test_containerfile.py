@@ -108,7 +108,7 @@ def test_the_image_is_labelled_with_the_projects_version() -> None:
 
     assert steps["ARG"] == f"VERSION={project['version']}"
     assert 'org.opencontainers.image.version="${VERSION}"' in steps["LABEL"]
-    assert f'org.opencontainers.image.licenses="{project["license"]["text"]}"' in steps["LABEL"]
+    assert f'org.opencontainers.image.licenses="{project["license"]}"' in steps["LABEL"]
 
 
 @pytest.fixture(scope="session")
