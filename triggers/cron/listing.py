@@ -10,10 +10,10 @@ from typing import TypeVar
 from springtide.runtime.errors import BadInput
 from springtide.runtime.query import whole_number
 from springtide.triggers.cron.entry import Entry, Outcome
+from springtide.wire.schedules.expression import MAX_NEXT
 
 T = TypeVar("T", bound=enum.StrEnum)
 
-MAX_NEXT = 100
 MAX_LISTED = 1000
 """Schedules of one answer that was asked for a part of the list."""
 MAX_OFFSET = 1_000_000

@@ -20,6 +20,8 @@ MAX_CHARS = 250
 MAX_SHOWN = 60
 MIN_EVERY_S = 1
 MAX_EVERY_S = 10 * 366 * 86_400
+MAX_NEXT = 100
+"""Coming instants of one schedule that are told at once."""
 DEFAULT_ZONE = "UTC"
 ZONES = ("CRON_TZ=", "TZ=")
 NO_ZONES = ("localtime", "posixrules", "Factory")
