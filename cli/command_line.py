@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import click
+from click.shell_completion import CompletionItem
 
 from springtide.cli.terminal_text import lines
 from springtide.runtime import build_info
@@ -56,6 +57,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "login": ("springtide.cli.commands.login:login", "Check credentials and remember them."),
     "doctor": ("springtide.cli.commands.doctor:doctor", "Check the broker of asynchronous calls, with remedies."),
     "tools": ("springtide.cli.commands.tools:tools", "Find or fetch Prometheus and Alertmanager."),
+    "completion": ("springtide.cli.commands.completion:completion", "Print what bash, zsh or fish completes it by."),
     "provider": ("springtide.cli.parts.provider:provider", "Run only the provider, in the foreground."),
     "kubernetes-provider": (
         "springtide.cli.parts.kubernetes_provider:kubernetes_provider",
@@ -107,6 +109,11 @@ class _LazyGroup(click.Group):
         import_lean()
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         return cast("click.Command", getattr(importlib.import_module(module), attribute))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Of the table: click would import every command for its text, while somebody waits."""
+        found = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         with formatter.section("Commands"):

@@ -19,6 +19,7 @@ from springtide.cli.commands.many import Task, Verb, do_all
 from springtide.cli.commands.options import (
     NAMESPACE_VARIABLE,
     duration_s,
+    function_argument,
     json_option,
     namespace_option,
     pairs,
@@ -168,7 +169,7 @@ def _built_first(builder: RemoteBuilder, put: Callable[[FunctionSpec], None]) ->
 
 
 @click.command(cls=GoFlagCommand)
-@click.argument("names", nargs=-1)
+@function_argument("names", nargs=-1)
 @stack_option
 @filter_option
 @regex_option
@@ -204,7 +205,7 @@ def _removes(client: GatewayClient, name: str, namespace: str | None) -> Callabl
 
 
 @click.command()
-@click.argument("name")
+@function_argument()
 @click.argument("replicas", type=click.IntRange(min=0))
 @namespace_option
 @with_target

@@ -9,7 +9,13 @@ from datetime import datetime
 import click
 
 from springtide.cli import live_status
-from springtide.cli.commands.options import json_option, namespace_option, print_json, with_target
+from springtide.cli.commands.options import (
+    function_argument,
+    json_option,
+    namespace_option,
+    print_json,
+    with_target,
+)
 from springtide.cli.explanation import Explanation, Standing, explain
 from springtide.cli.gateway_client import GatewayClient, Json
 from springtide.cli.schedules_client import BESIDE_S, SchedulesClient
@@ -28,7 +34,7 @@ PROCESS = "process"
 
 
 @click.command("explain")
-@click.argument("name")
+@function_argument()
 @namespace_option
 @click.option("--last", default=20, show_default=True, type=click.IntRange(min=1), help="Changes to tell.")
 @json_option

@@ -6,7 +6,13 @@ import click
 import yaml
 
 from springtide.cli import stack, stack_source
-from springtide.cli.commands.options import NAMESPACE_VARIABLE, namespace_option, stack_option, with_target
+from springtide.cli.commands.options import (
+    NAMESPACE_VARIABLE,
+    function_argument,
+    namespace_option,
+    stack_option,
+    with_target,
+)
 from springtide.cli.target import Target
 from springtide.cli.terminal_text import one_line
 from springtide.provider.kubernetes.manifests.checks import cpu_problems
@@ -24,7 +30,7 @@ HEADER = f"""\
 
 
 @click.command()
-@click.argument("name", metavar="FUNCTION")
+@function_argument(metavar="FUNCTION")
 @stack_option
 @namespace_option
 @with_target

@@ -9,7 +9,14 @@ from typing import Any
 import click
 
 from springtide.cli.commands.faas_cli_options import GoFlagCommand
-from springtide.cli.commands.options import json_option, namespace_option, print_json, print_table, with_target
+from springtide.cli.commands.options import (
+    function_argument,
+    json_option,
+    namespace_option,
+    print_json,
+    print_table,
+    with_target,
+)
 from springtide.cli.gateway_client import Json
 from springtide.cli.target import Target
 from springtide.cli.terminal_text import lines, one_line
@@ -60,7 +67,7 @@ def list_(*, target: Target, namespace: str | None, as_json: bool, verbose: bool
 
 
 @click.command()
-@click.argument("name")
+@function_argument()
 @namespace_option
 @json_option
 @with_target
@@ -80,7 +87,7 @@ def describe(*, target: Target, name: str, namespace: str | None, as_json: bool)
 
 
 @click.command()
-@click.argument("name")
+@function_argument()
 @click.option("--follow", "-f", is_flag=True, help="Go on with new lines until interrupted.")
 @click.option("--tail", type=click.IntRange(min=1), help="Only the last lines.")
 @click.option("--since", help="Only lines since: 5m ago, or an RFC 3339 time.")

@@ -10,7 +10,7 @@ import click
 import httpx
 
 from springtide.cli.commands.jobs import patience_s, wait_for
-from springtide.cli.commands.options import namespace_option, pairs, with_target
+from springtide.cli.commands.options import function_argument, namespace_option, pairs, with_target
 from springtide.cli.jobs_client import JobsClient
 from springtide.cli.target import Target
 from springtide.cli.terminal_text import lines, one_line
@@ -18,7 +18,7 @@ from springtide.runtime.errors import BadInput
 
 
 @click.command()
-@click.argument("name")
+@function_argument()
 @click.option("--data", "-d", help="The body.  [default: what is piped in]")
 @click.option("--method", "-m", default="POST", show_default=True)
 @click.option("--header", "-H", multiple=True, metavar="'NAME: VALUE'")

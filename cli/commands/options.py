@@ -14,9 +14,12 @@ from springtide.cli.state import STATE_VARIABLE, StateFolder
 from springtide.cli.target import DEFAULT_GATEWAY, Target
 from springtide.cli.terminal_text import one_line
 from springtide.runtime.durations import parse_duration_s
-from springtide.runtime.errors import BadInput
+from springtide.runtime.errors import BadInput, SpringtideError
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+COMPLETION_DEADLINE_S = 2.0
+"""For a gateway's answer while somebody who has pressed a key looks at the terminal."""
 
 state_dir_option = click.option(
     "--state-dir",
@@ -94,12 +97,32 @@ def with_target(command: F) -> F:
     ) -> Any:
         if "namespace" in options and "stack_file" not in options:
             options["namespace"] = options["namespace"] or environ.get(NAMESPACE_VARIABLE)
-        state = state_folder(state_dir, environ)
-        named = state_dir is not None or bool(environ.get(STATE_VARIABLE))
-        target = Target(gateway, environ, state, verify=not tls_no_verify, state_named=named)
+        target = _target(environ, gateway=gateway, state_dir=state_dir, tls_no_verify=tls_no_verify)
         return command(*args, target=target, **options)
 
     return wrapper  # type: ignore[return-value]  # functools.wraps does not keep F
+
+
+def _target(environ: Mapping[str, str], *, gateway: str | None, state_dir: Path | None, tls_no_verify: bool) -> Target:
+    named = state_dir is not None or bool(environ.get(STATE_VARIABLE))
+    return Target(gateway, environ, state_folder(state_dir, environ), verify=not tls_no_verify, state_named=named)
+
+
+def function_argument(name: str = "name", **options: Any) -> Callable[[F], F]:
+    """An argument that is a function's name, or several, which shells complete from those that are there."""
+    return click.argument(name, shell_complete=_function_names, **options)
+
+
+def _function_names(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Those at the gateway that the words before it name; none where it does not answer, and nothing is said."""
+    given, environ = context.params, context.obj or {}
+    flags: dict[str, Any] = {name: given.get(name) for name in ("gateway", "state_dir", "tls_no_verify")}
+    try:
+        with _target(environ, **flags).client(timeout_s=COMPLETION_DEADLINE_S) as client:
+            listed = client.functions(given.get("namespace") or environ.get(NAMESPACE_VARIABLE))
+    except SpringtideError:
+        return []
+    return sorted(name for item in listed if (name := str(item.get("name", ""))).startswith(incomplete))
 
 
 def print_json(value: object) -> None:

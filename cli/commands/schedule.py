@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import click
 
-from springtide.cli.commands.options import json_option, namespace_option, print_json, print_table, with_target
+from springtide.cli.commands.options import (
+    function_argument,
+    json_option,
+    namespace_option,
+    print_json,
+    print_table,
+    with_target,
+)
 from springtide.cli.gateway_client import Json
 from springtide.cli.local_time import local_time
 from springtide.cli.schedules_client import SchedulesClient
 from springtide.cli.target import Target
 from springtide.cli.terminal_text import one_line
+from springtide.wire.schedules.expression import MAX_NEXT
 
-MAX_NEXT = 100
 BAD = ("failed", "refused", "missed")
 
 
@@ -44,7 +51,7 @@ def list_(*, target: Target, namespace: str | None, as_json: bool) -> None:
 
 
 @schedule.command("next")
-@click.argument("name", metavar="FUNCTION")
+@function_argument(metavar="FUNCTION")
 @click.option("--count", type=click.IntRange(1, MAX_NEXT), default=5, show_default=True, help="How many.")
 @namespace_option
 @json_option
@@ -66,7 +73,7 @@ def next_(*, target: Target, name: str, count: int, namespace: str | None, as_js
 
 
 @schedule.command()
-@click.argument("name", metavar="FUNCTION")
+@function_argument(metavar="FUNCTION")
 @click.option("--schedule", "text", help="As this one of its schedules.  [default: the first]")
 @namespace_option
 @json_option
@@ -84,7 +91,7 @@ def run(*, target: Target, name: str, text: str | None, namespace: str | None, a
 
 
 @schedule.command()
-@click.argument("names", metavar="FUNCTION...", nargs=-1, required=True)
+@function_argument("names", metavar="FUNCTION...", nargs=-1, required=True)
 @namespace_option
 @with_target
 def pause(*, target: Target, names: tuple[str, ...], namespace: str | None) -> None:
@@ -96,7 +103,7 @@ def pause(*, target: Target, names: tuple[str, ...], namespace: str | None) -> N
 
 
 @schedule.command()
-@click.argument("names", metavar="FUNCTION...", nargs=-1, required=True)
+@function_argument("names", metavar="FUNCTION...", nargs=-1, required=True)
 @namespace_option
 @with_target
 def resume(*, target: Target, names: tuple[str, ...], namespace: str | None) -> None:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import click
 
-from springtide.cli.commands.options import json_option, namespace_option, print_json, print_table, with_target
+from springtide.cli.commands.options import (
+    function_argument,
+    json_option,
+    namespace_option,
+    print_json,
+    print_table,
+    with_target,
+)
 from springtide.cli.target import Target
 
 
 @click.command()
-@click.argument("name")
+@function_argument()
 @namespace_option
 @json_option
 @with_target
@@ -34,7 +41,7 @@ def versions(*, target: Target, name: str, namespace: str | None, as_json: bool)
 
 
 @click.command()
-@click.argument("name")
+@function_argument()
 @click.option("--to", metavar="VERSION", help="The version to go back to  [default: the one before this]")
 @namespace_option
 @json_option

@@ -12,7 +12,13 @@ from typing import Any
 import click
 
 from springtide.cli.commands.jobs import patience_s
-from springtide.cli.commands.options import json_option, namespace_option, print_json, with_target
+from springtide.cli.commands.options import (
+    function_argument,
+    json_option,
+    namespace_option,
+    print_json,
+    with_target,
+)
 from springtide.cli.target import Target
 from springtide.cli.terminal_text import one_line
 from springtide.cli.webhook_sample import Stamp, sample
@@ -42,7 +48,7 @@ class _Setting:
 
 
 @webhook.command("test")
-@click.argument("name", metavar="FUNCTION")
+@function_argument(metavar="FUNCTION")
 @click.option(
     "--kind",
     type=click.Choice([str(kind) for kind in Kind]),
