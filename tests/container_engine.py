@@ -1,0 +1,217 @@
+"""A real Podman for tests, one for all of a session's: from Debian, unpacked below .tools.
+
+It runs in the network namespace of the tests that use it, which is never the machine's: bridges need firewall rules.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import textwrap
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from springtide.cli.debian import fetch_debian
+from springtide.provider.containers.engine.client import Engine
+from springtide.runtime.errors import SpringtideError
+from tests.debian_programs import TOOLS, Program
+from tests.kubernetes.pod_network import namespace
+from tests.kubernetes.pod_network.fixtures import why_not
+from tests.server_process import ServerProcess
+from tests.session_servers import for_the_session
+
+IMAGE = "functions/alpine"
+ROOT = Path(__file__).parents[1]
+LEFT_OUT = {"test", "tests", "__pycache__", "site-packages", "idlelib", "tkinter", "lib2to3", "turtledemo", "ensurepip"}
+PROGRAMS = ("sh", "cat", "tee", "env", "sleep", "head", "ls", "id", "touch")
+PAUSE = 64 << 10
+
+
+class PodmanServer:
+    """The socket of the Docker API. Killed, its containers go on, as they do under systemd."""
+
+    def __init__(self, folder: Path) -> None:
+        if os.geteuid() != 0:
+            pytest.skip("the container engine of these tests runs as root")
+        if not namespace.inside():
+            pytest.skip(f"no network namespace for a container engine: {why_not() or 'not inside one'}")
+        try:
+            self.root = fetch_debian(TOOLS.resolve(), ["podman", "runc"], os.environ["PATH"], dependencies=True)
+        except SpringtideError as error:
+            pytest.skip(f"Podman is not here: {error}")
+        self.socket, self._folder = folder / "engine.sock", folder
+        self.program = Program(self.root / "usr/bin/podman", self._environ())
+        self._configure()
+        words = ["--cgroup-manager=cgroupfs", "system", "service", "--time=0", f"unix://{self.socket}"]
+        self.process = ServerProcess(self.program, words, folder, self._answers)
+
+    def start(self) -> None:
+        self.socket.unlink(missing_ok=True)
+        self.process.start()
+
+    def kill(self) -> None:
+        self.process.kill()
+
+    def end(self) -> None:
+        """With everything that it started."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.run("rm", "--all", "--force", "--time=0", "--volumes")
+        self.kill()
+        for mount in reversed(_mounts_below(self._folder)):
+            subprocess.run(["umount", "-l", mount], check=False, capture_output=True)
+
+    def run(self, *words: str) -> str:
+        command = [str(self.program.path), "--cgroup-manager=cgroupfs", *words]
+        done = subprocess.run(
+            command, env=dict(self.program.environ), capture_output=True, text=True, timeout=120, check=False
+        )
+        return done.stdout + done.stderr
+
+    def _environ(self) -> dict[str, str]:
+        folder, root = self._folder, self.root
+        libraries = next((root / "usr/lib").glob("*-linux-gnu*"))
+        programs = (folder / "bin", root / "usr/sbin", root / "usr/bin")
+        return {
+            "PATH": os.pathsep.join([*map(str, programs), os.environ["PATH"]]),
+            "HOME": str(folder / "home"),
+            "TMPDIR": str(folder),
+            "LD_LIBRARY_PATH": str(libraries),
+            "XTABLES_LIBDIR": str(libraries / "xtables"),
+            "CONTAINERS_CONF": str(folder / "containers.conf"),
+            "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
+            "CONTAINERS_REGISTRIES_CONF": str(folder / "registries.conf"),
+        }
+
+    def _configure(self) -> None:
+        folder, root = self._folder, self.root
+        (folder / "bin").mkdir()
+        for tool in ("iptables", "ip6tables"):
+            for name in (tool, f"{tool}-save", f"{tool}-restore"):
+                (folder / "bin" / name).symlink_to(root / "usr/sbin/xtables-legacy-multi")
+        (folder / "home/.config/containers").mkdir(parents=True)
+        (folder / "home/.config/containers/policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
+        (folder / "registries.conf").write_text('unqualified-search-registries = ["docker.io"]\n')
+        (folder / "storage.conf").write_text(
+            f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n'
+        )
+        (folder / "containers.conf").write_text(
+            textwrap.dedent(f"""\
+            [containers]
+            default_ulimits = ["nofile=20000:20000", "nproc=32768:32768"]
+            [engine]
+            cgroup_manager = "cgroupfs"
+            runtime = "runc"
+            conmon_path = ["{root}/usr/bin/conmon"]
+            helper_binaries_dir = ["{root}/usr/lib/podman"]
+            events_logger = "file"
+            lock_type = "file"
+            tmp_dir = "{folder}/tmp"
+            [engine.runtimes]
+            runc = ["{root}/usr/sbin/runc"]
+            [network]
+            network_backend = "cni"
+            cni_plugin_dirs = ["{root}/usr/lib/cni"]
+            network_config_dir = "{folder}/net"
+            """)
+        )
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(self.socket))
+            except OSError:
+                return False
+        return True
+
+
+class _Ended:
+    """As a server of the session's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.podman = PodmanServer(folder)
+
+    def start(self) -> None:
+        self.podman.start()
+
+    def kill(self) -> None:
+        self.podman.end()
+
+
+def podman_of_the_session() -> PodmanServer:
+    return for_the_session("springtide-engine-", _Ended).podman
+
+
+async def load_function_image(engine: Engine, name: str = IMAGE, tag: str = "latest") -> None:
+    """An image as OpenFaaS's are: a watchdog at port 8080 that runs ``fprocess``. Loaded once."""
+    if await engine.image(f"{name}:{tag}") is None:
+        await engine.load(name, tag, _pieces(_root_file_system()))
+
+
+async def _pieces(data: bytes) -> AsyncIterator[bytes]:
+    for at in range(0, len(data), PAUSE):
+        yield data[at : at + PAUSE]
+
+
+def _root_file_system() -> bytes:
+    """This machine's Python, our watchdog and a few programs, with the libraries they need."""
+    interpreter, library = Path(sys.executable).resolve(), Path(sysconfig.get_path("stdlib"))
+    programs = [Path(found) for name in PROGRAMS if (found := shutil.which(name))]
+    needed = _libraries([interpreter, *programs, *library.glob("lib-dynload/*.so")])
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.add(library, str(library).lstrip("/"), filter=_wanted)
+        tar.add(interpreter, str(interpreter).lstrip("/"))
+        tar.add((ROOT / "watchdog").resolve(), "opt/springtide/watchdog", filter=_wanted)
+        tar.add(Path(__file__).with_name("container_watchdog.py"), "opt/main.py")
+        for path in needed:
+            tar.add(path.resolve(), str(path).lstrip("/"))
+        for program in programs:
+            tar.add(program.resolve(), f"bin/{program.name}")
+        _link(tar, "usr/bin/python3", str(interpreter))
+        for folder in ("tmp", "var/openfaas"):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
+            tar.addfile(entry)
+    return packed.getvalue()
+
+
+def _link(tar: tarfile.TarFile, name: str, to: str) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname = tarfile.SYMTYPE, to
+    tar.addfile(entry)
+
+
+def _wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    parts = set(Path(entry.name).parts)
+    if parts & LEFT_OUT or any(part.startswith("config-3") for part in parts):
+        return None
+    entry.uid = entry.gid = 0
+    return entry
+
+
+def _libraries(programs: list[Path]) -> list[Path]:
+    found: set[Path] = set()
+    for program in programs:
+        told = subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=False, timeout=60).stdout
+        found.update(Path(word) for word in told.split() if word.startswith("/"))
+    return sorted(found)
+
+
+def _mounts_below(folder: Path) -> list[str]:
+    return list(_mount_points(str(folder)))
+
+
+def _mount_points(folder: str) -> Iterator[str]:
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        point = line.split()[1]
+        if point.startswith(f"{folder}/"):
+            yield point
