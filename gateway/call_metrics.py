@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from springtide.scaler.core import catalogue
+from springtide.wire.busy_periods import QUIET_S
 
 _BUCKETS = catalogue.SECONDS.buckets
 _COLD_BUCKETS = catalogue.COLD_START.buckets
@@ -98,6 +99,7 @@ class CallMetrics:
     """
 
     __slots__ = (
+        "busy_since",
         "cold_parts",
         "cold_start",
         "held",
@@ -114,6 +116,8 @@ class CallMetrics:
         self.in_flight = 0
         self.held = 0
         self.last_active = last_active
+        self.busy_since = 0.0
+        """When the first call began after which there was no pause; 0 before the first one of all."""
         self.seconds: dict[int, Histogram] = {}
         self.cold_start = Histogram(_COLD_BUCKETS)
         self.cold_parts = tuple(Histogram(_PART_BUCKETS) for _ in catalogue.COLD_START_PARTS)
@@ -130,6 +134,8 @@ class CallMetrics:
         return sum(histogram.count for histogram in self.seconds.values())
 
     def begin(self, wall: float) -> None:
+        if not self.in_flight and (wall - self.last_active >= QUIET_S or not self.busy_since):
+            self.busy_since = wall
         self.started += 1
         self.in_flight += 1
         self.last_active = wall
@@ -157,6 +163,7 @@ class CallMetrics:
         return {
             **{name: {"": [getattr(self, name)]} for name in _SUMS},
             "last_active": {"": [self.last_active]},
+            "busy_since": {"": [self.busy_since]},
             "seconds": {str(status): histogram.as_numbers() for status, histogram in self.seconds.items()},
             "cold_start": {"": self.cold_start.as_numbers()},
             "cold_parts": {
@@ -172,6 +179,7 @@ class CallMetrics:
         for name in _SUMS:
             setattr(self, name, getattr(self, name) + int(numbers[name][""][0]))
         self.last_active = max(self.last_active, numbers["last_active"][""][0])
+        self.busy_since = max(self.busy_since, numbers["busy_since"][""][0])
         for status, histogram in numbers["seconds"].items():
             self._seconds_of(int(status)).add(histogram)
         self.cold_start.add(numbers["cold_start"][""])

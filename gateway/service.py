@@ -14,6 +14,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from springtide.gateway.access_log import AccessLines
+from springtide.gateway.busy_periods import BusyPeriods, look, look_for_ever, periods_app
 from springtide.gateway.call_record import Observer
 from springtide.gateway.coldstart.limit_metrics import show_held_limits
 from springtide.gateway.data_plane import DataPlane, DataPlaneDeps
@@ -89,8 +90,9 @@ class Gateway:
         self._deps = deps
         self._worker = worker
         self._recorder = DecisionCounter(deps.registry, Writer.WAKE)
+        self._periods = BusyPeriods(deps.clock)
         self._metrics = AsgiServer(
-            exposition(deps.registry),
+            exposition(deps.registry, periods_app(self._periods, self._looked)),
             name="gateway metrics",
             host=settings.metrics_host,
             port=settings.metrics_port,
@@ -99,7 +101,7 @@ class Gateway:
         self._plane: DataPlane | None = None
         self._load: LoadStreams | None = None
         self._listener: asyncio.Server | None = None
-        self._follower = BackgroundTask("endpoint stream")
+        self._follower, self._looking = BackgroundTask("endpoint stream"), BackgroundTask("busy periods")
         self._opened = Opened()
         self._port = settings.port
         deps.registry.register(GatewayCollector(lambda: self._plane))
@@ -134,7 +136,7 @@ class Gateway:
         await self._opened.stop()
 
     async def wait(self) -> None:
-        await self._follower.wait()
+        await first_end(self._follower.wait(), *([self._looking.wait()] if self._worker is None else []))
 
     async def leave(self) -> None:
         """Another gateway has taken over the socket: finish with the callers we have, before ``stop``."""
@@ -181,6 +183,8 @@ class Gateway:
         stack.push_async_callback(load.stop)
         if self._worker is None:
             await self._start_server(stack, self._metrics)
+            self._looking.start(look_for_ever(self._periods, lambda: plane.table))
+            stack.push_async_callback(self._looking.stop)
         http = await stack.enter_async_context(_client(httpx.Limits(max_connections=MAX_SYSTEM_CONNECTIONS)))
         stream_limits = httpx.Limits(max_connections=settings.max_streams + MAX_STREAM_READS)
         stream_http = await stack.enter_async_context(_client(stream_limits))
@@ -228,6 +232,12 @@ class Gateway:
         stack.push_async_callback(self._follower.stop)
         await self._listen(stack, plane, listener)
         stack.callback(load.leave if self._worker else load.end)
+
+    async def _looked(self) -> float:
+        """All that happened until now is seen; the instant of that."""
+        if self._plane is not None:
+            look(self._periods, self._plane.table)
+        return self._deps.clock.wall()
 
     def _counts(self, http: httpx.AsyncClient, plane: DataPlane) -> InvocationCounts:
         if self._settings.prometheus_url:

@@ -48,15 +48,18 @@ def _few(merged: Merged) -> bool:
 
 
 def merged_exposition(
-    registry: CollectorRegistry, ask: Callable[[], Awaitable[Merged]], unready_reason: Callable[[], str | None]
+    registry: CollectorRegistry,
+    ask: Callable[[], Awaitable[Merged]],
+    unready_reason: Callable[[], str | None],
+    inner: App | None = None,
 ) -> App:
     """``ask`` raises Unavailable when a worker does not answer: then a scrape fails, for a part is not the whole.
 
-    ``unready_reason`` as in ``runtime.exposition.exposition``.
+    ``unready_reason`` and ``inner`` as in ``runtime.exposition.exposition``.
     """
     collector = MergedCollector()
     registry.register(collector)
-    rest = exposition(registry, unready_reason=unready_reason)
+    rest = exposition(registry, inner, unready_reason=unready_reason)
     texts = ExpositionText()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import itertools
 import socket
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, Protocol
 
 import structlog
 
 from springtide.gateway.workers.fork_server import ForkServer, Process
 from springtide.gateway.workers.launch import Launch
-from springtide.gateway.workers.messages import Channel, Kind, Message
+from springtide.gateway.workers.messages import Channel, Kind, Message, Row
 from springtide.gateway.workers.totals import Told
 from springtide.runtime.errors import Unavailable
 from springtide.scaler.core.vocabulary import FunctionRef
@@ -37,6 +37,9 @@ class Master(Protocol):
 
     hung_after_s: float
     """A worker that does not answer for so long answers no caller either: it is killed."""
+
+    def told(self, member: Member, rows: Iterable[Row], gone: Iterable[FunctionRef]) -> None:
+        """What a worker tells of functions, and which it has no more, or anew."""
 
     def gone(self, functions: list[FunctionRef]) -> None:
         """A worker has heard that these were deleted."""
@@ -153,6 +156,7 @@ class Member:
         match message.kind:
             case Kind.ROWS:
                 gone = self.told.rows(message.content)
+                self._master.told(self, (Row(*values) for values in message.content["rows"]), gone)
                 if gone:
                     self._master.gone(gone)
             case Kind.NUMBERS:

@@ -7,12 +7,13 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import structlog
 from prometheus_client import CollectorRegistry
 
+from springtide.gateway.busy_periods import BusyPeriods, periods_app
 from springtide.gateway.coldstart.limit_metrics import show_held_limits
 from springtide.gateway.open_files import raise_limit
 from springtide.gateway.settings import BACKLOG, GatewaySettings
@@ -22,6 +23,7 @@ from springtide.gateway.workers.launch import Launch, share
 from springtide.gateway.workers.listeners import bind_shared, close_all
 from springtide.gateway.workers.load_telling import LoadTelling
 from springtide.gateway.workers.member import Member
+from springtide.gateway.workers.messages import Row
 from springtide.gateway.workers.rows import Rows
 from springtide.gateway.workers.slot import Slot
 from springtide.gateway.workers.totals import Merged, Totals
@@ -69,6 +71,7 @@ class WorkerPool:
         self._totals = Totals()
         self._living: list[Member] = []
         self._load = LoadTelling(self._totals, lambda: self._living, SystemClock())
+        self._periods = BusyPeriods(SystemClock())
         self._folds: set[asyncio.Task[None]] = set()
         self._slots: list[Slot] = []
         self._keepers: list[asyncio.Task[None]] = []
@@ -78,7 +81,7 @@ class WorkerPool:
         show_usage(deps.registry, self._processes)
         show_held_limits(settings, deps.registry)
         self._metrics = AsgiServer(
-            merged_exposition(deps.registry, self.collect, self._obstacle),
+            merged_exposition(deps.registry, self.collect, self._obstacle, periods_app(self._periods, self._all_told)),
             name="gateway metrics",
             host=settings.metrics_host,
             port=settings.metrics_port,
@@ -119,16 +122,37 @@ class WorkerPool:
 
     async def collect(self) -> Merged:
         """All numbers as of now. Raises Unavailable when a worker does not answer, or there is none."""
-        if not self._living:
-            raise Unavailable("no worker of the gateway is running")
-        await asyncio.gather(*(member.numbers(SCRAPE_DEADLINE_S) for member in self._living))
+        await self._all_told()
         living = [member.told for member in self._living]
         self._totals.tidy(living)
         workers = {f"worker-{member.launch.number}": member.told.loop_lag for member in self._living}
         lags = {vitals.MASTER: self._lag.numbers(), **{name: lag for name, lag in workers.items() if lag}}
         return replace(self._totals.merged(living), loop_lags=lags)
 
+    async def _all_told(self) -> float:
+        """Have every worker tell its numbers; the instant as of which they are. Raises Unavailable as ``collect``."""
+        if not self._living:
+            raise Unavailable("no worker of the gateway is running")
+        at = SystemClock().wall()
+        await asyncio.gather(*(member.numbers(SCRAPE_DEADLINE_S) for member in self._living))
+        return at
+
     # For the workers.
+
+    def told(self, member: Member, rows: Iterable[Row], gone: Iterable[FunctionRef]) -> None:
+        """What a worker has just told of functions."""
+        for ref in gone:
+            self._periods.gone(str(ref), member)
+        for row in rows:
+            numbers = row.numbers
+            self._periods.saw(
+                f"{row.name}.{row.namespace}",
+                member,
+                busy_since=numbers["busy_since"][""][0],
+                last_active=numbers["last_active"][""][0],
+                started=int(numbers["started"][""][0]),
+                in_flight=int(numbers["in_flight"][""][0]),
+            )
 
     def gone(self, functions: list[FunctionRef]) -> None:
         self._totals.forget(functions)
@@ -213,6 +237,7 @@ class WorkerPool:
         await member.over.wait()
         self._rows.give_back(row)
         self._totals.fold(member.told)
+        self._periods.left(member)
         self._living.remove(member)
 
     def _obstacle(self) -> str | None:

@@ -7,7 +7,7 @@ import contextlib
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
 import pytest
 
@@ -15,13 +15,16 @@ from springtide.gateway.settings import GatewaySettings
 from springtide.gateway.workers.fork_server import Process
 from springtide.gateway.workers.launch import Launch
 from springtide.gateway.workers.member import Member
-from springtide.gateway.workers.messages import Channel
+from springtide.gateway.workers.messages import Channel, Row
 from springtide.runtime.processes import ProcessHandle
 from springtide.scaler.core.vocabulary import FunctionRef
 
 
 class Master:
     hung_after_s = 60.0
+
+    def told(self, member: Member, rows: Iterable[Row], gone: Iterable[FunctionRef]) -> None:
+        raise AssertionError(member, rows, gone)
 
     def gone(self, functions: list[FunctionRef]) -> None:
         raise AssertionError(functions)
