@@ -177,8 +177,8 @@ def test_periods_are_the_union_of_the_calls_whoever_had_them(made: list[tuple[in
     assert sum(period.calls for period in found) == len(made)
     assert all(later.begun - earlier.ended >= QUIET_S for earlier, later in pairwise(found))
     for _, begun, length in made:
-        ends = 2000 + begun / 10, 2000 + (begun + length) / 10
-        assert any(period.begun <= ends[0] and ends[1] <= period.ended for period in found)
+        call = 2000 + begun / 10, 2000 + (begun + length) / 10
+        assert any(period.begun <= call[0] and call[1] <= period.ended for period in found)
     assert {period.begun for period in found} <= {2000 + begun / 10 for _, begun, _ in made}
 
 

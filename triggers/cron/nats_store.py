@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
 import structlog
-from nats.js.api import Header
-from nats.js.errors import APIError
 
 from springtide.runtime import bounded_json
-from springtide.runtime.errors import BadInput, Conflict
+from springtide.runtime.errors import BadInput
 from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.triggers.bucket import Bucket
 from springtide.triggers.cron.kept import (
     Kept,
     Position,
@@ -23,40 +21,23 @@ from springtide.triggers.cron.kept import (
 )
 from springtide.wire.jobs import names
 from springtide.wire.jobs.nats.broker import Broker
-from springtide.wire.jobs.nats.connection import translated
 
-PREFIX = f"$KV.{names.CRON}."
 POSITION = "position"
-AT_ONCE = 100
-_WRONG_LAST_SEQUENCE = 10071
-_SEQUENCE = "Nats-Sequence"
 
 log = structlog.get_logger(__name__)
 
 
 class NatsStore:
-    """Implements ``kept.Store``: a key for the position and one for each function.
-
-    Each write names the one that it follows: a copy that leads no more, and does not know it, changes nothing.
-    """
+    """Implements ``kept.Store``: a key for the position and one for each function."""
 
     def __init__(self, broker: Broker) -> None:
-        self._broker = broker
-        self._sequences: dict[str, int] = {}
+        self._bucket = Bucket(broker, broker.streams.cron, name=names.CRON, what="what was sent of schedules")
 
     def __repr__(self) -> str:
-        return f"<NatsStore of {len(self._sequences)} keys>"
+        return f"<NatsStore over {self._bucket!r}>"
 
     async def load(self) -> Kept:
-        bucket = await self._broker.streams.cron()
-        state = await self._broker.streams.state(bucket, subjects=f"{PREFIX}>")
-        keys = [subject.removeprefix(PREFIX) for subject in state.subjects]
-        self._sequences.clear()
-        values: dict[str, bytes] = {}
-        for begin in range(0, len(keys), AT_ONCE):
-            some = keys[begin : begin + AT_ONCE]
-            found = await asyncio.gather(*(self._value(bucket, key) for key in some))
-            values |= {key: value for key, value in zip(some, found, strict=True) if value}
+        values = await self._bucket.load()
         position = values.pop(POSITION, b"")
         return Kept(position=_position(position), records=_records(values))
 
@@ -65,30 +46,8 @@ class NatsStore:
             (names.record_subject(ref), record_bytes(record) if record is not None else b"")
             for ref, record in changed.items()
         ]
-        for begin in range(0, len(writes), AT_ONCE):
-            await asyncio.gather(*(self._store(key, body) for key, body in writes[begin : begin + AT_ONCE]))
-        await self._store(POSITION, position_json(position))
-
-    async def _store(self, key: str, body: bytes) -> None:
-        """An empty body is a function's that is gone. Raises Conflict where another copy has written the key since."""
-        follows = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: str(self._sequences.get(key, 0))}
-        async with translated("keeping what was sent of schedules"):
-            try:
-                sequence = await self._broker.requests.store(self._broker.streams.cron, PREFIX + key, body, follows)
-            except APIError as error:
-                if error.err_code != _WRONG_LAST_SEQUENCE:
-                    raise
-                raise Conflict(f"{key}: another copy has written it") from error
-        self._sequences[key] = sequence
-
-    async def _value(self, bucket: str, key: str) -> bytes:
-        async with translated("reading what was sent of schedules"):
-            found = await self._broker.requests.ask(f"$JS.API.DIRECT.GET.{bucket}.{PREFIX}{key}")
-        headers = found.headers or {}
-        if Header.STATUS in headers:
-            return b""
-        self._sequences[key] = int(headers[_SEQUENCE])
-        return found.data
+        await self._bucket.store(writes)
+        await self._bucket.store([(POSITION, position_json(position))])
 
 
 def _position(text: bytes) -> Position | None:

@@ -4,7 +4,7 @@
     OF_<queue>_DEAD    of.dead.<queue>.<token>                           those given up
     OF_DELAYED         of.delayed.<number>.<token>, of.due.<number>.<token>   whose time has not come, or has just come
     OF_CALLBACKS       of.callback                                       answers to be told (work queue)
-    OF_RESULTS, OF_PROGRESS, OF_TRIES, OF_PLACES, OF_KEYS, OF_CRON       key-value buckets
+    OF_RESULTS, OF_PROGRESS, OF_TRIES, OF_PLACES, OF_KEYS, OF_CRON, OF_SLEEP  key-value buckets
     OF_BODIES                                                            object store
     of.ring.<queue>, of.stop, of.ended.<token>, of.copies.<queue>        said, not stored
 
@@ -29,6 +29,7 @@ PLACES = "OF_PLACES"
 KEYS = "OF_KEYS"
 BODIES = "OF_BODIES"
 CRON = "OF_CRON"
+SLEEP = "OF_SLEEP"
 
 CALLBACK_SUBJECT = "of.callback"
 STOP_SUBJECT = "of.stop"

@@ -165,10 +165,17 @@ class Streams:
 
     async def cron(self) -> str:
         """What is kept of schedules, which nothing may push out."""
+        return await self._kept(names.CRON)
+
+    async def sleep(self) -> str:
+        """What functions' pauses have taught, which nothing may push out either."""
+        return await self._kept(names.SLEEP)
+
+    async def _kept(self, name: str) -> str:
         return await self._ensure(
             StreamConfig(
-                name=KEY_PREFIX + names.CRON,
-                subjects=[f"$KV.{names.CRON}.>"],
+                name=KEY_PREFIX + name,
+                subjects=[f"$KV.{name}.>"],
                 max_msgs_per_subject=1,
                 discard=DiscardPolicy.NEW,
                 allow_rollup_hdrs=True,
