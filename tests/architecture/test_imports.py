@@ -189,7 +189,7 @@ GATEWAY_LAYERS = (
     {"backend_replica", "tunnel", "draining", "tracing"},
     {"connector", "route"},
     {"route_table", "coldstart", "asynchronous"},
-    {"call", "invocation_counts", "deploy_api", "load_counts", "webhooks"},
+    {"call", "invocation_counts", "deploy_api", "load_counts", "webhooks", "busy_periods"},
     {"load_streams"},
     {"dispatcher", "system_api"},
     {"data_plane"},
