@@ -5,7 +5,7 @@ from __future__ import annotations
 from springtide.idler.settings import IdlerSettings
 from springtide.scaler.core import idle
 from springtide.scaler.core.delayed_calls import DelayedCalls
-from springtide.scaler.core.idle import Activity, IdleHistory
+from springtide.scaler.core.idle import Activity, IdleHistory, Outlook
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.ports import ExpectedCalls
 from springtide.scaler.core.prewarm import ARRIVAL_S, MARGIN_S, Lead, Upcoming
@@ -39,7 +39,7 @@ class IdleRule:
         upcoming = self._upcoming(function, delayed, now) if told[0].changes else None
         if upcoming is None:
             return told
-        return idle.decide(function, *labels, activity, history, self._limits, now, upcoming=upcoming)
+        return idle.decide(function, *labels, activity, history, self._limits, now, outlook=Outlook(upcoming))
 
     def _upcoming(
         self, function: Function, delayed: DelayedCalls | NoData | None, now: Instant

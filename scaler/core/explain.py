@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from springtide.scaler.core import load_needs
+from springtide.scaler.core.keepalive.rule import Basis, Why
 from springtide.scaler.core.load_needs import LoadNeed
 from springtide.scaler.core.policy import OWNER
 from springtide.scaler.core.targets import Unit
@@ -43,11 +45,13 @@ REASONS: Mapping[Reason, str] = {
     Reason.WAKE: "A caller woke it",
     Reason.SCHEDULED: "Its schedule calls it soon",
     Reason.JOB_DUE: "An asynchronous call of it is due soon",
+    Reason.FORECAST: "Its pauses say that a call is likely soon",
     Reason.MANUAL: "A person asked for it",
     Reason.AT_MAX: "Already at its maximum",
     Reason.AT_MIN: "Already at its minimum",
     Reason.ASLEEP: "Asleep: only a call wakes it",
     Reason.WOKEN_ONCE: "It was woken for its next call already",
+    Reason.OVER_BUDGET: "Wakes by forecast have used up what they may cost",
     Reason.REDELIVERED: "A step up was made a moment ago",
     Reason.STEP_PENDING: "The next step down is not due yet",
     Reason.STILL_FIRING: "Another alert still fires",
@@ -174,6 +178,36 @@ def woken_ahead(expected: str, due_at: float, longest_start_s: float | None) -> 
     return f"It is {expected}, and woken ahead for that at {_clock(due_at)}: {why}."
 
 
+def learned(why: Why) -> str:
+    """What the silence after which a function sleeps was learned from, such as ``71 % of its pauses end within 9
+    minutes; a cold start is worth 15 minutes``."""
+    worth = f"a cold start is worth {length(why.worth_s)}"
+    if why.basis is Basis.TIMER and why.interval_s is not None:
+        return f"it is called every {length(why.interval_s[0])}; {worth}"
+    if not math.isfinite(why.within_s):
+        return f"a call is likely enough however long it waits; {worth}"
+    return f"{100 * why.ended_share:.0f} % of its pauses end within {length(why.within_s)}; {worth}"
+
+
+def silence_of(silent_s: float, duration_s: float, said: str) -> str:
+    """How long nobody called, of how long it takes; ``said`` is why so long, where that was learned."""
+    if not said:
+        return f"last call {silent_s:.0f} s ago of {duration_s:g} s"
+    of = f" of {duration_s:.4g} s" if math.isfinite(duration_s) else ""
+    return f"last call {silent_s:.0f} s ago{of}: {said}"
+
+
+def length(seconds: float) -> str:
+    """A length of time in words, in the one unit that says enough: ``9 minutes``."""
+    if not math.isfinite(seconds):
+        return "for ever"
+    for unit, size, least in (("day", 86400, 2 * 86400), ("hour", 3600, 2 * 3600), ("minute", 60, 60)):
+        if seconds >= least:
+            count = f"{seconds / size:.1f}".removesuffix(".0") if seconds < 10 * size else f"{seconds / size:.0f}"
+            return f"{count} {unit}{'' if count == '1' else 's'}"
+    return f"{seconds:.0f} seconds" if seconds >= 10 else f"{seconds:.1f} seconds"
+
+
 def kept_for(expected: str, longest_start_s: float | None) -> str:
     """Why a silent function is kept awake for a call that is known to come."""
     start = "a start" if longest_start_s is None else f"a start, which takes up to {_length(longest_start_s)}"
@@ -187,6 +221,12 @@ def scheduled(at: float) -> str:
 
 def job_due(at: float) -> str:
     return f"an asynchronous call is due at {_clock(at)}"
+
+
+def forecast(since: float, until: float, share: float) -> str:
+    """What a function's pauses say of its next call."""
+    between = f"between {_clock(since)} and {_clock(until)}" if math.isfinite(until) else f"after {_clock(since)}"
+    return f"a call is likely {between} ({100 * share:.0f} % of its pauses end so)"
 
 
 ASLEEP = "at zero: only a call wakes it, or one that is known to come"

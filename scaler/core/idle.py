@@ -2,7 +2,8 @@
 
 A function is idle when, for its whole duration, it existed, was awake and was not called, and nothing is in flight
 now, all by measurements that are fresh and were not interrupted just before. One that would soon be woken again, for a
-call that is known to come, stays awake. ``now`` and all instants are seconds since the epoch.
+call that is known to come, stays awake. Where its sleep is learned, its own pauses say how long the duration is, and
+nothing else. ``now`` and all instants are seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 from dataclasses import dataclass, replace
 
 from springtide.scaler.core import explain
+from springtide.scaler.core.learned_silence import LearnedSilence, Silence
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.prewarm import Upcoming
 from springtide.scaler.core.vocabulary import Decision, Function, Instant, NoData, Reason, Sample, Writer
@@ -51,6 +53,18 @@ class IdleHistory:
     seen_asleep: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is known of a function's calls to come.
+
+    ``upcoming``: one that is known, or why that is not known. ``learned``: a plan of the pause that runs; None where
+    the duration is fixed.
+    """
+
+    upcoming: Upcoming | NoData | None = None
+    learned: LearnedSilence | None = None
+
+
 def decide(
     function: Function,
     policy: ScalePolicy,
@@ -60,26 +74,40 @@ def decide(
     limits: IdleLimits,
     now: Instant,
     *,
-    upcoming: Upcoming | NoData | None = None,
+    outlook: Outlook = Outlook(),
 ) -> tuple[Decision, IdleHistory]:
-    """Zero, or hold with the reason. A hold leaves the count as it is. ``upcoming``: a call that is known to come, or
-    why that is not known."""
+    """Zero, or hold with the reason. A hold leaves the count as it is."""
     history = _observed(function, activity, history, limits, now)
-    duration_s = policy.zero_duration_s or limits.default_duration_s
+    silence = _silence(policy, activity, history, limits, now, outlook.learned)
     before = function.scale.desired
     held = (
         _not_eligible(function, policy, problems)
         or _unknown(activity, limits, now)
         or _busy(activity)
-        or _too_early(function, activity, history, duration_s, min(limits.settle_s, duration_s), now)
-        or _expected(upcoming, now)
+        or _too_early(function, activity, history, silence, min(limits.settle_s, silence.duration_s), now)
+        or _expected(outlook.upcoming, now)
     )
-    inputs = _inputs(function, activity, duration_s, now)
+    inputs = _inputs(function, activity, silence.duration_s, now)
     if held is not None:
         return Decision(function.ref, Writer.IDLER, before, before, held[0], held[1], now, inputs), history
     assert isinstance(activity.last_active, Sample)
-    detail = f"silent for {now - activity.last_active.value:.0f} s, longer than {duration_s:g} s, nothing in flight"
+    longer = f"{silence.duration_s:.4g} s{f' ({silence.said})' if silence.said else ''}"
+    detail = f"silent for {now - activity.last_active.value:.0f} s, longer than {longer}, nothing in flight"
     return Decision(function.ref, Writer.IDLER, before, 0, Reason.IDLE, detail, now, inputs), history
+
+
+def _silence(
+    policy: ScalePolicy,
+    activity: Activity,
+    history: IdleHistory,
+    limits: IdleLimits,
+    now: Instant,
+    learned: LearnedSilence | None,
+) -> Silence:
+    fixed_s = policy.zero_duration_s or limits.default_duration_s
+    if learned is None or isinstance(activity.last_active, NoData) or not math.isfinite(activity.last_active.value):
+        return Silence.fixed(fixed_s)
+    return learned.silence(Instant(activity.last_active.value), history.awake_since, now, fixed_s)
 
 
 def _inputs(function: Function, activity: Activity, duration_s: float, now: Instant) -> dict[str, float]:
@@ -129,19 +157,21 @@ def _busy(activity: Activity) -> Held | None:
 
 
 def _too_early(
-    function: Function, activity: Activity, history: IdleHistory, duration_s: float, settle_s: float, now: Instant
+    function: Function, activity: Activity, history: IdleHistory, silence: Silence, settle_s: float, now: Instant
 ) -> Held | None:
     assert isinstance(activity.last_active, Sample)
     assert function.created_at is not None
     measured_for = now - history.measured_since if history.measured_since is not None else 0.0
     if measured_for < settle_s:
         return Reason.SOURCE_RESTARTED, f"measured without a gap for {measured_for:.0f} s of {settle_s:g} s"
-    if now - function.created_at < duration_s:
-        return Reason.TOO_YOUNG, f"created {now - function.created_at:.0f} s ago, less than {duration_s:g} s"
-    if now - activity.last_active.value < duration_s:
-        return Reason.RECENTLY_ACTIVE, f"last call {now - activity.last_active.value:.0f} s ago of {duration_s:g} s"
-    if history.awake_since is not None and now - history.awake_since < duration_s:
-        return Reason.RECENTLY_ACTIVE, f"awake for {now - history.awake_since:.0f} s of {duration_s:g} s"
+    if now - function.created_at < silence.age_s:
+        return Reason.TOO_YOUNG, f"created {now - function.created_at:.0f} s ago, less than {silence.age_s:.4g} s"
+    if now - activity.last_active.value < silence.duration_s:
+        return Reason.RECENTLY_ACTIVE, explain.silence_of(
+            now - activity.last_active.value, silence.duration_s, silence.said
+        )
+    if history.awake_since is not None and now - history.awake_since < silence.awake_s:
+        return Reason.RECENTLY_ACTIVE, f"awake for {now - history.awake_since:.0f} s of {silence.awake_s:.4g} s"
     return None
 
 

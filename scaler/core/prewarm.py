@@ -36,11 +36,14 @@ class CallSource(enum.StrEnum):
 
     SCHEDULE = "schedule"
     JOB = "job"
+    FORECAST = "forecast"
 
 
-_SAID = {CallSource.SCHEDULE: explain.scheduled, CallSource.JOB: explain.job_due}
-
-REASONS = {CallSource.SCHEDULE: Reason.SCHEDULED, CallSource.JOB: Reason.JOB_DUE}
+REASONS = {
+    CallSource.SCHEDULE: Reason.SCHEDULED,
+    CallSource.JOB: Reason.JOB_DUE,
+    CallSource.FORECAST: Reason.FORECAST,
+}
 """Why a function is woken ahead of a call."""
 
 
@@ -59,15 +62,23 @@ class Met(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class ExpectedCall:
-    """A call that comes at a known instant, or up to ``ARRIVAL_S`` after it."""
+    """A call that comes at a known instant, or up to ``ARRIVAL_S`` after it.
+
+    One that is only likely, by a forecast, comes from ``likely_from`` on, and ``at`` is when it is not waited for any
+    more; ``share`` of the function's pauses end in between.
+    """
 
     at: Instant
     source: CallSource
+    likely_from: Instant | None = None
+    share: float = 0.0
 
     @property
     def said(self) -> str:
         """To a person."""
-        return _SAID[self.source](self.at)
+        if self.likely_from is not None:
+            return explain.forecast(self.likely_from, self.at, self.share)
+        return explain.scheduled(self.at) if self.source is CallSource.SCHEDULE else explain.job_due(self.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +103,9 @@ class Upcoming:
 
     @property
     def due_at(self) -> Instant:
-        """When a function at zero is to be woken."""
+        """When a function at zero is to be woken. A forecast's begin is early enough already."""
+        if self.call.likely_from is not None:
+            return self.call.likely_from
         return Instant(self.call.at - self.lead.seconds)
 
     def due(self, now: Instant) -> bool:
@@ -189,15 +202,18 @@ def decide(
     now: Instant,
     *,
     unread: str = "",
+    refused: str = "",
 ) -> Decision | None:
     """Whether to wake a function now; None where nothing is to be said: it is awake, or it is not time.
 
-    ``unread``: why its count is not known, empty where it is.
+    ``unread``: why its count is not known, empty where it is. ``refused``: why a forecast is not followed now.
     """
     call = upcoming.call
     if function.scale.desired or not upcoming.due(now):
         return None
     after, held = wake_replicas(policy, function.learned_wake), _held(policy, problems, call, history, unread)
+    if held is None and refused:
+        held = Reason.OVER_BUDGET, f"{call.said}; {refused}"
     inputs = {"lead_s": upcoming.lead.seconds, "call_in_s": call.at - now, **policy.limits}
     if upcoming.lead.longest_s is not None:
         inputs["longest_start_s"] = upcoming.lead.longest_s

@@ -105,12 +105,14 @@ class Reason(enum.StrEnum):
     WAKE = "wake"
     SCHEDULED = "scheduled"
     JOB_DUE = "job_due"
+    FORECAST = "forecast"
     MANUAL = "manual"
     # Held: nothing to do.
     AT_MAX = "at_max"
     AT_MIN = "at_min"
     ASLEEP = "asleep"
     WOKEN_ONCE = "woken_once"
+    OVER_BUDGET = "over_budget"
     REDELIVERED = "redelivered"
     STEP_PENDING = "step_pending"
     STILL_FIRING = "still_firing"
@@ -205,7 +207,9 @@ REASONS: Mapping[Writer, tuple[Reason, ...]] = {
     Writer.PREWARM: (
         Reason.SCHEDULED,
         Reason.JOB_DUE,
+        Reason.FORECAST,
         Reason.WOKEN_ONCE,
+        Reason.OVER_BUDGET,
         Reason.AT_MAX,
         Reason.NOT_OPTED_IN,
         Reason.INVALID_LABELS,

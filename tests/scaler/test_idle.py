@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -8,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from springtide.scaler.core import idle
-from springtide.scaler.core.idle import Activity, IdleHistory, IdleLimits
+from springtide.scaler.core.idle import Activity, IdleHistory, IdleLimits, Outlook
+from springtide.scaler.core.keepalive.rule import Basis, Why, Window
+from springtide.scaler.core.learned_silence import LearnedSilence
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.prewarm import ARRIVAL_S, MARGIN_S, CallSource, ExpectedCall, Lead, Upcoming
 from springtide.scaler.core.vocabulary import (
@@ -56,7 +59,7 @@ def decide(
     upcoming: Upcoming | None = None,
 ) -> Decision:
     subject, measured = subject or function(), measured or activity()
-    return idle.decide(subject, policy, problems, measured, history, limits, NOW, upcoming=upcoming)[0]
+    return idle.decide(subject, policy, problems, measured, history, limits, NOW, outlook=Outlook(upcoming))[0]
 
 
 def test_silent_function_is_idle() -> None:
@@ -301,3 +304,121 @@ def test_hold_for_an_expected_call_says_when_it_is() -> None:
     decision = decide(upcoming=upcoming(1))
 
     assert decision.detail == "scheduled at 22:13:21 UTC; taken to zero it would need a start, which takes up to 3.1 s"
+
+
+WHY = Why(Basis.PAUSES, pauses=40, worth_s=900, within_s=540, ended_share=0.71)
+
+
+def learned(*windows: tuple[float, float], silent_s: float = 2000) -> LearnedSilence:
+    """Windows of the pause's age that began ``silent_s`` ago."""
+    end = ago(silent_s)
+    return LearnedSilence(tuple(Window(end + since, end + until) for since, until in windows), end, WHY)
+
+
+def sleeps(plan: LearnedSilence | None, *, silent_s: float = 2000, history: IdleHistory = SETTLED) -> bool:
+    measured = activity(active_s_ago=silent_s)
+    return idle.decide(
+        function(created_s_ago=50_000), OPTED_IN, (), measured, history, LIMITS, NOW, outlook=Outlook(learned=plan)
+    )[0].changes
+
+
+@pytest.mark.parametrize(
+    ("windows", "silent_s", "idles"),
+    [
+        pytest.param([(0, 540)], 539, False, id="in its window"),
+        pytest.param([(0, 540)], 541, True, id="past its window, though not past the fixed duration"),
+        pytest.param([(0, 3000)], 2000, False, id="past the fixed duration, but in its window"),
+        pytest.param([(0, 60), (900, 2000)], 500, True, id="between two windows"),
+        pytest.param([(0, 60), (900, 2000)], 1500, False, id="in a later window"),
+        pytest.param([(0, 60), (900, 1200)], 1500, True, id="past all windows"),
+        pytest.param([(0, math.inf)], 9_000, False, id="in a window without an end"),
+        pytest.param([(0, 60), (4000, math.inf)], 2000, True, id="before a window without an end"),
+    ],
+)
+def test_learned_windows_take_the_place_of_the_duration(
+    windows: list[tuple[float, float]], silent_s: float, *, idles: bool
+) -> None:
+    assert sleeps(learned(*windows, silent_s=silent_s), silent_s=silent_s) is idles
+
+
+@pytest.mark.parametrize(
+    ("silent_s", "idles"),
+    [
+        pytest.param(30, False, id="in the first window"),
+        pytest.param(300, False, id="after it, but not past the fixed duration"),
+        pytest.param(901, True, id="past the fixed duration"),
+    ],
+)
+def test_plan_of_an_earlier_pause_holds_as_far_as_it_can_and_then_the_fixed_duration(
+    silent_s: float, *, idles: bool
+) -> None:
+    assert sleeps(learned((0, 60), silent_s=5000), silent_s=silent_s) is idles
+
+
+@pytest.mark.parametrize(
+    ("woken_s_ago", "idles"),
+    [
+        pytest.param(30, False, id="a moment ago, by a person"),
+        pytest.param(70, True, id="longer ago than the first window lasts"),
+        pytest.param(1600, True, id="for the later window, which is over"),
+    ],
+)
+def test_function_that_was_woken_has_its_first_window_unless_it_was_for_a_forecast(
+    woken_s_ago: float, *, idles: bool
+) -> None:
+    history = replace(SETTLED, awake_since=ago(woken_s_ago))
+
+    assert sleeps(learned((0, 60), (390, 500)), history=history) is idles
+
+
+def test_wake_for_a_forecast_ends_with_its_window() -> None:
+    history = replace(SETTLED, awake_since=ago(20))
+
+    assert not sleeps(learned((0, 60), (1970, 2001)), history=history)
+    assert sleeps(learned((0, 60), (1970, 1999)), history=history)
+
+
+def test_learned_hold_and_sleep_say_what_they_were_learned_from() -> None:
+    awake = idle.decide(
+        function(created_s_ago=50_000),
+        OPTED_IN,
+        (),
+        activity(active_s_ago=300),
+        SETTLED,
+        LIMITS,
+        NOW,
+        outlook=Outlook(learned=learned((0, 540), silent_s=300)),
+    )[0]
+
+    said = "71 % of its pauses end within 9 minutes; a cold start is worth 15 minutes"
+    assert (awake.reason, awake.detail) == (Reason.RECENTLY_ACTIVE, f"last call 300 s ago of 540 s: {said}")
+    assert awake.inputs["duration_s"] == 540
+
+
+plans = st.none() | st.builds(
+    lambda end, lengths: LearnedSilence(
+        tuple(
+            Window(end + since, end + until)
+            for since, until in itertools.pairwise(itertools.accumulate(lengths, initial=0.0))
+        )[::2],
+        end,
+        WHY,
+    ),
+    instants,
+    st.lists(st.floats(1, 4000), min_size=1, max_size=5),
+)
+
+
+@settings(deadline=None)
+@given(functions, policies, st.builds(Activity, maybe_sample, maybe_sample), histories, plans)
+def test_learning_moves_only_when_a_function_sleeps(
+    subject: Function, policy: ScalePolicy, measured: Activity, history: IdleHistory, plan: LearnedSilence | None
+) -> None:
+    """Whatever was learned, a hold that is not about time stays."""
+    timed = {Reason.IDLE, Reason.RECENTLY_ACTIVE, Reason.TOO_YOUNG, Reason.SOURCE_RESTARTED}
+    fixed, _ = idle.decide(subject, policy, (), measured, history, LIMITS, NOW)
+    told, _ = idle.decide(subject, policy, (), measured, history, LIMITS, NOW, outlook=Outlook(learned=plan))
+
+    assert (told.reason in timed) == (fixed.reason in timed)
+    if fixed.reason not in timed:
+        assert told.reason is fixed.reason
