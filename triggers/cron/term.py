@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import structlog
+
 from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import Conflict, SpringtideError
 from springtide.runtime.outage import Outage
@@ -26,6 +28,7 @@ from springtide.triggers.cron.owed import owed
 from springtide.triggers.cron.scheduled_functions import ScheduledFunction, ScheduledFunctions
 from springtide.triggers.cron.sending import Sending, SendingDeps
 from springtide.triggers.gateway_requests import Queue
+from springtide.wire.events.headers import timestamp
 from springtide.wire.leadership import Standby
 from springtide.wire.schedules.annotations import FunctionSchedule
 
@@ -41,7 +44,12 @@ NEW_S = 60.0
 """A schedule that somebody else's provider tells of so soon after its function was made came with it."""
 CLOCKS_DIFFER_S = 60.0
 """Ours and the provider's, at most."""
+MAX_SILENT_S = 86_400.0
+"""How long a clock that was set back silences schedules: a call is known by its key for as long. One that was further
+ahead was wrong, and what it had due was no tick of the days to come."""
 SAVE_AGAIN = Backoff(0.5, 10.0)
+
+log = structlog.get_logger(__name__)
 
 
 class Observer(Protocol):
@@ -82,6 +90,9 @@ class Term:
         self._saving = asyncio.Lock()
         self._changes = self._saved = 0
         self._lanes: asyncio.TaskGroup | None = None
+        self._behind = Outage(
+            "the clock is behind ticks that were sent already: none is due until it comes to new ones"
+        )
         self._outage = Outage("what was sent of schedules is not written down; after a restart more is in doubt")
         sending = SendingDeps(
             gateway=deps.gateway,
@@ -261,6 +272,7 @@ class Term:
 
     async def _send_due(self) -> None:
         now, number = self._deps.clock.wall(), 0
+        self._see_clock(now)
         while self._heap and self._heap[0][0] <= now:
             _, turn, entry = heapq.heappop(self._heap)
             if turn != entry.turn:
@@ -270,6 +282,22 @@ class Term:
             if number % AT_ONCE == 0:
                 await asyncio.sleep(0)
         self._scanned = max(self._scanned, now)
+
+    def _see_clock(self, now: float) -> None:
+        ahead_s = self._scanned - now
+        if ahead_s > MAX_SILENT_S:
+            log.warning("ticks were sent by a clock that was more than a day ahead; they begin anew", ahead_s=ahead_s)
+            self._scanned = now
+            for entry in self._all():
+                entry.since, entry.after, entry.begun_after = min(entry.since, now), now, now
+                self._schedule(entry)
+            for ref in list(self._entries):
+                self._record(ref)
+            self._changed()
+        elif ahead_s > CLOCKS_DIFFER_S:
+            self._behind.failed(f"they were sent up to {timestamp(self._scanned)}", behind_s=round(ahead_s))
+        else:
+            self._behind.over()
 
     def _take_out(self, entry: Entry, now: float) -> None:
         found = owed(

@@ -217,6 +217,27 @@ async def test_clock_that_is_set_back_repeats_no_instant_and_the_next_ones_come(
     assert world.gateway.times() == minutes(*range(65))
 
 
+@pytest.mark.parametrize("restarts", [False, True], ids=["", "and another leads then"])
+async def test_clock_that_was_a_year_ahead_does_not_silence_schedules_for_a_year(
+    world: World, *, restarts: bool
+) -> None:
+    world.clock = clock = SetClock(world.clock)
+    world.provider.deploy("a", catch_up="all")
+    leader = world.lead()
+    await world.until_minute(1.5)
+    clock.ahead_s = 365 * 86_400.0
+    await asyncio.sleep(120.0)
+    wrong = len(world.gateway.times())
+    clock.ahead_s = 0.0
+    if restarts:
+        await world.kill(leader)
+        world.lead()
+    await world.until_minute(10.5)
+
+    # A leader that goes on looks at the clock within a minute, one that begins does so at once.
+    assert world.gateway.times()[wrong:] == minutes(*range(4 if restarts else 5, 11))
+
+
 @pytest.mark.parametrize(("catch_up", "late"), [("none", []), ("last", [57]), ("all", list(range(2, 58)))])
 async def test_clock_that_is_set_forward_is_noticed_within_a_minute_and_is_as_a_halt(
     world: World, catch_up: str, late: list[int]
