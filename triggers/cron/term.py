@@ -233,7 +233,8 @@ class Term:
         known = since is not None
         if since is None:
             since = min(now, self._first_instant(function, now))
-        anchor = function.created_at if function.created_at is not None else since
+        made_at = function.created_at
+        anchor = made_at if made_at is not None and made_at <= now + MAX_SILENT_S else since
         entry = Entry(ref, timed, anchor, since, after=since + timed.delay_s)
         if known and position is not None:
             behind = position.behind.get(entry.key)
@@ -289,7 +290,8 @@ class Term:
             log.warning("ticks were sent by a clock that was more than a day ahead; they begin anew", ahead_s=ahead_s)
             self._scanned = now
             for entry in self._all():
-                entry.since, entry.after, entry.begun_after = min(entry.since, now), now, now
+                entry.since, entry.anchor = min(entry.since, now), min(entry.anchor, now)
+                entry.after = entry.begun_after = now
                 self._schedule(entry)
             for ref in list(self._entries):
                 self._record(ref)

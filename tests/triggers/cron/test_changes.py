@@ -6,11 +6,12 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from springtide.scaler.core.ports import Clock
+from springtide.scaler.core.vocabulary import Instant
 from springtide.triggers.cron.term import Term
 from tests.loops import virtual_loop
 from tests.triggers.cron.world import BEGIN, Copy, World, ref
@@ -236,6 +237,18 @@ async def test_clock_that_was_a_year_ahead_does_not_silence_schedules_for_a_year
 
     # A leader that goes on looks at the clock within a minute, one that begins does so at once.
     assert world.gateway.times()[wrong:] == minutes(*range(4 if restarts else 5, 11))
+
+
+async def test_function_that_was_made_by_a_wrong_clock_is_called_all_the_same(world: World) -> None:
+    world.provider.deploy("a", "@every 1m")
+    made = world.provider.functions[ref("a")]
+    world.provider.functions[ref("a")] = replace(made, created_at=Instant(BEGIN + 365 * 86_400.0))
+    world.lead()
+    await world.until_minute(5.5)
+
+    made_at = made.created_at
+    assert made_at is not None
+    assert world.gateway.times() == [made_at + 60 * number for number in range(1, 7)]
 
 
 @pytest.mark.parametrize(("catch_up", "late"), [("none", []), ("last", [57]), ("all", list(range(2, 58)))])
