@@ -39,6 +39,8 @@ async def stubborn_within(deadline_s: float, work: Coroutine[Any, Any, T]) -> T:
         while not task.done():
             task.cancel()
             await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)
+        if not task.cancelled():
+            task.exception()  # seen, though nobody asks for it where we are cancelled ourselves
     if task.cancelled():
         raise TimeoutError
     return task.result()

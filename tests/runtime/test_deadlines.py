@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
@@ -62,3 +63,24 @@ async def test_whoever_waits_may_be_cancelled_and_the_work_with_it() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert not work.running
+
+
+async def test_error_of_work_that_nobody_waits_for_any_more_is_not_logged_as_forgotten() -> None:
+    told: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(30)
+        finally:
+            raise ConnectionRefusedError
+
+    waiting = asyncio.create_task(stubborn_within(30, work()))
+    await asyncio.sleep(1)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    assert waiting.cancelled()
+    del waiting
+    gc.collect()
+
+    assert told == []
