@@ -5,7 +5,7 @@ declarations elsewhere, and ``python -m deploy`` writes it:
 
     permissions in code ──► roles ──► chart/templates/_permissions.tpl
     rules, dashboards ──► configuration ──► chart/files
-    values.yaml, settings in code ──► values ──► chart/values.schema.json, the table in docs/kubernetes.md
+    values.yaml, settings in code ──► values ──► chart/values.schema.json, docs/reference by python -m reference
     the whole chart ──► rendering (Helm's own engine) ──► manifests/
 
 Not part of the installed package.

@@ -16,8 +16,6 @@ from springtide.rules.generated_files import drift, write
 from springtide.runtime.files import write_atomic
 
 HERE = Path(__file__).parent
-DOCUMENT = HERE.parent / "docs" / "kubernetes.md"
-BEGIN, END = "<!-- values: written by `python -m deploy` -->\n", "<!-- end of values -->"
 
 HEADER = "# Written by `python -m deploy` from deploy/chart with {values}; do not edit.\n"
 
@@ -38,7 +36,6 @@ def _chart(*, check: bool) -> list[str]:
     texts = {
         CHART / "templates" / "_permissions.tpl": templates(PARTS),
         CHART / "values.schema.json": values.schema(),
-        DOCUMENT: _document(),
         **{path: versions.with_version(path.read_text()) for path in versions.FILES},
     }
     differing = [f"{folder.name}/{name}" for folder, files in folders.items() for name in drift(folder, files)]
@@ -58,12 +55,6 @@ def _manifests(*, check: bool) -> list[str]:
         return drift(folder, files)
     write(folder, files)
     return []
-
-
-def _document() -> str:
-    before, _, rest = DOCUMENT.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return versions.with_version(before) + BEGIN + values.table() + END + versions.with_version(after)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``values.yaml``, read with its comments: the schema that Helm checks values by, and the table for people."""
+"""``values.yaml``, read with its comments: the schema that Helm checks values by, and what people are told of them."""
 
 from __future__ import annotations
 
@@ -132,12 +132,6 @@ def schema() -> str:
     return json.dumps(body, indent=2) + "\n"
 
 
-def table() -> str:
-    """Markdown, one line for each value."""
-    rows = [f"| `{value.path}` | {_shown(value.default)} | {value.comment} |\n" for value in chart_values()]
-    return "| value | default | |\n|---|---|---|\n" + "".join(rows)
-
-
 def settings_of(part: str) -> list[Declared]:
     """What ``PART.settings`` takes."""
     sections = [value for value in vars(PARTS[part]).values() if isinstance(value, Section)]
@@ -204,5 +198,6 @@ def _at(tree: Any, path: str) -> Any:
     return tree
 
 
-def _shown(default: Any) -> str:
-    return f"`{json.dumps(default)}`" if default not in ("", [], {}) else ""
+def shown(default: Any) -> str:
+    """As it is written; nothing for what is empty."""
+    return json.dumps(default) if default not in ("", [], {}) else ""

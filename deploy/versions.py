@@ -7,7 +7,11 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FILES = (ROOT / "deploy" / "chart" / "Chart.yaml", ROOT / "deploy" / "Containerfile")
+FILES = (
+    ROOT / "deploy" / "chart" / "Chart.yaml",
+    ROOT / "deploy" / "Containerfile",
+    ROOT / "docs" / "kubernetes.md",
+)
 
 _VERSION = re.compile(r"(^version: |^appVersion: |^ARG VERSION=|/springtide:)\d[\w.+-]*", re.MULTILINE)
 

@@ -103,7 +103,7 @@ class RetryRules:
 
 
 def codes(text: str) -> frozenset[int]:
-    """Separated by commas. Raises ValueError."""
+    """HTTP statuses with commas between them. Raises ValueError."""
     words = [word.strip() for word in text.split(",") if word.strip()]
     valid = all(_NUMBER.fullmatch(word) and 100 <= int(word) <= 599 for word in words)
     if not words or len(words) > MAX_CODES or not valid:

@@ -21,6 +21,7 @@ MAX_AGE_S = 30 * 86_400.0
 
 
 def queue(text: str) -> str:
+    """The name of a queue. Raises ValueError."""
     try:
         return checked_queue(text, "it")
     except BadInput as error:
@@ -28,6 +29,7 @@ def queue(text: str) -> str:
 
 
 def jitter(text: str) -> Jitter:
+    """``exponential`` (nothing is left to chance), ``full`` or ``equal`` (half of it is). Raises ValueError."""
     try:
         return Jitter(text)
     except ValueError:

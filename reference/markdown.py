@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterable, Sequence
 
@@ -21,17 +22,18 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def code(words: str) -> str:
     """As it stands, inside a table too. Nothing for nothing."""
-    if not words:
-        return ""
-    fence = "``" if "`" in words else "`"
-    blank = " " if fence == "``" else ""
-    return f"{fence}{blank}{_in_cell(words)}{blank}{fence}"
+    if "|" in words or "`" in words:
+        # Whether a bar in backticks wants a backslash is where readers of Markdown differ.
+        return f"<code>{_in_cell(html.escape(words, quote=False)).replace('`', '&#96;')}</code>"
+    return f"`{words}`" if words else ""
 
 
 def text(words: str) -> str:
     """Running text; what looks like a tag is shown, not taken for one."""
-    pieces = re.split(r"(`[^`]+`)", _in_cell(words))
-    return "".join(piece if piece.startswith("`") else piece.replace("<", "&lt;") for piece in pieces)
+    pieces = re.split(r"(`[^`]+`)", words)
+    return "".join(
+        code(piece[1:-1]) if piece.startswith("`") else _in_cell(piece.replace("<", "&lt;")) for piece in pieces
+    )
 
 
 def codes(words: Iterable[str]) -> str:
@@ -43,4 +45,4 @@ def block(language: str, words: str) -> str:
 
 
 def _in_cell(words: str) -> str:
-    return words.replace("|", "\\|").replace("\n", " ")
+    return words.replace("|", "&#124;").replace("\n", " ")

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reference.alerts import alerts
+from reference.chart_values import values
+from reference.command_line import command_line
 from reference.labels import labels
 from reference.markdown import NOTE
 from reference.metrics import metrics
+from reference.reasons import reasons
+from reference.settings import settings
 
 PAGES = {
     "labels.md": ("Labels and annotations", "what a function may say of itself", labels),
+    "command-line.md": ("Command line", "every command and option", command_line),
+    "settings.md": ("Settings", "flags and environment variables of every part", settings),
+    "chart-values.md": ("Values of the chart", "what an installation on Kubernetes may change", values),
+    "reasons.md": ("Reasons of decisions", "why a function has the replicas it has", reasons),
     "metrics.md": ("Metrics", "what each part tells at `/metrics`", metrics),
     "alerts.md": ("Alerts", "what fires when, and what to do", alerts),
 }

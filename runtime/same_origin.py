@@ -28,7 +28,7 @@ _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\s/?#@,]+)(?::([0-9]{1,5}))?")
 
 
 def origins(text: str) -> tuple[str, ...]:
-    """A setting's value: origins as a browser writes them, separated by commas. Raises ValueError naming a bad one."""
+    """Origins as a browser writes them, with commas between them. Raises ValueError naming a bad one."""
     found = []
     for word in text.replace(",", " ").split():
         origin = normal_origin(word)

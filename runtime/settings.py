@@ -37,10 +37,12 @@ class SettingsError(BadInput):
 
 
 def duration(text: str) -> float:
+    """A length of time, such as ``30s``, ``1m30s`` or ``2h``; a number alone is seconds."""
     return parse_duration_s(text)
 
 
 def boolean(text: str) -> bool:
+    """``true``, ``1``, ``yes``, ``on``, or ``false``, ``0``, ``no``, ``off``."""
     known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     try:
         return known[text.strip().lower()]
@@ -49,6 +51,7 @@ def boolean(text: str) -> bool:
 
 
 def integer(text: str) -> int:
+    """A whole number."""
     try:
         return int(text)
     except ValueError:
@@ -56,6 +59,7 @@ def integer(text: str) -> int:
 
 
 def number(text: str) -> float:
+    """A number."""
     try:
         value = float(text)
     except ValueError:
@@ -66,14 +70,17 @@ def number(text: str) -> float:
 
 
 def words(text: str) -> tuple[str, ...]:
+    """Words with commas or blanks between them."""
     return tuple(word for word in text.replace(",", " ").split() if word)
 
 
 def text(value: str) -> str:
+    """Text, as it stands."""
     return value
 
 
 def path(value: str) -> Path:
+    """The path of a file or folder."""
     return Path(value)
 
 

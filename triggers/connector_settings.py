@@ -10,6 +10,7 @@ MEBIBYTE = 1024 * 1024
 
 
 def delimiter(text: str) -> str:
+    """One character that separates. Raises ValueError."""
     if len(text) != 1 or text.isalnum():
         raise ValueError(f"{text[:20]!r} is not one character that separates, as , or ;")
     return text

@@ -37,7 +37,9 @@ def dead() -> None:
 @queue_option
 @function_option
 @namespace_option
-@click.option("--limit", type=click.IntRange(1, MAX_LISTED), default=100, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, MAX_LISTED), default=100, show_default=True, help="Most that are listed."
+)
 @json_option
 @with_target
 def list_(

@@ -35,7 +35,13 @@ MAX_KEPT_SHOWN = 5
 @click.command("list", cls=GoFlagCommand)
 @click.option("--verbose", "-v", is_flag=True, help="With each function's image, and who scales it.")
 @click.option("--quiet", "-q", is_flag=True, help="Names only, one a line.")
-@click.option("--sort", type=click.Choice(("name", "invocations")), default="name", show_default=True)
+@click.option(
+    "--sort",
+    type=click.Choice(("name", "invocations")),
+    default="name",
+    show_default=True,
+    help="By what the list is sorted.",
+)
 @namespace_option
 @json_option
 @with_target

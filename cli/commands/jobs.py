@@ -40,7 +40,9 @@ def jobs() -> None:
 @function_option
 @namespace_option
 @click.option("--state", type=click.Choice([str(state) for state in JobState]), multiple=True, help="Only those.")
-@click.option("--limit", type=click.IntRange(1, MAX_LISTED), default=100, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, MAX_LISTED), default=100, show_default=True, help="Most that are listed."
+)
 @json_option
 @with_target
 def list_(

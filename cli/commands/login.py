@@ -15,7 +15,7 @@ from springtide.runtime.errors import BadInput
 
 
 @click.command()
-@click.option("--username", "-u", default="admin", show_default=True)
+@click.option("--username", "-u", default="admin", show_default=True, help="Name of the user.")
 @click.option("--password", "-p", help="Shows in the shell's history; better pipe it in with --password-stdin.")
 @click.option("--password-stdin", "-s", is_flag=True, help="Read the password from standard input.")
 @with_target

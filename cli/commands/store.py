@@ -51,8 +51,8 @@ def inspect(*, target: Target, name: str, url: str | None) -> None:
 @click.argument("name")
 @click.option("--name", "function", help="What to call it.  [default: its name in the store]")
 @click.option("--env", "-e", multiple=True, metavar="KEY=VALUE", help="Environment variable; wins over the store's.")
-@click.option("--label", "-l", multiple=True, metavar="KEY=VALUE")
-@click.option("--annotation", multiple=True, metavar="KEY=VALUE")
+@click.option("--label", "-l", multiple=True, metavar="KEY=VALUE", help="A label; may be repeated.")
+@click.option("--annotation", multiple=True, metavar="KEY=VALUE", help="An annotation; may be repeated.")
 @url_option
 @namespace_option
 @with_target

@@ -11,6 +11,7 @@ POD, SERVICE = "pod", "service"
 
 
 def pod_or_service(value: str) -> str:
+    """``pod`` or ``service``. Raises ValueError."""
     if value not in (POD, SERVICE):
         raise ValueError(f"{value!r}: write {POD} or {SERVICE}")
     return value

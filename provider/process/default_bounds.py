@@ -13,7 +13,7 @@ _CGROUPS, _OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def memory_bound(text: str) -> str:
-    """A setting's text: ``half`` of the machine's memory, a quantity, or ``none``. Raises ValueError."""
+    """``half`` of the machine's memory, a quantity such as ``512Mi``, or ``none``. Raises ValueError."""
     if text not in (HALF, NONE):
         quantities.memory_bytes(text)
     return text

@@ -145,6 +145,56 @@ class Reason(enum.StrEnum):
     UNKNOWN_FUNCTION = "unknown_function"
 
 
+GROUPS: Mapping[str, tuple[Reason, ...]] = {
+    "The count changes": (
+        Reason.ALERT_FIRING,
+        Reason.ALERT_RESOLVED,
+        Reason.LOAD_UP,
+        Reason.LOAD_DOWN,
+        Reason.IDLE,
+        Reason.WAKE,
+        Reason.SCHEDULED,
+        Reason.JOB_DUE,
+        Reason.MANUAL,
+    ),
+    "Held: nothing to do": (
+        Reason.AT_MAX,
+        Reason.AT_MIN,
+        Reason.ASLEEP,
+        Reason.WOKEN_ONCE,
+        Reason.REDELIVERED,
+        Reason.STEP_PENDING,
+        Reason.STILL_FIRING,
+        Reason.ENOUGH,
+        Reason.SETTLING,
+        Reason.UNCONFIRMED,
+    ),
+    "Held: not ours to touch": (
+        Reason.FACTOR_ZERO,
+        Reason.FIXED_SIZE,
+        Reason.NOT_OWNER,
+        Reason.NOT_OPTED_IN,
+        Reason.INVALID_LABELS,
+        Reason.DRY_RUN,
+    ),
+    "Held: busy or too early": (
+        Reason.IN_FLIGHT,
+        Reason.RECENTLY_ACTIVE,
+        Reason.TOO_YOUNG,
+        Reason.CALL_EXPECTED,
+        Reason.STARTING,
+    ),
+    "Held: we do not know": (
+        Reason.NO_DATA,
+        Reason.PARTIAL_DATA,
+        Reason.STALE_DATA,
+        Reason.SOURCE_RESTARTED,
+        Reason.AGE_UNKNOWN,
+        Reason.UNMEASURED,
+    ),
+    "Decided, but not done": (Reason.LOST_RACE, Reason.WRITE_FAILED, Reason.UNKNOWN_FUNCTION),
+}
+
 _UNDONE = (Reason.WRITE_FAILED, Reason.UNKNOWN_FUNCTION)
 
 REASONS: Mapping[Writer, tuple[Reason, ...]] = {

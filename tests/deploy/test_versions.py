@@ -4,13 +4,11 @@ from pathlib import Path
 
 from deploy.versions import FILES, project_version, with_version
 
-DOCUMENT = FILES[0].parents[2] / "docs" / "kubernetes.md"
-
 
 def test_a_new_version_in_pyproject_is_written_wherever_one_is_stated(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[project]\nversion = "7.8.9rc1"\n')
     now = project_version()
-    chart, containerfile, document = (with_version(path.read_text(), tmp_path) for path in (*FILES, DOCUMENT))
+    chart, containerfile, document = (with_version(path.read_text(), tmp_path) for path in FILES)
 
     assert "\nversion: 7.8.9rc1\nappVersion: 7.8.9rc1\n" in chart
     assert "\nARG VERSION=7.8.9rc1\n" in containerfile

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import click
+import pytest
 
 import springtide
+from reference.command_line import contexts
+from springtide.cli import command_line
+from springtide.cli.variables import VARIABLES
 from springtide.provider.annotation_table import ANNOTATIONS
 from springtide.provider.kubernetes.manifests.keys import KEPT
-from springtide.scaler.core import catalogue
+from springtide.scaler.core import catalogue, explain, vocabulary
 from springtide.scaler.core.label_names import MEANT
 from springtide.scaler.core.label_table import LABELS
 
@@ -52,3 +60,52 @@ def test_every_constant_that_looks_like_a_label_or_an_annotation_is_in_a_table()
 
 def test_every_label_of_a_metric_is_explained_and_none_that_there_is_not() -> None:
     assert set(catalogue.LABELS) == {label for metric in catalogue.ALL for label in metric.labels}
+
+
+def test_every_reason_is_in_one_group_says_something_and_is_somebodys() -> None:
+    grouped = [reason for group in vocabulary.GROUPS.values() for reason in group]
+
+    assert sorted(grouped) == sorted(vocabulary.Reason)
+    assert set(explain.REASONS) == set(vocabulary.Reason)
+    assert {reason for reasons in vocabulary.REASONS.values() for reason in reasons} == set(vocabulary.Reason)
+
+
+CONTEXTS = list(contexts(click.Context(command_line.springtide, info_name="springtide")))
+
+
+@pytest.mark.parametrize("context", CONTEXTS, ids=lambda context: context.command_path)
+def test_every_command_and_option_says_what_it_is_for(context: click.Context) -> None:
+    options = [each for each in context.command.params if isinstance(each, click.Option) and not each.hidden]
+
+    assert context.command.help
+    assert [option.opts for option in options if not option.help] == []
+
+
+def test_every_variable_that_commands_look_at_is_declared() -> None:
+    """Settings, in small letters, are declared by the parts."""
+    files = sorted((Path(__file__).parents[2] / "cli").rglob("*.py"))
+    used = {name for file in files for name in variables(file) if name.isupper()}
+
+    assert used == set(VARIABLES)
+
+
+def variables(file: Path) -> Iterator[str]:
+    """What is looked up in a mapping called ``environ``, written there or a constant of the module."""
+    tree = ast.parse(file.read_text())
+    dotted = ".".join(("springtide", *file.relative_to(Path(__file__).parents[2]).with_suffix("").parts))
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(value=place, attr="get"), args=[key, *_]) if named_environ(place):
+                yield value_of(key, dotted)
+            case ast.Subscript(value=place, slice=key) if named_environ(place):
+                yield value_of(key, dotted)
+
+
+def named_environ(node: ast.expr) -> bool:
+    return getattr(node, "id", getattr(node, "attr", "")) == "environ"
+
+
+def value_of(key: ast.expr, module: str) -> str:
+    if isinstance(key, ast.Constant):
+        return str(key.value)
+    return str(getattr(importlib.import_module(module), key.id, "")) if isinstance(key, ast.Name) else ""

@@ -78,7 +78,7 @@ class Pattern:
 
 
 def patterns(text: str) -> tuple[str, ...]:
-    """Those of ``text``, which has commas between them. Raises ValueError where one is no pattern."""
+    """Patterns of hosts, as ``*.example.org`` or ``10.0.0.0/8``, with commas between them. Raises ValueError."""
     found = [word.strip() for word in text.split(",") if word.strip()]
     if len(found) > MAX_RULES:
         raise ValueError(f"{len(found)} of them are more than {MAX_RULES}")

@@ -26,7 +26,7 @@ HOST_NAMES, PORT_NAMES = ("faas_nats_address", "nats_host"), ("faas_nats_port", 
 
 
 def servers(text: str) -> tuple[str, ...]:
-    """``nats://host:port``, several separated by commas. Raises ValueError, without what a password would be in."""
+    """``nats://host:port``, several with commas between. Raises ValueError, without what a password would be in."""
     given = [word.strip() for word in text.split(",") if word.strip()]
     if len(given) > MAX_SERVERS:
         raise ValueError(
@@ -51,6 +51,7 @@ def _server(text: str) -> str:
 
 
 def replicas(text: str) -> int:
+    """1, 3 or 5. Raises ValueError."""
     number = integer(text)
     if number not in REPLICAS:
         raise ValueError(f"{number} is none of 1, 3 and 5: a majority of the copies has to agree")

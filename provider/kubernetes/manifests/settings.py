@@ -13,7 +13,8 @@ SLEEP_SINCE = (1, 30)
 """Kubernetes knows ``preStop.sleep`` by default from here on; 1.29 refuses it."""
 
 
-def _pull_policy(text: str) -> str:
+def pull_policy(text: str) -> str:
+    """``Always``, ``IfNotPresent`` or ``Never``. Raises ValueError."""
     if text not in PULL_POLICIES:
         raise ValueError(f"{text!r}: write one of {', '.join(PULL_POLICIES)}")
     return text
@@ -36,7 +37,7 @@ class ManifestSettings:
         help="run functions as user 12000, without any capability",
     )
     image_pull_policy: str = setting(
-        "Always", env="image_pull_policy", kind=_pull_policy, help="Always, IfNotPresent or Never"
+        "Always", env="image_pull_policy", kind=pull_policy, help="Always, IfNotPresent or Never"
     )
     readiness_delay_s: float = setting(
         0.0, env="readiness_probe_initial_delay_seconds", kind=duration, low=0, help="pause before the first look"

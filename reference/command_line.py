@@ -1,0 +1,82 @@
+"""The command line, from click: every command with its arguments and options. Settings have a page of their own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+
+import click
+
+from reference.markdown import block, code, page, table, text
+from reference.settings import commands_with_settings
+from springtide.cli.command_line import ALIASES, springtide
+from springtide.runtime.settings import declared
+
+
+def command_line() -> str:
+    root = click.Context(springtide, info_name="springtide")
+    aliases = ", ".join(f"{code(alias)} for {code(name)}" for alias, name in ALIASES.items())
+    return page(
+        "Command line",
+        f"Every command tells this with `--help`. Other names that are understood: {aliases}. Exit status 0: it did "
+        "what was asked; 1: it did not, and says why; 2: it did not understand the words; 130: it was interrupted.",
+        *(part for context in contexts(root) for part in _section(context)),
+    )
+
+
+def contexts(context: click.Context) -> Iterator[click.Context]:
+    """That of a command, and those of all below it."""
+    yield context
+    if isinstance(context.command, click.Group):
+        for name in context.command.list_commands(context):
+            command = context.command.get_command(context, name)
+            if command is not None and not command.hidden:
+                yield from contexts(click.Context(command, info_name=name, parent=context))
+
+
+def _section(context: click.Context) -> Iterator[str]:
+    command, path = context.command, context.command_path
+    yield f"## {path}" if context.parent is None or context.parent.parent is None else f"### {path}"
+    yield block("text", " ".join((path, *command.collect_usage_pieces(context))))
+    yield _help(command)
+    if isinstance(command, click.Group):
+        names = command.list_commands(context)
+        yield ", ".join(f"[{name}](#{_anchor(f'{path} {name}')})" for name in names) + "."
+    own = _of_settings(context)
+    rows = [
+        tuple(map(_cell, record))
+        for parameter in command.get_params(context)
+        if isinstance(parameter, click.Option) and parameter.name not in own
+        if (record := parameter.get_help_record(context)) is not None
+    ]
+    yield table(("option", "meaning"), rows)
+    if own:
+        yield f"And a flag for each of its [settings](settings.md#{_anchor(context.info_name or '')})."
+
+
+def _cell(words: str) -> str:
+    return code(words) if words.startswith("-") else text(words)
+
+
+def _of_settings(context: click.Context) -> set[str | None]:
+    """Names of the parameters that are settings."""
+    return {
+        section.parameter(item)
+        for command in commands_with_settings()
+        if command.click is context.command
+        for section in command.sections
+        for item in declared(section.cls)
+    }
+
+
+def _help(command: click.Command) -> str:
+    """Paragraphs as they are; those that click does not rewrap, after a backspace, as a block."""
+    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+    return "\n\n".join(
+        block("text", paragraph.removeprefix("\b\n")) if paragraph.startswith("\b\n") else text(paragraph)
+        for paragraph in paragraphs
+    )
+
+
+def _anchor(title: str) -> str:
+    return title.lower().replace(" ", "-")
