@@ -17,9 +17,9 @@ from bench.herd import percentile
 from springtide.runtime.lean_imports import import_lean
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.jobs import names
+from springtide.wire.jobs.bounds import Bounds
 from springtide.wire.jobs.job import Lane
 from springtide.wire.jobs.nats.broker import Broker
-from springtide.wire.jobs.nats.streams import Bounds
 from springtide.wire.jobs.settings import BrokerSettings
 
 BODY_BYTES = 64

@@ -13,6 +13,7 @@ from springtide.cli.monitoring_data import put_away
 from springtide.cli.nats_server import NatsServer
 from springtide.runtime.http_probe import fetch
 from springtide.runtime.liveness import Probe
+from springtide.wire.jobs.bounds import Bounds
 from springtide.wire.jobs.server_seen import WRITE_ERROR
 
 CONFIGURATION = "nats-server.conf"
@@ -33,6 +34,8 @@ MIN_FREE_BYTES = 64 * MEBIBYTE
 """A server that could not write is started again once there is so much room, or a twentieth of a small disk."""
 
 MAX_RESERVE_BYTES = 1024 * MEBIBYTE
+MIN_ROOM_BYTES = Bounds().set_aside_bytes + MEBIBYTE
+"""With less it makes some of its buckets, and then accepts jobs that are never run."""
 
 PROBE_DEADLINE_S = 3.0
 ABLE_TO_STORE = "/healthz?js-enabled-only=true"
@@ -81,9 +84,10 @@ def room_bytes(kept_bytes: int, free_bytes: int, total_bytes: int) -> int:
     """How much it may keep: all that the disk has left but a reserve, and what it keeps already.
 
     Left to itself it takes three quarters of what is free as it starts, so one that keeps much refuses all that comes
-    after a restart. A bound there has to be: on a full disk it does not even answer.
+    after a restart. A bound there has to be: on a full disk it does not even answer. It is never less than what its
+    buckets set aside, though they need not have it.
     """
-    return max(MEBIBYTE, kept_bytes + free_bytes - min(MAX_RESERVE_BYTES, total_bytes // 20))
+    return max(MIN_ROOM_BYTES, kept_bytes + free_bytes - min(MAX_RESERVE_BYTES, total_bytes // 20))
 
 
 def stores(port: int, folder: Path) -> Probe:

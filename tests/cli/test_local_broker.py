@@ -158,7 +158,7 @@ GIB = 1024 * local_broker.MEBIBYTE
         pytest.param(0, 60 * GIB, 100 * GIB, 59 * GIB, id="a large disk keeps a reserve"),
         pytest.param(40 * GIB, 20 * GIB, 100 * GIB, 59 * GIB, id="a restart takes no room away"),
         pytest.param(0, 9 * GIB, 10 * GIB, 8.5 * GIB, id="a small one a twentieth"),
-        pytest.param(0, 0, 10 * GIB, local_broker.MEBIBYTE, id="a full one is no reason for the default"),
+        pytest.param(0, GIB // 4, 10 * GIB, local_broker.MIN_ROOM_BYTES, id="a full one has what buckets set aside"),
     ],
 )
 def test_room_is_what_is_kept_and_what_is_free_but_for_a_reserve(kept: int, free: int, total: int, room: float) -> None:

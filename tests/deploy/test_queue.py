@@ -16,10 +16,11 @@ from springtide.cli.parts import gateway, queue_worker
 from springtide.gateway.asynchronous.accepting import callback_rules as gateways_rules
 from springtide.queue_worker.settings import callback_rules as workers_rules
 from springtide.runtime.errors import BadInput, Unavailable
+from springtide.wire.jobs.bounds import Bounds
 from springtide.wire.jobs.callback_address import CallbackRules
 from springtide.wire.jobs.nats.connection import Connection
 from springtide.wire.jobs.nats.inspection import inspect
-from springtide.wire.jobs.nats.streams import Bounds, Streams
+from springtide.wire.jobs.nats.streams import Streams
 from springtide.wire.jobs.settings import BrokerSettings
 from tests.deploy import broker
 from tests.deploy.broker import Server

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 import pytest
 
 from springtide.runtime.errors import NotFound, TooMany
+from springtide.wire.jobs.bounds import Bounds
 from springtide.wire.jobs.job import CallbackJob, DeadLetter, JobState, JobStatus, Progress
 from springtide.wire.jobs.job_id import new_token, place_of
 from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.nats.source import NatsJobSource
 from springtide.wire.jobs.nats.store import NatsJobStore
-from springtide.wire.jobs.nats.streams import Bounds
 from springtide.wire.jobs.ports import Claim, JobSource, JobStore
 from tests.fakes.jobs import MemoryBroker, MemoryJobSource, MemoryJobStore
 from tests.loops import virtual_loop

@@ -9,6 +9,7 @@ import pytest
 
 from springtide.runtime.errors import NotFound, TooMany
 from springtide.wire.jobs import names
+from springtide.wire.jobs.bounds import Bounds
 from springtide.wire.jobs.job import CallbackJob, DeadLetter, Job, JobState, Progress, StoredLetter
 from springtide.wire.jobs.job_id import job_id
 from springtide.wire.jobs.message import HEADER, encode_job
@@ -16,7 +17,6 @@ from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.nats.dead import NatsDeadLetters
 from springtide.wire.jobs.nats.requeue import Requeue
 from springtide.wire.jobs.nats.store import NatsJobStore
-from springtide.wire.jobs.nats.streams import Bounds
 from tests.nats_server import NatsServer
 from tests.wire.jobs.test_nats import BODY, a_job, done, pieces, source, taken, whole
 

@@ -9,16 +9,20 @@ import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from springtide.runtime.errors import SpringtideError, TooMany, Unavailable
+from springtide.wire.jobs.bounds import Bounds
 from springtide.wire.jobs.job import Lane
 from springtide.wire.jobs.job_id import place_of
 from springtide.wire.jobs.nats.broker import Broker
+from springtide.wire.jobs.nats.connection import Connection
 from springtide.wire.jobs.nats.inspection import NatsBrokerView
 from springtide.wire.jobs.nats.store import NatsJobStore
+from springtide.wire.jobs.nats.streams import Streams
 from tests.nats_server import running
 from tests.provider.process.world import eventually
 from tests.wire.jobs.test_nats import a_job, source
@@ -178,3 +182,23 @@ async def test_what_the_server_could_not_read_is_told(folder: Path, index: bool)
 async def lost(broker: Broker) -> dict[str, int | None]:
     seen = await NatsBrokerView(broker.connection).seen()
     return {stream.name: stream.lost_bytes for stream in seen.server.streams}
+
+
+async def test_buckets_fit_into_the_least_room_and_are_found_again(folder: Path) -> None:
+    """The server looks for room for what a bucket sets aside before it sees that it is there."""
+    bounds = Bounds()
+    room = f"jetstream {{ store_dir: {str(folder / 'data')!r}, max_file_store: {bounds.set_aside_bytes} }}"
+
+    async def made(bounds: Bounds) -> int:
+        connection = Connection(server.settings, name="test")
+        streams = Streams(connection, bounds)
+        try:
+            return len({await each() for each in (streams.keys, streams.places, streams.tries, streams.results)})
+        finally:
+            await connection.aclose()
+
+    with running(folder, also=room, jetstream=False) as server:
+        with pytest.raises(Unavailable, match="insufficient storage"):
+            await made(replace(bounds, max_result_bytes=bounds.max_result_bytes + 1))
+        assert await made(bounds) == 4
+        assert await made(bounds) == 4

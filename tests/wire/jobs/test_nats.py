@@ -17,6 +17,7 @@ from nats.aio.msg import Msg
 from springtide.runtime.errors import BodyTooLarge, TooMany, Unavailable
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.jobs import names
+from springtide.wire.jobs.bounds import Bounds
 from springtide.wire.jobs.job import (
     Answer,
     CallbackJob,
@@ -33,7 +34,6 @@ from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.nats.listing import NatsJobList
 from springtide.wire.jobs.nats.source import MAX_MADE, NatsJobSource
 from springtide.wire.jobs.nats.store import NatsJobStore
-from springtide.wire.jobs.nats.streams import Bounds
 from springtide.wire.jobs.ports import JobSource, Lease, Wanted
 from tests.nats_server import NatsServer, running
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from springtide.wire.jobs.bounds import Bounds
 from springtide.wire.jobs.nats.bodies import Bodies
 from springtide.wire.jobs.nats.connection import Connection
 from springtide.wire.jobs.nats.lookup import Lookup
 from springtide.wire.jobs.nats.outcomes import Outcomes
 from springtide.wire.jobs.nats.requests import Requests
 from springtide.wire.jobs.nats.rings import Rings
-from springtide.wire.jobs.nats.streams import Bounds, Streams
+from springtide.wire.jobs.nats.streams import Streams
 from springtide.wire.jobs.settings import BrokerSettings
 
 

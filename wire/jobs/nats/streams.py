@@ -14,6 +14,7 @@ from nats.js.errors import APIError, BadRequestError
 
 from springtide.runtime.errors import TooMany
 from springtide.wire.jobs import names
+from springtide.wire.jobs.bounds import Bounds
 from springtide.wire.jobs.nats.connection import REQUEST_S, Connection, translated
 
 KEY_PREFIX = "KV_"
@@ -21,43 +22,6 @@ OBJECT_PREFIX = "OBJ_"
 
 DUPLICATES_S = 120.0
 """How long a repeated write is known as one."""
-
-DAY_S = 86_400.0
-MIB = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """What may be kept; seconds are since it was stored.
-
-    The server sets the bytes that a stream may have aside, so only what forgets by itself is bounded by them; the rest
-    is by number, and by the server's own limit.
-    """
-
-    max_queues: int = 100
-    """A caller who may name any queue makes it by that."""
-    max_jobs: int = 1_000_000
-    """Of a queue."""
-    max_lane_jobs: int = 100_000
-    """Of one function, or one tenant of it."""
-    max_lanes: int = 100_000
-    """That have jobs at the same time, of a queue; left to itself the server has room for a thousand."""
-    max_delayed: int = 1_000_000
-    max_dead: int = 1_000_000
-    """Of a queue's dead letters."""
-    max_callbacks: int = 1_000_000
-    body_age_s: float = 30 * DAY_S
-    """A stored body whose job never came, or was lost sight of, goes after it."""
-    result_age_s: float = DAY_S
-    max_result_bytes: int = 512 * MIB
-    key_age_s: float = DAY_S
-    max_key_bytes: int = 64 * MIB
-    max_progress_bytes: int = 32 * MIB
-    """In memory."""
-    tries_age_s: float = 2 * DAY_S
-    """What is told between two tries is told again after the longest pause, a day; what came of a callback is kept for
-    as long as what came of its call."""
-    max_tries_bytes: int = 64 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +267,10 @@ class Streams:
                     if error.err_code != _NAME_IN_USE:
                         raise
                     await self._update(whole)
+                except APIError as error:
+                    # The server asks whether there is room for one more before it sees that it has it.
+                    if error.err_code != _NO_ROOM or name not in await self.names():
+                        raise
                 self._there.add(name)
         return name
 
@@ -320,3 +288,5 @@ def instant(text: str) -> float:
 _NOT_FOUND = 404
 _NAME_IN_USE = 10058
 """With a configuration that differs."""
+_NO_ROOM = 10047
+"""For the bytes that it sets aside."""
