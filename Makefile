@@ -7,11 +7,12 @@ BIN := $(VENV)/bin
 TOOLS := .tools
 UP_ARGS ?=
 MINUTES ?= 10
+RELEASE_ARGS ?=
 # Half of the time of the tests is waiting, so there are twice as many workers as processors. A file is one worker's.
 JOBS ?= $(shell echo $$((2 * $$(nproc))))
 PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
-.PHONY: up check test coverage lint bench soak fuzz docs setup tools browser clean
+.PHONY: up check test coverage lint bench soak fuzz docs release setup tools browser clean
 
 up: setup tools
 	@$(BIN)/springtide up $(UP_ARGS)
@@ -55,6 +56,11 @@ fuzz: setup-test
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	@$(BIN)/python -m tests.fuzz requests --minutes $(MINUTES)
 	@$(BIN)/python -m tests.fuzz responses --minutes $(MINUTES)
+
+# What the version in pyproject.toml is published as, in dist/VERSION; CONTRIBUTING.md says what comes before and after.
+release: setup
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[release]'
+	@$(BIN)/python -m release $(RELEASE_ARGS)
 
 setup: $(VENV)/.installed
 setup-test: $(VENV)/.installed-test
