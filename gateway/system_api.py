@@ -103,6 +103,21 @@ class SystemTargets:
 
 def build_app(targets: SystemTargets, deps: SystemDeps) -> App:
     """The application behind everything that is not an invocation; nothing below GUARDED without credentials."""
+    routes = system_routes(targets, deps)
+    app = Starlette(routes=routes.routes, exception_handlers={HTTPException: _plain_error, SpringtideError: _failed})
+    app.router.redirect_slashes = False
+    paths = [route.path for route in routes.routes]
+    guarded = RequireBasicAuth(app, credentials=deps.credentials, guarded=GUARDED, wrong=deps.wrong)
+
+    async def door(scope: Scope, receive: Receive, send: Send) -> None:
+        wrong_way = scope["type"] == "http" and names_no_call(scope["method"], scope["path"])
+        await (app if wrong_way else guarded)(scope, receive, send)
+
+    return CountedRequests(door, deps.requests, paths=paths, clock=deps.clock)
+
+
+def system_routes(targets: SystemTargets, deps: SystemDeps) -> Routes:
+    """All of its routes, the console's among them."""
     routes = Routes()
     short = TimeLimit("upstream_timeout", targets.timeout_s)
     silence = TimeLimit("longest silence of a stream", targets.stream_timeout_s)
@@ -160,16 +175,7 @@ def build_app(targets: SystemTargets, deps: SystemDeps) -> App:
         limit=silence,
     )
     _add_console(routes, console, targets.console_url)
-    app = Starlette(routes=routes.routes, exception_handlers={HTTPException: _plain_error, SpringtideError: _failed})
-    app.router.redirect_slashes = False
-    paths = [route.path for route in routes.routes]
-    guarded = RequireBasicAuth(app, credentials=deps.credentials, guarded=GUARDED, wrong=deps.wrong)
-
-    async def door(scope: Scope, receive: Receive, send: Send) -> None:
-        wrong_way = scope["type"] == "http" and names_no_call(scope["method"], scope["path"])
-        await (app if wrong_way else guarded)(scope, receive, send)
-
-    return CountedRequests(door, deps.requests, paths=paths, clock=deps.clock)
+    return routes
 
 
 def _add_forwarded(routes: Routes, path: str, methods: list[str], proxy: SystemProxy, base_url: str) -> None:

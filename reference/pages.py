@@ -11,6 +11,9 @@ from reference.labels import labels
 from reference.markdown import NOTE
 from reference.metrics import metrics
 from reference.reasons import reasons
+from reference.rest.documents import document
+from reference.rest.operation import Api
+from reference.rest.page import SYSTEM_PAGE, provider_api, system_api
 from reference.settings import settings
 
 PAGES = {
@@ -20,13 +23,16 @@ PAGES = {
     "chart-values.md": ("Values of the chart", "what an installation on Kubernetes may change", values),
     "reasons.md": ("Reasons of decisions", "why a function has the replicas it has", reasons),
     "metrics.md": ("Metrics", "what each part tells at `/metrics`", metrics),
+    SYSTEM_PAGE: ("System API", "what the gateway answers to programs", system_api),
+    "provider-api.md": ("Provider API", "what the provider answers to the other parts", provider_api),
     "alerts.md": ("Alerts", "what fires when, and what to do", alerts),
 }
 
 
 def pages() -> Mapping[str, str]:
     """File name → content."""
-    return {name: write() for name, (_, _, write) in PAGES.items()} | {"README.md": _index()}
+    written = {name: write() for name, (_, _, write) in PAGES.items()}
+    return {**written, "README.md": _index(), **{f"{api}-api.json": document(api) for api in Api}}
 
 
 def _index() -> str:
