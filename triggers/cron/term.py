@@ -152,22 +152,29 @@ class Term:
         return record is not None and record.paused_at is not None
 
     async def pause(self, ref: FunctionRef) -> None:
-        """None of its ticks from now on, until it is resumed. Raises SpringtideError."""
-        now = self._deps.clock.wall()
-        self._write(ref, replace(self._record_of(ref), paused_at=now))
+        """None of its ticks from now on, until it is resumed. Raises SpringtideError, and then it is as before."""
+        await self._steer(ref, replace(self._record_of(ref), paused_at=self._deps.clock.wall()))
         for entry in self._entries.get(ref, {}).values():
             entry.pending.clear()
             entry.turn = next(self._turns)
-        await self.save()
 
     async def resume(self, ref: FunctionRef) -> None:
-        """Its ticks from now on; what was due meanwhile is over. Raises SpringtideError."""
+        """Its ticks from now on; what was due meanwhile is over. Raises SpringtideError, and then it is as before."""
         now, entries = self._deps.clock.wall(), self._entries.get(ref, {})
-        self._write(ref, replace(self._record_of(ref), since=dict.fromkeys(entries, now), paused_at=None))
+        await self._steer(ref, replace(self._record_of(ref), since=dict.fromkeys(entries, now), paused_at=None))
         for entry in entries.values():
             entry.since = entry.after = now
             self._schedule(entry)
-        await self.save()
+
+    async def _steer(self, ref: FunctionRef, record: Record) -> None:
+        """Who was told that it cannot be written down does not expect it to count when it can."""
+        before = self._records.get(ref)
+        self._write(ref, record)
+        try:
+            await self.save()
+        except BaseException:
+            self._write(ref, before)
+            raise
 
     def ran(self, entry: Entry, run: Run) -> None:
         """A person has called it."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from springtide.runtime.errors import Unavailable
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import Instant
 from springtide.triggers.cron.term import Term
@@ -188,6 +189,28 @@ async def test_pause_while_a_tick_waits_ends_it(world: World) -> None:
     await world.until_minute(6)
 
     assert world.gateway.times() == minutes(0, 5, 6)
+
+
+async def test_pause_and_resumption_that_cannot_be_written_down_do_not_count_later(world: World) -> None:
+    world.provider.deploy("a")
+    leader = world.lead()
+    await world.until_minute(1.5)
+    world.store.away = True
+    with pytest.raises(Unavailable):
+        await term_of(world, leader).pause(ref("a"))
+    await world.until_minute(2.5)
+    world.store.away = False
+    await world.until_minute(4.5)
+    assert world.gateway.times() == minutes(0, 1, 2, 3, 4)
+
+    await term_of(world, leader).pause(ref("a"))
+    world.store.away = True
+    with pytest.raises(Unavailable):
+        await term_of(world, leader).resume(ref("a"))
+    world.store.away = False
+    await world.until_minute(6.5)
+    assert world.gateway.times() == minutes(0, 1, 2, 3, 4)
+    assert term_of(world, leader).paused(ref("a"))
 
 
 @pytest.mark.parametrize("when", [-0.01, 0.0, 0.01])
