@@ -10,6 +10,7 @@ from springtide.cli.nats_server import MIN_VERSION, NatsServer
 from springtide.cli.tools import Missing
 from springtide.runtime.durations import format_duration
 from springtide.runtime.errors import SpringtideError, Unsupported
+from springtide.wire.jobs.bounds import Bounds
 from springtide.wire.jobs.server_seen import Monitoring, ServerSeen
 
 MEBIBYTE, GIBIBYTE = 1024**2, 1024**3
@@ -17,6 +18,7 @@ MIN_PAYLOAD_BYTES = 2 * MEBIBYTE
 """A job's largest body in a message, and its headers."""
 
 NEARLY_FULL, FULL = 0.8, 0.95
+SET_ASIDE_BYTES = Bounds().set_aside_bytes
 MAX_NAMED = 5
 
 
@@ -126,6 +128,12 @@ def room(facts: BrokerFacts) -> Verdict | None:
     known = [(kept / limit, kept, limit, whose) for kept, limit, whose in bounds if limit]
     if not known:
         return None
+    if (least := min(limit for _, _, limit, _ in known)) < SET_ASIDE_BYTES:
+        return error(
+            f"{_bytes(least)} may be kept, and {_bytes(SET_ASIDE_BYTES)} are set aside for answers and keys: calls are "
+            "accepted, and none is run",
+            "let the account, or the server, keep more",
+        )
     share, kept, limit, whose = max(known)
     says = f"{_bytes(kept)} kept of the {_bytes(limit)} that {whose} may ({share:.0%})"
     remedy = "see which stream grows; make room, and start the server again so that it may use it"

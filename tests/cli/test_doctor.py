@@ -97,7 +97,13 @@ def test_all_is_well_where_it_is() -> None:
             broker.room, {"monitoring": replace(MONITORING, stored_bytes=99 * GIB)}, Level.ERROR, id="no room"
         ),
         pytest.param(
-            broker.room, {"server": server(stored_bytes=9, max_stored_bytes=10)}, Level.WARNING, id="the account's room"
+            broker.room,
+            {"server": server(stored_bytes=9 * GIB, max_stored_bytes=10 * GIB)},
+            Level.WARNING,
+            id="the account's room",
+        ),
+        pytest.param(
+            broker.room, {"server": server(max_stored_bytes=600 * MIB)}, Level.ERROR, id="less than buckets set aside"
         ),
         pytest.param(broker.room, {"monitoring": "nobody tells"}, None, id="room not known"),
         pytest.param(broker.streams, {"unread": ("OF_jobs",)}, Level.ERROR, id="a stream is not read"),
