@@ -22,7 +22,7 @@ import uvloop
 
 from springtide.runtime.virtual_time import VirtualTimeLoop
 
-DEADLINE_S = 120.0
+DEADLINE_S = 300.0
 """So that a test that would hang fails; no test waits for it, and virtual time has none."""
 
 Test = Callable[..., Awaitable[None]]

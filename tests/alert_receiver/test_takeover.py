@@ -264,7 +264,7 @@ async def test_standby_refuses_deliveries_and_says_that_it_is_not_ready() -> Non
     service = build(AlertReceiverSettings(port=0), deps)
     await service.start()
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{service.port}") as client, asyncio.timeout(20):
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{service.port}") as client, asyncio.timeout(60):
             refused = await client.post("/system/alert", content=body(alert("echo.openfaas-fn")))
             ready, healthy = await client.get("/readyz"), await client.get("/healthz")
             assert (refused.status_code, refused.headers["connection"]) == (503, "close")

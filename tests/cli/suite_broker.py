@@ -22,7 +22,7 @@ from springtide.runtime.http_probe import probe
 
 USER, PASSWORD = "springtide", "s3cret"
 HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 
 
 class Broker:

@@ -159,7 +159,7 @@ async def reporting(port: int) -> AsyncIterator[HoldReporter]:
     holds = HoldReporter(client)
     await holds.start()
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             yield holds
     finally:
         await holds.stop()

@@ -144,7 +144,7 @@ def test_fetched_alertmanager_finds_its_templates_from_any_folder_and_takes_its_
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=300,
     )
 
     assert said.stdout == "a template\n--one two words\n"

@@ -33,7 +33,7 @@ from springtide.cli.top.rows import to_json
 from springtide.cli.top.screen import Order, screen
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 20.0
+DEADLINE_S = 120.0
 STYLES = re.compile(r"\x1b\[[0-9;]*m")
 
 

@@ -29,7 +29,7 @@ from springtide.runtime.basic_auth import Credentials
 from tests.provider.process.world import alive
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 
 
 @dataclass

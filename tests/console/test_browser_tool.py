@@ -73,7 +73,7 @@ def test_fetched_one_comes_with_what_it_needs_and_works_from_where_it_was_moved(
     asked = (tmp_path / "asked").read_text()
     assert "install --download-only --no-install-recommends" in asked
     here = tmp_path / "moved" / FETCHED
-    said = subprocess.run([here / "bin/chromium", "--flag"], capture_output=True, text=True, check=True, timeout=30)
+    said = subprocess.run([here / "bin/chromium", "--flag"], capture_output=True, text=True, check=True, timeout=300)
     libraries, fonts, flag = said.stdout.split()
     assert f"{here}/usr/lib/some" in libraries.split(":")
     assert (fonts, flag) == (f"{here}/bin/fonts.conf", "--flag")

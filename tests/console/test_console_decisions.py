@@ -43,7 +43,7 @@ def followed(stream: Stream, until: Callable[[Decisions], bool]) -> Decisions:
         decisions = Decisions(api, changed.set)
         task = asyncio.create_task(decisions.follow())
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not until(decisions):
                     await changed.wait()
                     changed.clear()

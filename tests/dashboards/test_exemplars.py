@@ -22,7 +22,7 @@ from springtide.scaler.core import catalogue
 from springtide.scaler.core.catalogue import Metric
 from tests.fakes.grafana import Grafana, Query, queries_of, substituted
 
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 TRACES = {catalogue.SECONDS: "a" * 32, catalogue.COLD_START: "b" * 32, catalogue.COLD_START_PART: "c" * 32}
 LABELS = {"function_name": "web.openfaas-fn", "code": "200", "part": "ready"}
 CHOSEN = {"function": "web.openfaas-fn", "namespace": "[^.]+"}

@@ -51,7 +51,7 @@ class Running:
         user = self.credentials
         return str(self.run["prometheus"]).replace("://", f"://{user.user}:{user.password}@")
 
-    def client(self, timeout_s: float = 30.0) -> httpx.Client:
+    def client(self, timeout_s: float = 120.0) -> httpx.Client:
         user = self.credentials
         return httpx.Client(base_url=self.gateway, auth=(user.user, user.password), timeout=timeout_s)
 

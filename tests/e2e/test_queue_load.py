@@ -15,23 +15,24 @@ import time
 from pathlib import Path
 
 def handle(event, context):
-    time.sleep(1)
+    while not Path({go!r}).exists():
+        time.sleep(0.1)
     with Path({file!r}).open("a") as file:
         file.write(event.body.decode() + "\\n")
 """
 
 
 def test_replicas_follow_the_backlog_up_and_down(fast_suite: Any, tmp_path: Path) -> None:
-    name, ran, folder = "queued", tmp_path / "ran", tmp_path / "queued"
+    name, ran, go, folder = "queued", tmp_path / "ran", tmp_path / "go", tmp_path / "queued"
     folder.mkdir()
-    (folder / "handler.py").write_text(HANDLER.format(file=str(ran)))
+    (folder / "handler.py").write_text(HANDLER.format(file=str(ran), go=str(go)))
     labels = {"type": "queue", "target": "10", "max": "10", "zero": "true", "zero-duration": "1h"}
     body = {
         "service": name,
         "image": "springtide/python",
         "labels": {f"com.openfaas.scale.{key}": value for key, value in labels.items()},
         "annotations": {"com.springtide.handler": str(folder)},
-        "envVars": {"max_inflight": "2"},
+        "envVars": {"max_inflight": "2", "exec_timeout": "10m"},
     }
     with fast_suite.client() as client:
         answer = client.post("/system/functions", json=body)
@@ -43,6 +44,7 @@ def test_replicas_follow_the_backlog_up_and_down(fast_suite: Any, tmp_path: Path
         for number in range(JOBS):
             assert client.post(f"/async-function/{name}", content=str(number)).status_code == 202
     fast_suite.eventually(lambda: fast_suite.replicas(name) == 10, "a replica for each ten calls", 120.0)
+    go.touch()
     fast_suite.eventually(lambda: len(ran.read_text().splitlines()) >= JOBS, "all of them are made", 240.0)
     fast_suite.eventually(lambda: fast_suite.replicas(name) <= 1, "few replicas without a backlog", 240.0)
 

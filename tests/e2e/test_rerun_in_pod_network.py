@@ -24,7 +24,7 @@ def test_after_a_test_of_the_child_nothing_stays_set_up() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-4000:]

@@ -26,7 +26,7 @@ from springtide.wire.webhooks.checks import NoChecks, WebhookChecks
 
 T = TypeVar("T")
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 """So that a test that would hang fails; no test waits for it."""
 
 

@@ -22,7 +22,7 @@ async def test_a_build_needs_no_credentials_and_its_lines_come_as_they_are_told(
     async with (
         building(tmp_path, done=False, credentials=CREDENTIALS) as (served, builder),
         alone(provider_url=f"http://127.0.0.1:{served.api.port}") as gateway,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", timeout=30) as http,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", timeout=300) as http,
         http.stream("POST", "/build", content=BODY, headers={**SIGNED, **NDJSON}) as answer,
     ):
         lines = answer.aiter_lines()
@@ -47,7 +47,7 @@ async def test_a_refusal_reaches_who_is_still_sending(tmp_path: Path, headers: d
     async with (
         building(tmp_path, credentials=CREDENTIALS) as (served, builder),
         alone(provider_url=f"http://127.0.0.1:{served.api.port}") as gateway,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", timeout=30) as http,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", timeout=300) as http,
     ):
         answer = await http.post("/build", content=BODY, headers=headers)
 
@@ -65,7 +65,7 @@ async def test_a_provider_that_does_not_build_is_told_with_the_remedy() -> None:
     await server.start()
     async with (
         alone(provider_url=f"http://127.0.0.1:{server.port}") as gateway,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", timeout=30) as http,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", timeout=300) as http,
     ):
         answers = [
             await http.post("/build", content=BODY, headers=SIGNED),

@@ -33,7 +33,7 @@ async def test_body_that_is_no_deployment_is_refused_and_holds_no_connection(
 
 
 async def _followed(suite: Whole, stack: contextlib.AsyncExitStack, path: str) -> httpx.Response:
-    http = await stack.enter_async_context(httpx.AsyncClient(base_url=suite.url, auth=AUTH, timeout=10))
+    http = await stack.enter_async_context(httpx.AsyncClient(base_url=suite.url, auth=AUTH, timeout=120))
     return await stack.enter_async_context(http.stream("GET", path))
 
 
@@ -63,7 +63,7 @@ async def test_followers_have_a_bound_of_their_own_and_starve_nobody(
 
         await stack.aclose()
 
-        async with contextlib.AsyncExitStack() as again, asyncio.timeout(10):
+        async with contextlib.AsyncExitStack() as again, asyncio.timeout(60):
             while (await _followed(suite, again, path)).status_code != 200:
                 pass
 

@@ -33,7 +33,7 @@ async def in_front_of(provider: Handler, *, upstream_s: float, deploy_s: float) 
         alone(
             provider_url=f"http://127.0.0.1:{server.port}", upstream_timeout_s=upstream_s, deploy_timeout_s=deploy_s
         ) as gateway,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", auth=AUTH, timeout=20) as http,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", auth=AUTH, timeout=120) as http,
     ):
         yield http
 

@@ -60,7 +60,7 @@ async def test_process_that_says_no_more_and_stays_is_killed(last: bytes) -> Non
         member = await member_of(process, ours, GatewaySettings())
         with theirs:
             theirs.sendall(last)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await member.over.wait()
     assert member.leaving.is_set()
     assert member.why.startswith("closed its channel and did not end")
@@ -74,7 +74,7 @@ async def test_process_that_does_not_end_when_asked_to_is_killed(how: Callable[[
     with sleeping(theirs.fileno()) as process:
         theirs.close()
         member = await member_of(process, ours, GatewaySettings(grace_s=0.0))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await how(member)
     assert member.leaving.is_set()
     assert member.why.startswith("did not stop in time")

@@ -103,7 +103,7 @@ async def test_function_goes_to_zero_while_the_service_runs_and_metrics_say_so()
 
     cluster.on_write[ECHO] = note
     settings = IdlerSettings(port=0, sweep_s=0.1)
-    async with running(settings, deps(cluster)) as service, asyncio.timeout(30):
+    async with running(settings, deps(cluster)) as service, asyncio.timeout(60):
         await gone.wait()
         metrics = ""
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{service.port}") as client:
@@ -122,7 +122,7 @@ async def test_gateway_is_asked_right_before_the_write() -> None:
     await cluster.deploy(ECHO, zero="true", zero_duration="100ms")
     async with FakeGateway(lines(str(ECHO), calls=1, active=1)) as gateway:
         given = deps(cluster, recheck=GatewayActivity([gateway.url]), recorder=decisions)
-        async with running(IdlerSettings(port=0, sweep_s=0.1), given), asyncio.timeout(30):
+        async with running(IdlerSettings(port=0, sweep_s=0.1), given), asyncio.timeout(60):
             await decisions.until(Reason.IN_FLIGHT)
             assert cluster.writes == []
             gateway.text = lines(str(ECHO), calls=0, active=1)
@@ -149,7 +149,7 @@ async def test_loop_that_breaks_ends_the_service_with_its_error() -> None:
         raise ZeroDivisionError("a bug")
 
     cluster.on_list = bug
-    async with running(IdlerSettings(port=0), deps(cluster)) as service, asyncio.timeout(30):
+    async with running(IdlerSettings(port=0), deps(cluster)) as service, asyncio.timeout(60):
         with pytest.raises(ZeroDivisionError):
             await service.wait()
 
@@ -166,6 +166,6 @@ async def test_provider_that_is_down_does_not_end_the_service() -> None:
         raise Unavailable("connection refused")
 
     cluster.on_list = down
-    async with running(IdlerSettings(port=0, sweep_s=0.1), deps(cluster)) as service, asyncio.timeout(30):
+    async with running(IdlerSettings(port=0, sweep_s=0.1), deps(cluster)) as service, asyncio.timeout(60):
         await thrice.wait()
         assert "loop running" in repr(service)

@@ -208,7 +208,7 @@ class Field:
         self.idlers.append(idler)
         return idler
 
-    async def until(self, condition: Any, what: str, *, within_s: float = 30.0) -> None:
+    async def until(self, condition: Any, what: str, *, within_s: float = 120.0) -> None:
         try:
             async with asyncio.timeout(within_s):
                 while not condition():  # noqa: ASYNC110 - most of what is waited for happens in other processes

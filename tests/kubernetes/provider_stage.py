@@ -31,7 +31,7 @@ NAMESPACE = "openfaas-fn"
 ECHO = FunctionRef(NAMESPACE, "echo")
 NOTHING = "nothing"
 """An image whose pods have no process. Others are watchdogs unless a test says otherwise."""
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 
 
 def spec(ref: FunctionRef = ECHO, *, image: str = NOTHING, **changes: Any) -> FunctionSpec:

@@ -12,7 +12,7 @@ import httpx
 
 from tests.kubernetes.emulator import Emulator, EmulatorSettings, Image
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 """So that a test that would hang fails; no test waits for it."""
 
 NAMESPACE = "openfaas-fn"

@@ -37,7 +37,7 @@ async def readiness(client: httpx.AsyncClient, port: int) -> int:
 
 
 async def until_ready(client: httpx.AsyncClient, port: int, status: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await readiness(client, port) != status:  # noqa: ASYNC110 - it happens in another process
             await asyncio.sleep(0.01)
 

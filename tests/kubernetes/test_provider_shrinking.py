@@ -35,7 +35,7 @@ async def test_busy_pod_stays_and_its_call_is_answered(position: int, monkeypatc
         await on.provider.deploy(spec(image="echo", env_process="cat", labels={MIN: "3"}))
         busy = sorted((await on.when_ready(3)).endpoints, key=lambda each: each.instance)[position]
         more: asyncio.Queue[bytes] = asyncio.Queue()
-        async with httpx.AsyncClient(trust_env=False, timeout=20.0) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=120) as client:
             # Under way until its body ends.
             call = asyncio.create_task(client.post(f"http://{busy.host}:8080/", content=until_told(more)))
             await in_flight(busy.host)

@@ -37,7 +37,7 @@ from springtide.scaler.core import catalogue
 TIMING = Timing(
     gateway_scrape_s=0.4, parts_scrape_s=1, evaluation_s=0.4, window_s=2, group_interval_s=0.5, repeat_s=0.7
 )
-DEADLINE_S = 60
+DEADLINE_S = 120
 BUSY = 40.0
 """Calls a second, far above the threshold."""
 

@@ -131,7 +131,7 @@ async def test_stop_finishes_the_request_under_way_and_takes_no_new_one() -> Non
         asking = asyncio.create_task(client.get(url))
         await begun.wait()
         stopping = asyncio.create_task(server.stop())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while await listens(server.port):
                 pass
         go_on.set()
@@ -178,5 +178,5 @@ async def test_wait_returns_when_the_server_stopped() -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     await server.stop()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await waiting

@@ -25,7 +25,7 @@ logging.getLogger("a.library").info("nobody needs to know")
 
 
 def test_lines_of_ours_and_of_libraries_are_json_where_nobody_reads_along() -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=300, check=True)
 
     ours, theirs = (json.loads(line) for line in done.stderr.splitlines())
     assert ours.pop("timestamp") <= theirs.pop("timestamp")
@@ -50,7 +50,7 @@ except ValueError:
 def test_traceback_on_a_terminal_shows_no_values() -> None:
     ours, terminal = pty.openpty()
     try:
-        subprocess.run([sys.executable, "-c", FAILS_WITH_A_SECRET], stderr=terminal, timeout=30, check=True)
+        subprocess.run([sys.executable, "-c", FAILS_WITH_A_SECRET], stderr=terminal, timeout=300, check=True)
         os.close(terminal)
         text = b"".join(iter(lambda: _read(ours), b"")).decode()
     finally:
@@ -88,14 +88,14 @@ for to in sys.argv[1:]:
 def test_line_that_cannot_be_written_ends_nothing(to: str) -> None:
     command = f'"{sys.executable}" -c "$0" - {to}'
 
-    assert subprocess.run(["sh", "-c", command, LOGS_TWICE], timeout=30, check=False).returncode == 0
+    assert subprocess.run(["sh", "-c", command, LOGS_TWICE], timeout=300, check=False).returncode == 0
 
 
 def test_reader_of_the_log_that_is_gone_ends_nothing() -> None:
     read, write = os.pipe()
     os.close(read)
     try:
-        done = subprocess.run([sys.executable, "-c", LOGS_TWICE, "-"], stderr=write, timeout=30, check=False)
+        done = subprocess.run([sys.executable, "-c", LOGS_TWICE, "-"], stderr=write, timeout=300, check=False)
     finally:
         os.close(write)
 
@@ -104,7 +104,7 @@ def test_reader_of_the_log_that_is_gone_ends_nothing() -> None:
 
 def test_lines_that_were_lost_are_told_of_by_the_next_that_is_not(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    subprocess.run([sys.executable, "-c", LOGS_TWICE, "/dev/full", str(log)], timeout=30, check=True)
+    subprocess.run([sys.executable, "-c", LOGS_TWICE, "/dev/full", str(log)], timeout=300, check=True)
 
     first, second, printed = log.read_text().splitlines()
     assert (json.loads(first)["not_shown"], json.loads(first)["lines_lost"]) == ("RuntimeError", 2)

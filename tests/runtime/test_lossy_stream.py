@@ -119,6 +119,6 @@ file.close()
 def test_output_the_caller_closed_does_not_go_into_the_next_file_that_is_opened(tmp_path: Path) -> None:
     command = f'"{sys.executable}" -c "$0" "{tmp_path}/file" >&- 2>&-'
 
-    done = subprocess.run(["sh", "-c", command, STARTS], timeout=30, check=False)
+    done = subprocess.run(["sh", "-c", command, STARTS], timeout=300, check=False)
 
     assert (done.returncode, (tmp_path / "file").read_text()) == (0, "")

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pidfd and prctl
 
 
 async def _ended(handle: ProcessHandle) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await handle.wait()
     handle.close()
 
@@ -68,7 +68,7 @@ async def test_readable_waits_for_data() -> None:
             await asyncio.sleep(0)
             assert not waiting.done()
             os.write(sink, b"x")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await waiting
             return os.read(source, 1)
         finally:

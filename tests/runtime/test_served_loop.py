@@ -63,7 +63,7 @@ async def test_loop_that_ends_ends_the_service() -> None:
 
     service = served(loop)
     await service.start()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await service.wait()
     await service.stop()
 

@@ -101,7 +101,7 @@ async def test_signal_asks_for_the_end_and_handlers_are_taken_back(number: signa
     until = asyncio.Event()
     with stop_signals(until):
         os.kill(os.getpid(), number)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await until.wait()
 
     assert signal.getsignal(number) == (signal.default_int_handler if number is signal.SIGINT else before)

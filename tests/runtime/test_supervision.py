@@ -23,7 +23,7 @@ from springtide.runtime.part_reports import Event, Happening
 from springtide.runtime.supervision import Supervisor
 from tests.provider.process import world
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 
 WORKS = """
 import pathlib, signal, sys, threading

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="a zygote's forks change their parent, which is Linux's"
 )
 
-DEADLINE_S = 20.0
+DEADLINE_S = 120.0
 
 PROGRAM = """
 import asyncio, json, os, signal, socket, sys, time
@@ -120,7 +120,7 @@ def test_signal_that_comes_before_the_program_begins_is_not_lost(tmp_path: Path)
 for _ in range(30):
     process = await zygote.fork(["part"], log=folder / "log")
     process.terminate()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         print(await process.wait())
 """,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,12 +113,27 @@ async def test_an_event_that_is_given_back_is_given_again(cluster: KafkaCluster)
         assert again.event == one.event
 
 
-async def test_what_is_delivered_when_a_partition_goes_to_another_copy_is_not_repeated_there(
-    cluster: KafkaCluster,
-) -> None:
-    before = [b"first %d" % number for number in range(30)]
+async def test_what_is_delivered_when_a_partition_goes_to_another_copy_is_not_repeated_there() -> None:
+    """A real group takes commits from its members while it prepares for another; this cluster refuses them then, which
+    a busy machine can make happen, and the partition is rightly repeated. So one time of several has to be without."""
     second = [b"second %d" % number for number in range(90)]
-    cluster.publish("invoices", before)
+    for _ in range(5):
+        with running(invoices=3) as cluster:
+            seen = await _seen_by_two(cluster, second)
+        assert all(seen)
+        repeated = Counter(body for found in seen for body in found)
+        repeated.subtract(second)
+        assert set((+repeated).values()) <= {1}
+        assert not -repeated, "none is lost"
+        if not +repeated:
+            return
+    raise AssertionError("what was taken before the partition went was never committed")
+
+
+async def _seen_by_two(cluster: KafkaCluster, second: Sequence[bytes]) -> list[list[bytes]]:
+    """What each of two copies is given once the second took a partition from the first, which had 30 in flight."""
+    cluster.publish("invoices", [b"first %d" % number for number in range(30)])
+    seen: list[list[bytes]] = [[], []]
     async with source(cluster, topics="invoices").connect() as one:
         lent = await first(one, 30)
         async with source(cluster, topics="invoices").connect() as other:
@@ -127,22 +142,19 @@ async def test_what_is_delivered_when_a_partition_goes_to_another_copy_is_not_re
                 await each.taken()
             await eventually(lambda: "0 partitions" not in repr(other))
             await asyncio.to_thread(cluster.publish, "invoices", second)
-            seen: list[list[Any]] = [[], []]
             tasks = [asyncio.create_task(_follow(feed, found)) for feed, found in zip((one, other), seen, strict=True)]
-            await eventually(lambda: sum(map(len, seen)) >= 90)
+            await eventually(lambda: {*second} <= {body for found in seen for body in found})
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-
-    assert all(seen)
-    assert Counter(each.event.body for found in seen for each in found) == Counter(second)
+    return seen
 
 
-async def _follow(feed: Any, found: list[Any]) -> None:
+async def _follow(feed: Any, found: list[bytes]) -> None:
     while True:
         for each in await feed.take(10):
             await each.taken()
-            found.append(each)
+            found.append(each.event.body)
 
 
 async def test_a_group_that_begins_with_the_newest_loses_nothing_from_then_on(cluster: KafkaCluster) -> None:

@@ -86,7 +86,7 @@ async def test_term_that_is_over_writes_no_more_though_nobody_wrote_since() -> N
 
 
 async def test_write_whose_body_comes_late_is_judged_when_it_is_whole() -> None:
-    async with provider() as (port, functions), client(port, Said(6)) as new, asyncio.timeout(20):
+    async with provider() as (port, functions), client(port, Said(6)) as new, asyncio.timeout(60):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         body = b'{"serviceName":"echo","replicas":5}'
         head = (

@@ -23,7 +23,7 @@ from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.decision_log import DecisionLog
 from springtide.wire.endpoint_stream import Endpoint, FunctionEndpoints, merge
 
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 CREDENTIALS = Credentials("admin", "s3cret")
 
 

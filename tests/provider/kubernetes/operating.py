@@ -25,7 +25,7 @@ from tests.kubernetes.emulator import Emulator, EmulatorSettings, Image
 
 CRDS = Path(__file__).parents[3] / "deploy" / "crds"
 NAMESPACE = "openfaas-fn"
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 QUICK = OperatorSettings(operator_retry_most_s=1.0, kube_sync_s=5.0)
 WITH_SCALER = Scalers(hpa=True, loop=True)
 Json = dict[str, Any]

@@ -238,7 +238,7 @@ async def test_scale_of_the_object_is_read_and_written_as_kubectl_does_with_the_
 
 
 async def test_scale_of_an_object_that_says_no_count_fails_as_on_a_real_server() -> None:
-    async with asyncio.timeout(30), a_cluster() as (cluster, _):
+    async with asyncio.timeout(60), a_cluster() as (cluster, _):
         cluster.create(function())  # and no operator to fill it in
         target = f"{cluster.url}/apis/openfaas.com/v1/namespaces/{NAMESPACE}/functions/echo/scale"
         async with httpx.AsyncClient(trust_env=False) as http:
@@ -528,7 +528,7 @@ async def test_api_server_that_was_away_is_caught_up_with(place: Place) -> None:
 
 
 async def test_operator_that_starts_later_finds_its_work_and_a_second_one_does_no_harm() -> None:
-    async with asyncio.timeout(30), a_cluster() as (cluster, api):
+    async with asyncio.timeout(60), a_cluster() as (cluster, api):
         cluster.create(function(labels={"com.openfaas.scale.min": "3"}))
         first, second = an_operator(api), an_operator(api)
         await first.start()
@@ -543,7 +543,7 @@ async def test_operator_that_starts_later_finds_its_work_and_a_second_one_does_n
 
 
 async def test_missing_definitions_are_named_with_the_remedy() -> None:
-    async with asyncio.timeout(30), a_cluster() as (cluster, api):
+    async with asyncio.timeout(60), a_cluster() as (cluster, api):
         cluster.faults.fail_share(1.0, status=500, resources=("functions",))
         operator = an_operator(api)
         with pytest.raises(Exception, match=r"did not list functions\.openfaas\.com .*deploy/crds"):

@@ -38,7 +38,7 @@ def read(folder: Path, logs: Mapping[str, list[bytes]]) -> list[str]:
     """The lines told, where only pods that have an entry in ``logs`` can be read."""
 
     async def story() -> list[str]:
-        async with ApiServer() as server, asyncio.timeout(30):
+        async with ApiServer() as server, asyncio.timeout(60):
             server.logs = dict(logs)
             settings = KubernetesSettings(kubeconfig=server.kubeconfig(folder))
             async with connected(settings) as api:

@@ -14,7 +14,7 @@ from springtide.runtime.http_probe import probe
 from springtide.scaler.core.vocabulary import FunctionRef
 from tests.provider.kubernetes.cluster_objects import pod
 
-DEADLINE_S = 20.0
+DEADLINE_S = 120.0
 ECHO = FunctionRef("openfaas-fn", "echo")
 STARTING = pod_view(pod("a", ip="127.0.0.1", ready=False))
 

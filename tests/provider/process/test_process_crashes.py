@@ -116,7 +116,7 @@ async def test_call_in_flight_survives_the_death_of_the_provider(world: Any) -> 
 
 @contextlib.asynccontextmanager
 async def world_client(world: World) -> AsyncIterator[Any]:
-    async with httpx.AsyncClient(timeout=15) as client:
+    async with httpx.AsyncClient(timeout=120) as client:
         yield client
 
 

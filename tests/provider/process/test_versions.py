@@ -53,7 +53,7 @@ async def deployed(here: World, word: str, **more: Any) -> None:
 
 async def answer_becomes(here: World, word: str) -> None:
     """Once the replicas of other versions have gone."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             changed = asyncio.create_task(here.next_change())
             await asyncio.sleep(0)  # It listens from here on: a change while the replicas are asked is not missed.

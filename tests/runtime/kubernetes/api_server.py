@@ -309,7 +309,7 @@ def _answer(status: int, body: bytes) -> web.Response:
     return web.Response(status=status, body=body, content_type="application/json")
 
 
-async def until(condition: Any, *, within_s: float = 20.0) -> None:
+async def until(condition: Any, *, within_s: float = 120.0) -> None:
     """Return once ``condition()`` is true; the interval is no part of what is tested."""
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110 - what is waited for is in another process, or has no event

@@ -76,7 +76,7 @@ async def test_server_that_was_away_and_is_back_counts_as_reconnected(tmp_path: 
             await view.seen()
 
         server.start()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     await view.seen()
