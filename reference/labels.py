@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from reference.markdown import code, page, table, text
 from springtide.provider.annotation_table import ANNOTATIONS
 from springtide.provider.kubernetes.manifests.keys import KEPT
 from springtide.scaler.core.label_table import LABELS, Row
 
-HEAD = ("name", "values", "example", "without it", "meaning", "read by")
+HEAD = ("values", "example", "without it", "read by")
 
 
 def labels() -> str:
@@ -20,19 +20,23 @@ def labels() -> str:
         "instead; an annotation that is nearly one of these is told. Durations are those of Go: `30s`, `1m30s`, "
         "`2h`; a number alone is seconds.",
         "## Labels",
-        _table(LABELS),
+        *_sections(LABELS),
         "## Annotations",
-        _table(ANNOTATIONS),
+        *_sections(ANNOTATIONS),
         "## Kept on Kubernetes by the provider itself",
         "Nobody is to write these; they are listed so that one is not taken for another.",
         table(("name", "on", "meaning"), ((code(row.key), text(row.on), text(row.meaning)) for row in KEPT)),
     )
 
 
-def _table(rows: Iterable[Row]) -> str:
-    return table(HEAD, map(_cells, rows))
+def _sections(rows: Iterable[Row]) -> Iterator[str]:
+    """A heading each, so that one can be linked to and found."""
+    for row in rows:
+        yield f"### {code(row.key)}"
+        yield f"{text(row.meaning[:1].upper() + row.meaning[1:])}."
+        yield table(HEAD, [_cells(row)])
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     unset = code(row.default) if row.default else text(row.unset)
-    return code(row.key), text(row.values), code(row.example), unset, text(row.meaning), text(", ".join(row.readers))
+    return text(row.values), code(row.example), unset, text(", ".join(row.readers))

@@ -10,8 +10,8 @@ NOTE = "<!-- Written by `python -m reference`; do not edit. -->\n\n"
 
 
 def page(title: str, *parts: str) -> str:
-    """Title first; each part is a paragraph, a table or a block."""
-    return NOTE + f"# {title}\n\n" + "\n".join(f"{part.rstrip()}\n" for part in parts if part.strip())
+    """Title first, for the site takes it from there; each part is a paragraph, a table or a block."""
+    return f"# {title}\n\n{NOTE}" + "\n".join(f"{part.rstrip()}\n" for part in parts if part.strip())
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

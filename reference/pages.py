@@ -32,9 +32,17 @@ PAGES = {
 def pages() -> Mapping[str, str]:
     """File name → content."""
     written = {name: write() for name, (_, _, write) in PAGES.items()}
-    return {**written, "README.md": _index(), **{f"{api}-api.json": document(api) for api in Api}}
+    return {**written, "README.md": _index(), **{_document_name(api): document(api) for api in Api}}
 
 
 def _index() -> str:
     lines = "".join(f"- [{title}]({name}): {what}\n" for name, (title, what, _) in PAGES.items())
-    return NOTE + "# Reference\n\nMade from what the code declares, and checked against it by the tests.\n\n" + lines
+    documents = " and ".join(f"[{name}]({name})" for name in map(_document_name, Api))
+    return (
+        f"# Reference\n\n{NOTE}Made from what the code declares, and checked against it by the tests.\n\n{lines}\n"
+        f"The two APIs as OpenAPI documents, for programs: {documents}.\n"
+    )
+
+
+def _document_name(api: Api) -> str:
+    return f"{api}-api.json"

@@ -61,8 +61,8 @@ def _section(command: Command) -> Iterator[str]:
     yield f"## {command.name}"
     yield text((command.click.help or "").partition("\n\n")[0])
     yield table(
-        ("flag", "variable", "kind", "default", "meaning"),
-        ((_flag(command, section, item), *_cells(item)) for section, item in _items(command)),
+        ("flag and variable", "kind", "default", "meaning"),
+        ((_flag(command, section, item) + code(item.env), *_cells(item)) for section, item in _items(command)),
     )
 
 
@@ -75,11 +75,11 @@ def _items(command: Command) -> Iterator[tuple[Section[Any], Declared]]:
 def _flag(command: Command, section: Section[Any], item: Declared) -> str:
     """Nothing where only the environment says it."""
     flags = {flag for parameter in command.click.params for flag in parameter.opts}
-    return code(section.flag(item)) if section.flag(item) in flags else ""
+    return code(section.flag(item)) + "<br>" if section.flag(item) in flags else ""
 
 
-def _cells(item: Declared) -> tuple[str, str, str, str]:
-    return code(item.env), f"{kind_name(item.kind)}{_range(item)}", code(item.shown_default), text(item.help)
+def _cells(item: Declared) -> tuple[str, str, str]:
+    return f"{kind_name(item.kind)}{_range(item)}", code(item.shown_default), text(item.help)
 
 
 def _range(item: Declared) -> str:

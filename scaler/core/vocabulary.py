@@ -155,6 +155,7 @@ GROUPS: Mapping[str, tuple[Reason, ...]] = {
         Reason.WAKE,
         Reason.SCHEDULED,
         Reason.JOB_DUE,
+        Reason.FORECAST,
         Reason.MANUAL,
     ),
     "Held: nothing to do": (
@@ -162,6 +163,7 @@ GROUPS: Mapping[str, tuple[Reason, ...]] = {
         Reason.AT_MIN,
         Reason.ASLEEP,
         Reason.WOKEN_ONCE,
+        Reason.OVER_BUDGET,
         Reason.REDELIVERED,
         Reason.STEP_PENDING,
         Reason.STILL_FIRING,
