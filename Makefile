@@ -12,7 +12,7 @@ RELEASE_ARGS ?=
 JOBS ?= $(shell echo $$((2 * $$(nproc))))
 PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
-.PHONY: up check test coverage lint bench soak fuzz docs release setup tools browser clean
+.PHONY: up check test coverage lint bench soak fuzz docs pictures release setup tools browser clean
 
 up: setup tools
 	@$(BIN)/springtide up $(UP_ARGS)
@@ -42,6 +42,11 @@ docs: setup
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "Read it: $(BIN)/python -m http.server --bind 127.0.0.1 --directory build/docs 8000"
+
+# What docs/ shows of the console and of terminals, as it is today: some four minutes.
+pictures: setup-test tools browser
+	@$(BIN)/python -m tests.docs.terminal_pictures
+	@$(BIN)/python -m tests.console.screenshots
 
 bench: setup-test tools
 	@$(BIN)/python -m bench

@@ -1,17 +1,16 @@
-"""Takes the pictures in docs/screenshots: every page, light and dark, wide and narrow, of a suite that is at work.
+"""Takes the pictures in docs/screenshots: the console's pages, of a suite that is at work.
 
     python -m tests.console.screenshots        # of each page
     python -m tests.console.screenshots demo   # of the function of `springtide demo`, its whole story decided
 
 The second shows the folder of the sample that it runs: take it from a clone whose place everybody may see. All are made
-small by pngquant where that is on PATH.
+small by pngquant: that of PATH, or else Debian's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from springtide.cli.demo.timeline import Timeline
 from springtide.cli.tools import Missing
 from springtide.scaler.core.vocabulary import Decision
 from tests.console.conftest import NARROW, ROOT, WIDE, load
+from tests.debian_programs import program
 from tests.e2e.conftest import Running, running
 
 FOLDER = ROOT / "docs" / "screenshots"
@@ -46,9 +46,16 @@ PAGES = {
     "functions": "/ui/",
     "function": "/ui/functions/checkout.openfaas-fn",
     "cold-start": "/ui/functions/greet.openfaas-fn",
+    "queues": "/ui/queues",
+    "triggers": "/ui/triggers",
     "deploy": "/ui/deploy",
     "system": "/ui/system",
 }
+TAKEN = {("light", "wide"): tuple(PAGES), ("dark", "wide"): ("function",), ("light", "narrow"): ("function",)}
+"""Theme and width, and which pages in them. Tests look at all pages in all of them."""
+
+SCHEDULES = {"greet": "*/5 * * * *", "resize": "CRON_TZ=Europe/Berlin 0 6 * * MON-FRI"}
+QUEUED = 3
 
 
 def main() -> None:
@@ -75,10 +82,10 @@ def take_pages(chromium: Browser, suite: Running, folder: Path) -> list[Path]:
         end = time.monotonic() + LOADED_S
         while time.monotonic() < end:
             httpx.get(f"{suite.gateway}/function/greet", timeout=30)
+            call_later(suite)
             time.sleep(20)
-        for theme in ("light", "dark"):
-            for width in ("wide", "narrow"):
-                pictures += take(chromium, suite, theme, width)
+        for (theme, width), names in TAKEN.items():
+            pictures += take(chromium, suite, theme, width, names)
     return pictures
 
 
@@ -90,6 +97,7 @@ def deploy(suite: Running, folder: Path) -> None:
                  f"    {does}", f"    print('{name} done')", f"    return {answer}", "")  # fmt: skip
         (folder / name / "handler.py").write_text("\n".join(lines))
         suite.deploy(name, folder / name, max="10", factor="20", target="20", zero=str(name == "greet").lower())
+        schedule(suite, name, SCHEDULES.get(name))
     body = {
         "service": "invoices",
         "image": "any",
@@ -100,12 +108,29 @@ def deploy(suite: Running, folder: Path) -> None:
         client.post("/system/functions", json=body)
 
 
-def take(chromium: Browser, suite: Running, theme: str, width: str) -> list[Path]:
+def schedule(suite: Running, name: str, when: str | None) -> None:
+    """Has it called by the clock, as an update of what is deployed."""
+    if when is not None:
+        status = suite.status(name)
+        annotations = {**status["annotations"], "topic": "cron-function", "schedule": when}
+        body = {"service": name, "image": status["image"], "labels": status["labels"], "annotations": annotations}
+        with suite.client() as client:
+            assert client.put("/system/functions", json=body).status_code == 202
+
+
+def call_later(suite: Running) -> None:
+    """Some calls that end, and one that is put off."""
+    for number in range(QUEUED):
+        httpx.post(f"{suite.gateway}/async-function/{'resize' if number % 3 else 'checkout'}", content=b"Ada")
+    httpx.post(f"{suite.gateway}/async-function/greet", content=b"Ada", headers={"X-Delay": "30m"})
+
+
+def take(chromium: Browser, suite: Running, theme: str, width: str, names: tuple[str, ...]) -> list[Path]:
     size = WIDE if width == "wide" else NARROW
     pictures = []
     with viewed(chromium, suite, theme, size) as page:
-        for name, path in PAGES.items():
-            page.goto(path)
+        for name in names:
+            page.goto(PAGES[name])
             if name == "cold-start":
                 invoke(page)
             pictures.append(photograph(page, f"{name}-{theme}-{width}", size))
@@ -187,10 +212,10 @@ def invoke(page: Page) -> None:
 
 
 def shrink(pictures: list[Path]) -> None:
-    pngquant = shutil.which("pngquant")
-    if pngquant is not None:
-        named = [str(path) for path in pictures]
-        subprocess.run([pngquant, "--force", "--ext", ".png", "--quality", "70-95", *named], check=True)
+    pngquant = program("pngquant", "pngquant")
+    named = [str(path) for path in pictures]
+    words = [str(pngquant.path), "--force", "--ext", ".png", "--quality", "70-95", *named]
+    subprocess.run(words, env=pngquant.environ, check=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.console import conftest as console
 from tests.docs.site import Site, build
+
+browser = console.browser
 
 
 @pytest.fixture(scope="module")

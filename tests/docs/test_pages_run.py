@@ -16,16 +16,13 @@ from springtide.cli.tools import Tools
 from tests.docs.pages import Block, blocks, matches
 from tests.docs.shell import Ran, Shell
 from tests.docs.wheels import wheels_of_installed
-from tests.e2e.conftest import Running, running
+from tests.e2e.conftest import ROOT, Running, running
 from tests.told import TOLD
 
-DOCS = Path(__file__).parents[2] / "docs"
-PAGES = [
-    DOCS / "start.md",
-    DOCS / "tutorial.md",
-    *sorted((DOCS / "concepts").glob("*.md")),
-    *sorted((DOCS / "how-to").glob("*.md")),
-]
+DOCS = ROOT / "docs"
+FOLDERS = ("concepts", "how-to")
+PAGES = [DOCS / name for name in ("start.md", "tutorial.md", "troubleshooting.md")]
+PAGES += [page for folder in FOLDERS for page in sorted((DOCS / folder).glob("*.md"))]
 PATIENCE_S, PAUSE_S = 180.0, 0.5
 REQUIRED = ("jinja2", "markupsafe")
 """What functions on the pages require: made from what is installed here, so that no index is asked."""
@@ -64,7 +61,7 @@ def reader(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
     own = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     with running(home / ".local" / "state" / "springtide", "--fast", **index, HOME=str(home), PATH=own) as suite:
         environment = {"HOME": str(home), "PATH": own, "COLUMNS": "100", "LANG": "C.UTF-8", "TZ": "UTC"}
-        yield Reader(suite, environment)
+        yield Reader(suite, environment | {"SPRINGTIDE_TOOLS_DIR": str(ROOT / ".tools")})
 
 
 @pytest.mark.parametrize("page", [pytest.param(path, id=path.relative_to(DOCS).as_posix()) for path in PAGES])
