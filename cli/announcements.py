@@ -86,6 +86,7 @@ class Announcer:
             ("Password in", str(self._state.secrets / PASSWORD_FILE)),
             ("Payload secret", self._payload_secret or None),
             ("State in", str(self._state.root)),
+            ("Functions", running.walls),
         ]
         click.secho("Springtide runs. Ctrl-C stops it.", bold=True)
         for title, value in rows:

@@ -192,11 +192,21 @@ class _Builder:
                 *("--host", "127.0.0.1", "--port", str(self._at.provider)),
                 *("--data-dir", str(self._plan.state.provider)),
                 *("--payload-secret", str(self._plan.state.payload_secret_of(self._plan.environ))),
+                *self._walls(),
                 *self._loop(),
             ),
             ready=self._at.url(self._at.provider) + "/healthz",
             grace_s=PROCESS.read(self._plan.environ, {}, state_dir=self._plan.state.provider).grace_s + MARGIN_S,
             end_rest=partial(kill_hosts, self._plan.state.provider.absolute()),
+        )
+
+    def _walls(self) -> tuple[str, ...]:
+        """Of functions: where the suite's own listeners and files are. What the environment says of both is added."""
+        told = PROCESS.read(self._plan.environ, {}, state_dir=self._plan.state.provider)
+        ports = sorted({*self._at.control_ports, *told.closed_ports})
+        return (
+            *("--function-closed-ports", ",".join(map(str, ports))),
+            *("--function-hidden", ",".join((str(self._plan.state.root.absolute()), *told.hidden))),
         )
 
     def gateway(self) -> Child:

@@ -64,6 +64,8 @@ class Running:
     nats: str | None = None
     nats_monitoring: str | None = None
     fast: bool = False
+    walls: str | None = None
+    """Around functions, in a line for people; None where they are no processes of this machine."""
     parts: Mapping[str, int] = field(default_factory=dict)
 
     @property

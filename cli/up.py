@@ -33,6 +33,7 @@ from springtide.cli.processes import Plan
 from springtide.cli.run_file import RunFile
 from springtide.cli.state import Running, StateFolder
 from springtide.cli.tools import Missing, find
+from springtide.provider.process import wall_probe
 from springtide.provider.spec import FunctionSpec, spec_to_json
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import SpringtideError, Unavailable
@@ -152,7 +153,7 @@ class _Suite:
 
     def __init__(self, plan: Plan, announcer: Announcer, zygote: Zygote | None) -> None:
         self._plan = plan
-        self._zygote = zygote
+        self._zygote, self._walls = zygote, wall_probe.probe_anywhere()
         self._announcer = announcer
         self._run_file = RunFile(plan.state, announcer.notice)
         self._running: Running | None = None
@@ -255,6 +256,7 @@ class _Suite:
             nats=at.nats_url if queueing else None,
             nats_monitoring=at.url(at.nats_monitoring) if queueing else None,
             fast=self._plan.fast,
+            walls=None if self._plan.kubernetes else str(self._walls),
             parts=self._supervisor.pids(),
         )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from springtide.provider import annotation_values, bounds
+from springtide.provider import annotation_values, bounds, isolation
 from springtide.provider.json_fields import flag_of, list_of, strings_of, text_of
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core import call_timeout, label_names, ownership
@@ -125,7 +125,8 @@ def spec_from_json(value: Any, *, default_namespace: str = DEFAULT_NAMESPACE, de
     problems += ScalePolicy.from_labels(labels)[1]
     annotations = strings_of(value, "annotations", problems)
     if deploying:
-        problems += [*label_names.problems_of(labels), *call_timeout.problems_of(annotations)]
+        problems += [*label_names.problems_of(labels), *isolation.problems_of(labels)]
+        problems += call_timeout.problems_of(annotations)
         problems += schedules_of(FunctionRef(namespace, name), annotations)[1]
         problems += topics.problems_of(annotations)
         problems += webhook.problems_of(annotations, list_of(value, "secrets", []))

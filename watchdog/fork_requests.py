@@ -13,9 +13,10 @@ import json
 import os
 import socket
 import struct
+from dataclasses import asdict
 from typing import Any
 
-from .start import Confinement, Inherited, Start
+from .start import Confinement, Enclosure, Inherited, Start, Walled, Walls
 
 LENGTH, ANSWER = struct.Struct("=I"), struct.Struct("=i")
 PACKAGE = "_springtide_watchdog"
@@ -28,15 +29,23 @@ BOOT = (
     f"sys.modules[{PACKAGE!r}] = u.module_from_spec(s)\n"
     f"s.loader.exec_module(sys.modules[{PACKAGE!r}])\n"
     f"from {PACKAGE}.fork_server import main as s\n"
+    f"from {PACKAGE}.fork_requests import walled as a\n"
+    "a = a(sys.argv[2])\n"
     "del sys.argv[1:], u, w\n"
-    "s(os.environ)\n"
+    "s(os.environ, a)\n"
 )
 """A program for ``python -I -c``, with the watchdog's folder behind it. Nothing is added to the path."""
 
 
-def arguments(python: str, watchdog: str) -> list[str]:
+def arguments(python: str, watchdog: str, around: Walled) -> list[str]:
     """The command line of a server for this interpreter; ``watchdog`` is this package's folder."""
-    return [python, "-I", "-c", BOOT, watchdog]
+    return [python, "-I", "-c", BOOT, watchdog, json.dumps(asdict(around))]
+
+
+def walled(text: str) -> Walled:
+    """What ``arguments`` said."""
+    value = json.loads(text)
+    return Walled(**{**value, "walls": Walls(**value["walls"])})
 
 
 def ask(control: socket.socket, work_folder: str) -> None:
@@ -87,4 +96,7 @@ def receive(control: socket.socket) -> tuple[Start, Inherited] | None:
         parts.append(data)
         left -= len(data)
     value = json.loads(b"".join(parts))
-    return Start(**{**value, "confinement": Confinement(**value["confinement"])}), Inherited(*descriptors)
+    confinement = value["confinement"]
+    if confinement["enclosure"] is not None:
+        confinement["enclosure"] = Enclosure(**confinement["enclosure"])
+    return Start(**{**value, "confinement": Confinement(**confinement)}), Inherited(*descriptors)

@@ -16,20 +16,24 @@ import socket
 from collections.abc import MutableMapping
 from typing import NoReturn
 
-from . import fork_requests, linux, replica
+from . import fork_requests, linux, replica, walls
 from .fork_requests import ANSWER
+from .start import Walled
 
 _NOT_FOR_US = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Only the parent decides when the server ends."""
 
 
-def main(environ: MutableMapping[str, str]) -> NoReturn:
+def main(environ: MutableMapping[str, str], walled: Walled) -> NoReturn:
     """Serve the socket on standard input until its other end is closed. ``environ`` is the process's own."""
     parent = os.getppid()
     linux.die_with_parent()
     linux.set_process_name("fork-server")
     signal.pthread_sigmask(signal.SIG_BLOCK, _NOT_FOR_US)
     control = socket.socket(fileno=os.dup(0))
+    if walled.rules >= 0:
+        walls.before_forks(walled.walls, walled.rules)
+        os.close(walled.rules)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
@@ -39,13 +43,13 @@ def main(environ: MutableMapping[str, str]) -> NoReturn:
     try:
         place: str | None = ""
         while place is not None:
-            _tell_of_spare(control, place, parent, environ)
+            _tell_of_spare(control, replica.Spare(place, parent, environ, walled))
             place = fork_requests.asked(control)
     finally:
         os._exit(0)
 
 
-def _tell_of_spare(control: socket.socket, place: str, parent: int, environ: MutableMapping[str, str]) -> None:
+def _tell_of_spare(control: socket.socket, spare: replica.Spare) -> None:
     """Fork a spare, or tell why there is none. Raises OSError when the parent does not hear us any more.
 
     It is forked by way of a process between us, whose end makes it the parent's child. The parent is told of it before,
@@ -64,9 +68,9 @@ def _tell_of_spare(control: socket.socket, place: str, parent: int, environ: Mut
             linux.set_process_name("spare")
             here.close()
             hold.close()
-            if _is_spare(there):
+            if _is_spare(there, spare.walled):
                 free.recv(1)  # Until the process between is gone, and we are the parent's child.
-                replica.wait(of_spare, place, parent=parent, environ=environ)
+                replica.wait(of_spare, spare)
             os._exit(0)
         there.close()
         answer = here.recv(ANSWER.size)
@@ -81,9 +85,10 @@ def _pair(ends: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
     return ends.enter_context(one), ends.enter_context(other)
 
 
-def _is_spare(server: socket.socket) -> bool:
+def _is_spare(server: socket.socket, walled: Walled) -> bool:
     """Fork once more. True in the spare; elsewhere when the server says so, by closing its socket."""
     try:
+        walls.separate(walled.walls)
         number = os.fork()
     except OSError as error:
         number = -(error.errno or 1)

@@ -11,6 +11,25 @@ import signal
 import threading
 
 
+def end_by(number: signal.Signals) -> None:
+    """To the first process of a PID namespace the system does nothing by default: there it ends it by this."""
+    if os.getpid() == 1:
+        signal.signal(number, _end)
+
+
+def _end(number: int, _frame: object) -> None:
+    if os.getpid() == 1:
+        os._exit(128 + number)
+    signal.signal(number, signal.SIG_DFL)  # In a child, which has the handler from us.
+    os.kill(os.getpid(), number)
+
+
+def of_function(number: signal.Signals) -> object:
+    """The handler that the function has set, if any."""
+    handler = signal.getsignal(number)
+    return None if handler is _end else handler
+
+
 def keep_from_children(*numbers: signal.Signals) -> None:
     """From now on, children begin with what the system does by default for these, unless somebody else handles them.
 

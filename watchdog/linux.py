@@ -9,14 +9,20 @@ import signal
 import sys
 
 CLONE_NEWNS, CLONE_NEWUSER = 0x0002_0000, 0x1000_0000
+CLONE_NEWPID, CLONE_NEWIPC = 0x2000_0000, 0x0800_0000
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE = 0x1000, 0x2000, 0x4000, 0x4_0000
 
 _LINUX = sys.platform == "linux"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 _SYS_MOUNT_SETATTR = 442  # The same number on every architecture.
+_SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _AT_FDCWD, _AT_RECURSIVE, _MOUNT_ATTR_RDONLY = -100, 0x8000, 1
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 4, 15, 36
+_PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 24, 38
+_CAPABILITY_VERSION = 0x2008_0522
+_MAX_CAPABILITIES = 64
 
 
 class _MountAttributes(ctypes.Structure):
@@ -26,6 +32,14 @@ class _MountAttributes(ctypes.Structure):
         ("propagation", ctypes.c_uint64),
         ("user_namespace", ctypes.c_uint64),
     )
+
+
+class _CapabilityHeader(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _CapabilityData(ctypes.Structure):
+    _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
 
 
 def die_with_parent() -> None:
@@ -78,6 +92,43 @@ def set_read_only(path: str, *, read_only: bool = True, recursive: bool = True) 
         ctypes.c_size_t(ctypes.sizeof(attributes)),
     )
     _check(result, f"mount_setattr {path}")
+
+
+def pivot_root(new_root: str, put_old: str) -> None:
+    """Raises OSError."""
+    _check(_syscall(_SYS_PIVOT_ROOT[machine()], new_root.encode(), put_old.encode()), f"pivot_root {new_root}")
+
+
+def gain_no_privileges() -> None:
+    """From now on no program that this process, or a child, runs has more rights than it. Raises OSError."""
+    _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
+
+
+def drop_capabilities() -> None:
+    """What root may do beyond others, for this process and all that it will run. Raises OSError."""
+    for number in range(_MAX_CAPABILITIES):
+        if _libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(number), 0, 0, 0) != 0:
+            break  # There are no more; or there were none to give up.
+    header, nothing = _CapabilityHeader(_CAPABILITY_VERSION, 0), (_CapabilityData * 2)()
+    _check(_libc.capset(ctypes.byref(header), nothing), "capset")
+
+
+def machine() -> str:
+    """The processor's name, as the tables of system calls have it."""
+    return os.uname().machine
+
+
+def syscall(number: int, *arguments: object) -> int:
+    """Raises OSError."""
+    result = _syscall(number, *arguments)
+    _check(-(result < 0), f"system call {number}")
+    return result
+
+
+def _syscall(number: int, *arguments: object) -> int:
+    if not _LINUX:
+        raise OSError("system calls are Linux's")
+    return int(_libc.syscall(ctypes.c_long(number), *arguments))
 
 
 def trim_memory() -> None:

@@ -12,14 +12,16 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, MutableMapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from . import fork_requests, linux, sandbox, serve
+from . import fork_requests, fork_signals, linux, sandbox, serve, walls
 from .handler_loading import linked_folder, made_folder, remove_left_folders
 from .log import log
+from .own_root import Shown
 from .serve import ReplicaSpec
-from .start import Confinement, Inherited, Start
+from .start import Confinement, Inherited, Start, Walled
 
 DATA_HEADROOM_BYTES = 512 << 20
 """Room for stacks and reservations that are address space, not memory. RLIMIT_DATA counts them; it is there to stop
@@ -28,20 +30,40 @@ a runaway between two looks of the provider, which measures real memory."""
 _RESET_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGCHLD)
 
 
-def wait(told: socket.socket, place: str, *, parent: int, environ: MutableMapping[str, str]) -> NoReturn:
-    """Be a spare, then a replica; otherwise like ``run``. ``told`` says which replica, or ends.
+@dataclass(frozen=True)
+class Spare:
+    """A replica before it is told which it is."""
 
-    What ended replicas left in the work folder ``place`` is removed meanwhile.
-    """
+    place: str
+    """A work folder: what ended replicas left there is removed meanwhile."""
+    parent: int
+    """It dies with that one."""
+    environ: MutableMapping[str, str]
+    """The process's own; becomes the function's."""
+    walled: Walled = field(default_factory=Walled)
+
+
+def wait(told: socket.socket, spare: Spare) -> NoReturn:
+    """Be a spare, then a replica; otherwise like ``run``. ``told`` says which replica, or ends."""
 
     def heard() -> tuple[Start, Inherited] | None:
-        _detach((told.fileno(),), parent)
-        if place:
-            remove_left_folders(Path(place))
+        _detach((told.fileno(),), spare.parent)
+        if spare.place:
+            remove_left_folders(Path(spare.place))
+        within.interpreter = walls.furnish(spare.walled.walls, spare.walled.stage)
         with told:
             return fork_requests.receive(told)
 
-    _live(heard, environ)
+    within = _Within(spare.walled)
+    _live(heard, spare.environ, within)
+
+
+@dataclass
+class _Within:
+    """The walls this process has."""
+
+    walled: Walled = field(default_factory=Walled)
+    interpreter: tuple[Shown, ...] = ()
 
 
 def run(start: Start, inherited: Inherited, *, parent: int, environ: MutableMapping[str, str]) -> NoReturn:
@@ -54,28 +76,34 @@ def run(start: Start, inherited: Inherited, *, parent: int, environ: MutableMapp
         _detach((inherited.listener, inherited.ready, inherited.output), parent)
         return start, inherited
 
-    _live(known, environ)
+    _live(known, environ, _Within())
 
 
-def _live(told: Callable[[], tuple[Start, Inherited] | None], environ: MutableMapping[str, str]) -> NoReturn:
+def _live(
+    told: Callable[[], tuple[Start, Inherited] | None], environ: MutableMapping[str, str], within: _Within
+) -> NoReturn:
     status = 1
     try:
         which = told()
-        status = _become(*which, environ) if which is not None else 0
+        status = _become(*which, environ, within) if which is not None else 0
     except BaseException:  # noqa: BLE001 - the last frame of this process: whatever it is, it goes to the log
         traceback.print_exc()
     finally:
         leave(status)
 
 
-def _become(start: Start, inherited: Inherited, environ: MutableMapping[str, str]) -> int:
+def _become(start: Start, inherited: Inherited, environ: MutableMapping[str, str], within: _Within) -> int:
     for standard in (1, 2):
         os.dup2(inherited.output, standard)
     os.close(inherited.output)
     open_files = start.confinement.open_files
     resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    folder = _folder(start)
-    _confine(start.confinement)
+    if start.confinement.enclosure is None:
+        folder = _folder(start)
+        _confine(start.confinement)
+    else:
+        _enclose(start, within)
+        folder = _folder(start)
     environ.clear()
     environ.update(start.env)
     time.tzset()
@@ -124,8 +152,8 @@ def _detach(kept: Iterable[int], parent: int) -> None:
     _close_all_but(kept)
     linux.adopt_orphans()
     linux.die_with_parent()
-    if os.getppid() != parent:
-        os._exit(1)  # It ended before the line above.
+    if os.getppid() not in (parent, 0):
+        os._exit(1)  # It ended before the line above. The first process of a PID namespace sees it as 0.
     faulthandler.enable()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
@@ -138,19 +166,34 @@ def _close_all_but(kept: Iterable[int]) -> None:
     os.closerange(low, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 
 
+def _enclose(start: Start, within: _Within) -> None:
+    by, around = start.confinement, within.walled.walls
+    assert by.enclosure is not None
+    if around.files_by_rules:
+        Path(by.enclosure.work_folder).mkdir(parents=True, exist_ok=True)
+    _limit(by, walls.outside(around, by.cgroup) if by.cgroup else "")
+    walls.close(around, by.enclosure, within.interpreter)
+    linux.die_with_parent()
+    fork_signals.end_by(signal.SIGTERM)
+
+
 def _confine(by: Confinement) -> None:
-    if by.cgroup:
-        (Path(by.cgroup) / "cgroup.procs").write_text("0")
-    if by.memory_bytes is not None:
-        _limit_data(by.memory_bytes)
-    if by.limit_processes:
-        _limit_processes()
+    _limit(by, by.cgroup)
     if by.secrets:
         try:
             sandbox.enter(secrets=Path(by.secrets), stage=Path(by.stage), read_only=by.read_only)
         except OSError as error:
             log(f"no file system view of its own: {error}")
         linux.die_with_parent()
+
+
+def _limit(by: Confinement, cgroup: str) -> None:
+    if cgroup:
+        (Path(cgroup) / "cgroup.procs").write_text("0")
+    if by.memory_bytes is not None:
+        _limit_data(by.memory_bytes)
+    if by.limit_processes:
+        _limit_processes()
     # Where memory runs out, a replica goes before the provider does.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")

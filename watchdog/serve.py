@@ -80,7 +80,7 @@ async def _serve(
             return 1
         if not await until_ready(opened.ready, opened.ends, settings.ready_path):
             return 1
-        of_function = signal.getsignal(signal.SIGTERM)
+        of_function = fork_signals.of_function(signal.SIGTERM)
         loop.add_signal_handler(signal.SIGTERM, told.set)
         fork_signals.keep_from_children(signal.SIGTERM, signal.SIGCHLD)
         timeouts = ServerTimeouts(settings.read_timeout_s, settings.write_timeout_s, KEEP_ALIVE_S)

@@ -339,7 +339,9 @@ class Deployment:
         """
         missing = ""
         if wanted and self.program is not None:
-            missing = runnable.missing(self.record.spec, self.program, self._context.settings)
+            spec, settings = self.record.spec, self._context.settings
+            missing = launches.below_minimum(spec, settings, self._host)
+            missing = missing or runnable.missing(spec, self.program, settings)
         if missing == self._missing:
             return
         self._missing = missing
@@ -361,7 +363,7 @@ class Deployment:
         self._context.spawn(self.record, program, instance)
         if self._noted != self.record.generation and self._host is not None:
             self._noted = self.record.generation
-            for remark in launches.not_enforced(self.record.spec, self._host):
+            for remark in launches.not_enforced(self.record.spec, self._context.settings, self._host):
                 self._context.note(self.record, instance, remark)
         return True
 

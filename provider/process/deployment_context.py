@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from prometheus_client import Counter, Histogram
 
@@ -11,7 +12,7 @@ from springtide.provider.machine.log_files import LogWriter
 from springtide.provider.machine.records import FunctionRecord
 from springtide.provider.machine.start_limits import StartSlots
 from springtide.provider.machine.state_files import StateFiles
-from springtide.provider.process import launches
+from springtide.provider.process import enclosed, launches
 from springtide.provider.process.host_link import HostLink
 from springtide.provider.process.host_protocol import Kill, Note, Spawn, Stop
 from springtide.provider.process.launches import FunctionProgram
@@ -33,7 +34,11 @@ class DeploymentContext:
     out_of_memory: Counter
 
     def spawn(self, record: FunctionRecord, program: FunctionProgram, instance: str) -> None:
-        launch = launches.launch(record, program, instance, settings=self.settings, files=self.files)
+        path = program.env.get("PATH") or program.search_path(self.settings.path)
+        settings = self.settings
+        never: tuple[str | Path, ...] = (*settings.hidden, settings.state_dir, settings.home)
+        shown = enclosed.shown(program, path, settings.visible, never)
+        launch = launches.launch(record, program, instance, settings=settings, files=self.files, shown=shown)
         self.link.send(Spawn(launch))
 
     def stop(self, instance: str) -> None:

@@ -93,6 +93,21 @@ def _script(head: bytes, path: str, depth: int) -> str:
     return f"is {line!r}, and {why}" if why else ""
 
 
+def interpreter_of(file: Path) -> Sequence[str]:
+    """The words of a script's first line that are a command: its interpreter, or what ``env`` is told to find."""
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(HEAD_BYTES)
+    except OSError:
+        return ()
+    if not head.startswith(b"#!"):
+        return ()
+    words = head.partition(b"\n")[0].decode(errors="replace")[2:].split()
+    if words and Path(words[0]).name == "env":
+        return (words[0], *called_by_env(words[1:])[:1])
+    return words[:1]
+
+
 def called_by_env(words: Sequence[str]) -> Sequence[str]:
     """The command in what env is given; nothing where that is not certain."""
     rest = [*words]

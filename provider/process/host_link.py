@@ -18,6 +18,7 @@ from pathlib import Path
 
 import structlog
 
+from springtide.provider.isolation import Isolation
 from springtide.provider.machine.state_files import clear_way
 from springtide.provider.process import host_protocol, kernel
 from springtide.provider.process.host_protocol import (
@@ -227,6 +228,9 @@ class HostLink:
         # Nothing of our own environment: what the host has, every function could read.
         env = {"PATH": settings.path, "LANG": settings.lang, IDENTITY_VARIABLE: identity}
         words = [*(str(word) for option in options.items() for word in option), *(["--beside"] if beside else [])]
+        words += ["--walled"] if settings.default_isolation != Isolation.NONE else []
+        words += [word for hidden in settings.hidden for word in ("--hidden", hidden)]
+        words += [word for port in settings.closed_ports for word in ("--closed-port", str(port))]
         log = self._folder / "host.log"
         for file in (log, self._folder / LOCK):
             clear_way(file, time.time())

@@ -12,13 +12,14 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from springtide.runtime.errors import Unavailable
+from springtide.watchdog.start import Walls
 
-VERSION = 5
+VERSION = 6
 SOCKET, LOCK = "host.sock", "host.lock"
 IDENTITY_VARIABLE = "SPRINGTIDE_HOST"
 """In the environment of the host and all below it, so that what a killed host left behind can be found."""
@@ -72,8 +73,15 @@ class Launch:
     def limited(self) -> bool:
         return any(limit is not None for limit in (self.memory_bytes, self.cpu_millis, self.processes))
 
+    sandbox: bool = False
+    """Within all the walls that this machine allows."""
+    shown: tuple[tuple[str, str], ...] = ()
+    """What it finds there beside the system, read-only: where each is, and at which path it is looked for."""
+    scratch_bytes: int = 0
+    """Most that it may write there, memory that ends with it."""
+
     @property
-    def wants_sandbox(self) -> bool:
+    def wants_view(self) -> bool:
         return self.has_secrets or self.read_only
 
 
@@ -149,6 +157,10 @@ class Hello:
     limits_processes: bool
     sandbox_problem: str
     """Why replicas cannot have a view of the file system of their own; empty when they can."""
+    walls: Walls = field(default_factory=Walls)
+    """Around replicas whose functions ask for them."""
+    missing_walls: Mapping[str, str] = field(default_factory=dict)
+    """Those there cannot be here, and why."""
     running: tuple[Running, ...] = ()
 
 
@@ -209,9 +221,10 @@ def decode(line: bytes) -> Message:
         value = json.loads(line)
         kind = _TYPES[value.pop("type")]
         if kind is Spawn:
-            value["launch"] = Launch(**value["launch"])
+            value["launch"] = _launch(value["launch"])
         if kind is Hello:
             value["running"] = tuple(_running(item) for item in value["running"])
+            value["walls"] = Walls(**value["walls"])
         message: Message = kind(**value)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Unavailable(f"not a message between provider and host: {line[:200]!r}") from error
@@ -219,7 +232,11 @@ def decode(line: bytes) -> Message:
 
 
 def _running(value: dict[str, Any]) -> Running:
-    return Running(**{**value, "launch": Launch(**value["launch"])})
+    return Running(**{**value, "launch": _launch(value["launch"])})
+
+
+def _launch(value: dict[str, Any]) -> Launch:
+    return Launch(**{**value, "shown": tuple((source, place) for source, place in value["shown"])})
 
 
 @contextlib.contextmanager

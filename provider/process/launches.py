@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from springtide.provider import quantities
+from springtide.provider import isolation, quantities
 from springtide.provider.annotation_table import READY
+from springtide.provider.isolation import Isolation
 from springtide.provider.machine.records import FunctionRecord, Pinned
 from springtide.provider.machine.state_files import StateFiles
 from springtide.provider.process import default_bounds, function_store
@@ -18,6 +19,7 @@ from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core.label_names import HANDLER, LANG
+from springtide.scaler.core.label_table import ISOLATION
 from springtide.watchdog import config
 from springtide.watchdog.config import WatchdogConfig
 
@@ -105,9 +107,15 @@ def program(spec: FunctionSpec, placed: Placed | None = None) -> FunctionProgram
 
 
 def launch(
-    record: FunctionRecord, wanted: FunctionProgram, instance: str, *, settings: ProcessSettings, files: StateFiles
+    record: FunctionRecord,
+    wanted: FunctionProgram,
+    instance: str,
+    *,
+    settings: ProcessSettings,
+    files: StateFiles,
+    shown: tuple[tuple[str, str], ...] = (),
 ) -> Launch:
-    """One replica of the record's generation."""
+    """One replica of the record's generation; ``shown`` is what it sees within walls, where it has them."""
     secrets = files.mount(record)
     own = _environment(record.spec, settings, instance=instance, secrets=secrets)
     own["PATH"] = wanted.search_path(own["PATH"])
@@ -133,6 +141,9 @@ def launch(
         processes=settings.replica_processes or None,
         linger_s=settings.linger_s,
         grace_s=settings.grace_s,
+        sandbox=isolation.of(record.spec.labels, settings.default_isolation) is Isolation.SANDBOX,
+        shown=shown,
+        scratch_bytes=settings.scratch_bytes,
     )
 
 
@@ -141,9 +152,28 @@ def memory_limit(wanted: FunctionProgram, settings: ProcessSettings) -> int | No
     return wanted.memory_bytes or default_bounds.memory_bytes(settings.replica_memory)
 
 
-def not_enforced(spec: FunctionSpec, hello: Hello) -> list[str]:
+def below_minimum(spec: FunctionSpec, settings: ProcessSettings, hello: Hello | None = None) -> str:
+    """Why it may not start: it would have fewer walls than the suite asks for. Empty where it has them all."""
+    asked = f"function_isolation_minimum={settings.isolation_minimum}"
+    if settings.isolation_minimum == Isolation.NONE:
+        return ""
+    if isolation.of(spec.labels, settings.default_isolation) is Isolation.NONE:
+        said = spec.labels.get(ISOLATION, "").strip()
+        of_label, of_suite = f"label {ISOLATION}={said!r}", f"function_isolation={settings.default_isolation}"
+        return f"{of_label if said else of_suite}: {asked} allows no function without walls; leave it out"
+    if hello is not None and hello.missing_walls:
+        lacks = "; ".join(f"{wall}: {why}" for wall, why in hello.missing_walls.items())
+        return f"{asked}, and this machine has not all walls ({lacks}); `springtide doctor` says what to do"
+    return ""
+
+
+def not_enforced(spec: FunctionSpec, settings: ProcessSettings, hello: Hello) -> list[str]:
     """What was asked for and this machine cannot fully give, a sentence each."""
-    remarks = []
+    if isolation.of(spec.labels, settings.default_isolation) is Isolation.SANDBOX and hello.missing_walls:
+        lacks = "; ".join(f"{wall}: {why}" for wall, why in hello.missing_walls.items())
+        remarks = [f"the sandbox is not whole: {lacks}"]
+    else:
+        remarks = []
     if spec.limits.get("memory") and not hello.limits_memory:
         remarks.append(
             f"memory limit {spec.limits['memory']} is enforced by measuring and ending the replica, so a short peak "

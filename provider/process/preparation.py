@@ -40,5 +40,6 @@ class ProgramPreparation:
         return program
 
     def _check(self, spec: FunctionSpec, program: FunctionProgram) -> None:
-        if missing := runnable.missing(spec, program, self._settings):
+        missing = launches.below_minimum(spec, self._settings)
+        if missing := missing or runnable.missing(spec, program, self._settings):
             raise BadInput(missing)

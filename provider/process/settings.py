@@ -5,9 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from springtide.provider.isolation import Isolation, isolation
 from springtide.provider.process.default_bounds import HALF, memory_bound
-from springtide.runtime.settings import duration, integer, setting, text
+from springtide.runtime.settings import duration, integer, setting, text, words
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
+
+MAX_PORT = 65_535
+
+
+def folders(given: str) -> tuple[str, ...]:
+    """Raises ValueError."""
+    if wrong := [path for path in words(given) if not path.startswith("/") or path == "/"]:
+        raise ValueError(f"{wrong[0]!r}: write absolute paths, with commas or blanks between")
+    return words(given)
+
+
+def ports(given: str) -> tuple[int, ...]:
+    """Raises ValueError."""
+    if wrong := [one for one in words(given) if not one.isdecimal() or not 0 < int(one) <= MAX_PORT]:
+        raise ValueError(f"{wrong[0]!r}: write port numbers, 1 to {MAX_PORT}, with commas or blanks between")
+    return tuple(int(one) for one in words(given))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +119,44 @@ class ProcessSettings:
         low=0,
         high=1_000_000,
         help="processes and threads that a replica may have at once; 0 is no bound",
+    )
+    default_isolation: str = setting(
+        Isolation.SANDBOX,
+        env="function_isolation",
+        kind=isolation,
+        help="walls around functions whose label com.springtide.isolation does not say: sandbox, or none",
+    )
+    isolation_minimum: str = setting(
+        Isolation.NONE,
+        env="function_isolation_minimum",
+        kind=isolation,
+        help="walls that every function has to have: sandbox, or none; a machine without them starts none below",
+    )
+    scratch_bytes: int = setting(
+        256 << 20,
+        env="function_scratch",
+        kind=integer,
+        low=1 << 20,
+        high=1 << 40,
+        help="bytes that a walled replica may write to /tmp and its other folders, in memory, and its own",
+    )
+    visible: tuple[str, ...] = setting(
+        (),
+        env="function_visible",
+        kind=folders,
+        help="files and folders of the machine that walled functions may read beside the system's",
+    )
+    hidden: tuple[str, ...] = setting(
+        (),
+        env="function_hidden",
+        kind=folders,
+        help="folders that walled functions never see, also below a system's folder: those of the suite",
+    )
+    closed_ports: tuple[int, ...] = setting(
+        (),
+        env="function_closed_ports",
+        kind=ports,
+        help="TCP ports that walled functions cannot call, on any host: those of the suite",
     )
     log_limit_bytes: int = setting(
         4 << 20, env="function_log_limit", kind=integer, low=4096, help="bytes of log kept per function"

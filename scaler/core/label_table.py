@@ -17,6 +17,8 @@ from springtide.scaler.core.policy import ScalePolicy
 
 DEMO = "com.springtide.demo"
 """The mark of functions that the demo deployed."""
+ISOLATION = "com.springtide.isolation"
+"""Whether a function's replicas have walls around them."""
 
 COUNT = f"whole number, 0 to {values.MAX_REPLICAS}"
 DURATION = "duration above 0, such as `30s` or `15m`"
@@ -195,6 +197,15 @@ LABELS = (
         meaning="what a first caller wakes where the control loop owns the function: what the last wakes needed, or "
         "its minimum",
         readers=(GATEWAY, CRON, SCALER),
+    ),
+    Row(
+        key=ISOLATION,
+        values=one_of(("sandbox", "none")),
+        example="none",
+        unset="the suite's `function_isolation`, `sandbox`",
+        meaning="on one machine, of functions that are processes: all the walls around each replica that the kernel "
+        "allows, or none ([walls](../isolation.md))",
+        readers=(PROVIDER,),
     ),
     Row(
         key=DEMO,

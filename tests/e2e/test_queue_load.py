@@ -30,7 +30,9 @@ def test_replicas_follow_the_backlog_up_and_down(fast_suite: Any, tmp_path: Path
     body = {
         "service": name,
         "image": "springtide/python",
-        "labels": {f"com.openfaas.scale.{key}": value for key, value in labels.items()},
+        # It writes to the test's folder.
+        "labels": {"com.springtide.isolation": "none"}
+        | {f"com.openfaas.scale.{key}": value for key, value in labels.items()},
         "annotations": {"com.springtide.handler": str(folder)},
         "envVars": {"max_inflight": "2", "exec_timeout": "10m"},
     }

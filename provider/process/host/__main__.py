@@ -19,6 +19,9 @@ def main() -> None:
     parser.add_argument("--identity", required=True)
     parser.add_argument("--python", required=True)
     parser.add_argument("--environment-idle", type=float, required=True, metavar="SECONDS")
+    parser.add_argument("--walled", action="store_true")
+    parser.add_argument("--hidden", type=Path, action="append", default=[], metavar="FOLDER")
+    parser.add_argument("--closed-port", type=int, action="append", default=[], metavar="PORT")
     parser.add_argument("--beside", action="store_true")
     given = parser.parse_args()
     options = HostOptions(
@@ -29,6 +32,9 @@ def main() -> None:
         identity=given.identity,
         python=given.python,
         environment_idle_s=given.environment_idle,
+        walled=given.walled,
+        hidden=tuple(given.hidden),
+        closed_ports=tuple(given.closed_port),
         beside=given.beside,
     )
     startup.run(options, os.environ)

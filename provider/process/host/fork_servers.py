@@ -13,13 +13,13 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from springtide import watchdog
 from springtide.watchdog import fork_requests
-from springtide.watchdog.start import Inherited, Start
+from springtide.watchdog.start import Inherited, Start, Walled
 
 START_TIMEOUT_S = 20.0
 """For an interpreter to say that it is ready."""
@@ -27,23 +27,30 @@ FORK_TIMEOUT_S = 5.0
 """For a server to fork. The host does nothing else meanwhile: less than a provider waits for a sign of life."""
 HANDOVER_S = 1.0
 """For a spare that was told of to become our child: a server that halts in between keeps it waiting for as long."""
+NO_WALLS = Walled()
+RULES = 3
+"""The descriptor of a server's rules of ports."""
 FOLDER = str(Path(watchdog.__file__).parent)
 
 
 class ForkServer:
     """One interpreter; ``waiting`` are calls for when it is ready, told why when it never will be."""
 
-    def __init__(self, python: str, environ: Mapping[str, str]) -> None:
+    def __init__(self, python: str, environ: Mapping[str, str], walled: Walled = NO_WALLS) -> None:
         """Start it. Raises OSError."""
-        self.python = python
+        self.python, self.walled = python, walled
         self.control, theirs = socket.socketpair()
         self.control.settimeout(FORK_TIMEOUT_S)
         with theirs:
             self.pid = os.posix_spawn(
                 python,
-                fork_requests.arguments(python, FOLDER),
+                fork_requests.arguments(python, FOLDER, replace(walled, rules=RULES if walled.rules >= 0 else -1)),
                 dict(environ),
-                file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0), (os.POSIX_SPAWN_DUP2, 2, 1)],
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, theirs.fileno(), 0),
+                    (os.POSIX_SPAWN_DUP2, 2, 1),
+                    *([(os.POSIX_SPAWN_DUP2, walled.rules, RULES)] if walled.rules >= 0 else []),
+                ],
                 setsigmask=(),
                 setsigdef=(signal.SIGTERM, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE),
                 setsid=True,
@@ -147,13 +154,18 @@ def _await_child(pid: int) -> None:
 
 @dataclass(slots=True)
 class ForkServers:
-    """``selector`` watches their sockets with the server as data; ``default`` is never idle."""
+    """``selector`` watches their sockets with the server as data; ``default`` is never idle.
+
+    An environment whose functions have walls and others that have none has a server for each.
+    """
 
     selector: selectors.BaseSelector
     environ: Mapping[str, str]
     default: str
     idle_s: float
-    _servers: dict[str, ForkServer] = field(default_factory=dict)
+    walled: Walled = field(default_factory=Walled)
+    """The walls there are here."""
+    _servers: dict[tuple[str, bool], ForkServer] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._servers)
@@ -163,18 +175,19 @@ class ForkServers:
         """Of servers and spares."""
         return {pid for server in self._servers.values() for pid in server.pids}
 
-    def of(self, python: str) -> ForkServer:
+    def of(self, python: str, *, walled: bool) -> ForkServer:
         """The environment's server, started if there is none. Raises OSError."""
-        server = self._servers.get(python)
+        server = self._servers.get((python, walled))
         if server is None:
-            server = self._servers[python] = ForkServer(python, self.environ)
+            server = ForkServer(python, self.environ, self.walled if walled else NO_WALLS)
+            self._servers[python, walled] = server
             self.selector.register(server.control, selectors.EVENT_READ, server)
         return server
 
-    def prepare(self, python: str) -> None:
+    def prepare(self, python: str, *, walled: bool) -> None:
         """A replica has started: the next one has a spare."""
-        if python in self._servers:
-            self._servers[python].prepare()
+        if server := self._servers.get((python, walled)):
+            server.prepare()
 
     def telling(self) -> bool:
         """A server has said something that nobody has heard yet: there may be a child that is its spare."""
@@ -198,9 +211,10 @@ class ForkServers:
 
     def lose(self, server: ForkServer, why: str) -> None:
         """End it, and tell those who wait. Its process is collected like any other child."""
-        if self._servers.get(server.python) is not server:
+        place = next((place for place, one in self._servers.items() if one is server), None)
+        if place is None:
             return
-        del self._servers[server.python]
+        del self._servers[place]
         self.selector.unregister(server.control)
         server.kill()
         for call in server.waiting:
@@ -213,14 +227,14 @@ class ForkServers:
             if server.pid == pid:
                 self.lose(server, "its Python interpreter ended before it was ready; more in host.log")
 
-    def keep_deadlines(self, now: float, in_use: Callable[[], set[str]]) -> None:
+    def keep_deadlines(self, now: float, in_use: Callable[[], set[tuple[str, bool]]]) -> None:
         """End those that do not become ready, and those that nothing needs."""
         for server in list(self._servers.values()):
             if server.ready_after_s is None:
                 if now - server.started_at >= START_TIMEOUT_S:
                     self.lose(server, f"its Python interpreter was not ready within {START_TIMEOUT_S:g} s")
             elif server.python != self.default and now - server.used_at >= self.idle_s:
-                if server.python in in_use():
+                if (server.python, bool(server.walled.walls)) in in_use():
                     server.used_at = now
                 else:
                     self.lose(server, "")

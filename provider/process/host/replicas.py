@@ -8,7 +8,7 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,9 +25,10 @@ from springtide.provider.process.host_protocol import (
     Note,
     Running,
 )
-from springtide.watchdog.start import Confinement, Inherited, Start
+from springtide.watchdog.start import Confinement, Enclosure, Inherited, Start, Walled
 
 READ_BYTES = 65_536
+SCRATCH = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - a replica's own
 MAX_LAST_READS = 64
 """Reads of what an ended replica left in its pipe; a process that escaped it may still be writing."""
 
@@ -46,12 +47,19 @@ class Surroundings:
     sandbox_problem: str
     open_files: int
     """The soft limit that programs expect; the host's own is higher."""
+    walled: Walled = field(default_factory=Walled)
+    """The walls there can be around replicas."""
+    missing_walls: Mapping[str, str] = field(default_factory=dict)
+    """Those there cannot be, and why."""
+    hidden: tuple[str, ...] = ()
+    """Folders of the suite."""
 
     def confinement(self, launch: Launch) -> Confinement:
         """Of one replica, by the means there are."""
         groups = self.cgroups
         by_group = groups is not None and launch.limited
-        sandboxed = launch.wants_sandbox and not self.sandbox_problem
+        walled = launch.sandbox and bool(self.walled.walls)
+        sandboxed = launch.wants_view and not self.sandbox_problem and not walled
         return Confinement(
             cgroup=groups.folder(launch.instance) if groups is not None and by_group else "",
             memory_bytes=None if by_group else launch.memory_bytes,
@@ -60,13 +68,28 @@ class Surroundings:
             stage=launch.stage_folder,
             read_only=launch.read_only,
             open_files=self.open_files,
+            enclosure=self._enclosure(launch) if walled else None,
+        )
+
+    def _enclosure(self, launch: Launch) -> Enclosure:
+        home, secrets = launch.env.get("HOME", ""), os.path.realpath(launch.secrets_folder)
+        return Enclosure(
+            shown=(*((source, place) for source, place in launch.shown), (secrets, launch.secrets_folder)),
+            scratch=(*SCRATCH, launch.work_folder, *([home] if home.startswith("/") else [])),
+            scratch_bytes=launch.scratch_bytes,
+            work_folder=launch.work_folder,
+            hidden=self.hidden,
+            secrets=secrets,
+            processes=launch.processes,
         )
 
     def start(self, launch: Launch) -> Start:
         """What the replica is told."""
+        by_rules = launch.sandbox and self.walled.walls.files_by_rules
+        own_tmp = {"TMPDIR": launch.work_folder} if by_rules else {}  # It cannot open /tmp, which is everybody's.
         return Start(
             instance=launch.instance,
-            env={**launch.env, IDENTITY_VARIABLE: self.identity},
+            env={**own_tmp, **launch.env, IDENTITY_VARIABLE: self.identity},
             folder=launch.folder,
             handler=launch.handler,
             lang=launch.lang,

@@ -60,6 +60,12 @@ class HostOptions:
     """The interpreter of the default environment, whose fork server always runs."""
     environment_idle_s: float
     """How long a fork server that nothing needs stays."""
+    walled: bool = False
+    """Most functions have walls: the fork server that is there before the first function is one for those."""
+    hidden: tuple[Path, ...] = ()
+    """Of the suite, which no walled function sees, beside the state folder."""
+    closed_ports: tuple[int, ...] = ()
+    """Of the suite, which no walled function may call."""
     beside: bool = False
     """Another host lives and does nothing; what it has is not ours to end."""
 
@@ -73,7 +79,7 @@ class Host:
         self._options, self._around, self._listener = options, around, listener
         self._selector = selectors.DefaultSelector()
         self._replicas = ReplicaTable(self._selector, around, options.bind_host)
-        self._servers = ForkServers(self._selector, environ, options.python, options.environment_idle_s)
+        self._servers = ForkServers(self._selector, environ, options.python, options.environment_idle_s, around.walled)
         self._waiting: dict[str, tuple[Launch, float | None]] = {}
         """Those that are not forked yet, and since when they wait for their server."""
         self._provider: ProviderConnection | None = None
@@ -120,7 +126,7 @@ class Host:
             self._replicas.output_ended(replica)
         elif fd == replica.ready_fd and self._replicas.became_ready(replica):
             self._tell(Ready(replica.launch.instance))
-            self._servers.prepare(replica.launch.python)
+            self._servers.prepare(replica.launch.python, walled=self._walled(replica.launch))
 
     # Signals.
 
@@ -166,6 +172,8 @@ class Host:
                     limits_cpu=self._around.cgroups is not None and self._around.cgroups.limits_cpu,
                     limits_processes=self._around.cgroups is not None and self._around.cgroups.limits_processes,
                     sandbox_problem=self._around.sandbox_problem,
+                    walls=self._around.walled.walls,
+                    missing_walls=self._around.missing_walls,
                     running=tuple(replica.running() for replica in self._replicas.all()),
                 )
             )
@@ -208,14 +216,18 @@ class Host:
     def _warm(self) -> None:
         """The default server is there before the first function asks for it."""
         with contextlib.suppress(OSError):  # Whoever needs it is told why.
-            self._servers.of(self._options.python)
+            self._servers.of(self._options.python, walled=self._options.walled and bool(self._around.walled.walls))
+
+    def _walled(self, launch: Launch) -> bool:
+        """Where this machine allows none, there is one server for all."""
+        return launch.sandbox and bool(self._around.walled.walls)
 
     def _spawn(self, launch: Launch) -> None:
         """At once where the environment's server is ready, else when it is."""
         self._waiting[launch.instance] = launch, None
         self._replicas.open_log(launch)  # What is noted of the replica meanwhile has a place.
         try:
-            server = self._servers.of(launch.python)
+            server = self._servers.of(launch.python, walled=self._walled(launch))
         except OSError as error:
             self._server_says(launch.instance, f"{launch.python}: {error.strerror or error}")
             return
@@ -235,14 +247,14 @@ class Host:
             self._not_started(launch, f"could not be started: {problem}")
             return
         try:
-            replica = self._replicas.spawn(launch, partial(self._fork, launch.python))
+            replica = self._replicas.spawn(launch, partial(self._fork, launch))
         except OSError as error:
             self._not_started(launch, f"could not be started: {error.strerror or error}")
             return
         self._tell(Spawned(instance, replica.pid, replica.port, waited_s))
 
-    def _fork(self, python: str, start: Start, inherited: Inherited) -> int:
-        server = self._servers.of(python)
+    def _fork(self, launch: Launch, start: Start, inherited: Inherited) -> int:
+        server = self._servers.of(launch.python, walled=self._walled(launch))
         try:
             return server.fork(start, inherited)
         except OSError as error:
@@ -289,7 +301,11 @@ class Host:
             if replica.kill_at is not None and now >= replica.kill_at:
                 replica.kill_at = None
                 replica.kill()
-        self._servers.keep_deadlines(now, lambda: {replica.launch.python for replica in self._replicas.all()})
+        self._servers.keep_deadlines(now, self._in_use)
+
+    def _in_use(self) -> set[tuple[str, bool]]:
+        launches = [replica.launch for replica in self._replicas.all()]
+        return {(launch.python, self._walled(launch)) for launch in launches}
 
     def _patience(self) -> float | None:
         deadlines = [replica.kill_at for replica in self._replicas.all() if replica.kill_at is not None]

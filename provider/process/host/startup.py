@@ -12,12 +12,13 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from springtide.provider.process import host_protocol, kernel
+from springtide.provider.process import host_protocol, kernel, wall_probe
 from springtide.provider.process.host.cgroup import Cgroups
 from springtide.provider.process.host.replicas import Surroundings
 from springtide.provider.process.host.server import Host, HostOptions
 from springtide.provider.process.host_protocol import LOCK, SOCKET
-from springtide.watchdog import linux, sandbox
+from springtide.watchdog import landlock, linux, sandbox
+from springtide.watchdog.start import Walled, Walls
 
 STAGE = "stage"
 LOCK_WAIT_S = 10.0
@@ -33,7 +34,18 @@ def run(options: HostOptions, environ: Mapping[str, str]) -> None:
         folder = options.identity.partition("-")[0]
         kernel.kill_marked(lambda identity: identity.partition("-")[0] == folder)
     cgroups = Cgroups.find(options.identity)
-    around = Surroundings(options.identity, cgroups, _try_sandbox(options.state_dir), _more_open_files())
+    stage = options.state_dir / STAGE
+    stage.mkdir(exist_ok=True)
+    possible = wall_probe.probe(str(stage))
+    around = Surroundings(
+        options.identity,
+        cgroups,
+        _try_sandbox(options.state_dir),
+        _more_open_files(),
+        walled=_walled(possible.walls, str(stage), options.closed_ports),
+        missing_walls=possible.missing,
+        hidden=tuple(os.path.realpath(folder) for folder in (*options.hidden, options.state_dir)),
+    )
     with host_protocol.listen_at(options.state_dir / SOCKET) as listener:
         bound = (options.state_dir / SOCKET).stat().st_ino
         print("ready", flush=True)  # noqa: T201 - the provider waits for this word
@@ -47,6 +59,10 @@ def run(options: HostOptions, environ: Mapping[str, str]) -> None:
     if cgroups is not None:
         cgroups.close()
     os.close(lock)
+
+
+def _walled(walls: Walls, stage: str, closed_ports: tuple[int, ...]) -> Walled:
+    return Walled(walls, stage, landlock.all_ports_but(closed_ports) if walls.ports else -1)
 
 
 def _more_open_files() -> int:

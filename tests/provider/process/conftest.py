@@ -17,7 +17,8 @@ from tests.provider.process.world import World
 class Shared:
     """A world that a whole module of tests uses, on a loop of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self._settings = settings
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -31,7 +32,7 @@ class Shared:
         self.run(test)
 
     async def _make(self, folder: Path) -> World:
-        return await World(folder, grace_s=0.5).__aenter__()
+        return await World(folder, grace_s=0.5, **self._settings).__aenter__()
 
     def close(self) -> None:
         try:

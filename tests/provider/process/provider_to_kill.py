@@ -25,7 +25,11 @@ async def main() -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     folder, orphan_grace_s, wanted = Path(sys.argv[1]), float(sys.argv[2]), json.loads(sys.argv[3])
     settings = ProcessSettings(
-        state_dir=folder, orphan_grace_s=orphan_grace_s, linger_s=0.05, host_ping_s=float(sys.argv[4])
+        state_dir=folder,
+        default_isolation="none",
+        orphan_grace_s=orphan_grace_s,
+        linger_s=0.05,
+        host_ping_s=float(sys.argv[4]),
     )
     provider = build(settings, ProcessDeps(SystemClock(), CollectorRegistry()))
     await provider.start()

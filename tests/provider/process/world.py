@@ -95,8 +95,10 @@ class World:
         self.state_dir = folder / "state"
         self.registry = CollectorRegistry()
         self.recorder = Heard()
+        # Tests look at what lies outside of walls.
         quick = {"linger_s": 0.05, "restart_first_s": 0.02, "usage_interval_s": 0.1, "stable_s": 60.0}
-        self.settings = ProcessSettings(state_dir=self.state_dir, **{**quick, **settings})
+        own = {"default_isolation": "none", **quick, **settings}
+        self.settings = ProcessSettings(state_dir=self.state_dir, **own)
         self.provider: MachineProvider[FunctionProgram] = build(
             self.settings, ProcessDeps(SystemClock(), self.registry, self.recorder, scalers=scalers or Scalers())
         )
