@@ -37,11 +37,16 @@ lint: setup-test
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-# The site of docs/ in build/docs; a link that leads nowhere fails it.
+# The site of docs/ in build/docs; a link that leads nowhere fails it. With VERSION=0.1.0 in build/site/0.1.0, and that
+# folder has a list of all versions that were built into it.
 docs: setup
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+ifeq ($(origin VERSION),command line)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m release.site $(VERSION)
+else
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "Read it: $(BIN)/python -m http.server --bind 127.0.0.1 --directory build/docs 8000"
+endif
 
 # What docs/ shows of the console and of terminals, as it is today: some four minutes.
 pictures: setup-test tools browser
