@@ -73,38 +73,57 @@ class LogWriter:
 
 
 class LineSplitter:
-    """Cuts a stream of bytes into lines, and remembers the last one that said something."""
+    """Cuts a stream of bytes into lines, and remembers what was said last."""
 
     def __init__(self) -> None:
         self._rest = b""
-        self.last = ""
+        self._programs = self._watchdogs = ""
+
+    @property
+    def last(self) -> str:
+        """The program's last line that said something, and what the watchdog said after it: of a program that cannot
+        start only the first tells why.
+        """
+        return "; ".join(filter(None, (self._programs, self._watchdogs)))
 
     def feed(self, data: bytes) -> list[bytes]:
-        *whole, self._rest = (self._rest + data).split(b"\n")
-        lines = [piece for line in whole for own in _lines_in(line) for piece in _pieces(own)]
-        *before, self._rest = _lines_in(self._rest)
-        *full, self._rest = _pieces(self._rest)
-        return self._noted([*lines, *before, *full])
+        *whole, rest = (self._rest + data).split(b"\n")
+        *before, (rest, watchdogs) = _lines_in(rest)
+        *full, rest = _pieces(rest)
+        # The mark stays until the line's end is here: it says whose line it is.
+        self._rest = LINE_BEGINS + rest if watchdogs and not full else rest
+        ended = [line for text in whole for line in _lines_in(text)]
+        return self._noted([*ended, *before, *((piece, watchdogs) for piece in full)])
 
     def end(self) -> list[bytes]:
         """What came without a line end."""
         rest, self._rest = self._rest, b""
-        return self._noted([rest] if rest else [])
+        return self._noted(_lines_in(rest) if rest not in (b"", LINE_BEGINS) else [])
 
-    def _noted(self, lines: list[bytes]) -> list[bytes]:
-        for line in reversed(lines):
-            if line.strip():
-                self.last = line[:300].decode(errors="replace").strip()
-                break
-        return lines
+    def _noted(self, lines: list[tuple[bytes, bool]]) -> list[bytes]:
+        self._remember([line for line in lines if line[0].strip()])
+        return [piece for line, _ in lines for piece in _pieces(line)]
+
+    def _remember(self, lines: list[tuple[bytes, bool]]) -> None:
+        after = ""
+        for line, watchdogs in reversed(lines):
+            if not watchdogs:
+                self._programs, self._watchdogs = _shown(line), after
+                return
+            after = after or _shown(line)
+        self._watchdogs = after or self._watchdogs
 
 
-def _lines_in(text: bytes) -> list[bytes]:
-    """Ends what a program wrote without a line end where a line of the watchdog's begins."""
+def _shown(line: bytes) -> str:
+    return line[:300].decode(errors="replace").strip()
+
+
+def _lines_in(text: bytes) -> list[tuple[bytes, bool]]:
+    """With whether it is the watchdog's. Ends what a program wrote without a line end where one of those begins."""
     if LINE_BEGINS not in text:
-        return [text]
+        return [(text, False)]
     before, *own = text.split(LINE_BEGINS)
-    return [before, *own] if before else own
+    return [*([(before, False)] if before else []), *((line, True) for line in own)]
 
 
 def _pieces(line: bytes) -> list[bytes]:

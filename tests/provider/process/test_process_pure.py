@@ -221,6 +221,30 @@ def test_line_of_the_watchdog_does_not_stick_to_what_a_program_left_open(size: i
     assert [*lines, *splitter.end()] == [b"last", b"Wrote 4 Bytes", b"more", b"", b"x", b"end"]
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 400])
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        pytest.param(b"a\nNo module named x\n" + LINE_BEGINS + b"it ended\n", "No module named x; it ended", id="why"),
+        pytest.param(LINE_BEGINS + b"one\n" + LINE_BEGINS + b"two\n", "two", id="the watchdog alone"),
+        pytest.param(LINE_BEGINS + b"one\n" + b"b\n" + LINE_BEGINS + b"two", "b; two", id="the newest of both"),
+        pytest.param(LINE_BEGINS + b"begins\nlast words\n\n", "last words", id="nothing after it"),
+        pytest.param(b"open" + LINE_BEGINS + b"it ended\n" + LINE_BEGINS, "open; it ended", id="a line left open"),
+        pytest.param(b"\n \n", "", id="nothing said"),
+    ],
+)
+def test_last_words_are_the_programs_and_what_the_watchdog_said_after_them(
+    said: bytes, expected: str, size: int
+) -> None:
+    splitter = LineSplitter()
+
+    lines = [line for at in range(0, len(said), size) for line in splitter.feed(said[at : at + size])]
+    lines += splitter.end()
+
+    assert splitter.last == expected
+    assert b"\n".join(lines).count(LINE_BEGINS[:1]) == 0
+
+
 def test_reader_follows_over_rotations(tmp_path: Path) -> None:
     writer = LogWriter(tmp_path, 400)
     reader = LogReader(tmp_path)
