@@ -58,7 +58,8 @@ def find(tools_dir: Path, path: str) -> Tools | Missing:
     }
     absent = sorted(tool for tool, at in found.items() if at is None)
     if absent:
-        return Missing(f"{', '.join(absent)} found neither on PATH nor in {tools_dir}; fetch them or {BY_HAND}")
+        remedy = f"fetch them with `springtide tools --fetch`, or {BY_HAND}"
+        return Missing(f"{', '.join(absent)} found neither on PATH nor in {tools_dir}; {remedy}")
     return Tools(**{tool: at for tool, at in found.items() if at is not None})
 
 

@@ -14,7 +14,8 @@ VARIABLES: Mapping[str, str] = {
     "SPRINGTIDE_STATE_DIR": "folder of the suite that runs here, where `--state-dir` does not say it",
     "SPRINGTIDE_TOOLS_DIR": "folder with Prometheus, Alertmanager and the like, where `--tools-dir` does not say it",
     "XDG_STATE_HOME": "folder in which the state folder `springtide` is; `~/.local/state` otherwise",
-    "HOME": "folder of the user, where the two above are looked for",
+    "XDG_DATA_HOME": "folder in which `springtide/tools` is; `~/.local/share` otherwise",
+    "HOME": "folder of the user, where those above are looked for",
     "PATH": "where programs are found: Prometheus, Alertmanager, nats-server, Chromium",
     "NO_COLOR": "anything in it: no colours",
 }

@@ -55,7 +55,8 @@ tools_dir_option = click.option(
     "--tools-dir",
     type=click.Path(file_okay=False, path_type=Path),
     help="Where Prometheus and Alertmanager were unpacked; PATH is looked at first.  "
-    "[env: SPRINGTIDE_TOOLS_DIR; default: .tools]",
+    "[env: SPRINGTIDE_TOOLS_DIR; default: .tools, where there is one, or $XDG_DATA_HOME/springtide/tools, or the same "
+    "below ~/.local/share]",
 )
 
 payload_secret_option = click.option(
@@ -70,7 +71,13 @@ def state_folder(state_dir: Path | None, environ: Mapping[str, str]) -> StateFol
 
 
 def tools_folder(tools_dir: Path | None, environ: Mapping[str, str]) -> Path:
-    return (tools_dir or Path(environ.get("SPRINGTIDE_TOOLS_DIR") or ".tools")).absolute()
+    """In a checkout what was fetched for it; else a folder of the user's, wherever the command is run."""
+    if asked := tools_dir or environ.get("SPRINGTIDE_TOOLS_DIR"):
+        return Path(asked).absolute()
+    if (here := Path(".tools")).is_dir():
+        return here.absolute()
+    base = environ.get("XDG_DATA_HOME") or Path(environ.get("HOME") or Path.home()) / ".local" / "share"
+    return Path(base) / "springtide" / "tools"
 
 
 def with_target(command: F) -> F:

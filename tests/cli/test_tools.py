@@ -11,6 +11,7 @@ import pytest
 
 from springtide.cli import debian as debian_packages
 from springtide.cli import tools
+from springtide.cli.commands.options import tools_folder
 from springtide.cli.tools import Missing, Tools, fetch, fetch_debian, find
 from springtide.runtime.errors import Unavailable, Unsupported
 
@@ -275,3 +276,28 @@ def test_fetch_debian_raises_what_a_caller_can_tell_apart(debian: Debian) -> Non
         fetch_debian(debian.tools_dir, ["wrk"], str(debian.bin))
     with pytest.raises(Unsupported):
         fetch_debian(debian.tools_dir, ["wrk"], "/nowhere")
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        pytest.param({}, "home/.local/share/springtide/tools", id="the user's"),
+        pytest.param({"XDG_DATA_HOME": "data"}, "data/springtide/tools", id="where the desktop's rules say"),
+        pytest.param({"SPRINGTIDE_TOOLS_DIR": "mine", "XDG_DATA_HOME": "data"}, "mine", id="a folder that was named"),
+    ],
+)
+def test_tools_are_in_one_place_wherever_commands_are_run(
+    environ: dict[str, str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {name: str(tmp_path / value) for name, value in environ.items()}
+
+    assert tools_folder(None, {"HOME": str(tmp_path / "home"), **given}) == tmp_path / expected
+
+
+def test_a_checkout_has_tools_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".tools").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    assert tools_folder(None, {"HOME": str(tmp_path / "home")}) == tmp_path / ".tools"
+    assert tools_folder(Path("given"), {}) == tmp_path / "given"
