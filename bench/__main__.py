@@ -2,7 +2,8 @@
 
 ``soak``: is any call lost? ``jobs``: is an asynchronous one? ``step``: how is a load that comes at once answered, by
 the control loop and by alerts? ``goals``: what would the control loop's rule and Knative's have done in simulated
-worlds? It needs nothing but Python. ``triggers SOURCE``: is an event lost on its way to its function?
+worlds? It needs nothing but Python, as ``keepalive`` does: which functions meet cold starts, and for how many
+replica-hours, when sleep is learned? ``triggers SOURCE``: is an event lost on its way to its function?
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ import bench.jobs
 import bench.soak
 import bench.step
 import bench.triggers
-from bench import goals, programs, report, sections
+from bench import goals, keepalive, programs, report, sections
 from bench.accepting import accepting
 from bench.jobs.run import JobsOptions
 from bench.jobs.run import soak as soak_jobs
+from bench.keepalive_picture import picture as keepalive_picture
 from bench.many_functions import many_functions
 from bench.pairs import pairs
 from bench.queueing import queueing
@@ -56,7 +58,14 @@ GIB = 1 << 30
 
 def main() -> int:
     arguments = _arguments()
-    begin = {"soak": _soak, "jobs": _jobs, "step": _step, "goals": _goals, "triggers": _triggers}
+    begin = {
+        "soak": _soak,
+        "jobs": _jobs,
+        "step": _step,
+        "goals": _goals,
+        "keepalive": _keepalive,
+        "triggers": _triggers,
+    }
     return begin.get(arguments.command, _measure)(arguments)
 
 
@@ -200,6 +209,35 @@ def _goals(arguments: argparse.Namespace) -> int:
     return 0 if all(row["met"] for row in reached) else 1
 
 
+def _keepalive(arguments: argparse.Namespace) -> int:
+    """Exit status 1 when a goal is missed. On the Azure sample nothing is asked for: it is eight hours long."""
+    seeds = range(arguments.first_seed, arguments.first_seed + (1 if arguments.quick else arguments.seeds))
+
+    def progress(over: int, of: int) -> None:
+        print(f"\r{over} of {of} lives", end="" if over < of else "\n", file=sys.stderr, flush=True)
+
+    populations = keepalive.compared([*map(str, seeds)], arguments.jobs, progress)
+    reached = list(keepalive.goals(populations))
+    measured: dict[str, list[object]] = {
+        "seeds": [*seeds],
+        "populations": [each.row() for each in populations],
+        "goals": [*reached],
+    }
+    pictures = {"": keepalive_picture(populations, "300 functions, the second of two weeks")}
+    print(report.table([each.row() for each in populations]) + "\n\n" + report.table(reached))
+    if arguments.azure is not None:
+        sample = keepalive.compared([keepalive.AZURE], arguments.jobs, progress, traces_folder=arguments.azure)
+        measured["azure"] = [each.row() for each in sample]
+        title = "Azure Functions 2019, 500 functions, the second four of eight hours"
+        pictures["-azure"] = keepalive_picture(sample, title)
+        print(f"\n{title}\n" + report.table([each.row() for each in sample]))
+    path = report.save(arguments.results, measured, quick=arguments.quick, kind="keepalive")
+    for suffix, drawn in pictures.items():
+        path.with_name(f"{path.stem}{suffix}.svg").write_text(drawn)
+    print(f"\nkept in {path}", file=sys.stderr)
+    return 0 if all(row["met"] for row in reached) else 1
+
+
 def _number(least: int, most: int) -> Callable[[str], int]:
     def number(text: str) -> int:
         if not text.isdecimal() or not least <= int(text) <= most:
@@ -259,6 +297,13 @@ def _arguments() -> argparse.Namespace:
     table.add_argument("--first-seed", type=_number(0, 10**9), default=goals.HELD_OUT_SEED)
     table.add_argument("--jobs", type=_number(1, 256), default=os.cpu_count() or 1, help="processes at once")
     table.add_argument("--json", action="store_true", help="print everything as JSON")
+    sleep = commands.add_parser("keepalive", help=(keepalive.__doc__ or "").partition("\n")[0])
+    sleep.add_argument(
+        "--seeds", type=_number(1, goals.MAX_SEEDS), default=keepalive.SEEDS, help="how many; default: %(default)s"
+    )
+    sleep.add_argument("--first-seed", type=_number(0, 10**9), default=keepalive.HELD_OUT_SEED)
+    sleep.add_argument("--jobs", type=_number(1, 256), default=os.cpu_count() or 1, help="processes at once")
+    sleep.add_argument("--azure", type=Path, metavar="FOLDER", help="with the Azure 2019 sample's files")
     return parser.parse_args()
 
 

@@ -30,6 +30,8 @@ from springtide.scaler.core.vocabulary import Instant
 VERSION = 1
 MAX_CHARS = 1024
 _MAX_PAGE = int(MAX_AT_S // PAGE_S)
+_TENTHS = 10
+_MAX_INTERVAL = int(MAX_AT_S) * _TENTHS
 _HEAD, _FLOAT = struct.Struct(">BI"), struct.Struct(">d")
 _SEEN, _START, _END, _BUSY = 1, 2, 4, 8
 
@@ -78,9 +80,11 @@ def _write_recent(body: bytearray, recent: Recent) -> None:
         flags |= flag if at is not None else 0
     body.append(flags)
     body.append(len(recent.intervals_s))
-    for number in (*instants, *recent.intervals_s):
-        if number is not None:
-            body += _FLOAT.pack(number)
+    for at in instants:
+        if at is not None:
+            body += _FLOAT.pack(at)
+    for interval_s in recent.intervals_s:
+        _write_number(body, round(interval_s * _TENTHS))
 
 
 def _write_page(body: bytearray, page: Page) -> None:
@@ -124,7 +128,8 @@ class _Reader:
         instants = [self._float() if flags & flag else None for flag in (_SEEN, _START, _END)]
         seen, start, end = (None if at is None else Instant(at) for at in instants)
         busy = bool(flags & _BUSY)
-        return Recent(seen, start, end, busy=busy, intervals_s=tuple(self._float() for _ in range(intervals)))
+        intervals_s = (self._number(_MAX_INTERVAL, "an interval") / _TENTHS for _ in range(intervals))
+        return Recent(seen, start, end, busy=busy, intervals_s=tuple(intervals_s))
 
     def _page(self) -> Page:
         number = self._number(_MAX_PAGE, "a page's number")

@@ -12,7 +12,8 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from springtide.scaler.core.keepalive.rule import Plan, Window
+from springtide.scaler.core.keepalive.rule import Plan
+from springtide.scaler.core.keepalive.windows import Window
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
 
 REMEMBERED = 8

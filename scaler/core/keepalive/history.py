@@ -32,8 +32,9 @@ MAX_CALLS, MAX_ENDED, MAX_REST_S = 2**35 - 1, 2**21 - 1, 2**21 - 1
 
 INTERVALS = 3
 """Of so many of the last intervals from start to start is it told whether a timer calls."""
-BURST_S = 10.0
-"""A call that begins so soon after the last one ended belongs to the same burst: the first of it is its start."""
+BURST_S = FIRST_EDGE_S
+"""A call that begins so soon after the last one ended belongs to the same burst: the first of it is its start. In that
+time no function sleeps, so that nothing is to be learned of it."""
 MAX_LOOK_S = 60.0
 """Calls that began between two looks further apart than this began at an unknown time."""
 MAX_AT_S = 1e11
@@ -58,11 +59,6 @@ class Page:
         """Of two of the same stretch the higher one saw more."""
         return self.watched_s, self.calls, self.ended, self.rest_s
 
-    def with_pause(self, pause_s: float) -> Page:
-        bin_ = bin_of(pause_s)
-        rest_s = min(round(pause_s - EDGES_S[bin_]), MAX_REST_S)
-        return replace(self, ended=_added(self.ended, bin_, 1, MAX_ENDED), rest_s=_added(self.rest_s, bin_, rest_s))
-
 
 @dataclass(frozen=True, slots=True)
 class Recent:
@@ -75,7 +71,7 @@ class Recent:
     """Since when nothing is in flight; None while something is, or where that is not known."""
     busy: bool = False
     intervals_s: tuple[float, ...] = ()
-    """The last ``INTERVALS`` from start to start, the newest last."""
+    """The last ``INTERVALS`` from start to start, the newest last, to a tenth of a second."""
 
     @property
     def rank(self) -> tuple[float, float, float, bool, tuple[float, ...]]:
@@ -110,29 +106,30 @@ def started(history: History, at: Instant, calls: int = 1) -> History:
     if not 0 <= at <= MAX_AT_S:
         return history
     recent = history.recent
-    history = _watched(history, at)
-    page = history.pages[-1]
-    page = replace(page, calls=min(page.calls + calls, MAX_CALLS))
+    *older, page = _watched(history, at)
     pause_s = None if recent.last_end is None else at - recent.last_end
+    ended, rest_s = page.ended, page.rest_s
     if pause_s is not None and pause_s >= 0:
-        page = page.with_pause(pause_s)
-    first = not recent.busy and (pause_s is None or not 0 <= pause_s < BURST_S)
+        bin_ = bin_of(pause_s)
+        ended = _added(ended, bin_, 1, MAX_ENDED)
+        rest_s = _added(rest_s, bin_, round(pause_s - EDGES_S[bin_]), MAX_REST_S)
+    page = Page(page.number, min(page.calls + calls, MAX_CALLS), page.watched_s, ended, rest_s)
     last_start, intervals_s = recent.last_start, recent.intervals_s
-    if first:
+    if not recent.busy and (pause_s is None or not 0 <= pause_s < BURST_S):
         if pause_s is None or last_start is None or at <= last_start:
             intervals_s = ()  # What lies between was not seen, or the clock was set.
         else:
-            intervals_s = (*intervals_s, at - last_start)[-INTERVALS:]
+            intervals_s = (*intervals_s, round(at - last_start, 1))[-INTERVALS:]
         last_start = at
-    return History((*history.pages[:-1], page), Recent(at, last_start, None, busy=True, intervals_s=intervals_s))
+    return History((*older, page), Recent(at, last_start, None, busy=True, intervals_s=intervals_s))
 
 
 def ended(history: History, at: Instant) -> History:
     """Nothing is in flight any more, anywhere: a pause begins."""
     if not 0 <= at <= MAX_AT_S:
         return history
-    history = _watched(history, at)
-    return replace(history, recent=replace(history.recent, seen_at=at, last_end=at, busy=False))
+    recent = history.recent
+    return History(_watched(history, at), Recent(at, recent.last_start, at, intervals_s=recent.intervals_s))
 
 
 def looked(history: History, at: Instant, *, calls: int, in_flight: float) -> History:
@@ -154,16 +151,16 @@ def looked(history: History, at: Instant, *, calls: int, in_flight: float) -> Hi
         history = replace(history, recent=replace(history.recent, last_end=None, busy=True))
     if in_flight <= 0 and history.recent.busy:
         return ended(history, at)
-    history = _watched(history, at)
-    return replace(history, recent=replace(history.recent, seen_at=at))
+    recent = history.recent
+    seen = Recent(at, recent.last_start, recent.last_end, busy=recent.busy, intervals_s=recent.intervals_s)
+    return History(_watched(history, at), seen)
 
 
 def lost(history: History, at: Instant) -> History:
     """Nobody has looked since ``at``: the pause that was running, or the calls that were, ended at an unknown time."""
     if not 0 <= at <= MAX_AT_S:
         return history
-    recent = replace(history.recent, seen_at=None, last_end=None, busy=False, intervals_s=())
-    return replace(_watched(history, at), recent=recent)
+    return History(_watched(history, at), Recent(last_start=history.recent.last_start))
 
 
 def merged(one: History, other: History) -> History:
@@ -177,38 +174,28 @@ def merged(one: History, other: History) -> History:
     return History(_kept(pages.values()), recent)
 
 
-def _watched(history: History, at: Instant) -> History:
-    """With the time since the last look on its pages, and a page for ``at``, which is the newest one then.
+def _watched(history: History, at: Instant) -> tuple[Page, ...]:
+    """The pages with the time since the last look, and with one for ``at``, which is the newest one then.
 
-    Pages of a later time were written by a clock that was wrong: they are torn out.
+    Whole seconds of the epoch are counted, so that nothing is lost or doubled by rounding, however often somebody
+    looks. Pages of a later time were written by a clock that was wrong: they are torn out.
     """
-    number = int(at // PAGE_S)
-    since = history.recent.seen_at
-    pages = history.pages
-    if pages and pages[-1].number > number:
-        pages = tuple(page for page in pages if page.number <= number)
-    if not pages or pages[-1].number < number:
-        pages = (*pages, Page(number))
-    if since is not None and since < at:
-        pages = _with_time(pages, math.floor(since), math.floor(at))
-    recent = replace(history.recent, seen_at=at) if since is not None else history.recent
-    return History(_kept(pages), recent)
-
-
-def _with_time(pages: tuple[Page, ...], since: int, until: int) -> tuple[Page, ...]:
-    """Whole seconds of the epoch, so that nothing is lost or doubled by rounding, however often somebody looks."""
-    newest = pages[-1]
-    if since >= newest.number * PAGE_S:
-        if until == since:
+    number, since, pages = int(at // PAGE_S), history.recent.seen_at, history.pages
+    seconds = 0 if since is None else max(0, math.floor(at) - math.floor(since))
+    if pages and pages[-1].number == number and math.floor(at) - seconds >= number * PAGE_S:
+        newest = pages[-1]
+        if not seconds:
             return pages
-        watched_s = min(newest.watched_s + until - since, int(PAGE_S))
-        return (*pages[:-1], replace(newest, watched_s=watched_s))
-    by_number = {page.number: page for page in pages}
-    for number in range(max(int(since // PAGE_S), newest.number - PAGES + 1), newest.number + 1):
-        page = by_number.get(number, Page(number))
-        begin, end = int(number * PAGE_S), int((number + 1) * PAGE_S)
-        seconds = max(0, min(until, end) - max(since, begin))
-        by_number[number] = replace(page, watched_s=min(page.watched_s + seconds, int(PAGE_S)))
+        watched_s = min(newest.watched_s + seconds, int(PAGE_S))
+        return (*pages[:-1], Page(number, newest.calls, watched_s, newest.ended, newest.rest_s))
+    by_number = {page.number: page for page in pages if page.number <= number}
+    by_number.setdefault(number, Page(number))
+    if since is not None and seconds:
+        for each in range(max(int(since // PAGE_S), number - PAGES + 1), number + 1):
+            page = by_number.get(each, Page(each))
+            begin = int(each * PAGE_S)
+            inside = min(math.floor(at), begin + int(PAGE_S)) - max(math.floor(since), begin)
+            by_number[each] = replace(page, watched_s=min(page.watched_s + max(0, inside), int(PAGE_S)))
     return _kept(by_number.values())
 
 
@@ -217,5 +204,5 @@ def _kept(pages: Iterable[Page]) -> tuple[Page, ...]:
     return tuple(page for page in ordered if page.number > ordered[-1].number - PAGES)
 
 
-def _added(numbers: tuple[int, ...], place: int, value: int, most: int = MAX_REST_S) -> tuple[int, ...]:
+def _added(numbers: tuple[int, ...], place: int, value: int, most: int) -> tuple[int, ...]:
     return (*numbers[:place], min(numbers[place] + value, most), *numbers[place + 1 :])

@@ -22,12 +22,16 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from springtide.scaler.core.keepalive.history import BINS, EDGES_S, FIRST_EDGE_S, History
+from springtide.scaler.core.keepalive.account import DAY_S, Account
+from springtide.scaler.core.keepalive.history import BINS, EDGES_S, FIRST_EDGE_S, INTERVALS, History
+from springtide.scaler.core.keepalive.windows import Window as Window  # noqa: PLC0414 - of plans, for their readers
 from springtide.scaler.core.vocabulary import Instant
 
 MAX_COLD_WORTH_S = 30 * 86400.0
 MAX_COLD_WORTH_RARE = 10.0
 
+DEFAULT_FIXED_S = 900.0
+"""The idler's own."""
 MIN_PAUSES = 4
 """With fewer nothing is learned."""
 ALWAYS_KEPT_S = EDGES_S[1]
@@ -36,6 +40,8 @@ MIN_HOLE_S = 120.0
 """Between two kept stretches a shorter one is kept, too."""
 UNSEEN_S = 1800.0
 """A pause without an end for so long is what half a call weighs, where nothing was seen."""
+AGEING = 0.8
+"""What a page weighs of what the next newer one does."""
 STARTS_EARLY = 2.0
 """So many cold starts before a kept bin the function is woken."""
 RECOMPUTE_SHARE = 1 / 8
@@ -71,14 +77,8 @@ class Basis(enum.StrEnum):
 
     PAUSES = "pauses"
     TIMER = "timer"
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Of a pause, or of time: ``since <= at < until``. ``until`` may be infinite: for as long as nobody calls."""
-
-    since: float
-    until: float
+    FIXED = "fixed"
+    """What was learned has cost more than it spared today: the fixed silence holds until midnight (UTC)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +114,17 @@ class Learned:
     calls: int
     """Known when it was made."""
     page: int
+    account: Account
+    """What the plans have cost more than the fixed silence would; it goes on from plan to plan."""
+
+    def with_account(self, account: Account) -> Learned:
+        return Learned(self.windows, self.why, self.price, self.calls, self.page, account)
 
     def stale(self, history: History, price: Price) -> bool:
         """Whether to make it again: an eighth more calls, or fewer, for old ones were forgotten; or another price."""
-        drift = abs(history.calls - self.calls)
-        return price != self.price or drift > self.calls * RECOMPUTE_SHARE or history.pages[-1].number != self.page
+        if history.pages[-1].number != self.page or (price is not self.price and price != self.price):
+            return True
+        return abs(history.calls - self.calls) > self.calls * RECOMPUTE_SHARE
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +171,17 @@ class Plan:
 
 
 def planned(
-    history: History, now: Instant, *, price: Price, cold_start_s: float, before: Learned | None = None
+    history: History,
+    now: Instant,
+    *,
+    price: Price,
+    cold_start_s: float,
+    fixed_s: float = DEFAULT_FIXED_S,
+    before: Learned | None = None,
 ) -> Plan | NotLearned:
-    """The plan for the pause that runs. ``cold_start_s`` is what a start takes, as far as is known; ``before`` is what
-    the last plan was made of, of which nothing is made anew while it is not due."""
+    """The plan for the pause that runs. ``cold_start_s`` is what a start takes, as far as is known, and ``fixed_s`` the
+    silence that would take the function to zero if nothing was learned. ``before`` is what the last plan was made of,
+    of which nothing is made anew while it is not due."""
     recent = history.recent
     if recent.busy:
         return NotLearned("calls are in flight")
@@ -176,21 +189,46 @@ def planned(
         return NotLearned("when its last call ended was not seen")
     if recent.last_end > now + CLOCK_SLACK_S:
         return NotLearned("its last call was in the future: the clock was set")
-    pauses = history.pauses
-    if pauses < MIN_PAUSES:
-        return NotLearned(f"{pauses} of its pauses are known, {MIN_PAUSES} are needed")
     learned = before
     if learned is None or learned.stale(history, price):
-        learned = learn(history, now, price=price, cold_start_s=cold_start_s)
+        pauses = history.pauses
+        if pauses < MIN_PAUSES:
+            return NotLearned(f"{pauses} of its pauses are known, {MIN_PAUSES} are needed")
+        learned = learn(history, now, price=price, cold_start_s=cold_start_s, before=before)
+    account = _settled(learned, history, recent.last_end, fixed_s)
+    windows, why = _wanted(learned, history, cold_start_s)
+    if account.balance_s <= 0:
+        windows, why = (Window(recent.last_end, recent.last_end + fixed_s),), replace(learned.why, basis=Basis.FIXED)
+    windows = account.affordable(windows, recent.last_end, worth_s=learned.why.worth_s, fixed_s=fixed_s)
+    if windows[0].until - recent.last_end != why.within_s:
+        why = replace(why, within_s=windows[0].until - recent.last_end)
+    account = Account(account.day, account.balance_s, recent.last_end, windows)
+    return Plan(windows, why, learned.with_account(account))
+
+
+def _settled(learned: Learned, history: History, last_end: Instant, fixed_s: float) -> Account:
+    """With the last pause on the account, if another one has begun since."""
+    account, worth_s = learned.account, learned.why.worth_s
+    if account.since == last_end:
+        return account
+    return account.settled(last_end, history.recent.last_start, worth_s=worth_s, fixed_s=fixed_s)
+
+
+def _wanted(learned: Learned, history: History, cold_start_s: float) -> tuple[tuple[Window, ...], Why]:
+    """The windows that would be best, whatever they cost."""
+    recent = history.recent
+    assert recent.last_end is not None
     timer = _timer(recent.intervals_s)
     if timer is not None and recent.last_start is not None:
         return _on_time(learned, timer, recent.last_start, recent.last_end, cold_start_s)
-    windows = tuple(Window(recent.last_end + each.since, recent.last_end + each.until) for each in learned.windows)
-    return Plan(windows, learned.why, learned)
+    ages = learned.windows
+    return tuple(Window(recent.last_end + each.since, recent.last_end + each.until) for each in ages), learned.why
 
 
-def learn(history: History, now: Instant, *, price: Price, cold_start_s: float) -> Learned:
-    """What the pauses come to. ``history`` has at least one."""
+def learn(
+    history: History, now: Instant, *, price: Price, cold_start_s: float, before: Learned | None = None
+) -> Learned:
+    """What the pauses come to. ``history`` has at least one. The account goes on."""
     counts, exposed_s = _totals(history)
     worth_s = price.at_rate(_calls_per_s(history, now))
     windows = tuple(_windows(_kept(counts, exposed_s, worth_s), STARTS_EARLY * cold_start_s))
@@ -202,20 +240,24 @@ def learn(history: History, now: Instant, *, price: Price, cold_start_s: float) 
         ended_share=_share(counts, windows[:1]),
         expected_share=_share(counts, windows[1:]),
     )
-    return Learned(windows, why, price, history.calls, history.pages[-1].number)
+    account = before.account if before is not None else Account(int(now // DAY_S), worth_s)
+    return Learned(windows, why, price, history.calls, history.pages[-1].number, account)
 
 
 def _totals(history: History) -> tuple[list[float], list[float]]:
     """By bin, the pauses that ended there, and the seconds that all spent there: those that went on the whole bin."""
     counts, exposed_s = [0.0] * BINS, [0.0] * BINS
+    newest = history.pages[-1].number
     for page in history.pages:
-        further = 0
+        weight = AGEING ** (newest - page.number)
+        further = 0.0
         for bin_ in reversed(range(BINS)):
-            counts[bin_] += page.ended[bin_]
-            exposed_s[bin_] += page.rest_s[bin_]
+            ended = weight * page.ended[bin_]
+            counts[bin_] += ended
+            exposed_s[bin_] += weight * page.rest_s[bin_]
             if further:
                 exposed_s[bin_] += further * (EDGES_S[bin_ + 1] - EDGES_S[bin_])
-            further += page.ended[bin_]
+            further += ended
     return counts, exposed_s
 
 
@@ -265,7 +307,7 @@ def _share(counts: Sequence[float], windows: Sequence[Window]) -> float:
 
 def _timer(intervals_s: Sequence[float]) -> tuple[float, float] | None:
     """The shortest and the longest of the last intervals, where they agree."""
-    if len(intervals_s) < MIN_PAUSES - 1:
+    if len(intervals_s) < INTERVALS:
         return None
     shortest, longest = min(intervals_s), max(intervals_s)
     if shortest < MIN_TIMER_S or longest - shortest > TIMER_AGREE_S + TIMER_AGREE_SHARE * shortest:
@@ -275,7 +317,7 @@ def _timer(intervals_s: Sequence[float]) -> tuple[float, float] | None:
 
 def _on_time(
     learned: Learned, interval_s: tuple[float, float], last_start: Instant, last_end: Instant, cold_start_s: float
-) -> Plan:
+) -> tuple[tuple[Window, ...], Why]:
     """Up around the next tick only, and for the minute that is always kept."""
     shortest, longest = interval_s
     since = last_start + shortest - TIMER_EARLY_S - TIMER_STARTS_EARLY * cold_start_s
@@ -284,13 +326,5 @@ def _on_time(
     windows: tuple[Window, ...] = (Window(last_end, until),)
     if since - last_end >= MIN_NAP_S:
         windows = (Window(last_end, always), Window(since, until))
-    why = Why(
-        Basis.TIMER,
-        pauses=learned.why.pauses,
-        worth_s=learned.why.worth_s,
-        within_s=windows[0].until - last_end,
-        ended_share=learned.why.ended_share,
-        expected_share=1.0,
-        interval_s=interval_s,
-    )
-    return Plan(windows, why, learned)
+    why = replace(learned.why, basis=Basis.TIMER, expected_share=1.0, interval_s=interval_s)
+    return windows, why

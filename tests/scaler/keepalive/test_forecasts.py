@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from springtide.scaler.core.keepalive import forecasts
+from springtide.scaler.core.keepalive.account import Account
 from springtide.scaler.core.keepalive.forecasts import Budget, Forecast, Outcome, Refused, Score, Spent
-from springtide.scaler.core.keepalive.rule import Basis, Learned, Plan, Price, Why, Window
+from springtide.scaler.core.keepalive.rule import Basis, Learned, Plan, Price, Why
+from springtide.scaler.core.keepalive.windows import Window
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
 
 NOON = Instant(20_000 * 86400.0 + 43_200)
@@ -17,7 +19,7 @@ def plan(*ages: float) -> Plan:
     later = tuple(Window(since, until) for since, until in zip(ages[::2], ages[1::2], strict=True))
     windows = (Window(0.0, 60.0), *later)
     why = Why(Basis.PAUSES, pauses=9, worth_s=900.0, within_s=60.0, ended_share=0.1)
-    return Plan(windows, why, Learned(windows, why, Price(), calls=9, page=0))
+    return Plan(windows, why, Learned(windows, why, Price(), calls=9, page=0, account=Account(0, 900.0)))
 
 
 MORNING, EVENING = plan(3600, 7680), plan(30_720, 61_440)
