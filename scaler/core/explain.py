@@ -184,6 +184,8 @@ def learned(why: Why) -> str:
     worth = f"a cold start is worth {length(why.worth_s)}"
     if why.basis is Basis.TIMER and why.interval_s is not None:
         return f"it is called every {length(why.interval_s[0])}; {worth}"
+    if why.basis is Basis.FIXED:
+        return f"what was learned has cost more today than it spared, so the usual silence holds; {worth}"
     if not math.isfinite(why.within_s):
         return f"a call is likely enough however long it waits; {worth}"
     return f"{100 * why.ended_share:.0f} % of its pauses end within {length(why.within_s)}; {worth}"

@@ -200,8 +200,11 @@ def planned(
     if account.balance_s <= 0:
         windows, why = (Window(recent.last_end, recent.last_end + fixed_s),), replace(learned.why, basis=Basis.FIXED)
     windows = account.affordable(windows, recent.last_end, worth_s=learned.why.worth_s, fixed_s=fixed_s)
-    if windows[0].until - recent.last_end != why.within_s:
-        why = replace(why, within_s=windows[0].until - recent.last_end)
+    within_s = windows[0].until - recent.last_end
+    if within_s != why.within_s:
+        timer = why.basis is Basis.TIMER
+        share = why.ended_share if timer else _share(_totals(history)[0], (Window(0.0, within_s),))
+        why = replace(why, within_s=within_s, ended_share=share)
     account = Account(account.day, account.balance_s, recent.last_end, windows)
     return Plan(windows, why, learned.with_account(account))
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from springtide.scaler.core import explain
 from springtide.scaler.core.keepalive import encoding, history, rule
 from springtide.scaler.core.keepalive.account import DAY_S, Account
 from springtide.scaler.core.keepalive.rule import MIN_PAUSES, Basis, NotLearned, Plan, Price
@@ -214,4 +215,5 @@ def test_with_nothing_left_the_fixed_silence_holds_until_midnight() -> None:
 
     assert plan(0).why.basis is Basis.FIXED
     assert plan(0).windows == (Window(at, at + FIXED_S),)
+    assert "the usual silence holds" in explain.learned(plan(0).why)
     assert plan(1).why.basis is Basis.PAUSES
