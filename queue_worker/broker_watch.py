@@ -40,7 +40,7 @@ class QueueSeen:
     max_stored_bytes: int | None
     sync_s: float | None
     lost_bytes: int | None
-    """Of all streams of which it is known."""
+    """Of all streams of which it is known; None while it cannot write."""
 
 
 class Watcher(Protocol):
@@ -81,7 +81,8 @@ def queue_seen(seen: BrokerSeen, queue: str) -> QueueSeen:
         callbacks=_messages(streams.get(names.CALLBACKS)),
         stored_bytes=kept,
         max_stored_bytes=limit,
-        lost_bytes=sum(lost) if lost else None,
+        # What it could not write counts as lost until it is started anew; nobody was told that it was accepted.
+        lost_bytes=sum(lost) if lost and seen.stores else None,
         sync_s=None if monitoring is None else 0.0 if monitoring.sync_always else monitoring.sync_interval_s,
     )
 

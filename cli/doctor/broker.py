@@ -168,6 +168,11 @@ def damage(facts: BrokerFacts) -> Verdict | None:
     if not isinstance(facts.server, ServerSeen):
         return None
     lost = [f"{stream.name} ({_bytes(stream.lost_bytes)})" for stream in facts.server.streams if stream.lost_bytes]
+    if lost and isinstance(facts.monitoring, Monitoring) and facts.monitoring.cannot_write:
+        return warning(
+            "not known: what it cannot write, and did not accept, counts as lost until it is started anew",
+            "make room on its disk first, and ask again",
+        )
     if lost:
         return error(
             f"messages are missing, for they could not be read from its disk: {_named(lost)}",

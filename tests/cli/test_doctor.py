@@ -19,7 +19,7 @@ from springtide.cli.nats_server import NatsServer
 from springtide.cli.ports import PortClaims
 from springtide.cli.tools import Missing
 from springtide.runtime.errors import Unavailable, Unsupported
-from springtide.wire.jobs.server_seen import Monitoring, ServerSeen, StreamSeen
+from springtide.wire.jobs.server_seen import WRITE_ERROR, Monitoring, ServerSeen, StreamSeen
 from springtide.wire.jobs.settings import BrokerSettings
 from tests.cli.conftest import Outcome, Terminal
 from tests.cli.suite_broker import Broker, suite_broker
@@ -117,6 +117,12 @@ def test_all_is_well_where_it_is() -> None:
         pytest.param(broker.streams, {"server": stream(behind=1)}, Level.WARNING, id="a copy is away"),
         pytest.param(broker.damage, {"server": stream(lost_bytes=1)}, Level.ERROR, id="a byte could not be read"),
         pytest.param(broker.damage, {"server": stream(lost_bytes=None)}, None, id="damage not known"),
+        pytest.param(
+            broker.damage,
+            {"server": stream(lost_bytes=1), "monitoring": replace(MONITORING, trouble=WRITE_ERROR)},
+            Level.WARNING,
+            id="what was not written was not accepted",
+        ),
         pytest.param(
             broker.copies, {"settings": replace(WELL.settings, queue_replicas=3)}, Level.WARNING, id="too few copies"
         ),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -97,6 +98,13 @@ def test_it_is_said_when_writes_are_synced(told: Monitoring | None, sync_s: floa
 )
 def test_it_is_said_when_nothing_is_stored(seen: BrokerSeen, stores: bool) -> None:
     assert queue_seen(seen, "q").stores is stores
+
+
+@pytest.mark.parametrize(("unanswered", "lost"), [(False, 600), (True, None)])
+def test_what_a_server_could_not_write_does_not_count_as_lost(unanswered: bool, lost: int | None) -> None:
+    damaged = replace(stream("OF_q", 7), lost_bytes=600)
+
+    assert queue_seen(BrokerSeen(server(damaged), None, unanswered=unanswered), "q").lost_bytes == lost
 
 
 class View:
