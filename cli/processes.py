@@ -279,6 +279,7 @@ class _Builder:
                 *("--provider-url", self._at.url(self._at.provider)),
                 *("--gateway-url", self._at.gateway_url),
                 *("--state-dir", str(self._plan.state.cron)),
+                *("--gateway-metrics-urls", self._at.url(self._at.metrics)),
             ),
             ready=self._at.url(self._at.cron) + "/healthz",
             # Its calls go through the gateway, which would wait for them.

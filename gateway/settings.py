@@ -52,7 +52,9 @@ class GatewaySettings:
         "", env="alert_receiver_url", help="URL that POST /system/alert is passed on to; empty: answered with 501"
     )
     cron_url: str = setting(
-        "", env="cron_url", help="base URL of the cron part, which /system/schedules is passed on to; empty: 501"
+        "",
+        env="cron_url",
+        help="base URL of the cron part, which /system/schedules and /system/sleep are passed on to; empty: 501",
     )
     connector_urls: tuple[str, ...] = setting(
         (),

@@ -40,7 +40,7 @@ from springtide.runtime.routes import Routes
 from springtide.runtime.wrong_credentials import WrongCredentials
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
-from springtide.wire import answer_headers
+from springtide.wire import answer_headers, learned_sleep
 from springtide.wire.alertmanager import MAX_DELIVERY_BYTES
 
 GUARDED = ("/system", "/ui", "/async-function")
@@ -158,7 +158,7 @@ def system_routes(targets: SystemTargets, deps: SystemDeps) -> Routes:
     _add_info(routes, provider, targets.provider_url)
     _add_alert(routes, receiver, targets.alert_receiver_url)
     cron = SystemProxy(deps.http, what="the cron part", credentials=deps.credentials, limit=short)
-    _add_schedules(routes, cron, targets.cron_url)
+    _add_cron(routes, cron, targets.cron_url)
     connectors = EventsApi(
         deps.http,
         targets.connector_urls,
@@ -321,17 +321,27 @@ def _add_alert(routes: Routes, receiver: SystemProxy, url: str) -> None:
         return await _first_to_take(receiver, request, copies, body)
 
 
-def _add_schedules(routes: Routes, cron: SystemProxy, base_url: str) -> None:
-    @routes.route("/system/schedules", methods=["GET"])
-    @routes.route("/system/schedules/{name}/{act}", methods=["POST"])
-    async def schedules(request: Request) -> Response:
+def _add_cron(routes: Routes, cron: SystemProxy, base_url: str) -> None:
+    async def asked(request: Request, body: bytes) -> Response:
         if not base_url:
             return PlainTextResponse("no cron part is configured; set cron_url", 501)
         try:
             copies = await resolved_urls(base_url)
         except Unavailable as error:
             return PlainTextResponse(f"the cron part cannot be reached: {error}", 502)
-        return await _first_to_take(cron, request, [target(copy, request) for copy in copies], b"")
+        return await _first_to_take(cron, request, [target(copy, request) for copy in copies], body)
+
+    @routes.route("/system/schedules", methods=["GET"])
+    @routes.route("/system/schedules/{name}/{act}", methods=["POST"])
+    async def schedules(request: Request) -> Response:
+        return await asked(request, b"")
+
+    @routes.post(learned_sleep.PATH)
+    async def sleep(request: Request) -> Response:
+        body = await bounded_body(request, learned_sleep.MAX_BODY_BYTES)
+        if body is None:
+            return PlainTextResponse(f"a question has at most {learned_sleep.MAX_BODY_BYTES} bytes", 413)
+        return await asked(request, body)
 
 
 async def _first_to_take(part: SystemProxy, request: Request, copies: list[str], body: bytes) -> Response:

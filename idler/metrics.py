@@ -25,5 +25,5 @@ class IdlerMetrics:
         self._last_sample.labels(signal).set(at)
 
     def failed(self, signal: str) -> None:
-        """``signal``: functions, in_flight, last_active, recheck or delayed."""
+        """``signal``: functions, in_flight, last_active, recheck, delayed or sleep."""
         self._failures.labels(signal).inc()

@@ -6,6 +6,7 @@ from springtide.idler.settings import IdlerSettings
 from springtide.scaler.core import idle
 from springtide.scaler.core.delayed_calls import DelayedCalls
 from springtide.scaler.core.idle import Activity, IdleHistory, Outlook
+from springtide.scaler.core.learned_silence import LearnedSilence
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.ports import ExpectedCalls
 from springtide.scaler.core.prewarm import ARRIVAL_S, MARGIN_S, Lead, Upcoming
@@ -30,16 +31,20 @@ class IdleRule:
         now: Instant,
         *,
         delayed: DelayedCalls | NoData | None = None,
+        learned: LearnedSilence | None = None,
     ) -> tuple[Decision, IdleHistory]:
         """See ``idle.decide``. Of thousands of functions only those that are idle otherwise are asked about.
 
         ``delayed``: calls that were put off; None: there are no such calls here, or it is not time to ask for them.
+        ``learned``: a plan of its pause, if it has one.
         """
-        told = idle.decide(function, *labels, activity, history, self._limits, now)
+        outlook = Outlook(learned=learned)
+        told = idle.decide(function, *labels, activity, history, self._limits, now, outlook=outlook)
         upcoming = self._upcoming(function, delayed, now) if told[0].changes else None
         if upcoming is None:
             return told
-        return idle.decide(function, *labels, activity, history, self._limits, now, outlook=Outlook(upcoming))
+        outlook = Outlook(upcoming, learned)
+        return idle.decide(function, *labels, activity, history, self._limits, now, outlook=outlook)
 
     def _upcoming(
         self, function: Function, delayed: DelayedCalls | NoData | None, now: Instant

@@ -38,7 +38,7 @@ class IdlerSettings:
         env="gateway_urls",
         kind=words,
         help="base URLs of the gateways, the first of which that answers is asked for calls that were put off right "
-        "before a function is taken to zero; empty: nobody is asked",
+        "before a function is taken to zero, and for what pauses have taught; empty: nobody is asked",
     )
     inactivity_s: float = setting(
         900.0,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -15,10 +16,12 @@ from springtide.idler.settings import IdlerSettings
 from springtide.idler.zeroing import UNANSWERED, Candidate, Zeroing
 from springtide.runtime.backoff import Backoff
 from springtide.runtime.deadlines import within
-from springtide.runtime.errors import SpringtideError, Unavailable
+from springtide.runtime.errors import SpringtideError, Unavailable, Unsupported
 from springtide.runtime.outage import Outage
 from springtide.scaler.core.idle import Activity, IdleHistory
-from springtide.scaler.core.policy import ScalePolicy
+from springtide.scaler.core.keepalive.rule import NotLearned
+from springtide.scaler.core.learned_silence import LearnedSilence
+from springtide.scaler.core.policy import ScalePolicy, ZeroPolicy
 from springtide.scaler.core.ports import (
     ActivitySource,
     Clock,
@@ -40,6 +43,14 @@ MAX_PAUSE_S = 60.0
 
 Labels = tuple[ScalePolicy, tuple[str, ...]]
 """What a function's labels ask for, and what is wrong with them."""
+
+
+class PlanSource(Protocol):
+    """Who learns from pauses."""
+
+    async def plans(self, refs: Iterable[FunctionRef]) -> Mapping[FunctionRef, LearnedSilence | NotLearned]:
+        """Of those that are known there. Raises Unsupported where nobody learns, and other SpringtideErrors."""
+
 
 _NOT_ASKED = Activity(NoData("not asked for"), NoData("not asked for"))
 
@@ -65,6 +76,8 @@ class IdlerDeps:
     """Calls that are known to come: shortly before one a function stays awake."""
     delayed: DelayedCallSource | None = None
     """Asked right before each write, as ``recheck`` is."""
+    sleep: PlanSource | None = None
+    """Asked once a sweep for what was learned of pauses; while that is not known durations are fixed."""
 
 
 class Idler:
@@ -96,6 +109,7 @@ class Idler:
         )
         self._histories: dict[FunctionRef, IdleHistory] = {}
         self._missing: set[str] = set()
+        self._unlearned = Outage("what pauses have taught is not known, silences are the fixed ones")
 
     def __repr__(self) -> str:
         mode = " dry-run" if self._settings.dry_run else ""
@@ -129,8 +143,8 @@ class Idler:
         functions = await self._listed()
         policies = {function.ref: ScalePolicy.from_labels(function.labels) for function in functions}
         opted_in = [ref for ref, (policy, problems) in policies.items() if policy.zero and not problems]
-        measured = await self._measured(opted_in, now)
-        decisions, candidates = self._decided(functions, policies, measured, now)
+        measured, learned = await asyncio.gather(self._measured(opted_in, now), self._learned(functions, policies))
+        decisions, candidates = self._decided(functions, policies, measured, learned, now)
         if self._deps.leadership.hold() is None:
             decisions = []
         else:
@@ -145,6 +159,7 @@ class Idler:
         functions: Sequence[Function],
         policies: Mapping[FunctionRef, Labels],
         measured: Mapping[FunctionRef, Activity],
+        learned: Mapping[FunctionRef, LearnedSilence],
         now: Instant,
     ) -> tuple[list[Decision], list[Candidate]]:
         """The holds, and what is idle on the first look."""
@@ -154,10 +169,11 @@ class Idler:
         for function in functions:
             ref, activity = function.ref, measured.get(function.ref, _NOT_ASKED)
             before = self._histories.get(ref, IdleHistory())
-            decision, after = self._rule.decide(function, policies[ref], activity, before, now)
+            plan = learned.get(ref)
+            decision, after = self._rule.decide(function, policies[ref], activity, before, now, learned=plan)
             histories[ref] = after
             if decision.changes:
-                candidates.append(Candidate(function, activity, after))
+                candidates.append(Candidate(function, activity, after, plan))
             else:
                 holds.append(decision)
         self._histories = histories  # of functions that still exist, and of no others
@@ -185,6 +201,25 @@ class Idler:
         self._count(list(answers.values()))
         return answers
 
+    async def _learned(
+        self, functions: Sequence[Function], policies: Mapping[FunctionRef, Labels]
+    ) -> Mapping[FunctionRef, LearnedSilence]:
+        """What is known of the pauses of functions that are awake and may sleep; a failure leaves durations fixed."""
+        refs = [function.ref for function in functions if function.scale.desired and _may_learn(policies[function.ref])]
+        if self._deps.sleep is None or not refs:
+            return {}
+        try:
+            asked = self._deps.sleep.plans(refs)
+            told = await within(self._settings.deadline_s, "what pauses have taught", asked)
+        except Unsupported:
+            return {}
+        except SpringtideError as error:
+            self._metrics.failed("sleep")
+            self._unlearned.failed(str(error))
+            return {}
+        self._unlearned.over()
+        return {ref: plan for ref, plan in told.items() if isinstance(plan, LearnedSilence)}
+
     def _count(self, answers: Sequence[Activity]) -> None:
         """How old each signal is. One that is there for no function at all is a failure of its source, told once."""
         signals = {
@@ -204,6 +239,12 @@ class Idler:
             elif signal in self._missing:
                 self._missing.discard(signal)
                 log.info("measured again", signal=signal)
+
+
+def _may_learn(labels: Labels) -> bool:
+    """Whether its sleep may be learned; where its label is silent, who learns knows what holds."""
+    policy, problems = labels
+    return policy.zero and not problems and policy.zero_policy is not ZeroPolicy.FIXED
 
 
 def pause_s(sweep_s: float, failures: int) -> float:

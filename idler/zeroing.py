@@ -19,6 +19,7 @@ from springtide.runtime.deadlines import within
 from springtide.runtime.errors import NotFound, SpringtideError, Unavailable, Unsupported
 from springtide.scaler.core.delayed_calls import DelayedCalls
 from springtide.scaler.core.idle import Activity, IdleHistory
+from springtide.scaler.core.learned_silence import LearnedSilence
 from springtide.scaler.core.policy import ScalePolicy
 from springtide.scaler.core.ports import ActivitySource, Clock, DelayedCallSource, ScaleTarget
 from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData, Reason, Writer
@@ -34,6 +35,7 @@ class Candidate:
     function: Function
     activity: Activity
     history: IdleHistory
+    learned: LearnedSilence | None = None
 
 
 class Zeroing:
@@ -125,7 +127,9 @@ class Zeroing:
         policy, problems = ScalePolicy.from_labels(function.labels)
         activity, now = measured.get(function.ref, outcome.activity), Instant(self._clock.wall())
         labels, history = (policy, problems), outcome.history
-        decision, _ = self._rule.decide(function, labels, activity, history, now, delayed=put_off)
+        decision, _ = self._rule.decide(
+            function, labels, activity, history, now, delayed=put_off, learned=outcome.learned
+        )
         if decision.changes and not self._settings.dry_run:
             return (await self._writer.write(decision, policy, version=function.scale.version)).decision
         if decision.changes:

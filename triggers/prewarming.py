@@ -40,6 +40,7 @@ MAX_SLEEP_S = 10.0
 """The clock on the wall may be set."""
 MAX_LATE_S = 5.0
 """A look that comes later, for the process was stopped, does not tell how a call was met."""
+_TRIED_AGAIN = (Reason.NO_DATA, Reason.OVER_BUDGET)
 MAX_RECALLS = 10
 RECALL_AGAIN = Backoff(0.2, 5.0)
 
@@ -47,6 +48,16 @@ RECALL_AGAIN = Backoff(0.2, 5.0)
 class StartKeeper(Protocol):
     async def keep_start(self, ref: FunctionRef, longest_s: float) -> None:
         """Within a deadline. Raises SpringtideError."""
+
+
+class Forecasts(ExpectedCalls, Protocol):
+    """Calls that are only likely, which may not cost whatever they like."""
+
+    def refused(self, ref: FunctionRef, now: Instant) -> str:
+        """Why the function is not to be woken for its forecast now; empty if it may be."""
+
+    def woken(self, ref: FunctionRef, now: Instant) -> None:
+        """It was."""
 
 
 class PastChanges(Protocol):
@@ -61,6 +72,7 @@ class PrewarmDeps:
     functions: FunctionTable
     expected: Sequence[ExpectedCalls]
     jobs: DelayedJobs | None = None
+    forecasts: Forecasts | None = None
     target: ScaleTarget
     keeper: StartKeeper
     past: PastChanges
@@ -91,7 +103,8 @@ class Prewarming:
 
     def __init__(self, settings: PrewarmSettings, deps: PrewarmDeps) -> None:
         self._settings, self._deps = settings, deps
-        self._sources = [*deps.expected, *([deps.jobs] if deps.jobs is not None else [])]
+        more: list[ExpectedCalls | None] = [deps.jobs, deps.forecasts]
+        self._sources = [*deps.expected, *(source for source in more if source is not None)]
         self._metrics = PrewarmMetrics(deps.registry)
         self._recorder = Recorders([DecisionCounter(deps.registry, Writer.PREWARM), deps.recorder])
         self._writer = ScaleWriter(
@@ -289,6 +302,8 @@ class Prewarming:
         """The call's time has come. What a process that was stopped has missed is not made up for one by one."""
         watched.upcoming = None
         late = now - call.at > MAX_LATE_S
+        if call.source is CallSource.FORECAST:
+            return  # Who makes them scores them.
         if late or not self._leads or self._deps.functions.unread or self._left_out(followed.function.ref, call):
             return
         history = watched.history
@@ -314,8 +329,9 @@ class Prewarming:
             watched.history,
             now,
             unread=self._deps.functions.unread,
+            refused=self._refused(ref, call, now),
         )
-        again = decision is not None and (decision.changes or decision.reason is Reason.NO_DATA)
+        again = decision is not None and (decision.changes or decision.reason in _TRIED_AGAIN)
         self._look_at(ref, watched, min(call.at, Instant(now + RETRY_S)) if again else call.at)
         if decision is None or not self._leads or ref in self._writing:
             return None
@@ -326,6 +342,12 @@ class Prewarming:
             return None
         self._writing.add(ref)
         return self._write(followed, watched, decision, call)
+
+    def _refused(self, ref: FunctionRef, call: ExpectedCall, now: Instant) -> str:
+        forecasts = (
+            self._deps.forecasts if call.source is CallSource.FORECAST and now >= (call.likely_from or 0) else None
+        )
+        return forecasts.refused(ref, now) if forecasts is not None else ""
 
     async def _write(self, followed: Followed, watched: _Watched, decision: Decision, call: ExpectedCall) -> None:
         """A write of which nothing is known is made again only on the same version: so it was made once at most."""
@@ -341,6 +363,8 @@ class Prewarming:
                 )
             if done.scale is not None:
                 watched.history = prewarm.written(watched.history, call)
+                if call.source is CallSource.FORECAST and self._deps.forecasts is not None:
+                    self._deps.forecasts.woken(function.ref, self._now())
                 self._deps.functions.wrote(function.ref, done.scale, replaced=function.scale.version)
         except SpringtideError as error:
             detail = f"cannot be read: {error}"

@@ -24,6 +24,7 @@ from springtide.scaler.sources.gateway import GatewayActivity
 from springtide.scaler.sources.prometheus import PrometheusActivity
 from springtide.scaler.sources.schedules import ScheduledCalls
 from springtide.wire.jobs.pending import PendingJobs
+from springtide.wire.learned_sleep import SleepPlans
 from springtide.wire.provider_client import ProviderClient
 from springtide.wire.vitals import vitals
 
@@ -65,6 +66,9 @@ async def _assembled(settings: IdlerSettings, auth: AuthSettings, leading: Led) 
         delayed = PendingJobs(settings.gateway_urls, auth.credentials()) if settings.gateway_urls else None
         if delayed is not None:
             stack.push_async_callback(delayed.aclose)
+        sleep = SleepPlans(settings.gateway_urls, auth.credentials()) if settings.gateway_urls else None
+        if sleep is not None:
+            stack.push_async_callback(sleep.aclose)
         holds = HoldReporter(provider)
         deps = IdlerDeps(
             catalog=provider,
@@ -77,5 +81,6 @@ async def _assembled(settings: IdlerSettings, auth: AuthSettings, leading: Led) 
             leadership=leadership,
             expected=ScheduledCalls(),
             delayed=delayed,
+            sleep=sleep,
         )
         yield [vitals(deps.registry), *election, holds, build(settings, deps)]

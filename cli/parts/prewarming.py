@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from springtide.cli.parts.endpoints import endpoints_of
 from springtide.cli.parts.hold_reporter import HoldReporter
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.service import Service
@@ -19,6 +18,7 @@ from springtide.scaler.sources.schedules import ScheduledCalls
 from springtide.triggers.delayed_jobs import DelayedJobs
 from springtide.triggers.prewarm_settings import PrewarmSettings
 from springtide.triggers.prewarming import PrewarmDeps, Prewarming
+from springtide.triggers.sleep.learning import Learning
 from springtide.wire.jobs.pending import PendingJobs
 from springtide.wire.provider_client import ProviderClient
 
@@ -27,11 +27,11 @@ from springtide.wire.provider_client import ProviderClient
 class Surroundings:
     """What it shares with the part that it is in; seconds."""
 
-    provider_url: str
+    provider: ProviderClient
+    functions: FunctionTable
     gateway_url: str
     credentials: Credentials | None
-    poll_interval_s: float
-    """Of a provider that does not tell of changes."""
+    learning: Learning | None
     paused: Callable[[FunctionRef], bool]
     registry: CollectorRegistry
     clock: Clock
@@ -39,19 +39,16 @@ class Surroundings:
 
 
 def prewarming(settings: PrewarmSettings, around: Surroundings, stack: AsyncExitStack) -> Sequence[Service]:
-    """Not yet started; what they use is closed with ``stack``. A provider of their own names the term in each write."""
-    provider = ProviderClient(around.provider_url, around.credentials, leadership=around.leadership)
-    stack.push_async_callback(provider.aclose)
-    endpoints = endpoints_of(
-        provider, around.provider_url, clock=around.clock, poll_interval_s=around.poll_interval_s, stack=stack
-    )
+    """Not yet started; what they use is closed with ``stack``."""
+    provider, learning = around.provider, around.learning
     jobs = PendingJobs([around.gateway_url], around.credentials)
     stack.push_async_callback(jobs.aclose)
     holds = HoldReporter(provider)
     deps = PrewarmDeps(
-        functions=FunctionTable(endpoints, clock=around.clock),
+        functions=around.functions,
         expected=[ScheduledCalls()],
         jobs=DelayedJobs(jobs, interval_s=settings.prewarm_jobs_interval_s),
+        forecasts=learning.forecasts if learning is not None else None,
         target=provider,
         keeper=provider,
         past=provider,
@@ -61,4 +58,9 @@ def prewarming(settings: PrewarmSettings, around: Surroundings, stack: AsyncExit
         leadership=around.leadership,
         paused=around.paused,
     )
-    return [holds, Prewarming(settings, deps)]
+    waking = Prewarming(settings, deps)
+    if learning is None:
+        return [holds, waking]
+    learning.listen(waking.news)
+    # What it heard last is kept once nobody is woken any more.
+    return [holds, learning, waking]

@@ -449,6 +449,51 @@ PREWARM_EARLY = Metric(
     COLD_START_BUCKETS,
 )
 
+SLEEP_FAILING = ("gateways", "store")
+"""Values of SLEEP_FAILURES's ``what``."""
+
+SLEEP_HEARD = Metric(
+    "springtide_sleep_heard_timestamp_seconds",
+    Kind.GAUGE,
+    "Up to when every gateway has told when functions were busy, by the copy that learns; seconds since the epoch",
+    (),
+    _CR,
+)
+SLEEP_FUNCTIONS = Metric(
+    "springtide_sleep_functions", Kind.GAUGE, "Functions that may sleep of whose pauses a history is kept", (), _CR
+)
+SLEEP_LOOK_SECONDS = Metric(
+    "springtide_sleep_look_seconds",
+    Kind.HISTOGRAM,
+    "Seconds to ask the gateways and to learn what they tell",
+    (),
+    _CR,
+    DEFAULT_BUCKETS,
+)
+SLEEP_FAILURES = Metric(
+    "springtide_sleep_failures_total",
+    Kind.COUNTER,
+    "Looks at pauses that failed; what: gateways (one of them did not tell) or store (what was learned is not kept)",
+    ("what",),
+    _CR,
+)
+FORECASTS = Metric(
+    "springtide_forecasts_total",
+    Kind.COUNTER,
+    "Functions woken for a call that their pauses made likely; outcome: hit, early (it came, for more than a cold "
+    "start is worth) or wasted (none came)",
+    ("outcome",),
+    _CR,
+)
+FORECAST_REPLICA_SECONDS = Metric(
+    "springtide_forecast_replica_seconds_total",
+    Kind.COUNTER,
+    "Replica-seconds for which functions were up for a forecast, until a call came or it was over",
+    (),
+    _CR,
+)
+FORECASTS_UP = Metric("springtide_forecasts_up", Kind.GAUGE, "Functions that are up for a forecast now", (), _CR)
+
 SCHEDULES = Metric("springtide_schedules", Kind.GAUGE, "Schedules of all functions that can be read", (), _CR)
 TICKS = Metric(
     "springtide_schedule_ticks_total",

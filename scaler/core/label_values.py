@@ -12,7 +12,7 @@ MAX_REPLICAS = 10_000
 MAX_DOWN_WINDOW_S = 300.0
 MAX_COLD_WORTH_S = 7 * 86400.0
 """A cold start that is worth a week of a replica: whoever wants more lets nothing sleep."""
-MAX_COLD_WORTH_RARE = 100.0
+MAX_COLD_WORTH_RARE = 10.0
 MAX_DIGITS = 9
 MAX_TARGET = 1e9
 

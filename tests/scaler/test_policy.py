@@ -198,8 +198,8 @@ def test_how_a_function_that_may_sleep_weighs_cold_starts(labels: dict[str, str]
         (policy.COLD_WORTH, "169h", "at most 168h"),
         (policy.COLD_WORTH, "0s", "above zero"),
         (policy.COLD_WORTH, "dear", "30s"),
-        (policy.COLD_WORTH_RARE, "101", "0 to 100"),
-        (policy.COLD_WORTH_RARE, "-1", "0 to 100"),
+        (policy.COLD_WORTH_RARE, "10.1", "0 to 10,"),
+        (policy.COLD_WORTH_RARE, "-1", "0 to 10,"),
         (policy.COLD_WORTH_RARE, "inf", "finite"),
     ],
 )

@@ -7,7 +7,7 @@ POST /system/schedules/NAME/pause|resume|run[?namespace=…&schedule=…]
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -30,6 +30,10 @@ from springtide.wire.schedules.annotations import FunctionSchedule
 
 PATH = "/system/schedules"
 STANDBY = "another copy sends the ticks, or what is kept of them has not been read yet; try again"
+
+
+class More(Protocol):
+    def add_to(self, routes: Routes) -> None: ...
 
 
 class Blind(Unavailable):
@@ -59,8 +63,11 @@ class SchedulesApi:
     def __repr__(self) -> str:
         return f"<SchedulesApi over {self._leading!r}>"
 
-    def app(self) -> App:
+    def app(self, more: More | None = None) -> App:
+        """With the routes of ``more``, which fail as these do."""
         routes = Routes()
+        if more is not None:
+            more.add_to(routes)
 
         @routes.get(PATH)
         async def schedules(request: Request) -> Response:

@@ -21,7 +21,8 @@ from springtide.triggers.cron.sending import NO_QUEUE_WARNING
 from springtide.triggers.cron.settings import CronSettings
 from springtide.triggers.cron.term import TermDeps
 from springtide.triggers.gateway_requests import Queue
-from springtide.wire import instruments, leadership
+from springtide.triggers.sleep.api import SleepApi
+from springtide.wire import instruments, leadership, learned_sleep
 from springtide.wire.endpoint_following import EndpointStream
 from springtide.wire.leadership import Always
 
@@ -37,6 +38,8 @@ class CronDeps:
     registry: CollectorRegistry
     credentials: Credentials | None
     leadership: Leadership = field(default_factory=Always)
+    sleep: SleepApi | None = None
+    """Answers at the same port what was learned of functions' pauses."""
 
 
 class Cron:
@@ -70,7 +73,8 @@ class Cron:
         )
         leadership.show(deps.leadership, deps.registry)
         wrong = instruments.wrong_credentials(deps.registry)
-        guarded = RequireBasicAuth(api.app(), credentials=deps.credentials, guarded=(PATH,), wrong=wrong)
+        paths = (PATH, learned_sleep.PATH)
+        guarded = RequireBasicAuth(api.app(deps.sleep), credentials=deps.credentials, guarded=paths, wrong=wrong)
         app = exposition(deps.registry, guarded)
         self._server = AsgiServer(app, name=self.name, host=settings.host, port=settings.port)
         self._following, self._ticking = BackgroundTask("endpoint stream"), BackgroundTask("schedules")

@@ -1,0 +1,42 @@
+"""``POST /system/sleep`` of the part that learns. A copy that does not answers 503: the next one is to be asked."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from springtide.runtime.errors import BadInput, Unavailable
+from springtide.runtime.routes import Routes
+from springtide.scaler.core.ports import Clock
+from springtide.triggers.sleep.learning import Learning
+from springtide.wire import learned_sleep
+from springtide.wire.learned_sleep import MAX_BODY_BYTES, PATH
+
+STANDBY = "another copy learns, or what was learned has not been read yet; try again"
+
+
+class SleepApi:
+    def __init__(self, learning: Learning, clock: Clock) -> None:
+        self._learning, self._clock = learning, clock
+
+    def __repr__(self) -> str:
+        return f"<SleepApi over {self._learning!r}>"
+
+    def add_to(self, routes: Routes) -> None:
+        """Raises within it become answers as those of the other routes do."""
+
+        @routes.post(PATH)
+        async def sleep(request: Request) -> Response:
+            body = bytearray()
+            async for piece in request.stream():
+                body += piece
+                if len(body) > MAX_BODY_BYTES:
+                    raise BadInput(f"a question has at most {MAX_BODY_BYTES} bytes; name fewer functions")
+            try:
+                refs = learned_sleep.asked(bytes(body))
+            except (KeyError, TypeError, ValueError) as error:
+                raise BadInput(f'write {{"functions": ["NAME.NAMESPACE", …]}}: {error}') from error
+            if not self._learning.learns:
+                raise Unavailable(STANDBY)
+            told = learned_sleep.encode(self._learning.silences(refs), self._clock.wall())
+            return Response(told, media_type="application/json", headers={"cache-control": "no-store"})
