@@ -8,10 +8,22 @@ from dataclasses import dataclass, field
 from springtide.rules.alerts import HIGH_RATE, PILING_UP
 from springtide.runtime.durations import format_duration
 from springtide.scaler.core import label_names
-from springtide.scaler.core.explain import LEARNED_WAKE, ago, held, owned_because, replicas, set_to, woken_ahead
+from springtide.scaler.core.explain import (
+    LEARNED_WAKE,
+    ago,
+    asleep_until,
+    awake_for,
+    held,
+    owned_because,
+    replicas,
+    set_to,
+    woken_ahead,
+)
+from springtide.scaler.core.keepalive.rule import NotLearned
+from springtide.scaler.core.learned_silence import LearnedSilence
 from springtide.scaler.core.loads import loads_of
 from springtide.scaler.core.ownership import why_owner
-from springtide.scaler.core.policy import OWNER, ZERO, Down, ScalePolicy, wake_replicas
+from springtide.scaler.core.policy import OWNER, ZERO, Down, ScalePolicy, ZeroPolicy, wake_replicas
 from springtide.scaler.core.prewarm import Lead, Upcoming
 from springtide.scaler.core.steps import climbed, descended, step_size
 from springtide.scaler.core.vocabulary import (
@@ -84,6 +96,8 @@ class Standing:
     learned_wake: int | None = None
     longest_start_s: float | None = None
     created_at: Instant | None = None
+    sleep: LearnedSilence | NotLearned | None = None
+    """What its pauses have taught, or why its fixed silence holds; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +203,11 @@ def _ahead(standing: Standing, policy: ScalePolicy, problems: Sequence[str], now
     ref, created_at = FunctionRef(standing.namespace, standing.name), standing.created_at
     function = Function(ref, scale, annotations=standing.annotations, created_at=created_at)
     call = ScheduledCalls().next_call(function, Instant(now))
+    learned = standing.sleep
+    if isinstance(learned, LearnedSilence) and policy.zero and not problems:
+        due_at = learned.next_wake(Instant(now))
+        if call is None or (due_at is not None and due_at < call.at):
+            return asleep_until(due_at, learned.said)
     if call is None or not policy.zero or problems:
         return ""
     upcoming = Upcoming(call, Lead.of(standing.longest_start_s))
@@ -252,16 +271,30 @@ def _to_zero(standing: Standing, policy: ScalePolicy, decisions: Sequence[Decisi
     if not policy.zero:
         return f"To zero: never; label {ZERO} is not true."
     last = _last(decisions, Writer.IDLER)
+    held_anyway = standing.away & TO_ZERO or (last is not None and last.reason in NOT_FOR_NOW)
+    if (awake := _learned_awake(standing, now)) and not held_anyway:
+        return awake
     duration_s = policy.zero_duration_s or (last.inputs.get("duration_s") if last else None)
     after = format_duration(duration_s) if duration_s else "the idler's default time"
     rule = f"To zero: after {after} without a call, and none in flight"
-    if standing.away & TO_ZERO or (last is not None and last.reason in NOT_FOR_NOW):
+    if isinstance(standing.sleep, NotLearned) and policy.zero_policy is ZeroPolicy.LEARNED:
+        rule += f" (its fixed silence holds: {standing.sleep.why})"
+    if held_anyway:
         return f"{rule}{BELOW}."
     calls = standing.calls
     if calls is None or calls.in_flight or calls.last_active is None or not duration_s:
         return f"{rule}."
     left_s = calls.last_active + duration_s - now
     return f"{rule}: in about {left_s:.0f} s if nobody calls." if left_s >= 1 else f"{rule}: at the idler's next look."
+
+
+def _learned_awake(standing: Standing, now: float) -> str:
+    """Why a function whose sleep is learned is still awake; empty where it is not known, or it is not to be."""
+    learned, calls = standing.sleep, standing.calls
+    if not isinstance(learned, LearnedSilence) or (calls is not None and calls.in_flight):
+        return ""
+    window = next((each for each in learned.windows if each.since <= now < each.until), None)
+    return awake_for(window.since, window.until, learned.said) if window is not None else ""
 
 
 def _last(decisions: Sequence[Decision], writer: Writer, *, changes: bool = False) -> Decision | None:

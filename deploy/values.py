@@ -84,6 +84,8 @@ PATTERNS: Mapping[str, str] = {
     "gateway.upstreamTimeout": _DURATION,
     "idler.inactivityDuration": _DURATION,
     "idler.reconcileInterval": _DURATION,
+    "cron.zeroPolicy": r"^(fixed|learned)$",
+    "cron.coldWorth": _DURATION,
     "prometheus.url": _URL,
     "alertmanager.url": _URL,
     "nats.url": r"^(((nats|tls)://)?[^/@,\s]+(,((nats|tls)://)?[^/@,\s]+)*)?$",

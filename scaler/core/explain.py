@@ -191,6 +191,19 @@ def learned(why: Why) -> str:
     return f"{100 * why.ended_share:.0f} % of its pauses end within {length(why.within_s)}; {worth}"
 
 
+def awake_for(since: float, until: float, said: str) -> str:
+    """Why a function whose sleep is learned is awake, and how long it is if nobody calls."""
+    lasts = f"until {_clock(until)} if nobody calls" if math.isfinite(until) else "for as long as nobody calls"
+    return f"To zero: not yet; awake since {_clock(since)}, {lasts}: {said}."
+
+
+def asleep_until(at: float | None, said: str) -> str:
+    """When a function whose sleep is learned is woken ahead of a call; None: it is not."""
+    if at is None:
+        return f"Nothing else does, but a person: no later call is likely enough ({said})."
+    return f"It is asleep until about {_clock(at)}, and woken then, ahead of a call that is likely: {said}."
+
+
 def silence_of(silent_s: float, duration_s: float, said: str) -> str:
     """How long nobody called, of how long it takes; ``said`` is why so long, where that was learned."""
     if not said:

@@ -97,27 +97,27 @@ LABELS = (
         key=policy.ZERO_POLICY,
         values=_choices(policy.ZeroPolicy),
         example=policy.ZeroPolicy.FIXED.value,
-        unset="the suite's setting",
+        unset="the cron part's `zero_policy`, fixed",
         meaning="whether it sleeps after that same silence always, or after one that its own pauses make worth it; "
         "`learned` is for one that may sleep",
-        readers=(IDLER,),
+        readers=(IDLER, CRON),
     ),
     Row(
         key=policy.COLD_WORTH,
         values=f"duration above 0, at most {format_duration(values.MAX_COLD_WORTH_S)}",
         example="10m",
-        unset="the suite's setting",
+        unset="the cron part's `cold_worth`, 15m",
         meaning="for `learned`: how long one replica may run to spare one cold start",
-        readers=(IDLER,),
+        readers=(IDLER, CRON),
     ),
     Row(
         key=policy.COLD_WORTH_RARE,
         values=f"number, 0 to {values.MAX_COLD_WORTH_RARE:g}",
         example="0.5",
-        unset="the suite's setting",
+        unset="the cron part's `cold_worth_rare`, 0.8",
         meaning="for `learned`: seconds added to that for each second between calls, so that cold starts of a rare "
         "function weigh more; 0 weighs all alike",
-        readers=(IDLER,),
+        readers=(IDLER, CRON),
     ),
     Row(
         key=policy.TYPE,

@@ -606,6 +606,29 @@ async def test_schedules_are_asked_of_the_cron_part_behind_the_credentials() -> 
 
 
 @pytest.mark.uvloop
+async def test_what_pauses_have_taught_is_asked_of_the_cron_part() -> None:
+    asked: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        asked.extend((head.partition(b"\r\n")[0], await reader.readexactly(len(b'{"functions": []}'))))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+        writer.close()
+
+    cron = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{cron.sockets[0].getsockname()[1]}"
+    async with whole(cron_url=url) as suite:
+        told = await suite.http.post("/system/sleep", content=b'{"functions": []}')
+        unknown = await suite.http.post("/system/sleep", content=b"{}", auth=("admin", "wrong"))
+    async with whole() as suite:
+        nobody = await suite.http.post("/system/sleep", content=b"{}")
+
+    assert (told.status_code, unknown.status_code, nobody.status_code) == (200, 401, 501)
+    assert asked == [b"POST /system/sleep HTTP/1.1", b'{"functions": []}']
+    cron.close()
+
+
+@pytest.mark.uvloop
 async def test_schedules_without_a_cron_part_are_501() -> None:
     async with whole() as suite:
         response = await suite.http.get("/system/schedules")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import pytest
@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from springtide.idler.settings import IdlerSettings
-from springtide.idler.sweep import Idler, IdlerDeps, pause_s
+from springtide.idler.sweep import Idler, IdlerDeps, PlanSource, pause_s
 from springtide.runtime.errors import Conflict, NotFound, SpringtideError, Unavailable, Unsupported
 from springtide.runtime.virtual_time import EPOCH, VirtualTimeLoop
 from springtide.scaler.core.delayed_calls import DelayedCalls
 from springtide.scaler.core.idle import Activity
+from springtide.scaler.core.keepalive.rule import Basis, NotLearned, Why, Window
+from springtide.scaler.core.learned_silence import LearnedSilence
 from springtide.scaler.core.ports import ActivitySource, DelayedCallSource, ExpectedCalls
 from springtide.scaler.core.prewarm import CallSource, ExpectedCall
 from springtide.scaler.core.vocabulary import Function, FunctionRef, Instant, NoData, Sample
@@ -43,6 +45,7 @@ class World:
     recheck: ActivitySource | None = None
     expected: ExpectedCalls | None = None
     delayed: DelayedCallSource | None = None
+    sleep: PlanSource | None = None
     loop: VirtualTimeLoop = field(default_factory=virtual_loop)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     decisions: Decisions = field(default_factory=Decisions)
@@ -62,6 +65,7 @@ class World:
                 clock=self.clock,
                 expected=self.expected,
                 delayed=self.delayed,
+                sleep=self.sleep,
             ),
         )
 
@@ -571,3 +575,73 @@ async def test_schedule_that_is_near_is_the_reason_though_delayed_calls_are_not_
     await world.runs_for(310)
 
     assert world.decisions.reasons(ECHO)[-1] == "call_expected"
+
+
+LAST_CALL = EPOCH - 10
+
+
+@dataclass
+class Plans:
+    """Who learns, and tells this of each function."""
+
+    plan: LearnedSilence | NotLearned
+    error: SpringtideError | None = None
+    asked: list[list[FunctionRef]] = field(default_factory=list)
+
+    async def plans(self, refs: Iterable[FunctionRef]) -> Mapping[FunctionRef, LearnedSilence | NotLearned]:
+        self.asked.append(list(refs))
+        if self.error is not None:
+            raise self.error
+        return dict.fromkeys(self.asked[-1], self.plan)
+
+
+def plan(*windows: tuple[float, float]) -> LearnedSilence:
+    """Windows in seconds since the test began; the pause began at ``LAST_CALL``."""
+    first, *later = windows
+    times = [Window(LAST_CALL, EPOCH + first[1]), *(Window(EPOCH + since, EPOCH + until) for since, until in later)]
+    why = Why(Basis.PAUSES, pauses=9, worth_s=900, within_s=540, ended_share=0.71)
+    return LearnedSilence(tuple(times), Instant(LAST_CALL), why)
+
+
+@pytest.mark.parametrize(
+    ("learned", "at"),
+    [
+        pytest.param(plan((0, 100)), [120], id="sooner than by the fixed duration"),
+        pytest.param(plan((0, 700)), [720], id="later"),
+        pytest.param(plan((0, 60), (150, 400)), [90], id="between two windows"),
+        pytest.param(plan((0, float("inf"))), [], id="never"),
+        pytest.param(NotLearned("3 of its pauses are known, 4 are needed"), [300], id="nothing was learned"),
+    ],
+)
+async def test_learned_plan_says_when_a_function_sleeps(learned: LearnedSilence | NotLearned, at: list[float]) -> None:
+    world = World(sleep=Plans(learned), activity=ScriptedActivity(silent_since(LAST_CALL)))
+
+    await world.cluster.deploy(ECHO, zero="true")
+    await world.runs_for(1000)
+
+    assert world.zeroed_at() == at
+
+
+@pytest.mark.parametrize("error", [Unavailable("the gateway is away"), Unsupported("nobody learns")])
+async def test_duration_is_the_fixed_one_while_nobody_says_what_was_learned(error: SpringtideError) -> None:
+    world = World(sleep=Plans(plan((0, 700)), error))
+
+    await world.cluster.deploy(ECHO, zero="true")
+    await world.runs_for(400)
+
+    assert world.zeroed_at() == [300]
+    assert (world.value("springtide_source_failures_total", signal="sleep") or 0) == (
+        0 if isinstance(error, Unsupported) else 11
+    )
+
+
+async def test_only_of_those_that_are_awake_and_may_sleep_is_it_asked() -> None:
+    asked = Plans(NotLearned("no"))
+    world = World(sleep=asked)
+    await world.cluster.deploy(ECHO, zero="true")
+    await world.cluster.deploy(OTHER)
+    await world.runs_for(400)
+
+    assert asked.asked
+    assert all(refs == [ECHO] for refs in asked.asked)
+    assert len(asked.asked) == 11  # then it sleeps

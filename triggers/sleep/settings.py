@@ -16,6 +16,7 @@ MAX_TIME_SCALE = 50.0
 
 
 def zero_policy(text: str) -> ZeroPolicy:
+    """``fixed`` or ``learned``."""
     try:
         return ZeroPolicy(text.strip().lower())
     except ValueError:
