@@ -11,8 +11,15 @@ from pathlib import Path
 import click
 import structlog
 
-from springtide.cli.commands.options import json_option, print_json, state_dir_option, state_folder
-from springtide.cli.doctor import broker, broker_facts
+from springtide.cli.commands.options import (
+    json_option,
+    print_json,
+    state_dir_option,
+    state_folder,
+    tools_dir_option,
+    tools_folder,
+)
+from springtide.cli.doctor import broker, broker_facts, machine, machine_facts
 from springtide.cli.doctor.findings import Area, Finding, Level
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
 from springtide.cli.terminal_text import one_line
@@ -24,6 +31,7 @@ COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
 
 @click.command()
 @state_dir_option
+@tools_dir_option
 @settings_options(BROKER)
 @click.option("--nats-monitoring-url", default="", help="That server's monitoring port, as http://host:8222.")
 @json_option
@@ -33,12 +41,14 @@ def doctor(
     /,
     *,
     state_dir: Path | None,
+    tools_dir: Path | None,
     nats_monitoring_url: str,
     as_json: bool,
     **given: object,
 ) -> None:
-    """Check the broker of asynchronous calls: the local suite's, or the one that --nats-url names.
+    """Check this machine and the local suite: kernel, limits, programs, ports, disk, clock, files, and the broker.
 
+    With --nats-url: the broker of asynchronous calls that it names, alone.
     Exit status 1 when something does not work; warnings alone leave it 0.
     """
     # What is wrong is told below, once.
@@ -46,11 +56,15 @@ def doctor(
     environ = with_names_of_openfaas(environ)
     refuse(BROKER.problems(environ, given))
     settings = BROKER.read(environ, given)
+    findings: list[Finding] = []
     if settings.nats_url:
         gather = partial(broker_facts.of_url, settings, nats_monitoring_url)
     else:
-        gather = partial(broker_facts.of_suite, state_folder(state_dir, environ), environ)
-    findings = asyncio.run(Area("broker", gather, broker.CHECKS).examine())
+        state, tools = state_folder(state_dir, environ), tools_folder(tools_dir, environ)
+        of_machine = partial(machine_facts.of_machine, state, environ, tools)
+        findings += asyncio.run(Area("machine", of_machine, machine.CHECKS).examine())
+        gather = partial(broker_facts.of_suite, state, environ)
+    findings += asyncio.run(Area("broker", gather, broker.CHECKS).examine())
     healthy = all(finding.verdict.level is not Level.ERROR for finding in findings)
     if as_json:
         print_json({"healthy": healthy, "checks": [_json(finding) for finding in findings]})
