@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from reference.alerts import alerts
 from reference.chart_values import values
 from reference.command_line import command_line
+from reference.event_sources import event_sources
 from reference.labels import labels
 from reference.markdown import NOTE
 from reference.metrics import metrics
@@ -20,6 +21,7 @@ PAGES = {
     "labels.md": ("Labels and annotations", "what a function may say of itself", labels),
     "command-line.md": ("Command line", "every command and option", command_line),
     "settings.md": ("Settings", "flags and environment variables of every part", settings),
+    "event-sources.md": ("Sources of events", "keys of each kind in a connector's file", event_sources),
     "chart-values.md": ("Values of the chart", "what an installation on Kubernetes may change", values),
     "reasons.md": ("Reasons of decisions", "why a function has the replicas it has", reasons),
     "metrics.md": ("Metrics", "what each part tells at `/metrics`", metrics),

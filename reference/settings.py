@@ -79,16 +79,18 @@ def _flag(command: Command, section: Section[Any], item: Declared) -> str:
 
 
 def _cells(item: Declared) -> tuple[str, str, str]:
-    return f"{kind_name(item.kind)}{_range(item)}", code(item.shown_default), text(item.help)
+    kind = ", ".join(filter(None, (kind_name(item.kind), bounds(item))))
+    return kind, code(item.shown_default), text(item.help)
 
 
-def _range(item: Declared) -> str:
+def bounds(item: Declared) -> str:
+    """Nothing where there are none."""
     shown = format_duration if item.kind is duration else _plain
     if item.low is None and item.high is None:
         return ""
     if item.high is None:
-        return f", at least {shown(item.low or 0)}"
-    return f", {shown(item.low or 0)} to {shown(item.high)}"
+        return f"at least {shown(item.low or 0)}"
+    return f"{shown(item.low or 0)} to {shown(item.high)}"
 
 
 def _plain(number: float) -> str:

@@ -16,7 +16,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast, overload
+from typing import Any, Protocol, TypeVar, cast, overload, runtime_checkable
 
 from springtide.runtime.durations import format_duration, parse_duration_s
 from springtide.runtime.errors import BadInput
@@ -84,6 +84,13 @@ def path(value: str) -> Path:
     return Path(value)
 
 
+@runtime_checkable
+class ShowsValues(Protocol):
+    """A kind whose values are written otherwise than Python shows them."""
+
+    def shown(self, value: object) -> str: ...
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Declared:
     """What one setting is, apart from its value."""
@@ -106,6 +113,8 @@ class Declared:
     def shown_default(self) -> str:
         if self.default is None:
             return ""
+        if isinstance(self.kind, ShowsValues):
+            return self.kind.shown(self.default)
         if self.kind is duration:
             return format_duration(cast("float", self.default))
         if isinstance(self.default, tuple):

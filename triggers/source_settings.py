@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from springtide.runtime.errors import BadInput
@@ -33,16 +33,21 @@ def several(text: str, most: int, *, remedy: str = "") -> tuple[str, ...]:
     return found
 
 
-def either(meanings: Mapping[str, T]) -> Callable[[str], T]:
+class Either(Generic[T]):
     """Reads one of two words, and returns what it means."""
 
-    def meant(text: str) -> T:
-        try:
-            return meanings[text]
-        except KeyError:
-            raise ValueError(f"{text[:40]!r} is neither {' nor '.join(meanings)}") from None
+    def __init__(self, meanings: Mapping[str, T]) -> None:
+        self._meanings = meanings
 
-    return meant
+    def __call__(self, text: str) -> T:
+        try:
+            return self._meanings[text]
+        except KeyError:
+            raise ValueError(f"{text[:40]!r} is neither {' nor '.join(self._meanings)}") from None
+
+    def shown(self, value: object) -> str:
+        """The word that means it."""
+        return next(word for word, meaning in self._meanings.items() if meaning == value)
 
 
 def bracketed(host: str) -> str:

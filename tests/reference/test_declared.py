@@ -21,6 +21,7 @@ from springtide.provider.kubernetes.manifests.keys import KEPT
 from springtide.scaler.core import catalogue, explain, vocabulary
 from springtide.scaler.core.label_names import MEANT
 from springtide.scaler.core.label_table import LABELS
+from springtide.triggers.sources import kinds
 
 KEY = re.compile(r"com\.(openfaas|springtide)\.[a-zA-Z._-]+")
 OTHERS = {
@@ -109,3 +110,11 @@ def value_of(key: ast.expr, module: str) -> str:
     if isinstance(key, ast.Constant):
         return str(key.value)
     return str(getattr(importlib.import_module(module), key.id, "")) if isinstance(key, ast.Name) else ""
+
+
+@pytest.mark.parametrize("kind", kinds.KINDS)
+def test_defaults_of_a_source_are_told_as_they_can_be_written(kind: str) -> None:
+    shown = [item for item in kinds.settings(kind) if item.shown_default]
+
+    assert shown
+    assert [item.kind(item.shown_default) for item in shown] == [item.default for item in shown]

@@ -16,7 +16,7 @@ from springtide.runtime.counted_warning import CountedWarning
 from springtide.runtime.errors import BadInput, Unavailable, reason_of
 from springtide.runtime.settings import duration, integer, setting, words
 from springtide.triggers.source import Feed, Received, Source
-from springtide.triggers.source_settings import either, several
+from springtide.triggers.source_settings import Either, several
 from springtide.triggers.watched_folder import DONE, FolderRules, LentFile, Look, WatchedFolder
 from springtide.wire.events.event import Event
 
@@ -63,7 +63,7 @@ class Settings:
     delete: bool = setting(
         False,  # noqa: FBT003 - the default comes first in every setting
         env="after",
-        kind=either({"move": False, "delete": True}),
+        kind=Either({"move": False, "delete": True}),
         help=f"what becomes of a file that is done with: move, into the folder {DONE}/ beside it, or delete",
     )
     max_bytes: int = setting(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from springtide.runtime.errors import BadInput, Unsupported
-from springtide.runtime.settings import SettingsError, declared, read
+from springtide.runtime.settings import Declared, SettingsError, declared, read
 from springtide.triggers.source import Source
 from springtide.wire.events.headers import DEFAULT_CONTENT_TYPE
 
@@ -130,7 +130,12 @@ def build(kind: str, name: str, values: Mapping[str, str]) -> Source:
 
 def keys(kind: str) -> tuple[str, ...]:
     """Of its settings. Raises as ``build`` does."""
-    return tuple(item.env for item in declared(_module(kind).Settings))
+    return tuple(item.env for item in settings(kind))
+
+
+def settings(kind: str) -> list[Declared]:
+    """What a source of this kind may say. Raises as ``build`` does."""
+    return declared(_module(kind).Settings)
 
 
 def checked_kind(kind: str) -> SourceKind:

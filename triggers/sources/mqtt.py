@@ -30,7 +30,7 @@ from springtide.triggers.consumed import Consumed
 from springtide.triggers.pushed import PushedEvents
 from springtide.triggers.source import Feed, Received, Source, Unacknowledged
 from springtide.triggers.source_errors import as_ours
-from springtide.triggers.source_settings import address, either, name, password, several, trust
+from springtide.triggers.source_settings import Either, address, name, password, several, trust
 from springtide.wire.events.event import Event, Headers
 
 CONNECTOR = "mqtt-connector"
@@ -117,7 +117,7 @@ class Settings:
         help="how long the server keeps messages for a connector that is away (of MQTT 5)",
     )
     version: aiomqtt.ProtocolVersion = setting(  # noqa: RUF009 - a member of an enumeration
-        aiomqtt.ProtocolVersion.V5, env="version", kind=either(VERSIONS), help="of MQTT: 5 or 3.1.1"
+        aiomqtt.ProtocolVersion.V5, env="version", kind=Either(VERSIONS), help="of MQTT: 5 or 3.1.1"
     )
     user: str = setting("", env="user", help="user at the server")
     password_path: str = setting("", env="password_path", help="file with the password")

@@ -30,7 +30,7 @@ from springtide.runtime.settings import duration, setting
 from springtide.triggers.pushed import PushedEvents
 from springtide.triggers.source import Feed, Received, Source, Unacknowledged
 from springtide.triggers.source_errors import as_ours
-from springtide.triggers.source_settings import either, several
+from springtide.triggers.source_settings import Either, several
 from springtide.wire.events.event import Event, Headers
 from springtide.wire.jobs.nats import logins
 from springtide.wire.jobs.nats.encrypted_client import EncryptedClient, NoEncryption
@@ -95,7 +95,7 @@ class Settings:
     begin: DeliverPolicy = setting(  # noqa: RUF009 - a member of an enumeration
         DeliverPolicy.ALL,
         env="begin",
-        kind=either({"all": DeliverPolicy.ALL, "new": DeliverPolicy.NEW}),
+        kind=Either({"all": DeliverPolicy.ALL, "new": DeliverPolicy.NEW}),
         help="where a new group begins in a stream: all or new",
     )
     ack_wait_s: float = setting(

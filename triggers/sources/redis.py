@@ -33,12 +33,12 @@ from springtide.runtime.settings import duration, setting
 from springtide.triggers.pushed import PushedEvents
 from springtide.triggers.source import Feed, Received, Source, Unacknowledged
 from springtide.triggers.source_errors import as_ours
-from springtide.triggers.source_settings import address, bracketed, either, name, password, several, trust
+from springtide.triggers.source_settings import Either, address, bracketed, name, password, several, trust
 from springtide.wire.events.event import Event, Headers
 
 CONNECTOR = "redis-connector"
 STREAM_TYPE, CHANNEL_TYPE = "com.springtide.redis.entry", "com.springtide.redis.message"
-DEFAULT_URL = "redis://127.0.0.1:6379"
+DEFAULT_URL = "redis://127.0.0.1:6379/0"
 MAX_TOPICS = 100
 CONNECT_S = 5.0
 BLOCK_S = 2.0
@@ -79,7 +79,7 @@ class Settings:
     begin: str = setting(
         "0",
         env="begin",
-        kind=either({"all": "0", "new": "$"}),
+        kind=Either({"all": "0", "new": "$"}),
         help="where a new group begins in a stream: all or new",
     )
     body: str = setting("body", env="body", help="field of an entry that is the event's body; others are headers")

@@ -13,7 +13,7 @@ from typing import Any
 from springtide.runtime.errors import BadInput
 from springtide.runtime.settings import boolean, duration, integer, setting, words
 from springtide.triggers.source import Feed, Source
-from springtide.triggers.source_settings import address, bracketed, either, name, password, several, trust
+from springtide.triggers.source_settings import Either, address, bracketed, name, password, several, trust
 from springtide.triggers.sources.kafka.member import KafkaMember
 
 CONNECTOR = "kafka-connector"
@@ -69,7 +69,7 @@ class Settings:
     newest: bool = setting(
         False,  # noqa: FBT003 - the default comes first in every setting
         env="initial_offset",
-        kind=either({"oldest": False, "newest": True}),
+        kind=Either({"oldest": False, "newest": True}),
         help="where a new group begins: oldest or newest",
     )
     max_bytes: int = setting(
