@@ -54,6 +54,7 @@ def build(engine: Engine, release: Release, staged: Path, out: Path, *, base: st
         arguments["PYTHON"] = base
     file = staged / "deploy" / "Containerfile"
     command: list[str | Path] = [engine.program, "build", "--file", file, "--tag", image]
+    command += ["--label", f"org.opencontainers.image.revision={release.commit}"]
     command += [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
     if engine.name != "docker":
         command += ["--timestamp", str(release.date_s), "--format", "oci"]

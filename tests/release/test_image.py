@@ -57,6 +57,7 @@ def test_the_image_is_built_and_saved(tmp_path: Path, name: str, expected: str) 
 
     assert target.name == "springtide-1.2.3-image.tar"
     assert built.startswith(f"build --file {tmp_path}/staged/deploy/Containerfile --tag springtide:1.2.3 ")
+    assert f"--label org.opencontainers.image.revision={RELEASE.commit} " in built
     assert "--build-arg VERSION=1.2.3 " in built
     assert "--build-arg PYTHON=mirror.example/python@sha256:0" in built
     assert built.endswith(f" {tmp_path}/staged")
