@@ -177,6 +177,41 @@ def known_before() -> Row:
     )
 
 
+def likely() -> Row:
+    return Row(
+        "Calls that pauses make likely",
+        (
+            bars(
+                "What became of wakes by forecast, all functions",
+                "hit: a call came; early: it came, for more than a cold start is worth; wasted: none came.",
+                query(counted(catalogue.FORECASTS.name, "outcome", ""), "{{outcome}}"),
+            ),
+            lines(
+                "Replicas up for a forecast",
+                f"What forecasts cost, as a mean of {RARE}, and functions that are up for one now.",
+                "short",
+                query(f"sum(rate({catalogue.FORECAST_REPLICA_SECONDS.name}[{RARE}]))", "replicas"),
+                query(f"max({catalogue.FORECASTS_UP.name})", "functions now"),
+            ),
+            lines(
+                "What is known of pauses",
+                "How long ago every gateway had told, the last of them (after a minute durations are the fixed ones), "
+                f"and what a look takes, p95 over {RARE}.",
+                "s",
+                query(f"time() - max({catalogue.SLEEP_HEARD.name} > 0)", "since all gateways told"),
+                query(rare_quantile(0.95, catalogue.SLEEP_LOOK_SECONDS, RARE, labels=""), "a look"),
+            ),
+            lines(
+                "Functions whose pauses are remembered, and failures",
+                "Failed looks by what: gateways (one of them did not tell), store (what was learned is not kept).",
+                "short",
+                query(f"max({catalogue.SLEEP_FUNCTIONS.name})", "functions"),
+                query(counted(catalogue.SLEEP_FAILURES.name, "what", ""), "failed: {{what}}"),
+            ),
+        ),
+    )
+
+
 def _table() -> Row:
     part = "function_name, part"
     parts = {
@@ -211,6 +246,6 @@ COLD_STARTS = Dashboard(
     title="Springtide cold starts",
     description="How often callers wait for a function to wake, how long, and for what.",
     variables=(NAMESPACES, FUNCTIONS),
-    rows=(Row("In the time shown", _numbers()), _waits(), _counts(), known_before(), _table()),
+    rows=(Row("In the time shown", _numbers()), _waits(), _counts(), known_before(), likely(), _table()),
     annotations=(WOKE, FELL_ASLEEP),
 )

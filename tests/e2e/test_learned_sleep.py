@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +14,10 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+import httpx
 import pytest
 
-from springtide.scaler.core.keepalive.history import History
+from springtide.scaler.core.keepalive.history import BINS, bin_of
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.triggers.sleep.file_store import FileStore
 from springtide.triggers.sleep.kept import from_record
@@ -81,11 +87,6 @@ def woken_ahead(suite: Any) -> int:
     return sum(each["reason"] == "forecast" and each["after"] > each["before"] for each in suite.decisions("timer"))
 
 
-async def kept(state: Path) -> History:
-    records = (await FileStore(state / "cron").load()).records
-    return from_record(records[TIMER])[0].history
-
-
 def test_timer_sleeps_between_its_calls_and_is_not_cold_once_it_is_known(
     start_suite: Any, handler: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,3 +113,71 @@ def test_timer_sleeps_between_its_calls_and_is_not_cold_once_it_is_known(
                 f"\n{looks.replica_s / later:.2f} replica-seconds a call of {INTERVAL_S:g} s, {looks.asleep_s:.1f} s "
                 f"of {later * INTERVAL_S:g} s asleep, {cold_calls(suite) - cold} of {later} calls cold"
             )
+
+
+def free_port() -> int:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return int(held.getsockname()[1])
+
+
+@contextmanager
+def part(suite: Any, log: Path, *words: str) -> Iterator[None]:
+    """Another part of ours beside a suite, until it has ended in order."""
+    secrets = ("--basic-auth", "--secret-mount-path", str(suite.state / "secrets"))
+    command = [sys.executable, "-P", "-m", "springtide.cli", *words, *secrets]
+    with log.open("ab") as told:
+        process = subprocess.Popen(command, env=dict(os.environ) | QUICK, stdout=told, stderr=told)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+@contextmanager
+def two_gateways_and_who_learns(start_suite: Any, folder: Path) -> Iterator[tuple[Any, tuple[str, str]]]:
+    """A suite, a second gateway beside its own, and a part that learns from both; the addresses of the gateways."""
+    with start_suite(folder / "state", "--fast", "--no-samples", **QUICK) as suite:
+        ports = [free_port() for _ in range(3)]
+        other, metrics = f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}"
+        provider = suite.run["provider"]
+        gateway = ("gateway", "--port", f"{ports[0]}", "--metrics-port", f"{ports[1]}", "--provider-url", provider)
+        learner = (
+            *("cron", "--port", f"{ports[2]}", "--state-dir", str(folder / "learner"), "--provider-url", provider),
+            *("--gateway-url", suite.gateway, "--gateway-metrics-urls", f"{suite.run['metrics']},{metrics}"),
+        )
+        with part(suite, folder / "gateway.log", *gateway), part(suite, folder / "learner.log", *learner):
+            suite.eventually(lambda: httpx.get(f"{other}/healthz").status_code == 200, "both gateways serve")
+            yield suite, (suite.gateway, other)
+
+
+def call(url: str) -> tuple[float, float]:
+    """When it began and ended, for who made it."""
+    begun = time.time()
+    assert httpx.get(f"{url}/function/timer", timeout=60).status_code == 200
+    return begun, time.time()
+
+
+async def test_two_gateways_and_a_restart_of_everything_give_the_history_that_there_was(
+    start_suite: Any, handler: Path, tmp_path: Path
+) -> None:
+    pauses_s, calls = (3.0, 6.0, 3.0, 3.0, 6.0), []
+    for life in range(2):
+        with two_gateways_and_who_learns(start_suite, tmp_path) as (suite, gateways):
+            if not life:
+                suite.deploy("timer", handler, zero="true", zero_duration="1h")
+            for number, pause_s in enumerate(pauses_s):
+                calls.append(call(gateways[number % 2]))
+                time.sleep(pause_s)
+    records = (await FileStore(tmp_path / "learner").load()).records
+    found = from_record(records[TIMER])[0].history
+
+    between = [later[0] - earlier[1] for earlier, later in itertools.pairwise(calls)]
+    wanted = [0] * BINS
+    for pause_s in between:
+        wanted[bin_of(pause_s * SCALE)] += 1
+    assert found.calls == len(calls)
+    assert [sum(page.ended[bin_] for page in found.pages) for bin_ in range(BINS)] == wanted, between
+    last = [later[0] - earlier[0] for earlier, later in itertools.pairwise(calls)][-3:]
+    assert [interval_s / SCALE for interval_s in found.recent.intervals_s] == pytest.approx(last, abs=0.5)
