@@ -22,6 +22,20 @@ DOCS = PurePosixPath("docs")
 SOURCE = "source"
 """Where the site has what is no part of ``docs``."""
 
+WEIGHTS = {
+    "runbooks": 0.3,
+    "reference": 0.6,
+    "how-to": 2.0,
+    "concepts": 2.0,
+    "tutorial.md": 3.0,
+    "schedules.md": 2.0,
+    "troubleshooting.md": 2.0,
+    "move-scaling.md": 3.0,
+    SOURCE: 0.0,
+}
+"""How much a page counts in the search, by its folder or name, where not 1: who asks wants to be told how before what
+there is. 0: it is not found at all."""
+
 _LINK = re.compile(r"(?<=\]\()([^)\s#]+)(?=[#)\s])")
 _FENCE = re.compile(r"^ *(```+|~~~+).*?^ *\1 *$", re.DOTALL | re.MULTILINE)
 
@@ -78,6 +92,8 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, *, page: Page, **_: object) -> str:
     """Links as the repository has them become links as the site has them."""
+    weight = WEIGHTS.get(page.file.src_uri.partition("/")[0], 1.0)
+    page.meta.setdefault("search", {"boost": weight} if weight else {"exclude": True})
     here = _in_repository(page.file.src_uri)
     folder = str(PurePosixPath(page.file.src_uri).parent)
 

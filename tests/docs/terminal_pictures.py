@@ -19,7 +19,7 @@ from rich.text import Text
 from tests.e2e.conftest import ROOT, Running, running
 
 DOCS = ROOT / "docs"
-WIDTH = 138
+WIDTH = 160
 LONGEST_S = 300.0
 COMMANDS = {
     DOCS / "demo.svg": ("demo",),
@@ -73,7 +73,7 @@ def on_a_terminal(suite: Running, words: tuple[str, ...]) -> str:
 
 def svg(title: str, printed: str) -> str:
     console = Console(record=True, width=WIDTH, file=StringIO())
-    console.print(Text.from_ansi(printed.strip()))
+    console.print(Text.from_ansi(printed.strip("\n")))
     return _FONTS.sub("", console.export_svg(title=title))
 
 

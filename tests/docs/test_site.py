@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
@@ -44,7 +45,7 @@ def test_every_table_and_every_block_of_code_is_one(site: Site) -> None:
 def test_a_link_to_a_file_of_the_repository_leads_to_it_as_a_page_or_as_a_copy(site: Site) -> None:
     index = site.pages["index.html"]
 
-    assert {"source/provider/process/", "source/SECURITY/"} <= set(index.links)
+    assert {"source/dashboards/", "source/SECURITY/"} <= set(index.links)
     assert {"source/provider/process/index.html", "source/SECURITY/index.html"} <= set(site.pages)
 
 
@@ -74,6 +75,15 @@ def test_the_checker_finds_a_missing_page_a_missing_place_and_a_foreign_script(t
 
     assert site.broken() == ["index.html: #nowhere", "index.html: gone/"]
     assert site.elsewhere() == ["index.html: https://cdn.example.org/x.js"]
+
+
+def test_the_readme_is_short_and_its_links_lead_to_files() -> None:
+    readme = (DOCS.parent / "README.md").read_text()
+    links = [link for link in re.findall(r"\]\(([^)#]+)", readme) if "://" not in link]
+
+    assert len(readme.splitlines()) < 120
+    assert len(links) > 10
+    assert [link for link in links if not (DOCS.parent / link).exists()] == []
 
 
 def _page_of(path: Path) -> str:
