@@ -6,6 +6,7 @@ It runs in the network namespace of the tests that use it, which is never the ma
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import shutil
@@ -31,7 +32,7 @@ from tests.session_servers import for_the_session
 
 IMAGE = "functions/alpine"
 ROOT = Path(__file__).parents[1]
-LEFT_OUT = {"test", "tests", "__pycache__", "site-packages", "idlelib", "tkinter", "lib2to3", "turtledemo", "ensurepip"}
+LEFT_OUT = {"test", "tests", "site-packages", "idlelib", "tkinter", "lib2to3", "turtledemo", "ensurepip"}
 PROGRAMS = ("sh", "cat", "tee", "env", "sleep", "head", "ls", "id", "touch")
 PAUSE = 64 << 10
 
@@ -146,6 +147,7 @@ class _Ended:
         self.podman.end()
 
 
+@functools.cache
 def podman_of_the_session() -> PodmanServer:
     return for_the_session("springtide-engine-", _Ended).podman
 
@@ -153,7 +155,7 @@ def podman_of_the_session() -> PodmanServer:
 async def load_function_image(engine: Engine, name: str = IMAGE, tag: str = "latest") -> None:
     """An image as OpenFaaS's are: a watchdog at port 8080 that runs ``fprocess``. Loaded once."""
     if await engine.image(f"{name}:{tag}") is None:
-        await engine.load(name, tag, _pieces(_root_file_system()))
+        await engine.load(name, tag, _pieces(_root_file_system()), command=["/usr/bin/python3", "/opt/main.py"])
 
 
 async def _pieces(data: bytes) -> AsyncIterator[bytes]:

@@ -158,11 +158,20 @@ class FunctionRecord:
 
 def load(file: Path) -> FunctionRecord:
     """Raises BadInput with one sentence."""
-    value: Any = read_json(file)
+    record = from_json(read_json(file))
+    try:
+        _check_place(record, file)
+    except ValueError as error:
+        raise BadInput(f"not a function's state: {error}") from error
+    return record
+
+
+def from_json(value: Any) -> FunctionRecord:
+    """What ``to_json`` made. Raises BadInput with one sentence."""
     try:
         _check_format(value["format"])
         spec, created_at = spec_from_json(value["spec"]), _instant(value["createdAt"])
-        record = FunctionRecord(
+        return FunctionRecord(
             current=_version(value, created_at, spec=spec),
             replicas=_whole(value["replicas"], high=MAX_REPLICAS),
             created_at=created_at,
@@ -172,11 +181,9 @@ def load(file: Path) -> FunctionRecord:
             longest_start_s=_longest_start(value.get("longestStartSeconds")),
             earlier=tuple(_versions(value.get("earlier", []), created_at)),
         )
-        _check_place(record, file)
     except (BadInput, AttributeError, KeyError, TypeError, ValueError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error).replace("\n", "; ")
         raise BadInput(f"not a function's state: {what}") from error
-    return record
 
 
 def load_all(folder: Path, now: Instant) -> list[FunctionRecord]:

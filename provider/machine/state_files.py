@@ -18,6 +18,7 @@ import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,11 +46,26 @@ def secrets_folder(folder: Path, namespace: str) -> Path:
     return folder / "secrets" / namespace
 
 
+@dataclass(frozen=True, slots=True)
+class MountRule:
+    """How replicas see secrets. ``file_mode`` beyond the owner is for those that are other users, in a folder that only
+    they are shown; ``hidden`` tells values that are not theirs to see."""
+
+    file_mode: int = 0o600
+    hidden: Callable[[bytes], bool] = lambda _: False
+
+    @property
+    def folder_mode(self) -> int:
+        """Who may read a file may look into its folder."""
+        return self.file_mode | (self.file_mode & 0o444) >> 2
+
+
 class StateFiles:
     """One thread does all the writing, so that two writes of one file never change places."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, mounts: MountRule = MountRule()) -> None:
         self.folder = folder.absolute()
+        self._mounts = mounts
         self._writer = ThreadPoolExecutor(1, "state")
         self._lock: int | None = None
 
@@ -146,8 +162,11 @@ class StateFiles:
     # Secrets.
 
     async def write_secret(self, files: list[Path], value: bytes) -> None:
-        """The same value into each file, readable by the owner only."""
-        await self._write(_write_secret, files, value)
+        """The same value into each file: of mounts as their rule says, of others readable by the owner only."""
+        seen = [file for file in files if file.is_relative_to(self.folder / "mounts")]
+        await self._write(_write_secret, [file for file in files if file not in seen], value)
+        if not self._mounts.hidden(value):
+            await self._write(_write_secret, seen, value, self._mounts)
 
     async def remove_files(self, files: list[Path]) -> None:
         await self._write(_unlink, files)
@@ -157,7 +176,7 @@ class StateFiles:
         source, mount, log = self.secrets(record.ref.namespace), self.mount(record), self.log(record)
         folders, files = (mount.parent, mount, self.work(record), log), (log / CURRENT, log / PREVIOUS)
         await self._write(_clear_ways, folders, files)
-        await self._write(_make_mount, mount, source, record.spec.secrets)
+        await self._write(_make_mount, mount, source, record.spec.secrets, self._mounts)
         await self._write(_make_folder, self.work(record))
 
     async def remove_mount(self, record: FunctionRecord, generation: int) -> None:
@@ -219,10 +238,10 @@ def _namespace_json(namespace: Namespace) -> bytes:
     return json.dumps(value, indent=1).encode()
 
 
-def _write_secret(files: list[Path], value: bytes) -> None:
+def _write_secret(files: list[Path], value: bytes, rule: MountRule = MountRule()) -> None:
     for file in files:
-        file.parent.mkdir(mode=0o700, exist_ok=True)
-        write_atomic(file, value, mode=0o600)
+        file.parent.mkdir(mode=rule.folder_mode, exist_ok=True)
+        write_atomic(file, value, mode=rule.file_mode)
 
 
 def _clear_ways(folders: tuple[Path, ...], files: tuple[Path, ...]) -> None:
@@ -231,14 +250,20 @@ def _clear_ways(folders: tuple[Path, ...], files: tuple[Path, ...]) -> None:
             clear_way(path, time.time(), folder=are_folders)
 
 
-def _make_mount(mount: Path, source: Path, names: tuple[str, ...]) -> None:
-    mount.mkdir(mode=0o700, parents=True, exist_ok=True)
+def _make_mount(mount: Path, source: Path, names: tuple[str, ...], rule: MountRule) -> None:
+    mount.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    mount.mkdir(mode=0o700, exist_ok=True)
+    mount.chmod(rule.folder_mode)  # whatever the umask says
+    shown = set()
     for name in names:
         with contextlib.suppress(FileNotFoundError):
             value = read_whole(source / name)
+            if rule.hidden(value):
+                continue
+            shown.add(name)
             if not _holds(mount / name, value):  # A start on a full disk has nothing to write.
-                _write_secret([mount / name], value)
-    _unlink([file for file in mount.iterdir() if file.name not in names])
+                _write_secret([mount / name], value, rule)
+    _unlink([file for file in mount.iterdir() if file.name not in shown])
 
 
 def _holds(file: Path, value: bytes) -> bool:

@@ -16,6 +16,7 @@ from springtide.provider.machine.processor_time import ProcessorTime
 from springtide.provider.machine.records import FunctionRecord, Pinned
 from springtide.provider.machine.start_limits import StartSlots
 from springtide.provider.machine.state_files import StateFiles
+from springtide.provider.machine.usage_watch import UsageCollector, UsageWatch
 from springtide.provider.process import default_bounds, launches, replica_watch
 from springtide.provider.process.deployment import Deployment
 from springtide.provider.process.deployment_context import DeploymentContext
@@ -32,7 +33,7 @@ from springtide.provider.process.host_protocol import (
 )
 from springtide.provider.process.launches import FunctionProgram
 from springtide.provider.process.pinning import Pinning
-from springtide.provider.process.replica_watch import UsageCollector, UsageWatch
+from springtide.provider.process.replica_watch import UsageLimits
 from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.process.stopped_host import StoppedHost
 from springtide.provider.spec import Usage
@@ -66,7 +67,8 @@ class Fleet:
     ) -> None:
         self.deployments: dict[FunctionRef, Deployment] = {}
         self.feed = EndpointFeed(scalers)
-        self.usage = UsageWatch(self.all, settings, clock)
+        self._limits = UsageLimits(self.all, settings)
+        self._usage = UsageWatch(self.all, clock, interval_s=settings.usage_interval_s, judge=self._limits.judge)
         self._processor_time = ProcessorTime(self.all, clock)
         self._settings, self._files, self._pinning = settings, files, pinning
         pinning.refers(self._pinned)
@@ -91,7 +93,7 @@ class Fleet:
             restarts=self._restarts,
             out_of_memory=self._out_of_memory,
         )
-        UsageCollector(self.usage, registry)
+        UsageCollector(self._usage, registry)
 
     def __repr__(self) -> str:
         return f"<Fleet {len(self.deployments)} functions, {len(self._retiring)} retiring, {self._link!r}>"
@@ -100,7 +102,7 @@ class Fleet:
         return [*self.deployments.values(), *self._retiring]
 
     def usage_of(self, ref: FunctionRef) -> Usage | None:
-        return self.usage.usage(self.deployments[ref])
+        return self._usage.usage(self.deployments[ref])
 
     async def processor_use(self) -> Mapping[FunctionRef, ProcessorUse]:
         return await self._processor_time.totals()
@@ -158,7 +160,7 @@ class Fleet:
         self._host_came(hello)
         self._spawn(self._keep_host(), "function host")
         self._spawn(replica_watch.check_health(self.all, self._settings), "health checks")
-        self._spawn(self.usage.run(), "usage")
+        self._spawn(self._usage.run(), "usage")
         self._spawn(self._pinning.keep_pruning(), "versions")
 
     async def _prepared(self, record: FunctionRecord) -> tuple[FunctionRecord, FunctionProgram | BadInput]:
@@ -259,8 +261,8 @@ class Fleet:
 
     def _host_came(self, hello: Hello) -> None:
         self._hello = hello
-        self.usage.enforces_memory = not hello.limits_memory
-        self.usage.enforces_processes = not hello.limits_processes
+        self._limits.enforces_memory = not hello.limits_memory
+        self._limits.enforces_processes = not hello.limits_processes
         _log.info(
             "what a replica may take of the machine where its function does not say",
             memory=self._settings.replica_memory,

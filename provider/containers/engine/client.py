@@ -144,9 +144,9 @@ class Engine:
         except NotFound:
             return
 
-    async def events(self, label: str) -> AsyncGenerator[ContainerEvent, None]:
-        """Of containers with the label, for as long as the engine goes on."""
-        query = {"filters": json.dumps({"label": [label], "type": ["container"]})}
+    async def events(self, label: str, *, since: float) -> AsyncGenerator[ContainerEvent, None]:
+        """Of containers with the label, from ``since`` on, in seconds of the epoch, until the engine ends."""
+        query = {"filters": json.dumps({"label": [label], "type": ["container"]}), "since": str(int(since))}
         async with self._transport.stream("GET", "/events", query=query) as answer:
             async for value in json_lines(answer):
                 yield ContainerEvent(str(value.get("id") or value["Actor"]["ID"]), str(value.get("Action", "")))
@@ -203,9 +203,9 @@ class Engine:
                 if said := " ".join(str(value[key]) for key in ("id", "status", "progress") if value.get(key)):
                     tell(said[:MAX_SHOWN])
 
-    async def load(self, name: str, tag: str, archive: AsyncIterable[bytes]) -> None:
-        """Make an image of one layer, an uncompressed tar of a root file system."""
-        query = {"fromSrc": "-", "repo": name, "tag": tag}
+    async def load(self, name: str, tag: str, archive: AsyncIterable[bytes], *, command: Sequence[str]) -> None:
+        """Make an image of one layer, an uncompressed tar of a root file system, that runs ``command``."""
+        query = {"fromSrc": "-", "repo": name, "tag": tag, "changes": f"CMD {json.dumps(list(command))}"}
         headers = {"Content-Type": "application/x-tar"}
         async with self._transport.stream(
             "POST", "/images/create", query=query, content=archive, headers=headers

@@ -7,16 +7,13 @@ readiness fall back to those of health, which had them for both when there was n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import TypeVar
+from collections.abc import Mapping
 
-from springtide.provider import annotation_table, annotation_values
+from springtide.provider import annotation_table
 from springtide.provider.kubernetes.manifests import keys
 from springtide.provider.kubernetes.manifests.settings import ManifestSettings
+from springtide.provider.probe_annotations import ProbeReader
 from springtide.runtime.kubernetes.api import Json
-
-T = TypeVar("T")
 
 DEFAULT_PATH = "/_/health"
 LOCK_FILE = "/tmp/.lock"  # noqa: S108 - inside the function's container, where the watchdog makes it
@@ -25,7 +22,7 @@ FAILURES = 3
 
 def probes_of(annotations: Mapping[str, str], settings: ManifestSettings) -> tuple[Json, Json]:
     """Readiness and liveness. What cannot be read counts as unset: ``problems_of`` says so before."""
-    ready, health = _Reader(annotations, keys.READY), _Reader(annotations, keys.HEALTH)
+    ready, health = ProbeReader(annotations, keys.READY), ProbeReader(annotations, keys.HEALTH)
     health_path = health.get("path", annotation_table.path, DEFAULT_PATH)
     readiness = {
         **_handler(ready.get("path", annotation_table.path, health_path), settings),
@@ -49,13 +46,13 @@ def probes_of(annotations: Mapping[str, str], settings: ManifestSettings) -> tup
 def problems_of(annotations: Mapping[str, str]) -> list[str]:
     problems: list[str] = []
     for prefix in (keys.READY, keys.HEALTH):
-        reader = _Reader(annotations, prefix, problems)
+        reader = ProbeReader(annotations, prefix, problems)
         reader.get("path", annotation_table.path, "")
         for name, least in (("initialDelay", 0), ("period", 1), ("timeout", 1)):
             reader.time(name, 0, least=least)
         for name in ("successThreshold", "failureThreshold"):
             reader.get(name, annotation_table.threshold, 1)
-    if _Reader(annotations, keys.HEALTH).get("successThreshold", annotation_table.threshold, 1) != 1:
+    if ProbeReader(annotations, keys.HEALTH).get("successThreshold", annotation_table.threshold, 1) != 1:
         problems.append(f"{keys.HEALTH}successThreshold: Kubernetes takes only 1 for liveness; remove it")
     return problems
 
@@ -64,26 +61,3 @@ def _handler(path: str, settings: ManifestSettings) -> Json:
     if settings.http_probe or path != DEFAULT_PATH:
         return {"httpGet": {"path": path, "port": keys.PORT, "scheme": "HTTP"}}
     return {"exec": {"command": ["cat", LOCK_FILE]}}
-
-
-class _Reader:
-    """Reads the annotations of one probe and keeps what is wrong with them."""
-
-    def __init__(self, annotations: Mapping[str, str], prefix: str, problems: list[str] | None = None) -> None:
-        self._annotations, self._prefix = annotations, prefix
-        self._problems = [] if problems is None else problems
-
-    def get(self, name: str, parse: Callable[[str], T], default: T) -> T:
-        value = self._annotations.get(self._prefix + name, "").strip()
-        if not value:
-            return default
-        try:
-            return parse(value)
-        except ValueError as error:
-            self._problems.append(f"{self._prefix}{name}={value[: annotation_values.MAX_SHOWN]!r}: {error}")
-            return default
-
-    def time(self, name: str, default: int, *, least: int = 0) -> int:
-        """Whole seconds, the rest cut off."""
-        parse = partial(annotation_table.probe_seconds, least=least)
-        return self.get(f"{name}Seconds", parse, self.get(name, parse, default))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import aclosing
 from pathlib import Path
 
@@ -47,7 +48,7 @@ async def test_container_lives_from_its_creation_to_its_removal(podman: PodmanSe
         made = await engine.create("springtide-client-1", settings(TALK))
         assert [(one.name, one.state) for one in await engine.containers(LABEL)] == [("springtide-client-1", "created")]
 
-        async with aclosing(engine.events(LABEL)) as events:
+        async with aclosing(engine.events(LABEL, since=time.time())) as events:
             following = asyncio.create_task(anext(events))
             await engine.start(made)
             assert (await following).id == made

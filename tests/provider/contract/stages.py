@@ -25,6 +25,8 @@ from springtide.runtime.kubernetes.api import connected
 from springtide.runtime.kubernetes.settings import KubernetesSettings
 from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.vocabulary import FunctionRef
+from tests.container_engine import podman_of_the_session
+from tests.container_provider import containers_of
 from tests.kubernetes.emulator import Emulator, EmulatorSettings, Image
 from tests.provider.contract.acts import when_ready
 from tests.provider.contract.rest_provider import RestProvider
@@ -108,6 +110,14 @@ async def as_processes() -> AsyncIterator[Stage]:
 
 
 @asynccontextmanager
+async def as_containers() -> AsyncIterator[Stage]:
+    podman = podman_of_the_session()
+    with tempfile.TemporaryDirectory(prefix="springtide-contract-") as folder:
+        async with containers_of(podman, Path(folder)) as provider:
+            yield Stage(provider, caller(provider))
+
+
+@asynccontextmanager
 async def on_kubernetes() -> AsyncIterator[Stage]:
     """Pods are processes with addresses of their own."""
     cluster = Emulator(EmulatorSettings(default_image=Image()))
@@ -138,5 +148,6 @@ STAGES: dict[str, Opened] = {
     "memory, replicas start later": slow_in_memory,
     "memory over REST": over_rest,
     "processes": as_processes,
+    "containers": as_containers,
     "Kubernetes": on_kubernetes,
 }

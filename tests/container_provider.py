@@ -1,0 +1,48 @@
+"""The provider of containers over a test's engine; what it made is gone with it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from springtide.provider.containers.container_program import ContainerProgram
+from springtide.provider.containers.engine.client import Engine
+from springtide.provider.containers.service import ContainerDeps, build
+from springtide.provider.containers.settings import ContainerSettings
+from springtide.provider.machine.provider import MachineProvider
+from springtide.provider.process.settings import ProcessSettings
+from springtide.runtime.clock import SystemClock
+from springtide.scaler.core.ownership import Scalers
+from tests.container_engine import PodmanServer, load_function_image
+
+QUICK: dict[str, Any] = {"grace_s": 5.0, "linger_s": 0.0}
+
+
+def provider_of(
+    podman: PodmanServer, folder: Path, *, at_stop: str = "remove", **machine: Any
+) -> MachineProvider[ContainerProgram]:
+    return build(
+        ContainerSettings(engine=f"unix://{podman.socket}", at_stop=at_stop),
+        ProcessSettings(state_dir=folder, **{**QUICK, **machine}),
+        ContainerDeps(SystemClock(), CollectorRegistry(), scalers=Scalers(loop=True)),
+    )
+
+
+@asynccontextmanager
+async def containers_of(
+    podman: PodmanServer, folder: Path, *, at_stop: str = "remove", **machine: Any
+) -> AsyncIterator[MachineProvider[ContainerProgram]]:
+    engine = Engine(podman.socket)
+    await engine.connect()
+    await load_function_image(engine)
+    await engine.aclose()
+    provider = provider_of(podman, folder, at_stop=at_stop, **machine)
+    await provider.start()
+    try:
+        yield provider
+    finally:
+        await provider.stop()
