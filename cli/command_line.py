@@ -59,6 +59,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tools": ("springtide.cli.commands.tools:tools", "Find or fetch Prometheus and Alertmanager."),
     "completion": ("springtide.cli.commands.completion:completion", "Print what bash, zsh or fish completes it by."),
     "provider": ("springtide.cli.parts.provider:provider", "Run only the provider, in the foreground."),
+    "container-provider": (
+        "springtide.cli.parts.container_provider:container_provider",
+        "Run only the provider of containers on this machine, in the foreground.",
+    ),
     "kubernetes-provider": (
         "springtide.cli.parts.kubernetes_provider:kubernetes_provider",
         "Run only the provider of a Kubernetes cluster, in the foreground.",

@@ -78,6 +78,10 @@ class Plan:
     kubernetes: bool = False
     """Functions run on the cluster that ``kubeconfig``, or else the environment, leads to."""
     kubeconfig: str = ""
+    containers: bool = False
+    """Functions run as containers of this machine."""
+    at_stop: str = ""
+    """What becomes of them at the end: empty, they stop; or ``keep``, ``remove``."""
     scaler_default: bool = False
     """The control loop also has the functions whose labels name no load."""
     separate: bool = False
@@ -174,7 +178,24 @@ class _Builder:
         self._authorization = authorization
 
     def provider(self) -> Child:
+        if self._plan.containers:
+            return self._container_provider()
         return self._kubernetes_provider() if self._plan.kubernetes else self._process_provider()
+
+    def _container_provider(self) -> Child:
+        state = self._plan.state.containers
+        return self._ours(
+            "provider",
+            (
+                *("--host", "127.0.0.1", "--port", str(self._at.provider)),
+                *("--data-dir", str(state)),
+                *(("--container-at-stop", self._plan.at_stop) if self._plan.at_stop else ()),
+                *self._loop(),
+            ),
+            command="container-provider",
+            ready=self._at.url(self._at.provider) + "/healthz",
+            grace_s=PROCESS.read(self._plan.environ, {}, state_dir=state).grace_s + MARGIN_S,
+        )
 
     def _kubernetes_provider(self) -> Child:
         found = ("--kubeconfig", self._plan.kubeconfig) if self._plan.kubeconfig else ()

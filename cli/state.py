@@ -99,6 +99,11 @@ class StateFolder:
         return Path(environ.get("payload_secret") or self.payload_secret)
 
     @property
+    def containers(self) -> Path:
+        """The provider's of containers: its records are not those of processes."""
+        return self.root / "containers"
+
+    @property
     def provider(self) -> Path:
         return self.root / "provider"
 

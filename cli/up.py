@@ -67,6 +67,8 @@ class UpOptions:
     dry_run: bool = False
     kubernetes: bool = False
     kubeconfig: str = ""
+    containers: bool = False
+    at_stop: str = ""
     scaler_default: bool = False
     separate: bool = False
     queue_sync_s: float = 0.0
@@ -102,6 +104,8 @@ def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) ->
             dry_run=options.dry_run,
             kubernetes=options.kubernetes,
             kubeconfig=options.kubeconfig,
+            containers=options.containers,
+            at_stop=options.at_stop,
             scaler_default=options.scaler_default,
             separate=options.separate,
         )

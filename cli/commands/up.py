@@ -65,10 +65,23 @@ def _queue_sync(_: click.Context, parameter: click.Parameter, text: str) -> floa
 @click.option("--dry-run-idler", is_flag=True, help="The idler says what it would take to zero, and does nothing.")
 @click.option(
     "--provider",
-    type=click.Choice(["process", "kubernetes"]),
+    type=click.Choice(["process", "containers", "kubernetes"]),
     default="process",
     show_default=True,
-    help="Where functions run: as processes of this machine, or on a cluster.",
+    help="Where functions run: as processes of this machine, as containers of its Docker or Podman, or on a cluster.",
+)
+@click.option(
+    "--keep",
+    "at_stop",
+    flag_value="keep",
+    default=None,
+    help="With --provider containers: functions go on when the suite ends, and the next start takes them over.",
+)
+@click.option(
+    "--down",
+    "at_stop",
+    flag_value="remove",
+    help="With --provider containers: their containers and networks are removed when the suite ends.",
 )
 @click.option(
     "--kubeconfig", default="", help="With --provider kubernetes: the cluster.  [default: as kubectl finds it]"
@@ -99,6 +112,7 @@ def up(  # noqa: PLR0913 - one parameter for each option
     stack_file: str | None,
     dry_run_idler: bool,
     provider: str,
+    at_stop: str | None,
     kubeconfig: str,
     scaler_default: bool,
     separate: bool,
@@ -111,6 +125,8 @@ def up(  # noqa: PLR0913 - one parameter for each option
     """
     if kubeconfig and provider != "kubernetes":
         raise click.UsageError("--kubeconfig is for --provider kubernetes")
+    if at_stop and provider != "containers":
+        raise click.UsageError("--keep and --down are for --provider containers")
     state = state_folder(state_dir, environ)
     options = local.UpOptions(
         state=state,
@@ -131,6 +147,8 @@ def up(  # noqa: PLR0913 - one parameter for each option
         dry_run=dry_run_idler,
         kubernetes=provider == "kubernetes",
         kubeconfig=kubeconfig,
+        containers=provider == "containers",
+        at_stop=at_stop or "",
         scaler_default=scaler_default,
         separate=separate,
     )
@@ -139,7 +157,7 @@ def up(  # noqa: PLR0913 - one parameter for each option
         as_json=as_json,
         default_state=state == StateFolder.default(environ),
         command=_command(environ),
-        payload_secret="" if options.kubernetes else str(state.payload_secret_of(environ)),
+        payload_secret="" if provider != "process" else str(state.payload_secret_of(environ)),
     )
     local.run(options, environ, announcer)
 

@@ -7,21 +7,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import click
-from prometheus_client import CollectorRegistry
 
 from springtide.cli.parts.authentication import AuthSettings
 from springtide.cli.parts.foreground import serve
+from springtide.cli.parts.machine_services import Ground, services
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
-from springtide.provider.api import ProviderApiDeps, ProviderApiSettings
-from springtide.provider.api import build as build_api
+from springtide.provider.api import ProviderApiSettings
+from springtide.provider.machine.provider import MachineProvider
+from springtide.provider.process.launches import FunctionProgram
 from springtide.provider.process.service import ProcessDeps
 from springtide.provider.process.service import build as build_process
 from springtide.provider.process.settings import ProcessSettings
-from springtide.runtime.clock import SystemClock
 from springtide.runtime.service import Service
-from springtide.wire.decision_journal import FileJournal
-from springtide.wire.decision_log import DecisionLog
-from springtide.wire.vitals import vitals
 
 API, AUTH = Section(ProviderApiSettings), Section(AuthSettings)
 PROCESS = Section(ProcessSettings, prefix="function")
@@ -48,18 +45,8 @@ def provider(environ: Mapping[str, str], /, *, data_dir: Path, **given: object) 
 async def _assembled(
     api: ProviderApiSettings, auth: AuthSettings, process: ProcessSettings, *, operator: Mapping[str, str]
 ) -> AsyncIterator[Sequence[Service]]:
-    registry, clock = CollectorRegistry(), SystemClock()
-    decisions = DecisionLog(journal=FileJournal(process.state_dir / "decisions.ndjson"))
-    scalers = api.scalers(hpa=False)
-    own = ProcessDeps(clock=clock, registry=registry, recorder=decisions, operator=operator, scalers=scalers)
-    processes = build_process(process, own)
-    deps = ProviderApiDeps(
-        provider=processes,
-        credentials=auth.credentials(),
-        builder=processes.builder,
-        library=processes.library,
-        registry=registry,
-        clock=clock,
-        decisions=decisions,
-    )
-    yield [vitals(registry), processes, build_api(api, deps)]
+    def made(ground: Ground) -> MachineProvider[FunctionProgram]:
+        deps = ProcessDeps(ground.clock, ground.registry, ground.decisions, operator, ground.scalers)
+        return build_process(process, deps)
+
+    yield services(api, auth, process.state_dir, made)

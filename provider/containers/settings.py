@@ -28,14 +28,17 @@ class AtStop(StrEnum):
 
 
 def pull_policy(given: str) -> PullPolicy:
+    """A setting's text: ``IfNotPresent``, ``Always`` or ``Never``. Raises ValueError."""
     return _one_of(PullPolicy, given)
 
 
 def at_stop(given: str) -> AtStop:
+    """A setting's text: ``stop``, ``keep`` or ``remove``. Raises ValueError."""
     return _one_of(AtStop, given)
 
 
 def user(given: str) -> str:
+    """A setting's text: a number, two as ``12000:12000``, or nothing. Raises ValueError."""
     parts = given.split(":")
     if given and (len(parts) > 2 or not all(part.isascii() and part.isdecimal() for part in parts)):
         raise ValueError(f"{given[:40]!r} is no user; write 12000, 12000:12000, or nothing for the image's")

@@ -1,0 +1,54 @@
+"""The provider of containers on this machine, and its API, as one process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import click
+
+from springtide.cli.parts.authentication import AuthSettings
+from springtide.cli.parts.foreground import serve
+from springtide.cli.parts.machine_services import Ground, services
+from springtide.cli.parts.settings_flags import Section, refuse, settings_options
+from springtide.provider.api import ProviderApiSettings
+from springtide.provider.containers.container_program import ContainerProgram
+from springtide.provider.containers.service import ContainerDeps, build
+from springtide.provider.containers.settings import ContainerSettings
+from springtide.provider.machine.provider import MachineProvider
+from springtide.provider.process.settings import ProcessSettings
+from springtide.runtime.service import Service
+
+API, AUTH = Section(ProviderApiSettings), Section(AuthSettings)
+MACHINE, CONTAINERS = Section(ProcessSettings, prefix="function"), Section(ContainerSettings, prefix="container")
+
+
+@click.command()
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder for functions, their secrets, counts and logs.",
+)
+@settings_options(API, AUTH, MACHINE, CONTAINERS)
+@click.pass_obj
+def container_provider(environ: Mapping[str, str], /, *, data_dir: Path, **given: object) -> None:
+    """Run the provider: functions as containers of Docker or Podman on this machine, behind OpenFaaS's REST API."""
+    plain = {"state_dir": data_dir.absolute()}
+    refuse(
+        *(section.problems(environ, given) for section in (API, AUTH, CONTAINERS)),
+        MACHINE.problems(environ, given, **plain),
+    )
+    machine, containers = MACHINE.read(environ, given, **plain), CONTAINERS.read(environ, given)
+
+    def made(ground: Ground) -> MachineProvider[ContainerProgram]:
+        deps = ContainerDeps(ground.clock, ground.registry, ground.decisions, dict(environ), ground.scalers)
+        return build(containers, machine, deps)
+
+    serve(_assembled(services(API.read(environ, given), AUTH.read(environ, given), machine.state_dir, made)))
+
+
+@asynccontextmanager
+async def _assembled(parts: Sequence[Service]) -> AsyncIterator[Sequence[Service]]:
+    yield parts
