@@ -16,6 +16,7 @@ from springtide.runtime.errors import BadInput
 PREFIX = "com.springtide.container."
 SUITE, UID, GENERATION, RECORD = (PREFIX + name for name in ("suite", "uid", "generation", "record"))
 NAMESPACE = PREFIX + "namespace"
+ALL = (SUITE, UID, GENERATION, RECORD, NAMESPACE)
 
 
 def suite_of(state_dir: Path) -> str:

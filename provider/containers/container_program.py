@@ -11,9 +11,7 @@ from springtide.provider.containers.engine.client import Image
 from springtide.provider.containers.probes import Probes, probes_of
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.errors import BadInput
-
-SLEEP = "com.springtide.scale.sleep"
-"""Label: how it sleeps."""
+from springtide.scaler.core.label_table import SLEEP
 
 
 class Sleep(StrEnum):

@@ -74,6 +74,7 @@ class Fleet:
         self._preparation, self._clock = preparation, clock
         self._suite = container_labels.suite_of(files.folder)
         self._retiring: set[Deployment] = set()
+        self._strangers: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: asyncio.Future[None] | None = None
         self._processor_time = ProcessorTime(self.all, clock)
@@ -311,8 +312,13 @@ class Fleet:
                     self._ended(replica.container)
         known: set[str] = set().union(*(deployment.names() for deployment in self.all()))
         held = {id_ for deployment in self.all() for id_ in deployment.container_ids()}
+        # What ended while the list was on its way is in it, and in no deployment: only twice seen is it nobody's.
+        before, self._strangers = self._strangers, set()
         for container in containers:
-            if container.name not in known and container.id not in held:
+            if container.name in known or container.id in held:
+                continue
+            self._strangers.add(container.id)
+            if container.id in before:
                 _log.info("a container is nobody's; it is removed", container=container.name)
                 await self._engine.remove(container.id)
 

@@ -19,6 +19,8 @@ DEMO = "com.springtide.demo"
 """The mark of functions that the demo deployed."""
 ISOLATION = "com.springtide.isolation"
 """Whether a function's replicas have walls around them."""
+SLEEP = "com.springtide.scale.sleep"
+"""How a function that is a container sleeps."""
 
 COUNT = f"whole number, 0 to {values.MAX_REPLICAS}"
 DURATION = "duration above 0, such as `30s` or `15m`"
@@ -205,6 +207,15 @@ LABELS = (
         unset="the suite's `function_isolation`, `sandbox`",
         meaning="on one machine, of functions that are processes: all the walls around each replica that the kernel "
         "allows, or none ([walls](../isolation.md))",
+        readers=(PROVIDER,),
+    ),
+    Row(
+        key=SLEEP,
+        values=one_of(("stop", "pause")),
+        example="pause",
+        default="stop",
+        meaning="how a container sleeps: ended, or with its memory kept, so that it goes on where it was. Elsewhere "
+        "functions only end",
         readers=(PROVIDER,),
     ),
     Row(

@@ -17,6 +17,7 @@ from reference.command_line import contexts
 from springtide.cli import command_line
 from springtide.cli.variables import VARIABLES
 from springtide.provider.annotation_table import ANNOTATIONS
+from springtide.provider.containers import container_labels
 from springtide.provider.kubernetes.manifests.keys import KEPT
 from springtide.scaler.core import catalogue, explain, vocabulary
 from springtide.scaler.core.label_names import MEANT
@@ -28,6 +29,7 @@ OTHERS = {
     *MEANT,
     # Names in an archive that is built from.
     *("com.openfaas.docker.config", "com.openfaas.secrets"),
+    *container_labels.ALL,
 }
 EVENT_TYPES = re.compile(r"com\.springtide\.(nats|mqtt|redis|kafka|rabbitmq|sqs|postgres|directory|schedule)\.[a-z]+")
 

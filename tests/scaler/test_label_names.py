@@ -29,7 +29,9 @@ SCALE = "com.openfaas.scale."
         pytest.param("com.openfaas.min.scale", f"{SCALE}min", id="words in another order, as in OpenFaaS's docs"),
         pytest.param("com.openfaaas.scale.max", f"{SCALE}max", id="a slip in the prefix, as in OpenFaaS's docs"),
         pytest.param(f"{SCALE}fact", f"{SCALE}factor", id="unknown, and not very near to anything"),
-        pytest.param("com.springtide.scale.step", "com.springtide.scale.step-interval", id="one of Springtide's own"),
+        pytest.param(
+            "com.springtide.scale.step-intervals", "com.springtide.scale.step-interval", id="one of Springtide's own"
+        ),
     ],
 )
 def test_misspelt_name_is_told_with_its_value_and_the_nearest_known(key: str, near: str) -> None:
