@@ -95,4 +95,4 @@ browser: setup
 	@$(BIN)/springtide tools --fetch --with chromium --tools-dir $(TOOLS)
 
 clean:
-	rm -rf $(VENV) $(TOOLS) .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.* build *.egg-info
+	rm -rf $(VENV) $(TOOLS) .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.* build dist src/*.egg-info

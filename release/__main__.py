@@ -23,7 +23,7 @@ WHOLE, FAILED, INCOMPLETE = 0, 1, 3
 
 
 @click.command(
-    epilog="Exit status: 0 all is there; 1 refused, or a file does not do what it should, and nothing is left in the "
+    epilog="Exit status: 0 all is there; 1 refused, or a file does not do what it should, and none is put into the "
     "folder; 3 all but what is named as left out."
 )
 @click.option(

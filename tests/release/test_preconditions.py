@@ -6,8 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from deploy.versions import FILES, ROOT
+from release.__main__ import main
 from release.errors import Refused
 from release.preconditions import Release, examine
 from tests.release.repository import DATE_S, committed, git
@@ -113,3 +115,14 @@ def test_everything_against_it_is_said_at_once(checkout: Path) -> None:
         examine(checkout, ["no signing key"])
 
     assert [reason.split(":")[0].split()[0] for reason in refused.value.reasons] == ["not", "the", "CHANGELOG.md", "no"]
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="these are exported sources")
+def test_without_a_key_nothing_is_built_and_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RELEASE_SIGNING_KEY", raising=False)
+
+    done = CliRunner().invoke(main, ["--out", str(tmp_path / "out")])
+
+    assert done.exit_code == 1
+    assert "release: refused: no signing key: name one with --signing-key or RELEASE_SIGNING_KEY" in done.output
+    assert not (tmp_path / "out").exists()
