@@ -10,9 +10,11 @@ import click
 from springtide.cli.commands.options import duration_s, json_option, print_json, print_table
 from springtide.cli.replay.options import Given, with_calls
 from springtide.cli.replay.progress import each_recording
+from springtide.cli.replay.sleep import advise_sleep
 from springtide.cli.terminal_text import one_line
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core import targets
+from springtide.scaler.core.keepalive.rule import MAX_COLD_WORTH_RARE, Price
 from springtide.scaler.core.policy import DEFAULT_MAX, MAX_REPLICAS
 from springtide.scaler.core.targets import TargetType
 from springtide.scaler.sim import advice
@@ -21,6 +23,7 @@ from springtide.scaler.sim.recording import Recording
 from springtide.scaler.sources.recorded_calls import Progress
 
 MAX_P99_S = 3600.0
+COLD = "1%"
 
 Advised = tuple[Recording, Advice]
 
@@ -28,7 +31,7 @@ Advised = tuple[Recording, Advice]
 @click.command()
 @with_calls
 @click.option("--p99", default="0.5s", show_default=True, help="Longest wait for a replica of 99 % of all calls.")
-@click.option("--cold", default="1%", show_default=True, help="Share of calls that may find no replica ready.")
+@click.option("--cold", help=f"Share of calls that may find no replica ready.  [default: {COLD}]")
 @click.option(
     "--max",
     "largest",
@@ -45,13 +48,46 @@ Advised = tuple[Recording, Advice]
     show_default=True,
     help="What the targets count: calls in flight, or calls a second.",
 )
+@click.option(
+    "--sleep",
+    is_flag=True,
+    help="Only about sleep, for all functions together: what a cold start may cost, so that learned sleep takes as "
+    "many replica-hours as today's silence, or with --cold so that no more calls are cold.",
+)
+@click.option(
+    "--today", default="15m", show_default=True, help="With --sleep: the silence after which functions sleep."
+)
+@click.option(
+    "--rare",
+    default=Price().cold_worth_rare,
+    show_default=True,
+    type=click.FloatRange(0, MAX_COLD_WORTH_RARE),
+    help="With --sleep: how much more a cold start of a rare function is worth, com.springtide.scale.cold-worth-rare.",
+)
 @json_option
-def advise(*, function: str | None, given: Given, p99: str, cold: str, largest: int, load: str, as_json: bool) -> None:
+def advise(  # noqa: PLR0913 - an option each
+    *,
+    function: str | None,
+    given: Given,
+    p99: str,
+    cold: str | None,
+    largest: int,
+    load: str,
+    sleep: bool,
+    today: str,
+    rare: float,
+    as_json: bool,
+) -> None:
     """Print the labels that are cheapest for a wished wait and share of cold calls, to paste into stack.yaml.
 
     FUNCTION is one of those recorded; without it each of them gets an advice. A grid of targets and of silences until
     sleep is tried on the recorded calls: docs/replay.md.
     """
+    if sleep:
+        wished = None if cold is None else _share(cold)
+        advise_sleep(given, today_s=duration_s(today, "--today"), rare=rare, cold_share=wished, as_json=as_json)
+        return
+    cold = cold or COLD
     wish = Wish(_wait_s(p99), _share(cold))
     followed, recordings = targets.of(load), each_recording(given.source)
     advised = [
