@@ -17,9 +17,10 @@ from reference.rest.operation import (
     Operation,
     Parameter,
 )
-from reference.rest.schemas import ABOUT, FLAG, WHOLE, array, choice, of, record
+from reference.rest.schemas import ABOUT, FLAG, WHOLE, array, choice, of, record, said
 from reference.rest.schemas import TEXT as WORDS
 from springtide.triggers.cron.listing import Order, State
+from springtide.wire.learned_sleep import MAX_NAMES
 
 INFO = (
     Operation(
@@ -200,6 +201,26 @@ TRIGGERS = (
             501: _NO_CRON,
         },
         example=Example(path="/system/schedules/greet/run", status=202),
+    ),
+    Operation(
+        name="learnedSleep",
+        method="POST",
+        path="/system/sleep",
+        summary="Tell what the pauses of functions have taught",
+        says="For the idler and the pre-warmer, and `springtide explain`.",
+        apis=SYSTEM,
+        body=Body(
+            f"which, at most {MAX_NAMES}",
+            record({"functions": array(said(WORDS, "NAME.NAMESPACE"), maxItems=MAX_NAMES)}),
+        ),
+        answers={
+            200: Answer("what is known of each", of("LearnedSleep")),
+            400: BAD,
+            413: Answer("too many are named", media=TEXT),
+            501: Answer("nothing is learned here", media=TEXT),
+            503: Answer("what was learned has not been read yet", media=TEXT),
+        },
+        example=Example(body={"functions": ["greet.openfaas-fn"]}, eventually=True),
     ),
     Operation(
         name="events",

@@ -7,6 +7,7 @@ from typing import Any
 
 from reference.rest.operation import Schema
 from springtide.provider import bounds
+from springtide.scaler.core.keepalive.rule import Basis
 from springtide.scaler.core.vocabulary import Reason, Writer
 from springtide.triggers.cron.entry import Outcome as TickOutcome
 from springtide.wire.jobs.job import JobState
@@ -314,6 +315,38 @@ SCHEDULES = record(
         "queue": said(FLAG, "ticks go through the queue"),
     }
 )
+LEARNED_SLEEP = record(
+    {
+        "at": said(NUMBER, "seconds since the epoch"),
+        "functions": said(
+            {
+                "type": "object",
+                "additionalProperties": {
+                    "anyOf": [
+                        record({"fixed": said(TEXT, "why nothing is learned of it")}),
+                        record(
+                            {
+                                "lastEnd": said(NUMBER, "when its last call ended; seconds since the epoch"),
+                                "windows": said(
+                                    array(array(maybe(NUMBER))), "seconds after that, in which it is awake"
+                                ),
+                                "forecasts": said(FLAG, "it is woken ahead of calls that are likely"),
+                                "basis": choice(list(Basis)),
+                                "pauses": WHOLE,
+                                "worthSeconds": said(NUMBER, "how long a replica may run to spare one cold start"),
+                                "withinSeconds": maybe(NUMBER),
+                                "endedShare": said(NUMBER, "of its pauses, that end within that"),
+                                "expectedShare": NUMBER,
+                                "intervalSeconds": maybe(array(NUMBER)),
+                            }
+                        ),
+                    ]
+                },
+            },
+            "each by NAME.NAMESPACE",
+        ),
+    }
+)
 EVENTS = record(
     {
         "events": array(
@@ -356,6 +389,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "Delayed": DELAYED,
     "Schedule": SCHEDULE,
     "Schedules": SCHEDULES,
+    "LearnedSleep": LEARNED_SLEEP,
     "Events": EVENTS,
     "BuildLine": BUILD_LINE,
     "ProviderInfo": PROVIDER_INFO,

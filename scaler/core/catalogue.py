@@ -612,6 +612,7 @@ LABELS: Mapping[str, str] = {
     "source": "name of a source of events in its connector's file; of an expected call `schedule` or `job`",
     "met": "how the call found its function: `awake`, `ready`, `late` or `cold`",
     "process": "`main`, `master` or `worker-N`",
+    "what": "what failed: `gateways` or `store`",
     "version": "release of Springtide",
     "python": "version of Python",
 }
