@@ -15,11 +15,11 @@ import pytest
 
 from springtide.runtime.errors import Unavailable
 from springtide.wire.jobs import names
-from springtide.wire.jobs.job import JobState, Progress
+from springtide.wire.jobs.job import Job, JobState, Progress
 from springtide.wire.jobs.job_id import new_token
 from springtide.wire.jobs.nats.broker import Broker
 from springtide.wire.jobs.nats.connection import REQUEST_S
-from springtide.wire.jobs.nats.source import STRANDED_AFTER, NatsJobSource
+from springtide.wire.jobs.nats.source import LOOK_EVERY, STRANDED_AFTER, NatsJobSource
 from springtide.wire.jobs.nats.store import NatsJobStore
 from springtide.wire.jobs.ports import Lease
 from tests.nats_server import NatsServer, running
@@ -134,26 +134,48 @@ async def test_jobs_that_come_at_once_ring_once_and_one_that_comes_later_again(b
     assert await others == job.lane
 
 
-async def test_a_job_whose_removal_a_dying_server_lost_is_given_out_again(
-    own_server: NatsServer, own_broker: Broker, folder: Path, queue: str
-) -> None:
+async def removal_lost(server: NatsServer, broker: Broker, folder: Path, job: Job) -> str:
     """The stream's files are put back to before the acknowledgement, which its consumer has kept."""
-    jobs, job = source(own_broker, queue), a_job(queue)
-    job_id = await NatsJobStore(own_broker).submit(job, b"body")
-    (stored,) = (folder / "data").rglob(f"{names.stream(queue)}/msgs")
+    jobs = source(broker, job.lane.queue)
+    job_id = await NatsJobStore(broker).submit(job, b"body")
+    (stored,) = (folder / "data").rglob(f"{names.stream(job.lane.queue)}/msgs")
     shutil.copytree(stored, folder / "before")
     lease = await taken(jobs, job.lane)
     await jobs.store_outcome(job, job_id, done())
     await lease.settle()
-    own_server.kill(signal.SIGTERM)
+    server.kill(signal.SIGTERM)
     shutil.rmtree(stored)
     shutil.copytree(folder / "before", stored)
-    own_server.start()
-    await answering(own_broker)
+    server.start()
+    await answering(broker)
+    return job_id
+
+
+async def test_a_job_whose_removal_a_dying_server_lost_is_given_out_again(
+    own_server: NatsServer, own_broker: Broker, folder: Path, queue: str
+) -> None:
+    jobs, job = source(own_broker, queue), a_job(queue)
+    job_id = await removal_lost(own_server, own_broker, folder, job)
     assert await jobs.backlog() == {job.lane: 1}
     given = [await jobs.take(job.lane, 1, 0.0) for _ in range(STRANDED_AFTER + 1)]
     assert [len(leases) for leases in given] == [0] * STRANDED_AFTER + [1]
     assert (given[-1][0].id, await jobs.outcome(job)) == (job_id, done())
+
+
+async def test_a_job_whose_removal_was_lost_does_not_stay_in_a_lane_that_is_never_empty(
+    own_server: NatsServer, own_broker: Broker, folder: Path, queue: str
+) -> None:
+    """It would be run again by a later consumer, once its outcome is forgotten."""
+    jobs, job = source(own_broker, queue), a_job(queue)
+    await removal_lost(own_server, own_broker, folder, job)
+    await NatsJobStore(own_broker).submit(replace(job, token=new_token()), b"another")
+    lease = await taken(jobs, job.lane)
+    assert await jobs.backlog() == {job.lane: 2}
+    for _ in range(LOOK_EVERY):
+        await jobs.take(job.lane, 1, 0.0)
+    assert await jobs.backlog() == {job.lane: 1}
+    await lease.settle()
+    assert await jobs.backlog() == {}
 
 
 async def test_a_lane_whose_jobs_are_out_is_left_alone(own_broker: Broker, queue: str) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import structlog
 from nats.aio.msg import Msg
 from nats.js.api import Header
+from nats.js.errors import APIError
 from nats.js.errors import NotFoundError as NoSuchMessage
 
 from springtide.runtime.errors import BodyTooLarge, NotFound, SpringtideError, TooMany, reason_of
@@ -37,6 +38,12 @@ STRANDED_AFTER = 10
 
 STRANDED_PAUSE_S = 1.0
 
+LOOK_EVERY = 100
+"""Times that a lane is asked for jobs, before it is looked at whether acknowledged ones lie in it still."""
+
+MAX_DROPPED = 1000
+"""Of them at once."""
+
 MAX_MADE = 8
 """Consumers at once: the server makes one after the other, each with some writes to its disk. What is asked of it
 beyond that waits for longer than an answer may take, and was forgotten again before it is used."""
@@ -60,6 +67,7 @@ class NatsJobSource:
         self._making = asyncio.Semaphore(MAX_MADE)
         self._empty = Counter[Lane]()
         """How often in a row there was nothing to take."""
+        self._asked = Counter[Lane]()
 
     def __repr__(self) -> str:
         return f"<NatsJobSource of {self._queue} over {self._broker!r}>"
@@ -80,6 +88,9 @@ class NatsJobSource:
 
     async def take(self, lane: Lane, limit: int, wait_s: float) -> Sequence[Lease]:
         stream, consumer = await self._broker.streams.queue(lane.queue), names.consumer(lane)
+        self._asked[lane] += 1
+        if self._asked[lane] % LOOK_EVERY == 0:
+            await self._drop_acknowledged(lane, stream, consumer)
         leases: list[Lease] = []
         while not leases:
             messages = await self._pull(
@@ -100,7 +111,7 @@ class NatsJobSource:
 
     def forget(self, lane: Lane) -> None:
         self._consumers.discard((names.stream(lane.queue), names.consumer(lane)))
-        del self._empty[lane]
+        del self._empty[lane], self._asked[lane]
 
     async def take_callbacks(self, limit: int, wait_s: float) -> Sequence[CallbackLease]:
         stream = await self._broker.streams.callbacks()
@@ -241,6 +252,25 @@ class NatsJobSource:
             _log.warning("a job lies in the queue and nobody is given it; its lane begins anew", subject=subject)
             await jetstream.delete_consumer(stream, consumer)
         self.forget(lane)
+
+    async def _drop_acknowledged(self, lane: Lane, stream: str, consumer: str) -> None:
+        """The same of a lane that is never empty, whose consumer cannot begin anew: jobs are out. Up to its floor all
+        are acknowledged, and what came of them is stored. Left there, one would be given out by a later consumer, and
+        run again once its outcome is forgotten."""
+        subject = names.job_subject(lane)
+        async with translated("looking after jobs that are acknowledged"):
+            jetstream = await self._broker.connection.jetstream()
+            for _ in range(MAX_DROPPED):
+                try:
+                    info = await jetstream.consumer_info(stream, consumer)
+                    first = await jetstream.get_msg(stream, seq=1, subject=subject, next=True, direct=True)
+                except NoSuchMessage:
+                    return
+                if first.seq is None or info.ack_floor is None or first.seq > info.ack_floor.stream_seq:
+                    return
+                _log.warning("a job lies in the queue though it is acknowledged; it is removed", subject=subject)
+                with contextlib.suppress(APIError):  # it was gone meanwhile
+                    await jetstream.delete_msg(stream, first.seq)
 
 
 def _without_body(outcome: Outcome) -> Outcome:
