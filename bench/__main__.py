@@ -3,7 +3,8 @@
 ``soak``: is any call lost? ``jobs``: is an asynchronous one? ``step``: how is a load that comes at once answered, by
 the control loop and by alerts? ``goals``: what would the control loop's rule and Knative's have done in simulated
 worlds? It needs nothing but Python, as ``keepalive`` does: which functions meet cold starts, and for how many
-replica-hours, when sleep is learned? ``triggers SOURCE``: is an event lost on its way to its function?
+replica-hours, when sleep is learned? ``triggers SOURCE``: is an event lost on its way to its function? ``walls``: what
+do walls around functions cost?
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import bench.jobs
 import bench.soak
 import bench.step
 import bench.triggers
-from bench import goals, keepalive, programs, report, sections
+from bench import goals, keepalive, programs, report, sections, walls
 from bench.accepting import accepting
 from bench.jobs.run import JobsOptions
 from bench.jobs.run import soak as soak_jobs
@@ -65,6 +66,7 @@ def main() -> int:
         "goals": _goals,
         "keepalive": _keepalive,
         "triggers": _triggers,
+        "walls": _walls,
     }
     return begin.get(arguments.command, _measure)(arguments)
 
@@ -165,6 +167,16 @@ def _ticks(arguments: argparse.Namespace) -> int:
     kind = f"triggers-{what}-copies" if arguments.copies > 1 else f"triggers-{what}"
     path = report.save(arguments.results, {what: [row]}, quick=ticks < 200, kind=kind)
     return _ended(row, problems, path)
+
+
+def _walls(arguments: argparse.Namespace) -> int:
+    quick: bool = arguments.quick
+    options = walls.WallsOptions(20, 500, 3) if quick else walls.WallsOptions(100, 2_000, 5)
+    with tempfile.TemporaryDirectory(prefix="walls-") as name:
+        rows = walls.walls(Path(name), options)
+    print(report.table(rows))
+    print(f"\nkept in {report.save(arguments.results, {'walls': rows}, quick=quick, kind='walls')}")
+    return 0
 
 
 def _tell(line: str) -> None:
@@ -270,6 +282,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tools-dir", type=Path, default=HERE.parent / ".tools")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     commands = parser.add_subparsers(dest="command")
+    commands.add_parser("walls", help=(walls.__doc__ or "").partition("\n")[0])
     commands.add_parser("step", help=(bench.step.__doc__ or "").partition("\n")[0])
     long = commands.add_parser("soak", help=bench.soak.__doc__.partition("\n")[0])
     long.add_argument("--minutes", type=float, default=10.0)

@@ -79,11 +79,14 @@ class Running:
     def replicas(self, name: str) -> int:
         return int(self.status(name).get("replicas", 0))
 
-    def deploy(self, name: str, handler: Path, **labels: str) -> None:
+    def deploy(self, name: str, handler: Path, *, isolation: str = "sandbox", **labels: str) -> None:
         body = {
             "service": name,
             "image": "springtide/python",
-            "labels": {f"com.openfaas.scale.{key.replace('_', '-')}": value for key, value in labels.items()},
+            "labels": {
+                "com.springtide.isolation": isolation,
+                **{f"com.openfaas.scale.{key.replace('_', '-')}": value for key, value in labels.items()},
+            },
             "annotations": {"com.springtide.handler": str(handler)},
         }
         with self.client() as client:

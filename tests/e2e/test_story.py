@@ -64,7 +64,9 @@ async def test_long_call_survives_idling_resolving_updating_and_shrinking(
     fast_suite: Any, handler: Path, tmp_path: Path
 ) -> None:
     """One call outlasts everything that removes replicas; it is on a replica that each of them would take."""
-    fast_suite.deploy("long", handler, zero="true", zero_duration="3s")
+    # It looks at the test's folder.
+    settings = {"isolation": "none", "zero": "true", "zero_duration": "3s"}
+    fast_suite.deploy("long", handler, **settings)
     over = tmp_path / "over"
 
     async with fast_suite.async_client() as client:
@@ -73,7 +75,7 @@ async def test_long_call_survives_idling_resolving_updating_and_shrinking(
         assert await asyncio.to_thread(fast_suite.replicas, "long") == 1
         await asyncio.to_thread(fast_suite.scale, "long", 5)
         await asyncio.to_thread(resolve_alert, fast_suite, "long")
-        await asyncio.to_thread(fast_suite.deploy, "long", handler, zero="true", zero_duration="3s")
+        await asyncio.to_thread(fast_suite.deploy, "long", handler, **settings)
         await asyncio.to_thread(fast_suite.scale, "long", 1)
         assert await asyncio.to_thread(fast_suite.replicas, "long") == 1
         over.touch()

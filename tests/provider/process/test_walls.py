@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import socket
 import subprocess
 import sys
@@ -244,3 +245,36 @@ def test_where_there_are_no_namespaces_rules_keep_files_and_processes_apart(tmp_
     assert told["sandbox"][0] == "not", told
     assert told["own"][0] == "got", told
     assert told["namespaces"] is False
+
+
+MOST_PROCESSES, MANY_PROCESSES = 100, 600
+COUNTED_BY_KERNEL = os.geteuid() != 0 or tuple(map(int, platform.release().split(".")[:2])) >= (6, 14)
+
+
+@namespaces
+@pytest.mark.skipif(not COUNTED_BY_KERNEL, reason="a PID namespace of root's has a bound since Linux 6.14")
+async def test_function_has_no_more_processes_than_it_may_at_no_time(world: Any) -> None:
+    """Whoever counts now and then, as is done for functions without walls, sees a peak too late, or never."""
+    asked = {"attempt": "processes", "with": {"count": MANY_PROCESSES}}
+    async with world(usage_interval_s=3600.0, replica_processes=MOST_PROCESSES) as here:
+        handler, came = here.handler(ATTEMPTS), {}
+        for kind in ("none", "sandbox"):
+            address = await here.up(kind, annotations=handler, labels={ISOLATION: kind})
+            came[kind] = (await here.http.post(address, json=asked)).json()
+
+        assert came["none"] == ["got", MANY_PROCESSES] or os.geteuid() != 0
+        assert came["sandbox"][0] == "not", came
+
+
+@namespaces
+async def test_function_that_hangs_as_it_is_imported_ends_when_it_is_told(world: Any) -> None:
+    """Process 1 of a namespace is not ended by a signal that it does not handle."""
+    async with world(grace_s=600.0) as here:
+        handler = here.handler("import time\nprint('importing', flush=True)\ntime.sleep(600)\ndef handle(e, c): ...\n")
+        spec = here.spec("hangs", annotations=handler, labels={ISOLATION: "sandbox"})
+        await here.provider.deploy(spec)
+        await here.log_says(spec.ref, "importing")
+
+        await here.provider.delete(spec.ref)
+
+        await here.until_gone(spec.ref)
