@@ -260,7 +260,7 @@ class _Suite:
             nats=at.nats_url if queueing else None,
             nats_monitoring=at.url(at.nats_monitoring) if queueing else None,
             fast=self._plan.fast,
-            walls=None if self._plan.kubernetes else str(self._walls),
+            walls=None if self._plan.kubernetes or self._plan.containers else str(self._walls),
             parts=self._supervisor.pids(),
         )
 
