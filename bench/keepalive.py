@@ -28,7 +28,7 @@ HELD_OUT_SEED, SEEDS = 501, 3
 AZURE = "azure"
 COLD_START_S = 2.0
 """Of the Azure sample, whose source tells none."""
-THETAS_S = (900.0, 2700.0, 5000.0, 8000.0, 12000.0)
+THETAS_S = (900.0, 2700.0, 3500.0, 5000.0, 8000.0, 12000.0)
 KAPPAS = (0.0, 0.3, 0.8)
 HYBRID, ORACLE = "hybrid histogram", "oracle"
 
