@@ -230,7 +230,8 @@ def _nothing_to_run(spec: FunctionSpec) -> str:
         return f"image {spec.image} {image.does}: name the command as envProcess or in the variable fprocess"
     return (
         f"image {spec.image}: images are not fetched when functions run as processes; name the command to run as "
-        "envProcess or in the variable fprocess, or deploy a Python handler from a stack.yaml"
+        "envProcess or in the variable fprocess, deploy a Python handler from a stack.yaml, or run images with "
+        "`springtide up --provider containers`"
     )
 
 
