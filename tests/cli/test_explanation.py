@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,6 +11,8 @@ from springtide.cli.explanation import MISSED, Calls, Explanation, Standing, exp
 from springtide.provider.spec import FunctionSpec
 from springtide.scaler.core import ownership
 from springtide.scaler.core.explain import ago
+from springtide.scaler.core.keepalive.rule import Basis, NotLearned, Why, Window
+from springtide.scaler.core.learned_silence import LearnedSilence
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Instant, Reason, Writer
 
 ECHO = FunctionRef("openfaas-fn", "echo")
@@ -363,3 +367,40 @@ def test_list_and_describe_tell_of_a_topic_that_can_never_come(springtide: Any, 
 
     assert "bill: annotation topic='orders.>.new': > is for all that follows" in springtide("list").err
     assert "annotation topic='orders.>.new': > is for all that follows" in springtide("describe", "bill").out
+
+
+AWAKE = LearnedSilence(
+    (Window(NOW - 300, NOW + 240), Window(NOW + 3600, NOW + 7200)),
+    Instant(NOW - 300),
+    Why(Basis.PAUSES, pauses=40, worth_s=900, within_s=540, ended_share=0.71),
+)
+SAID = "71 % of its pauses end within 9 minutes; a cold start is worth 15 minutes"
+
+
+def clock(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%H:%M:%S} UTC"
+
+
+def test_function_whose_sleep_is_learned_says_since_when_it_is_awake_until_when_and_why() -> None:
+    line = told(1, SLEEPY, sleep=AWAKE, calls=Calls(0, 0, NOW - 300)).next[2]
+
+    since, until = clock(NOW - 300), clock(NOW + 240)
+    assert line == f"To zero: not yet; awake since {since}, until {until} if nobody calls: {SAID}."
+
+
+def test_function_that_learned_to_sleep_says_until_when() -> None:
+    line = told(0, SLEEPY, sleep=AWAKE).next[1]
+
+    assert (
+        line == f"It is asleep until about {clock(NOW + 3600)}, and woken then, ahead of a call that is likely: {SAID}."
+    )
+    assert told(0, SLEEPY, sleep=replace(AWAKE, forecasts=False)).next[1].startswith("Nothing else does, but a person")
+
+
+def test_function_that_has_not_learned_yet_says_why() -> None:
+    labels = {f"com.openfaas.scale.{key}": value for key, value in SLEEPY.items()}
+    labels["com.springtide.scale.zero-policy"] = "learned"
+    why = NotLearned("3 of its pauses are known, 4 are needed")
+    line = explain(Standing(name="echo", desired=1, ready=1, labels=labels, sleep=why), (), NOW).next[2]
+
+    assert "(its fixed silence holds: 3 of its pauses are known, 4 are needed)" in line

@@ -102,6 +102,7 @@ class World:
     copies: list[Prewarming] = field(default_factory=list)
     paused: set[FunctionRef] = field(default_factory=set)
     past_failures: int = 0
+    forecasts: Likely | None = None
     asked_for_past: int = 0
 
     def copy(self, leadership: Leadership | None = None, settings: PrewarmSettings | None = None) -> Prewarming:
@@ -110,6 +111,7 @@ class World:
         deps = PrewarmDeps(
             functions=FunctionTable(self.place.stream, clock=clock),
             expected=[self.calendar],
+            forecasts=self.forecasts,
             target=self.place,
             keeper=self.place,
             past=self,
@@ -496,3 +498,62 @@ async def test_function_that_was_deleted_is_forgotten() -> None:
 
         assert world.told.all == []
         assert "0 functions" in repr(world.copies[0])
+
+
+@dataclass
+class Likely:
+    """Forecasts: a call of REPORT between two seconds of the test, which may be refused."""
+
+    since: float
+    until: float
+    why: str = ""
+    woken_at: list[float] = field(default_factory=list)
+
+    def next_call(self, function: Function, after: Instant) -> ExpectedCall | None:
+        if function.ref != REPORT or EPOCH + self.until <= after:
+            return None
+        return ExpectedCall(Instant(EPOCH + self.until), CallSource.FORECAST, Instant(EPOCH + self.since), 0.8)
+
+    def refused(self, _ref: FunctionRef, _now: Instant) -> str:
+        return self.why
+
+    def woken(self, _ref: FunctionRef, now: Instant) -> None:
+        self.woken_at.append(round(now - EPOCH))
+
+
+async def test_function_is_woken_when_the_window_of_its_forecast_begins() -> None:
+    world, likely = world_of(), Likely(60, 120)
+    world.forecasts = likely
+    await world.asleep()
+    async with running(world):
+        await world.until(200)
+
+    (woken,) = (each for each in world.told.all if each.changes)
+    assert (woken.at - EPOCH, woken.reason) == (pytest.approx(60, abs=0.1), Reason.FORECAST)
+    assert "80 % of its pauses end so" in woken.detail
+    assert likely.woken_at == [pytest.approx(60, abs=1)]
+    assert sum(world.met(met) for met in Met) == 0
+
+
+async def test_forecast_over_its_budget_is_held_and_followed_once_there_is_room() -> None:
+    world, likely = world_of(), Likely(60, 120, why="as many functions as may are up")
+    world.forecasts = likely
+    await world.asleep()
+    async with running(world):
+        await world.until(90)
+        assert world.holds() == [Reason.OVER_BUDGET]
+        assert world.woken_at() == []
+        likely.why = ""
+        await world.until(100)
+
+    assert world.woken_at() == [pytest.approx(90, abs=1)]
+
+
+async def test_schedule_is_not_bounded_by_what_forecasts_may_cost() -> None:
+    world = world_of(60)
+    world.forecasts = Likely(300, 400, why="as many functions as may are up")
+    await world.asleep()
+    async with running(world):
+        await world.until(70)
+
+    assert world.woken_at() == [60 - UNKNOWN_LEAD_S]
