@@ -47,7 +47,8 @@ BCRYPT_ROUNDS = 10
 PROBE_DEADLINE_S = 3.0
 GRACE_S, MARGIN_S = 10.0, 10.0
 """A part that has a grace period of its own gets that, and some time to spare, before it is killed."""
-FAST_IDLE = ("--sweep", "1s", "--inactivity", "8s", "--stale-after", "6s", "--settle", "4s")
+FAST_SILENCE = "8s"
+FAST_IDLE = ("--sweep", "1s", "--inactivity", FAST_SILENCE, "--stale-after", "6s", "--settle", "4s")
 """The idler's intervals under ``--fast``: scrapes come each second there."""
 
 BROKER_READY_S = 120.0
@@ -301,6 +302,7 @@ class _Builder:
                 *("--gateway-url", self._at.gateway_url),
                 *("--state-dir", str(self._plan.state.cron)),
                 *("--gateway-metrics-urls", self._at.url(self._at.metrics)),
+                *(("--inactivity", FAST_SILENCE) if self._plan.fast else ()),
             ),
             ready=self._at.url(self._at.cron) + "/healthz",
             # Its calls go through the gateway, which would wait for them.

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from springtide.runtime.errors import BadInput, Unavailable
 from springtide.runtime.routes import Routes
+from springtide.scaler.core.keepalive.rule import NotLearned
+from springtide.scaler.core.learned_silence import LearnedSilence
 from springtide.scaler.core.ports import Clock
+from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.triggers.sleep.learning import Learning
 from springtide.wire import learned_sleep
 from springtide.wire.learned_sleep import MAX_BODY_BYTES, PATH
 
+AT_ONCE = 200
+"""Plans that are made before others in this process get their turn."""
 STANDBY = "another copy learns, or what was learned has not been read yet; try again"
 
 
@@ -38,5 +45,9 @@ class SleepApi:
                 raise BadInput(f'write {{"functions": ["NAME.NAMESPACE", …]}}: {error}') from error
             if not self._learning.learns:
                 raise Unavailable(STANDBY)
-            told = learned_sleep.encode(self._learning.silences(refs), self._clock.wall())
-            return Response(told, media_type="application/json", headers={"cache-control": "no-store"})
+            told: dict[FunctionRef, LearnedSilence | NotLearned] = {}
+            for begin in range(0, len(refs), AT_ONCE):
+                told |= self._learning.silences(refs[begin : begin + AT_ONCE])
+                await asyncio.sleep(0)
+            content = await asyncio.to_thread(learned_sleep.encode, told, self._clock.wall())
+            return Response(content, media_type="application/json", headers={"cache-control": "no-store"})

@@ -169,6 +169,10 @@ class Learning:
             changed = set(watching.take(told, self._wanted))
             self._unsaved |= changed
             for ref in changed:
+                # Each pause is planned, whoever asks, for its plan is what the next one's account is settled by.
+                followed = self._deps.functions.get(ref)
+                if followed is not None:
+                    self._plans.plan(followed, now)
                 self._changed(ref)
         self.forecasts.look(now)
         self._metrics.looked(

@@ -57,7 +57,7 @@ class Plans:
             Instant(now * scale),
             price=self._settings.price(policy),
             cold_start_s=(self._settings.sleep_default_start_s if start_s is None else start_s) * scale,
-            fixed_s=(policy.zero_duration_s or rule.DEFAULT_FIXED_S) * scale,
+            fixed_s=self._settings.fixed_s(policy) * scale,
             before=self._learned.get(ref),
         )
         if isinstance(plan, Plan):

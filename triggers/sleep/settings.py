@@ -47,6 +47,13 @@ class SleepSettings:
         high=MAX_COLD_WORTH_RARE,
         help="seconds added to that for each second between a function's calls, so that rare functions weigh more",
     )
+    inactivity_s: float = setting(
+        900.0,
+        env="inactivity_duration",
+        kind=duration,
+        low=0.1,
+        help="the idler's own: the silence that learned sleep is held against where no label zero-duration says it",
+    )
     gateway_metrics_urls: tuple[str, ...] = setting(
         (),
         env="gateway_metrics_urls",
@@ -105,6 +112,10 @@ class SleepSettings:
     def learns(self, policy: ScalePolicy) -> bool:
         """Whether the sleep of a function with these labels is learned."""
         return policy.zero and (policy.zero_policy or self.zero_policy) is ZeroPolicy.LEARNED
+
+    def fixed_s(self, policy: ScalePolicy) -> float:
+        """The silence that would take it to zero if nothing was learned."""
+        return self.inactivity_s if policy.zero_duration_s is None else policy.zero_duration_s
 
     def price(self, policy: ScalePolicy) -> Price:
         """What one cold start of it may cost, in seconds of the rule."""
