@@ -85,7 +85,7 @@ def _process(installation: str, server: Server, servers: Sequence[Server]) -> It
         yield
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 def environment(installation: str, pod: str) -> dict[str, str]:

@@ -119,7 +119,7 @@ def running(
             yield Running(http, log, process)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 def _told(container: Object, port: int) -> dict[str, str]:

@@ -168,7 +168,7 @@ def running(state: Path, *options: str, **environment: str) -> Iterator[Running]
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
             try:
-                process.wait(30)
+                process.wait(120)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

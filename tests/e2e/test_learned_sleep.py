@@ -132,7 +132,7 @@ def part(suite: Any, log: Path, *words: str) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-            process.wait(60)
+            process.wait(120)
 
 
 @contextmanager

@@ -229,7 +229,7 @@ class Field:
 def _reap(idler: Idler) -> None:
     if idler.process.poll() is None:
         idler.end()
-    idler.process.wait(10)
+    idler.process.wait(120)
 
 
 @contextlib.asynccontextmanager

@@ -64,4 +64,4 @@ async def test_only_the_leader_is_ready_and_another_takes_over(tmp_path: Path) -
         terms = [write.term for write in field.provider.writes]
         assert len(set(terms)) == 2
         assert terms == sorted(terms)
-        assert leader.wait(10) == 0
+        assert leader.wait(120) == 0

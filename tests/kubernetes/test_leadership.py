@@ -118,7 +118,7 @@ async def test_orderly_stop_hands_over_before_the_lease_ends(tmp_path: Path) -> 
         # Given back, not run out: between the two holders there was nobody.
         assert field.lease.holders[:2] == [first, ""]
         assert len(field.lease.holders) == 3
-        assert leader.process.wait(10) == 0
+        assert leader.process.wait(120) == 0
 
 
 async def test_killed_leader_is_replaced_when_its_lease_has_run_out(tmp_path: Path) -> None:

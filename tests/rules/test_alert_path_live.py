@@ -165,7 +165,7 @@ def running(program: Path, arguments: list[str], listen: str, log: Path) -> Iter
     finally:
         process.terminate()
         try:
-            process.wait(timeout=10)
+            process.wait(timeout=120)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

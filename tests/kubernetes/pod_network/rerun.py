@@ -109,10 +109,10 @@ class _Child:
         with contextlib.suppress(BrokenPipeError):
             self._requests.close()  # no more tests: it ends as pytest does, with what the whole session had set up
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(30)
+            self._process.wait(120)
         self._process.terminate()
         try:
-            self._process.wait(30)
+            self._process.wait(120)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
