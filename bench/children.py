@@ -15,11 +15,14 @@ from pathlib import Path
 
 from springtide.cli import ports
 from springtide.cli.ports import PortClaims
+from springtide.scaler.core.label_table import ISOLATION
 
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 START_DEADLINE_S = 60.0
 _CLAIMS = PortClaims()
+WITHOUT_WALLS = {ISOLATION: "none"}
+"""Labels of functions that keep a ledger beside the measurement, or tell their process ids."""
 
 
 @dataclass(frozen=True, slots=True)

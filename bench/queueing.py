@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 
+from bench.children import WITHOUT_WALLS
 from bench.jobs.ledger import Execution
 from bench.jobs.posters import Post, Posters
 from bench.jobs.run import HANDLER, noted
@@ -64,7 +65,11 @@ class _Queue:
             body = {
                 "service": name,
                 "image": "springtide/python",
-                "labels": {"com.openfaas.scale.min": str(replicas), "com.openfaas.scale.max": str(replicas)},
+                "labels": {
+                    "com.openfaas.scale.min": str(replicas),
+                    "com.openfaas.scale.max": str(replicas),
+                    **WITHOUT_WALLS,
+                },
                 "annotations": {"com.springtide.handler": str(HANDLER), TIMEOUT: f"{DEADLINE_S:g}s"},
                 "envVars": {"LEDGER": str(self._ledger / name)}
                 | ({"max_inflight": str(in_flight)} if in_flight else {}),

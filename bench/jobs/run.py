@@ -16,6 +16,7 @@ from typing import Any
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js.errors import NotFoundError
 
+from bench.children import WITHOUT_WALLS
 from bench.herd import percentile
 from bench.jobs.ledger import Execution, Kill, Letter, Verdict, executions, judge
 from bench.jobs.posters import Post, Posted, Posters
@@ -171,7 +172,7 @@ class _Soak:
         return {
             "service": name,
             "image": "springtide/python",
-            "labels": {"com.openfaas.scale.max": "2"},
+            "labels": {"com.openfaas.scale.max": "2", **WITHOUT_WALLS},
             "annotations": {"com.springtide.handler": str(HANDLER)},
             "envVars": {"LEDGER": str(self._ledger)},
         }

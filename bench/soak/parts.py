@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from bench.children import PAGE_BYTES, Child, child, free_port, python
+from bench.children import PAGE_BYTES, WITHOUT_WALLS, Child, child, free_port, python
 from bench.soak.tally import Log
 from springtide.runtime.basic_auth import PASSWORD_FILE, USER_FILE, Credentials
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
@@ -121,7 +121,7 @@ class Api:
         body = {
             "service": name,
             "image": "springtide/python",
-            "labels": {"com.openfaas.scale.max": "8"},
+            "labels": {"com.openfaas.scale.max": "8", **WITHOUT_WALLS},
             "annotations": {"com.springtide.handler": str(HANDLER)},
             "envVars": {"GENERATION": str(generation)},
         }

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 import httpx
 
+from bench.children import WITHOUT_WALLS
 from bench.herd import percentile
 from bench.jobs.suite import Suite, running
 from bench.report import Row
@@ -84,6 +85,7 @@ async def deploy(client: httpx.AsyncClient, ledger: Path, schedule: str, *, meth
         "service": FUNCTION,
         "image": "springtide/python",
         "annotations": {"com.springtide.handler": str(HANDLER), "topic": "cron-function", "schedule": schedule},
+        "labels": WITHOUT_WALLS,
         "envVars": {"LEDGER": str(ledger)},
     }
     (await client.request(method, "/system/functions", json=body)).raise_for_status()

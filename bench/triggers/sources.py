@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import yaml
 
+from bench.children import WITHOUT_WALLS
 from bench.herd import percentile
 from bench.jobs.suite import Suite, running
 from bench.report import Row
@@ -153,6 +154,7 @@ async def _deploy(client: httpx.AsyncClient, name: str, topic: str, ledger: Path
         "service": name,
         "image": "springtide/python",
         "annotations": {"com.springtide.handler": str(HANDLER), "topic": topic},
+        "labels": WITHOUT_WALLS,
         "envVars": {"LEDGER": str(ledger)},
     }
     (await client.post("/system/functions", json=body)).raise_for_status()

@@ -452,7 +452,8 @@ def test_call_in_flight_finishes_while_the_suite_stops(tmp_path: Path) -> None:
     (tmp_path / "slow").mkdir()
     (tmp_path / "slow" / "handler.py").write_text(SLOW)
     (tmp_path / "stack.yaml").write_text(
-        f"functions:\n  slow: {{lang: python3-http, handler: ./slow, environment: {{BEGUN: {tmp_path / 'begun'}}}}}\n"
+        f"functions:\n  slow: {{lang: python3-http, handler: ./slow, environment: {{BEGUN: {tmp_path / 'begun'}}},"
+        " labels: {com.springtide.isolation: none}}\n"
     )
     with started(tmp_path / "state", "--no-samples", "-f", str(tmp_path / "stack.yaml")) as up:
         answers: list[httpx.Response] = []
@@ -474,7 +475,7 @@ def test_second_interrupt_ends_what_is_waited_for(tmp_path: Path) -> None:
     (tmp_path / "stack.yaml").write_text(
         "functions:\n  slow:\n    lang: python3-http\n    handler: ./slow\n    environment:\n"
         f"      BEGUN: {tmp_path / 'begun'}\n      TAKES: 1000\n"
-        '    annotations:\n      com.springtide.timeout: "0"\n'
+        '    labels: {com.springtide.isolation: none}\n    annotations:\n      com.springtide.timeout: "0"\n'
     )
     graces = {"grace": "1000s", "function_grace": "1000s", "queue_worker_grace": "1000s"}
     with started(tmp_path / "state", "--no-samples", "-f", str(tmp_path / "stack.yaml"), environ=graces) as up:
