@@ -12,7 +12,7 @@ RELEASE_ARGS ?=
 JOBS ?= $(shell echo $$((2 * $$(nproc))))
 PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
-.PHONY: up check test coverage lint bench soak fuzz docs pictures release setup tools browser clean
+.PHONY: up check test coverage lint bench soak fuzz docs pictures release setup tools browser engine clean
 
 up: setup tools
 	@$(BIN)/springtide up $(UP_ARGS)
@@ -21,11 +21,11 @@ up: setup tools
 check: lint
 	@$(PYTEST) --quick --quiet
 
-test: setup-test tools browser lint
+test: setup-test tools browser engine lint
 	@$(PYTEST) --durations 20
 
 # Of all tests, with the processes they start, by lines and branches; as a page, too, under build/coverage.
-coverage: setup-test tools browser
+coverage: setup-test tools browser engine
 	@rm -f .coverage .coverage.*
 	@$(BIN)/python -m coverage run -m pytest --numprocesses $(JOBS) --dist loadfile --quiet
 	@$(BIN)/python -m coverage combine --quiet
@@ -93,6 +93,10 @@ tools: setup
 # A Chromium for the console's tests: from PATH, else Debian's, unpacked the same way. Without one they are skipped.
 browser: setup
 	@$(BIN)/springtide tools --fetch --with chromium --tools-dir $(TOOLS)
+
+# A Podman for the tests of containers: unpacked, too, and only for root. Without one they are skipped.
+engine: setup-test
+	@test $$(id -u) != 0 || $(BIN)/python -m tests.container_engine
 
 clean:
 	rm -rf $(VENV) $(TOOLS) .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.* build dist src/*.egg-info

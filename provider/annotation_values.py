@@ -28,6 +28,8 @@ def problems(annotations: Mapping[str, str]) -> Iterator[str]:
 def misspelt(annotations: Mapping[str, str]) -> Iterator[str]:
     """Names that are nearly those of annotations that are read: each with the one that is meant."""
     for key in annotations:
+        if "." not in key:  # "topics" may well be somebody's own
+            continue
         alike = [name for name in KNOWN if abs(len(name) - len(key)) <= label_names.MAX_SLIPS]
         slips = {name: label_names.edit_distance(key.lower(), name.lower()) for name in alike}
         near = min(slips, key=slips.__getitem__, default=None)

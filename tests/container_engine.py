@@ -37,6 +37,11 @@ PROGRAMS = ("sh", "cat", "tee", "env", "sleep", "head", "ls", "id", "touch")
 PAUSE = 64 << 10
 
 
+def fetch() -> Path:
+    """Once for each checkout. A network namespace of its own reaches no package server: call it before, outside."""
+    return fetch_debian(TOOLS.resolve(), ["podman", "runc"], os.environ["PATH"], dependencies=True)
+
+
 class PodmanServer:
     """The socket of the Docker API. Killed, its containers go on, as they do under systemd."""
 
@@ -46,7 +51,7 @@ class PodmanServer:
         if not namespace.inside():
             pytest.skip(f"no network namespace for a container engine: {why_not() or 'not inside one'}")
         try:
-            self.root = fetch_debian(TOOLS.resolve(), ["podman", "runc"], os.environ["PATH"], dependencies=True)
+            self.root = fetch()
         except SpringtideError as error:
             pytest.skip(f"Podman is not here: {error}")
         self.socket, self._folder = folder / "engine.sock", folder
@@ -217,3 +222,10 @@ def _mount_points(folder: str) -> Iterator[str]:
         point = line.split()[1]
         if point.startswith(f"{folder}/"):
             yield point
+
+
+if __name__ == "__main__":
+    try:
+        sys.stdout.write(f"Podman: {fetch()}\n")
+    except SpringtideError as error:
+        sys.stdout.write(f"Podman is not here, tests of containers are skipped: {error}\n")

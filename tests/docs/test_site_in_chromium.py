@@ -81,8 +81,12 @@ def test_the_search_finds_what_people_ask(page: Page, record_property: Callable[
 
 def place_of(page: Page, question: str, wanted: str) -> int:
     """Types it, waits until the page is shown, and counts how many pages are before it."""
-    page.locator("input.md-search__input").fill(question)
+    box, found = page.locator("input.md-search__input"), page.locator(".md-search-result__item")
+    box.fill("")
     page.keyboard.press("End")  # the search listens to keys
+    expect(found).to_have_count(0)  # what stands there is not the last question's
+    box.fill(question)
+    page.keyboard.press("End")
     expect(page.locator(f'.md-search-result__item > a[href*="/{wanted}?h="]').first).to_be_attached()
     links = page.locator(".md-search-result__item > a").evaluate_all("all => all.map(one => one.pathname)")
     return next(place for place, path in enumerate(dict.fromkeys(links), 1) if path.endswith(f"/{wanted}"))

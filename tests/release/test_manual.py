@@ -54,7 +54,7 @@ def test_a_page_shows_usage_options_and_the_command_above_it(made: dict[str, str
     text = shown(made["springtide-jobs-wait.1"], tmp_path)
 
     assert "springtide jobs wait [OPTIONS] ID" in text
-    assert "-h, --help" in text
+    assert "--help" in text
     assert "springtide-jobs(1)" in text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from springtide.provider.annotation_values import KNOWN as ANNOTATIONS
 from springtide.scaler.core import loads
 from springtide.scaler.core.label_names import KNOWN
 from springtide.scaler.core.policy import DEFAULT_MAX
@@ -15,7 +16,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "move-scaling.md").read_text()
 def test_every_name_on_the_page_is_read() -> None:
     named = {name.rstrip(".") for name in re.findall(r"com\.(?:openfaas|springtide)\.[a-z.-]+", PAGE)}
 
-    assert named - {*KNOWN, loads.QUERY, loads.ALSO} == set()
+    assert named - {*KNOWN, *ANNOTATIONS, loads.QUERY, loads.ALSO} == set()
 
 
 def test_every_label_of_openfaas_is_on_the_page() -> None:

@@ -153,9 +153,17 @@ class Term:
 
     async def pause(self, ref: FunctionRef) -> None:
         """None of its ticks from now on, until it is resumed. Raises SpringtideError, and then it is as before."""
-        await self._steer(ref, replace(self._record_of(ref), paused_at=self._deps.clock.wall()))
-        for entry in self._entries.get(ref, {}).values():
-            entry.pending.clear()
+        waiting = [(entry, tuple(entry.pending)) for entry in self._entries.get(ref, {}).values()]
+        for entry, _ in waiting:
+            entry.pending.clear()  # first: none begins to be sent while this is written down
+        try:
+            await self._steer(ref, replace(self._record_of(ref), paused_at=self._deps.clock.wall()))
+        except BaseException:
+            for entry, due in waiting:
+                entry.pending.extendleft(reversed(due))
+                self._send_pending(entry)
+            raise
+        for entry, _ in waiting:
             entry.turn = next(self._turns)
 
     async def resume(self, ref: FunctionRef) -> None:
@@ -323,6 +331,9 @@ class Term:
             entry.note(Run(found.due[0] if found.due else now, now, Outcome.MISSED, note=f"{found.missed} in all"))
         entry.pending.extend(found.due)
         self._changed()
+        self._send_pending(entry)
+
+    def _send_pending(self, entry: Entry) -> None:
         if entry.pending and entry.lane is None:
             assert self._lanes is not None
             entry.lane = self._lanes.create_task(self._lane(entry))

@@ -98,6 +98,8 @@ class _Child:
             self._requests.flush()
         for line in self._reports:
             report = self._config.hook.pytest_report_from_serializable(config=self._config, data=json.loads(line))
+            if isinstance(report.longrepr, list):  # where and why it was skipped; JSON has no tuples
+                report.longrepr = tuple(report.longrepr)
             if report.nodeid != item.nodeid:
                 break
             yield report
