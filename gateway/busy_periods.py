@@ -18,7 +18,7 @@ from springtide.runtime.asgi import App, Receive, Scope, Send, respond
 from springtide.runtime.errors import Unavailable
 from springtide.scaler.core.ports import Clock
 from springtide.wire import busy_periods
-from springtide.wire.busy_periods import MAX_PERIODS, QUIET_S, FunctionPeriods, Period, Told
+from springtide.wire.busy_periods import MAX_PERIODS, QUIET_S, BusyReport, FunctionPeriods, Period
 
 LOOK_S = 1.0
 _WIDTH = len(Period._fields)
@@ -112,13 +112,13 @@ class BusyPeriods:
             ring.counted.pop(source, None)
             ring.in_flight.discard(source)
 
-    def told(self, since: float, at: float) -> Told:
+    def told(self, since: float, at: float) -> BusyReport:
         """What ended at ``since`` or later, or goes on; all that happened up to ``at`` was told to us."""
         functions = {}
         for name, ring in self._rings.items():
             if ring.in_flight or (ring.numbers and ring.numbers[-2] >= since):
                 functions[name] = ring.told(since, at)
-        return Told(at, self._life, self._began, functions)
+        return BusyReport(at, self._life, self._began, functions)
 
 
 async def look_for_ever(periods: BusyPeriods, routes: Callable[[], Iterable[Route]]) -> None:

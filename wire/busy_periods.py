@@ -53,7 +53,7 @@ class FunctionPeriods:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class BusyReport:
     """One gateway's answer."""
 
     at: float
@@ -62,7 +62,7 @@ class Told:
     functions: Mapping[str, FunctionPeriods] = field(default_factory=dict)
 
 
-def encode(told: Told) -> bytes:
+def encode(told: BusyReport) -> bytes:
     functions = {
         name: [int(one.busy), one.lost_until, *itertools.chain.from_iterable(one.periods)]
         for name, one in told.functions.items()
@@ -71,11 +71,11 @@ def encode(told: Told) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def decode(text: bytes) -> Told:
+def decode(text: bytes) -> BusyReport:
     """Raises Unavailable for what is no such answer, or is not within bounds."""
     try:
         value = bounded_json.loads(text)
-        return Told(
+        return BusyReport(
             at=_number(value["at"], MAX_INSTANT),
             gateway=_text(value["gateway"]),
             began=_number(value["began"], MAX_INSTANT),

@@ -34,7 +34,7 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_WINDOWS = 16
 DEADLINE_S = 3.0
 
-Told = Mapping[FunctionRef, LearnedSilence | NotLearned]
+Silences = Mapping[FunctionRef, LearnedSilence | NotLearned]
 
 
 def asked(body: bytes) -> list[FunctionRef]:
@@ -45,7 +45,7 @@ def asked(body: bytes) -> list[FunctionRef]:
     return [FunctionRef.parse(name) for name in names]
 
 
-def encode(told: Told, at: float) -> bytes:
+def encode(told: Silences, at: float) -> bytes:
     functions = {str(ref): _to_json(one) for ref, one in told.items()}
     return json.dumps({"at": at, "functions": functions}, separators=(",", ":")).encode()
 
@@ -116,7 +116,7 @@ class SleepPlans:
     async def aclose(self) -> None:
         await self._gateways.aclose()
 
-    async def plans(self, refs: Iterable[FunctionRef]) -> Told:
+    async def plans(self, refs: Iterable[FunctionRef]) -> Silences:
         """Raises Unsupported where nobody learns, and other SpringtideErrors."""
         body = json.dumps({"functions": [str(ref) for ref in refs]}).encode()
         return await self._gateways.ask("POST", PATH, decode, body=body)

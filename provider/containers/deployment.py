@@ -27,7 +27,7 @@ from springtide.scaler.core import call_timeout
 from springtide.scaler.core.vocabulary import Scale
 from springtide.wire.endpoint_stream import FunctionEndpoints
 
-FIRST_LOOKS, MAX_LOOK_S = Backoff(0.01, 0.25), 0.25
+READY_POLL, MAX_LOOK_S = Backoff(0.01, 0.25), 0.25
 """Pauses between questions to a container that starts."""
 LOAD_DEADLINE_S, ADOPT_DEADLINE_S, OUTPUT_DEADLINE_S = 0.5, 1.0, 0.5
 MAX_SLEEPERS = 10
@@ -362,7 +362,7 @@ class Deployment:
                     replica.refusal = answer.said
                     if answer.ready:
                         break
-                    await asyncio.sleep(FIRST_LOOKS.delay_s(tries))
+                    await asyncio.sleep(READY_POLL.delay_s(tries))
         except TimeoutError:
             said = f": {replica.refusal}" if replica.refusal else ""
             await self._lose(replica, f"was not ready within {timeout_s:g} s{said}")

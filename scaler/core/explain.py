@@ -181,14 +181,14 @@ def woken_ahead(expected: str, due_at: float, longest_start_s: float | None) -> 
 def learned(why: Why) -> str:
     """What the silence after which a function sleeps was learned from, such as ``71 % of its pauses end within 9
     minutes; a cold start is worth 15 minutes``."""
-    worth = f"a cold start is worth {length(why.worth_s)}"
+    worth = f"a cold start is worth {_in_words(why.worth_s)}"
     if why.basis is Basis.TIMER and why.interval_s is not None:
-        return f"it is called every {length(why.interval_s[0])}; {worth}"
+        return f"it is called every {_in_words(why.interval_s[0])}; {worth}"
     if why.basis is Basis.FIXED:
         return f"what was learned has cost more today than it spared, so the usual silence holds; {worth}"
     if not math.isfinite(why.within_s):
         return f"a call is likely enough however long it waits; {worth}"
-    return f"{100 * why.ended_share:.0f} % of its pauses end within {length(why.within_s)}; {worth}"
+    return f"{100 * why.ended_share:.0f} % of its pauses end within {_in_words(why.within_s)}; {worth}"
 
 
 def awake_for(since: float, until: float, said: str) -> str:
@@ -212,7 +212,7 @@ def silence_of(silent_s: float, duration_s: float, said: str) -> str:
     return f"last call {silent_s:.0f} s ago{of}: {said}"
 
 
-def length(seconds: float) -> str:
+def _in_words(seconds: float) -> str:
     """A length of time in words, in the one unit that says enough: ``9 minutes``."""
     if not math.isfinite(seconds):
         return "for ever"

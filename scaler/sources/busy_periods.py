@@ -11,7 +11,7 @@ from springtide.runtime.dns import all_resolved_urls
 from springtide.runtime.errors import Unavailable, reason_of
 from springtide.runtime.tls import client_context
 from springtide.wire import busy_periods
-from springtide.wire.busy_periods import MAX_BYTES, Told
+from springtide.wire.busy_periods import MAX_BYTES, BusyReport
 
 MAX_SKEW_S = 10.0
 """Instants of clocks that differ by more cannot be put in order."""
@@ -34,20 +34,20 @@ class GatewayPeriods:
     async def aclose(self) -> None:
         await self._http.aclose()
 
-    async def told(self, since: float, now: float) -> Mapping[str, Told]:
+    async def told(self, since: float, now: float) -> Mapping[str, BusyReport]:
         """By address, what ended at ``since`` or later. Raises Unavailable unless every gateway answers."""
         urls = await all_resolved_urls(self._urls, deadline_s=self._deadline_s)
         if not urls:
             raise Unavailable("there is no gateway")
         answers = await asyncio.gather(*(self._ask(url, since, now) for url in urls), return_exceptions=True)
-        found: dict[str, Told] = {}
+        found: dict[str, BusyReport] = {}
         for url, answer in zip(urls, answers, strict=True):
             if isinstance(answer, BaseException):
                 raise answer
             found[url] = answer
         return found
 
-    async def _ask(self, url: str, since: float, now: float) -> Told:
+    async def _ask(self, url: str, since: float, now: float) -> BusyReport:
         asked = f"{url.rstrip('/')}{busy_periods.PATH}?since={since:.3f}"
         try:
             async with asyncio.timeout(self._deadline_s), self._http.stream("GET", asked) as answer:

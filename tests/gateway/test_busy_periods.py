@@ -13,7 +13,7 @@ from springtide.gateway.busy_periods import BusyPeriods
 from springtide.gateway.call_metrics import CallMetrics
 from springtide.runtime.errors import Unavailable
 from springtide.wire import busy_periods
-from springtide.wire.busy_periods import MAX_PERIODS, QUIET_S, FunctionPeriods, Period, Told
+from springtide.wire.busy_periods import MAX_PERIODS, QUIET_S, BusyReport, FunctionPeriods, Period
 from tests.gateway.pooled import load, more, pooled, stopped
 from tests.gateway.test_system_api import whole
 
@@ -183,7 +183,7 @@ def test_periods_are_the_union_of_the_calls_whoever_had_them(made: list[tuple[in
 
 
 def test_answer_comes_back_as_it_was() -> None:
-    answer = Told(12.5, "life", 3.0, {ECHO: FunctionPeriods([Period(4.0, 5.5, 7)], busy=True, lost_until=2.0)})
+    answer = BusyReport(12.5, "life", 3.0, {ECHO: FunctionPeriods([Period(4.0, 5.5, 7)], busy=True, lost_until=2.0)})
 
     assert busy_periods.decode(busy_periods.encode(answer)) == answer
 

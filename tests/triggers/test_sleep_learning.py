@@ -26,7 +26,7 @@ from springtide.scaler.function_table import FunctionTable
 from springtide.triggers.sleep.kept import Kept, Position
 from springtide.triggers.sleep.learning import Learning, LearningDeps
 from springtide.triggers.sleep.settings import SleepSettings
-from springtide.wire.busy_periods import Told
+from springtide.wire.busy_periods import BusyReport
 from springtide.wire.leadership import Always
 from tests.fakes.heartbeats import BeatingStream
 from tests.loops import virtual_loop
@@ -93,7 +93,7 @@ class World:
         self.registry = CollectorRegistry()
         self.changed: list[FunctionRef] = []
 
-    async def told(self, since: float, now: float) -> Mapping[str, Told]:
+    async def told(self, since: float, now: float) -> Mapping[str, BusyReport]:
         if self.away:
             raise Unavailable("http://gateway:8082 cannot be reached")
         return {"http://gateway:8082": self.periods.told(since, now)}

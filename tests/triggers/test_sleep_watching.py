@@ -20,7 +20,7 @@ from springtide.triggers.sleep import kept
 from springtide.triggers.sleep.kept import Position
 from springtide.triggers.sleep.watching import MAX_UNSEEN_S, Watching
 from springtide.wire import busy_periods
-from springtide.wire.busy_periods import QUIET_S, Told
+from springtide.wire.busy_periods import QUIET_S, BusyReport
 
 NAME = "echo.openfaas-fn"
 ECHO = FunctionRef.parse(NAME)
@@ -81,7 +81,7 @@ class World:
 
     def look(self, at: float) -> None:
         self.hands.at = at
-        told: dict[str, Told] = {}
+        told: dict[str, BusyReport] = {}
         for url, gateway in self.gateways.items():
             told[url] = busy_periods.decode(busy_periods.encode(gateway.told(self.watching.since, at)))
         self.watching.take(told, lambda ref: ref == ECHO)

@@ -20,7 +20,7 @@ from tests.fakes.http import HttpServer
 ECHO, OTHER = FunctionRef("openfaas-fn", "echo"), FunctionRef("space", "other")
 PAUSES = Why(Basis.PAUSES, pauses=40, worth_s=900.5, within_s=math.inf, ended_share=0.71, expected_share=0.2)
 TIMER = Why(Basis.TIMER, pauses=9, worth_s=900, within_s=60, ended_share=1, expected_share=1, interval_s=(359.5, 361))
-TOLD: learned_sleep.Told = {
+TOLD: learned_sleep.Silences = {
     ECHO: LearnedSilence((Window(1000, 1060), Window(1300, math.inf)), Instant(1000), PAUSES),
     OTHER: LearnedSilence((Window(1000, 1060),), Instant(1000), TIMER, forecasts=False),
     FunctionRef("openfaas-fn", "new"): NotLearned("3 of its pauses are known, 4 are needed"),

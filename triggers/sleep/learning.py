@@ -28,20 +28,20 @@ from springtide.triggers.sleep.metrics import SleepMetrics
 from springtide.triggers.sleep.plans import Plans
 from springtide.triggers.sleep.settings import SleepSettings
 from springtide.triggers.sleep.watching import Watching
-from springtide.wire.busy_periods import Told
+from springtide.wire.busy_periods import BusyReport
 from springtide.wire.leadership import Always
 
 LOAD_AGAIN = Backoff(0.2, 5.0)
-LAST_WORDS_S = 3.0
+FINAL_SAVE_S = 3.0
 """What the last look and the last save may take when the part ends."""
-FIRST_HEARD_S = 0.1
+TABLE_POLL_S = 0.1
 """Between looks whether the provider has told of functions."""
 
 log = structlog.get_logger(__name__)
 
 
 class PeriodSource(Protocol):
-    async def told(self, since: float, now: float) -> Mapping[str, Told]:
+    async def told(self, since: float, now: float) -> Mapping[str, BusyReport]:
         """Of every gateway. Raises Unavailable."""
 
 
@@ -118,7 +118,7 @@ class Learning:
         """For ever: a term after the other."""
         leadership = self._deps.leadership
         while self._deps.functions.unread:  # noqa: ASYNC110 - the table has one listener, who is another
-            await asyncio.sleep(FIRST_HEARD_S)
+            await asyncio.sleep(TABLE_POLL_S)
         while True:
             term = leadership.hold()
             if term is None:
@@ -150,7 +150,7 @@ class Learning:
                 await asyncio.sleep(max(0.0, begun + self._settings.sleep_interval_s - self._deps.clock.now()))
         except asyncio.CancelledError:
             with contextlib.suppress(SpringtideError, TimeoutError):
-                async with asyncio.timeout(LAST_WORDS_S):
+                async with asyncio.timeout(FINAL_SAVE_S):
                     await self._look()
                     await self._save()
             raise

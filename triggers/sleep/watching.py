@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from springtide.scaler.core.keepalive import history as histories
 from springtide.scaler.core.keepalive.history import History
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
-from springtide.wire.busy_periods import QUIET_S, FunctionPeriods, Told
+from springtide.wire.busy_periods import QUIET_S, BusyReport, FunctionPeriods
 
 MARGIN_S = 2 * QUIET_S
 """Periods that ended so long before are asked for again: of one that was split nobody knows the end at once."""
@@ -64,7 +64,7 @@ class Watching:
             del self.functions[ref]
         return gone
 
-    def take(self, told: Mapping[str, Told], wanted: Callable[[FunctionRef], bool]) -> Collection[FunctionRef]:
+    def take(self, told: Mapping[str, BusyReport], wanted: Callable[[FunctionRef], bool]) -> Collection[FunctionRef]:
         """``told`` by address, of every gateway that there is. The functions whose histories have changed."""
         until = min(one.at for one in told.values())
         before = self.heard_until
@@ -88,7 +88,7 @@ class Watching:
         self.heard_until = max(before, until)
         return changed
 
-    def _hides_calls(self, told: Mapping[str, Told], until: float) -> bool:
+    def _hides_calls(self, told: Mapping[str, BusyReport], until: float) -> bool:
         """Whether a gateway went on, or may have, for longer than is passed over after we heard it last."""
         for url, heard in self.gateways.items():
             one = told.get(url)
@@ -173,7 +173,7 @@ class Watching:
         return Instant(at * self._scale)
 
 
-def _by_function(told: Mapping[str, Told]) -> dict[FunctionRef, dict[str, FunctionPeriods]]:
+def _by_function(told: Mapping[str, BusyReport]) -> dict[FunctionRef, dict[str, FunctionPeriods]]:
     """Of each function what each life of a gateway says."""
     found: dict[FunctionRef, dict[str, FunctionPeriods]] = {}
     for one in told.values():

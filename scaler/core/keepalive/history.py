@@ -21,8 +21,9 @@ from dataclasses import dataclass, replace
 from springtide.scaler.core.vocabulary import Instant
 
 BINS = 14
-FIRST_EDGE_S = 60.0
-EDGES_S = (0.0, *(FIRST_EDGE_S * 2**power for power in range(BINS - 1)))
+MIN_BIN_S = 60.0
+"""Width of the narrowest bin."""
+EDGES_S = (0.0, *(MIN_BIN_S * 2**power for power in range(BINS - 1)))
 """Where each bin begins; the last one, from 2.8 days on, has no end."""
 
 PAGE_S = 2 * 86400.0
@@ -32,7 +33,7 @@ MAX_CALLS, MAX_ENDED, MAX_REST_S = 2**35 - 1, 2**21 - 1, 2**21 - 1
 
 INTERVALS = 3
 """Of so many of the last intervals from start to start is it told whether a timer calls."""
-BURST_S = FIRST_EDGE_S
+BURST_S = MIN_BIN_S
 """A call that begins so soon after the last one ended belongs to the same burst: the first of it is its start. In that
 time no function sleeps, so that nothing is to be learned of it."""
 MAX_LOOK_S = 60.0

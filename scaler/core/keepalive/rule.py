@@ -23,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from springtide.scaler.core.keepalive.account import DAY_S, Account
-from springtide.scaler.core.keepalive.history import BINS, EDGES_S, FIRST_EDGE_S, INTERVALS, History
+from springtide.scaler.core.keepalive.history import BINS, EDGES_S, INTERVALS, MIN_BIN_S, History
 from springtide.scaler.core.keepalive.windows import Window as Window  # noqa: PLC0414 - of plans, for their readers
 from springtide.scaler.core.vocabulary import Instant
 
@@ -150,7 +150,7 @@ class Plan:
         if self.why.interval_s is not None:
             return (-1, round(8 * math.log2(self.why.interval_s[0])))
         ages = [age for window in self.learned.windows[1:] for age in (window.since, window.until)]
-        return tuple(BINS if math.isinf(age) else round(math.log2(age / FIRST_EDGE_S)) for age in ages)
+        return tuple(BINS if math.isinf(age) else round(math.log2(age / MIN_BIN_S)) for age in ages)
 
     def without_forecasts(self) -> Plan:
         """The same, but nothing is woken ahead of a call."""

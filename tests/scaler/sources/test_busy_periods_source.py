@@ -11,15 +11,15 @@ import pytest
 from springtide.runtime.errors import Unavailable
 from springtide.scaler.sources.busy_periods import GatewayPeriods
 from springtide.wire import busy_periods
-from springtide.wire.busy_periods import FunctionPeriods, Period, Told
+from springtide.wire.busy_periods import BusyReport, FunctionPeriods, Period
 from tests.fakes.http import HttpServer
 
 pytestmark = pytest.mark.uvloop
 
 
-def told(life: str, *, ahead_s: float = 0.0) -> Told:
+def told(life: str, *, ahead_s: float = 0.0) -> BusyReport:
     at = time.time() + ahead_s
-    return Told(at, life, at - 100, {"echo.openfaas-fn": FunctionPeriods([Period(at - 50, at - 40, 3)])})
+    return BusyReport(at, life, at - 100, {"echo.openfaas-fn": FunctionPeriods([Period(at - 50, at - 40, 3)])})
 
 
 @asynccontextmanager
