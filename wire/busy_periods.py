@@ -29,7 +29,6 @@ QUIET_S = 1.0
 MAX_PERIODS = 32
 """Of a function, that a gateway keeps."""
 MAX_FUNCTIONS = 20_000
-MAX_BYTES = 64 * 1024 * 1024
 MAX_INSTANT = 253_402_300_800.0
 MAX_CALLS = 2.0**53
 MAX_TEXT = 200

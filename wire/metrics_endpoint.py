@@ -1,4 +1,5 @@
-"""Reading a part's ``/metrics``: all that was asked for, or nothing, within bounds of time and size."""
+"""Reading what a part tells at its port for metrics: all that was asked for, or nothing, within bounds of time and
+size."""
 
 from __future__ import annotations
 
@@ -33,6 +34,11 @@ async def fetch(http: httpx.AsyncClient, url: str, *, samples: Iterable[str], de
     Raises Unavailable, naming the address and what went wrong.
     """
     asked = f"{url}{'&' if '?' in url else '?'}{urlencode([('name[]', name) for name in samples])}"
+    return await read(http, url, asked, deadline_s=deadline_s)
+
+
+async def read(http: httpx.AsyncClient, url: str, asked: str, *, deadline_s: float) -> Exposition:
+    """``asked`` is read, and ``url`` is what it is called. Raises as ``fetch`` does."""
     try:
         async with asyncio.timeout(deadline_s), http.stream("GET", asked, timeout=deadline_s) as response:
             if response.status_code != 200:

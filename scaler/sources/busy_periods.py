@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import httpx
 
 from springtide.runtime.dns import all_resolved_urls
-from springtide.runtime.errors import Unavailable, reason_of
+from springtide.runtime.errors import Unavailable
 from springtide.runtime.tls import client_context
-from springtide.wire import busy_periods
-from springtide.wire.busy_periods import MAX_BYTES, BusyReport
+from springtide.wire import busy_periods, metrics_endpoint
+from springtide.wire.busy_periods import BusyReport
 
 MAX_SKEW_S = 10.0
 """Instants of clocks that differ by more cannot be put in order."""
@@ -49,20 +49,8 @@ class GatewayPeriods:
 
     async def _ask(self, url: str, since: float, now: float) -> BusyReport:
         asked = f"{url.rstrip('/')}{busy_periods.PATH}?since={since:.3f}"
-        try:
-            async with asyncio.timeout(self._deadline_s), self._http.stream("GET", asked) as answer:
-                if answer.status_code != 200:
-                    raise Unavailable(f"{url} answered {answer.status_code}")
-                body = bytearray()
-                async for chunk in answer.aiter_bytes():
-                    body += chunk
-                    if len(body) > MAX_BYTES:
-                        raise Unavailable(f"{url} answered more than {MAX_BYTES} bytes")
-        except (TimeoutError, httpx.TimeoutException) as error:
-            raise Unavailable(f"{url} did not answer within {self._deadline_s:g} s") from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unavailable(f"{url} cannot be reached: {reason_of(error)}") from error
-        told = busy_periods.decode(bytes(body))
+        answer = await metrics_endpoint.read(self._http, url, asked, deadline_s=self._deadline_s)
+        told = busy_periods.decode(answer.body)
         if abs(told.at - now) > MAX_SKEW_S + self._deadline_s:
             raise Unavailable(f"the clock of {url} differs from ours by {told.at - now:+.0f} s")
         return told
