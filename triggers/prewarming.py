@@ -344,10 +344,10 @@ class Prewarming:
         return self._write(followed, watched, decision, call)
 
     def _refused(self, ref: FunctionRef, call: ExpectedCall, now: Instant) -> str:
-        forecasts = (
-            self._deps.forecasts if call.source is CallSource.FORECAST and now >= (call.likely_from or 0) else None
-        )
-        return forecasts.refused(ref, now) if forecasts is not None else ""
+        forecasts = self._deps.forecasts
+        if forecasts is None or call.source is not CallSource.FORECAST or now < (call.likely_from or 0):
+            return ""
+        return forecasts.refused(ref, now)
 
     async def _write(self, followed: Followed, watched: _Watched, decision: Decision, call: ExpectedCall) -> None:
         """A write of which nothing is known is made again only on the same version: so it was made once at most."""

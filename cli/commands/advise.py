@@ -14,7 +14,8 @@ from springtide.cli.replay.sleep import advise_sleep
 from springtide.cli.terminal_text import one_line
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core import targets
-from springtide.scaler.core.keepalive.rule import MAX_COLD_WORTH_RARE, Price
+from springtide.scaler.core.keepalive.rule import Price
+from springtide.scaler.core.label_values import MAX_COLD_WORTH_RARE
 from springtide.scaler.core.policy import DEFAULT_MAX, MAX_REPLICAS
 from springtide.scaler.core.targets import TargetType
 from springtide.scaler.sim import advice

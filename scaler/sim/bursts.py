@@ -25,10 +25,6 @@ class Bursts:
     until: array[float] = field(default_factory=lambda: array("d"))
     calls: array[int] = field(default_factory=lambda: array("L"))
 
-    def calls_from(self, at: float) -> int:
-        """Of bursts that began at ``at`` or later."""
-        return sum(calls for since, calls in zip(self.since, self.calls, strict=True) if since >= at)
-
 
 def bursts_of(
     function: str,

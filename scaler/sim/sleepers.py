@@ -16,12 +16,10 @@ from collections.abc import Sequence
 
 from springtide.scaler.core.keepalive import history, rule
 from springtide.scaler.core.keepalive.history import History
-from springtide.scaler.core.keepalive.rule import Learned, NotLearned, Plan, Price
+from springtide.scaler.core.keepalive.rule import DEFAULT_FIXED_S, Learned, NotLearned, Plan, Price
 from springtide.scaler.core.keepalive.windows import Window
 from springtide.scaler.core.vocabulary import Instant
 from springtide.scaler.sim.bursts import Bursts
-
-DEFAULT_FIXED_S = 900.0
 
 
 class FixedSilence:

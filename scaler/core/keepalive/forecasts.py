@@ -12,6 +12,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from springtide.scaler.core.keepalive.account import DAY_S
 from springtide.scaler.core.keepalive.rule import Plan
 from springtide.scaler.core.keepalive.windows import Window
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
@@ -20,7 +21,6 @@ REMEMBERED = 8
 """Of a function's forecasts, the last ones that count."""
 MIN_SCORED = 4
 """With fewer nothing is said of them."""
-DAY_S = 86400.0
 MAX_AT_ONCE = 10_000
 MAX_REPLICA_HOURS = 24.0 * MAX_AT_ONCE
 

@@ -27,9 +27,6 @@ from springtide.scaler.core.keepalive.history import BINS, EDGES_S, INTERVALS, M
 from springtide.scaler.core.keepalive.windows import Window as Window  # noqa: PLC0414 - of plans, for their readers
 from springtide.scaler.core.vocabulary import Instant
 
-MAX_COLD_WORTH_S = 30 * 86400.0
-MAX_COLD_WORTH_RARE = 10.0
-
 DEFAULT_FIXED_S = 900.0
 """The idler's own."""
 MIN_PAUSES = 4
@@ -61,8 +58,7 @@ CLOCK_SLACK_S = 5.0
 @dataclass(frozen=True, slots=True)
 class Price:
     """What one cold start may cost: ``cold_worth_s`` (θ) replica-seconds, and ``cold_worth_rare`` (κ) for each second
-    between two calls, so that rare functions weigh more. 0 <= θ <= ``MAX_COLD_WORTH_S``, 0 <= κ <=
-    ``MAX_COLD_WORTH_RARE``."""
+    between two calls, so that rare functions weigh more. Neither is below 0, and ``label_values`` bounds both."""
 
     cold_worth_s: float = 900.0
     cold_worth_rare: float = 0.8
@@ -116,9 +112,6 @@ class Learned:
     page: int
     account: Account
     """What the plans have cost more than the fixed silence would; it goes on from plan to plan."""
-
-    def with_account(self, account: Account) -> Learned:
-        return Learned(self.windows, self.why, self.price, self.calls, self.page, account)
 
     def stale(self, history: History, price: Price) -> bool:
         """Whether to make it again: an eighth more calls, or fewer, for old ones were forgotten; or another price."""
@@ -206,7 +199,7 @@ def planned(
         share = why.ended_share if timer else _share(_totals(history)[0], (Window(0.0, within_s),))
         why = replace(why, within_s=within_s, ended_share=share)
     account = Account(account.day, account.balance_s, recent.last_end, windows)
-    return Plan(windows, why, learned.with_account(account))
+    return Plan(windows, why, replace(learned, account=account))
 
 
 def _settled(learned: Learned, history: History, last_end: Instant, fixed_s: float) -> Account:
