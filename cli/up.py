@@ -157,7 +157,9 @@ class _Suite:
 
     def __init__(self, plan: Plan, announcer: Announcer, zygote: Zygote | None) -> None:
         self._plan = plan
-        self._zygote, self._walls = zygote, wall_probe.probe_anywhere()
+        self._zygote = zygote
+        processes_here = not (plan.kubernetes or plan.containers)
+        self._walls = str(wall_probe.probe_anywhere()) if processes_here else None
         self._announcer = announcer
         self._run_file = RunFile(plan.state, announcer.notice)
         self._running: Running | None = None
@@ -260,7 +262,7 @@ class _Suite:
             nats=at.nats_url if queueing else None,
             nats_monitoring=at.url(at.nats_monitoring) if queueing else None,
             fast=self._plan.fast,
-            walls=None if self._plan.kubernetes or self._plan.containers else str(self._walls),
+            walls=self._walls,
             parts=self._supervisor.pids(),
         )
 
