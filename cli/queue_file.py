@@ -17,14 +17,15 @@ PART_BYTES = 4 * 1024 * 1024
 """Sent at once; a job with a large body is not taken apart."""
 
 PART_LINES = 500
+STANDARD_OUTPUT = Path("-")
 _OF_LINE = re.compile(r" answered 400: line (\d+): (.*)", re.DOTALL)
 
 
 @contextlib.contextmanager
-def written(path: Path | None, *, replacing: bool = True) -> Iterator[BinaryIO]:
-    """The file, there under its name once all is in it; None: standard output. Raises BadInput, where it is there
-    already and is not to be replaced, too."""
-    if path is None:
+def written(path: Path, *, replacing: bool = True) -> Iterator[BinaryIO]:
+    """The file, there under its name once all is in it, or standard output. Raises BadInput, where it is there already
+    and is not to be replaced, too."""
+    if path == STANDARD_OUTPUT:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return

@@ -37,9 +37,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 def output_option(what: str) -> Callable[[F], F]:
-    """--output: ``what`` goes into that file, and nothing of it onto the terminal."""
+    """--output: ``what`` goes into that file byte for byte, and is not set out for people."""
     return click.option(
-        "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help=f"Write {what} into this file."
+        "--output",
+        "-o",
+        type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+        help=f"Write {what} into this file; - is standard output.",
     )
 
 

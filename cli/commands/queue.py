@@ -47,11 +47,16 @@ def list_(*, target: Target, as_json: bool) -> None:
 @queue.command()
 @click.argument("name", metavar="QUEUE")
 @click.option(
-    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="The file.  [default: standard output]"
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    default="-",
+    show_default=True,
+    help="The file; - is standard output.",
 )
 @click.option("--force", is_flag=True, help="Replace the file where it is there already.")
 @with_target
-def export(*, target: Target, name: str, output: Path | None, force: bool) -> None:
+def export(*, target: Target, name: str, output: Path, force: bool) -> None:
     """Write a queue to a file: what waits, what is delayed, and the dead letters, with their bodies and ids.
 
     Nothing is taken away. Stop the queue workers before, or what they run meanwhile may be in the file, too.

@@ -225,6 +225,20 @@ def test_an_answer_is_shown_as_what_it_is(springtide: Any, worker: Played) -> No
     assert (outcome.status, outcome.out, Path("picture.png").read_bytes()) == (0, "", b"\x89PNG\xff")
 
 
+def test_a_hyphen_names_the_output_and_no_file(springtide: Any, worker: Played) -> None:
+    done = ended(springtide, worker, JobState.DONE, Answer(200, (), b"answer"))
+    dead = called(springtide, worker, "-d", "body")
+    worker.runs(Answer(500), state=JobState.FAILED)
+    for words, told in (
+        (("jobs", "show", done), "answer"),
+        (("jobs", "wait", done), "answer"),
+        (("dead", "show", dead), "body"),
+    ):
+        outcome = springtide(*words, "--output", "-")
+        assert (outcome.status, outcome.out) == (0, told)
+    assert list(Path().iterdir()) == []
+
+
 def test_a_call_without_an_answer_writes_no_file(springtide: Any, worker: Played) -> None:
     job_id = called(springtide, worker)
     outcome = springtide("jobs", "show", job_id, "--output", "answer")
@@ -365,10 +379,12 @@ def test_a_queue_is_moved_by_a_file(springtide: Any, worker: Played, elsewhere: 
     assert (again.status, again.out) == (0, "Brought in 0 jobs and 0 dead letters; there already: 4.\n")
 
 
-def test_an_export_without_a_file_goes_to_the_output(springtide: Any, worker: Played) -> None:
+@pytest.mark.parametrize("words", [pytest.param((), id="not named"), pytest.param(("-o", "-"), id="a hyphen")])
+def test_an_export_without_a_file_goes_to_the_output(springtide: Any, worker: Played, words: tuple[str, ...]) -> None:
     called(springtide, worker, "-d", "body")
-    lines = springtide("queue", "export", worker.worker.queue).out.splitlines()
+    lines = springtide("queue", "export", worker.worker.queue, *words).out.splitlines()
     assert [json.loads(line)["kind"] for line in lines] == ["job", "end"]
+    assert list(Path().iterdir()) == []
 
 
 def test_a_queue_that_is_not_there_leaves_no_file(springtide: Any) -> None:
