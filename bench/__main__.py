@@ -27,6 +27,7 @@ from bench.accepting import accepting
 from bench.jobs.run import JobsOptions
 from bench.jobs.run import soak as soak_jobs
 from bench.keepalive_picture import picture as keepalive_picture
+from bench.lives import tell as tell_lives
 from bench.many_functions import many_functions
 from bench.pairs import pairs
 from bench.queueing import queueing
@@ -208,11 +209,7 @@ def _goals(arguments: argparse.Namespace) -> int:
     """Exit status 1 when a goal is missed."""
     seeds = range(arguments.first_seed, arguments.first_seed + (3 if arguments.quick else arguments.seeds))
     wanted = arguments.world or list(goals.WORLDS)
-
-    def progress(over: int, of: int) -> None:
-        print(f"\r{over} of {of} lives", end="" if over < of else "\n", file=sys.stderr, flush=True)
-
-    found = goals.compared(wanted, seeds, arguments.jobs, progress)
+    found = goals.compared(wanted, seeds, arguments.jobs, tell_lives)
     rows, reached = [each.row() for each in found], list(goals.summary(found))
     measured: dict[str, list[object]] = {"seeds": [*seeds], "worlds": [*rows], "goals": [*reached]}
     path = report.save(arguments.results, measured, quick=arguments.quick or bool(arguments.world), kind="goals")
@@ -224,11 +221,7 @@ def _goals(arguments: argparse.Namespace) -> int:
 def _keepalive(arguments: argparse.Namespace) -> int:
     """Exit status 1 when a goal is missed. On the Azure sample nothing is asked for: it is eight hours long."""
     seeds = range(arguments.first_seed, arguments.first_seed + (1 if arguments.quick else arguments.seeds))
-
-    def progress(over: int, of: int) -> None:
-        print(f"\r{over} of {of} lives", end="" if over < of else "\n", file=sys.stderr, flush=True)
-
-    populations = keepalive.compared([*map(str, seeds)], arguments.jobs, progress)
+    populations = keepalive.compared([*map(str, seeds)], arguments.jobs, tell_lives)
     reached = list(keepalive.goals(populations))
     measured: dict[str, list[object]] = {
         "seeds": [*seeds],
@@ -238,7 +231,7 @@ def _keepalive(arguments: argparse.Namespace) -> int:
     pictures = {"": keepalive_picture(populations, "300 functions, the second of two weeks")}
     print(report.table([each.row() for each in populations]) + "\n\n" + report.table(reached))
     if arguments.azure is not None:
-        sample = keepalive.compared([keepalive.AZURE], arguments.jobs, progress, traces_folder=arguments.azure)
+        sample = keepalive.compared([keepalive.AZURE], arguments.jobs, tell_lives, traces_folder=arguments.azure)
         measured["azure"] = [each.row() for each in sample]
         title = "Azure Functions 2019, 500 functions, the second four of eight hours"
         pictures["-azure"] = keepalive_picture(sample, title)

@@ -8,13 +8,11 @@ used when the rule was tuned. A world's figures are means over its seeds; counts
 from __future__ import annotations
 
 import math
-import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from bench.lives import Progress, lived
 from bench.report import Row
 from springtide.scaler.core.follow import Bounds
 from springtide.scaler.sim.adapter import Springtide, labels_of
@@ -105,17 +103,9 @@ class Compared:
         return found
 
 
-def compared(
-    worlds: Sequence[str], seeds: Sequence[int], jobs: int, progress: Callable[[int, int], None]
-) -> list[Compared]:
-    """All of them, in ``jobs`` processes. ``progress`` is told how many lives of how many are over."""
-    todo = [(name, rule, seed) for name in worlds for rule in RULES for seed in seeds]
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=jobs, mp_context=spawn, initializer=os.nice, initargs=(5,)) as pool:
-        begun: dict[Future[Life], tuple[str, str, int]] = {pool.submit(live, *each): each for each in todo}
-        for over, _ in enumerate(as_completed(begun), 1):
-            progress(over, len(todo))
-        lives = {each: future.result() for future, each in begun.items()}
+def compared(worlds: Sequence[str], seeds: Sequence[int], jobs: int, progress: Progress) -> list[Compared]:
+    """All of them, in ``jobs`` processes."""
+    lives = lived(live, [(name, rule, seed) for name in worlds for rule in RULES for seed in seeds], jobs, progress)
     return [Compared(name, *([lives[name, rule, seed] for seed in seeds] for rule in RULES)) for name in worlds]
 
 

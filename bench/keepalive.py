@@ -7,15 +7,13 @@ policy; the learned one for prices of a cold start from cheap to dear, which mak
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
+from bench.lives import Progress, lived
 from bench.report import Row
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core.keepalive.rule import Price
@@ -87,18 +85,11 @@ def _learned(theta_s: float, kappa: float) -> Rule:
 
 
 def compared(
-    worlds: Sequence[str], jobs: int, progress: Callable[[int, int], None], *, traces_folder: Path | None = None
+    worlds: Sequence[str], jobs: int, progress: Progress, *, traces_folder: Path | None = None
 ) -> list[Figures]:
-    """``worlds`` are seeds of populations, or ``AZURE``. ``progress`` is told how many lives of how many are over."""
-    todo = [(world, policy) for world in worlds for policy in policies()]
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=jobs, mp_context=spawn, initializer=os.nice, initargs=(5,)) as pool:
-        begun: dict[Future[Figures], tuple[str, str]] = {
-            pool.submit(live, *each, str(traces_folder or "")): each for each in todo
-        }
-        for over, _ in enumerate(as_completed(begun), 1):
-            progress(over, len(todo))
-        found = {each: future.result() for future, each in begun.items()}
+    """``worlds`` are seeds of populations, or ``AZURE``."""
+    alive = partial(live, traces_folder=str(traces_folder or ""))
+    found = lived(alive, [(world, policy) for world in worlds for policy in policies()], jobs, progress)
     return [_mean([found[world, policy] for world in worlds]) for policy in policies()]
 
 
