@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +57,7 @@ def build(engine: Engine, release: Release, staged: Path, out: Path, *, base: st
     command += [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
     if engine.name != "docker":
         command += ["--timestamp", str(release.date_s), "--format", "oci"]
-    run([*command, staged], environ=dict(os.environ), deadline_s=BUILD_DEADLINE_S)
+    run([*command, staged], deadline_s=BUILD_DEADLINE_S)
     run([engine.program, *_save(engine, image, target)], deadline_s=BUILD_DEADLINE_S)
     return target
 

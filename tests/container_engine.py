@@ -16,7 +16,7 @@ import sys
 import sysconfig
 import tarfile
 import textwrap
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,7 @@ IMAGE = "functions/alpine"
 ROOT = Path(__file__).parents[1]
 LEFT_OUT = {"test", "tests", "site-packages", "idlelib", "tkinter", "lib2to3", "turtledemo", "ensurepip"}
 PROGRAMS = ("sh", "cat", "tee", "env", "sleep", "head", "ls", "id", "touch")
-PAUSE = 64 << 10
+PIECE_BYTES = 64 << 10
 
 
 def fetch() -> Path:
@@ -164,8 +164,8 @@ async def load_function_image(engine: Engine, name: str = IMAGE, tag: str = "lat
 
 
 async def _pieces(data: bytes) -> AsyncIterator[bytes]:
-    for at in range(0, len(data), PAUSE):
-        yield data[at : at + PAUSE]
+    for at in range(0, len(data), PIECE_BYTES):
+        yield data[at : at + PIECE_BYTES]
 
 
 def _root_file_system() -> bytes:
@@ -214,14 +214,8 @@ def _libraries(programs: list[Path]) -> list[Path]:
 
 
 def _mounts_below(folder: Path) -> list[str]:
-    return list(_mount_points(str(folder)))
-
-
-def _mount_points(folder: str) -> Iterator[str]:
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        point = line.split()[1]
-        if point.startswith(f"{folder}/"):
-            yield point
+    points = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return [point for point in points if point.startswith(f"{folder}/")]
 
 
 if __name__ == "__main__":
