@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from springtide.cli.doctor.broker_facts import BrokerFacts
-from springtide.cli.doctor.findings import Check, Verdict, error, ok, warning
+from springtide.cli.doctor.findings import Check, Verdict, error, named, ok, warning
 from springtide.cli.nats_server import MIN_VERSION, NatsServer
 from springtide.cli.tools import Missing
 from springtide.runtime.durations import format_duration
@@ -19,7 +19,6 @@ MIN_PAYLOAD_BYTES = 2 * MEBIBYTE
 
 NEARLY_FULL, FULL = 0.8, 0.95
 SET_ASIDE_BYTES = Bounds().set_aside_bytes
-MAX_NAMED = 5
 
 
 def program(facts: BrokerFacts) -> Verdict | None:
@@ -148,7 +147,7 @@ def streams(facts: BrokerFacts) -> Verdict | None:
         return None
     if facts.unread:
         return error(
-            f"on disk, and not known to the server: {_named(facts.unread)}",
+            f"on disk, and not known to the server: {named(facts.unread)}",
             "it says why in logs/nats.log; a description that is damaged is made anew when a call is queued",
         )
     if isinstance(facts.monitoring, Monitoring) and facts.monitoring.trouble:
@@ -157,9 +156,9 @@ def streams(facts: BrokerFacts) -> Verdict | None:
             "a full disk: make room, and the suite starts it again; else see its log",
         )
     if leaderless := [stream.name for stream in facts.server.streams if stream.leaderless]:
-        return error(f"without a leader: {_named(leaderless)}", "most of their servers are away: start them")
+        return error(f"without a leader: {named(leaderless)}", "most of their servers are away: start them")
     if behind := [stream.name for stream in facts.server.streams if stream.behind]:
-        return warning(f"not all copies are there: {_named(behind)}", "start the servers that are away")
+        return warning(f"not all copies are there: {named(behind)}", "start the servers that are away")
     return ok(f"{len(facts.server.streams)}, all well; {sum(s.messages for s in facts.server.streams)} messages")
 
 
@@ -175,7 +174,7 @@ def damage(facts: BrokerFacts) -> Verdict | None:
         )
     if lost:
         return error(
-            f"messages are missing, for they could not be read from its disk: {_named(lost)}",
+            f"messages are missing, for they could not be read from its disk: {named(lost)}",
             "calls that were accepted and have no outcome are to be made again; see what is wrong with that disk. "
             "A file system with checksums, or three copies, would have kept them",
         )
@@ -191,7 +190,7 @@ def copies(facts: BrokerFacts) -> Verdict | None:
     fewer = [stream.name for stream in facts.server.streams if stream.replicas < wished]
     if fewer:
         return warning(
-            f"less than {wished} copies: {_named(fewer)}", "restart gateways and workers with queue_replicas as wished"
+            f"less than {wished} copies: {named(fewer)}", "restart gateways and workers with queue_replicas as wished"
         )
     return ok(f"{wished} of each message, as wished") if facts.server.streams else None
 
@@ -199,11 +198,6 @@ def copies(facts: BrokerFacts) -> Verdict | None:
 CHECKS: Sequence[Check[BrokerFacts]] = (
     program, reachable, version, jetstream, payload, sync, disk, room, streams, damage, copies
 )  # fmt: skip
-
-
-def _named(names: Sequence[str]) -> str:
-    more = len(names) - MAX_NAMED
-    return ", ".join(names[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _bytes(count: int) -> str:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 Facts = TypeVar("Facts")
+MAX_NAMED = 5
 
 
 class Level(StrEnum):
@@ -59,3 +60,8 @@ def warning(says: str, remedy: str) -> Verdict:
 
 def error(says: str, remedy: str) -> Verdict:
     return Verdict(Level.ERROR, says, remedy)
+
+
+def named(names: Sequence[str]) -> str:
+    more = len(names) - MAX_NAMED
+    return ", ".join(names[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")

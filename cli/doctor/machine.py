@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from springtide.cli.doctor.findings import Check, Verdict, error, ok, warning
+from springtide.cli.doctor.findings import MAX_NAMED, Check, Verdict, error, named, ok, warning
 from springtide.cli.doctor.machine_facts import MachineFacts
 from springtide.cli.tools import Missing
 from springtide.provider.process.wall_probe import CALLS, FILES, PORTS, PROCESSES
@@ -19,7 +19,6 @@ RELEASED_AT = 1_767_225_600.0
 MAX_AHEAD_S = 60.0
 """Of files of the suite, before the clock."""
 MIN_PROMETHEUS, MIN_ALERTMANAGER = (2, 40), (0, 24)
-MAX_NAMED = 5
 
 
 def files(facts: MachineFacts) -> Verdict:
@@ -160,10 +159,10 @@ def user_processes(facts: MachineFacts) -> Verdict | None:
 def credentials(facts: MachineFacts) -> Verdict:
     if facts.foreign_files:
         folder = Path(facts.foreign_files[0])
-        return error(f"somebody else owns {_named(facts.foreign_files)}", f"chown -R to who runs the suite: {folder}")
+        return error(f"somebody else owns {named(facts.foreign_files)}", f"chown -R to who runs the suite: {folder}")
     if facts.loose_files:
         modes = [f"{path} ({mode:o})" for path, mode in facts.loose_files.items()]
-        return error(f"others may read {_named(modes)}", f"chmod go= {' '.join(list(facts.loose_files)[:MAX_NAMED])}")
+        return error(f"others may read {named(modes)}", f"chmod go= {' '.join(list(facts.loose_files)[:MAX_NAMED])}")
     return ok("only their owner reads them")
 
 
@@ -171,8 +170,3 @@ CHECKS: Sequence[Check[MachineFacts]] = (
     *(files, processes, ports_closed, system_calls, cgroups, engine, monitoring),
     *(ports, disk, clock, open_files, user_processes, credentials),
 )
-
-
-def _named(names: Sequence[str]) -> str:
-    more = len(names) - MAX_NAMED
-    return ", ".join(names[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
