@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from array import array
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Container, Hashable, Iterable
 from urllib.parse import parse_qs
 
 from springtide.gateway.route import Route
@@ -106,6 +106,11 @@ class BusyPeriods:
             if not ring.counted:
                 del self._rings[name]
 
+    def has_only(self, names: Container[str], source: Hashable) -> None:
+        """All others are gone from the source."""
+        for name in [name for name in self._rings if name not in names]:
+            self.gone(name, source)
+
     def left(self, source: Hashable) -> None:
         """The source has ended, and its calls with it. What it told stays; its place will be another's."""
         for ring in self._rings.values():
@@ -129,7 +134,9 @@ async def look_for_ever(periods: BusyPeriods, routes: Callable[[], Iterable[Rout
 
 
 def look(periods: BusyPeriods, routes: Iterable[Route]) -> None:
+    names = set()
     for route in routes:
+        names.add(route.label)
         metrics = route.metrics
         if metrics.busy_since:
             periods.saw(
@@ -140,6 +147,7 @@ def look(periods: BusyPeriods, routes: Iterable[Route]) -> None:
                 started=metrics.started,
                 in_flight=metrics.in_flight,
             )
+    periods.has_only(names, "")
 
 
 def periods_app(periods: BusyPeriods, known_at: Callable[[], Awaitable[float]]) -> App:

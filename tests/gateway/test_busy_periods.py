@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
 
 import httpx
@@ -229,6 +230,18 @@ async def test_gateway_of_one_process_tells_its_periods() -> None:
             (await asked(suite.gateway.metrics_port, f"?since={answer.at + 60}")).content
         ).functions
         assert (await asked(suite.gateway.metrics_port, "?since=soon")).status_code == 400
+
+
+async def test_gateway_of_one_process_forgets_a_function_that_is_gone() -> None:
+    async with whole() as suite:
+        await suite.deploy()
+        assert (await suite.http.get("/function/echo")).status_code == 200
+        assert ECHO in busy_periods.decode((await asked(suite.gateway.metrics_port)).content).functions
+        gone = await suite.http.request("DELETE", "/system/functions", json={"functionName": "echo"})
+        assert gone.is_success
+        async with asyncio.timeout(60):
+            while ECHO in busy_periods.decode((await asked(suite.gateway.metrics_port)).content).functions:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
 
 
 async def test_gateway_of_several_processes_tells_the_calls_of_all() -> None:
