@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:([eE][+-]?[0-9]{1,3})|([numkMGTPE]|[KMGTPE]i)?)")
@@ -41,6 +42,20 @@ def cpu_millis(text: str) -> int:
     if value > MAX_CPU_MILLIS:
         raise ValueError(f"{text!r} is more than any machine has; at most {MAX_CPU_MILLIS // 1000} processors")
     return value
+
+
+def read(what: str, given: Mapping[str, str], problems: list[str]) -> dict[str, int]:
+    """Bytes of ``memory`` and thousandths of a processor, of ``limits`` or ``requests``. Adds to ``problems``."""
+    parsers: dict[str, Callable[[str], int]] = {"memory": memory_bytes, "cpu": cpu_millis}
+    values: dict[str, int] = {}
+    for name, parser in parsers.items():
+        if not given.get(name):
+            continue
+        try:
+            values[name] = parser(given[name])
+        except ValueError as error:
+            problems.append(f"{what}.{name}: {error}")
+    return values
 
 
 def parse(text: str) -> Decimal:

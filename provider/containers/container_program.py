@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -39,8 +39,8 @@ class ContainerProgram:
 def program_of(spec: FunctionSpec, image: Image) -> ContainerProgram:
     """Raises BadInput listing everything wrong, one problem a line."""
     problems: list[str] = []
-    limits = _quantities("limits", spec.limits, problems)
-    requests = _quantities("requests", spec.requests, problems)
+    limits = quantities.read("limits", spec.limits, problems)
+    requests = quantities.read("requests", spec.requests, problems)
     sleep = spec.labels.get(SLEEP, Sleep.STOP).strip().lower()
     if sleep not in set(Sleep):
         problems.append(f"{SLEEP}={spec.labels[SLEEP][:80]!r}: write stop or pause")
@@ -64,18 +64,6 @@ def program_of(spec: FunctionSpec, image: Image) -> ContainerProgram:
         cpu_millis=limits.get("cpu"),
         cpu_request_millis=requests.get("cpu"),
     )
-
-
-def _quantities(what: str, given: Mapping[str, str], problems: list[str]) -> dict[str, int]:
-    parsers: dict[str, Callable[[str], int]] = {"memory": quantities.memory_bytes, "cpu": quantities.cpu_millis}
-    values: dict[str, int] = {}
-    for name, parse in parsers.items():
-        try:
-            if given.get(name):
-                values[name] = parse(given[name])
-        except ValueError as error:
-            problems.append(f"{what}.{name}: {error}")
-    return values
 
 
 def _whole(text: str) -> int:

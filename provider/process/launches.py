@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,8 +88,8 @@ def program(spec: FunctionSpec, placed: Placed | None = None) -> FunctionProgram
     if not handler and missing and settings.mode is config.Mode.CLASSIC:
         wrong = (*(problem for problem in wrong if not problem.startswith("fprocess: missing")), _nothing_to_run(spec))
     problems += wrong
-    limits = _quantities("limits", spec.limits, problems)
-    _quantities("requests", spec.requests, problems)
+    limits = quantities.read("limits", spec.limits, problems)
+    quantities.read("requests", spec.requests, problems)
     if problems:
         raise BadInput("\n".join(problems))
     return FunctionProgram(
@@ -233,19 +232,6 @@ def _nothing_to_run(spec: FunctionSpec) -> str:
         "envProcess or in the variable fprocess, deploy a Python handler from a stack.yaml, or run images with "
         "`springtide up --provider containers`"
     )
-
-
-def _quantities(what: str, given: Mapping[str, str], problems: list[str]) -> dict[str, int]:
-    parsers: dict[str, Callable[[str], int]] = {"memory": quantities.memory_bytes, "cpu": quantities.cpu_millis}
-    values: dict[str, int] = {}
-    for name, parse in parsers.items():
-        if not given.get(name):
-            continue
-        try:
-            values[name] = parse(given[name])
-        except ValueError as error:
-            problems.append(f"{what}.{name}: {error}")
-    return values
 
 
 @dataclass(frozen=True, slots=True)
