@@ -196,7 +196,7 @@ class Deployment:
         if detail is None:
             why = "was removed by somebody else"
         elif detail.out_of_memory:
-            self._context.out_of_memory.labels(str(self.record.ref)).inc()
+            self._context.metrics.out_of_memory.labels(str(self.record.ref)).inc()
             limit = self.record.spec.limits.get("memory")
             given = f"function_memory, {self._context.machine.replica_memory}"
             why = f"memory limit {limit} exceeded" if limit else f"used more memory than is given ({given})"
@@ -223,7 +223,7 @@ class Deployment:
     def _failed(self, replica: ContainerReplica, problem: str, *, last_line: str = "") -> float:
         """A replica is lost; returns the pause before the next start."""
         self.problem, self._detail = problem, f"last line: {last_line}" if last_line else ""
-        self._context.restarts.labels(str(self.record.ref)).inc()
+        self._context.metrics.restarts.labels(str(self.record.ref)).inc()
         now = self._context.clock.now()
         return self._restart.failed(started_at=replica.requested_at, ready_at=replica.ready_at, now=now)
 
@@ -371,7 +371,7 @@ class Deployment:
         if replica.state is not ReplicaState.STARTING:
             return
         replica.state, replica.ready_at = ReplicaState.READY, self._context.clock.now()
-        self._context.starts.labels(str(self.record.ref)).observe(replica.ready_at - replica.requested_at)
+        self._context.metrics.starts.labels(str(self.record.ref)).observe(replica.ready_at - replica.requested_at)
         if self._restart.failed_at is None or replica.requested_at >= self._restart.failed_at:
             self.problem = None
         self._changed()

@@ -6,8 +6,6 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from prometheus_client import Counter, Histogram
-
 from springtide.provider.containers.container_program import ContainerProgram
 from springtide.provider.containers.engine.client import Engine
 from springtide.provider.containers.function_container import container_name, container_of
@@ -15,6 +13,7 @@ from springtide.provider.containers.networks import Networks
 from springtide.provider.containers.settings import ContainerSettings
 from springtide.provider.machine.log_files import LogWriter
 from springtide.provider.machine.records import FunctionRecord
+from springtide.provider.machine.replica_metrics import ReplicaMetrics
 from springtide.provider.machine.start_limits import StartSlots
 from springtide.provider.machine.state_files import StateFiles
 from springtide.provider.process.settings import ProcessSettings
@@ -33,9 +32,7 @@ class DeploymentContext:
     networks: Networks
     files: StateFiles
     slots: StartSlots
-    starts: Histogram
-    restarts: Counter
-    out_of_memory: Counter
+    metrics: ReplicaMetrics
     spawn: Callable[[Coroutine[Any, Any, None], str], Any]
 
     async def create(self, record: FunctionRecord, program: ContainerProgram, instance: str) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -24,9 +23,11 @@ from springtide.provider.containers.preparation import ContainerPreparation
 from springtide.provider.containers.settings import AtStop, ContainerSettings
 from springtide.provider.endpoint_feed import EndpointFeed
 from springtide.provider.machine.log_files import CURRENT
+from springtide.provider.machine.own_tasks import OwnTasks
 from springtide.provider.machine.plan import ReplicaState
 from springtide.provider.machine.processor_time import ProcessorTime
-from springtide.provider.machine.records import FunctionRecord
+from springtide.provider.machine.records import RECORD_LOST, FunctionRecord
+from springtide.provider.machine.replica_metrics import ReplicaMetrics
 from springtide.provider.machine.start_limits import StartSlots
 from springtide.provider.machine.state_files import StateFiles
 from springtide.provider.machine.usage_watch import UsageCollector, UsageWatch
@@ -34,11 +35,9 @@ from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.spec import Usage
 from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import BadInput, SpringtideError, Unsupported
-from springtide.scaler.core import catalogue
 from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
-from springtide.wire import instruments
 from springtide.wire.processor_use import ProcessorUse
 
 LOOK_S = 30.0
@@ -46,7 +45,6 @@ LOOK_S = 30.0
 AGAIN = Backoff(0.2, 5.0)
 """Before an engine that is away is asked again."""
 ENDED = ("die", "died", "oom", "destroy", "remove")
-LOST = "its record was damaged and is set aside; deploy it again, or restore the record from a copy and restart"
 MAX_PROBES, MAX_STOPS = 32, 16
 TICK_S = 0.5
 
@@ -75,16 +73,11 @@ class Fleet:
         self._suite = container_labels.suite_of(files.folder)
         self._retiring: set[Deployment] = set()
         self._strangers: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._failure: asyncio.Future[None] | None = None
+        self._tasks = OwnTasks()
         self._processor_time = ProcessorTime(self.all, clock)
         self._usage = UsageWatch(self.all, clock, interval_s=machine.usage_interval_s, judge=lambda _: None)
         self._networks = Networks(engine, self._suite)
-        self._starts = instruments.histogram(catalogue.REPLICA_START, registry)
-        self._counts = [
-            instruments.counter(catalogue.REPLICA_RESTARTS, registry),
-            instruments.counter(catalogue.REPLICA_OUT_OF_MEMORY, registry),
-        ]
+        self._metrics = ReplicaMetrics(registry)
         self._context = DeploymentContext(
             settings=settings,
             machine=machine,
@@ -94,10 +87,8 @@ class Fleet:
             networks=self._networks,
             files=files,
             slots=StartSlots(),
-            starts=self._starts,
-            restarts=self._counts[0],
-            out_of_memory=self._counts[1],
-            spawn=self._spawn,
+            metrics=self._metrics,
+            spawn=self._tasks.spawn,
         )
         UsageCollector(self._usage, registry)
 
@@ -120,14 +111,13 @@ class Fleet:
 
     def _placed(self, record: FunctionRecord, program: ContainerProgram | BadInput) -> Deployment:
         deployment = Deployment(record, program, self._context, publish=self._publish)
-        for metric in self._counts:
-            metric.labels(str(record.ref))  # at 0 from the start: the first one is to show as an increase
+        self._metrics.add(record.ref)
         self.deployments[record.ref] = deployment
         return deployment
 
     def _run(self, deployment: Deployment) -> None:
         self._publish(deployment)
-        self._spawn(self._life(deployment), f"function {deployment.record.ref}")
+        self._tasks.spawn(self._life(deployment), f"function {deployment.record.ref}")
 
     def remove(self, ref: FunctionRef) -> None:
         """Gone for callers at once; its replicas drain."""
@@ -141,10 +131,7 @@ class Fleet:
         self._retiring.discard(deployment)
         ref = deployment.record.ref
         if ref not in self.deployments:
-            for metric in (*self._counts, self._starts):
-                # Removing what was never counted is an error of the library's; labelling first makes it be there.
-                metric.labels(str(ref))
-                metric.remove(str(ref))
+            self._metrics.remove(ref)
         await self._files.sweep(deployment.record)
         await self._collect_networks()
 
@@ -181,7 +168,6 @@ class Fleet:
 
     async def start(self, records: Sequence[FunctionRecord]) -> None:
         """Take over what runs already, start the rest. Raises Unavailable without an engine."""
-        self._failure = asyncio.get_running_loop().create_future()
         prepared = [(record, await self._prepared(record)) for record in records]
         there: dict[str, list[Container]] = defaultdict(list)
         for container in await self._engine.containers(container_labels.selector(self._suite)):
@@ -192,14 +178,14 @@ class Fleet:
             self._files.sweep_strangers({record.uid for record in records})
         for deployment in placed:
             self._run(deployment)
-        self._spawn(self._watch(), "container events")
-        self._spawn(self._check_health(), "health checks")
-        self._spawn(self._usage.run(), "usage")
+        self._tasks.spawn(self._watch(), "container events")
+        self._tasks.spawn(self._check_health(), "health checks")
+        self._tasks.spawn(self._usage.run(), "usage")
 
     async def _prepared(self, record: FunctionRecord) -> ContainerProgram | BadInput:
         """Its image may have gone since it was deployed: that is its problem alone."""
         if record.damaged:
-            return BadInput(LOST)
+            return BadInput(RECORD_LOST)
         try:
             await self._files.make_mount(record)
             return (await self._preparation.restore(record.current))[1]
@@ -214,10 +200,7 @@ class Fleet:
 
     async def stop(self) -> None:
         """Gateways first hear that nothing answers any more; then what ``at_stop`` says."""
-        for task in list(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks.cancel()
         if self._settings.at_stop != AtStop.KEEP:
             await self._end_all()
         await asyncio.gather(*(deployment.log.close() for deployment in self.all()))
@@ -257,21 +240,7 @@ class Fleet:
 
     async def wait(self) -> None:
         """Raises when one of our own tasks failed, which none should."""
-        assert self._failure is not None
-        await asyncio.shield(self._failure)
-
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_ended)
-        return task
-
-    def _task_ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if task.cancelled() or (error := task.exception()) is None:
-            return
-        if self._failure is not None and not self._failure.done():
-            self._failure.set_exception(error)
+        await self._tasks.wait()
 
     # What happens at the engine.
 
@@ -300,7 +269,7 @@ class Fleet:
     def _ended(self, container: str) -> None:
         for deployment in self.all():
             if any(replica.container == container for replica in deployment.replicas.values()):
-                self._spawn(deployment.container_ended(container), f"end of {container[:12]}")
+                self._tasks.spawn(deployment.container_ended(container), f"end of {container[:12]}")
 
     async def _look_through(self) -> None:
         """What ended and nobody told, and what is nobody's."""

@@ -31,6 +31,7 @@ MAX_EARLIER_BYTES = 1 << 20
 """Of them on disk."""
 MAX_INSTANT = 253_402_300_800
 """The end of the year 9999, beyond which a date cannot be written."""
+RECORD_LOST = "its record was damaged and is set aside; deploy it again, or restore the record from a copy and restart"
 
 _log = structlog.get_logger()
 

@@ -149,7 +149,7 @@ class Deployment:
         died = [replica for replica in self.replicas.values() if replica.stopped_host is None]
         lost = [replica for replica in died if replica.state is not ReplicaState.STOPPING]
         if lost:
-            self._context.restarts.labels(str(self.record.ref)).inc(len(lost))
+            self._context.metrics.restarts.labels(str(self.record.ref)).inc(len(lost))
             self.problem, self._detail = "the function host ended unexpectedly; replicas are started again", ""
         for replica in self.replicas.values():
             replica.settle()
@@ -197,7 +197,7 @@ class Deployment:
         if replica.state is not ReplicaState.STARTING:
             return
         replica.state, replica.ready_at = ReplicaState.READY, self._context.clock.now()
-        self._context.starts.labels(str(self.record.ref)).observe(replica.ready_at - replica.requested_at)
+        self._context.metrics.starts.labels(str(self.record.ref)).observe(replica.ready_at - replica.requested_at)
         if self._restart.failed_at is None or replica.requested_at >= self._restart.failed_at:
             self.problem = None
         self._changed()
@@ -206,7 +206,7 @@ class Deployment:
         replica = self.replicas.pop(event.instance)
         replica.settle()
         if event.reason == OUT_OF_MEMORY:
-            self._context.out_of_memory.labels(str(self.record.ref)).inc()
+            self._context.metrics.out_of_memory.labels(str(self.record.ref)).inc()
         if replica.state is not ReplicaState.STOPPING:
             reason = self._reason(event)
             pause_s = self._failed(replica, f"replica {event.instance} {reason}", last_line=event.last_line)
@@ -257,7 +257,7 @@ class Deployment:
     def _failed(self, replica: ReplicaProcess, problem: str, *, last_line: str = "") -> float:
         """A replica is lost; returns the pause before the next start."""
         self.problem, self._detail = problem, f"last line: {last_line}" if last_line else ""
-        self._context.restarts.labels(str(self.record.ref)).inc()
+        self._context.metrics.restarts.labels(str(self.record.ref)).inc()
         now = self._context.clock.now()
         return self._restart.failed(started_at=replica.requested_at, ready_at=replica.ready_at, now=now)
 

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from prometheus_client import Counter, Histogram
-
 from springtide.provider.machine.log_files import LogWriter
 from springtide.provider.machine.records import FunctionRecord
+from springtide.provider.machine.replica_metrics import ReplicaMetrics
 from springtide.provider.machine.start_limits import StartSlots
 from springtide.provider.machine.state_files import StateFiles
 from springtide.provider.process import enclosed, launches
@@ -29,9 +28,7 @@ class DeploymentContext:
     files: StateFiles
     link: HostLink
     slots: StartSlots
-    starts: Histogram
-    restarts: Counter
-    out_of_memory: Counter
+    metrics: ReplicaMetrics
 
     def spawn(self, record: FunctionRecord, program: FunctionProgram, instance: str) -> None:
         path = program.env.get("PATH") or program.search_path(self.settings.path)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import structlog
 from prometheus_client import CollectorRegistry
 
 from springtide.provider.endpoint_feed import EndpointFeed
+from springtide.provider.machine.own_tasks import OwnTasks
 from springtide.provider.machine.plan import ReplicaState
 from springtide.provider.machine.processor_time import ProcessorTime
-from springtide.provider.machine.records import FunctionRecord, Pinned
+from springtide.provider.machine.records import RECORD_LOST, FunctionRecord, Pinned
+from springtide.provider.machine.replica_metrics import ReplicaMetrics
 from springtide.provider.machine.start_limits import StartSlots
 from springtide.provider.machine.state_files import StateFiles
 from springtide.provider.machine.usage_watch import UsageCollector, UsageWatch
@@ -47,7 +48,6 @@ from springtide.wire.processor_use import ProcessorUse
 
 HOST_PAUSES_S = (0.0, 0.2, 1.0, 5.0)
 """Between tries to get a host; the last one is repeated."""
-LOST = "its record was damaged and is set aside; deploy it again, or restore the record from a copy and restart"
 
 _log = structlog.get_logger()
 
@@ -74,24 +74,19 @@ class Fleet:
         pinning.refers(self._pinned)
         self._retiring: set[Deployment] = set()
         self._stopped: set[StoppedHost] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = OwnTasks()
         self._link = HostLink(settings, files.folder, self._on_event, python=lambda: str(pinning.stores.default.python))
         self._listening: asyncio.Task[bool] | None = None
         self._hello: Hello | None = None
-        self._failure: asyncio.Future[None] | None = None
-        self._restarts = instruments.counter(catalogue.REPLICA_RESTARTS, registry)
-        self._out_of_memory = instruments.counter(catalogue.REPLICA_OUT_OF_MEMORY, registry)
+        self._metrics = ReplicaMetrics(registry)
         self._environment_starts = instruments.histogram(catalogue.ENVIRONMENT_START, registry)
-        self._starts = instruments.histogram(catalogue.REPLICA_START, registry)
         self._context = DeploymentContext(
             settings=settings,
             clock=clock,
             files=files,
             link=self._link,
             slots=StartSlots(),
-            starts=self._starts,
-            restarts=self._restarts,
-            out_of_memory=self._out_of_memory,
+            metrics=self._metrics,
         )
         UsageCollector(self._usage, registry)
 
@@ -115,13 +110,12 @@ class Fleet:
 
     def add(self, record: FunctionRecord, program: FunctionProgram | BadInput) -> None:
         deployment = Deployment(record, program, self._context, publish=self._publish)
-        for metric in (self._restarts, self._out_of_memory):
-            metric.labels(str(record.ref))  # at 0 from the start: the first one is to show as an increase
+        self._metrics.add(record.ref)
         self.deployments[record.ref] = deployment
         if self._hello is not None:
             deployment.host_came(self._hello, [])
         self._publish(deployment)
-        self._spawn(self._run(deployment), f"function {record.ref}")
+        self._tasks.spawn(self._run(deployment), f"function {record.ref}")
 
     def remove(self, ref: FunctionRef) -> None:
         """Gone for callers at once; its replicas drain."""
@@ -135,17 +129,13 @@ class Fleet:
         self._retiring.discard(deployment)
         ref = deployment.record.ref
         if ref not in self.deployments:
-            for metric in (self._restarts, self._out_of_memory, self._starts):
-                # Removing what was never counted is an error of the library's; labelling first makes it be there.
-                metric.labels(str(ref))
-                metric.remove(str(ref))
+            self._metrics.remove(ref)
         await self._files.sweep(deployment.record)
 
     # Life.
 
     async def start(self, records: Sequence[FunctionRecord]) -> None:
         """Take over what runs already, start the rest. Raises Unavailable without a host."""
-        self._failure = asyncio.get_running_loop().create_future()
         prepared = [await self._prepared(record) for record in records]
         records = [record for record, _ in prepared]
         programs = {record.uid: program for record, program in prepared}
@@ -158,15 +148,15 @@ class Fleet:
         if not any(record.damaged for record in records):  # Whose folders those are that are nobody's, nobody knows.
             self._files.sweep_strangers(running | {record.uid for record in records})
         self._host_came(hello)
-        self._spawn(self._keep_host(), "function host")
-        self._spawn(replica_watch.check_health(self.all, self._settings), "health checks")
-        self._spawn(self._usage.run(), "usage")
-        self._spawn(self._pinning.keep_pruning(), "versions")
+        self._tasks.spawn(self._keep_host(), "function host")
+        self._tasks.spawn(replica_watch.check_health(self.all, self._settings), "health checks")
+        self._tasks.spawn(self._usage.run(), "usage")
+        self._tasks.spawn(self._pinning.keep_pruning(), "versions")
 
     async def _prepared(self, record: FunctionRecord) -> tuple[FunctionRecord, FunctionProgram | BadInput]:
         """What it needs may have gone since it was deployed, or be damaged: that is its problem alone."""
         if record.damaged:
-            return record, BadInput(LOST)
+            return record, BadInput(RECORD_LOST)
         try:
             await self._files.make_mount(record)
             adopted = await self._pinning.adopted(record)
@@ -187,10 +177,7 @@ class Fleet:
     async def stop(self) -> None:
         """Drain everything: gateways first hear that nothing answers any more."""
         listening, self._listening = self._listening, None
-        for task in list(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks.cancel()
         for deployment in self.all():
             for replica in deployment.replicas.values():
                 replica.settle()
@@ -205,20 +192,7 @@ class Fleet:
 
     async def wait(self) -> None:
         """Raises when one of our own tasks failed, which none should."""
-        assert self._failure is not None
-        await asyncio.shield(self._failure)
-
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_ended)
-
-    def _task_ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if task.cancelled() or (error := task.exception()) is None:
-            return
-        if self._failure is not None and not self._failure.done():
-            self._failure.set_exception(error)
+        await self._tasks.wait()
 
     # The host.
 
@@ -242,7 +216,7 @@ class Fleet:
         self._stopped.add(stopped)
         for deployment in self.all():
             deployment.host_stopped(stopped)
-        self._spawn(self._let_go(stopped), "stopped function host")
+        self._tasks.spawn(self._let_go(stopped), "stopped function host")
 
     async def _let_go(self, stopped: StoppedHost) -> None:
         await stopped.gone()

@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from springtide.provider.machine.records import FunctionRecord
+from springtide.provider.machine.replica_metrics import ReplicaMetrics
 from springtide.provider.machine.start_limits import StartSlots
 from springtide.provider.machine.state_files import StateFiles
 from springtide.provider.process import launches
@@ -20,9 +21,7 @@ from springtide.provider.process.host_protocol import VERSION, Exited, Hello, Me
 from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.virtual_time import VirtualTimeLoop
-from springtide.scaler.core import catalogue
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
-from springtide.wire import instruments
 
 pytestmark = pytest.mark.virtual_time
 
@@ -67,16 +66,13 @@ class Host:
 
 
 def context(folder: Path, clock: ScriptedClock, host: Host) -> DeploymentContext:
-    registry = CollectorRegistry()
     return DeploymentContext(
         settings=ProcessSettings(state_dir=folder),
         clock=clock,
         files=StateFiles(folder),
         link=host,  # type: ignore[arg-type]
         slots=StartSlots(),
-        starts=instruments.histogram(catalogue.REPLICA_START, registry),
-        restarts=instruments.counter(catalogue.REPLICA_RESTARTS, registry),
-        out_of_memory=instruments.counter(catalogue.REPLICA_OUT_OF_MEMORY, registry),
+        metrics=ReplicaMetrics(CollectorRegistry()),
     )
 
 
