@@ -32,8 +32,7 @@ def labels_of(record: FunctionRecord, suite: str) -> dict[str, str]:
     """The function's own first, for people who list containers; ours win."""
     kept = replace(record, earlier=())
     return {
-        **record.spec.labels,
-        "faas_function": record.ref.name,
+        **record.labels,
         SUITE: suite,
         NAMESPACE: record.ref.namespace,
         UID: record.uid,

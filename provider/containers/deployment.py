@@ -18,12 +18,12 @@ from springtide.provider.containers.engine.client import Container
 from springtide.provider.containers.function_container import container_name, instance_of
 from springtide.provider.containers.function_log import FunctionLog
 from springtide.provider.containers.probes import ProbeAnswer
+from springtide.provider.machine.endpoints import endpoints_of
 from springtide.provider.machine.plan import Plan, ReplicaState, ReplicaView, choice_matters, plan
 from springtide.provider.machine.records import FunctionRecord
 from springtide.provider.machine.start_limits import RestartPause
 from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import BadInput, NotFound, SpringtideError
-from springtide.scaler.core import call_timeout
 from springtide.scaler.core.vocabulary import Scale
 from springtide.wire.endpoint_stream import FunctionEndpoints
 
@@ -78,10 +78,6 @@ class Deployment:
         return 0 if self.retired else self.record.replicas
 
     @property
-    def labels(self) -> dict[str, str]:
-        return {**self.record.spec.labels, "faas_function": self.record.ref.name}
-
-    @property
     def ready(self) -> list[ContainerReplica]:
         return [replica for replica in self.replicas.values() if replica.state is ReplicaState.READY]
 
@@ -96,23 +92,13 @@ class Deployment:
 
     @property
     def endpoints(self) -> FunctionEndpoints:
-        record = self.record
         left_s = self._restart.retry_at - self._context.clock.now()
-        return FunctionEndpoints(
-            ref=record.ref,
-            replicas=record.replicas,
-            version=record.version,
-            endpoints=tuple(replica.endpoint for replica in self.ready),
-            labels=self.labels,
+        return endpoints_of(
+            self.record,
+            (replica.endpoint for replica in self.ready),
             problem=self.problem,
             lasting=self.program is None,
-            annotations=dict(record.spec.annotations),
             next_start=self._context.clock.wall() + left_s if self.problem and left_s > 0 else None,
-            timeout=call_timeout.of_function(record.spec.annotations, record.spec.env_vars),
-            learned_wake=record.learned_wake,
-            created_at=record.created_at,
-            changed_at=record.current.deployed_at,
-            longest_start_s=record.longest_start_s,
         )
 
     def names(self) -> set[str]:

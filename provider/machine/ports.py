@@ -52,9 +52,6 @@ class Deployment(Recorded, Protocol[Program]):
     def scale(self) -> Scale: ...
 
     @property
-    def labels(self) -> dict[str, str]: ...
-
-    @property
     def explained_problem(self) -> str | None: ...
 
     def change(self, record: FunctionRecord, program: Program | None) -> None:

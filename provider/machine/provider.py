@@ -317,7 +317,7 @@ class MachineProvider(Generic[Program]):
         known = Function(
             spec.ref,
             deployment.scale,
-            deployment.labels,
+            record.labels,
             dict(spec.annotations),
             record.created_at,
             learned_wake=record.learned_wake,

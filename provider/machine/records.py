@@ -114,6 +114,11 @@ class FunctionRecord:
         return self.spec.ref
 
     @property
+    def labels(self) -> dict[str, str]:
+        """As the function is shown with them."""
+        return {**self.spec.labels, "faas_function": self.ref.name}
+
+    @property
     def version(self) -> str:
         """Never the same for two writes, nor for two deployments of one name."""
         return f"{self.serial}-{self.uid}"

@@ -10,6 +10,7 @@ from functools import partial
 
 import structlog
 
+from springtide.provider.machine.endpoints import endpoints_of
 from springtide.provider.machine.plan import Plan, ReplicaState, ReplicaView, choice_matters, plan
 from springtide.provider.machine.records import FunctionRecord
 from springtide.provider.machine.start_limits import RestartPause
@@ -21,7 +22,6 @@ from springtide.provider.process.replica_process import ReplicaHealth, ReplicaPr
 from springtide.provider.process.stopped_host import StoppedHost
 from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import BadInput, SpringtideError
-from springtide.scaler.core import call_timeout
 from springtide.scaler.core.vocabulary import Scale
 from springtide.watchdog import config
 from springtide.wire.endpoint_stream import FunctionEndpoints
@@ -76,10 +76,6 @@ class Deployment:
         return 0 if self.retired else self.record.replicas
 
     @property
-    def labels(self) -> dict[str, str]:
-        return {**self.record.spec.labels, "faas_function": self.record.ref.name}
-
-    @property
     def ready(self) -> list[ReplicaProcess]:
         return [replica for replica in self.replicas.values() if replica.state is ReplicaState.READY]
 
@@ -96,29 +92,14 @@ class Deployment:
 
     @property
     def endpoints(self) -> FunctionEndpoints:
-        return FunctionEndpoints(
-            ref=self.record.ref,
-            replicas=self.record.replicas,
-            version=self.record.version,
-            endpoints=tuple(replica.endpoint(self._context.settings.host) for replica in self.ready),
-            labels=self.labels,
+        left_s = self._restart.retry_at - self._context.clock.now()
+        return endpoints_of(
+            self.record,
+            (replica.endpoint(self._context.settings.host) for replica in self.ready),
             problem=self._missing or self.problem,
             lasting=bool(self._missing) or self.program is None,
-            annotations=dict(self.record.spec.annotations),
-            next_start=self._next_start,
-            timeout=call_timeout.of_function(self.record.spec.annotations, self.record.spec.env_vars),
-            learned_wake=self.record.learned_wake,
-            created_at=self.record.created_at,
-            changed_at=self.record.current.deployed_at,
-            longest_start_s=self.record.longest_start_s,
+            next_start=self._context.clock.wall() + left_s if self.problem and left_s > 0 else None,
         )
-
-    @property
-    def _next_start(self) -> float | None:
-        """In seconds of the epoch; None when nothing is being waited for."""
-        clock = self._context.clock
-        left_s = self._restart.retry_at - clock.now()
-        return clock.wall() + left_s if self.problem and left_s > 0 else None
 
     # What is asked for.
 
