@@ -8,8 +8,8 @@ from reference.markdown import block, code, page, table, text
 from springtide.rules.alerts import scaling_group
 from springtide.rules.model import AlertRule
 from springtide.rules.operators import OperatorRules
-from springtide.rules.runbook_index import plain
-from springtide.rules.timing import DEFAULT, prometheus_duration
+from springtide.rules.runbook_index import lasts, plain
+from springtide.rules.timing import DEFAULT
 
 
 def alerts() -> str:
@@ -28,7 +28,7 @@ def _row(alert: AlertRule) -> tuple[str, str, str, str]:
     return (
         f"[{alert.alert}](#{alert.alert.lower()})",
         alert.labels["severity"],
-        _lasts(alert),
+        lasts(alert),
         text(plain(alert.summary)),
     )
 
@@ -38,9 +38,5 @@ def _section(alert: AlertRule) -> Iterator[str]:
     said = dict.fromkeys(plain(words).rstrip(".") for words in (alert.summary, alert.description))
     yield text(". ".join(said)) + "."
     labels = ", ".join(code(f"{name}: {value}") for name, value in alert.labels.items())
-    yield f"Lasts: {_lasts(alert)}. Labels: {labels}. [What to do](../runbooks/{alert.alert}.md)."
+    yield f"Lasts: {lasts(alert)}. Labels: {labels}. [What to do](../runbooks/{alert.alert}.md)."
     yield block("promql", alert.expr)
-
-
-def _lasts(alert: AlertRule) -> str:
-    return prometheus_duration(alert.pending_s) if alert.pending_s else "at once"

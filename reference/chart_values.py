@@ -24,7 +24,7 @@ def _shape(value: Value) -> str:
     if value.path in CHOICES:
         return codes(map(str, CHOICES[value.path]))
     if value.path in PATTERNS:
-        return f"{code(PATTERNS[value.path])}"
+        return code(PATTERNS[value.path])
     shape = SHAPES[type(value.default)]
     if shape != "integer":
         return shape

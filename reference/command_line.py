@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import click
 
-from reference.markdown import block, code, page, table, text
+from reference.markdown import anchor, block, code, page, table, text
 from reference.settings import commands_with_settings
 from springtide.cli.command_line import ALIASES, springtide
 from springtide.runtime.settings import declared
@@ -41,7 +41,7 @@ def _section(context: click.Context) -> Iterator[str]:
     yield _help(command)
     if isinstance(command, click.Group):
         names = command.list_commands(context)
-        yield ", ".join(f"[{name}](#{_anchor(f'{path} {name}')})" for name in names) + "."
+        yield ", ".join(f"[{name}](#{anchor(f'{path} {name}')})" for name in names) + "."
     own = _of_settings(context)
     rows = [
         tuple(map(_cell, record))
@@ -51,7 +51,7 @@ def _section(context: click.Context) -> Iterator[str]:
     ]
     yield table(("option", "meaning"), rows)
     if own:
-        yield f"And a flag for each of its [settings](settings.md#{_anchor(context.info_name or '')})."
+        yield f"And a flag for each of its [settings](settings.md#{anchor(context.info_name or '')})."
 
 
 def _cell(words: str) -> str:
@@ -76,7 +76,3 @@ def _help(command: click.Command) -> str:
         block("text", paragraph.removeprefix("\b\n")) if paragraph.startswith("\b\n") else text(paragraph)
         for paragraph in paragraphs
     )
-
-
-def _anchor(title: str) -> str:
-    return title.lower().replace(" ", "-")

@@ -14,6 +14,16 @@ def page(title: str, *parts: str) -> str:
     return f"# {title}\n\n{NOTE}" + "\n".join(f"{part.rstrip()}\n" for part in parts if part.strip())
 
 
+def title_of(page: str) -> str:
+    return page.partition("\n")[0].removeprefix("# ")
+
+
+def anchor(title: str) -> str:
+    """Where a heading is to be found on its page."""
+    kept = "".join(char for char in title.lower() if char.isalnum() or char in " -")
+    return kept.replace(" ", "-")
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Cells are Markdown themselves, as ``code`` and ``text`` make it."""
     lines = [head, ["---"] * len(head), *rows]

@@ -9,7 +9,7 @@ from reference.chart_values import values
 from reference.command_line import command_line
 from reference.event_sources import event_sources
 from reference.labels import labels
-from reference.markdown import NOTE
+from reference.markdown import NOTE, title_of
 from reference.metrics import metrics
 from reference.reasons import reasons
 from reference.rest.documents import document
@@ -18,27 +18,27 @@ from reference.rest.page import SYSTEM_PAGE, provider_api, system_api
 from reference.settings import settings
 
 PAGES = {
-    "labels.md": ("Labels and annotations", "what a function may say of itself", labels),
-    "command-line.md": ("Command line", "every command and option", command_line),
-    "settings.md": ("Settings", "flags and environment variables of every part", settings),
-    "event-sources.md": ("Sources of events", "keys of each kind in a connector's file", event_sources),
-    "chart-values.md": ("Values of the chart", "what an installation on Kubernetes may change", values),
-    "reasons.md": ("Reasons of decisions", "why a function has the replicas it has", reasons),
-    "metrics.md": ("Metrics", "what each part tells at `/metrics`", metrics),
-    SYSTEM_PAGE: ("System API", "what the gateway answers to programs", system_api),
-    "provider-api.md": ("Provider API", "what the provider answers to the other parts", provider_api),
-    "alerts.md": ("Alerts", "what fires when, and what to do", alerts),
+    "labels.md": ("what a function may say of itself", labels),
+    "command-line.md": ("every command and option", command_line),
+    "settings.md": ("flags and environment variables of every part", settings),
+    "event-sources.md": ("keys of each kind in a connector's file", event_sources),
+    "chart-values.md": ("what an installation on Kubernetes may change", values),
+    "reasons.md": ("why a function has the replicas it has", reasons),
+    "metrics.md": ("what each part tells at `/metrics`", metrics),
+    SYSTEM_PAGE: ("what the gateway answers to programs", system_api),
+    "provider-api.md": ("what the provider answers to the other parts", provider_api),
+    "alerts.md": ("what fires when, and what to do", alerts),
 }
 
 
 def pages() -> Mapping[str, str]:
     """File name → content."""
-    written = {name: write() for name, (_, _, write) in PAGES.items()}
-    return {**written, "README.md": _index(), **{_document_name(api): document(api) for api in Api}}
+    written = {name: write() for name, (_, write) in PAGES.items()}
+    return {**written, "README.md": _index(written), **{_document_name(api): document(api) for api in Api}}
 
 
-def _index() -> str:
-    lines = "".join(f"- [{title}]({name}): {what}\n" for name, (title, what, _) in PAGES.items())
+def _index(written: Mapping[str, str]) -> str:
+    lines = "".join(f"- [{title_of(written[name])}]({name}): {what}\n" for name, (what, _) in PAGES.items())
     documents = " and ".join(f"[{name}]({name})" for name in map(_document_name, Api))
     return (
         f"# Reference\n\n{NOTE}Made from what the code declares, and checked against it by the tests.\n\n{lines}\n"

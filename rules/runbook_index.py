@@ -62,14 +62,17 @@ def runbook_index() -> str:
 
 def _alerts(alerts: Iterable[AlertRule]) -> Iterable[str]:
     for alert in alerts:
-        lasts = prometheus_duration(alert.pending_s) if alert.pending_s else "at once"
         link, says = f"[{alert.alert}]({alert.alert}.md)", plain(alert.summary)
-        yield f"| {link} | {alert.labels['severity']} | {lasts} | {says} |\n"
+        yield f"| {link} | {alert.labels['severity']} | {lasts(alert)} | {says} |\n"
 
 
 def _thresholds(thresholds: Thresholds) -> Iterable[str]:
     for setting in settings(thresholds):
         yield f"| `{setting.name}` | {setting.value:g} {setting.unit}".rstrip() + f" | {setting.meaning} |\n"
+
+
+def lasts(alert: AlertRule) -> str:
+    return prometheus_duration(alert.pending_s) if alert.pending_s else "at once"
 
 
 def plain(summary: str) -> str:

@@ -36,6 +36,12 @@ def operations(api: Api) -> list[Operation]:
     return [operation for rows in SUBJECTS.values() for operation in rows if api in operation.apis]
 
 
+def answers_of(row: Operation, api: Api) -> Mapping[int, Answer]:
+    """By status, the lowest first; with those of every request that needs credentials."""
+    answers = row.answers if api in row.open else {**COMMON, **row.answers}
+    return dict(sorted(answers.items()))
+
+
 def document(api: Api) -> str:
     rows = operations(api)
     paths: dict[str, dict[str, Any]] = {}
@@ -91,13 +97,12 @@ def _operation(row: Operation, api: Api, subject: str) -> dict[str, Any]:
         {"name": name, "in": "path", "required": True, "description": row.parts[name], "schema": {"type": "string"}}
         for name in row.in_path
     ]
-    answers = row.answers if api in row.open else {**COMMON, **row.answers}
     value: dict[str, Any] = {
         "operationId": row.name,
         "tags": [subject],
         "summary": row.summary,
         "parameters": [*in_path, *map(_parameter, row.parameters)],
-        "responses": {str(status): _answer(answers[status]) for status in sorted(answers)},
+        "responses": {str(status): _answer(answer) for status, answer in answers_of(row, api).items()},
     }
     if row.says:
         value["description"] = row.says

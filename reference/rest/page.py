@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from reference.markdown import block, code, page, table, text
-from reference.rest.documents import COMMON, SERVERS, SUBJECTS, operations, used
+from reference.markdown import anchor, block, code, page, table, text
+from reference.rest.documents import SERVERS, SUBJECTS, answers_of, operations, used
 from reference.rest.operation import Api, Operation, Schema
 from reference.rest.schemas import SCHEMAS
 from reference.rest.shape import shape
@@ -51,11 +51,6 @@ def provider_api() -> str:
     )
 
 
-def anchor(title: str) -> str:
-    kept = "".join(char for char in title.lower() if char.isalnum() or char in " -")
-    return kept.replace(" ", "-")
-
-
 def _sections(api: Api, without: list[Operation] | None = None) -> Iterator[str]:
     for subject, rows in SUBJECTS.items():
         shown = [row for row in rows if api in row.apis and row not in (without or [])]
@@ -82,13 +77,10 @@ def _section(row: Operation, api: Api) -> Iterator[str]:
         asked.append(("", "body", f"{text(row.body.meaning)}{_of(row.body.schema or {})}"))
     if asked:
         yield table(("what is sent", "where", "meaning"), asked)
-    answers = row.answers if api in row.open else {**COMMON, **row.answers}
+    answers = answers_of(row, api)
     yield table(
         ("answer", "meaning"),
-        (
-            (str(status), f"{text(answers[status].meaning)}{_of(answers[status].schema or {})}")
-            for status in sorted(answers)
-        ),
+        ((str(status), f"{text(answer.meaning)}{_of(answer.schema or {})}") for status, answer in answers.items()),
     )
     yield block("sh", _curl(row, api))
     yield f"Answered with {row.example.status}."
