@@ -12,7 +12,17 @@ from springtide.scaler.core.idle import Activity, IdleHistory, IdleLimits
 from springtide.scaler.core.policy import FACTOR, MAX, MIN, ZERO, ScalePolicy
 from springtide.scaler.core.prewarm import CallSource, ExpectedCall, Lead, Upcoming, WakeHistory
 from springtide.scaler.core.steps import AlertEvent, AlertId, AlertStatus, Load, StepContext, StepHistory
-from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData, Sample, Scale, Writer
+from springtide.scaler.core.vocabulary import (
+    Decision,
+    Function,
+    FunctionRef,
+    Instant,
+    NoData,
+    Reason,
+    Sample,
+    Scale,
+    Writer,
+)
 from springtide.scaler.sim.adapter import Springtide
 
 NOW = Instant(1_767_225_600.0)
@@ -25,7 +35,10 @@ ALERT, OTHER = AlertId("a", "2026-01-01T00:00:00Z"), AlertId("b", "2026-01-01T00
 def examples() -> list[Decision]:
     """One for each writer and reason that occurs, in the order in which they are met."""
     met = (*_of_alerts(), *_of_the_loop(), *_of_the_idler(), *_of_schedules())
-    return list({(decision.writer, decision.reason): decision for decision in reversed(met)}.values())[::-1]
+    found: dict[tuple[Writer, Reason], Decision] = {}
+    for decision in met:
+        found.setdefault((decision.writer, decision.reason), decision)
+    return list(found.values())
 
 
 def _of_alerts() -> Iterator[Decision]:
