@@ -28,12 +28,9 @@ def problems(annotations: Mapping[str, str]) -> Iterator[str]:
 def misspelt(annotations: Mapping[str, str]) -> Iterator[str]:
     """Names that are nearly those of annotations that are read: each with the one that is meant."""
     for key in annotations:
-        if "." not in key:  # "topics" may well be somebody's own
+        if "." not in key or key in KNOWN:  # "topics" may well be somebody's own
             continue
-        alike = [name for name in KNOWN if abs(len(name) - len(key)) <= label_names.MAX_SLIPS]
-        slips = {name: label_names.edit_distance(key.lower(), name.lower()) for name in alike}
-        near = min(slips, key=slips.__getitem__, default=None)
-        if key not in KNOWN and near is not None and slips[near] <= label_names.MAX_SLIPS:
+        if (near := label_names.slip_of(key, KNOWN)) is not None:
             yield f"{key[:MAX_SHOWN]}: unknown; is it {near}?"
 
 

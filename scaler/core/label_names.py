@@ -7,7 +7,7 @@ as it did, with the label ignored. Prefixes that are not ours are nobody's busin
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from springtide.scaler.core import explain, label_table, loads, ownership, policy, targets
 from springtide.scaler.core.call_timeout import TIMEOUT
@@ -152,6 +152,15 @@ def edit_distance(one: str, other: str) -> int:
     return row[-1]
 
 
+def slip_of(key: str, names: Iterable[str]) -> str | None:
+    """The one of these names that differs least, by a slip or two; capital letters are none."""
+    plain = key.lower()
+    alike = [name for name in names if abs(len(name) - len(plain)) <= MAX_SLIPS]
+    slips = {name: edit_distance(plain, name.lower()) for name in alike}
+    nearest = min(slips, key=slips.__getitem__, default=None)
+    return nearest if nearest is not None and slips[nearest] <= MAX_SLIPS else None
+
+
 def _key_remedy(key: str) -> str | None:
     """What to write instead of a name; None where it may stay."""
     if key in KNOWN:
@@ -173,9 +182,7 @@ def _near_key(key: str) -> str | None:
     for name in KNOWN:
         if sorted(plain.split(".")) == sorted(name.split(".")):
             return name
-    slips = {name: edit_distance(plain, name) for name in KNOWN if abs(len(plain) - len(name)) <= MAX_SLIPS}
-    nearest = min(slips, key=slips.__getitem__, default=None)
-    return nearest if nearest is not None and slips[nearest] <= MAX_SLIPS else None
+    return slip_of(plain, KNOWN)
 
 
 def _near_type(kind: str) -> str | None:
