@@ -25,6 +25,7 @@ from springtide.cli.parts import (
 )
 from springtide.cli.parts.settings_flags import Section
 from springtide.runtime.settings import Declared, declared
+from springtide.scaler.core.policy import ZeroPolicy
 from springtide.wire.jobs.settings import REPLICAS
 
 VALUES = Path(__file__).parent / "chart" / "values.yaml"
@@ -54,6 +55,7 @@ CHOICES: Mapping[str, list[str] | list[int]] = {
     "functions.imagePullPolicy": ["Always", "IfNotPresent", "Never"],
     "serviceType": ["NodePort", "LoadBalancer", "ClusterIP"],
     "provider.functionAddresses": ["pod", "service"],
+    "cron.zeroPolicy": [policy.value for policy in ZeroPolicy],
     "nats.replicas": list(REPLICAS),
 }
 LEAST: Mapping[str, int] = {
@@ -84,7 +86,6 @@ PATTERNS: Mapping[str, str] = {
     "gateway.upstreamTimeout": _DURATION,
     "idler.inactivityDuration": _DURATION,
     "idler.reconcileInterval": _DURATION,
-    "cron.zeroPolicy": r"^(fixed|learned)$",
     "cron.coldWorth": _DURATION,
     "prometheus.url": _URL,
     "alertmanager.url": _URL,
