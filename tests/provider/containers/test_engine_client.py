@@ -29,7 +29,14 @@ def settings(program: str) -> dict[str, object]:
     }
 
 
-TALK = "import signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(3))\nprint('hello')\nwhile 1: time.sleep(0.05)"
+TALK = """
+import signal, sys, time
+
+signal.signal(15, lambda *_: sys.exit(3))
+sys.stdout.write("hello\\n")
+while True:
+    time.sleep(0.05)
+"""
 
 
 async def test_engine_says_who_it_is(podman: PodmanServer) -> None:
