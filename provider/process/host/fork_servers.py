@@ -74,7 +74,11 @@ class ForkServer:
     def hear(self) -> bool:
         """What it says by itself: that it has a spare, so that it is ready. False when it has ended, or is about to."""
         try:
-            self._next_spare()
+            self.control.settimeout(0)
+            # A fork in the same round of the loop has taken what it said: there is nothing to wait for.
+            with contextlib.suppress(BlockingIOError):
+                self._next_spare()
+            self.control.settimeout(FORK_TIMEOUT_S)
         except OSError:
             return False
         if self.ready_after_s is None:

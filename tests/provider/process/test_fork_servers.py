@@ -223,6 +223,36 @@ def test_spare_of_a_server_that_halts_once_it_told_of_it_is_no_replica(tmp_path:
     assert tried.stdout.startswith("not forked:")
 
 
+ROUND = """
+import os, selectors, sys
+from springtide.provider.process.host.fork_servers import ForkServers
+from springtide.watchdog import linux
+from springtide.watchdog.start import Inherited, Start
+linux.adopt_orphans()
+nothing = os.open(os.devnull, os.O_RDWR)
+start = Start("a", {}, "/", 1.0, 1.0), Inherited(nothing, nothing, nothing)
+selector = selectors.DefaultSelector()
+servers = ForkServers(selector, os.environ, sys.executable, 60.0)
+server = servers.of(sys.executable, walled=False)
+selector.select()
+assert servers.heard(server)
+server.fork(*start)
+server.prepare()
+events = selector.select()
+server.fork(*start)  # another event of this round
+for key, _ in events:
+    servers.heard(key.data)
+print(len(servers))
+servers.end()
+"""
+
+
+def test_server_whose_spare_was_used_in_the_round_in_which_it_told_of_it_is_kept() -> None:
+    tried = subprocess.run([sys.executable, "-c", ROUND], capture_output=True, text=True, timeout=600, check=True)
+
+    assert tried.stdout == "1\n"
+
+
 async def test_fork_server_that_nothing_needs_ends_and_starts_on_demand(world: Any) -> None:
     async with world(environment_idle_s=1) as here:
         await here.up("fn", annotations=wheel(here, "one"))
