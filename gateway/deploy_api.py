@@ -11,8 +11,9 @@ from starlette.responses import PlainTextResponse, Response
 from springtide.gateway.call_limits import CallBounds
 from springtide.gateway.endpoint_source import Readiness
 from springtide.gateway.route_table import RouteTable
-from springtide.gateway.system_proxy import PassedOn, SystemProxy, bounded_body, target, warned
+from springtide.gateway.system_proxy import PassedOn, SystemProxy, target, warned
 from springtide.runtime import bounded_json
+from springtide.runtime.asgi import bounded_body
 from springtide.runtime.routes import Routes
 from springtide.scaler.core.call_timeout import CallTimeout
 from springtide.scaler.core.vocabulary import FunctionRef
@@ -32,7 +33,7 @@ def add_deploy(
     @routes.route("/system/functions", methods=["POST", "PUT"])
     async def deploy(request: Request) -> Response:
         """Answer once calls find the function: the provider's push may be a moment behind its answer."""
-        body = await bounded_body(request, MAX_DEPLOYMENT_BYTES)
+        body = await bounded_body(request.stream(), MAX_DEPLOYMENT_BYTES)
         if body is None:
             return PlainTextResponse(f"a deployment has at most {MAX_DEPLOYMENT_BYTES} bytes", 413)
         ref, timeout = _deployed(body, table.namespace)

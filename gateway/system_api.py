@@ -27,10 +27,10 @@ from springtide.gateway.invocation_counts import InvocationCounts
 from springtide.gateway.load_streams import LoadStreams, add_load
 from springtide.gateway.request_counts import CountedRequests, RequestCounts
 from springtide.gateway.route_table import RouteTable
-from springtide.gateway.system_proxy import PassedOn, SystemProxy, bounded_body, read_whole, target, told_of_its_page
+from springtide.gateway.system_proxy import PassedOn, SystemProxy, read_whole, target, told_of_its_page
 from springtide.gateway.time_limit import TimeLimit
 from springtide.runtime import bounded_json
-from springtide.runtime.asgi import App, Receive, Scope, Send
+from springtide.runtime.asgi import App, Receive, Scope, Send, bounded_body
 from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
 from springtide.runtime.build_version import Version
 from springtide.runtime.concurrency_limit import ConcurrencyLimit
@@ -309,7 +309,7 @@ def _add_alert(routes: Routes, receiver: SystemProxy, url: str) -> None:
     async def alert(request: Request) -> Response:
         if not url:
             return PlainTextResponse("no alert receiver is configured; set alert_receiver_url", 501)
-        body = await bounded_body(request, MAX_DELIVERY_BYTES)
+        body = await bounded_body(request.stream(), MAX_DELIVERY_BYTES)
         if body is None:
             return PlainTextResponse(
                 f"a delivery has at most {MAX_DELIVERY_BYTES} bytes; group alerts by function_name", 413
@@ -338,7 +338,7 @@ def _add_cron(routes: Routes, cron: SystemProxy, base_url: str) -> None:
 
     @routes.post(learned_sleep.PATH)
     async def sleep(request: Request) -> Response:
-        body = await bounded_body(request, learned_sleep.MAX_BODY_BYTES)
+        body = await bounded_body(request.stream(), learned_sleep.MAX_BODY_BYTES)
         if body is None:
             return PlainTextResponse(f"a question has at most {learned_sleep.MAX_BODY_BYTES} bytes", 413)
         return await asked(request, body)

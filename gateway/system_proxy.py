@@ -137,16 +137,6 @@ def told_of_its_page(request: Request) -> Headers:
     return [(name, value) for name, value in request.headers.raw if name in (b"host", *_OF_A_PAGE)]
 
 
-async def bounded_body(request: Request, max_bytes: int) -> bytes | None:
-    """The whole body, or None when it has more bytes."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > max_bytes:
-            return None
-    return bytes(body)
-
-
 def _timeout(read_s: float) -> httpx.Timeout:
     """On a machine that is busy a connection takes its time, and who waits gets an answer. 0 is no limit."""
     connect_s = min(read_s or MAX_CONNECT_S, MAX_CONNECT_S)

@@ -6,7 +6,7 @@ Plain functions over the specification's messages, so that a part needs no frame
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from springtide.runtime.errors import BodyTimeout, BodyTooLarge
@@ -61,6 +61,16 @@ def bounded(receive: Receive, *, max_bytes: int, deadline_s: float | None = None
         return message
 
     return receive_bounded
+
+
+async def bounded_body(stream: AsyncIterable[bytes], max_bytes: int) -> bytes | None:
+    """The whole body of a framework's request, or None when it has more bytes."""
+    body = bytearray()
+    async for part in stream:
+        body += part
+        if len(body) > max_bytes:
+            return None
+    return bytes(body)
 
 
 class RequestBody:

@@ -7,6 +7,7 @@ import asyncio
 from starlette.requests import Request
 from starlette.responses import Response
 
+from springtide.runtime.asgi import bounded_body
 from springtide.runtime.errors import BadInput, Unavailable
 from springtide.runtime.routes import Routes
 from springtide.scaler.core.keepalive.rule import NotLearned
@@ -34,13 +35,11 @@ class SleepApi:
 
         @routes.post(PATH)
         async def sleep(request: Request) -> Response:
-            body = bytearray()
-            async for piece in request.stream():
-                body += piece
-                if len(body) > MAX_BODY_BYTES:
-                    raise BadInput(f"a question has at most {MAX_BODY_BYTES} bytes; name fewer functions")
+            body = await bounded_body(request.stream(), MAX_BODY_BYTES)
+            if body is None:
+                raise BadInput(f"a question has at most {MAX_BODY_BYTES} bytes; name fewer functions")
             try:
-                refs = learned_sleep.asked(bytes(body))
+                refs = learned_sleep.asked(body)
             except (KeyError, TypeError, ValueError) as error:
                 raise BadInput(f'write {{"functions": ["NAME.NAMESPACE", …]}}: {error}') from error
             if not self._learning.learns:
