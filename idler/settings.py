@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from springtide.runtime.settings import boolean, duration, integer, setting, words
 from springtide.scaler.core.idle import IdleLimits
+from springtide.scaler.core.policy import DEFAULT_SILENCE_S
 from springtide.scaler.core.prewarm import MAX_LEAD_S, UNKNOWN_LEAD_S
 
 
@@ -41,7 +42,7 @@ class IdlerSettings:
         "before a function is taken to zero, and for what pauses have taught; empty: nobody is asked",
     )
     inactivity_s: float = setting(
-        900.0,
+        DEFAULT_SILENCE_S,
         env="inactivity_duration",
         kind=duration,
         low=0.1,

@@ -12,11 +12,12 @@ from springtide.cli.replay.options import Given, with_calls
 from springtide.cli.replay.progress import each_recording
 from springtide.cli.replay.sleep import advise_sleep
 from springtide.cli.terminal_text import one_line
+from springtide.runtime.durations import format_duration
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core import targets
 from springtide.scaler.core.keepalive.rule import Price
 from springtide.scaler.core.label_values import MAX_COLD_WORTH_RARE
-from springtide.scaler.core.policy import DEFAULT_MAX, MAX_REPLICAS
+from springtide.scaler.core.policy import DEFAULT_MAX, DEFAULT_SILENCE_S, MAX_REPLICAS
 from springtide.scaler.core.targets import TargetType
 from springtide.scaler.sim import advice
 from springtide.scaler.sim.advice import Advice, Interval, Tried, Wish
@@ -56,7 +57,10 @@ Advised = tuple[Recording, Advice]
     "many replica-hours as today's silence, or with --cold so that no more calls are cold.",
 )
 @click.option(
-    "--today", default="15m", show_default=True, help="With --sleep: the silence after which functions sleep."
+    "--today",
+    default=format_duration(DEFAULT_SILENCE_S),
+    show_default=True,
+    help="With --sleep: the silence after which functions sleep.",
 )
 @click.option(
     "--rare",

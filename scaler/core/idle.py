@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from springtide.scaler.core import explain
 from springtide.scaler.core.learned_silence import LearnedSilence, Silence
-from springtide.scaler.core.policy import ScalePolicy
+from springtide.scaler.core.policy import DEFAULT_SILENCE_S, ScalePolicy
 from springtide.scaler.core.prewarm import Upcoming
 from springtide.scaler.core.vocabulary import Decision, Function, Instant, NoData, Reason, Sample, Writer
 
@@ -22,7 +22,7 @@ from springtide.scaler.core.vocabulary import Decision, Function, Instant, NoDat
 class IdleLimits:
     """The idler's own settings. Seconds."""
 
-    default_duration_s: float = 900.0
+    default_duration_s: float = DEFAULT_SILENCE_S
     """Silence after which a function without a duration label is idle."""
     stale_after_s: float = 60.0
     """A measurement older than this counts as missing."""

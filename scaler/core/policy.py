@@ -28,6 +28,8 @@ COLD_WORTH, COLD_WORTH_RARE = "com.springtide.scale.cold-worth", "com.springtide
 
 DEFAULT_MIN, DEFAULT_MAX, DEFAULT_FACTOR = 1, 20, 20
 DEFAULT_TARGET = 50.0
+DEFAULT_SILENCE_S = 900.0
+"""Without a label zero-duration, where the setting inactivity_duration does not say it."""
 MAX_REPLICAS = values.MAX_REPLICAS
 
 

@@ -16,8 +16,9 @@ from collections.abc import Sequence
 
 from springtide.scaler.core.keepalive import history, rule
 from springtide.scaler.core.keepalive.history import History
-from springtide.scaler.core.keepalive.rule import DEFAULT_FIXED_S, Learned, NotLearned, Plan, Price
+from springtide.scaler.core.keepalive.rule import Learned, NotLearned, Plan, Price
 from springtide.scaler.core.keepalive.windows import Window
+from springtide.scaler.core.policy import DEFAULT_SILENCE_S
 from springtide.scaler.core.vocabulary import Instant
 from springtide.scaler.sim.bursts import Bursts
 
@@ -39,7 +40,7 @@ class FixedSilence:
 class LearnedSleep:
     """The production rule. While nothing is learned the fixed silence holds. Begin at an instant of 0 or later."""
 
-    def __init__(self, price: Price, *, cold_start_s: float, fixed_s: float = DEFAULT_FIXED_S) -> None:
+    def __init__(self, price: Price, *, cold_start_s: float, fixed_s: float = DEFAULT_SILENCE_S) -> None:
         self._price, self._cold_start_s, self._fixed_s = price, cold_start_s, fixed_s
         self.history = History()
         self._learned: Learned | None = None

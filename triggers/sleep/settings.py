@@ -8,7 +8,7 @@ from springtide.runtime.settings import boolean, duration, integer, number, sett
 from springtide.scaler.core.keepalive.forecasts import MAX_AT_ONCE, MAX_REPLICA_HOURS, Budget
 from springtide.scaler.core.keepalive.rule import Price
 from springtide.scaler.core.label_values import MAX_COLD_WORTH_RARE, MAX_COLD_WORTH_S
-from springtide.scaler.core.policy import ScalePolicy, ZeroPolicy
+from springtide.scaler.core.policy import DEFAULT_SILENCE_S, ScalePolicy, ZeroPolicy
 from springtide.scaler.core.prewarm import MAX_LEAD_S, UNKNOWN_LEAD_S
 
 MAX_TIME_SCALE = 50.0
@@ -48,7 +48,7 @@ class SleepSettings:
         help="seconds added to that for each second between a function's calls, so that rare functions weigh more",
     )
     inactivity_s: float = setting(
-        900.0,
+        DEFAULT_SILENCE_S,
         env="inactivity_duration",
         kind=duration,
         low=0.1,

@@ -1,6 +1,6 @@
 """What became of the forecasts that a function was woken for, and which ones may be made at all.
 
-A forecast is a later window of a plan (``rule.Plan.next_wake``) that the function was woken for. It is *hit* when a
+A forecast is a later window of a plan that the function was woken for. It is *hit* when a
 call came while the function was up for it; *early* when one came, but being up until then cost more than a cold start
 is worth; *wasted* when none came. A function whose last forecasts were mostly wasted loses them until its history says
 something else. All functions together are bounded by a ``Budget``. Instants are seconds since the epoch.

@@ -2,13 +2,11 @@
 
 A *pause* is from the moment when nothing was in flight at any gateway until the next call began. Pauses are counted in
 ``BINS`` bins that double (``EDGES_S``), on pages of ``PAGE_S`` each by the calendar, of which the newest ``PAGES`` are
-kept: so what is old is forgotten. A page says what was seen of a stretch of time, whoever saw it; two histories of the
-same function are merged by taking, page by page, the one that saw more. That is associative, commutative and doubles
-nothing (a join of a semilattice; M. Shapiro et al., "Conflict-free Replicated Data Types", 2011).
+kept: so what is old is forgotten.
 
-Everything is a value. Feed it by ``looked`` (counters, about once a second) or by ``started`` and ``ended`` (calls one
-by one), and tell by ``lost`` that nobody looked for a while: then the pause that was running is not counted, for what
-is not known is no silence. Instants are seconds since the epoch and durations seconds.
+Everything is a value. Feed it by ``started`` and ``ended``, once for all gateways together, and tell by ``lost`` that
+nobody looked for a while: then the pause that was running is not counted, for what is not known is no silence. Instants
+are seconds since the epoch and durations seconds.
 """
 
 from __future__ import annotations
@@ -36,8 +34,6 @@ INTERVALS = 3
 BURST_S = MIN_BIN_S
 """A call that begins so soon after the last one ended belongs to the same burst: the first of it is its start. In that
 time no function sleeps, so that nothing is to be learned of it."""
-MAX_LOOK_S = 60.0
-"""Calls that began between two looks further apart than this began at an unknown time."""
 MAX_AT_S = 1e11
 """Instants beyond it, and before 1970, are no times, and change nothing: the year 5138."""
 
@@ -55,11 +51,6 @@ class Page:
     rest_s: tuple[int, ...] = (0,) * BINS
     """Seconds that those spent in the bin they ended in."""
 
-    @property
-    def rank(self) -> tuple[int, int, tuple[int, ...], tuple[int, ...]]:
-        """Of two of the same stretch the higher one saw more."""
-        return self.watched_s, self.calls, self.ended, self.rest_s
-
 
 @dataclass(frozen=True, slots=True)
 class Recent:
@@ -73,12 +64,6 @@ class Recent:
     busy: bool = False
     intervals_s: tuple[float, ...] = ()
     """The last ``INTERVALS`` from start to start, the newest last, to a tenth of a second."""
-
-    @property
-    def rank(self) -> tuple[float, float, float, bool, tuple[float, ...]]:
-        """Of two the higher one is newer."""
-        seen, start, end = (-math.inf if at is None else at for at in (self.seen_at, self.last_start, self.last_end))
-        return seen, start, end, self.busy, self.intervals_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,46 +118,11 @@ def ended(history: History, at: Instant) -> History:
     return History(_watched(history, at), Recent(at, recent.last_start, at, intervals_s=recent.intervals_s))
 
 
-def looked(history: History, at: Instant, *, calls: int, in_flight: float) -> History:
-    """A look at all gateways: so many ``calls`` began since the last one, so many are in flight now.
-
-    A call is taken to have begun, and the last one to have ended, when it was seen: look every second or so. After a
-    longer time without a look silence is still known by the counters, but not when a call began.
-    """
-    if not 0 <= at <= MAX_AT_S:
-        return history
-    seen_at, busy = history.recent.seen_at, history.recent.busy
-    apart_s = math.inf if seen_at is None else at - seen_at
-    if (calls > 0 or busy != (in_flight > 0)) and not 0 <= apart_s <= MAX_LOOK_S:
-        history = lost(history, at if seen_at is None else seen_at)
-    if calls > 0:
-        history = started(history, at, calls)
-    elif in_flight > 0 and not busy:
-        # It began before anybody looked.
-        history = replace(history, recent=replace(history.recent, last_end=None, busy=True))
-    if in_flight <= 0 and history.recent.busy:
-        return ended(history, at)
-    recent = history.recent
-    seen = Recent(at, recent.last_start, recent.last_end, busy=recent.busy, intervals_s=recent.intervals_s)
-    return History(_watched(history, at), seen)
-
-
 def lost(history: History, at: Instant) -> History:
     """Nobody has looked since ``at``: the pause that was running, or the calls that were, ended at an unknown time."""
     if not 0 <= at <= MAX_AT_S:
         return history
     return History(_watched(history, at), Recent(last_start=history.recent.last_start))
-
-
-def merged(one: History, other: History) -> History:
-    """What both know together, for copies that looked at the same function. In any order, as often as anybody likes."""
-    pages: dict[int, Page] = {}
-    for page in (*one.pages, *other.pages):
-        known = pages.get(page.number)
-        if known is None or page.rank > known.rank:
-            pages[page.number] = page
-    recent = max(one.recent, other.recent, key=lambda each: each.rank)
-    return History(_kept(pages.values()), recent)
 
 
 def _watched(history: History, at: Instant) -> tuple[Page, ...]:

@@ -27,8 +27,6 @@ from springtide.scaler.core.keepalive.history import BINS, EDGES_S, INTERVALS, M
 from springtide.scaler.core.keepalive.windows import Window as Window  # noqa: PLC0414 - of plans, for their readers
 from springtide.scaler.core.vocabulary import Instant
 
-DEFAULT_FIXED_S = 900.0
-"""The idler's own."""
 MIN_PAUSES = 4
 """With fewer nothing is learned."""
 ALWAYS_KEPT_S = EDGES_S[1]
@@ -149,19 +147,6 @@ class Plan:
         """The same, but nothing is woken ahead of a call."""
         return replace(self, windows=self.windows[:1])
 
-    def awake(self, now: Instant) -> bool:
-        """Whether it is to be up, so that the idle rule leaves it."""
-        return any(window.since <= now < window.until for window in self.windows)
-
-    def stays_until(self, now: Instant) -> Instant:
-        """The end of the window that runs; ``now`` where none does. May be infinite."""
-        return Instant(next((window.until for window in self.windows if window.since <= now < window.until), now))
-
-    def next_wake(self, now: Instant) -> Window | None:
-        """The window that it is to be woken for, if it sleeps: its begin is when to wake it, its end until when the
-        call is expected. Also one that runs already, but never the first."""
-        return next((window for window in self.windows[1:] if now < window.until), None)
-
 
 def planned(
     history: History,
@@ -169,7 +154,7 @@ def planned(
     *,
     price: Price,
     cold_start_s: float,
-    fixed_s: float = DEFAULT_FIXED_S,
+    fixed_s: float,
     before: Learned | None = None,
 ) -> Plan | NotLearned:
     """The plan for the pause that runs. ``cold_start_s`` is what a start takes, as far as is known, and ``fixed_s`` the

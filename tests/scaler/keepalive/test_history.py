@@ -46,16 +46,13 @@ def test_a_pause_is_counted_where_it_ended(pause_s: float, bin_: int) -> None:
     assert known.calls == 2
 
 
-def test_a_pause_begins_when_nothing_is_in_flight_anywhere() -> None:
-    known = history.looked(History(), Instant(BEGIN), calls=1, in_flight=1)
-    known = history.looked(known, Instant(BEGIN + 30), calls=1, in_flight=2)
-    known = history.looked(known, Instant(BEGIN + 60), calls=0, in_flight=1)
+def test_a_pause_begins_when_nothing_is_in_flight_any_more() -> None:
+    known = history.started(History(), Instant(BEGIN))
+    known = history.started(known, Instant(BEGIN + 30))
     assert known.recent.last_end is None
-    known = history.looked(known, Instant(BEGIN + 61), calls=0, in_flight=0)
+    known = history.ended(known, Instant(BEGIN + 61))
     assert known.recent.last_end == BEGIN + 61
-    for second in range(62, 400):
-        known = history.looked(known, Instant(BEGIN + second), calls=0, in_flight=0)
-    known = history.looked(known, Instant(BEGIN + 400), calls=1, in_flight=0)
+    known = called(known, at=BEGIN + 400, for_s=0)
 
     assert bins_of(known) == {history.bin_of(339): 1}
     assert known.recent.last_end == BEGIN + 400
@@ -74,26 +71,12 @@ def test_a_burst_begins_once() -> None:
 def test_a_pause_in_which_nobody_looked_is_not_counted() -> None:
     known = called(History(), at=BEGIN)
     known = history.lost(known, Instant(BEGIN + 10))
-    known = history.looked(known, Instant(BEGIN + HOUR_S), calls=0, in_flight=0)
     assert known.recent.last_end is None
-    known = called(known, at=BEGIN + HOUR_S + 30)
+    known = called(known, at=BEGIN + HOUR_S)
 
     assert known.pauses == 0
     assert known.calls == 2
-    assert known.pages[-1].watched_s == 10 + 31
-
-
-def test_calls_found_after_a_long_time_without_a_look_began_nobody_knows_when() -> None:
-    known = history.looked(called(History(), at=BEGIN), Instant(BEGIN + HOUR_S), calls=4, in_flight=0)
-
-    assert (known.pauses, known.calls) == (0, 5)
-
-
-def test_silence_after_a_long_time_without_a_look_is_known_by_the_counters() -> None:
-    known = history.looked(called(History(), at=BEGIN), Instant(BEGIN + HOUR_S), calls=0, in_flight=0)
-    known = history.looked(known, Instant(BEGIN + HOUR_S + 1), calls=1, in_flight=0)
-
-    assert bins_of(known) == {history.bin_of(HOUR_S): 1}
+    assert known.pages[-1].watched_s == 10 + 1
 
 
 def test_a_clock_set_back_ends_a_pause_that_is_not_counted() -> None:
@@ -126,30 +109,31 @@ def test_what_is_no_time_changes_nothing(at: float) -> None:
     assert history.started(known, Instant(at)) == known
     assert history.ended(known, Instant(at)) == known
     assert history.lost(known, Instant(at)) == known
-    assert history.looked(known, Instant(at), calls=1, in_flight=1) == known
 
 
 # Any histories.
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["called", "looked", "lost"]),
+        st.sampled_from(["called", "started", "lost"]),
         st.one_of(st.floats(0, 300), st.floats(0, 4 * PAGE_S), st.floats(-PAGE_S, 0)),
-        st.integers(0, 5),
-        st.integers(0, 2),
+        st.integers(1, 6),
     ),
     max_size=12,
 )
 
 
-def lived(lived_steps: Sequence[tuple[str, float, int, int]], since: float = BEGIN) -> History:
-    known, at = History(), since
-    for kind, apart_s, calls, in_flight in lived_steps:
+Steps = Sequence[tuple[str, float, int]]
+
+
+def lived(lived_steps: Steps, known: History = History(), since: float = BEGIN) -> History:  # noqa: B008 - a value
+    at = since
+    for kind, apart_s, calls in lived_steps:
         at = max(0.0, at + apart_s)
         if kind == "called":
-            known = called(known, at=at, calls=calls + 1)
-        elif kind == "looked":
-            known = history.looked(known, Instant(at), calls=calls, in_flight=in_flight)
+            known = called(known, at=at, calls=calls)
+        elif kind == "started":
+            known = history.started(known, Instant(at), calls)
         else:
             known = history.lost(known, Instant(at))
     return known
@@ -164,26 +148,10 @@ def test_a_history_comes_back_from_its_text(known: History) -> None:
 
 
 @given(histories, steps)
-def test_a_life_goes_on_after_a_restart_as_without_one(known: History, more: list[tuple[str, float, int, int]]) -> None:
-    again = encoding.decode(encoding.encode(known))
+def test_a_life_goes_on_after_a_restart_as_without_one(known: History, more: Steps) -> None:
     at = known.recent.seen_at or BEGIN
-    for _, apart_s, calls, in_flight in more:
-        at = Instant(max(0.0, at + apart_s))
-        known = history.looked(known, at, calls=calls, in_flight=in_flight)
-        again = history.looked(again, at, calls=calls, in_flight=in_flight)
 
-    assert again == known
-
-
-@given(histories, histories, histories)
-def test_merging_is_associative_commutative_and_doubles_nothing(one: History, two: History, three: History) -> None:
-    merged = history.merged
-
-    assert merged(one, two) == merged(two, one)
-    assert merged(merged(one, two), three) == merged(one, merged(two, three))
-    assert merged(one, one) == one
-    assert merged(merged(one, two), two) == merged(one, two)
-    assert merged(one, History()) == one
+    assert lived(more, encoding.decode(encoding.encode(known)), at) == lived(more, known, at)
 
 
 @given(histories)

@@ -15,6 +15,7 @@ from springtide.scaler.core.vocabulary import Instant
 BEGIN = 1_000 * PAGE_S
 HOUR_S = 3600.0
 PRICE = Price(900.0, 0.0)
+FIXED_S = 900.0
 
 
 def after_pauses(pauses_s: Sequence[float], *, for_s: float = 1.0) -> History:
@@ -28,7 +29,9 @@ def after_pauses(pauses_s: Sequence[float], *, for_s: float = 1.0) -> History:
 
 def plan(known: History, *, price: Price = PRICE, cold_start_s: float = 2.0) -> Plan:
     assert known.recent.last_end is not None
-    found = rule.planned(known, Instant(known.recent.last_end + 1), price=price, cold_start_s=cold_start_s)
+    found = rule.planned(
+        known, Instant(known.recent.last_end + 1), price=price, cold_start_s=cold_start_s, fixed_s=FIXED_S
+    )
     assert isinstance(found, Plan)
     return found
 
@@ -42,7 +45,7 @@ def ages(found: Plan) -> list[Window]:
 def test_with_fewer_than_four_pauses_nothing_is_learned() -> None:
     known = after_pauses([100.0, 200.0, 400.0])
 
-    assert rule.planned(known, Instant(BEGIN + 1000), price=PRICE, cold_start_s=2) == NotLearned(
+    assert rule.planned(known, Instant(BEGIN + 1000), price=PRICE, cold_start_s=2, fixed_s=FIXED_S) == NotLearned(
         "3 of its pauses are known, 4 are needed"
     )
 
@@ -64,13 +67,6 @@ def test_a_function_with_long_pauses_sleeps_after_a_minute_and_is_awake_before_t
     end = 512 * 60.0 - 60.0 + 2000  # it does not wait for longer than a cold start is worth
     assert ages(found) == [Window(0.0, 60.0), Window(512 * 60.0 - 60.0, end)]
     assert (found.why.ended_share, found.why.expected_share) == (0.0, 1.0)
-    begin = found.windows[0].since
-    assert found.awake(Instant(begin + 30))
-    assert not found.awake(Instant(begin + HOUR_S))
-    assert found.next_wake(Instant(begin + HOUR_S)) == found.windows[1]
-    assert found.awake(Instant(begin + 8.7 * HOUR_S))
-    assert found.stays_until(Instant(begin + 8.7 * HOUR_S)) == begin + end
-    assert found.next_wake(Instant(begin + 20 * HOUR_S)) is None
 
 
 def test_what_a_cold_start_is_worth_decides() -> None:
@@ -126,7 +122,7 @@ def test_calls_in_quick_succession_are_no_timer() -> None:
     ],
 )
 def test_where_something_is_not_known_nothing_is_learned(known: History, why: str) -> None:
-    found = rule.planned(known, Instant(BEGIN + 200), price=PRICE, cold_start_s=2)
+    found = rule.planned(known, Instant(BEGIN + 200), price=PRICE, cold_start_s=2, fixed_s=FIXED_S)
 
     assert isinstance(found, NotLearned)
     assert why in found.why
@@ -140,7 +136,9 @@ def test_a_plan_is_made_anew_after_an_eighth_more_calls() -> None:
         assert known.recent.last_end is not None
         known = history.started(known, Instant(known.recent.last_end + 5000))
         known = history.ended(known, Instant(known.recent.seen_at or 0))
-        found = rule.planned(known, Instant(known.recent.seen_at or 0), price=PRICE, cold_start_s=2, before=first)
+        found = rule.planned(
+            known, Instant(known.recent.seen_at or 0), price=PRICE, cold_start_s=2, fixed_s=FIXED_S, before=first
+        )
         assert isinstance(found, Plan)
         kept.append((calls, found.learned.calls == first.calls))
 
@@ -151,7 +149,9 @@ def test_a_plan_is_made_anew_at_another_price() -> None:
     known = after_pauses([100.0] * 15)
     first = plan(known).learned
 
-    found = rule.planned(known, Instant(BEGIN + 9999), price=Price(1.0, 0.0), cold_start_s=2, before=first)
+    found = rule.planned(
+        known, Instant(BEGIN + 9999), price=Price(1.0, 0.0), cold_start_s=2, fixed_s=FIXED_S, before=first
+    )
 
     assert isinstance(found, Plan)
     assert found.learned.price == Price(1.0, 0.0)
