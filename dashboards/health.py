@@ -228,6 +228,13 @@ def _scalers() -> Row:
                 "Queries that failed; the idler holds every function until they succeed.",
                 query(_counted(catalogue.SOURCE_FAILURES, "signal"), "{{signal}}"),
             ),
+            lines(
+                "Memory of functions",
+                "What those of one machine take, and what they may (sleep_memory): above it those that are idle sleep "
+                "early. Empty without a bound.",
+                "bytes",
+                query(f"max by (of) ({catalogue.FUNCTIONS_MEMORY.name})", "{{of}}"),
+            ),
         ),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from springtide.rules.alerts import HIGH_RATE, PILING_UP
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.catalogue import Metric
-from springtide.scaler.core.vocabulary import Reason
+from springtide.scaler.core.vocabulary import GROUPS, Reason
 
 IN_NAMESPACES = 'function_name=~".+[.]($namespace)"'
 """The label holds ``name.namespace``."""
@@ -14,17 +14,7 @@ CHOSEN = f'function_name=~"$function",{IN_NAMESPACES}'
 
 SCALING_ALERT = f'alertname=~"{HIGH_RATE}|{PILING_UP}",{CHOSEN}'
 
-CHANGES = "|".join(
-    (
-        Reason.ALERT_FIRING,
-        Reason.ALERT_RESOLVED,
-        Reason.LOAD_UP,
-        Reason.LOAD_DOWN,
-        Reason.IDLE,
-        Reason.WAKE,
-        Reason.MANUAL,
-    )
-)
+CHANGES = "|".join(GROUPS["The count changes"])
 """Reasons of decisions that change a count; all others are holds."""
 
 BLIND = "|".join((Reason.NO_DATA, Reason.STALE_DATA, Reason.PARTIAL_DATA, Reason.SOURCE_RESTARTED, Reason.AGE_UNKNOWN))

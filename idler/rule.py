@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from springtide.idler.settings import IdlerSettings
 from springtide.scaler.core import idle
 from springtide.scaler.core.delayed_calls import DelayedCalls
@@ -32,18 +34,19 @@ class IdleRule:
         *,
         delayed: DelayedCalls | NoData | None = None,
         learned: LearnedSilence | None = None,
+        memory_short: str | None = None,
     ) -> tuple[Decision, IdleHistory]:
         """See ``idle.decide``. Of thousands of functions only those that are idle otherwise are asked about.
 
         ``delayed``: calls that were put off; None: there are no such calls here, or it is not time to ask for them.
-        ``learned``: a plan of its pause, if it has one.
+        ``learned``: a plan of its pause, if it has one. ``memory_short``: as ``idle.Outlook`` has it.
         """
-        outlook = Outlook(learned=learned)
+        outlook = Outlook(learned=learned, memory_short=memory_short)
         told = idle.decide(function, *labels, activity, history, self._limits, now, outlook=outlook)
         upcoming = self._upcoming(function, delayed, now) if told[0].changes else None
         if upcoming is None:
             return told
-        outlook = Outlook(upcoming, learned)
+        outlook = replace(outlook, upcoming=upcoming)
         return idle.decide(function, *labels, activity, history, self._limits, now, outlook=outlook)
 
     def _upcoming(

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from springtide.runtime import quantities
 from springtide.runtime.settings import boolean, duration, integer, setting, words
 from springtide.scaler.core.idle import IdleLimits
 from springtide.scaler.core.policy import DEFAULT_SILENCE_S
 from springtide.scaler.core.prewarm import MAX_LEAD_S, UNKNOWN_LEAD_S
+
+
+def quantity(text: str) -> int | None:
+    """A quantity such as ``4Gi``; empty is none. Raises ValueError."""
+    return quantities.memory_bytes(text) if text.strip() else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +80,13 @@ class IdlerSettings:
     )
     concurrency: int = setting(
         16, env="idler_concurrency", kind=integer, low=1, high=1000, help="functions written at the same time"
+    )
+    sleep_memory: int | None = setting(
+        None,
+        env="sleep_memory",
+        kind=quantity,
+        help="memory that the functions of one machine may take together, such as 4Gi: above it those that are idle "
+        "sleep early, the least worthy first; empty: no bound. Kubernetes has bounds of its own",
     )
     dry_run: bool = setting(
         default=False, env="dry_run", kind=boolean, help="say what would be taken to zero, and do nothing"

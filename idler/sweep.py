@@ -10,6 +10,7 @@ from typing import Protocol
 import structlog
 from prometheus_client import CollectorRegistry
 
+from springtide.idler.memory import MemoryBound, MemoryMeter, WorthSource
 from springtide.idler.metrics import IdlerMetrics
 from springtide.idler.rule import IdleRule
 from springtide.idler.settings import IdlerSettings
@@ -32,7 +33,7 @@ from springtide.scaler.core.ports import (
     Recorder,
     ScaleTarget,
 )
-from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData, Sample, Writer
+from springtide.scaler.core.vocabulary import Decision, Function, FunctionRef, Instant, NoData, Reason, Sample, Writer
 from springtide.scaler.scale_writer import ScaleWriter
 from springtide.wire.decision_log import Recorders
 from springtide.wire.instruments import DecisionCounter
@@ -43,6 +44,10 @@ MAX_PAUSE_S = 60.0
 
 Labels = tuple[ScalePolicy, tuple[str, ...]]
 """What a function's labels ask for, and what is wrong with them."""
+
+
+EARLY = (Reason.RECENTLY_ACTIVE, Reason.TOO_YOUNG)
+"""What memory that is short does not wait for. For everything else it does."""
 
 
 class PlanSource(Protocol):
@@ -78,6 +83,10 @@ class IdlerDeps:
     """Asked right before each write, as ``recheck`` is."""
     sleep: PlanSource | None = None
     """Asked once a sweep for what was learned of pauses; while that is not known durations are fixed."""
+    memory: MemoryMeter | None = None
+    """Asked once a sweep where memory is bounded."""
+    worths: WorthSource | None = None
+    """Asked while memory is short."""
 
 
 class Idler:
@@ -107,6 +116,7 @@ class Idler:
             clock=deps.clock,
             metrics=self._metrics,
         )
+        self._memory = _memory_bound(settings, deps, self._metrics)
         self._histories: dict[FunctionRef, IdleHistory] = {}
         self._missing: set[str] = set()
         self._unlearned = Outage("what pauses have taught is not known, silences are the fixed ones")
@@ -119,6 +129,8 @@ class Idler:
         """Sweep for ever. A sweep that fails is told and tried again later; any other error ends the loop."""
         if self._deps.recheck is None:
             log.warning("no gateway to ask before a write: a call since the last scrape will not be seen")
+        if self._settings.sleep_memory is not None and self._memory is None:
+            log.warning("nobody sleeps early where memory is short: gateway_metrics_urls is empty")
         if self._deps.delayed is None:
             log.warning("no gateway to ask for calls that were put off: gateway_urls is empty")
         failures, outage = 0, Outage("sweep failed, every function is left as it is")
@@ -148,9 +160,12 @@ class Idler:
         if self._deps.leadership.hold() is None:
             decisions = []
         else:
+            early = await self._early(functions, policies, measured, learned, candidates, decisions, now)
+            chosen = {candidate.function.ref for candidate in early}
+            decisions = [hold for hold in decisions if hold.ref not in chosen]
             for hold in decisions:
                 self._recorder.record(hold)
-            decisions += await self._zeroing.run(candidates)
+            decisions += await self._zeroing.run([*candidates, *early])
         self._metrics.swept(at=Instant(self._deps.clock.wall()), took_s=self._deps.clock.now() - started)
         return decisions
 
@@ -178,6 +193,46 @@ class Idler:
                 holds.append(decision)
         self._histories = histories  # of functions that still exist, and of no others
         return holds, candidates
+
+    async def _early(
+        self,
+        functions: Sequence[Function],
+        policies: Mapping[FunctionRef, Labels],
+        measured: Mapping[FunctionRef, Activity],
+        learned: Mapping[FunctionRef, LearnedSilence],
+        candidates: Sequence[Candidate],
+        holds: Sequence[Decision],
+        now: Instant,
+    ) -> list[Candidate]:
+        """Whose turn it is to sleep because memory is short, though its silence is not over."""
+        if self._memory is None:
+            return []
+        awake = [function.ref for function in functions if function.scale.desired]
+        actives = ((ref, measured.get(ref, _NOT_ASKED).last_active) for ref in awake)
+        self._memory.look({ref: Instant(at.value) for ref, at in actives if isinstance(at, Sample)})
+        short = await self._memory.shortage(functions)
+        needed_bytes = short.needed_bytes([each.function.ref for each in candidates]) if short is not None else 0.0
+        if short is None or needed_bytes <= 0:
+            return []
+        held, idle = {hold.ref for hold in holds if hold.reason in EARLY}, []
+        for function in functions:
+            if function.ref not in held:
+                continue
+            found = Candidate(
+                function, measured[function.ref], self._histories[function.ref], learned.get(function.ref), ""
+            )
+            decision, _ = self._rule.decide(
+                function,
+                policies[function.ref],
+                found.activity,
+                found.history,
+                now,
+                learned=found.learned,
+                memory_short=found.memory_short,
+            )
+            if decision.changes:
+                idle.append(found)
+        return await self._memory.sleepers(short, idle, needed_bytes)
 
     async def _listed(self) -> Sequence[Function]:
         listing = self._deps.catalog.list_functions()
@@ -239,6 +294,13 @@ class Idler:
             elif signal in self._missing:
                 self._missing.discard(signal)
                 log.info("measured again", signal=signal)
+
+
+def _memory_bound(settings: IdlerSettings, deps: IdlerDeps, metrics: IdlerMetrics) -> MemoryBound | None:
+    """Not without a second look at the gateways: who sleeps early was called a short time ago."""
+    if settings.sleep_memory is None or deps.memory is None or deps.recheck is None:
+        return None
+    return MemoryBound(settings.sleep_memory, deps.memory, deps.worths, deadline_s=settings.deadline_s, metrics=metrics)
 
 
 def _may_learn(labels: Labels) -> bool:

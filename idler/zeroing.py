@@ -36,6 +36,8 @@ class Candidate:
     activity: Activity
     history: IdleHistory
     learned: LearnedSilence | None = None
+    memory_short: str | None = None
+    """Why it is to sleep before its silence is over."""
 
 
 class Zeroing:
@@ -128,7 +130,14 @@ class Zeroing:
         activity, now = measured.get(function.ref, outcome.activity), Instant(self._clock.wall())
         labels, history = (policy, problems), outcome.history
         decision, _ = self._rule.decide(
-            function, labels, activity, history, now, delayed=put_off, learned=outcome.learned
+            function,
+            labels,
+            activity,
+            history,
+            now,
+            delayed=put_off,
+            learned=outcome.learned,
+            memory_short=outcome.memory_short,
         )
         if decision.changes and not self._settings.dry_run:
             return (await self._writer.write(decision, policy, version=function.scale.version)).decision

@@ -117,6 +117,9 @@ class UsageReader(Protocol):
         Raises Unavailable where nothing is known of any.
         """
 
+    async def memory_use(self) -> Mapping[FunctionRef, float]:
+        """Bytes of all replicas of a function together, of the functions all of whose replicas were measured."""
+
 
 class SecretReader(Protocol):
     async def read_secret(self, namespace: str, name: str) -> bytes:

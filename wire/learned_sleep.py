@@ -8,10 +8,12 @@ module.
     {"at": 1700000000.5, "functions": {
         "echo.openfaas-fn": {"lastEnd": …, "windows": [[SINCE, UNTIL], …], "forecasts": true, "basis": "pauses",
             "pauses": 40, "worthSeconds": 900, "withinSeconds": 540, "endedShare": 0.71, "expectedShare": 0,
-            "intervalSeconds": null},
-        "other.openfaas-fn": {"fixed": "3 of its pauses are known, 4 are needed"}}}
+            "intervalSeconds": null, "callsPerSecond": 0.05},
+        "other.openfaas-fn": {"fixed": "3 of its pauses are known, 4 are needed", "worthSeconds": 900,
+            "callsPerSecond": 0.002}}}
 
-``null`` as an end or a length is without end. A function that is not named is not known there.
+``null`` as an end or a length is without end. A function that is not named is not known there; the calls, and of one
+whose silence is fixed the worth, are left out where its calls are not known.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from typing import Any
 
 from springtide.runtime import bounded_json
 from springtide.runtime.basic_auth import Credentials
+from springtide.scaler.core.keepalive.pressure import Worth
 from springtide.scaler.core.keepalive.rule import Basis, NotLearned, Why, Window
 from springtide.scaler.core.learned_silence import LearnedSilence
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
@@ -35,6 +38,11 @@ MAX_WINDOWS = 16
 DEADLINE_S = 3.0
 
 Silences = Mapping[FunctionRef, LearnedSilence | NotLearned]
+Worths = Mapping[FunctionRef, Worth]
+
+
+def question(refs: Iterable[FunctionRef]) -> bytes:
+    return json.dumps({"functions": [str(ref) for ref in refs]}).encode()
 
 
 def asked(body: bytes) -> list[FunctionRef]:
@@ -45,8 +53,8 @@ def asked(body: bytes) -> list[FunctionRef]:
     return [FunctionRef.parse(name) for name in names]
 
 
-def encode(told: Silences, at: float) -> bytes:
-    functions = {str(ref): _to_json(one) for ref, one in told.items()}
+def encode(told: Silences, worths: Worths, at: float) -> bytes:
+    functions = {str(ref): _to_json(one, worths.get(ref)) for ref, one in told.items()}
     return json.dumps({"at": at, "functions": functions}, separators=(",", ":")).encode()
 
 
@@ -55,11 +63,22 @@ def decode(answer: Any) -> dict[FunctionRef, LearnedSilence | NotLearned]:
     return {FunctionRef.parse(str(name)): _from_json(one) for name, one in dict(answer["functions"]).items()}
 
 
-def _to_json(one: LearnedSilence | NotLearned) -> dict[str, Any]:
-    if isinstance(one, NotLearned):
-        return {"fixed": one.why}
-    why = one.why
+def worths(answer: Any) -> dict[FunctionRef, Worth]:
+    """What keeping functions awake is worth, of those whose calls are known. Raises as ``decode`` does."""
+    told = dict(answer["functions"]).items()
     return {
+        FunctionRef.parse(str(name)): Worth(_number(one["callsPerSecond"]), _number(one["worthSeconds"]))
+        for name, one in told
+        if "callsPerSecond" in one
+    }
+
+
+def _to_json(one: LearnedSilence | NotLearned, worth: Worth | None) -> dict[str, Any]:
+    calls = {"callsPerSecond": worth.calls_per_s} if worth is not None else {}
+    if isinstance(one, NotLearned):
+        return {"fixed": one.why, **({"worthSeconds": worth.worth_s} if worth is not None else {}), **calls}
+    why = one.why
+    return calls | {
         "lastEnd": one.last_end,
         "windows": [[_finite(window.since), _finite(window.until)] for window in one.windows],
         "forecasts": one.forecasts,
@@ -118,5 +137,8 @@ class SleepPlans:
 
     async def plans(self, refs: Iterable[FunctionRef]) -> Silences:
         """Raises Unsupported where nobody learns, and other SpringtideErrors."""
-        body = json.dumps({"functions": [str(ref) for ref in refs]}).encode()
-        return await self._gateways.ask("POST", PATH, decode, body=body)
+        return await self._gateways.ask("POST", PATH, decode, body=question(refs))
+
+    async def worths(self, refs: Iterable[FunctionRef]) -> Worths:
+        """Of those whose calls are known there. Raises as ``plans`` does."""
+        return await self._gateways.ask("POST", PATH, worths, body=question(refs))

@@ -1,15 +1,17 @@
-"""``GET /system/usage``: the processor time of every function, as its provider knows it.
+"""``GET /system/usage``: the processor time of every function, as its provider knows it, and its memory.
 
-``{"at": 1764000000.5, "functions": {"name.namespace": {"cpu_seconds": 12.5, "since": 1763990000.0}}}``. A provider that
-is told of rates only, as Kubernetes is by its metrics server, has ``{"cpu_millicores": 500.0, "at": 1763999970.0}`` for
-a function, and ``{"why": "…"}`` for one whose use is not known. All instants are of the provider's clock.
+``{"at": 1764000000.5, "functions": {"name.namespace": {"cpu_seconds": 12.5, "since": 1763990000.0, "memory_bytes":
+50331648.0}}}``. A provider that is told of rates only, as Kubernetes is by its metrics server, has
+``{"cpu_millicores": 500.0, "at": 1763999970.0}`` for a function, and ``{"why": "…"}`` for one whose use is not known.
+The memory is that of all its replicas, and is left out where one of them was not measured. All instants are of the
+provider's clock.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from springtide.runtime.errors import Unavailable
@@ -44,10 +46,16 @@ class ProcessorUses:
 
     at: Instant
     functions: Mapping[FunctionRef, ProcessorUse]
+    memory_bytes: Mapping[FunctionRef, float] = field(default_factory=dict)
+    """Of those of which it is known."""
 
 
 def to_json(uses: ProcessorUses) -> dict[str, Any]:
-    return {"at": uses.at, "functions": {str(ref): _use_to_json(use) for ref, use in uses.functions.items()}}
+    told = {str(ref): _use_to_json(use) for ref, use in uses.functions.items()}
+    for ref, size in uses.memory_bytes.items():
+        if str(ref) in told:
+            told[str(ref)]["memory_bytes"] = size
+    return {"at": uses.at, "functions": told}
 
 
 def from_json(value: Any) -> ProcessorUses:
@@ -56,7 +64,9 @@ def from_json(value: Any) -> ProcessorUses:
         at, functions = _number(value["at"]), dict(value["functions"])
     except (KeyError, TypeError, ValueError) as error:
         raise Unavailable(f"provider: not an answer to {PATH}: {str(value)[:200]}") from error
-    return ProcessorUses(Instant(at), {FunctionRef.parse(name): _use(use) for name, use in functions.items()})
+    by_ref = {FunctionRef.parse(name): use for name, use in functions.items()}
+    sizes = {ref: size for ref, use in by_ref.items() if (size := _memory(use)) is not None}
+    return ProcessorUses(Instant(at), {ref: _use(use) for ref, use in by_ref.items()}, sizes)
 
 
 def _use_to_json(use: ProcessorUse) -> dict[str, Any]:
@@ -78,6 +88,13 @@ def _use(value: Any) -> ProcessorUse:
         return CpuRate(_number(value["cpu_millicores"]), Instant(_number(value["at"])))
     except (KeyError, TypeError, ValueError):
         return NoData(f"the provider's answer makes no sense: {str(value)[:100]}")
+
+
+def _memory(use: Any) -> float | None:
+    try:
+        return _number(use["memory_bytes"])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _number(value: Any) -> float:

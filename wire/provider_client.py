@@ -132,13 +132,17 @@ class ProviderClient:
         return [decision for decision in decisions if decision.changes]
 
     async def processor_uses(self) -> ProcessorUses:
-        """What every function uses of the processors. Unsupported by foreign providers."""
+        """What every function uses of the processors, and its memory. Unsupported by foreign providers."""
         try:
             value = await self._json("GET", processor_use.PATH)
         except NotFound as error:
             raise Unsupported("this provider does not measure processor time") from error
         # Of thousands of functions it takes longer than others in this process may be kept waiting.
         return await asyncio.to_thread(processor_use.from_json, value)
+
+    async def memory_bytes(self) -> Mapping[FunctionRef, float]:
+        """Of all replicas of a function together; functions of which it is not known are absent. As above."""
+        return (await self.processor_uses()).memory_bytes
 
     async def watch_endpoints(self) -> AsyncGenerator[Event, None]:
         """The endpoint stream, until it breaks: then Unavailable. Heartbeats are passed on."""

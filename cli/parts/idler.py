@@ -82,5 +82,7 @@ async def _assembled(settings: IdlerSettings, auth: AuthSettings, leading: Led) 
             expected=ScheduledCalls(),
             delayed=delayed,
             sleep=sleep,
+            memory=provider,
+            worths=sleep,
         )
         yield [vitals(deps.registry), *election, holds, build(settings, deps)]

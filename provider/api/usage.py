@@ -1,4 +1,4 @@
-"""``GET /system/usage``: what every function uses of the processors. However many ask, it is measured once a second."""
+"""``GET /system/usage``: what functions use of the processors, and their memory. However many ask, once a second."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ class _Measurement:
         async with self._one_at_a_time:
             if self._last is None or self._clock.now() - self._began >= FRESH_S:
                 self._began, at = self._clock.now(), Instant(self._clock.wall())
-                self._last = ProcessorUses(at, await self._provider.processor_use())
+                use = await self._provider.processor_use()
+                self._last = ProcessorUses(at, use, await self._provider.memory_use())
             return self._last
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from springtide.provider import quantities
 from springtide.provider.containers.engine.client import Image
 from springtide.provider.containers.probes import Probes, probes_of
 from springtide.provider.spec import FunctionSpec
+from springtide.runtime import quantities
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core.label_table import SLEEP
 

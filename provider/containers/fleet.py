@@ -104,6 +104,9 @@ class Fleet:
     async def processor_use(self) -> Mapping[FunctionRef, ProcessorUse]:
         return await self._processor_time.totals()
 
+    def memory_use(self) -> Mapping[FunctionRef, float]:
+        return self._usage.memory_use(self.deployments)
+
     # Functions.
 
     def add(self, record: FunctionRecord, program: ContainerProgram | BadInput) -> None:

@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from springtide.provider.kubernetes.manifests import keys
 from springtide.provider.kubernetes.manifests.keys import PORT
 from springtide.provider.kubernetes.views import PodView
-from springtide.provider.quantities import parse
 from springtide.provider.spec import Usage
 from springtide.provider.watchdog_endpoints import READY_PATH, in_flight
 from springtide.runtime.errors import SpringtideError
 from springtide.runtime.http_probe import probe
 from springtide.runtime.kubernetes.api import KubernetesApi, Where
 from springtide.runtime.kubernetes.resources import POD_METRICS
+from springtide.runtime.quantities import parse
 from springtide.scaler.core.vocabulary import FunctionRef
 
 METRICS_PORT, METRICS_PATH = 8081, "/metrics"

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from springtide.provider.kubernetes.cluster import Cluster
 from springtide.provider.kubernetes.inventory import OF_FUNCTIONS, Inventory
 from springtide.provider.kubernetes.views import DeploymentView, PodView, instant_of
-from springtide.provider.quantities import parse
 from springtide.runtime.errors import SpringtideError
 from springtide.runtime.kubernetes.api import Json, KubernetesApi, Where
 from springtide.runtime.kubernetes.resources import POD_METRICS
+from springtide.runtime.quantities import parse
 from springtide.scaler.core.vocabulary import FunctionRef, Instant, NoData
 from springtide.wire.processor_use import CpuRate, ProcessorUse
 

@@ -201,6 +201,10 @@ class KubernetesProvider:
     async def processor_use(self) -> Mapping[FunctionRef, ProcessorUse]:
         return await processor_use(self._api, self._cluster, Instant(self._clock.wall()))
 
+    async def memory_use(self) -> Mapping[FunctionRef, float]:
+        """Of none: what is short is the memory of a node, and the scheduler and the kubelet look after that."""
+        return {}
+
     # Secrets.
 
     async def secret_names(self, namespace: str) -> Sequence[str]:

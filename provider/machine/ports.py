@@ -90,6 +90,9 @@ class Fleet(Protocol[Program]):
 
     async def processor_use(self) -> Mapping[FunctionRef, ProcessorUse]: ...
 
+    def memory_use(self) -> Mapping[FunctionRef, float]:
+        """Bytes, of the functions all of whose replicas were measured."""
+
 
 class Preparation(Protocol[Prepared_co]):
     """Makes of a spec what can be started, before anything that runs is touched."""

@@ -197,6 +197,9 @@ class MachineProvider(Generic[Program]):
     async def processor_use(self) -> Mapping[FunctionRef, ProcessorUse]:
         return await self._fleet.processor_use()
 
+    async def memory_use(self) -> Mapping[FunctionRef, float]:
+        return self._fleet.memory_use()
+
     # Secrets.
 
     async def secret_names(self, namespace: str) -> Sequence[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from springtide.provider.machine.usage import Measured, Meter
 from springtide.provider.spec import Usage
 from springtide.scaler.core import catalogue
 from springtide.scaler.core.ports import Clock
+from springtide.scaler.core.vocabulary import FunctionRef
 
 Deployments = Callable[[], Iterable[Deployment[Any]]]
 
@@ -52,6 +53,15 @@ class UsageWatch:
             cpu_millicores=round(sum(reading.cpu_millicores for reading in own), 3),
             memory_bytes=float(sum(reading.measured.memory_bytes for reading in own)),
         )
+
+    def memory_use(self, deployments: Mapping[FunctionRef, Deployment[Any]]) -> dict[FunctionRef, float]:
+        """Bytes of all replicas that run, of the functions that have some, all of which were measured."""
+        found = {}
+        for ref, deployment in deployments.items():
+            running = [instance for instance, replica in deployment.replicas.items() if replica.pid]
+            if running and all(instance in self._readings for instance in running):
+                found[ref] = float(sum(self._readings[instance].measured.memory_bytes for instance in running))
+        return found
 
     async def run(self) -> None:
         while True:

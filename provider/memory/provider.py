@@ -177,6 +177,10 @@ class MemoryProvider:
         use = self._use or (lambda _: NoData("nothing runs here that could be measured"))
         return {ref: use(ref) for ref in self._functions}
 
+    async def memory_use(self) -> Mapping[FunctionRef, float]:
+        measured = {ref: self._measure(ref) for ref in self._functions} if self._measure is not None else {}
+        return {ref: usage.memory_bytes for ref, usage in measured.items() if usage is not None}
+
     # Secrets.
 
     async def secret_names(self, namespace: str) -> Sequence[str]:

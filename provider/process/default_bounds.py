@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from springtide.provider import quantities
+from springtide.runtime import quantities
 
 HALF, NONE = "half", "none"
 _CGROUPS, _OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")

@@ -102,6 +102,9 @@ class Fleet:
     async def processor_use(self) -> Mapping[FunctionRef, ProcessorUse]:
         return await self._processor_time.totals()
 
+    def memory_use(self) -> Mapping[FunctionRef, float]:
+        return self._usage.memory_use(self.deployments)
+
     async def unrecorded(self, known: Collection[FunctionRecord]) -> Iterable[FunctionRecord]:  # noqa: ARG002
         """None: a process whose record is gone is ended."""
         return ()

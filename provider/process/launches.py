@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from springtide.provider import isolation, quantities
+from springtide.provider import isolation
 from springtide.provider.annotation_table import READY
 from springtide.provider.isolation import Isolation
 from springtide.provider.machine.records import FunctionRecord, Pinned
@@ -16,6 +16,7 @@ from springtide.provider.process.environments import Environment
 from springtide.provider.process.host_protocol import Hello, Launch
 from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.spec import FunctionSpec
+from springtide.runtime import quantities
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core.label_names import HANDLER, LANG
 from springtide.scaler.core.label_table import ISOLATION

@@ -177,6 +177,7 @@ ENDPOINT_EVENT: Schema = {
         record({"type": {"const": "heartbeat"}}),
     ]
 }
+_MEMORY: Mapping[str, Schema] = {"memory_bytes": said(NUMBER, "of all its replicas, where they were measured")}
 PROCESSOR_USE = record(
     {
         "at": NUMBER,
@@ -184,9 +185,9 @@ PROCESSOR_USE = record(
             "type": "object",
             "additionalProperties": {
                 "oneOf": [
-                    record({"cpu_seconds": NUMBER, "since": NUMBER}),
-                    record({"cpu_millicores": NUMBER, "at": NUMBER}),
-                    record({"why": said(TEXT, "why it is not known")}),
+                    record({"cpu_seconds": NUMBER, "since": NUMBER}, _MEMORY),
+                    record({"cpu_millicores": NUMBER, "at": NUMBER}, _MEMORY),
+                    record({"why": said(TEXT, "why it is not known")}, _MEMORY),
                 ]
             },
         },
@@ -315,6 +316,9 @@ SCHEDULES = record(
         "queue": said(FLAG, "ticks go through the queue"),
     }
 )
+_CALLS: Mapping[str, Schema] = {"callsPerSecond": said(NUMBER, "as far as its history goes back")}
+_WORTH_S: Mapping[str, Schema] = {"worthSeconds": said(NUMBER, "how long a replica may run to spare one cold start")}
+_WORTH = {**_CALLS, **_WORTH_S}
 LEARNED_SLEEP = record(
     {
         "at": said(NUMBER, "seconds since the epoch"),
@@ -323,7 +327,7 @@ LEARNED_SLEEP = record(
                 "type": "object",
                 "additionalProperties": {
                     "anyOf": [
-                        record({"fixed": said(TEXT, "why nothing is learned of it")}),
+                        record({"fixed": said(TEXT, "why nothing is learned of it")}, _WORTH),
                         record(
                             {
                                 "lastEnd": said(NUMBER, "when its last call ended; seconds since the epoch"),
@@ -333,12 +337,13 @@ LEARNED_SLEEP = record(
                                 "forecasts": said(FLAG, "it is woken ahead of calls that are likely"),
                                 "basis": choice(list(Basis)),
                                 "pauses": WHOLE,
-                                "worthSeconds": said(NUMBER, "how long a replica may run to spare one cold start"),
+                                **_WORTH_S,
                                 "withinSeconds": maybe(NUMBER),
                                 "endedShare": said(NUMBER, "of its pauses, that end within that"),
                                 "expectedShare": NUMBER,
                                 "intervalSeconds": maybe(array(NUMBER)),
-                            }
+                            },
+                            _CALLS,
                         ),
                     ]
                 },

@@ -222,6 +222,15 @@ SOURCE_FAILURES = Metric(
     "springtide_source_failures_total", Kind.COUNTER, "Queries for measurements that failed", ("signal",), (Part.IDLER,)
 )
 
+FUNCTIONS_MEMORY = Metric(
+    "springtide_functions_memory_bytes",
+    Kind.GAUGE,
+    "Memory of the functions of this machine that are awake, bytes; of: used (of those that were measured) or bound "
+    "(what they may take together). Neither is there without a bound, and not a number is what nobody knows",
+    ("of",),
+    (Part.IDLER,),
+)
+
 LOOK_SECONDS = Metric(
     "springtide_scaler_look_seconds",
     Kind.HISTOGRAM,
@@ -607,6 +616,7 @@ LABELS: Mapping[str, str] = {
     "scope": "`function`: of one function; `all`: of all together",
     "part": f"part of a cold start: {', '.join(f'`{part}`' for part in COLD_START_PARTS)}",
     "signal": "which measurement",
+    "of": "`used` or `bound`",
     "queue_name": "queue of asynchronous calls",
     "state": "how an asynchronous call ended: `done`, `failed` or `cancelled`",
     "source": "name of a source of events in its connector's file; of an expected call `schedule` or `job`",

@@ -42,6 +42,7 @@ REASONS: Mapping[Reason, str] = {
     Reason.LOAD_UP: "The load needs more replicas",
     Reason.LOAD_DOWN: "The load needs fewer replicas",
     Reason.IDLE: "Nobody called for long enough",
+    Reason.MEMORY_PRESSURE: "Memory was short, and of those that were idle it was worth least",
     Reason.WAKE: "A caller woke it",
     Reason.SCHEDULED: "Its schedule calls it soon",
     Reason.JOB_DUE: "An asynchronous call of it is due soon",
@@ -210,6 +211,28 @@ def silence_of(silent_s: float, duration_s: float, said: str) -> str:
         return f"last call {silent_s:.0f} s ago of {duration_s:g} s"
     of = f" of {duration_s:.4g} s" if math.isfinite(duration_s) else ""
     return f"last call {silent_s:.0f} s ago{of}: {said}"
+
+
+def memory_short(
+    used_bytes: float, bound_bytes: float, size_bytes: float, *, worth_s: float, calls_per_s: float
+) -> str:
+    """Why a function goes to zero before its silence is over: it was worth least for what it takes."""
+    return (
+        f"functions take {_bytes(used_bytes)} of the {_bytes(bound_bytes)} that they may; of those that are idle it is "
+        f"worth least for its {_bytes(size_bytes)}: {_rate(calls_per_s)}, a cold start is worth {_in_words(worth_s)}"
+    )
+
+
+def _bytes(count: float) -> str:
+    return f"{count / (1 << 30):.1f} GiB" if count >= 1 << 30 else f"{count / (1 << 20):.0f} MiB"
+
+
+def _rate(calls_per_s: float) -> str:
+    """Calls in the one unit that says enough."""
+    for unit, size in (("a second", 1.0), ("a minute", 60.0), ("an hour", 3600.0)):
+        if calls_per_s * size >= 1:
+            return f"{calls_per_s * size:.2g} calls {unit}"
+    return f"{calls_per_s * 86400:.2g} calls a day"
 
 
 def _in_words(seconds: float) -> str:

@@ -3,7 +3,7 @@
 A function is idle when, for its whole duration, it existed, was awake and was not called, and nothing is in flight
 now, all by measurements that are fresh and were not interrupted just before. One that would soon be woken again, for a
 call that is known to come, stays awake. Where its sleep is learned, its own pauses say how long the duration is, and
-nothing else. ``now`` and all instants are seconds since the epoch.
+nothing else. Where memory is short it need not be over. ``now`` and all instants are seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -58,11 +58,18 @@ class Outlook:
     """What is known of a function's calls to come.
 
     ``upcoming``: one that is known, or why that is not known. ``learned``: a plan of the pause that runs; None where
-    the duration is fixed.
+    the duration is fixed. ``memory_short``: memory is short, and it is the function's turn to sleep, as this says; None
+    where memory is not.
     """
 
     upcoming: Upcoming | NoData | None = None
     learned: LearnedSilence | None = None
+    memory_short: str | None = None
+
+
+SHORT_SILENCE_S = 5.0
+"""What takes the place of the duration where memory is short: who calls again within it is in the middle of something.
+"""
 
 
 def decide(
@@ -79,18 +86,24 @@ def decide(
     """Zero, or hold with the reason. A hold leaves the count as it is."""
     history = _observed(function, activity, history, limits, now)
     silence = _silence(policy, activity, history, limits, now, outlook.learned)
+    settle_s = min(limits.settle_s, silence.duration_s)
+    if outlook.memory_short is not None:
+        silence = Silence.fixed(min(SHORT_SILENCE_S, silence.duration_s))
     before = function.scale.desired
     held = (
         _not_eligible(function, policy, problems)
         or _unknown(activity, limits, now)
         or _busy(activity)
-        or _too_early(function, activity, history, silence, min(limits.settle_s, silence.duration_s), now)
+        or _too_early(function, activity, history, silence, settle_s, now)
         or _expected(outlook.upcoming, now)
     )
     inputs = _inputs(function, activity, silence.duration_s, now)
     if held is not None:
         return Decision(function.ref, Writer.IDLER, before, before, held[0], held[1], now, inputs), history
     assert isinstance(activity.last_active, Sample)
+    if outlook.memory_short is not None:
+        detail = f"{outlook.memory_short}; nothing in flight, last call {now - activity.last_active.value:.0f} s ago"
+        return Decision(function.ref, Writer.IDLER, before, 0, Reason.MEMORY_PRESSURE, detail, now, inputs), history
     longer = f"{silence.duration_s:.4g} s{f' ({silence.said})' if silence.said else ''}"
     detail = f"silent for {now - activity.last_active.value:.0f} s, longer than {longer}, nothing in flight"
     return Decision(function.ref, Writer.IDLER, before, 0, Reason.IDLE, detail, now, inputs), history

@@ -102,6 +102,7 @@ class Reason(enum.StrEnum):
     LOAD_UP = "load_up"
     LOAD_DOWN = "load_down"
     IDLE = "idle"
+    MEMORY_PRESSURE = "memory_pressure"
     WAKE = "wake"
     SCHEDULED = "scheduled"
     JOB_DUE = "job_due"
@@ -152,6 +153,7 @@ GROUPS: Mapping[str, tuple[Reason, ...]] = {
         Reason.LOAD_UP,
         Reason.LOAD_DOWN,
         Reason.IDLE,
+        Reason.MEMORY_PRESSURE,
         Reason.WAKE,
         Reason.SCHEDULED,
         Reason.JOB_DUE,
@@ -240,6 +242,7 @@ REASONS: Mapping[Writer, tuple[Reason, ...]] = {
     ),
     Writer.IDLER: (
         Reason.IDLE,
+        Reason.MEMORY_PRESSURE,
         Reason.ASLEEP,
         Reason.NOT_OPTED_IN,
         Reason.INVALID_LABELS,

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from springtide.runtime.errors import Unavailable, Unsupported
+from springtide.scaler.core.keepalive.pressure import Worth
 from springtide.scaler.core.keepalive.rule import Basis, NotLearned, Why, Window
 from springtide.scaler.core.learned_silence import LearnedSilence
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
@@ -17,21 +18,26 @@ from springtide.wire.json_api import NONSENSE
 from springtide.wire.learned_sleep import SleepPlans
 from tests.fakes.http import HttpServer
 
-ECHO, OTHER = FunctionRef("openfaas-fn", "echo"), FunctionRef("space", "other")
+ECHO, OTHER, NEW = FunctionRef("openfaas-fn", "echo"), FunctionRef("space", "other"), FunctionRef("openfaas-fn", "new")
 PAUSES = Why(Basis.PAUSES, pauses=40, worth_s=900.5, within_s=math.inf, ended_share=0.71, expected_share=0.2)
 TIMER = Why(Basis.TIMER, pauses=9, worth_s=900, within_s=60, ended_share=1, expected_share=1, interval_s=(359.5, 361))
 TOLD: learned_sleep.Silences = {
     ECHO: LearnedSilence((Window(1000, 1060), Window(1300, math.inf)), Instant(1000), PAUSES),
     OTHER: LearnedSilence((Window(1000, 1060),), Instant(1000), TIMER, forecasts=False),
-    FunctionRef("openfaas-fn", "new"): NotLearned("3 of its pauses are known, 4 are needed"),
+    NEW: NotLearned("3 of its pauses are known, 4 are needed"),
+    FunctionRef("openfaas-fn", "never called"): NotLearned("it was not called yet since anybody learns"),
 }
+WORTHS = {ECHO: Worth(0.05, 900.5), OTHER: Worth(0.003, 900), NEW: Worth(0.0001, 8900)}
 
 
 def test_what_was_told_comes_back_as_it_was() -> None:
-    assert learned_sleep.decode(json.loads(learned_sleep.encode(TOLD, 1010.0))) == TOLD
+    answer = json.loads(learned_sleep.encode(TOLD, WORTHS, 1010.0))
+
+    assert learned_sleep.decode(answer) == TOLD
+    assert learned_sleep.worths(answer) == WORTHS
 
 
-GOOD: dict[str, Any] = json.loads(learned_sleep.encode(TOLD, 1010.0))["functions"][str(ECHO)]
+GOOD: dict[str, Any] = json.loads(learned_sleep.encode(TOLD, WORTHS, 1010.0))["functions"][str(ECHO)]
 
 
 @pytest.mark.parametrize(
@@ -52,6 +58,12 @@ def test_what_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
         learned_sleep.decode({"functions": {str(ECHO): GOOD | wrong}})
 
 
+@pytest.mark.parametrize("calls_per_s", [-1, "often", [1]])
+def test_calls_that_make_no_sense_are_refused(calls_per_s: object) -> None:
+    with pytest.raises(NONSENSE):
+        learned_sleep.worths({"functions": {str(ECHO): GOOD | {"callsPerSecond": calls_per_s}}})
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"functions": "all"}', b'{"functions": [7]}'])
 def test_question_that_is_none_is_refused(body: bytes) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
@@ -62,7 +74,7 @@ def test_question_that_is_none_is_refused(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "error"),
     [
-        pytest.param(200, learned_sleep.encode(TOLD, 1.0), None, id="a good answer"),
+        pytest.param(200, learned_sleep.encode(TOLD, WORTHS, 1.0), None, id="a good answer"),
         pytest.param(200, b"{}", Unavailable, id="no functions"),
         pytest.param(501, b"no cron part is configured", Unsupported, id="nobody who learns"),
         pytest.param(404, b"not found", Unsupported, id="a gateway of somebody else's"),
@@ -80,6 +92,7 @@ async def test_plans_are_asked_of_a_gateway(status: int, body: bytes, error: typ
     try:
         if error is None:
             assert await plans.plans([ECHO]) == TOLD
+            assert await plans.worths([ECHO]) == WORTHS
         else:
             with pytest.raises(error):
                 await plans.plans([ECHO])

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from springtide.runtime.asgi import bounded_body
 from springtide.runtime.errors import BadInput, Unavailable
 from springtide.runtime.routes import Routes
+from springtide.scaler.core.keepalive.pressure import Worth
 from springtide.scaler.core.keepalive.rule import NotLearned
 from springtide.scaler.core.learned_silence import LearnedSilence
 from springtide.scaler.core.ports import Clock
@@ -45,8 +46,10 @@ class SleepApi:
             if not self._learning.learns:
                 raise Unavailable(STANDBY)
             told: dict[FunctionRef, LearnedSilence | NotLearned] = {}
+            worths: dict[FunctionRef, Worth] = {}
             for begin in range(0, len(refs), AT_ONCE):
                 told |= self._learning.silences(refs[begin : begin + AT_ONCE])
+                worths |= self._learning.worths(refs[begin : begin + AT_ONCE])
                 await asyncio.sleep(0)
-            content = await asyncio.to_thread(learned_sleep.encode, told, self._clock.wall())
+            content = await asyncio.to_thread(learned_sleep.encode, told, worths, self._clock.wall())
             return Response(content, media_type="application/json", headers={"cache-control": "no-store"})

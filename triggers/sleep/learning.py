@@ -16,6 +16,7 @@ from springtide.runtime.errors import BadInput, Conflict, SpringtideError
 from springtide.runtime.outage import Outage
 from springtide.runtime.service import BackgroundTask
 from springtide.scaler.core.keepalive.forecasts import Score
+from springtide.scaler.core.keepalive.pressure import Worth
 from springtide.scaler.core.keepalive.rule import NotLearned
 from springtide.scaler.core.learned_silence import LearnedSilence
 from springtide.scaler.core.ports import Clock, Leadership
@@ -103,6 +104,16 @@ class Learning:
             followed = self._deps.functions.get(ref)
             if followed is not None:
                 found[ref] = self._plans.silence(followed, now)
+        return found
+
+    def worths(self, refs: list[FunctionRef]) -> dict[FunctionRef, Worth]:
+        """Of those whose calls are known here, whatever decides when they sleep."""
+        now, found = Instant(self._deps.clock.wall()), {}
+        for ref in refs:
+            followed = self._deps.functions.get(ref)
+            worth = self._plans.worth(followed, now) if followed is not None else None
+            if worth is not None:
+                found[ref] = worth
         return found
 
     async def start(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from springtide.scaler.core.keepalive import rule
 from springtide.scaler.core.keepalive.forecasts import Score
+from springtide.scaler.core.keepalive.pressure import Worth
 from springtide.scaler.core.keepalive.rule import Learned, NotLearned, Plan, Window
 from springtide.scaler.core.learned_silence import LearnedSilence
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
@@ -63,6 +64,19 @@ class Plans:
         if isinstance(plan, Plan):
             self._learned[ref] = plan.learned
         return plan
+
+    def worth(self, followed: Followed, now: Instant) -> Worth | None:
+        """What keeping it awake is worth, in everybody's time; None where its calls are not known."""
+        watching = self._watching()
+        if watching is None or watching.heard_until is None or now - watching.heard_until > MAX_AGE_S:
+            return None
+        watched = watching.functions.get(followed.function.ref)
+        if watched is None or not watched.history.calls:
+            return None
+        scale = self._settings.sleep_time_scale
+        calls_per_s = rule.calls_per_s(watched.history, Instant(now * scale))
+        worth_s = self._settings.price(followed.policy).at_rate(calls_per_s)
+        return Worth(calls_per_s * scale, worth_s / scale)
 
     def silence(self, followed: Followed, now: Instant) -> LearnedSilence | NotLearned:
         """The plan in everybody's time."""

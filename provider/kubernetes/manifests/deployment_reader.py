@@ -17,9 +17,9 @@ from springtide.provider.bounds import MAX_START_S
 from springtide.provider.kubernetes.manifests import function_object, keys, resources, secrets
 from springtide.provider.kubernetes.manifests.container import environment_of
 from springtide.provider.kubernetes.manifests.deployment import annotations_of, user_labels
-from springtide.provider.quantities import parse
 from springtide.provider.spec import FunctionSpec, FunctionStatus
 from springtide.runtime import bounded_json
+from springtide.runtime.quantities import parse
 from springtide.scaler.core import label_values
 from springtide.scaler.core.vocabulary import Function, FunctionRef, Instant, Scale
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from springtide.provider.kubernetes.manifests import keys
-from springtide.provider.quantities import parse
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.kubernetes.api import Json
+from springtide.runtime.quantities import parse
 
 PLAIN = ("memory", "cpu", "ephemeral-storage")
 """Resources without a domain; any other, a GPU say, is named ``vendor.example/thing``."""

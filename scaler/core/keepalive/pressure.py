@@ -7,10 +7,21 @@ since, however much it was worth. Never somebody with calls in flight, and never
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.scaler.core.vocabulary import FunctionRef, Instant
+
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What keeping a function awake is worth, as its pauses have taught. Neither is below 0."""
+
+    calls_per_s: float
+    worth_s: float
+    """What a cold start of it may cost, in replica-seconds (``rule.Price``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,22 +30,17 @@ class Awake:
 
     ref: FunctionRef
     size_bytes: float
-    """Memory of all its replicas."""
-    calls_per_s: float
-    worth_s: float
-    """What a cold start of it may cost, in replica-seconds (``rule.Why.worth_s``)."""
+    """Memory of all its replicas; 0 is none that was measured, and takes part in nothing."""
+    worth: Worth
     clock: float
-    """The clock of ``Pressure`` when it was last called or woken."""
+    """That of ``Ages`` when it was last called, or woken."""
     in_flight: float
     may_sleep: bool = True
     """Whether it may go to zero at all: the idle rule holds for nothing but its duration."""
 
     @property
     def rank(self) -> float:
-        return self.clock + self.worth_s * self.calls_per_s / max(1.0, self.size_bytes / _MIB)
-
-
-_MIB = 1 << 20
+        return self.clock + self.worth.worth_s * self.worth.calls_per_s / max(1.0, self.size_bytes / _MIB)
 
 
 def first_to_sleep(awake: Iterable[Awake], needed_bytes: float, clock: float) -> tuple[Sequence[FunctionRef], float]:
@@ -51,3 +57,25 @@ def first_to_sleep(awake: Iterable[Awake], needed_bytes: float, clock: float) ->
         needed_bytes -= one.size_bytes
         clock = max(clock, one.rank)
     return sleepers, clock
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """The clock, and of each function that is awake where it stood when that was called last. It begins at 0, with
+    everybody equal, and is kept by nobody: after a restart worth alone decides, until the next one sleeps."""
+
+    clock: float = 0.0
+    called: Mapping[FunctionRef, tuple[Instant, float]] = field(default_factory=dict)
+
+    def seen(self, last_active: Mapping[FunctionRef, Instant]) -> Ages:
+        """After a look at those that are awake, and were last called then. Of others nothing is remembered: one that is
+        woken begins with the clock of that time."""
+        called = {}
+        for ref, at in last_active.items():
+            known = self.called.get(ref)
+            called[ref] = known if known is not None and known[0] == at else (at, self.clock)
+        return Ages(self.clock, called)
+
+    def of(self, ref: FunctionRef) -> float:
+        known = self.called.get(ref)
+        return self.clock if known is None else known[1]

@@ -211,7 +211,7 @@ def learn(
 ) -> Learned:
     """What the pauses come to. ``history`` has at least one. The account goes on."""
     counts, exposed_s = _totals(history)
-    worth_s = price.at_rate(_calls_per_s(history, now))
+    worth_s = price.at_rate(calls_per_s(history, now))
     windows = tuple(_windows(_kept(counts, exposed_s, worth_s), STARTS_EARLY * cold_start_s))
     why = Why(
         Basis.PAUSES,
@@ -242,7 +242,8 @@ def _totals(history: History) -> tuple[list[float], list[float]]:
     return counts, exposed_s
 
 
-def _calls_per_s(history: History, now: Instant) -> float:
+def calls_per_s(history: History, now: Instant) -> float:
+    """Over the time in which somebody looked, as far back as is remembered; above 0."""
     watched_s = float(sum(page.watched_s for page in history.pages))
     seen_at = history.recent.seen_at
     if seen_at is not None:

@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 
 from springtide.provider.api.usage import FRESH_S, router
 from springtide.provider.memory import MemoryProvider
-from springtide.provider.spec import FunctionSpec
+from springtide.provider.spec import FunctionSpec, Usage
 from springtide.runtime.errors import Unavailable
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef, Instant, NoData
 from springtide.wire import processor_use
@@ -18,6 +18,7 @@ from springtide.wire.provider_client import ProviderClient
 from tests.provider.api.served import CREDENTIALS, Served
 
 ECHO = FunctionRef(DEFAULT_NAMESPACE, "echo")
+UNMEASURED = "unmeasured.openfaas-fn"
 
 
 class SetClock:
@@ -51,6 +52,17 @@ async def test_it_is_measured_when_asked_and_at_most_once_a_second() -> None:
         assert third.json() == {"at": 1_000_101.0, "functions": {str(ECHO): {"cpu_seconds": 2.0, "since": 1.0}}}
 
 
+async def test_memory_is_told_where_it_was_measured() -> None:
+    provider = MemoryProvider(measure=lambda ref: Usage(1.0, 5e6) if ref == ECHO else None)
+    for ref in (ECHO, FunctionRef.parse(UNMEASURED)):
+        await provider.deploy(FunctionSpec(ref=ref, image="x"))
+    app = Starlette(routes=list(router(provider, SetClock()).routes))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://provider") as http:
+        told = (await http.get(processor_use.PATH)).json()["functions"]
+
+    assert {name: use.get("memory_bytes") for name, use in told.items()} == {str(ECHO): 5e6, UNMEASURED: None}
+
+
 async def test_a_client_reads_what_the_provider_does_not_know_as_such(served: Served) -> None:
     await served.deploy("echo")
     client = ProviderClient(str(served.http.base_url), CREDENTIALS)
@@ -74,6 +86,7 @@ def test_every_kind_of_use_is_read_as_it_was_written() -> None:
             FunctionRef("b", "a"): CpuRate(500.0, Instant(3.0)),
             FunctionRef("b", "c"): NoData("no metrics server"),
         },
+        {ECHO: 50e6, FunctionRef("b", "c"): 1.0},
     )
     assert processor_use.from_json(processor_use.to_json(uses)) == uses
 
@@ -90,6 +103,7 @@ def test_what_is_no_answer_is_an_error(value: object) -> None:
 )
 def test_one_functions_nonsense_is_no_data_for_that_function_only(use: object) -> None:
     uses = processor_use.from_json({"at": 1.0, "functions": {"a.b": use, "echo.b": {"cpu_seconds": 1.0}}})
+    assert not uses.memory_bytes
 
     assert isinstance(uses.functions[FunctionRef("b", "a")], NoData)
     assert uses.functions[FunctionRef("b", "echo")] == CpuTotal(1.0, Instant(0.0))

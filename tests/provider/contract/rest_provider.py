@@ -91,6 +91,9 @@ class RestProvider:
     async def processor_use(self) -> Mapping[FunctionRef, ProcessorUse]:
         return (await self._client.processor_uses()).functions
 
+    async def memory_use(self) -> Mapping[FunctionRef, float]:
+        return await self._client.memory_bytes()
+
     async def secret_names(self, namespace: str) -> Sequence[str]:
         values = await self._ask("GET", "/system/secrets", params={"namespace": namespace})
         return [value["name"] for value in values]

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from springtide.provider import quantities
 from springtide.provider.machine import log_files
 from springtide.provider.machine.log_files import LineSplitter, LogReader, LogWriter
 from springtide.provider.machine.plan import Plan, ReplicaState, ReplicaView, choice_matters, plan
@@ -16,6 +15,7 @@ from springtide.provider.machine.start_limits import RestartPause
 from springtide.provider.process import host_protocol, launches
 from springtide.provider.process.host.cgroup import CPU_PERIOD_US, Cgroups
 from springtide.provider.process.host_protocol import Exited, Hello, Launch, Running, Spawn, Stop
+from springtide.runtime import quantities
 from springtide.runtime.backoff import Backoff
 from springtide.runtime.errors import Unavailable
 from springtide.watchdog.log import LINE_BEGINS
