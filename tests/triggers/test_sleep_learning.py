@@ -16,13 +16,15 @@ from springtide.provider.memory.provider import MemoryProvider
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.errors import Conflict, SpringtideError, Unavailable
 from springtide.scaler.core import catalogue
-from springtide.scaler.core.keepalive.rule import NotLearned
+from springtide.scaler.core.keepalive.account import Account
+from springtide.scaler.core.keepalive.rule import Basis, NotLearned
 from springtide.scaler.core.learned_silence import LearnedSilence
 from springtide.scaler.core.policy import ZeroPolicy
 from springtide.scaler.core.ports import Leadership
 from springtide.scaler.core.prewarm import CallSource
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
 from springtide.scaler.function_table import FunctionTable
+from springtide.triggers.sleep import kept
 from springtide.triggers.sleep.kept import Kept, Position
 from springtide.triggers.sleep.learning import Learning, LearningDeps
 from springtide.triggers.sleep.settings import SleepSettings
@@ -246,6 +248,86 @@ async def test_next_copy_goes_on_with_what_was_kept() -> None:
 
     assert isinstance(told, LearnedSilence)
     assert told.why.pauses == 4
+
+
+async def kept_account(world: World) -> Account:
+    """After a save."""
+    await asyncio.sleep(SETTINGS.sleep_save_interval_s + 2 * HEARD_S)
+    account = kept.from_record(world.store.kept.records[ECHO])[2]
+    assert account is not None
+    return account
+
+
+async def test_what_learning_has_cost_today_outlives_a_restart_of_everything() -> None:
+    world = World()
+    await world.deploy()
+    async with world.copy():
+        for pause_s in (1500.0, 1000.0, 1250.0, 1350.0, 1700.0, 1900.0):
+            await world.call()
+            await asyncio.sleep(pause_s)
+        await world.call()
+        before = await kept_account(world)
+    async with world.copy() as learning:
+        await asyncio.sleep(1500)
+        called_at = world.clock.wall()
+        await world.call()
+        after = await kept_account(world)
+        told = silence(learning)
+        assert isinstance(told, LearnedSilence)
+    settled = before.settled(
+        Instant(after.since or 0), Instant(called_at), worth_s=told.why.worth_s, fixed_s=SETTINGS.inactivity_s
+    )
+
+    assert after.day == before.day
+    assert before.balance_s < 0.9 * told.why.worth_s or before.balance_s > 1.1 * told.why.worth_s, "a new one is that"
+    assert after.balance_s == pytest.approx(settled.balance_s, abs=5)
+
+
+async def test_copy_that_leads_again_goes_on_with_the_account_that_was_kept_meanwhile() -> None:
+    world = World()
+    await world.deploy()
+    leader = Leader(leads=True)
+    async with world.copy(leadership=leader) as learning:
+        await world.every_six_minutes(5)
+        before = await kept_account(world)
+        told = silence(learning)
+        assert isinstance(told, LearnedSilence)
+        assert told.why.basis is Basis.TIMER
+        leader.leads = False
+        await asyncio.sleep(20)
+        watched, score, _ = kept.from_record(world.store.kept.records[ECHO])
+        spent = kept.record(watched, score, replace(before, balance_s=-100.0))
+        world.store.kept = Kept(world.store.kept.position, {ECHO: spent})
+        leader.leads = True
+        await asyncio.sleep(HEARD_S)
+        told = silence(learning)
+        assert isinstance(told, LearnedSilence)
+
+    assert told.why.basis is Basis.FIXED
+
+
+async def test_what_a_function_is_worth_is_told_whatever_decides_when_it_sleeps() -> None:
+    world = World()
+    fixed, never = FunctionRef("openfaas-fn", "fixed"), FunctionRef("openfaas-fn", "never")
+    await world.deploy()
+    for ref in (fixed, never):
+        await world.deploy(ref, {"com.openfaas.scale.zero": "true"})
+    async with world.copy() as learning:
+        for number in range(10):
+            await asyncio.sleep(INTERVAL_S)
+            await world.call()
+            if number in (0, 9):
+                await world.call(fixed)
+        await asyncio.sleep(HEARD_S)
+        told = learning.worths([ECHO, fixed, never])
+        world.away = True
+        await asyncio.sleep(90)
+        assert learning.worths([ECHO]) == {}
+
+    assert told.keys() == {ECHO, fixed}, "of who was never called nothing is known"
+    assert told[ECHO].calls_per_s == pytest.approx(10 / (9 * INTERVAL_S), rel=0.05)
+    assert told[fixed].calls_per_s == pytest.approx(2 / (9 * INTERVAL_S), rel=0.05)
+    assert told[fixed].worth_s == pytest.approx(900 + 0.8 / told[fixed].calls_per_s)
 
 
 async def test_only_who_leads_learns_and_writes() -> None:

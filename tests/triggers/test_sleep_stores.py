@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 
 from springtide.runtime.errors import BadInput, Conflict, Unavailable
 from springtide.scaler.core.keepalive import history as histories
+from springtide.scaler.core.keepalive.account import Account
 from springtide.scaler.core.keepalive.forecasts import Outcome, Score
 from springtide.scaler.core.keepalive.history import History
+from springtide.scaler.core.keepalive.windows import Window
 from springtide.scaler.core.vocabulary import FunctionRef, Instant
 from springtide.triggers.sleep import kept
 from springtide.triggers.sleep.file_store import FILE, SPARE_LINES, FileStore
@@ -126,14 +129,30 @@ def a_long_life() -> History:
 def test_record_of_a_function_comes_back_and_has_a_kilobyte_at_most() -> None:
     watched = Watched(a_long_life(), None, {"f" * 32: (1_700_000_000.123, 12345), "e" * 32: (1_700_000_100.5, 7)})
     score = Score((Outcome.HIT,) * 4 + (Outcome.WASTED,) * 4, (3, 4, -1))
-    text = kept.record(watched, score)
-    found, found_score = kept.from_record(text)
+    at = 1_700_000_000.123
+    ages = ((0.0, 240.0), (480.5, 1920.0), (3840.0, 7680.0), (15360.0, 30720.0), (61440.0, math.inf))
+    windows = tuple(Window(at + since, at + until) for since, until in ages)
+    account = Account(19675, -1234.5, Instant(at), windows)
+    text = kept.record(watched, score, account)
 
-    assert (found, found_score) == (watched, score)
+    assert kept.from_record(text) == (watched, score, account)
     assert len(text) <= 1024
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"h": "?"}', '{"h": "", "c": {"x": 1}}', '{"h": "", "s": ["good"]}'])
+@pytest.mark.parametrize("account", [None, Account(19675, 900.0)])
+def test_account_without_a_pause_comes_back_too(account: Account | None) -> None:
+    text = kept.record(Watched(a_long_life()), Score(), account)
+
+    assert kept.from_record(text) == (Watched(a_long_life()), Score(), account)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "{}", '{"h": "?"}', '{"h": "", "c": {"x": 1}}', '{"h": "", "s": ["good"]}'),
+        *('{"h": "", "a": [1, 2]}', '{"h": "", "a": [1, 2, 3, [[4]]]}', '{"h": "", "a": [1, 1e999, null, []]}'),
+    ],
+)
 def test_record_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(BadInput, match="no history"):
         kept.from_record(text)

@@ -223,15 +223,18 @@ class Learning:
         watching = Watching(scale=self._settings.sleep_time_scale)
         if found.position is not None:
             watching.heard_until, watching.gateways = found.position.heard_until, dict(found.position.gateways)
-        damaged = 0
+        damaged, accounts = 0, {}
         for ref, text in found.records.items():
             try:
-                watching.functions[ref], score = kept.from_record(text)
+                watching.functions[ref], score, account = kept.from_record(text)
             except BadInput:
                 damaged += 1
                 continue
             if score != Score():
                 self._scores[ref] = score
+            if account is not None:
+                accounts[ref] = account
+        self._plans.begin(accounts)
         if damaged:
             log.warning("histories that cannot be read begin anew", functions=damaged)
         return watching
@@ -249,7 +252,8 @@ class Learning:
             self.forecasts.forget(ref)
         changed: dict[FunctionRef, str | None] = dict.fromkeys(self._gone)
         for ref in self._unsaved & watching.functions.keys():
-            changed[ref] = kept.record(watching.functions[ref], self._scores.get(ref, Score()))
+            score, account = self._scores.get(ref, Score()), self._plans.account(ref)
+            changed[ref] = kept.record(watching.functions[ref], score, account)
         try:
             await self._deps.store.save(Position(watching.heard_until, watching.gateways), changed)
         except Conflict:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from springtide.scaler.core.keepalive import rule
+from springtide.scaler.core.keepalive.account import Account
 from springtide.scaler.core.keepalive.forecasts import Score
 from springtide.scaler.core.keepalive.pressure import Worth
 from springtide.scaler.core.keepalive.rule import Learned, NotLearned, Plan, Window
@@ -29,12 +30,24 @@ class Plans:
         """``watching`` is None while another copy learns, or what is kept has not been read."""
         self._settings, self._watching, self._scores = settings, watching, scores
         self._learned: dict[FunctionRef, Learned] = {}
+        self._kept: dict[FunctionRef, Account] = {}
 
     def __repr__(self) -> str:
         return f"<Plans of {len(self._learned)} functions>"
 
+    def begin(self, accounts: Mapping[FunctionRef, Account]) -> None:
+        """With nothing but what was kept of the accounts by whoever planned before."""
+        self._learned.clear()
+        self._kept = dict(accounts)
+
+    def account(self, ref: FunctionRef) -> Account | None:
+        """What is to be kept; None of a function that never had a plan."""
+        learned = self._learned.get(ref)
+        return self._kept.get(ref) if learned is None else learned.account
+
     def forget(self, ref: FunctionRef) -> None:
         self._learned.pop(ref, None)
+        self._kept.pop(ref, None)
 
     def plan(self, followed: Followed, now: Instant) -> Plan | NotLearned:
         """In the time of the rule."""
@@ -60,6 +73,7 @@ class Plans:
             cold_start_s=(self._settings.sleep_default_start_s if start_s is None else start_s) * scale,
             fixed_s=self._settings.fixed_s(policy) * scale,
             before=self._learned.get(ref),
+            account=self._kept.get(ref),
         )
         if isinstance(plan, Plan):
             self._learned[ref] = plan.learned

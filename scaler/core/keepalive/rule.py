@@ -156,10 +156,11 @@ def planned(
     cold_start_s: float,
     fixed_s: float,
     before: Learned | None = None,
+    account: Account | None = None,
 ) -> Plan | NotLearned:
     """The plan for the pause that runs. ``cold_start_s`` is what a start takes, as far as is known, and ``fixed_s`` the
     silence that would take the function to zero if nothing was learned. ``before`` is what the last plan was made of,
-    of which nothing is made anew while it is not due."""
+    of which nothing is made anew while it is not due, and ``account`` what outlived one that was forgotten."""
     recent = history.recent
     if recent.busy:
         return NotLearned("calls are in flight")
@@ -172,7 +173,8 @@ def planned(
         pauses = history.pauses
         if pauses < MIN_PAUSES:
             return NotLearned(f"{pauses} of its pauses are known, {MIN_PAUSES} are needed")
-        learned = learn(history, now, price=price, cold_start_s=cold_start_s, before=before)
+        account = account if before is None else before.account
+        learned = learn(history, now, price=price, cold_start_s=cold_start_s, account=account)
     account = _settled(learned, history, recent.last_end, fixed_s)
     windows, why = _wanted(learned, history, cold_start_s)
     if account.balance_s <= 0:
@@ -207,9 +209,9 @@ def _wanted(learned: Learned, history: History, cold_start_s: float) -> tuple[tu
 
 
 def learn(
-    history: History, now: Instant, *, price: Price, cold_start_s: float, before: Learned | None = None
+    history: History, now: Instant, *, price: Price, cold_start_s: float, account: Account | None = None
 ) -> Learned:
-    """What the pauses come to. ``history`` has at least one. The account goes on."""
+    """What the pauses come to. ``history`` has at least one. The account goes on, or begins with one price."""
     counts, exposed_s = _totals(history)
     worth_s = price.at_rate(calls_per_s(history, now))
     windows = tuple(_windows(_kept(counts, exposed_s, worth_s), STARTS_EARLY * cold_start_s))
@@ -221,7 +223,7 @@ def learn(
         ended_share=_share(counts, windows[:1]),
         expected_share=_share(counts, windows[1:]),
     )
-    account = before.account if before is not None else Account(int(now // DAY_S), worth_s)
+    account = account or Account(int(now // DAY_S), worth_s)
     return Learned(windows, why, price, history.calls, history.pages[-1].number, account)
 
 

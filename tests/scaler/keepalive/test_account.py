@@ -114,6 +114,34 @@ def test_a_history_that_was_lost_costs_one_price_more_at_most(before: list[float
     assert days.within_bounds(prices=2.0)
 
 
+class Forgetful(LearnedSleep):
+    """Whoever plans is restarted before each plan: only what is kept outlives that, the history and the account."""
+
+    def __init__(self) -> None:
+        super().__init__(PRICE, cold_start_s=2.0, fixed_s=FIXED_S)
+        self.account: Account | None = None
+
+    def windows(self) -> Sequence[Window]:
+        at = self.history.recent.last_end
+        assert at is not None
+        found = rule.planned(self.history, at, price=PRICE, cold_start_s=2.0, fixed_s=FIXED_S, account=self.account)
+        if isinstance(found, NotLearned):
+            return (Window(at, at + FIXED_S),)
+        self.account = found.learned.account
+        return found.windows
+
+
+@given(regular)
+def test_restarts_change_nothing_of_what_a_day_may_cost(pauses_s: list[float]) -> None:
+    days, sleeper = Days(), Forgetful()
+    at = lived(pauses_s, days, sleeper)
+    for _ in range(30):
+        sleeper.called(at, at)
+        at = lived([adversary_pause(sleeper, at)], days, sleeper, at)
+
+    assert days.within_bounds()
+
+
 @given(lives, st.floats(0, 30 * DAY_S))
 def test_a_clock_that_was_set_back_keeps_nothing_up_for_longer_than_a_price(
     pauses_s: list[float], back_s: float
