@@ -86,6 +86,7 @@ def part_group(timing: Timing, thresholds: Thresholds) -> Group:
         _scaler_holding(timing, thresholds),
         _scaler_behind(timing, thresholds),
         _ticks_overdue(timing, thresholds),
+        _learned_sleep_stale(timing, thresholds),
         _event_loop_behind(thresholds),
         _waiting_room_filling(timing, thresholds),
         _wrong_passwords(thresholds),
@@ -159,6 +160,22 @@ def _ticks_overdue(timing: Timing, thresholds: Thresholds) -> AlertRule:
         description=(
             "The gateway does not take the call, or the copy that leads knows of no schedule: it hears nothing from "
             "the provider, or cannot read up to when ticks were sent. The log of the cron part says which."
+        ),
+    )
+
+
+def _learned_sleep_stale(timing: Timing, thresholds: Thresholds) -> AlertRule:
+    # A copy on standby tells 0, as one that leads and has heard nothing yet.
+    heard = f"max(last_over_time({catalogue.SLEEP_HEARD.name}[{prometheus_duration(timing.known_for_s)}]))"
+    return AlertRule(
+        alert="LearnedSleepStale",
+        expr=f"time() - {heard} > {thresholds.unheard_s:g}",
+        pending_s=thresholds.failing_s,
+        labels={"severity": "warning", "component": Part.CRON.value},
+        summary="Learned sleep does not hear the gateways",
+        description=(
+            "Functions sleep after their fixed silences, and none is woken for a likely call, until every gateway "
+            "tells again when functions were busy. The log of the cron part says which one does not."
         ),
     )
 

@@ -42,6 +42,9 @@ class Thresholds:
     calls_age_s: float = _number(3, "s", "what gateways tell each second is old; beyond 5 s it is not believed", high=5)
     behind_s: float = _number(60, "s", "the scaler is behind by one of the three")
     overdue_s: float = _number(60, "s", "a tick of a schedule is late that is not sent yet")
+    unheard_s: float = _number(
+        120, "s", "who learns when functions sleep has not heard every gateway; after 60 s it plans nothing"
+    )
     loop_behind_ratio: float = _number(
         0.1, "", "share of the time by which an event loop may be behind: 0.1 is about 55 ms each half second", high=1
     )

@@ -24,7 +24,7 @@ from springtide.rules.thresholds import Thresholds, settings
 from springtide.rules.timing import DEFAULT
 from springtide.runtime.settings import declared
 from springtide.scaler.core import catalogue
-from springtide.scaler.core.policy import DOWN, DOWN_WINDOW, OWNER, PREFIX, STEP_INTERVAL
+from springtide.scaler.core.label_table import LABELS
 from springtide.scaler.core.vocabulary import Reason
 from springtide.scaler.settings import ScalerSettings
 from springtide.wire.jobs.callback_settings import CallbackSettings
@@ -133,11 +133,9 @@ def test_names_in_the_text_of_a_page_exist(page: Path) -> None:
 
 @pages
 def test_labels_in_the_text_of_a_page_exist(page: Path) -> None:
-    scale = {PREFIX + name for name in ("min", "max", "factor", "zero", "zero-duration", "type", "target")}
-
     labels = {word.partition(":")[0] for word in quoted(page) if re.match(r"com\.\w+\.scale", word)}
 
-    assert labels - scale - {DOWN, DOWN_WINDOW, STEP_INTERVAL, OWNER} == set()
+    assert labels - {row.key for row in LABELS} == set()
 
 
 @pages
