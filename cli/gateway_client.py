@@ -23,7 +23,7 @@ from springtide.runtime.errors import (
     reason_of,
 )
 from springtide.runtime.tls import client_context
-from springtide.scaler.core.vocabulary import Decision
+from springtide.scaler.core.vocabulary import Decision, FunctionRef
 from springtide.wire import answer_headers, decision_log
 
 Json = dict[str, Any]
@@ -41,6 +41,12 @@ DEPLOY_READ_S = 3600.0
 
 class NoGateway(Unavailable):
     """Nobody answers at the address."""
+
+
+def ref_of(function: Json) -> FunctionRef:
+    """Of a function as a gateway lists it."""
+    name, namespace = str(function.get("name")), function.get("namespace")
+    return FunctionRef(str(namespace), name) if namespace else FunctionRef.parse(name)
 
 
 class GatewayClient:

@@ -19,17 +19,15 @@ from springtide.cli.commands.options import (
 from springtide.cli.explanation import Explanation, Standing, explain
 from springtide.cli.gateway_client import GatewayClient, Json
 from springtide.cli.schedules_client import BESIDE_S, SchedulesClient
+from springtide.cli.sleep_status import silences
 from springtide.cli.target import Target
 from springtide.cli.terminal_text import one_line
 from springtide.cli.trigger_explanation import MAX_EVENTS, Asked, Missing, Triggered, explain_triggers
 from springtide.runtime.errors import NotFound, SpringtideError, Unsupported
 from springtide.scaler.core.explain import ago
-from springtide.scaler.core.keepalive.rule import NotLearned
-from springtide.scaler.core.learned_silence import LearnedSilence
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, FunctionRef, Writer
-from springtide.wire import decision_log, learned_sleep
+from springtide.wire import decision_log
 from springtide.wire.endpoint_stream import longest_start_of
-from springtide.wire.json_api import NONSENSE
 from springtide.wire.provider_client import created_at_of, learned_wake_of, owner_of
 
 PROCESS = "process"
@@ -97,21 +95,9 @@ def _standing(target: Target, client: GatewayClient, function: Json) -> Standing
         problem=function.get("problem"),
         calls=live_status.calls([f"{local.metrics}/metrics"], ref) if local else None,
         has_hpa=owner is not Writer.HPA or client.orchestration() != PROCESS,
-        sleep=_sleep(client, ref),
+        sleep=silences(client, [ref]).get(ref),
         away=live_status.away(local, target.state.credentials()) if local else frozenset(),
     )
-
-
-def _sleep(client: GatewayClient, ref: FunctionRef) -> LearnedSilence | NotLearned | None:
-    """What its pauses have taught; None where nobody says."""
-    asked = {"functions": [str(ref)]}
-    told = _asked(lambda: dict(client.json("POST", learned_sleep.PATH, json=asked, timeout=BESIDE_S)))
-    if isinstance(told, Missing):
-        return None
-    try:
-        return learned_sleep.decode(told).get(ref)
-    except NONSENSE:
-        return None
 
 
 def _decisions(client: GatewayClient, name: str, namespace: str | None) -> tuple[list[Decision], str | None]:

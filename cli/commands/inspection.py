@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +18,8 @@ from springtide.cli.commands.options import (
     print_table,
     with_target,
 )
-from springtide.cli.gateway_client import Json
+from springtide.cli.gateway_client import Json, ref_of
+from springtide.cli.sleep_status import SleepStatus, statuses
 from springtide.cli.target import Target
 from springtide.cli.terminal_text import lines, one_line
 from springtide.provider.spec import rfc3339
@@ -46,23 +48,32 @@ MAX_KEPT_SHOWN = 5
 @json_option
 @with_target
 def list_(*, target: Target, namespace: str | None, as_json: bool, verbose: bool, quiet: bool, sort: str) -> None:
-    """List functions with their calls and replicas. Problems are told on standard error."""
+    """List functions with their calls and replicas, and when those sleep whose sleep is learned, if there are any.
+
+    Problems are told on standard error.
+    """
     with target.client() as client:
         functions = client.functions(namespace)
+        now = time.time()
+        sleep = statuses(client, {ref_of(item): item for item in functions}, now) if not quiet else {}
     if sort == "invocations":
         functions.sort(key=lambda item: -(item.get("invocationCount") or 0))
     if as_json:
-        print_json(functions)
+        print_json([item | _sleep_json(sleep.get(ref_of(item))) for item in functions])
         return
     if quiet:
         click.echo("".join(f"{one_line(item.get('name'))}\n" for item in functions), nl=False)
         return
-    rows = [
-        (item.get("name"), f"{item.get('invocationCount') or 0:.0f}", item.get("replicas") or 0, _ready(item))
-        + ((explain.badge(owner_of(item)), item.get("image")) if verbose else ())
-        for item in functions
-    ]
-    print_table(("Function", "Invocations", "Replicas", "Ready") + (("Owner", "Image") if verbose else ()), rows)
+    rows = []
+    for item in functions:
+        learned = sleep.get(ref_of(item))
+        rows.append(
+            (item.get("name"), f"{item.get('invocationCount') or 0:.0f}", item.get("replicas") or 0, _ready(item))
+            + ((learned.said(now) if learned is not None else "",) if sleep else ())
+            + ((explain.badge(owner_of(item)), item.get("image")) if verbose else ())
+        )
+    head = ("Function", "Invocations", "Replicas", "Ready", *(("Sleeps",) if sleep else ()))
+    print_table(head + (("Owner", "Image") if verbose else ()), rows)
     for item in functions:
         for problem in filter(None, (item.get("problem"), *_wrong_schedules(item), *_wrong_topics(item))):
             click.echo(one_line(f"{item.get('name')}: {problem}"), err=True)
@@ -113,6 +124,10 @@ def logs(*, target: Target, name: str, namespace: str | None, as_json: bool, **o
     with target.client() as client:
         for message in client.logs(name, namespace, query):
             click.echo(_log_line(message, as_json=as_json))
+
+
+def _sleep_json(status: SleepStatus | None) -> Json:
+    return {"sleep": status.json()} if status is not None else {}
 
 
 def _description(function: Json, url: str) -> list[tuple[str, object]]:

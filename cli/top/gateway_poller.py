@@ -4,11 +4,13 @@ scaler, which knows loads that no gateway does."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 
 import httpx
 
-from springtide.cli.gateway_client import LOOPBACK, GatewayClient, Json
+from springtide.cli.gateway_client import LOOPBACK, GatewayClient, Json, ref_of
+from springtide.cli.sleep_status import statuses
 from springtide.cli.top.rows import LoadShare, Row, Snapshot, latest
 from springtide.runtime.errors import NotFound, SpringtideError, Unavailable
 from springtide.scaler.core import targets
@@ -59,10 +61,14 @@ class GatewayPoller:
         measures = self._measures(now, notes)
         loads = self._loads()
         self._decided(notes)
-        refs = [_ref(function) for function in functions]
+        refs = [ref_of(function) for function in functions]
+        sleep = statuses(self._client, dict(zip(refs, functions, strict=True)), wall)
         self._last = {ref: last for ref in refs if (last := self._last.get(ref)) is not None}
         rows = tuple(
-            _row(function, ref, measures.get(str(ref), FunctionRates()), loads, self._last.get(ref))
+            replace(
+                _row(function, ref, measures.get(str(ref), FunctionRates()), loads, self._last.get(ref)),
+                sleep=sleep.get(ref),
+            )
             for ref, function in zip(refs, functions, strict=True)
         )
         return Snapshot(wall, self._client.url, rows, tuple(notes))
@@ -110,11 +116,6 @@ class GatewayPoller:
         else:
             self._last = latest(self._last, told)
             self._since = max((decision.at for decision in told), default=self._since)
-
-
-def _ref(function: Json) -> FunctionRef:
-    name, namespace = str(function.get("name")), function.get("namespace")
-    return FunctionRef(str(namespace), name) if namespace else FunctionRef.parse(name)
 
 
 def _row(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from springtide.cli.sleep_status import SleepStatus
 from springtide.scaler.core import ownership
 from springtide.scaler.core.vocabulary import Decision, FunctionRef, Writer
 from springtide.wire import decision_log
@@ -41,6 +42,8 @@ class Row:
     owner: Writer | None = Writer.ALERT
     loads: tuple[LoadShare, ...] = ()
     last: Decision | None = None
+    sleep: SleepStatus | None = None
+    """Where that is learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,7 @@ def to_json(look: Snapshot) -> dict[str, Any]:
                     {"type": load.name, "load": _rounded(load.value), "target": load.target} for load in row.loads
                 ],
                 "last_decision": decision_log.to_json(row.last) if row.last else None,
+                **({"sleep": row.sleep.json()} if row.sleep is not None else {}),
             }
             for row in look.rows
         ],

@@ -20,7 +20,7 @@ UNKNOWN = "–"
 NAME_WIDTH, DECISION_WIDTH = 16, 24
 """Narrower than this, other columns make room."""
 
-OWNER = "OWNER, LOAD/TARGET"
+OWNER, SLEEPS = "OWNER, LOAD/TARGET", "SLEEPS"
 
 GAP = 2
 """Blanks between two columns."""
@@ -50,11 +50,11 @@ class Order:
 
 def screen(look: Snapshot, console: Console, order: Order, rows: Sequence[Row]) -> Group:
     """``rows`` are the look's, ordered."""
-    columns = _fitting(console.width)
+    columns = _fitting(console.width, sleep=any(row.sleep is not None for row in rows))
     table = Table(box=None, pad_edge=False, expand=False, header_style="bold")
     for column in columns:
         marked = f"{column.title}↓" if column.sort == order.sort and order.sort != "name" else column.title
-        text = column.title in ("FUNCTION", OWNER, "LAST DECISION")
+        text = column.title in ("FUNCTION", SLEEPS, OWNER, "LAST DECISION")
         table.add_column(marked, justify="left" if text else "right", no_wrap=True, overflow="ellipsis")
     shown = rows if order.max_rows is None else rows[: order.max_rows]
     for row in shown:
@@ -85,8 +85,9 @@ def _title(look: Snapshot) -> Text:
     )
 
 
-def _fitting(width: int) -> list[Column]:
-    columns = list(_COLUMNS)
+def _fitting(width: int, *, sleep: bool) -> list[Column]:
+    """``sleep``: of some function that is learned."""
+    columns = [column for column in _COLUMNS if sleep or column.title != SLEEPS]
     while sum(column.width + GAP for column in columns) - GAP > width and any(column.rank for column in columns):
         columns.remove(max(columns, key=lambda column: column.rank))
     return columns
@@ -145,6 +146,10 @@ def _owner(row: Row, _: float) -> Text:
     return Text(f"{badge} {one_line(load.name)} {value}/{load.target * row.ready:.4g}", style=style)
 
 
+def _sleep(row: Row, now: float) -> Text:
+    return Text(row.sleep.said(now) if row.sleep is not None else "")
+
+
 def _whole(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:.0f}"
 
@@ -157,6 +162,7 @@ _COLUMNS = (
     Column("HELD", "held", 5, 6, _held),
     Column("P95", "p95", 7, 2, _p95),
     Column("ERR %", "errors", 6, 5, _errors),
-    Column(OWNER, "", 20, 7, _owner),
+    Column(SLEEPS, "", 12, 7, _sleep),
+    Column(OWNER, "", 20, 8, _owner),
     Column("LAST DECISION", "decision", DECISION_WIDTH, 4, _decision),
 )
