@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from springtide.cli.command_line import run
+from springtide.cli.command_line import READER_GONE, run
 from springtide.runtime.lossy_stream import hold_standard_descriptors
 
 
@@ -16,10 +16,10 @@ def main() -> None:
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
-    except OSError:
+    except OSError as error:
         # The reader is gone, or the disk full: what is still buffered is lost, and the interpreter must not try.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = status or 1
+        status = status or (READER_GONE if isinstance(error, BrokenPipeError) else 1)
     sys.exit(status)
 
 

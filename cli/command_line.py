@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import click
@@ -101,8 +102,32 @@ ALIASES = {"ls": "list", "rm": "remove", "delete": "remove"}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """A disk, a quota or a limit; where output goes, or a file."""
 
+READER_GONE = 141
+"""The exit status where nobody reads on, as of ``| head``: a shell's own for a program that SIGPIPE ended."""
+
+
+class _ReaderGone(Exception):
+    pass
+
+
+@contextmanager
+def _reader_may_go() -> Iterator[None]:
+    """A closed pipe by a name of its own: of an OSError click would make status 1, as if something had failed."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise _ReaderGone from error
+
 
 class _LazyGroup(click.Group):
+    def make_context(self, *words: Any, **settings: Any) -> click.Context:
+        with _reader_may_go():  # `--help` and `--version` are printed here
+            return super().make_context(*words, **settings)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _reader_may_go():
+            return super().invoke(ctx)
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
 
@@ -158,7 +183,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except OSError as error:
+    except (_ReaderGone, OSError) as error:
         return _not_written(error)
     except UnicodeEncodeError as error:
         # An argument, a variable or a file's text: what Python reads from bytes that are no UTF-8.
@@ -170,10 +195,10 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _not_written(error: OSError) -> int:
+def _not_written(error: _ReaderGone | OSError) -> int:
     """The exit status. Raises what is wrong with something else than a reader that is gone or a disk that is full."""
-    if isinstance(error, BrokenPipeError):
-        return 141
+    if isinstance(error, _ReaderGone):
+        return READER_GONE
     if error.errno not in _FULL:
         raise error
     what = "cannot write" if error.filename is None else lines(error.filename)
