@@ -51,7 +51,8 @@ WHOLE, FAILED, INCOMPLETE = 0, 1, 3
 def main(*, signing_key: Path | None, unsigned: bool, without_image: bool, image_base: str | None, out: Path) -> None:
     """Build the release of the version in pyproject.toml from the commit that is checked out, try it, and sign it.
 
-    It is refused where files are not as committed, the version has a tag already, or CHANGELOG.md says nothing of it.
+    It is refused where files are not as committed, the version has a tag at another commit, or CHANGELOG.md says
+    nothing of it.
     """
     try:
         unsignable = signing.reasons_against(signing_key, ROOT, unsigned=unsigned)
@@ -86,6 +87,7 @@ def _make(release: Release, target: Path, key: Path | None, *, base: str | None,
         _say("installed the wheel in an empty environment")
         for seen in trial.use(release, environment, tried):
             _say(seen)
+        trial.add(wheel, bill.EXTRAS, environment)
         _say(f"listed what it is made of: {bill.write(release, environment / 'bin' / 'python', staged, out).name}")
         notes.write(release, out, left_out)
         sums = signing.write_sums(out)
@@ -112,7 +114,9 @@ def _tell_what_next(release: Release, target: Path) -> None:
     click.echo(f"{target}:")
     for path in sorted(target.iterdir()):
         click.echo(f"  {path.stat().st_size:>12,}  {path.name}")
-    click.echo(f"Next: git tag --sign {release.tag} {release.commit[:12]}, push it, and publish the files.")
+    click.echo(
+        f"Next: git tag --sign {release.tag} {release.commit[:12]} unless it is there, push it, publish the files."
+    )
 
 
 def _say(text: str) -> None:

@@ -1,6 +1,7 @@
-"""The bill of materials: everything that an installation of the wheel is made of, by CycloneDX.
+"""The bill of materials: everything that an installation of the wheel can be made of, by CycloneDX.
 
-By that project's own tool, of the environment in which the wheel was tried out: the versions are those that worked.
+By that project's own tool, of the environment in which the wheel was tried out, to which what ``EXTRAS`` bring was
+added: the versions are those that worked.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from pathlib import Path
 
 from release.preconditions import Release
 from release.programs import run
+
+EXTRAS = "connectors,otel"
+"""Each that users install: these two bring all the others."""
 
 
 def write(release: Release, python: Path, staged: Path, out: Path) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from release.bill import EXTRAS
 from release.preconditions import Release
 from release.signing import NAMESPACE, SIGNATURE, SUMS
 
@@ -15,7 +16,7 @@ KINDS = {
     ".tar.gz": "its sources",
     ".tgz": "the Helm chart",
     "-image.tar": "the container image, for `podman load` or `docker load`",
-    ".cdx.json": "the bill of materials of `springtide[async]`, by CycloneDX",
+    ".cdx.json": f"the bill of materials of `springtide[{EXTRAS}]`, which is with every extra, by CycloneDX",
 }
 
 

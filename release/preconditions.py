@@ -1,4 +1,4 @@
-"""Whether a version may be released: from a commit, once, with its changes told."""
+"""Whether a version may be released: from one commit, with its changes told."""
 
 from __future__ import annotations
 
@@ -57,9 +57,14 @@ def _files(root: Path) -> list[str]:
 
 
 def _tag(root: Path, tag: str) -> list[str]:
+    """At this very commit it is no hindrance: what is made is what was tagged."""
     if not git(root, "tag", "--list", tag).strip():
         return []
-    return [f"the tag {tag} is there already: that version was released; write another one into pyproject.toml"]
+    of = git(root, "rev-parse", f"refs/tags/{tag}^{{commit}}", "HEAD").split()
+    if of[0] == of[1]:
+        return []
+    where = f"the tag {tag} is there already, at commit {of[0][:12]}"
+    return [f"{where}: that version was released; write another one into pyproject.toml"]
 
 
 def _changes(text: str, version: str) -> list[str]:

@@ -28,12 +28,17 @@ def install(wheel: Path, folder: Path) -> Path:
     """Into a new environment, by pip and from its index, with asynchronous calls; its folder. Raises Failed."""
     target = folder / "environment"
     venv.create(target, symlinks=True)  # without pip, which would be in the bill of materials
-    pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", target / "bin" / "python"]
-    run([*pip, "install", "--quiet", "--disable-pip-version-check", f"{wheel}[async]"])
-    # What pip notes of where a file came from is a path of this machine, and would be in the bill of materials.
-    for noted in target.glob("lib/*/site-packages/springtide-*.dist-info/direct_url.json"):
-        noted.unlink()
+    add(wheel, "async", target)
     return target
+
+
+def add(wheel: Path, extras: str, environment: Path) -> None:
+    """Whatever of ``extras`` is not there yet; what is stays in its version. Raises Failed."""
+    pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", environment / "bin" / "python"]
+    run([*pip, "install", "--quiet", "--disable-pip-version-check", f"{wheel}[{extras}]"])
+    # What pip notes of where a file came from is a path of this machine, and would be in the bill of materials.
+    for noted in environment.glob("lib/*/site-packages/springtide-*.dist-info/direct_url.json"):
+        noted.unlink()
 
 
 def use(release: Release, environment: Path, folder: Path) -> list[str]:

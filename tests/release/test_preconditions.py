@@ -65,12 +65,15 @@ def test_many_files_are_counted(checkout: Path) -> None:
     assert "stray5" not in reason
 
 
-def test_a_version_is_released_once(checkout: Path) -> None:
-    git(checkout, "tag", "v1.2.3")
+@pytest.mark.parametrize("kind", [(), ("--annotate", "--message", "1.2.3")], ids=["light", "annotated"])
+def test_a_version_is_released_of_one_commit(checkout: Path, kind: tuple[str, ...]) -> None:
+    git(checkout, "tag", *kind, "v1.2.3")
+    tagged = examine(checkout).commit
+    git(checkout, "commit", "--quiet", "--allow-empty", "--message", "second")
 
     (reason,) = reasons(checkout)
 
-    assert reason.startswith("the tag v1.2.3 is there already")
+    assert reason.startswith(f"the tag v1.2.3 is there already, at commit {tagged[:12]}")
 
 
 def test_another_versions_tag_is_no_hindrance(checkout: Path) -> None:
@@ -109,6 +112,7 @@ def test_a_chart_of_another_version_is_not_released(checkout: Path) -> None:
 
 def test_everything_against_it_is_said_at_once(checkout: Path) -> None:
     git(checkout, "tag", "v1.2.3")
+    git(checkout, "commit", "--quiet", "--allow-empty", "--message", "second")
     (checkout / "CHANGELOG.md").write_text("")
 
     with pytest.raises(Refused) as refused:

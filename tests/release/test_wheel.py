@@ -6,11 +6,13 @@ Its dependencies are those of this environment: whether an index has them is for
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import venv
 import zipfile
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.versions import project_version
+from deploy.versions import ROOT, project_version
 from release import bill, distribution, trial
 from release.preconditions import Release
 from release.staging import SHELL_FILES, stage
@@ -110,6 +112,16 @@ def test_both_are_what_a_package_index_takes(built: Built) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     assert (done.returncode, done.stdout.count("PASSED")) == (0, 2), done.stdout + done.stderr
+
+
+def test_the_bill_is_of_every_extra_that_users_install() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    listed, next_ = set(), bill.EXTRAS.split(",")
+    while next_:
+        listed |= {name := next_.pop()}
+        next_ += [more for line in extras[name] for more in re.findall(r"^springtide\[([a-z]+)\]$", line)]
+
+    assert set(extras) - listed == {"test", "lint", "docs", "fuzz", "release"}
 
 
 def test_the_bill_lists_what_is_installed_and_nothing_of_this_machine(
