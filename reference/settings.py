@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import click
 
-from reference.markdown import code, page, table, text
+from reference.markdown import anchor, code, page, table, text
 from springtide.cli.command_line import COMMANDS
 from springtide.cli.parts.settings_flags import Section
 from springtide.cli.variables import VARIABLES
@@ -26,8 +26,21 @@ class Command(NamedTuple):
     sections: tuple[Section[Any], ...]
 
 
+SHARED = {
+    "ProviderApiSettings": "A provider's API",
+    "AuthSettings": "Login",
+    "ProcessSettings": "Functions on one machine",
+    "KubernetesSettings": "The API server of Kubernetes",
+    "LeaseSettings": "Leadership",
+    "BrokerSettings": "The server of the queue",
+    "CallbackSettings": "Where callbacks may go",
+}
+"""Titles of what several commands have, by its class: told once, below those that have it."""
+
+
 def settings() -> str:
     commands = list(commands_with_settings())
+    several = shared(commands)
     kinds = {item.kind: None for command in commands for _, item in _items(command)}
     return page(
         "Settings",
@@ -35,7 +48,8 @@ def settings() -> str:
         "variable, an empty variable counts as unset, and what is out of range is refused at the start, all problems "
         "at once. `springtide up` hands its own environment to the parts: `hold_timeout=90s springtide up`. The chart "
         "takes the variables' names: `--set gateway.settings.hold_timeout=90s`.",
-        *(part for command in commands for part in _section(command)),
+        *(part for command in commands for part in _section(command, several)),
+        *(part for section, names in several.items() for part in _shared_section(section, names, commands)),
         "## What values are",
         table(("kind", "what to write"), ((code(kind_name(kind)), text(_told(kind))) for kind in kinds)),
         "## Variables of the command line",
@@ -57,13 +71,49 @@ def kind_name(kind: Parser) -> str:
     return kind.__name__.replace("_", " ")
 
 
-def _section(command: Command) -> Iterator[str]:
+def shared(commands: Sequence[Command]) -> Mapping[type, Sequence[str]]:
+    """Classes of settings that several commands have, with those commands' names."""
+    having: dict[type, list[str]] = {}
+    for command in commands:
+        for section in command.sections:
+            having.setdefault(section.cls, []).append(command.name)
+    return {section: names for section, names in having.items() if len(names) > 1}
+
+
+def _section(command: Command, several: Mapping[type, Sequence[str]]) -> Iterator[str]:
     yield f"## {command.name}"
     yield text((command.click.help or "").partition("\n\n")[0])
-    yield table(
-        ("flag and variable", "kind", "default", "meaning"),
-        ((_flag(command, section, item) + code(item.env), *_cells(item)) for section, item in _items(command)),
-    )
+    own = table_of(command, (section for section in command.sections if section.cls not in several))
+    yield own
+    links = [
+        f"[{_title(section.cls)}](#{anchor(_title(section.cls))})"
+        for section in command.sections
+        if section.cls in several
+    ]
+    if links:
+        yield f"{'And those of' if own else 'Those of'} {', '.join(links)}."
+
+
+def _shared_section(cls: type, names: Sequence[str], commands: Sequence[Command]) -> Iterator[str]:
+    yield f"## {_title(cls)}"
+    yield f"Of {', '.join(f'[{name}](#{anchor(name)})' for name in names)}."
+    command = next(command for command in commands if command.name == names[0])
+    yield table_of(command, (section for section in command.sections if section.cls is cls))
+
+
+def _title(cls: type) -> str:
+    if cls.__name__ not in SHARED:
+        raise LookupError(f"{cls.__name__}: several commands have it; reference/settings.py has no title for it")
+    return SHARED[cls.__name__]
+
+
+def table_of(command: Command, sections: Iterable[Section[Any]]) -> str:
+    rows = [
+        (_flag(command, section, item) + code(item.env), *_cells(item))
+        for section in sections
+        for item in declared(section.cls)
+    ]
+    return table(("flag and variable", "kind", "default", "meaning"), rows) if rows else ""
 
 
 def _items(command: Command) -> Iterator[tuple[Section[Any], Declared]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from reference import settings
 from reference.markdown import code, text
 from reference.pages import pages
 
@@ -46,6 +47,23 @@ def test_rows_of_tables_have_as_many_cells_as_their_heads(name: str) -> None:
         cells = cells or found
 
         assert found == cells, line
+
+
+def test_what_several_commands_have_is_the_same_for_each() -> None:
+    """It is told once, with the flags of one of them."""
+    commands = list(settings.commands_with_settings())
+    shared = settings.shared(commands)
+    tables = {
+        cls: {
+            settings.table_of(command, [section for section in command.sections if section.cls is cls])
+            for command in commands
+            if command.name in names
+        }
+        for cls, names in shared.items()
+    }
+
+    assert len(tables) > 3
+    assert {cls.__name__: len(found) for cls, found in tables.items() if len(found) > 1} == {}
 
 
 def test_code_in_a_cell_keeps_what_it_says() -> None:
