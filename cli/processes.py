@@ -28,6 +28,7 @@ from springtide.provider.process.settings import ProcessSettings
 from springtide.queue_worker.settings import QueueWorkerSettings
 from springtide.rules.alertmanager import BasicAuth, Webhook
 from springtide.rules.local import Login, Targets, alertmanager_arguments, local_configuration, prometheus_arguments
+from springtide.rules.model import Yaml
 from springtide.rules.timing import DEFAULT, FAST, Timing
 from springtide.runtime.basic_auth import PASSWORD_FILE, Credentials
 from springtide.runtime.child_process import Child, Member
@@ -87,6 +88,8 @@ class Plan:
     """The control loop also has the functions whose labels name no load."""
     separate: bool = False
     """Each control part is a process of its own."""
+    operators_receiver: Yaml | None = None
+    """How Alertmanager tells people; nobody is told without one."""
 
     @property
     def timing(self) -> Timing:
@@ -136,7 +139,8 @@ def write_configuration(plan: Plan) -> None:
     credentials = Credentials.from_folder(plan.state.secrets)
     auth = BasicAuth(username=credentials.user, password_file=str(plan.state.secrets / PASSWORD_FILE))
     login, webhook = Login(auth=auth, password_hash=_hash(credentials)), Webhook(url=_webhook(at), auth=auth)
-    for name, content in local_configuration(plan.timing, targets, webhook, login).items():
+    files = local_configuration(plan.timing, targets, webhook, login, plan.operators_receiver)
+    for name, content in files.items():
         _write(plan.state.alerting / name, content.encode())
 
 

@@ -18,6 +18,7 @@ from springtide.cli import (
     command_line,
     local_broker,
     nats_server,
+    operators_receiver,
     processes,
     stack,
     stack_source,
@@ -35,6 +36,7 @@ from springtide.cli.state import Running, StateFolder
 from springtide.cli.tools import Missing, find
 from springtide.provider.process import wall_probe
 from springtide.provider.spec import FunctionSpec, spec_to_json
+from springtide.rules.prometheus import ALERTMANAGER_FILE
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import SpringtideError, Unavailable
 from springtide.runtime.lossy_stream import adopt_standard_streams
@@ -72,6 +74,7 @@ class UpOptions:
     scaler_default: bool = False
     separate: bool = False
     queue_sync_s: float = 0.0
+    operators_receiver: Path | None = None
 
 
 def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) -> None:
@@ -81,6 +84,7 @@ def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) ->
     """
     adopt_standard_streams()
     wished = _read(options.stack_file, environ, announcer) if options.stack_file else ()
+    receiver = operators_receiver.read(options.operators_receiver) if options.operators_receiver else None
     with options.state.held() as set_aside, PortClaims() as claims:
         options.state.withdraw()  # of one that was killed: it would be taken for ours until ours is written
         for told in (*set_aside, *options.state.mend_files(time.time())):
@@ -108,6 +112,7 @@ def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) ->
             at_stop=options.at_stop,
             scaler_default=options.scaler_default,
             separate=options.separate,
+            operators_receiver=receiver,
         )
         if plan.tools is not None:
             try:
@@ -119,6 +124,9 @@ def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) ->
                     "on a call, and everything else works; start again once it can be"
                 )
                 plan = replace(plan, tools=None)
+        if plan.tools is not None and options.operators_receiver is not None:
+            configuration = options.state.alerting / ALERTMANAGER_FILE
+            operators_receiver.check(options.operators_receiver, plan.tools.amtool, configuration)
         if plan.broker is not None:
             plan = _with_broker_set_up(plan, announcer)
         samples = () if not options.samples or options.state.samples_deployed else stack.read(SAMPLES, {}).functions

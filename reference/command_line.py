@@ -19,7 +19,8 @@ def command_line() -> str:
     return page(
         "Command line",
         f"Every command tells this with `--help`. Other names that are understood: {aliases}. Exit status 0: it did "
-        "what was asked; 1: it did not, and says why; 2: it did not understand the words; 130: it was interrupted.",
+        "what was asked; 1: it did not, and says why; 2: it did not understand the words; 130: it was interrupted; "
+        "141: nobody reads what it prints.",
         *(part for context in contexts(root) for part in _section(context)),
     )
 

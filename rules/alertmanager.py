@@ -28,8 +28,8 @@ class Webhook:
     auth: BasicAuth | None = None
 
 
-def alertmanager_configuration(timing: Timing, webhook: Webhook) -> str:
-    """The receiver for people is empty on purpose: everyone has their own channel; add it under that name."""
+def alertmanager_configuration(timing: Timing, webhook: Webhook, operators: Yaml | None = None) -> str:
+    """The receiver for people is empty unless ``operators`` says how they are told: everyone has their own channel."""
     return to_text(
         {
             "route": {
@@ -40,7 +40,10 @@ def alertmanager_configuration(timing: Timing, webhook: Webhook) -> str:
                 "repeat_interval": "4h",
                 "routes": [_scaling_route(timing)],
             },
-            "receivers": [{"name": SCALER, "webhook_configs": [_delivery(webhook)]}, {"name": OPERATORS}],
+            "receivers": [
+                {"name": SCALER, "webhook_configs": [_delivery(webhook)]},
+                {"name": OPERATORS, **(operators or {})},
+            ],
         }
     )
 

@@ -53,8 +53,10 @@ class Login:
     password_hash: str
 
 
-def local_configuration(timing: Timing, targets: Targets, webhook: Webhook, login: Login) -> Mapping[str, str]:
-    """File name → content. All of them go into one folder."""
+def local_configuration(
+    timing: Timing, targets: Targets, webhook: Webhook, login: Login, receiver: Yaml | None = None
+) -> Mapping[str, str]:
+    """File name → content. All of them go into one folder. ``receiver`` is how people are told of alerts."""
     jobs = {
         Part.GATEWAY.value: static(targets.gateway_metrics),
         Part.PROVIDER.value: static(targets.provider),
@@ -67,7 +69,9 @@ def local_configuration(timing: Timing, targets: Targets, webhook: Webhook, logi
         **({Part.CONNECTOR.value: _of_files(targets.connectors)} if targets.connectors else {}),
         "prometheus": {**static(targets.prometheus), **asked_for(login.auth)},
     }
-    files = configuration_files(timing, webhook, jobs=jobs, alertmanager=targets.alertmanager, auth=login.auth)
+    files = configuration_files(
+        timing, webhook, jobs=jobs, alertmanager=targets.alertmanager, auth=login.auth, receiver=receiver
+    )
     return {**files, WEB_FILE: to_text({"basic_auth_users": {login.auth.username: login.password_hash}})}
 
 

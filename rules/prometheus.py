@@ -24,10 +24,11 @@ def configuration_files(
     alertmanager: str,
     operators: OperatorRules = _DEFAULT_RULES,
     auth: BasicAuth | None = None,
+    receiver: Yaml | None = None,
 ) -> Mapping[str, str]:
     """File name → content, all for one folder. ``jobs``: name → how its targets are found.
 
-    ``auth`` is what Alertmanager asks Prometheus for.
+    ``auth`` is what Alertmanager asks Prometheus for, ``receiver`` how people are told of alerts.
     """
     alertmanagers = {**static(alertmanager), **asked_for(auth)}
     prometheus = {
@@ -38,7 +39,7 @@ def configuration_files(
     }
     return {
         PROMETHEUS_FILE: to_text(prometheus),
-        ALERTMANAGER_FILE: alertmanager_configuration(timing, webhook),
+        ALERTMANAGER_FILE: alertmanager_configuration(timing, webhook, receiver),
         SCALING_RULES_FILE: rule_file(scaling_group(timing, operators.thresholds), runbooks=operators.runbooks),
         OPERATOR_RULES_FILE: rule_file(*operators.groups(timing), runbooks=operators.runbooks),
     }

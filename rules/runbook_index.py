@@ -20,12 +20,12 @@ HEAD = """\
 
 One page for each alert: what it means, whom it hurts, how to look, what to do. Prometheus shows what fires at
 `/alerts`, the console under "System". Alertmanager sends the alerts for people to its receiver `operators`, which is
-empty: put your mail or chat there.
+empty until you [fill it](../how-to/pager.md).
 
 The commands are for `springtide up`, with its addresses; in a cluster `kubectl -n openfaas logs deploy/PART` is the log
 of a part, and `kubectl -n openfaas port-forward` brings its port here. PromQL goes into Prometheus's own page, or:
 
-```
+```sh
 curl -sG -u "admin:$(cat ~/.local/state/springtide/secrets/basic-auth-password)" \\
   http://127.0.0.1:9090/api/v1/query --data-urlencode 'query=up'
 ```
@@ -45,8 +45,8 @@ THRESHOLDS_HEAD = """
 
 All in `rules/thresholds.py`. Rules with other ones, and with links that open where your pages are:
 
-```
-python -m springtide.rules --to FOLDER --set objective=0.999 --set cold_start_p95_s=2 --runbooks https://wiki.example/springtide
+```sh
+python -m springtide.rules --to my-rules --set objective=0.999 --set cold_start_p95_s=2 --runbooks https://wiki.example/springtide
 ```
 
 | name | default | what it is about |

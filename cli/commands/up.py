@@ -92,6 +92,12 @@ def _queue_sync(_: click.Context, parameter: click.Parameter, text: str) -> floa
     help="The scaler also follows the load of functions whose labels name none, in the place of alerts.",
 )
 @click.option("--separate", is_flag=True, help="A process each for alert receiver, scaler, idler and console.")
+@click.option(
+    "--operators-receiver",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="How people are told of alerts: a receiver of Alertmanager's, as YAML.  [default: nobody is told]",
+)
 @tools_dir_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line: when ready, and what happens.")
 @click.pass_obj
@@ -116,6 +122,7 @@ def up(  # noqa: PLR0913 - one parameter for each option
     kubeconfig: str,
     scaler_default: bool,
     separate: bool,
+    operators_receiver: Path | None,
     tools_dir: Path | None,
     as_json: bool,
 ) -> None:
@@ -151,6 +158,7 @@ def up(  # noqa: PLR0913 - one parameter for each option
         at_stop=at_stop or "",
         scaler_default=scaler_default,
         separate=separate,
+        operators_receiver=operators_receiver,
     )
     announcer = Announcer(
         state,

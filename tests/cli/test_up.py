@@ -323,7 +323,11 @@ def test_all_parts_run_and_are_scraped(tmp_path: Path, tools: Tools) -> None:
 
 
 def test_prometheus_and_alertmanager_take_nothing_from_strangers(tmp_path: Path, tools: Tools) -> None:
-    with started(tmp_path / "state", "--no-samples", "--fast", tools_dir=ROOT / ".tools") as up:
+    """And Alertmanager tells people as its file says."""
+    pager = tmp_path / "pager.yaml"
+    pager.write_text("webhook_configs:\n  - url: http://127.0.0.1:9/told\n    max_alerts: 7\n")
+    options = ("--no-samples", "--fast", "--operators-receiver", str(pager))
+    with started(tmp_path / "state", *options, tools_dir=ROOT / ".tools") as up:
         page = {"Origin": "http://elsewhere.example"}
         alert = [{"labels": {"alertname": "Made", "function_name": "up.openfaas-fn", "severity": "critical"}}]
         for part, path in (("prometheus", "/api/v1/query?query=up"), ("alertmanager", "/api/v2/alerts")):
@@ -336,6 +340,8 @@ def test_prometheus_and_alertmanager_take_nothing_from_strangers(tmp_path: Path,
             f"{up.run['prometheus']}/api/v1/query?query=up", headers=page, auth=(user.user, user.password)
         )
         assert (known.status_code, known.headers.get("Access-Control-Allow-Origin")) == (200, None)
+        loaded = httpx.get(f"{up.run['alertmanager']}/api/v2/status", auth=(user.user, user.password)).json()
+        assert "max_alerts: 7" in loaded["config"]["original"]
         assert (up.state / "alerting" / "web.yml").stat().st_mode & 0o777 == 0o600
         assert user.password not in (up.state / "alerting" / "web.yml").read_text()
 
@@ -363,6 +369,15 @@ def test_port_in_use_is_one_sentence(tmp_path: Path) -> None:
         f"springtide: cannot listen on 127.0.0.1:{port}: Address already in use; "
         "choose another port with --gateway-port"
     )
+
+
+def test_bad_receiver_of_alerts_is_told_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "pager.yaml").write_text("slack: '#functions'\n")
+
+    said = refused(tmp_path / "state", "--operators-receiver", str(tmp_path / "pager.yaml"))
+
+    assert "pager.yaml: slack: no list of a receiver's" in said
+    assert not (tmp_path / "state").exists()
 
 
 def test_bad_stack_file_is_told_before_anything_starts(tmp_path: Path) -> None:
