@@ -14,7 +14,8 @@ from reference.metrics import metrics
 from reference.reasons import reasons
 from reference.rest.documents import document
 from reference.rest.operation import Api
-from reference.rest.page import SYSTEM_PAGE, provider_api, system_api
+from reference.rest.page import SYSTEM_PAGE, api_values, provider_api, system_api
+from reference.rest.shape import VALUES_PAGE
 from reference.settings import settings
 
 PAGES = {
@@ -27,6 +28,7 @@ PAGES = {
     "metrics.md": ("what each part tells at `/metrics`", metrics),
     SYSTEM_PAGE: ("what the gateway answers to programs", system_api),
     "provider-api.md": ("what the provider answers to the other parts", provider_api),
+    VALUES_PAGE: ("what both take and answer, field by field", api_values),
     "alerts.md": ("what fires when, and what to do", alerts),
 }
 

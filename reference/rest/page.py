@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from reference.markdown import anchor, block, code, page, table, text
-from reference.rest.documents import SERVERS, SUBJECTS, answers_of, operations, used
+from reference.rest.documents import COMMON, SERVERS, SUBJECTS, answers_of, operations, used
 from reference.rest.operation import Api, Operation, Schema
 from reference.rest.schemas import SCHEMAS
 from reference.rest.shape import shape
@@ -19,22 +19,19 @@ def system_api() -> str:
     return page(
         "System API",
         "What the gateway answers at `/system`, and calls of functions: OpenFaaS's requests, and ours. User and "
-        "password are those that `springtide up` prints. What is refused says why, in plain text. The same as an "
-        "OpenAPI document, for programs: [system-api.json](system-api.json).",
+        f"password are those that `springtide up` prints. {_unauthorized()} What is refused says why, in plain text. "
+        "The same as an OpenAPI document, for programs: [system-api.json](system-api.json).",
         *_sections(Api.SYSTEM),
-        "## Values",
-        *_values(used(operations(Api.SYSTEM))),
     )
 
 
 def provider_api() -> str:
     """What it shares with the gateway is told there."""
     shared = [row for row in operations(Api.PROVIDER) if Api.SYSTEM in row.apis]
-    own = used([row for row in operations(Api.PROVIDER) if row not in shared])
     return page(
         "Provider API",
         "What the provider answers: the gateway asks it, and so do the parts that scale. `springtide up` lets it "
-        "listen on this machine alone. The same as an OpenAPI document, for programs: "
+        f"listen on this machine alone. {_unauthorized()} The same as an OpenAPI document, for programs: "
         "[provider-api.json](provider-api.json).",
         *_sections(Api.PROVIDER, without=shared),
         "## As the gateway has it",
@@ -46,8 +43,23 @@ def provider_api() -> str:
                 for row in shared
             ),
         ),
-        "## Values",
-        *_values(own),
+    )
+
+
+def api_values() -> str:
+    """On a page of their own: with the requests it would be the site's largest by far."""
+    names = {name for api in Api for name in used(operations(api))}
+    return page(
+        "Values of the APIs",
+        "What the [system API](system-api.md) and the [provider API](provider-api.md) take and answer, as JSON.",
+        *_values(names),
+    )
+
+
+def _unauthorized() -> str:
+    return " ".join(
+        f"{text(answer.meaning).capitalize()}: {status}, unless a request needs none."
+        for status, answer in COMMON.items()
     )
 
 
@@ -80,10 +92,13 @@ def _section(row: Operation, api: Api) -> Iterator[str]:
     answers = answers_of(row, api)
     yield table(
         ("answer", "meaning"),
-        ((str(status), f"{text(answer.meaning)}{_of(answer.schema or {})}") for status, answer in answers.items()),
+        (
+            (str(status), f"{text(answer.meaning)}{_of(answer.schema or {})}")
+            for status, answer in answers.items()
+            if COMMON.get(status) is not answer
+        ),
     )
-    yield block("sh", _curl(row, api))
-    yield f"Answered with {row.example.status}."
+    yield block("sh", f"{_curl(row, api)}\n# answered with {row.example.status}")
 
 
 def _of(schema: Schema) -> str:
@@ -94,7 +109,7 @@ def _of(schema: Schema) -> str:
 def _values(names: set[str]) -> Iterator[str]:
     for name in sorted(names):
         schema = SCHEMAS[name]
-        yield f"### {name}"
+        yield f"## {name}"
         yield text(str(schema.get("description", "")))
         if "oneOf" in schema:
             yield "\n".join(f"- {shape(each)}" for each in schema["oneOf"])

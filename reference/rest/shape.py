@@ -8,13 +8,14 @@ from reference.markdown import code, codes
 from reference.rest.operation import Schema
 
 REFERENCE = "#/components/schemas/"
+VALUES_PAGE = "api-values.md"
 
 
 def shape(schema: Schema) -> str:
-    """Nothing where anything goes. One with a name is a link to where it is told on the page."""
+    """Nothing where anything goes. One with a name is a link to where it is told."""
     if "$ref" in schema:
         name = str(schema["$ref"]).removeprefix(REFERENCE)
-        return f"[{name}](#{name.lower()})"
+        return f"[{name}]({VALUES_PAGE}#{name.lower()})"
     if alternatives := schema.get("anyOf") or schema.get("oneOf"):
         return " or ".join(map(shape, alternatives))
     if words := schema.get("enum") or ([schema["const"]] if "const" in schema else []):
