@@ -126,7 +126,8 @@ def _show(source: Path, target: Path, *, read_only: bool = True) -> None:
         target.mkdir(parents=True, exist_ok=True)
     elif source.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.touch()
+        if not target.exists():  # it may lie in a folder that is shown already, and cannot be written to
+            target.touch()
     else:
         return
     linux.mount(str(source), str(target), flags=linux.MS_BIND | linux.MS_REC)

@@ -22,7 +22,7 @@ from springtide.scaler.core.label_table import ISOLATION
 from springtide.scaler.core.vocabulary import FunctionRef
 from tests.provider.process.conftest import Shared
 from tests.provider.process.hostile import ATTEMPTS
-from tests.provider.process.world import World, alive, eventually
+from tests.provider.process.world import HANDLER, LANG, World, alive, eventually
 
 MPTCP = 262
 MEBIBYTE = 1 << 20
@@ -205,6 +205,15 @@ def _command(pid: int) -> str:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
     return ""
+
+
+async def test_script_beside_which_everything_else_is_shown_runs(hostile: Hostile, tmp_path: Path) -> None:
+    """The program that is to be seen lies in the folder that is to be seen."""
+    (tmp_path / "handler.sh").write_text("tr a-z A-Z")
+    annotations = {HANDLER: str(tmp_path), LANG: "bash-streaming"}
+    at = await hostile.world.up("shell", annotations=annotations, labels={ISOLATION: "sandbox"})
+
+    assert (await hostile.world.http.post(at, content=b"tide")).text == "TIDE"
 
 
 async def test_function_that_asks_for_no_walls_is_refused_where_the_suite_asks_for_them(world: Any) -> None:
