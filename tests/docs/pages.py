@@ -8,8 +8,8 @@ A page's blocks mean what they look like:
 * ``text`` right behind one that is run is what it prints. ``…`` stands for anything, on a line of its own for any
   lines; instants, lengths of time, sizes and ids are of today; how many blanks there are does not count.
 
-A comment before a block says more: ``<!-- not run: WHY -->``, ``<!-- again until it prints this -->`` (it is run
-anew until it does), ``<!-- exit status 1 -->``.
+A block may be indented, as in a list. A comment before it says more: ``<!-- not run: WHY -->``, ``<!-- again until it
+prints this -->`` (it is run anew until it does), ``<!-- exit status 1 -->``.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from dataclasses import dataclass
 
 RUN = ("sh", "python")
 _BLOCK = re.compile(
-    r"(?:^<!-- (?P<said>[^\n]*?) -->\n+)?"
-    r"^```(?P<language>\w*)(?P<rest>[^\n]*)\n(?P<text>.*?)^```$"
-    r"(?:\n+^```text\n(?P<output>.*?)^```$)?",
+    r"(?:^ *<!-- (?P<said>[^\n]*?) -->\n+)?"
+    r"^(?P<indent> *)```(?P<language>\w*)(?P<rest>[^\n]*)\n(?P<text>.*?)^(?P=indent)```$"
+    r"(?:\n+^(?P=indent)```text\n(?P<output>.*?)^(?P=indent)```$)?",
     re.DOTALL | re.MULTILINE,
 )
 _TITLE = re.compile(r'title="([^"]+)"')
@@ -71,7 +71,7 @@ def blocks(page: str) -> Iterator[Block]:
         yield Block(
             line=line,
             language=found["language"],
-            text=found["text"],
+            text=re.sub(rf"^{found['indent']}", "", found["text"], flags=re.MULTILINE),
             file=title[1] if title else "",
             output=found["output"],
             not_run=not_run,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -27,6 +28,13 @@ class Shell:
         self._saved = folder / ".shell"
         self._environment = {**environment, "SAVED": str(self._saved)}
         self._saved.write_text(f"cd {folder}\n")
+        self._groups: list[int] = []
+
+    def close(self) -> None:
+        """Ends what blocks left running."""
+        for group in self._groups:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
 
     def run(self, text: str) -> Ran:
         script = 'set -a\n. "$SAVED"\ntrap \'{ echo "cd \\"$PWD\\""; export -p; } > "$SAVED"\' EXIT\nset -eu\n'
@@ -54,6 +62,7 @@ class Shell:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+            self._groups.append(process.pid)
             try:
                 status = process.wait(LONGEST_S)
             except subprocess.TimeoutExpired:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from tests.docs.pages import Block, UnknownRemark, blocks, matches
+
+DOCS = Path(__file__).parents[2] / "docs"
+KNOWN = {"sh", "python", "text", "yaml", "json", "toml", "promql", "nginx"}
 
 PAGE = """\
 # A page
@@ -50,6 +56,23 @@ def test_a_pages_blocks_are_read_with_what_is_said_of_them() -> None:
         ),
         Block(line=26, language="sh", text="springtide list\n", output="greet\n", again=True),
     ]
+
+
+def test_a_block_of_a_list_is_read_without_what_it_is_indented_by() -> None:
+    page = "1. Look.\n\n    <!-- exit status 1 -->\n    ```sh\n    if true; then\n      ls\n    fi\n    ```\n"
+
+    assert list(blocks(page)) == [Block(line=4, language="sh", text="if true; then\n  ls\nfi\n", status=1)]
+
+
+def test_every_block_of_every_page_says_what_it_is() -> None:
+    """Or nobody would miss that its commands are not run."""
+    fences = {
+        (page.relative_to(DOCS).as_posix(), fence)
+        for page in DOCS.rglob("*.md")
+        for fence in re.findall(r"^ *```(\w*)", page.read_text(), re.MULTILINE)[::2]
+    }
+
+    assert {(page, fence) for page, fence in fences if fence not in KNOWN} == set()
 
 
 def test_a_remark_that_nobody_understands_is_no_remark() -> None:
