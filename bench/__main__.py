@@ -4,7 +4,7 @@
 the control loop and by alerts? ``goals``: what would the control loop's rule and Knative's have done in simulated
 worlds? It needs nothing but Python, as ``keepalive`` does: which functions meet cold starts, and for how many
 replica-hours, when sleep is learned? ``triggers SOURCE``: is an event lost on its way to its function? ``walls``: what
-do walls around functions cost?
+do walls around functions cost? ``containers``: what does a wake of one cost, and is a call lost when parts die?
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+import bench.containers
 import bench.jobs
 import bench.soak
 import bench.step
@@ -68,6 +69,7 @@ def main() -> int:
         "keepalive": _keepalive,
         "triggers": _triggers,
         "walls": _walls,
+        "containers": _containers,
     }
     return begin.get(arguments.command, _measure)(arguments)
 
@@ -180,6 +182,34 @@ def _walls(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _containers(arguments: argparse.Namespace) -> int:
+    """Exit status 1 when a call was lost or an orphan stays, or where there is no engine."""
+    import pytest  # noqa: PLC0415 - by which the tests' engine says why there is none
+
+    from bench.containers.run import ContainersOptions, containers  # noqa: PLC0415 - of the tests
+    from bench.containers.troubles import LoadOptions  # noqa: PLC0415
+    from tests import container_engine  # noqa: PLC0415
+    from tests.kubernetes.pod_network import namespace  # noqa: PLC0415
+
+    quick: bool = arguments.quick
+    options = ContainersOptions(functions=4, wakes=4, load=LoadOptions(load_s=1.0)) if quick else ContainersOptions()
+    try:
+        container_engine.fetch()  # before there is a network of its own, from which no server is reached
+        namespace.enter()
+        with tempfile.TemporaryDirectory(prefix="containers-") as name:
+            account = containers(options, Path(name), _tell)
+            if arguments.logs and account.problems:
+                _keep(Path(name).glob("containers/*.log"), arguments.logs)
+    except (SpringtideError, OSError, pytest.skip.Exception) as error:
+        print(f"containers cannot be measured: {error}", file=sys.stderr)
+        return 1
+    for section, rows in account.sections.items():
+        print(f"\n{section}\n{report.table(rows)}")
+    path = report.save(arguments.results, account.sections, quick=quick, kind="containers")
+    print("".join(f"! {problem}\n" for problem in account.problems) + f"kept in {path}", file=sys.stderr)
+    return 1 if account.problems else 0
+
+
 def _tell(line: str) -> None:
     """How it is getting on."""
     print(line, file=sys.stderr, flush=True)
@@ -276,6 +306,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--results", type=Path, default=HERE / "results")
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("walls", help=(walls.__doc__ or "").partition("\n")[0])
+    engine = commands.add_parser("containers", help=bench.containers.__doc__.partition("\n")[0])
+    engine.add_argument("--logs", type=Path, help="folder that gets the logs of a run that lost something")
     commands.add_parser("step", help=(bench.step.__doc__ or "").partition("\n")[0])
     long = commands.add_parser("soak", help=bench.soak.__doc__.partition("\n")[0])
     long.add_argument("--minutes", type=float, default=10.0)

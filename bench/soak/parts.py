@@ -178,7 +178,17 @@ def own_disk(folder: Path, *, mib: int = 64) -> Iterator[None]:
 
 @contextlib.contextmanager
 def running(folder: Path, *, workers: int) -> Iterator[Parts]:
-    """A provider and a gateway, as ``springtide up`` starts them but without an alert path."""
+    """The provider of processes, with a small disk of its own, and a gateway."""
+    with own_disk(folder / "provider"), together(folder, ("provider",), workers=workers) as parts:
+        yield parts
+
+
+@contextlib.contextmanager
+def together(folder: Path, provider_words: Sequence[str], *, workers: int) -> Iterator[Parts]:
+    """A provider and a gateway, as ``springtide up`` starts them but without an alert path.
+
+    ``provider_words`` are the command that runs the provider, and what it alone is told.
+    """
     port, metrics_port, provider_port = free_port(), free_port(), free_port()
     state, secrets_folder = folder / "provider", folder / "secrets"
     secrets_folder.mkdir()
@@ -187,7 +197,7 @@ def running(folder: Path, *, workers: int) -> Iterator[Parts]:
     auth = ("--secret-mount-path", str(secrets_folder))
     provider_command = python(
         "springtide.cli",
-        *("provider", *auth, "--port", str(provider_port), "--data-dir", str(state)),
+        *(*provider_words, *auth, "--port", str(provider_port), "--data-dir", str(state)),
         *("--function-grace", GRACE),
     )
     gateway_command = python(
@@ -196,7 +206,7 @@ def running(folder: Path, *, workers: int) -> Iterator[Parts]:
         *("--provider-url", f"http://127.0.0.1:{provider_port}", "--grace", GRACE),
         *("--workers", str(workers)),
     )
-    with own_disk(state), contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         provider = Provider(provider_command, provider_port, state=state, log=folder / "provider.log")
         stack.callback(provider.stop)
         provider.start()
