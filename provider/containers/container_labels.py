@@ -28,6 +28,10 @@ def selector(suite: str) -> str:
     return f"{SUITE}={suite}"
 
 
+def of_function(uid: str) -> str:
+    return f"{UID}={uid}"
+
+
 def labels_of(record: FunctionRecord, suite: str) -> dict[str, str]:
     """The function's own first, for people who list containers; ours win."""
     kept = replace(record, earlier=())

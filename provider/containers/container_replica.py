@@ -26,6 +26,8 @@ class ContainerReplica:
     """Its id; empty until it is made."""
     pid: int = 0
     address: str = ""
+    started: bool = False
+    """The engine has said so, for this replica: before, its container may have slept."""
     ready_at: float | None = None
     next_check: float = 0.0
     failed_checks: int = 0

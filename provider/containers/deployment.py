@@ -14,7 +14,7 @@ from springtide.provider.containers import container_labels, probes
 from springtide.provider.containers.container_program import ContainerProgram, Sleep
 from springtide.provider.containers.container_replica import ContainerReplica, Sleeper
 from springtide.provider.containers.deployment_context import DeploymentContext
-from springtide.provider.containers.engine.client import Container
+from springtide.provider.containers.engine.client import Container, ContainerDetail
 from springtide.provider.containers.function_container import container_name, instance_of
 from springtide.provider.containers.function_log import FunctionLog
 from springtide.provider.containers.probes import ProbeAnswer
@@ -141,7 +141,7 @@ class Deployment:
         if container.state == "running":
             replica = ContainerReplica(instance, generation, self._context.clock.now(), next(self._numbers))
             replica.max_inflight = self.program.max_inflight if self.program is not None else 0
-            replica.container, replica.address = container.id, container.address
+            replica.container, replica.address, replica.started = container.id, container.address, True
             self.replicas[instance] = replica
             self._mounts.add(generation)
             return replica
@@ -151,13 +151,17 @@ class Deployment:
     async def _take_over(self, replica: ContainerReplica, written_at: float) -> None:
         try:
             detail = await self._context.engine.inspect(replica.container)
+            ended = not detail.running
+            replica.pid, replica.address = detail.pid, detail.address
+        except NotFound:
+            ended = True
         except SpringtideError as error:
-            _log.warning("a container cannot be taken over", container=replica.instance, why=str(error))
-            detail = None
-        if detail is None or not detail.running:
+            # Calls may be in it: that the engine is away again says nothing of what runs, and the list had its address.
+            _log.warning("the engine does not tell of a container", container=replica.instance, why=str(error))
+            ended = False
+        if ended:
             await self._lose(replica, "had ended")
             return
-        replica.pid, replica.address = detail.pid, detail.address
         self.log.follow(self._context.engine, replica.container, replica.instance, since=written_at)
         answer = await self._ask(replica, ADOPT_DEADLINE_S)
         if answer.ready:
@@ -168,16 +172,22 @@ class Deployment:
     # What happens to containers.
 
     async def container_ended(self, container: str) -> None:
-        """The engine says so."""
+        """The engine says so, or it seems so: a container that is about to be started does not run either."""
         replica = next((one for one in self.replicas.values() if one.container == container), None)
-        if replica is None or replica.state is ReplicaState.STOPPING:
+        if replica is None or not replica.started or replica.state is ReplicaState.STOPPING:
             return
         try:
             detail = await self._context.engine.inspect(container)
         except NotFound:
             detail = None
-        if detail is not None and detail.running:
+        except SpringtideError as error:
+            # All containers are looked through once the engine is back.
+            _log.info("the engine does not tell of a container", container=replica.instance, why=str(error))
             return
+        if detail is None or not detail.running:
+            await self._end_of(replica, detail)
+
+    async def _end_of(self, replica: ContainerReplica, detail: ContainerDetail | None) -> None:
         await self.log.drained(replica.instance, deadline_s=OUTPUT_DEADLINE_S)
         if detail is None:
             why = "was removed by somebody else"
@@ -335,8 +345,11 @@ class Deployment:
             self._context.networks.forget()
             await self._lose(replica, f"could not be started: {error}")
             return
-        replica.pid, replica.address = detail.pid, detail.address
+        replica.pid, replica.address, replica.started = detail.pid, detail.address, True
         self.log.follow(engine, replica.container, replica.instance, since=began)
+        if not detail.running:
+            await self._end_of(replica, detail)  # Who heard of it before took it for one that is about to be started.
+            return
         await self._become_ready(replica)
 
     async def _become_ready(self, replica: ContainerReplica) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -34,14 +35,14 @@ from springtide.provider.machine.usage_watch import UsageCollector, UsageWatch
 from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.spec import Usage
 from springtide.runtime.backoff import Backoff
-from springtide.runtime.errors import BadInput, SpringtideError, Unsupported
+from springtide.runtime.errors import BadInput, NotFound, SpringtideError, Unsupported
 from springtide.scaler.core.ownership import Scalers
 from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.processor_use import ProcessorUse
 
-LOOK_S = 30.0
-"""Between two looks through all containers: events tell almost everything."""
+LOOK_S, SOON_S = 30.0, 2.0
+"""Between two looks through all containers: events tell almost everything. The second where one seems nobody's."""
 AGAIN = Backoff(0.2, 5.0)
 """Before an engine that is away is asked again."""
 ENDED = ("die", "died", "oom", "destroy", "remove")
@@ -73,6 +74,8 @@ class Fleet:
         self._suite = container_labels.suite_of(files.folder)
         self._retiring: set[Deployment] = set()
         self._strangers: set[str] = set()
+        self._ending: set[str] = set()
+        """Strangers that have their grace."""
         self._tasks = OwnTasks()
         self._processor_time = ProcessorTime(self.all, clock)
         self._usage = UsageWatch(self.all, clock, interval_s=machine.usage_interval_s, judge=lambda _: None)
@@ -135,8 +138,18 @@ class Fleet:
         ref = deployment.record.ref
         if ref not in self.deployments:
             self._metrics.remove(ref)
-        await self._files.sweep(deployment.record)
+        await self._sweep(deployment.record)
         await self._collect_networks()
+
+    async def _sweep(self, record: FunctionRecord) -> None:
+        """Not while a container is left: with nothing else of it, the next start would take the function for lost."""
+        try:
+            left = await self._engine.containers(container_labels.of_function(record.uid))
+        except SpringtideError as error:
+            _log.info("a deleted function is swept at the next start", function=str(record.ref), why=str(error))
+            return
+        if not left:
+            await self._files.sweep(record)
 
     # Life.
 
@@ -149,8 +162,8 @@ class Fleet:
         for container in await self._engine.containers(container_labels.selector(self._suite)):
             uid, record = container_labels.uid_of(container.labels), container_labels.record_of(container.labels)
             running[uid] += container.state == "running"
-            if record is None or uid in uids or record.ref in refs:
-                continue
+            if record is None or uid in uids or record.ref in refs or self._files.had(record):
+                continue  # One that we had, and have no more, was deleted: what is left of it is nobody's.
             if record.ref not in found or found[record.ref].generation < record.generation:
                 found[record.ref] = record
         recovered = [replace(record, replicas=running[record.uid]) for record in found.values()]
@@ -178,7 +191,7 @@ class Fleet:
         placed = [self._placed(record, program) for record, program in prepared]
         await asyncio.gather(*(self._adopt(deployment, there[deployment.record.uid]) for deployment in placed))
         if not any(record.damaged for record in records):
-            self._files.sweep_strangers({record.uid for record in records})
+            self._files.sweep_strangers({*(record.uid for record in records), *there})
         for deployment in placed:
             self._run(deployment)
         self._tasks.spawn(self._watch(), "container events")
@@ -224,12 +237,7 @@ class Fleet:
         async def end(container: Container) -> None:
             async with places:
                 try:
-                    if container.state == "paused":
-                        await self._engine.unpause(container.id)
-                    if container.state in ("running", "paused"):
-                        await self._engine.stop(container.id, grace_s=self._machine.grace_s)
-                    if remove:
-                        await self._engine.remove(container.id)
+                    await self._end(container, remove=remove)
                 except SpringtideError as error:
                     _log.warning("a container cannot be stopped", container=container.name, why=str(error))
 
@@ -240,6 +248,15 @@ class Fleet:
                 await self._networks.collect(set())
         except SpringtideError as error:
             _log.error("containers cannot be stopped; the next start takes them over", why=str(error))
+
+    async def _end(self, container: Container, *, remove: bool) -> None:
+        """With the grace for calls that it has."""
+        if container.state == "paused":
+            await self._engine.unpause(container.id)
+        if container.state in ("running", "paused"):
+            await self._engine.stop(container.id, grace_s=self._machine.grace_s)
+        if remove:
+            await self._engine.remove(container.id)
 
     async def wait(self) -> None:
         """Raises when one of our own tasks failed, which none should."""
@@ -254,7 +271,8 @@ class Fleet:
             since = self._clock.wall()
             try:
                 await self._look_through()
-                async with aclosing(self._engine.events(selector, since=since)) as events, asyncio.timeout(LOOK_S):
+                look_s = SOON_S if self._strangers else LOOK_S
+                async with aclosing(self._engine.events(selector, since=since)) as events, asyncio.timeout(look_s):
                     async for event in events:
                         failures = 0
                         if event.action in ENDED:
@@ -287,12 +305,23 @@ class Fleet:
         # What ended while the list was on its way is in it, and in no deployment: only twice seen is it nobody's.
         before, self._strangers = self._strangers, set()
         for container in containers:
-            if container.name in known or container.id in held:
+            if container.name in known or container.id in held or container.id in self._ending:
                 continue
-            self._strangers.add(container.id)
             if container.id in before:
-                _log.info("a container is nobody's; it is removed", container=container.name)
-                await self._engine.remove(container.id)
+                self._ending.add(container.id)
+                self._tasks.spawn(self._end_stranger(container), f"end of {container.name}")
+            else:
+                self._strangers.add(container.id)
+
+    async def _end_stranger(self, container: Container) -> None:
+        _log.info("a container is nobody's; it is removed", container=container.name)
+        try:
+            with contextlib.suppress(NotFound):
+                await self._end(container, remove=True)
+        except SpringtideError as error:
+            _log.warning("a container cannot be removed; it is tried again", container=container.name, why=str(error))
+        finally:
+            self._ending.discard(container.id)
 
     async def _collect_networks(self) -> None:
         try:

@@ -93,6 +93,10 @@ class StateFiles:
     def log(self, record: FunctionRecord) -> Path:
         return self.folder / "logs" / record.uid
 
+    def had(self, record: FunctionRecord) -> bool:
+        """It is kept here, or was deleted and not swept yet: something of it may still run."""
+        return self.work(record).is_dir()
+
     # Life.
 
     async def open(self, now: Instant) -> None:
