@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,14 @@ def stages(tmp_path: Path, tools: Tools | None = TOOLS, **options: Any) -> list[
 
 def child(tmp_path: Path, name: str, **options: Any) -> Child:
     return next(child for stage in stages(tmp_path, **options) for child in stage if child.name == name)
+
+
+def test_functions_are_kept_from_every_port_but_the_gateways(tmp_path: Path) -> None:
+    words = child(tmp_path, "provider").command
+    closed = words[words.index("--function-closed-ports") + 1].split(",")
+
+    every = {str(port) for name, port in asdict(AT).items() if name not in ("host", "gateway")}
+    assert set(closed) == every
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,8 @@ def processes(count):
 def daemon(mark):
     """A program that leaves the group, the session and the family."""
     code = "import os,time\\nos.setsid()\\nif os.fork(): os._exit(0)\\nos.setsid()\\nos.chdir('/')\\ntime.sleep(600)"
-    subprocess.Popen([sys.executable, "-I", "-c", code, mark], env={}).wait()
+    nothing = subprocess.DEVNULL
+    subprocess.Popen([sys.executable, "-I", "-c", code, mark], env={}, stdout=nothing, stderr=nothing).wait()
     return mark
 
 def traced(pid):
@@ -105,11 +106,13 @@ def mounted():
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return "mounted"
 
-def memory(size):
+def memory(size, hold_s):
+    """Whoever looks now and then has the time to."""
     held = []
     for _ in range(size >> 24):
         block = mmap.mmap(-1, 1 << 24, flags=mmap.MAP_PRIVATE)
         block[:: mmap.PAGESIZE] = b"x" * ((1 << 24) // mmap.PAGESIZE)
         held.append(block)
+    time.sleep(hold_s)
     return size
 '''

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from springtide.provider.process import wall_probe
@@ -22,7 +23,7 @@ from springtide.scaler.core.label_table import ISOLATION
 from springtide.scaler.core.vocabulary import FunctionRef
 from tests.provider.process.conftest import Shared
 from tests.provider.process.hostile import ATTEMPTS
-from tests.provider.process.world import HANDLER, LANG, World, alive, eventually
+from tests.provider.process.world import HANDLER, LANG, World, alive, eventually, url
 
 MPTCP = 262
 MEBIBYTE = 1 << 20
@@ -144,6 +145,7 @@ async def test_function_reaches_no_process_but_its_own(hostile: Hostile) -> None
     for pid in (hostile.victim, hostile.neighbour):
         came = await hostile.tries("traced", pid=pid)
         assert came["sandbox"][0] == "not"
+        assert came["none"][0] == "got" or os.geteuid() != 0, came
 
 
 @needs(PORTS)
@@ -273,6 +275,26 @@ async def test_function_has_no_more_processes_than_it_may_at_no_time(world: Any)
 
         assert came["none"] == ["got", MANY_PROCESSES] or os.geteuid() != 0
         assert came["sandbox"][0] == "not", came
+
+
+LIMIT, MORE_BYTES = "96Mi", 400 * MEBIBYTE
+
+
+@pytest.mark.parametrize("isolation", ["none", "sandbox"])
+async def test_function_has_no_more_memory_than_its_limit(world: Any, isolation: str) -> None:
+    """A limit is no wall: it is there without."""
+    asked = {"attempt": "memory", "with": {"size": MORE_BYTES, "hold_s": 600}}
+    async with world() as here:
+        spec = here.spec(
+            "greedy", annotations=here.handler(ATTEMPTS), labels={ISOLATION: isolation}, limits={"memory": LIMIT}
+        )
+        await here.provider.deploy(spec)
+        address = url(await here.ready(spec.ref))
+
+        with pytest.raises(httpx.TransportError):
+            await here.http.post(address, json=asked)
+
+        await here.log_says(spec.ref, f"memory limit {LIMIT} exceeded")
 
 
 @namespaces
