@@ -53,7 +53,6 @@ class AwaitedFleet(Generic[Program]):
         self._inner = inner
         self._waiting: dict[FunctionRef, Unstarted[Program]] | None = None
         """None once ``inner`` has started."""
-        self._removed: list[FunctionRecord] = []
         self._problem = ""
         self._task = BackgroundTask("waiting for the container engine")
 
@@ -79,6 +78,9 @@ class AwaitedFleet(Generic[Program]):
             return await self._inner.processor_use()
         return {ref: NoData(self._problem) for ref in self._waiting}
 
+    def memory_use(self) -> Mapping[FunctionRef, float]:
+        return self._inner.memory_use() if self._waiting is None else {}
+
     def add(self, record: FunctionRecord, program: Program) -> None:
         if self._waiting is None:
             self._inner.add(record, program)
@@ -89,7 +91,7 @@ class AwaitedFleet(Generic[Program]):
         if self._waiting is None:
             self._inner.remove(ref)
         else:
-            self._removed.append(self._waiting.pop(ref).record)
+            del self._waiting[ref]
             self.feed.remove(ref)
 
     # Life.
@@ -138,7 +140,7 @@ class AwaitedFleet(Generic[Program]):
             await asyncio.sleep(AGAIN.delay_s(failures))
             records = [one.record for one in waiting.values()]
             try:
-                found = [*await self._inner.unrecorded([*records, *self._removed])]
+                found = [*await self._inner.unrecorded(records)]
                 await self._inner.start([*records, *found])
                 break
             except SpringtideError as error:

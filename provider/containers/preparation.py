@@ -5,6 +5,7 @@ from __future__ import annotations
 from springtide.provider.containers.container_program import ContainerProgram, program_of
 from springtide.provider.containers.images import Images
 from springtide.provider.machine.records import FunctionVersion, Pinned
+from springtide.provider.runtime_label import Runtime, check_only
 from springtide.provider.spec import FunctionSpec
 from springtide.scaler.core.vocabulary import Instant
 
@@ -19,6 +20,7 @@ class ContainerPreparation:
     async def close(self) -> None: ...
 
     async def prepare(self, spec: FunctionSpec) -> tuple[Pinned, ContainerProgram]:
+        check_only(Runtime.CONTAINER, spec.labels)
         image = await self._images.of(spec)
         return Pinned(code=image.id), program_of(spec, image)
 
