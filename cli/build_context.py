@@ -15,10 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from springtide.cli.stack import PYTHON_IMAGE
 from springtide.provider.process import starters
 from springtide.provider.process.code_store import SKIPPED
-from springtide.provider.spec import FunctionSpec
+from springtide.provider.spec import PYTHON_IMAGE, FunctionSpec
 from springtide.runtime.errors import BadInput
 from springtide.runtime.files import read_whole
 from springtide.scaler.core.label_names import HANDLER, LANG

@@ -21,15 +21,12 @@ from springtide.cli.stack_source import Source
 from springtide.cli.substitution import Substitution
 from springtide.provider import annotation_values
 from springtide.provider.process import templates
-from springtide.provider.spec import FunctionSpec, spec_from_json, spec_to_json
+from springtide.provider.spec import PROCESS_IMAGE, PYTHON_IMAGE, FunctionSpec, spec_from_json, spec_to_json
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core import label_names
 from springtide.scaler.core.label_names import HANDLER, LANG
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
 from springtide.wire.schedules.annotations import CRON_TOPIC, SCHEDULE, TOPIC
-
-PYTHON_IMAGE, PROCESS_IMAGE = "springtide/python", "springtide/process"
-"""Written where a function names no image: the wire asks for one, processes need none."""
 
 MAX_REMARKS = 50
 """About variables of one file."""

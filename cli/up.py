@@ -32,10 +32,8 @@ from springtide.cli.nats_server import NatsServer
 from springtide.cli.ports import PortClaims
 from springtide.cli.processes import Plan
 from springtide.cli.run_file import RunFile
-from springtide.cli.runtimes import BOTH, PROCESSES, Runtime, Runtimes
 from springtide.cli.state import Running, StateFolder
 from springtide.cli.tools import Missing, find
-from springtide.provider.containers.engine.socket_path import engine_socket
 from springtide.provider.process import wall_probe
 from springtide.provider.spec import FunctionSpec, spec_to_json
 from springtide.rules.prometheus import ALERTMANAGER_FILE
@@ -46,11 +44,13 @@ from springtide.runtime.part_reports import Event, Happening
 from springtide.runtime.service import stop_signals
 from springtide.runtime.supervision import Supervisor
 from springtide.runtime.zygote import Zygote
+from springtide.scaler.core.label_names import HANDLER
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.jobs.settings import with_names_of_openfaas
 
-SAMPLES_DEADLINE_S = 10.0
-"""For each of them; what the user names may have packages to install."""
+SAMPLES_DEADLINE_S = 60.0
+"""For each of them, with an image made of it where they are containers; what the user names may have packages to
+install."""
 
 TWICE_S = 0.3
 """Within which two requests to stop are one."""
@@ -69,8 +69,9 @@ class UpOptions:
     fast: bool = False
     samples: bool = True
     dry_run: bool = False
-    runtimes: Runtimes = PROCESSES
+    kubernetes: bool = False
     kubeconfig: str = ""
+    containers: bool = False
     at_stop: str = ""
     scaler_default: bool = False
     separate: bool = False
@@ -107,8 +108,9 @@ def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) ->
             queue_sync_s=options.queue_sync_s,
             fast=options.fast,
             dry_run=options.dry_run,
-            runtimes=options.runtimes,
+            kubernetes=options.kubernetes,
             kubeconfig=options.kubeconfig,
+            containers=options.containers,
             at_stop=options.at_stop,
             scaler_default=options.scaler_default,
             separate=options.separate,
@@ -129,20 +131,12 @@ def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) ->
             operators_receiver.check(options.operators_receiver, plan.tools.amtool, configuration)
         if plan.broker is not None:
             plan = _with_broker_set_up(plan, announcer)
-        if plan.runtimes == BOTH:
-            _look_for_an_engine(environ, announcer)
         samples = () if not options.samples or options.state.samples_deployed else stack.read(SAMPLES, {}).functions
+        if options.containers:  # An image is made of a handler, and of no program of this machine.
+            samples = tuple(spec for spec in samples if spec.annotations.get(HANDLER))
         warm_imports.import_all()
         zygote = Zygote.make(partial(command_line.run, environ=environ))
         asyncio.run(_Suite(plan, announcer, zygote).run(samples=samples, wished=wished))
-
-
-def _look_for_an_engine(environ: Mapping[str, str], announcer: Announcer) -> None:
-    """Processes do without, and an engine that comes later is found."""
-    try:
-        engine_socket(environ)
-    except Unavailable as error:
-        announcer.notice(f"functions that are containers wait: {error}")
 
 
 def _broker(environ: Mapping[str, str], announcer: Announcer) -> NatsServer | None:
@@ -176,7 +170,8 @@ class _Suite:
     def __init__(self, plan: Plan, announcer: Announcer, zygote: Zygote | None) -> None:
         self._plan = plan
         self._zygote = zygote
-        self._walls = str(wall_probe.probe_anywhere()) if Runtime.PROCESS in plan.runtimes else None
+        processes_here = not (plan.kubernetes or plan.containers)
+        self._walls = str(wall_probe.probe_anywhere()) if processes_here else None
         self._announcer = announcer
         self._run_file = RunFile(plan.state, announcer.notice)
         self._running: Running | None = None

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from springtide.provider import annotation_values, bounds, isolation, runtime_label
+from springtide.provider import annotation_values, bounds, isolation
 from springtide.provider.json_fields import flag_of, list_of, strings_of, text_of
-from springtide.provider.runtime_label import Runtime
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core import call_timeout, label_names, ownership
 from springtide.scaler.core.policy import ScalePolicy
@@ -19,6 +18,8 @@ from springtide.wire.events import topics
 from springtide.wire.schedules.annotations import schedules_of
 from springtide.wire.webhooks import webhook
 
+PYTHON_IMAGE, PROCESS_IMAGE = "springtide/python", "springtide/process"
+"""Written where a function names no image: the wire asks for one, handlers and programs of the machine need none."""
 MAX_SHOWN = 100
 """Characters of a wrong name that its refusal repeats."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -65,8 +66,6 @@ class FunctionStatus:
     function: Function
     usage: Usage | None = None
     problem: str | None = None
-    runtime: Runtime | None = None
-    """Told only where functions differ in it."""
 
 
 def check_name(what: str, name: str) -> str:
@@ -129,7 +128,6 @@ def spec_from_json(value: Any, *, default_namespace: str = DEFAULT_NAMESPACE, de
     annotations = strings_of(value, "annotations", problems)
     if deploying:
         problems += [*label_names.problems_of(labels), *isolation.problems_of(labels)]
-        problems += runtime_label.problems_of(labels)
         problems += call_timeout.problems_of(annotations)
         problems += schedules_of(FunctionRef(namespace, name), annotations)[1]
         problems += topics.problems_of(annotations)
@@ -193,8 +191,6 @@ def status_to_json(status: FunctionStatus) -> dict[str, Any]:
         value["usage"] = {"cpu": status.usage.cpu_millicores, "totalMemoryBytes": status.usage.memory_bytes}
     if status.problem:
         value["problem"] = status.problem
-    if status.runtime is not None:
-        value["runtime"] = str(status.runtime)
     return value
 
 

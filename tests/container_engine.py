@@ -9,12 +9,9 @@ import contextlib
 import functools
 import io
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import sysconfig
-import tarfile
 import textwrap
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -22,17 +19,17 @@ from pathlib import Path
 import pytest
 
 from springtide.cli.debian import fetch_debian
+from springtide.provider.containers import image_archive, machine_image
 from springtide.provider.containers.engine.client import Engine
 from springtide.runtime.errors import SpringtideError
 from tests.debian_programs import TOOLS, Program
+from tests.free_ports import free_port
 from tests.kubernetes.pod_network import namespace
 from tests.kubernetes.pod_network.fixtures import why_not
 from tests.server_process import ServerProcess
 from tests.session_servers import for_the_session
 
 IMAGE = "functions/alpine"
-ROOT = Path(__file__).parents[1]
-LEFT_OUT = {"test", "tests", "site-packages", "idlelib", "tkinter", "lib2to3", "turtledemo", "ensurepip"}
 PROGRAMS = ("sh", "cat", "tee", "env", "sleep", "head", "ls", "id", "touch")
 PIECE_BYTES = 64 << 10
 
@@ -55,6 +52,8 @@ class PodmanServer:
         except SpringtideError as error:
             pytest.skip(f"Podman is not here: {error}")
         self.socket, self._folder = folder / "engine.sock", folder
+        self.registry = f"127.0.0.1:{free_port()}"
+        """Where a test may serve images over plain HTTP."""
         self.program = Program(self.root / "usr/bin/podman", self._environ())
         self._configure()
         words = ["--cgroup-manager=cgroupfs", "system", "service", "--time=0", f"unix://{self.socket}"]
@@ -105,7 +104,8 @@ class PodmanServer:
                 (folder / "bin" / name).symlink_to(root / "usr/sbin/xtables-legacy-multi")
         (folder / "home/.config/containers").mkdir(parents=True)
         (folder / "home/.config/containers/policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
-        (folder / "registries.conf").write_text('unqualified-search-registries = ["docker.io"]\n')
+        plain = f'[[registry]]\nlocation = "{self.registry}"\ninsecure = true\n'
+        (folder / "registries.conf").write_text(f'unqualified-search-registries = ["docker.io"]\n{plain}')
         (folder / "storage.conf").write_text(
             f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n'
         )
@@ -157,60 +157,19 @@ def podman_of_the_session() -> PodmanServer:
     return for_the_session("springtide-engine-", _Ended).podman
 
 
-async def load_function_image(engine: Engine, name: str = IMAGE, tag: str = "latest") -> None:
+async def load_function_image(engine: Engine, name: str = f"{IMAGE}:latest") -> None:
     """An image as OpenFaaS's are: a watchdog at port 8080 that runs ``fprocess``. Loaded once."""
-    if await engine.image(f"{name}:{tag}") is None:
-        await engine.load(name, tag, _pieces(_root_file_system()), command=["/usr/bin/python3", "/opt/main.py"])
+    if await engine.image(name) is None:
+        layer, archive = io.BytesIO(), io.BytesIO()
+        machine_image.write(machine_image.known(Path(sys.executable)), layer, PROGRAMS)
+        runs = {"Cmd": ["/usr/bin/python3", "-m", "springtide.watchdog"], "WorkingDir": f"/{machine_image.OWN}"}
+        image_archive.write(archive, name, [image_archive.layer_of(layer)], runs)
+        await engine.load(_pieces(archive.getvalue()))
 
 
 async def _pieces(data: bytes) -> AsyncIterator[bytes]:
     for at in range(0, len(data), PIECE_BYTES):
         yield data[at : at + PIECE_BYTES]
-
-
-def _root_file_system() -> bytes:
-    """This machine's Python, our watchdog and a few programs, with the libraries they need."""
-    interpreter, library = Path(sys.executable).resolve(), Path(sysconfig.get_path("stdlib"))
-    programs = [Path(found) for name in PROGRAMS if (found := shutil.which(name))]
-    needed = _libraries([interpreter, *programs, *library.glob("lib-dynload/*.so")])
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        tar.add(library, str(library).lstrip("/"), filter=_wanted)
-        tar.add(interpreter, str(interpreter).lstrip("/"))
-        tar.add((ROOT / "watchdog").resolve(), "opt/springtide/watchdog", filter=_wanted)
-        tar.add(Path(__file__).with_name("container_watchdog.py"), "opt/main.py")
-        for path in needed:
-            tar.add(path.resolve(), str(path).lstrip("/"))
-        for program in programs:
-            tar.add(program.resolve(), f"bin/{program.name}")
-        _link(tar, "usr/bin/python3", str(interpreter))
-        for folder in ("tmp", "var/openfaas"):
-            entry = tarfile.TarInfo(folder)
-            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
-            tar.addfile(entry)
-    return packed.getvalue()
-
-
-def _link(tar: tarfile.TarFile, name: str, to: str) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.type, entry.linkname = tarfile.SYMTYPE, to
-    tar.addfile(entry)
-
-
-def _wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    parts = set(Path(entry.name).parts)
-    if parts & LEFT_OUT or any(part.startswith("config-3") for part in parts):
-        return None
-    entry.uid = entry.gid = 0
-    return entry
-
-
-def _libraries(programs: list[Path]) -> list[Path]:
-    found: set[Path] = set()
-    for program in programs:
-        told = subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=False, timeout=60).stdout
-        found.update(Path(word) for word in told.split() if word.startswith("/"))
-    return sorted(found)
 
 
 def _mounts_below(folder: Path) -> list[str]:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from springtide.cli.demo.timeline import Timeline
 from springtide.cli.gateway_client import GatewayClient
-from springtide.cli.stack import PYTHON_IMAGE
-from springtide.provider.spec import FunctionSpec, spec_to_json
+from springtide.provider.spec import PYTHON_IMAGE, FunctionSpec, spec_to_json
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.errors import SpringtideError, Unavailable
 from springtide.scaler.core import explain, label_table, ownership

@@ -46,8 +46,8 @@ class Pace:
     back_s: float
 
 
-FAST = Pace(idle_s=15, ready_s=15, climb_s=35, descend_s=30, sweep_s=15, follow_s=40, back_s=90)
-USUAL = Pace(idle_s=60, ready_s=30, climb_s=120, descend_s=90, sweep_s=120, follow_s=40, back_s=90)
+FAST = Pace(idle_s=15, ready_s=60, climb_s=35, descend_s=30, sweep_s=15, follow_s=40, back_s=90)
+USUAL = Pace(idle_s=60, ready_s=60, climb_s=120, descend_s=90, sweep_s=120, follow_s=40, back_s=90)
 
 
 class Story:

@@ -16,7 +16,9 @@ from springtide.runtime.errors import BadInput
 PREFIX = "com.springtide.container."
 SUITE, UID, GENERATION, RECORD = (PREFIX + name for name in ("suite", "uid", "generation", "record"))
 NAMESPACE = PREFIX + "namespace"
-ALL = (SUITE, UID, GENERATION, RECORD, NAMESPACE)
+IMAGE_SUITE = "com.springtide.image.suite"
+"""Of an image that was made here: whose."""
+ALL = (SUITE, UID, GENERATION, RECORD, NAMESPACE, IMAGE_SUITE)
 
 
 def suite_of(state_dir: Path) -> str:
@@ -43,6 +45,11 @@ def labels_of(record: FunctionRecord, suite: str) -> dict[str, str]:
         GENERATION: str(record.generation),
         RECORD: json.dumps(kept.to_json(), separators=(",", ":")),
     }
+
+
+def made_here(suite: str) -> str:
+    """As a selector of images."""
+    return f"{IMAGE_SUITE}={suite}"
 
 
 def network_labels(namespace: str, suite: str) -> dict[str, str]:

@@ -49,13 +49,14 @@ class Deployment:
         *,
         publish: Callable[[Deployment], None],
     ) -> None:
-        """Without a program, when its image is not there any more, it has no replicas and a problem.
+        """Without a program, when its image or a secret is not there any more, it starts none, and has a problem.
 
         ``publish`` is called whenever what gateways should know of it may have changed.
         """
         self.record = record
         self.program = program if isinstance(program, ContainerProgram) else None
-        self.problem = str(program) if isinstance(program, BadInput) else None
+        self._lasting = str(program) if isinstance(program, BadInput) else None
+        self._passing: str | None = None
         self._detail = record.damaged
         self.replicas: dict[str, ContainerReplica] = {}
         self.sleepers: dict[str, Sleeper] = {}
@@ -84,6 +85,11 @@ class Deployment:
     @property
     def scale(self) -> Scale:
         return Scale(self.record.replicas, len(self.ready), self.record.version)
+
+    @property
+    def problem(self) -> str | None:
+        """What keeps it from starting at all, or else why its last replica is gone."""
+        return self._lasting or self._passing
 
     @property
     def explained_problem(self) -> str | None:
@@ -116,7 +122,9 @@ class Deployment:
         self._mounts.add(record.generation)
         if record.generation != self.record.generation or not record.replicas:
             self._restart.reset()  # What failed is not wanted any more: the next try is a first one.
-            self.problem = None
+            self._passing = None
+        if program is not None:
+            self._lasting = None
         self.record, self.program = record, program
         self._changed()
 
@@ -218,7 +226,7 @@ class Deployment:
 
     def _failed(self, replica: ContainerReplica, problem: str, *, last_line: str = "") -> float:
         """A replica is lost; returns the pause before the next start."""
-        self.problem, self._detail = problem, f"last line: {last_line}" if last_line else ""
+        self._passing, self._detail = problem, f"last line: {last_line}" if last_line else ""
         self._context.metrics.restarts.labels(str(self.record.ref)).inc()
         now = self._context.clock.now()
         return self._restart.failed(started_at=replica.requested_at, ready_at=replica.ready_at, now=now)
@@ -372,7 +380,7 @@ class Deployment:
         replica.state, replica.ready_at = ReplicaState.READY, self._context.clock.now()
         self._context.metrics.starts.labels(str(self.record.ref)).observe(replica.ready_at - replica.requested_at)
         if self._restart.failed_at is None or replica.requested_at >= self._restart.failed_at:
-            self.problem = None
+            self._passing = None
         self._changed()
 
     # One less.

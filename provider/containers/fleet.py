@@ -19,6 +19,7 @@ from springtide.provider.containers.container_program import ContainerProgram
 from springtide.provider.containers.deployment import Deployment
 from springtide.provider.containers.deployment_context import DeploymentContext
 from springtide.provider.containers.engine.client import Container, Engine, EngineInfo
+from springtide.provider.containers.image_use import NOTHING, KeepRule
 from springtide.provider.containers.networks import Networks
 from springtide.provider.containers.preparation import ContainerPreparation
 from springtide.provider.containers.settings import AtStop, ContainerSettings
@@ -41,6 +42,8 @@ from springtide.scaler.core.ports import Clock
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.wire.processor_use import ProcessorUse
 
+TIDY_S = 600.0
+"""Between looks for networks and images that nothing uses."""
 LOOK_S, SOON_S = 30.0, 2.0
 """Between two looks through all containers: events tell almost everything. The second where one seems nobody's."""
 AGAIN = Backoff(0.2, 5.0)
@@ -197,13 +200,19 @@ class Fleet:
         self._tasks.spawn(self._watch(), "container events")
         self._tasks.spawn(self._check_health(), "health checks")
         self._tasks.spawn(self._usage.run(), "usage")
+        self._tasks.spawn(self._keep_tidy(), "networks and images")
 
     async def _prepared(self, record: FunctionRecord) -> ContainerProgram | BadInput:
-        """Its image may have gone since it was deployed: that is its problem alone."""
+        """Its image may have gone since it was deployed, or its secrets: that is its problem alone."""
         if record.damaged:
             return BadInput(RECORD_LOST)
         try:
             await self._files.make_mount(record)
+            if missing := self._files.missing_secrets(record):
+                return BadInput(
+                    f"secrets: {', '.join(missing)} not found in {record.ref.namespace}, and only the state folder "
+                    "keeps them; create them again, then deploy the function again"
+                )
             return (await self._preparation.restore(record.current))[1]
         except BadInput as error:
             return error
@@ -246,6 +255,7 @@ class Fleet:
             await asyncio.gather(*(end(container) for container in containers))
             if remove:
                 await self._networks.collect(set())
+                await self._collect_images(NOTHING)
         except SpringtideError as error:
             _log.error("containers cannot be stopped; the next start takes them over", why=str(error))
 
@@ -328,6 +338,23 @@ class Fleet:
             await self._networks.collect({deployment.record.ref.namespace for deployment in self.all()})
         except SpringtideError as error:
             _log.warning("networks cannot be tidied", why=str(error))
+
+    async def _keep_tidy(self) -> None:
+        """Networks that one who was killed left go at once, images when nothing has named them for long."""
+        while True:
+            await self._collect_networks()
+            try:
+                await self._collect_images()
+            except SpringtideError as error:
+                _log.warning("images cannot be tidied", why=str(error))
+            await asyncio.sleep(TIDY_S)
+
+    async def _collect_images(self, keep: KeepRule | None = None) -> None:
+        """Nothing where a record was lost: nobody knows which images that function can go back to."""
+        records = [deployment.record for deployment in self.all()]
+        if not any(record.damaged for record in records):
+            named = {version.pinned.code for record in records for version in record.versions}
+            await self._preparation.collect(named, keep)
 
     async def _check_health(self) -> None:
         places = asyncio.Semaphore(MAX_PROBES)

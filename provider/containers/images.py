@@ -1,23 +1,29 @@
-"""Which image a name stands for: the engine's own, or pulled, by the policy, with the credentials that there are."""
+"""Which image a name stands for: the engine's own, or pulled, by the policy, with the credentials that there are.
+
+What was brought to this machine for functions goes again, some time after the last of them named it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Collection
 
 import structlog
 
+from springtide.provider.containers import container_labels
+from springtide.provider.containers.credential_helpers import CredentialHelpers, Found
 from springtide.provider.containers.engine.client import Engine, Image
-from springtide.provider.containers.registry_login import Login, login_for, logins_in, logins_of
+from springtide.provider.containers.image_use import FILE_NAME, GRACE_S, ImageUse, KeepRule
+from springtide.provider.containers.registry_login import login_for, logins_of, registry_of
 from springtide.provider.containers.settings import ContainerSettings, PullPolicy
 from springtide.provider.machine.state_files import StateFiles
-from springtide.provider.spec import FunctionSpec
+from springtide.provider.spec import PROCESS_IMAGE, PYTHON_IMAGE, FunctionSpec
 from springtide.runtime.errors import BadInput, SpringtideError
 from springtide.runtime.files import read_whole
 from springtide.runtime.keyed_locks import KeyedLocks
+from springtide.scaler.core.ports import Clock
 
 MAX_PULLS = 3
 """At once; more only share the line."""
@@ -27,39 +33,99 @@ _log = structlog.get_logger()
 
 
 class Images:
-    def __init__(self, engine: Engine, files: StateFiles, settings: ContainerSettings, *, home: str) -> None:
+    """``suite`` is whose images those are that were made here."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        files: StateFiles,
+        settings: ContainerSettings,
+        helpers: CredentialHelpers,
+        *,
+        suite: str,
+        clock: Clock,
+    ) -> None:
         self._engine, self._files, self._policy = engine, files, PullPolicy(settings.image_pull_policy)
-        self._docker = Path(settings.docker_config or Path(home) / ".docker")
+        self._helpers, self._suite, self._clock = helpers, suite, clock
+        self._keep = KeepRule(
+            age_s=max(settings.image_keep_s, GRACE_S) if settings.image_keep_s else None,
+            most_bytes=settings.image_keep_bytes or None,
+        )
+        self._use: ImageUse | None = None
         self._pulling: KeyedLocks[str] = KeyedLocks()
         self._places = asyncio.Semaphore(MAX_PULLS)
+
+    def __repr__(self) -> str:
+        return f"<Images {self._use!r}>"
+
+    async def open(self) -> None:
+        self._use = await asyncio.to_thread(ImageUse, self._files.folder / FILE_NAME)
+
+    @property
+    def use(self) -> ImageUse:
+        assert self._use is not None, "open it first"
+        return self._use
 
     async def of(self, spec: FunctionSpec) -> Image:
         """Raises BadInput naming the image and the remedy."""
         async with self._pulling.of(spec.image):
             there = await self._engine.image(spec.image)
             if there is not None and self._policy is not PullPolicy.ALWAYS:
-                return there
+                return self.asked_for(there)
+            if spec.image in (PROCESS_IMAGE, PYTHON_IMAGE):
+                raise BadInput(
+                    f"image {spec.image} stands for a program of this machine, and functions are containers here: name "
+                    "an image that holds the program, or run the suite with --provider process"
+                )
             if self._policy is PullPolicy.NEVER:
                 raise BadInput(
                     f"image {spec.image}: not on this machine, and image_pull_policy is {self._policy}; build or load "
                     "it here first"
                 )
             async with self._places:
-                await self._pull(spec)
-            pulled = await self._engine.image(spec.image)
-        if pulled is None:
-            raise BadInput(f"image {spec.image}: it was pulled and is gone again; deploy the function once more")
-        return pulled
+                return await self._pulled(spec)
 
     async def again(self, image: str, name: str) -> Image:
         """The one of an earlier version, by its id. Raises BadInput when it is not there any more."""
         found = await self._engine.image(image)
         if found is None:
             raise BadInput(f"image {name} ({image[:19]}) is not on this machine any more; deploy the function anew")
-        return found
+        return self.asked_for(found)
+
+    async def collect(self, named: Collection[str], keep: KeepRule | None = None) -> list[str]:
+        """Remove what was brought here, is not ``named`` and is due by ``keep``, or else by the settings.
+
+        What something of somebody else's uses stays, for the engine does not give it away. Returns the ids that are
+        gone. Raises Unavailable.
+        """
+        there = await self._engine.images()
+        made_here = {one.id for one in await self._engine.images(container_labels.made_here(self._suite))}
+        await asyncio.to_thread(self.use.look, there, named, made_here, self._clock.wall())
+        sizes, gone = {one.id: one.size for one in there}, list[str]()
+        for image in self.use.due(sizes, keep or self._keep, self._clock.wall()):
+            if await self._engine.remove_image(image):
+                _log.info("an image that no function names is removed", image=image[:19], bytes=sizes.get(image, 0))
+                gone.append(image)
+        return gone
+
+    def asked_for(self, image: Image) -> Image:
+        """The same, which is about to be named, and stays so long."""
+        self.use.asked_for(image.id, self._clock.wall())
+        return image
+
+    async def _pulled(self, spec: FunctionSpec) -> Image:
+        before = {one.id for one in await self._engine.images()}
+        await self._pull(spec)
+        pulled = await self._engine.image(spec.image)
+        if pulled is None:
+            raise BadInput(f"image {spec.image}: it was pulled and is gone again; deploy the function once more")
+        if pulled.id not in before:
+            await asyncio.to_thread(self.use.brought, pulled.id, self._clock.wall())
+        return self.asked_for(pulled)
 
     async def _pull(self, spec: FunctionSpec) -> None:
-        login = login_for(spec.image, self._logins(spec))
+        found = await self._login(spec)
+        login = found.login
         shown = {"image": spec.image, "function": str(spec.ref), "user": login.user if login else "nobody"}
         _log.info("pulling an image", **shown)
         began = time.monotonic()
@@ -67,16 +133,19 @@ class Images:
             await self._engine.pull(spec.image, login=login.header if login else "", tell=_told(spec.image))
         except SpringtideError as error:
             _log.warning("an image cannot be pulled", **shown, why=str(error))
+            if found.problem:
+                raise type(error)(f"{error}; nobody was logged in, for {found.problem}") from error
             raise
         _log.info("an image was pulled", **shown, seconds=round(time.monotonic() - began, 1))
 
-    def _logins(self, spec: FunctionSpec) -> list[Login]:
-        """The function's own before the operator's."""
-        own: list[Login] = []
+    async def _login(self, spec: FunctionSpec) -> Found:
+        """The function's own before the operator's. Of a secret nothing is run, whatever it says."""
         for name in spec.secrets:
             with contextlib.suppress(OSError):
-                own += logins_of(read_whole(self._files.secrets(spec.ref.namespace) / name))
-        return own + logins_in(self._docker)
+                own = login_for(spec.image, logins_of(read_whole(self._files.secrets(spec.ref.namespace) / name)))
+                if own is not None:
+                    return Found(own)
+        return await self._helpers.login(registry_of(spec.image))
 
 
 def _told(image: str) -> Callable[[str], None]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from springtide.runtime.settings import integer, setting, text
+from springtide.runtime.settings import duration, integer, setting, text
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -79,6 +79,23 @@ class ContainerSettings:
         low=1 << 20,
         high=1 << 40,
         help="bytes of /tmp, in memory, of containers whose root file system is read-only",
+    )
+    image_keep_s: float = setting(
+        7 * 86400.0,
+        env="image_keep",
+        kind=duration,
+        low=0,
+        high=365 * 86400,
+        help="how long images stay that the suite pulled or made, once no function and no version to go back to names "
+        "them; 0: for ever",
+    )
+    image_keep_bytes: int = setting(
+        10 << 30,
+        env="image_keep_size",
+        kind=integer,
+        low=0,
+        high=1 << 44,
+        help="bytes of such images beyond which the oldest go sooner; 0 is no bound",
     )
     docker_config: str = setting(
         "", env="DOCKER_CONFIG", kind=text, help="folder of Docker's config.json with logins; empty: ~/.docker"

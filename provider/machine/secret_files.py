@@ -43,8 +43,8 @@ class SecretFiles:
     async def mount(self, record: FunctionRecord) -> None:
         """Give a new generation its secrets. Raises BadInput naming every one that is missing."""
         async with self._locks.of(record.ref.namespace):
-            missing = sorted(set(record.spec.secrets) - set(self.names(record.ref.namespace)))
-            if missing:
+            self._check(record.ref.namespace)
+            if missing := self._files.missing_secrets(record):
                 raise BadInput(f"secrets: {', '.join(missing)} not found in {record.ref.namespace}; create them first")
             await self._files.make_mount(record)
 

@@ -165,6 +165,11 @@ class StateFiles:
 
     # Secrets.
 
+    def missing_secrets(self, record: FunctionRecord) -> list[str]:
+        """The names of those that the record's function asks for and that are not there."""
+        folder = self.secrets(record.ref.namespace)
+        return sorted(name for name in set(record.spec.secrets) if not (folder / name).is_file())
+
     async def write_secret(self, files: list[Path], value: bytes) -> None:
         """The same value into each file: of mounts as their rule says, of others readable by the owner only."""
         seen = [file for file in files if file.is_relative_to(self.folder / "mounts")]

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from springtide.cli import stack
-from springtide.cli.stack import PROCESS_IMAGE, PYTHON_IMAGE, Overrides, Stack
+from springtide.cli.stack import Overrides, Stack
 from springtide.cli.up import SAMPLES
 from springtide.provider.process import templates
-from springtide.provider.spec import NAME_RULE, FunctionSpec
+from springtide.provider.spec import NAME_RULE, PROCESS_IMAGE, PYTHON_IMAGE, FunctionSpec
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core.label_names import HANDLER, LANG
 from springtide.scaler.core.vocabulary import FunctionRef

@@ -9,7 +9,6 @@ from springtide.cli.addresses import WishedPorts
 from springtide.cli.command_line import run
 from springtide.cli.ports import PortClaims
 from springtide.cli.processes import Plan
-from springtide.cli.runtimes import Runtime
 from springtide.cli.state import StateFolder
 from springtide.runtime.child_process import Child
 
@@ -21,7 +20,7 @@ def provider(tmp_path: Path, kubeconfig: str) -> Child:
         addresses=addresses.choose("127.0.0.1", ports, PortClaims()),
         tools=None,
         environ={},
-        runtimes=frozenset({Runtime.KUBERNETES}),
+        kubernetes=True,
         kubeconfig=kubeconfig,
     )
 

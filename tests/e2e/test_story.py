@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.demo_story import DEMO_S, check_whole_story, counts
 
 CALLERS = 500
 
@@ -30,23 +31,8 @@ def handler(tmp_path: Path) -> Path:
     return folder
 
 
-def counts(events: list[dict[str, Any]], reason: str) -> list[tuple[int, int]]:
-    return [(e["before"], e["after"]) for e in events if e["reason"] == reason and e["before"] != e["after"]]
-
-
 def test_demo_tells_the_whole_story(fast_suite: Any) -> None:
-    result = fast_suite.springtide("demo", "--json", timeout_s=150)
-
-    events = [json.loads(line) for line in result.stdout.splitlines()]
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert all({"t", "function", "before", "after", "reason"} <= event.keys() for event in events)
-    assert counts(events, "alert_firing") == [(1, 5), (5, 9), (9, 13), (13, 17), (17, 20)]
-    assert counts(events, "alert_resolved") == [(20, 16), (16, 12), (12, 8), (8, 4), (4, 1)]
-    assert counts(events, "idle") == [(1, 0)]
-    assert counts(events, "wake") == [(0, 1)]
-    followed = [e for e in events if "-scaler-" in e["function"] and e["before"] != e["after"] != 0]
-    assert {e["writer"] for e in followed if e["before"]} == {"scaler"}
-    assert followed[-1]["after"] == 1
+    check_whole_story(fast_suite.springtide("demo", "--json", timeout_s=DEMO_S))
 
 
 async def test_burst_on_a_sleeping_function_is_one_wake_and_all_answered(fast_suite: Any, handler: Path) -> None:

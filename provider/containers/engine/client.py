@@ -16,6 +16,8 @@ from springtide.runtime.errors import BadInput, NotFound, SpringtideError, Unava
 
 OLDEST, NEWEST = (1, 40), (1, 44)
 """Of the API's versions: the first is Docker's of 2019, the second is as new as what is asked here needs."""
+LOAD_S = 300.0
+"""For some 100 MB to become layers on a slow disk."""
 PULL_SILENCE_S = 300.0
 """A pull that says nothing for so long is given up; its layers may take longer than that altogether."""
 
@@ -61,6 +63,14 @@ class ContainerDetail:
 class Image:
     id: str
     environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptImage:
+    """One as the list has it. ``size`` in bytes, with what it shares with others."""
+
+    id: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,16 +213,20 @@ class Engine:
                 if said := " ".join(str(value[key]) for key in ("id", "status", "progress") if value.get(key)):
                     tell(said[:MAX_SHOWN])
 
-    async def load(self, name: str, tag: str, archive: AsyncIterable[bytes], *, command: Sequence[str]) -> None:
-        """Make an image of one layer, an uncompressed tar of a root file system, that runs ``command``."""
-        query = {"fromSrc": "-", "repo": name, "tag": tag, "changes": f"CMD {json.dumps(list(command))}"}
+    async def images(self, label: str = "") -> list[KeptImage]:
+        """All, or those that have the label, written ``name=value``."""
+        query = {"filters": json.dumps({"label": [label]})} if label else {}
+        return [_kept(value) for value in await self._transport.ask("GET", "/images/json", query=query) or ()]
+
+    async def load(self, archive: AsyncIterable[bytes]) -> None:
+        """Images with their names, as ``image_archive`` writes them. Raises BadInput with what the engine said."""
         headers = {"Content-Type": "application/x-tar"}
         async with self._transport.stream(
-            "POST", "/images/create", query=query, content=archive, headers=headers
+            "POST", "/images/load", content=archive, headers=headers, head_s=LOAD_S
         ) as answer:
             async for value in json_lines(answer):
                 if error := value.get("error"):
-                    raise BadInput(f"image {name}:{tag} cannot be loaded: {str(error)[:MAX_SHOWN]}")
+                    raise BadInput(f"an image cannot be loaded: {str(error)[:MAX_SHOWN]}")
 
     async def remove_image(self, image: str) -> bool:
         """Whether it is gone: one that something uses stays."""
@@ -261,6 +275,10 @@ def _container(value: Json) -> Container:
         labels={str(key): str(text) for key, text in (value.get("Labels") or {}).items()},
         address=_address(value),
     )
+
+
+def _kept(value: Json) -> KeptImage:
+    return KeptImage(id=str(value["Id"]), size=int(value.get("Size") or 0))
 
 
 def _detail(value: Json) -> ContainerDetail:

@@ -25,8 +25,8 @@ from springtide.provider.process.settings import ProcessSettings
 from springtide.runtime.clock import SystemClock
 from springtide.scaler.core.vocabulary import Instant
 from tests.container_engine import PodmanServer
-from tests.container_provider import containers_of
-from tests.provider.containers.test_container_provider import Provider, call, changed, containers, eventually, states
+from tests.container_provider import Provider, call, containers_of, eventually
+from tests.provider.containers.test_container_provider import changed, containers, states
 from tests.provider.contract.acts import ECHO, spec, when_ready
 
 SHORT = LoadOptions(callers=4, load_s=0.5, away_s=0.5)

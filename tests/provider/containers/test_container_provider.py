@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import shutil
 import socket
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import httpx
-
-from springtide.provider.containers.container_program import ContainerProgram
+from springtide.provider.containers import container_labels
 from springtide.provider.containers.engine.client import Engine
-from springtide.provider.machine.provider import MachineProvider
+from springtide.provider.containers.function_container import network_name
 from springtide.scaler.core.label_table import SLEEP
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE
 from springtide.wire.endpoint_stream import Endpoint
 from tests.container_engine import PodmanServer
-from tests.container_provider import containers_of
+from tests.container_provider import Provider, call, containers_of, eventually
+from tests.provider.containers.conftest import connected
 from tests.provider.contract.acts import ECHO, spec, when_ready
 
-Provider = MachineProvider[ContainerProgram]
 LOGIN = json.dumps({"auths": {"registry.test": {"auth": base64.b64encode(b"me:hunter2").decode()}}}).encode()
-
-
-async def call(endpoint: Endpoint, body: str = "") -> str:
-    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
-        answer = await client.post(f"http://{endpoint.host}:{endpoint.port}/", content=body)
-    assert answer.status_code == 200, answer.text
-    return answer.text
-
-
-async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(100):
-        while not await true():  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.05)
 
 
 async def containers(podman: PodmanServer, provider: Provider) -> list[tuple[str, str]]:
@@ -78,6 +61,45 @@ async def test_provider_that_lost_its_state_finds_its_functions(podman: PodmanSe
         assert found.endpoints == served.endpoints
         assert found.annotations == {"topic": "orders"}
         assert (await provider.status(ECHO)).spec.env_process == "tee /dev/stderr"
+
+
+async def test_secret_that_was_lost_with_the_state_is_named_until_it_is_there_again(
+    podman: PodmanServer, tmp_path: Path
+) -> None:
+    wanted = spec(secrets=("token",))
+    async with containers_of(podman, tmp_path / "state", at_stop="keep") as provider:
+        await provider.put_secret(DEFAULT_NAMESPACE, "token", b"hush", replace=False)
+        await provider.deploy(wanted)
+        served = await when_ready(provider, 1)
+    shutil.rmtree(tmp_path / "state")
+
+    async with containers_of(podman, tmp_path / "state") as provider:
+        assert (await when_ready(provider, 1)).endpoints == served.endpoints
+        problem = (await provider.status(ECHO)).problem or ""
+        assert problem.startswith(f"secrets: token not found in {DEFAULT_NAMESPACE}")
+        assert problem.endswith("create them again, then deploy the function again")
+
+        await provider.put_secret(DEFAULT_NAMESPACE, "token", b"new", replace=False)
+        await provider.deploy(wanted)
+        assert (await provider.status(ECHO)).problem is None
+
+
+async def test_network_that_one_who_was_killed_left_goes_at_the_next_start(
+    podman: PodmanServer, tmp_path: Path
+) -> None:
+    suite = container_labels.suite_of(tmp_path)
+    async with connected(podman) as engine:
+        await engine.create_network("springtide-left", container_labels.network_labels("gone", suite))
+        async with containers_of(podman, tmp_path) as provider:
+            await provider.deploy(spec())
+            await when_ready(provider, 1)
+            own = network_name(DEFAULT_NAMESPACE, suite)
+
+            await eventually(lambda: networks(engine, suite, [own]))
+
+
+async def networks(engine: Engine, suite: str, wanted: list[str]) -> bool:
+    return [*await engine.networks(container_labels.selector(suite))] == wanted
 
 
 async def test_stopped_provider_leaves_stopped_containers_that_the_next_one_starts(

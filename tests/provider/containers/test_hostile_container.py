@@ -14,8 +14,7 @@ import httpx
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
 from springtide.wire.endpoint_stream import Endpoint
 from tests.container_engine import PodmanServer
-from tests.container_provider import containers_of
-from tests.provider.containers.test_container_provider import Provider, eventually
+from tests.container_provider import Provider, containers_of, eventually
 from tests.provider.contract.acts import spec, when_ready
 from tests.provider.process.hostile import ATTEMPTS
 from tests.provider.process.world import alive
