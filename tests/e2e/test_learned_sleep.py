@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import socket
@@ -113,6 +114,10 @@ def test_timer_sleeps_between_its_calls_and_is_not_cold_once_it_is_known(
                 f"\n{looks.replica_s / later:.2f} replica-seconds a call of {INTERVAL_S:g} s, {looks.asleep_s:.1f} s "
                 f"of {later * INTERVAL_S:g} s asleep, {cold_calls(suite) - cold} of {later} calls cold"
             )
+    records = asyncio.run(FileStore(tmp_path / "state" / "cron").load()).records
+    account = from_record(records[TIMER])[2]
+    assert account is not None, "what learning has cost today is kept beside the history"
+    assert account.windows
 
 
 def free_port() -> int:

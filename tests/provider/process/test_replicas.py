@@ -329,6 +329,7 @@ async def test_small_memory_limit_counts_only_what_is_the_functions_own(world: A
 
         assert usage is not None
         assert 0 < usage.memory_bytes < 20 << 20
+        assert 0 < (await here.provider.memory_use())[REF] < 20 << 20
         assert here.table[REF].endpoints == function.endpoints
 
 
