@@ -64,6 +64,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "springtide.cli.parts.container_provider:container_provider",
         "Run only the provider of containers on this machine, in the foreground.",
     ),
+    "routing-provider": (
+        "springtide.cli.parts.routing_provider:routing_provider",
+        "Run only the provider of processes and containers on this machine, in the foreground.",
+    ),
     "kubernetes-provider": (
         "springtide.cli.parts.kubernetes_provider:kubernetes_provider",
         "Run only the provider of a Kubernetes cluster, in the foreground.",

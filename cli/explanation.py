@@ -90,6 +90,8 @@ class Standing:
     annotations: Mapping[str, str] = field(default_factory=dict)
     owner: Writer | None = Writer.ALERT
     problem: str | None = None
+    runtime: str | None = None
+    """``process`` or ``container``; None where all functions are one thing."""
     calls: Calls | None = None
     has_hpa: bool = True
     away: frozenset[str] = frozenset()
@@ -141,6 +143,8 @@ def _now(
             f"The last decision told, {ago(now - changes[-1].at)}, led to {changes[-1].after}; "
             "something that tells no decisions (kubectl, an HPA, an update) changed it since."
         )
+    if standing.runtime:
+        lines.append(f"Its replicas are {_KINDS.get(standing.runtime, standing.runtime)} of this machine.")
     lines += _calls(standing.calls, now)
     lines.append(f"Its labels allow {_range(policy)} while awake{_outside(standing, policy)}.")
     if not problems:
@@ -155,6 +159,9 @@ def _now(
     if standing.problem:
         lines.append(f"Replicas do not start: {standing.problem}.")
     return lines
+
+
+_KINDS = {"process": "processes", "container": "containers"}
 
 
 def _calls(calls: Calls | None, now: float) -> list[str]:

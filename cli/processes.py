@@ -20,6 +20,7 @@ from springtide.cli.monitoring_data import mend_alertmanager, mend_prometheus
 from springtide.cli.nats_server import NatsServer
 from springtide.cli.parts.control import AND
 from springtide.cli.parts.settings_flags import Section
+from springtide.cli.runtimes import BOTH, PROCESSES, Runtime, Runtimes
 from springtide.cli.state import StateFolder
 from springtide.cli.tools import Tools
 from springtide.gateway.settings import GatewaySettings
@@ -77,13 +78,12 @@ class Plan:
     """How often the broker makes sure that what it wrote is on disk; 0: each time, before it says that it has it."""
     fast: bool = False
     dry_run: bool = False
-    kubernetes: bool = False
-    """Functions run on the cluster that ``kubeconfig``, or else the environment, leads to."""
+    runtimes: Runtimes = PROCESSES
+    """What functions run as."""
     kubeconfig: str = ""
-    containers: bool = False
-    """Functions run as containers of this machine."""
+    """The cluster that they run on, where they do; empty: the environment leads to it."""
     at_stop: str = ""
-    """What becomes of them at the end: empty, they stop; or ``keep``, ``remove``."""
+    """What becomes of containers at the end: empty, they stop; or ``keep``, ``remove``."""
     scaler_default: bool = False
     """The control loop also has the functions whose labels name no load."""
     separate: bool = False
@@ -183,9 +183,9 @@ class _Builder:
         self._authorization = authorization
 
     def provider(self) -> Child:
-        if self._plan.containers:
-            return self._container_provider()
-        return self._kubernetes_provider() if self._plan.kubernetes else self._process_provider()
+        if Runtime.KUBERNETES in self._plan.runtimes:
+            return self._kubernetes_provider()
+        return self._process_provider() if Runtime.PROCESS in self._plan.runtimes else self._container_provider()
 
     def _container_provider(self) -> Child:
         state = self._plan.state.containers
@@ -194,13 +194,16 @@ class _Builder:
             (
                 *("--host", "127.0.0.1", "--port", str(self._at.provider)),
                 *("--data-dir", str(state)),
-                *(("--container-at-stop", self._plan.at_stop) if self._plan.at_stop else ()),
+                *self._at_stop(),
                 *self._loop(),
             ),
             command="container-provider",
             ready=self._at.url(self._at.provider) + "/healthz",
             grace_s=PROCESS.read(self._plan.environ, {}, state_dir=state).grace_s + MARGIN_S,
         )
+
+    def _at_stop(self) -> tuple[str, ...]:
+        return ("--container-at-stop", self._plan.at_stop) if self._plan.at_stop else ()
 
     def _kubernetes_provider(self) -> Child:
         found = ("--kubeconfig", self._plan.kubeconfig) if self._plan.kubeconfig else ()
@@ -212,15 +215,20 @@ class _Builder:
         )
 
     def _process_provider(self) -> Child:
+        """That of containers, too, where functions are both."""
+        both = self._plan.runtimes == BOTH
+        beside = ("--container-data-dir", str(self._plan.state.containers), *self._at_stop()) if both else ()
         return self._ours(
             "provider",
             (
                 *("--host", "127.0.0.1", "--port", str(self._at.provider)),
                 *("--data-dir", str(self._plan.state.provider)),
+                *beside,
                 *("--payload-secret", str(self._plan.state.payload_secret_of(self._plan.environ))),
                 *self._walls(),
                 *self._loop(),
             ),
+            command="routing-provider" if both else "",
             ready=self._at.url(self._at.provider) + "/healthz",
             grace_s=PROCESS.read(self._plan.environ, {}, state_dir=self._plan.state.provider).grace_s + MARGIN_S,
             end_rest=partial(kill_hosts, self._plan.state.provider.absolute()),

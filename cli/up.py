@@ -32,8 +32,10 @@ from springtide.cli.nats_server import NatsServer
 from springtide.cli.ports import PortClaims
 from springtide.cli.processes import Plan
 from springtide.cli.run_file import RunFile
+from springtide.cli.runtimes import BOTH, PROCESSES, Runtime, Runtimes
 from springtide.cli.state import Running, StateFolder
 from springtide.cli.tools import Missing, find
+from springtide.provider.containers.engine.socket_path import engine_socket
 from springtide.provider.process import wall_probe
 from springtide.provider.spec import FunctionSpec, spec_to_json
 from springtide.rules.prometheus import ALERTMANAGER_FILE
@@ -69,9 +71,8 @@ class UpOptions:
     fast: bool = False
     samples: bool = True
     dry_run: bool = False
-    kubernetes: bool = False
+    runtimes: Runtimes = PROCESSES
     kubeconfig: str = ""
-    containers: bool = False
     at_stop: str = ""
     scaler_default: bool = False
     separate: bool = False
@@ -108,9 +109,8 @@ def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) ->
             queue_sync_s=options.queue_sync_s,
             fast=options.fast,
             dry_run=options.dry_run,
-            kubernetes=options.kubernetes,
+            runtimes=options.runtimes,
             kubeconfig=options.kubeconfig,
-            containers=options.containers,
             at_stop=options.at_stop,
             scaler_default=options.scaler_default,
             separate=options.separate,
@@ -131,12 +131,22 @@ def run(options: UpOptions, environ: Mapping[str, str], announcer: Announcer) ->
             operators_receiver.check(options.operators_receiver, plan.tools.amtool, configuration)
         if plan.broker is not None:
             plan = _with_broker_set_up(plan, announcer)
+        if plan.runtimes == BOTH:
+            _look_for_an_engine(environ, announcer)
         samples = () if not options.samples or options.state.samples_deployed else stack.read(SAMPLES, {}).functions
-        if options.containers:  # An image is made of a handler, and of no program of this machine.
+        if Runtime.PROCESS not in options.runtimes:  # An image is made of a handler, and of no program of this machine.
             samples = tuple(spec for spec in samples if spec.annotations.get(HANDLER))
         warm_imports.import_all()
         zygote = Zygote.make(partial(command_line.run, environ=environ))
         asyncio.run(_Suite(plan, announcer, zygote).run(samples=samples, wished=wished))
+
+
+def _look_for_an_engine(environ: Mapping[str, str], announcer: Announcer) -> None:
+    """Processes do without, and an engine that comes later is found."""
+    try:
+        engine_socket(environ)
+    except Unavailable as error:
+        announcer.notice(f"functions that are containers wait: {error}")
 
 
 def _broker(environ: Mapping[str, str], announcer: Announcer) -> NatsServer | None:
@@ -170,8 +180,7 @@ class _Suite:
     def __init__(self, plan: Plan, announcer: Announcer, zygote: Zygote | None) -> None:
         self._plan = plan
         self._zygote = zygote
-        processes_here = not (plan.kubernetes or plan.containers)
-        self._walls = str(wall_probe.probe_anywhere()) if processes_here else None
+        self._walls = str(wall_probe.probe_anywhere()) if Runtime.PROCESS in plan.runtimes else None
         self._announcer = announcer
         self._run_file = RunFile(plan.state, announcer.notice)
         self._running: Running | None = None

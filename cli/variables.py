@@ -17,7 +17,5 @@ VARIABLES: Mapping[str, str] = {
     "XDG_DATA_HOME": "folder in which `springtide/tools` is; `~/.local/share` otherwise",
     "HOME": "folder of the user, where those above are looked for",
     "PATH": "where programs are found: Prometheus, Alertmanager, nats-server, Chromium",
-    "DOCKER_HOST": "socket of the container engine that `doctor` looks for first, as `unix:///run/docker.sock`",
-    "XDG_RUNTIME_DIR": "folder of the user in which `doctor` looks for Podman's socket",
     "NO_COLOR": "anything in it: no colours",
 }

@@ -28,6 +28,7 @@ from springtide.console.pages import Pages, live_slots
 from springtide.console.prometheus import PrometheusHistory
 from springtide.console.queue_api import QueueApi
 from springtide.console.queues import Queues
+from springtide.console.sleep_curve import DEFAULT_SPAN, SleepCurve
 from springtide.console.streams import EventStream
 from springtide.console.triggers import Triggers
 from springtide.console.view import Json
@@ -71,6 +72,7 @@ class Parts:
     invoker: Invoker
     prometheus: PrometheusHistory
     what_if: WhatIf
+    sleep_curve: SleepCurve
     queue_api: QueueApi
     queues: Queues
     triggers: Triggers
@@ -93,6 +95,7 @@ def application(parts: Parts, credentials: Credentials | None, wrong: WrongCrede
             Route("/ui/deploy", reads.deploy),
             Route("/ui/queues", reads.queues),
             Route("/ui/triggers", reads.triggers),
+            Route("/ui/sleep", reads.sleep),
             Route("/ui/jobs/{id}", reads.job),
             Route("/ui/system", reads.system),
             Route("/ui/events", reads.events),
@@ -102,6 +105,7 @@ def application(parts: Parts, credentials: Credentials | None, wrong: WrongCrede
             Route("/ui/api/jobs", reads.jobs),
             Route("/ui/api/jobs/{id}", reads.job_now, methods=["GET"]),
             Route("/ui/api/jobs/{id}", acts.guarded(acts.cancel), methods=["DELETE"]),
+            Route("/ui/api/sleep", reads.sleep_now),
             Route("/ui/api/dead-letters", reads.letters),
             Route("/ui/api/dead-letters/{id}", acts.guarded(acts.purge), methods=["DELETE"]),
             Route("/ui/api/dead-letters/{id}/retry", acts.guarded(acts.put_back), methods=["POST"]),
@@ -170,6 +174,15 @@ class _Reads:
 
     async def triggers(self, request: Request) -> Response:
         return await self._parts.pages.triggers(request, self._parts.triggers)
+
+    async def sleep(self, request: Request) -> Response:
+        return self._parts.pages.sleep(request, self._sleep_curve(request))
+
+    async def sleep_now(self, request: Request) -> Response:
+        return JSONResponse(self._sleep_curve(request))
+
+    def _sleep_curve(self, request: Request) -> Json:
+        return self._parts.sleep_curve.seen(request.query_params.get("span", DEFAULT_SPAN))
 
     async def job(self, request: Request) -> Response:
         try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from springtide.console import deployments, view
+from springtide.console import deployments, sleep_curve, view
 from springtide.console.assets import CHARTS, Assets
 from springtide.console.decisions import Decisions
 from springtide.console.functions import FunctionInfo
@@ -89,6 +89,9 @@ class Pages:
 
     async def triggers(self, request: Request, triggers: Triggers) -> HTMLResponse:
         return self._page(request, "triggers", await triggers.seen(request.query_params))
+
+    def sleep(self, request: Request, seen: Json) -> HTMLResponse:
+        return self._page(request, "sleep", seen, spans=sleep_curve.SPANS)
 
     def job(self, request: Request, job: Json) -> HTMLResponse:
         return self._page(request, "job", job, job=job)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from springtide.console.application import Parts, application
 from springtide.console.assets import Assets
 from springtide.console.decisions import Decisions
 from springtide.console.feed import Feed
+from springtide.console.functions import FunctionInfo
 from springtide.console.gateway_api import GatewayApi
 from springtide.console.gateway_poller import GatewayPoller
 from springtide.console.guard import Guard
@@ -24,6 +25,7 @@ from springtide.console.prometheus import PrometheusHistory
 from springtide.console.queue_api import QueueApi
 from springtide.console.queues import Queues
 from springtide.console.settings import ConsoleSettings
+from springtide.console.sleep_curve import SleepCurve
 from springtide.console.streams import Board
 from springtide.console.trigger_api import TriggerApi
 from springtide.console.triggers import Triggers
@@ -46,13 +48,15 @@ GRACE_S = 2.0
 class ConsoleDeps:
     """``credentials`` are asked for and shown to the gateway; None switches both off.
 
-    ``replay``: the words of a command that replays what Prometheus recorded; empty where there is none.
+    ``replay`` and ``advise``: the words of commands that replay what Prometheus recorded, and advise by it; empty where
+    there are none.
     """
 
     credentials: Credentials | None
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     clock: Clock = field(default_factory=SystemClock)
     replay: tuple[str, ...] = ()
+    advise: tuple[str, ...] = ()
     set_aside: Callable[[], Sequence[Path]] = tuple
     """What was found damaged, or in the way, and is there for somebody to look at."""
 
@@ -78,6 +82,13 @@ class Console:
             step_s=settings.step_s,
             clock=deps.clock,
             changed=self._feed.notify,
+        )
+        self._sleep_curve = SleepCurve(
+            deps.advise,
+            settings.prometheus_url,
+            settings.monitoring_secret_path,
+            functions=self._listed,
+            clock=deps.clock,
         )
         app = application(self._parts(settings, deps), deps.credentials, instruments.wrong_credentials(deps.registry))
         self._server = AsgiServer(
@@ -110,6 +121,7 @@ class Console:
         self._stopping.set()
         await self._looking.stop()
         await self._following.stop()
+        await self._sleep_curve.aclose()
         await self._server.stop()
         await self._http.aclose()
         await self._api.aclose()
@@ -145,6 +157,7 @@ class Console:
             invoker=Invoker(self._api.http, self._api.url, clock=deps.clock, deadline_s=settings.invoke_deadline_s),
             prometheus=PrometheusHistory(prometheus),
             what_if=WhatIf(deps.replay, url, settings.monitoring_secret_path),
+            sleep_curve=self._sleep_curve,
             queue_api=queue_api,
             queues=Queues(queue_api, prometheus, deps.clock),
             triggers=Triggers(trigger_api, deps.clock, lambda: self._watch.functions),
@@ -155,6 +168,9 @@ class Console:
             stopping=self._stopping,
             about=self._about,
         )
+
+    def _listed(self) -> Mapping[str, FunctionInfo] | None:
+        return None if self._watch.freshness().list_age_s is None else self._watch.functions
 
     def _about(self) -> Json:
         """The console's own condition, for the page of the system."""

@@ -1,18 +1,12 @@
-"""What a function would have been under other labels: ``springtide replay`` over what Prometheus recorded.
-
-It runs as a process of its own, so that neither pages nor the parts beside the console wait for it, and it ends when
-its deadline has passed or the browser has left.
-"""
+"""What a function would have been under other labels: ``springtide replay`` over what Prometheus recorded."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from springtide.runtime import bounded_json
-from springtide.runtime.errors import BadInput, TooMany, Unavailable, Unsupported
+from springtide.console import own_command
+from springtide.runtime.errors import BadInput, TooMany, Unsupported
 from springtide.scaler.core import policy, targets
 
 SPANS = ("1h", "6h", "24h", "7d")
@@ -77,34 +71,13 @@ class WhatIf:
             raise TooMany("another question is being worked on, and one at a time is; try again in a moment")
         self._busy = True
         try:
-            return await self._run((*self._command, *words, "--", function))
+            return await own_command.answer(
+                (*self._command, *words, "--", function),
+                deadline_s=self._deadline_s,
+                remedy="ask for a shorter time or fewer policies",
+            )
         finally:
             self._busy = False
-
-    async def _run(self, command: Sequence[str]) -> Any:
-        pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe
-        )
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                told, wrong = await process.communicate()
-        except TimeoutError as error:
-            raise Unavailable(
-                f"it took longer than {self._deadline_s:g} s; ask for a shorter time or fewer policies"
-            ) from error
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
-        if process.returncode != 0:
-            text = wrong.decode(errors="replace").strip().removeprefix("springtide: ").removeprefix("--policy ")
-            raise BadInput(text[-2000:] or f"springtide replay ended with {process.returncode}")
-        try:
-            return bounded_json.loads(told)
-        except ValueError as error:
-            raise Unavailable("springtide replay's answer makes no sense") from error
 
 
 def _words(asked: Any) -> list[str]:

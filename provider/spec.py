@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from springtide.provider import annotation_values, bounds, isolation
+from springtide.provider import annotation_values, bounds, isolation, runtime_label
 from springtide.provider.json_fields import flag_of, list_of, strings_of, text_of
+from springtide.provider.runtime_label import Runtime
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core import call_timeout, label_names, ownership
 from springtide.scaler.core.policy import ScalePolicy
@@ -66,6 +67,8 @@ class FunctionStatus:
     function: Function
     usage: Usage | None = None
     problem: str | None = None
+    runtime: Runtime | None = None
+    """Told only where functions differ in it."""
 
 
 def check_name(what: str, name: str) -> str:
@@ -128,6 +131,7 @@ def spec_from_json(value: Any, *, default_namespace: str = DEFAULT_NAMESPACE, de
     annotations = strings_of(value, "annotations", problems)
     if deploying:
         problems += [*label_names.problems_of(labels), *isolation.problems_of(labels)]
+        problems += runtime_label.problems_of(labels)
         problems += call_timeout.problems_of(annotations)
         problems += schedules_of(FunctionRef(namespace, name), annotations)[1]
         problems += topics.problems_of(annotations)
@@ -191,6 +195,8 @@ def status_to_json(status: FunctionStatus) -> dict[str, Any]:
         value["usage"] = {"cpu": status.usage.cpu_millicores, "totalMemoryBytes": status.usage.memory_bytes}
     if status.problem:
         value["problem"] = status.problem
+    if status.runtime is not None:
+        value["runtime"] = str(status.runtime)
     return value
 
 

@@ -30,6 +30,7 @@ SHARED = {
     "ProviderApiSettings": "A provider's API",
     "AuthSettings": "Login",
     "ProcessSettings": "Functions on one machine",
+    "ContainerSettings": "Functions that are containers",
     "KubernetesSettings": "The API server of Kubernetes",
     "LeaseSettings": "Leadership",
     "BrokerSettings": "The server of the queue",

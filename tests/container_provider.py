@@ -17,6 +17,9 @@ from springtide.provider.containers.service import ContainerDeps, build
 from springtide.provider.containers.settings import ContainerSettings
 from springtide.provider.machine.provider import MachineProvider
 from springtide.provider.process.settings import ProcessSettings
+from springtide.provider.routing.provider import Local
+from springtide.provider.routing.service import RoutingDeps, Sides
+from springtide.provider.routing.service import build as build_sides
 from springtide.runtime.clock import SystemClock
 from springtide.scaler.core.ownership import Scalers
 from springtide.wire.endpoint_stream import Endpoint
@@ -34,14 +37,48 @@ def provider_of(podman: PodmanServer, folder: Path, *, at_stop: str = "remove", 
     )
 
 
+def routed(
+    socket: Path,
+    folder: Path,
+    local: Local | None = None,
+    *,
+    at_stop: str = "remove",
+    registry: CollectorRegistry | None = None,
+) -> Sides:
+    """Processes and containers behind one provider, each with a folder below ``folder``."""
+    return build_sides(
+        ProcessSettings(state_dir=folder / "provider", **QUICK),
+        folder / "containers",
+        ContainerSettings(engine=f"unix://{socket}", at_stop=at_stop),
+        RoutingDeps(SystemClock(), registry or CollectorRegistry(), scalers=Scalers(loop=True), local=local),
+    )
+
+
 @asynccontextmanager
-async def containers_of(
-    podman: PodmanServer, folder: Path, *, at_stop: str = "remove", **machine: Any
-) -> AsyncIterator[Provider]:
+async def sides_of(
+    podman: PodmanServer, folder: Path, local: Local | None = None, **options: Any
+) -> AsyncIterator[Sides]:
+    await has_image(podman)
+    sides = routed(podman.socket, folder, local, **options)
+    try:
+        await sides.start()
+        yield sides
+    finally:
+        await sides.stop()
+
+
+async def has_image(podman: PodmanServer) -> None:
     engine = Engine(podman.socket)
     await engine.connect()
     await load_function_image(engine)
     await engine.aclose()
+
+
+@asynccontextmanager
+async def containers_of(
+    podman: PodmanServer, folder: Path, *, at_stop: str = "remove", **machine: Any
+) -> AsyncIterator[Provider]:
+    await has_image(podman)
     provider = provider_of(podman, folder, at_stop=at_stop, **machine)
     await provider.start()
     try:

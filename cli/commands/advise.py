@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TextIO
 
 import click
 
 from springtide.cli.commands.options import duration_s, json_option, print_json, print_table
 from springtide.cli.replay.options import Given, with_calls
 from springtide.cli.replay.progress import each_recording
-from springtide.cli.replay.sleep import advise_sleep
+from springtide.cli.replay.sleep import Asked, advise_sleep
 from springtide.cli.terminal_text import one_line
 from springtide.runtime.durations import format_duration
 from springtide.runtime.errors import BadInput
@@ -26,6 +27,8 @@ from springtide.scaler.sources.recorded_calls import Progress
 
 MAX_P99_S = 3600.0
 COLD = "1%"
+MAX_DEPLOYED_CHARS = 64 << 20
+"""Of the list of functions: 5,000 with 10 kB each, and some."""
 
 Advised = tuple[Recording, Advice]
 
@@ -58,9 +61,20 @@ Advised = tuple[Recording, Advice]
 )
 @click.option(
     "--today",
-    default=format_duration(DEFAULT_SILENCE_S),
-    show_default=True,
-    help="With --sleep: the silence after which functions sleep.",
+    metavar="TIME",
+    help="With --sleep: the silence after which functions sleep whose labels name none.  [env: inactivity_duration; "
+    f"default: {format_duration(DEFAULT_SILENCE_S)}]",
+)
+@click.option(
+    "--deployed",
+    type=click.File(encoding="utf-8"),
+    help="With --sleep: what GET /system/functions answers, - for what is piped in. Only functions that may sleep "
+    "count, and today is what their labels say.",
+)
+@click.option(
+    "--within",
+    metavar="TIME",
+    help="With --sleep: about how long it may take; of more functions than can be read in half of that some are drawn.",
 )
 @click.option(
     "--rare",
@@ -70,7 +84,10 @@ Advised = tuple[Recording, Advice]
     help="With --sleep: how much more a cold start of a rare function is worth, com.springtide.scale.cold-worth-rare.",
 )
 @json_option
+@click.pass_obj
 def advise(  # noqa: PLR0913 - an option each
+    environ: Mapping[str, str],
+    /,
     *,
     function: str | None,
     given: Given,
@@ -79,7 +96,9 @@ def advise(  # noqa: PLR0913 - an option each
     largest: int,
     load: str,
     sleep: bool,
-    today: str,
+    today: str | None,
+    deployed: TextIO | None,
+    within: str | None,
     rare: float,
     as_json: bool,
 ) -> None:
@@ -89,8 +108,14 @@ def advise(  # noqa: PLR0913 - an option each
     sleep is tried on the recorded calls: docs/replay.md.
     """
     if sleep:
-        wished = None if cold is None else _share(cold)
-        advise_sleep(given, today_s=duration_s(today, "--today"), rare=rare, cold_share=wished, as_json=as_json)
+        asked = Asked(
+            today_s=None if today is None else duration_s(today, "--today"),
+            rare=rare,
+            cold_share=None if cold is None else _share(cold),
+            deployed=None if deployed is None else deployed.read(MAX_DEPLOYED_CHARS),
+            within_s=None if within is None else duration_s(within, "--within"),
+        )
+        advise_sleep(environ, given, asked, as_json=as_json)
         return
     cold = cold or COLD
     wish = Wish(_wait_s(p99), _share(cold))

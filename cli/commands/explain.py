@@ -18,6 +18,7 @@ from springtide.cli.commands.options import (
 )
 from springtide.cli.explanation import Explanation, Standing, explain
 from springtide.cli.gateway_client import GatewayClient, Json
+from springtide.cli.runtimes import ON_THIS_MACHINE
 from springtide.cli.schedules_client import BESIDE_S, SchedulesClient
 from springtide.cli.sleep_status import silences
 from springtide.cli.target import Target
@@ -29,9 +30,6 @@ from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, Decision, Funct
 from springtide.wire import decision_log
 from springtide.wire.endpoint_stream import longest_start_of
 from springtide.wire.provider_client import created_at_of, learned_wake_of, owner_of
-
-PROCESS = "process"
-"""How the provider of local processes names itself."""
 
 
 @click.command("explain")
@@ -93,8 +91,9 @@ def _standing(target: Target, client: GatewayClient, function: Json) -> Standing
         longest_start_s=longest_start_of(function),
         created_at=created_at_of(function),
         problem=function.get("problem"),
+        runtime=function.get("runtime"),
         calls=live_status.calls([f"{local.metrics}/metrics"], ref) if local else None,
-        has_hpa=owner is not Writer.HPA or client.orchestration() != PROCESS,
+        has_hpa=owner is not Writer.HPA or client.orchestration() not in ON_THIS_MACHINE,
         sleep=silences(client, [ref]).get(ref),
         away=live_status.away(local, target.state.credentials()) if local else frozenset(),
     )

@@ -64,15 +64,17 @@ def list_(*, target: Target, namespace: str | None, as_json: bool, verbose: bool
     if quiet:
         click.echo("".join(f"{one_line(item.get('name'))}\n" for item in functions), nl=False)
         return
-    rows = []
+    rows, differ = [], any(item.get("runtime") for item in functions)
     for item in functions:
         learned = sleep.get(ref_of(item))
         rows.append(
             (item.get("name"), f"{item.get('invocationCount') or 0:.0f}", item.get("replicas") or 0, _ready(item))
+            + ((item.get("runtime"),) if differ else ())
             + ((learned.said(now) if learned is not None else "",) if sleep else ())
             + ((explain.badge(owner_of(item)), item.get("image")) if verbose else ())
         )
-    head = ("Function", "Invocations", "Replicas", "Ready", *(("Sleeps",) if sleep else ()))
+    also = (*(("Runtime",) if differ else ()), *(("Sleeps",) if sleep else ()))
+    head = ("Function", "Invocations", "Replicas", "Ready", *also)
     print_table(head + (("Owner", "Image") if verbose else ()), rows)
     for item in functions:
         for problem in filter(None, (item.get("problem"), *_wrong_schedules(item), *_wrong_topics(item))):
@@ -141,6 +143,7 @@ def _description(function: Json, url: str) -> list[tuple[str, object]]:
         ("Namespace", function.get("namespace")),
         ("Status", status),
         ("Problem", function.get("problem")),
+        ("Runtime", function.get("runtime")),
         ("Replicas", replicas),
         ("Ready", ready),
         ("Scaled by", explain.who(owner)),

@@ -21,6 +21,7 @@ from springtide.cli.commands.options import (
     tools_folder,
 )
 from springtide.cli.local_broker import MAX_SYNC_S, MIN_SYNC_S
+from springtide.cli.runtimes import CHOICES, Runtime
 from springtide.cli.state import StateFolder
 from springtide.runtime.durations import format_duration
 from springtide.runtime.errors import BadInput
@@ -65,23 +66,24 @@ def _queue_sync(_: click.Context, parameter: click.Parameter, text: str) -> floa
 @click.option("--dry-run-idler", is_flag=True, help="The idler says what it would take to zero, and does nothing.")
 @click.option(
     "--provider",
-    type=click.Choice(["process", "containers", "kubernetes"]),
+    type=click.Choice(list(CHOICES)),
     default="process",
     show_default=True,
-    help="Where functions run: as processes of this machine, as containers of its Docker or Podman, or on a cluster.",
+    help="Where functions run: as processes of this machine, as containers of its Docker or Podman, as either, or on a "
+    "cluster.",
 )
 @click.option(
     "--keep",
     "at_stop",
     flag_value="keep",
     default=None,
-    help="With --provider containers: functions go on when the suite ends, and the next start takes them over.",
+    help="Functions that are containers go on when the suite ends, and the next start takes them over.",
 )
 @click.option(
     "--down",
     "at_stop",
     flag_value="remove",
-    help="With --provider containers: containers, networks and images that no function names are removed at the end.",
+    help="Containers, their networks and images that no function names are removed when the suite ends.",
 )
 @click.option(
     "--kubeconfig", default="", help="With --provider kubernetes: the cluster.  [default: as kubectl finds it]"
@@ -132,8 +134,9 @@ def up(  # noqa: PLR0913 - one parameter for each option
     """
     if kubeconfig and provider != "kubernetes":
         raise click.UsageError("--kubeconfig is for --provider kubernetes")
-    if at_stop and provider != "containers":
-        raise click.UsageError("--keep and --down are for --provider containers")
+    runtimes = CHOICES[provider]
+    if at_stop and Runtime.CONTAINERS not in runtimes:
+        raise click.UsageError("--keep and --down are for --provider containers, or process,containers")
     state = state_folder(state_dir, environ)
     options = local.UpOptions(
         state=state,
@@ -150,11 +153,10 @@ def up(  # noqa: PLR0913 - one parameter for each option
         stack_file=stack_file,
         fast=fast,
         # The samples are folders of this machine; a cluster needs images.
-        samples=not no_samples and provider != "kubernetes",
+        samples=not no_samples and Runtime.KUBERNETES not in runtimes,
         dry_run=dry_run_idler,
-        kubernetes=provider == "kubernetes",
+        runtimes=runtimes,
         kubeconfig=kubeconfig,
-        containers=provider == "containers",
         at_stop=at_stop or "",
         scaler_default=scaler_default,
         separate=separate,
@@ -165,7 +167,7 @@ def up(  # noqa: PLR0913 - one parameter for each option
         as_json=as_json,
         default_state=state == StateFolder.default(environ),
         command=_command(environ),
-        payload_secret="" if provider != "process" else str(state.payload_secret_of(environ)),
+        payload_secret=str(state.payload_secret_of(environ)) if Runtime.PROCESS in runtimes else "",
     )
     local.run(options, environ, announcer)
 

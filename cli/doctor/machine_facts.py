@@ -23,6 +23,7 @@ from springtide.cli.addresses import LOOPBACK, WishedPorts
 from springtide.cli.doctor.broker_facts import Disk
 from springtide.cli.state import StateFolder
 from springtide.cli.tools import Missing, Tools
+from springtide.provider.containers.engine.socket_path import engine_socket
 from springtide.provider.process import wall_probe
 from springtide.provider.process.host.cgroup import Cgroups
 from springtide.provider.process.wall_probe import Possible
@@ -114,10 +115,12 @@ def _controllers() -> tuple[str, ...]:
 
 
 def _engine(environ: Mapping[str, str]) -> str:
-    runtime = environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
-    named = environ.get("DOCKER_HOST", "").removeprefix("unix://")
-    known = (named, "/var/run/docker.sock", f"{runtime}/podman/podman.sock", "/run/podman/podman.sock")
-    return next((path for path in known if path.startswith("/") and _answers(path)), "")
+    """Of the socket that functions would run at; empty where none answers there."""
+    try:
+        path = str(engine_socket(environ))
+    except SpringtideError:
+        return ""
+    return path if _answers(path) else ""
 
 
 def _answers(path: str) -> bool:

@@ -20,7 +20,7 @@ from springtide.runtime.service import Service
 from springtide.wire.vitals import vitals
 
 SETTINGS, AUTH = Section(ConsoleSettings), Section(AuthSettings)
-REPLAY = (sys.executable, "-P", "-m", "springtide.cli", "replay")
+COMMAND = (sys.executable, "-P", "-m", "springtide.cli")
 
 
 @click.command()
@@ -41,5 +41,10 @@ def assembled(environ: Mapping[str, str], given: Mapping[str, object]) -> Assemb
 async def _assembled(settings: ConsoleSettings, auth: AuthSettings) -> AsyncIterator[Sequence[Service]]:
     state = StateFolder(Path(settings.state_dir)) if settings.state_dir else None
     set_aside = state.set_aside if state is not None else tuple
-    deps = ConsoleDeps(credentials=auth.credentials(), replay=REPLAY, set_aside=set_aside)
+    deps = ConsoleDeps(
+        credentials=auth.credentials(),
+        replay=(*COMMAND, "replay"),
+        advise=(*COMMAND, "advise"),
+        set_aside=set_aside,
+    )
     yield [vitals(deps.registry), build(settings, deps)]

@@ -10,13 +10,11 @@ import click
 
 from springtide.cli.parts.authentication import AuthSettings
 from springtide.cli.parts.foreground import serve
-from springtide.cli.parts.machine_services import Ground, services
+from springtide.cli.parts.machine_services import Built, Ground, services
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
 from springtide.provider.api import ProviderApiSettings
-from springtide.provider.containers.container_program import ContainerProgram
 from springtide.provider.containers.service import ContainerDeps, build
 from springtide.provider.containers.settings import ContainerSettings
-from springtide.provider.machine.provider import MachineProvider
 from springtide.provider.process.settings import ProcessSettings
 from springtide.runtime.service import Service
 
@@ -42,9 +40,9 @@ def container_provider(environ: Mapping[str, str], /, *, data_dir: Path, **given
     )
     machine, containers = MACHINE.read(environ, given, **plain), CONTAINERS.read(environ, given)
 
-    def made(ground: Ground) -> MachineProvider[ContainerProgram]:
+    def made(ground: Ground) -> Built:
         deps = ContainerDeps(ground.clock, ground.registry, ground.decisions, dict(environ), ground.scalers)
-        return build(containers, machine, deps)
+        return Built.alone(build(containers, machine, deps))
 
     serve(_assembled(services(API.read(environ, given), AUTH.read(environ, given), machine.state_dir, made)))
 

@@ -1,4 +1,4 @@
-"""What the processes of both providers of one machine are: the provider, and its API in front of it."""
+"""What the processes of all providers of one machine are: the provider, and its API in front of it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from springtide.cli.parts.authentication import AuthSettings
 from springtide.provider.api import ProviderApiDeps, ProviderApiSettings, build
 from springtide.provider.machine.provider import MachineProvider
+from springtide.provider.ports import ImageBuilder, Library, Provider
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.service import Service
 from springtide.scaler.core.ownership import Scalers
@@ -30,19 +31,33 @@ class Ground:
     scalers: Scalers
 
 
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A provider, and the service that it is or belongs to."""
+
+    service: Service
+    provider: Provider
+    builder: ImageBuilder | None
+    library: Library | None
+
+    @classmethod
+    def alone(cls, provider: MachineProvider[Any]) -> Built:
+        return cls(provider, provider, provider.builder, provider.library)
+
+
 def services(
-    api: ProviderApiSettings, auth: AuthSettings, state_dir: Path, made: Callable[[Ground], MachineProvider[Any]]
+    api: ProviderApiSettings, auth: AuthSettings, state_dir: Path, made: Callable[[Ground], Built]
 ) -> Sequence[Service]:
     registry, clock = CollectorRegistry(), SystemClock()
     decisions = DecisionLog(journal=FileJournal(state_dir / "decisions.ndjson"))
-    provider = made(Ground(clock, registry, decisions, api.scalers(hpa=False)))
+    built = made(Ground(clock, registry, decisions, api.scalers(hpa=False)))
     deps = ProviderApiDeps(
-        provider=provider,
+        provider=built.provider,
         credentials=auth.credentials(),
-        builder=provider.builder,
-        library=provider.library,
+        builder=built.builder,
+        library=built.library,
         registry=registry,
         clock=clock,
         decisions=decisions,
     )
-    return [vitals(registry), provider, build(api, deps)]
+    return [vitals(registry), built.service, build(api, deps)]

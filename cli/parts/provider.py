@@ -10,11 +10,9 @@ import click
 
 from springtide.cli.parts.authentication import AuthSettings
 from springtide.cli.parts.foreground import serve
-from springtide.cli.parts.machine_services import Ground, services
+from springtide.cli.parts.machine_services import Built, Ground, services
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
 from springtide.provider.api import ProviderApiSettings
-from springtide.provider.machine.provider import MachineProvider
-from springtide.provider.process.launches import FunctionProgram
 from springtide.provider.process.service import ProcessDeps
 from springtide.provider.process.service import build as build_process
 from springtide.provider.process.settings import ProcessSettings
@@ -45,8 +43,8 @@ def provider(environ: Mapping[str, str], /, *, data_dir: Path, **given: object) 
 async def _assembled(
     api: ProviderApiSettings, auth: AuthSettings, process: ProcessSettings, *, operator: Mapping[str, str]
 ) -> AsyncIterator[Sequence[Service]]:
-    def made(ground: Ground) -> MachineProvider[FunctionProgram]:
+    def made(ground: Ground) -> Built:
         deps = ProcessDeps(ground.clock, ground.registry, ground.decisions, operator, ground.scalers)
-        return build_process(process, deps)
+        return Built.alone(build_process(process, deps))
 
     yield services(api, auth, process.state_dir, made)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -19,19 +19,23 @@ STEPS = 1000
 
 
 def each_recording(
-    opened: Callable[[], AbstractContextManager[Source]], reading: float = 0.3
-) -> Iterator[tuple[Recording, Progress]]:
+    opened: Callable[[], AbstractContextManager[Source]],
+    reading: float = 0.3,
+    choose: Callable[[Sequence[str]], Sequence[str]] = lambda names: names,
+) -> Generator[tuple[Recording, Progress]]:
     """One function after the other, and what to tell how much of it is done.
 
-    ``reading`` is the share of the work that reading it is, of which the bar tells, too.
+    ``reading`` is the share of the work that reading it is, of which the bar tells, too. ``choose`` says which of those
+    recorded are read, in what order.
     """
     with opened() as source:
         bar: Any = nullcontext()
+        names = choose(source.names)
         if sys.stderr.isatty():
-            bar = click.progressbar(length=len(source.names) * STEPS, label="functions", file=sys.stderr)
+            bar = click.progressbar(length=len(names) * STEPS, label="functions", file=sys.stderr)
         found = 0
         with bar as shown:
-            for number, name in enumerate(source.names):
+            for number, name in enumerate(names):
                 at = number * STEPS
 
                 def tell(share: float, at: int = at) -> None:

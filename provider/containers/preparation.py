@@ -11,6 +11,7 @@ from springtide.provider.containers.handler_images import HandlerImages
 from springtide.provider.containers.image_use import KeepRule
 from springtide.provider.containers.images import Images
 from springtide.provider.machine.records import FunctionVersion, Pinned
+from springtide.provider.runtime_label import Runtime, check_only
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core.label_names import HANDLER, LANG
@@ -30,6 +31,7 @@ class ContainerPreparation:
         await self._handlers.close()
 
     async def prepare(self, spec: FunctionSpec) -> tuple[Pinned, ContainerProgram]:
+        check_only(Runtime.CONTAINER, spec.labels)
         if handler_images.is_made_here(spec):
             image = self._images.asked_for(await self._handlers.of(spec))
         else:

@@ -23,6 +23,10 @@ from springtide.scaler.core.label_table import ISOLATION
 from springtide.watchdog import config
 from springtide.watchdog.config import WatchdogConfig
 
+RUN_IMAGES = (
+    "run images beside processes: `springtide up --provider process,containers`, which needs the socket of Docker or "
+    "Podman"
+)
 SECRETS_VARIABLE, SECRETS_VARIABLE_OPENFAAS = "SPRINGTIDE_SECRETS", "secret_mount_path"
 BUILTIN = Path(__file__).parent / "builtin"
 
@@ -230,8 +234,7 @@ def _nothing_to_run(spec: FunctionSpec) -> str:
         return f"image {spec.image} {image.does}: name the command as envProcess or in the variable fprocess"
     return (
         f"image {spec.image}: images are not fetched when functions run as processes; name the command to run as "
-        "envProcess or in the variable fprocess, deploy a Python handler from a stack.yaml, or run images with "
-        "`springtide up --provider containers`"
+        f"envProcess or in the variable fprocess, deploy a Python handler from a stack.yaml, or {RUN_IMAGES}"
     )
 
 

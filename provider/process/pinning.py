@@ -17,7 +17,7 @@ from springtide.provider.process.code_store import CodeStore
 from springtide.provider.process.environment_build import Tell
 from springtide.provider.process.environments import BuildBounds, Environment, Environments
 from springtide.provider.process.launches import Placed
-from springtide.provider.process.local_images import LocalImage, LocalImages
+from springtide.provider.process.local_images import LocalImage, LocalImages, normal_name
 from springtide.provider.process.requirements import Wanted
 from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.process.templates import Language
@@ -26,6 +26,8 @@ from springtide.runtime.errors import BadInput
 from springtide.scaler.core.label_names import HANDLER, LANG
 
 SCRATCH = "builds"
+NO_IMAGES = ("any:latest", "none:latest", "springtide/python:latest", "springtide/process:latest")
+"""What people, or our own clients, write where there is no image: it must not be empty."""
 PRUNE_S = 600.0
 """Between looks for what is not referred to."""
 
@@ -114,6 +116,12 @@ class Pinning:
     def image_of(self, spec: FunctionSpec) -> LocalImage | None:
         """What was built here under the function's image, unless it brings a handler of its own along."""
         return None if spec.annotations.get(HANDLER) else self.images.find(spec.image)
+
+    def on_this_machine(self, spec: FunctionSpec) -> bool:
+        """Whether what it is to run is here, or its image names nothing. A command alone says nothing: faas-cli sends
+        that of its template along with every image."""
+        named = launches.known_image(spec.image) is not None or normal_name(spec.image) in NO_IMAGES
+        return named or bool(spec.annotations.get(HANDLER)) or self.images.find(spec.image) is not None
 
     def runs_from_its_source(self, spec: FunctionSpec) -> bool:
         """Whether what runs is what was deployed, so that it can be checked before it is pinned."""

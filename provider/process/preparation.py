@@ -7,6 +7,7 @@ from springtide.provider.process import launches, runnable
 from springtide.provider.process.launches import FunctionProgram
 from springtide.provider.process.pinning import Pinning
 from springtide.provider.process.settings import ProcessSettings
+from springtide.provider.runtime_label import Runtime, check_only
 from springtide.provider.spec import FunctionSpec
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core.vocabulary import Instant
@@ -25,6 +26,7 @@ class ProgramPreparation:
         await self.pinning.close()
 
     async def prepare(self, spec: FunctionSpec) -> tuple[Pinned, FunctionProgram]:
+        check_only(Runtime.PROCESS, spec.labels)
         if self.pinning.runs_from_its_source(spec):
             self._check(spec, launches.program(spec))
         pinned = await self.pinning.pin(spec)

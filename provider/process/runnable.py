@@ -62,9 +62,9 @@ PACKAGE_RUNNERS = ("npm", "yarn", "pnpm")
 """With ``start`` or ``run`` they read a package.json in the folder."""
 CLASS_PATHS = ("-jar", "-cp", "-classpath", "--class-path")
 REMEDY = (
-    "containers are not run here, so what the image holds is not on this machine: deploy from the stack.yaml with "
-    "`springtide deploy -f`, which brings the handler along, build it here first (faas-cli up --remote-builder), or "
-    "name a command with absolute paths"
+    "functions run as processes, so what the image holds is not on this machine: deploy from the stack.yaml with "
+    "`springtide deploy -f`, which brings the handler along, build it here first (faas-cli up --remote-builder), "
+    f"name a command with absolute paths, or {launches.RUN_IMAGES}"
 )
 
 

@@ -36,8 +36,11 @@ class ProcessDeps:
     scalers: Scalers = field(default_factory=Scalers)
 
 
-def build(settings: ProcessSettings, deps: ProcessDeps) -> MachineProvider[FunctionProgram]:
-    files, pinning = StateFiles(settings.state_dir), Pinning(settings, deps.operator)
+def build(
+    settings: ProcessSettings, deps: ProcessDeps, pinning: Pinning | None = None
+) -> MachineProvider[FunctionProgram]:
+    """``pinning`` is for whoever asks it, too, what is on this machine."""
+    files, pinning = StateFiles(settings.state_dir), pinning or Pinning(settings, deps.operator)
     fleet = Fleet(
         settings, clock=deps.clock, files=files, pinning=pinning, registry=deps.registry, scalers=deps.scalers
     )

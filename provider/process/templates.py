@@ -99,7 +99,8 @@ _TOOLCHAINS = {
 }  # fmt: skip
 REMEDY = (
     "run what it builds as a program of this machine: `springtide deploy NAME --fprocess '/path/to/program'` with "
-    "--env mode=http if it is a server; or build the image with a container engine and deploy it to a cluster"
+    "--env mode=http if it is a server; or build the image with a container engine and run it as a "
+    "container (`springtide up --provider process,containers`) or on a cluster"
 )
 
 

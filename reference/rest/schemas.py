@@ -104,6 +104,7 @@ FUNCTION = record(
         "longestStartSeconds": said(NUMBER, "longest of its last 20 starts from zero"),
         "usage": USAGE,
         "problem": said(TEXT, "why it has no ready replica"),
+        "runtime": said(TEXT, "`process` or `container`, where both are to be had"),
     },
 )
 VERSION = record(

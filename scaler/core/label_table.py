@@ -19,6 +19,8 @@ DEMO = "com.springtide.demo"
 """The mark of functions that the demo deployed."""
 ISOLATION = "com.springtide.isolation"
 """Whether a function's replicas have walls around them."""
+RUNTIME = "com.springtide.runtime"
+"""Whether a function is processes or containers, where both are to be had."""
 SLEEP = "com.springtide.scale.sleep"
 """How a function that is a container sleeps."""
 
@@ -207,6 +209,15 @@ LABELS = (
         unset="the suite's `function_isolation`, `sandbox`",
         meaning="on one machine, of functions that are processes: all the walls around each replica that the kernel "
         "allows, or none ([walls](../isolation.md))",
+        readers=(PROVIDER,),
+    ),
+    Row(
+        key=RUNTIME,
+        values=one_of(("process", "container")),
+        example="container",
+        unset="a process where what it runs is on this machine, else a container",
+        meaning="on one machine, with `--provider process,containers`: what its replicas are "
+        "([which is which](../containers.md#processes-beside-containers))",
         readers=(PROVIDER,),
     ),
     Row(

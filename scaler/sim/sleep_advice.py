@@ -1,5 +1,6 @@
 """One dial for all functions: what a cold start may cost so that sleeping costs no more than it does today, or so that
-no more calls than wished are cold. Found by bisection: the dearer a cold start, the longer functions are up.
+no more calls than wished are cold. Prices over their whole range are tried, which makes a curve; then those between the
+two nearest, by bisection: the dearer a cold start, the longer functions are up.
 
 All live through their recorded calls by ``scaler.sim.sleeping``; the second half is counted, for in the first one they
 learn.
@@ -21,14 +22,27 @@ from springtide.scaler.sim.replay import Circumstances
 from springtide.scaler.sim.sleepers import FixedSilence, LearnedSleep
 from springtide.scaler.sim.sleeping import Sleeper, Total
 
-MIN_COLD_WORTH_S = 1.0
-STEPS = 12
-"""Of the bisection, on a scale of magnitudes: the last one is of a third of a percent."""
+MIN_COLD_WORTH_S, MIN_CURVE_S = 1.0, 60.0
+CURVE = 8
+"""So many prices make the curve, evenly on a scale of magnitudes."""
+STEPS = 7
+"""Of the bisection between two of them: the last one is of a percent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Today:
+    """How one function sleeps now: after a silence, or as is learned at a price, with the silence for a floor."""
+
+    silence_s: float
+    price: Price | None = None
+
+
+Life = tuple[Bursts, Today]
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What one rule comes to. ``price`` is None for the fixed silence of today."""
+    """What one price comes to, or, with none, what there is today."""
 
     price: Price | None
     cold_share: float
@@ -70,32 +84,46 @@ def bursts(recording: Recording, given: Circumstances) -> list[Bursts]:
     return lives
 
 
-def advise(
-    lives: Sequence[Bursts], *, fixed_s: float, kappa: float, cold_share: float | None = None
-) -> Iterator[SleepAdvice | None]:
-    """None after each price that was tried; the advice comes last. ``fixed_s`` is how long a silence is today.
+def advise(lives: Sequence[Life], *, kappa: float, cold_share: float | None = None) -> Iterator[SleepAdvice | None]:
+    """None after each price that was tried; the advice comes last.
 
     Without ``cold_share`` the dearest price at which functions are up no longer than today, else the cheapest at which
     no greater share of all calls is cold.
     """
-    today = Point.of(None, _total(lives, None, fixed_s))
+    today = Point.of(None, _total(lives, None))
     yield None
     # Nothing that is longer than what is recorded can be told from it.
-    longest_s = max(life.length_s for life in lives)
-    low, high = math.log(MIN_COLD_WORTH_S), math.log(max(2.0, min(MAX_COLD_WORTH_S, longest_s)))
+    longest_s = max(bursts.length_s for bursts, _ in lives)
+    most = math.log(max(2 * MIN_CURVE_S, min(MAX_COLD_WORTH_S, longest_s)))
+    step = (most - math.log(MIN_CURVE_S)) / (CURVE - 1)
+    grid = [most - step * number for number in reversed(range(CURVE))]
     tried: list[Point] = []
-    for _ in range(STEPS):
-        price = Price(rounded(math.exp((low + high) / 2)), kappa)
-        tried.append(Point.of(price, _total(lives, price, fixed_s)))
+    for at in grid:
+        tried.append(_tried(lives, at, kappa))
         yield None
-        last = tried[-1]
-        dearer = last.replica_hours <= today.replica_hours if cold_share is None else last.cold_share > cold_share
-        low, high = ((low + high) / 2, high) if dearer else (low, (low + high) / 2)
+    enough = next((place for place, point in enumerate(tried) if not _to_be_dearer(point, today, cold_share)), None)
+    if enough is not None:
+        low, high = grid[enough - 1] if enough else math.log(MIN_COLD_WORTH_S), grid[enough]
+        for _ in range(STEPS):
+            middle = (low + high) / 2
+            tried.append(_tried(lives, middle, kappa))
+            yield None
+            low, high = (middle, high) if _to_be_dearer(tried[-1], today, cold_share) else (low, middle)
     yield _chosen(today, tried, cold_share)
 
 
+def _tried(lives: Sequence[Life], log_s: float, kappa: float) -> Point:
+    price = Price(rounded(math.exp(log_s)), kappa)
+    return Point.of(price, _total(lives, price))
+
+
+def _to_be_dearer(point: Point, today: Point, cold_share: float | None) -> bool:
+    return point.replica_hours <= today.replica_hours if cold_share is None else point.cold_share > cold_share
+
+
 def _chosen(today: Point, tried: Sequence[Point], cold_share: float | None) -> SleepAdvice:
-    ordered = tuple(sorted(tried, key=lambda each: each.price.cold_worth_s if each.price else 0.0))
+    by_price = {each.price.cold_worth_s: each for each in tried if each.price is not None}
+    ordered = tuple(by_price[worth_s] for worth_s in sorted(by_price))
     if cold_share is None:
         fits = [each for each in ordered if each.replica_hours <= today.replica_hours]
         best = min(fits, key=lambda each: (each.cold_share, each.replica_hours), default=ordered[0])
@@ -111,11 +139,13 @@ def rounded(seconds: float) -> float:
     return max(MIN_COLD_WORTH_S, float(round(seconds / unit) * unit))
 
 
-def _total(lives: Sequence[Bursts], price: Price | None, fixed_s: float) -> Total:
+def _total(lives: Sequence[Life], price: Price | None) -> Total:
+    """At a price for all, or as each sleeps today."""
     found = Total()
-    for life in lives:
-        sleeper: Sleeper = FixedSilence(fixed_s)
-        if price is not None:
-            sleeper = LearnedSleep(price, cold_start_s=life.cold_start_s, fixed_s=fixed_s)
-        found.functions.append(sleeping.live(life, sleeper, from_s=life.length_s / 2))
+    for bursts, today in lives:
+        asked = price or today.price
+        sleeper: Sleeper = FixedSilence(today.silence_s)
+        if asked is not None:
+            sleeper = LearnedSleep(asked, cold_start_s=bursts.cold_start_s, fixed_s=today.silence_s)
+        found.functions.append(sleeping.live(bursts, sleeper, from_s=bursts.length_s / 2))
     return found

@@ -23,7 +23,9 @@ from springtide.gateway.service import GatewayDeps
 from springtide.gateway.settings import GatewaySettings
 from springtide.provider.api import ProviderApiDeps, ProviderApiSettings, build
 from springtide.provider.memory import MemoryProvider
+from springtide.provider.ports import Provider
 from springtide.provider.process.library import LocalLibrary
+from springtide.provider.routing.provider import RoutingProvider
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.errors import Unavailable
@@ -82,7 +84,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *, with_cron: bool = False, **gateway_settings: Any) -> Iterator[Api]:
+def serving(
+    folder: Path, *, with_cron: bool = False, containers: MemoryProvider | None = None, **gateway_settings: Any
+) -> Iterator[Api]:
+    """``containers`` has the functions whose image is not ``here``; None: there is one kind of functions only."""
     # What it logs, in a process of its own in real life, must not get between what commands print.
     log = (folder / "log").open("w")
     secret, builder = folder / "payload-secret", RecordingBuilder(folder)
@@ -104,7 +109,10 @@ def serving(folder: Path, *, with_cron: bool = False, **gateway_settings: Any) -
 
         memory = MemoryProvider(start_replica=replica, scalers=Scalers(hpa=True, loop=True))
         library = LocalLibrary(folder / "templates", search="/usr/local/bin:/usr/bin:/bin")
-        parts = ProviderApiDeps(provider=memory, credentials=CREDENTIALS, builder=builder, library=library)
+        served: Provider = memory
+        if containers is not None:
+            served = RoutingProvider(memory, containers, lambda spec: spec.image == "here")
+        parts = ProviderApiDeps(provider=served, credentials=CREDENTIALS, builder=builder, library=library)
         rest = build(ProviderApiSettings(port=0, payload_secret=str(secret)), parts)
         await rest.start()
         provider_url = f"http://127.0.0.1:{rest.port}"

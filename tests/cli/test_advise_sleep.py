@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,10 @@ def test_who_wishes_fewer_cold_calls_pays_for_them_and_no_more(calls: Path, caps
     assert many["best"]["replica_hours"] < few["best"]["replica_hours"]
 
 
-def test_a_wish_that_cannot_be_had_is_told(calls: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shown = advised(capsys, "rare", "--from", str(calls), "--cold", "0%")
+def test_a_wish_that_cannot_be_had_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    new = tmp_path / "calls.csv"
+    new.write_text(f"0,new\n{5 * 24 * HOUR_S},new\n{7 * 24 * HOUR_S},new\n")
+    shown = advised(capsys, "new", "--from", str(new), "--cold", "0%")
 
     assert "nothing that was tried reaches at most 0.00% cold calls" in shown
 
@@ -84,6 +87,8 @@ def test_table_and_labels_are_printed(calls: Path, capsys: pytest.CaptureFixture
     [
         (("--today", "0s"), "--today 0ms: write a time above 0, at most 168h"),
         (("--today", "400h"), "--today 400h: write a time above 0, at most 168h"),
+        (("--within", "0s"), "--within 0ms: write a time above 0"),
+        (("--deployed", "/dev/null"), "--deployed: write the answer of GET /system/functions"),
         (("--cold", "many"), "--cold many: write a share of 0% to 100%"),
         (("--rare", "11"), "--rare"),
     ],
@@ -94,3 +99,56 @@ def test_what_is_out_of_bounds_is_named(
     assert run(["advise", "--sleep", "--from", str(calls), *arguments], {}) != 0
 
     assert problem in capsys.readouterr().err
+
+
+def test_curve_reaches_over_all_prices_and_rises_in_hours_with_each(
+    calls: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tried = of(capsys, "--from", str(calls), "--rare", "0")["tried"]
+
+    prices = [each["cold_worth_s"] for each in tried]
+    assert prices == sorted(set(prices))
+    assert (prices[0], prices[-1]) == (60, 7 * 24 * HOUR_S)
+    assert tried[0]["replica_hours"] < tried[-1]["replica_hours"]
+    assert tried[0]["cold_share"] > tried[-1]["cold_share"]
+
+
+def test_today_is_what_labels_say_and_only_functions_that_may_sleep_count(
+    calls: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    zero, policy = {"com.openfaas.scale.zero": "true"}, {"com.springtide.scale.zero-policy": "learned"}
+    listed = [
+        {"name": "often", "namespace": "fn", "labels": zero | {"com.openfaas.scale.zero-duration": "5m"}},
+        {"name": "timer", "namespace": "fn", "labels": zero | policy},
+        {"name": "rare", "namespace": "fn", "labels": None},
+    ]
+    file = tmp_path / "functions.json"
+    file.write_text(json.dumps(listed))
+    recorded = tmp_path / "calls.csv"
+    recorded.write_text(re.sub(r",(\w+)", r",\1.fn", calls.read_text()))
+
+    def today(*arguments: str) -> tuple[int, float]:
+        found = of(capsys, "--from", str(recorded), *arguments)
+        return found["functions"], found["today"]["replica_hours"]
+
+    count, hours = today("--deployed", str(file))
+    often, timer = today("often.fn", "--today", "5m"), today("timer.fn", "--today", "15m")
+    assert count == 2
+    assert often[1] < hours < often[1] + timer[1]  # the timer's learned sleep costs less than its silence would
+
+    file.write_text(json.dumps(listed[2:]))
+    assert run(["advise", "--sleep", "--from", str(recorded), "--deployed", str(file)], {}) != 0
+    assert "no function that may sleep was called" in capsys.readouterr().err
+
+
+def test_of_more_functions_than_there_is_time_for_some_are_drawn(
+    calls: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    many = tmp_path / "calls.csv"
+    rows = [line.split(",") for line in calls.read_text().splitlines()]
+    many.write_text("".join(f"{at},{name}-{number}\n" for at, name in rows for number in range(40)))
+
+    found = of(capsys, "--from", str(many), "--within", "1ms")
+
+    assert found["of_functions"] == 120
+    assert 0 < found["functions"] < 120

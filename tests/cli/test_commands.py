@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from springtide.provider.memory import MemoryProvider
 from springtide.provider.spec import FunctionSpec
 from springtide.scaler.core.vocabulary import FunctionRef
+from tests.cli.conftest import serving
 
 STACK = """
 provider: {name: openfaas}
@@ -152,6 +154,20 @@ def test_list_prints_columns_as_wide_as_their_content(springtide: Any) -> None:
         "a-rather-long-name  0            1         1",
         "b                   0            0         0",
     ]
+
+
+def test_runtime_is_shown_where_functions_differ_in_it(terminal: Any, tmp_path: Path) -> None:
+    with serving(tmp_path, containers=MemoryProvider()) as api:
+        terminal.log_in(api.url)
+        terminal.environ["OPENFAAS_URL"] = api.url
+        deployed(terminal, "native", "--image", "here")
+        deployed(terminal, "boxed")
+
+        assert [line.split()[-1] for line in terminal("list").out.splitlines()] == ["Runtime", "container", "process"]
+        assert "Runtime            container" in terminal("describe", "boxed").out
+        assert "Its replicas are containers of this machine." in terminal("explain", "boxed").out
+        refused = terminal("deploy", "native", "--image", "here", "-l", "com.springtide.runtime=container")
+        assert (refused.status != 0, "native is a process" in refused.err) == (True, True)
 
 
 def test_list_tells_problems_beside_the_table(springtide: Any, api: Any) -> None:

@@ -45,6 +45,11 @@ def test_explanation_says_who_set_the_count_and_why() -> None:
     )
 
 
+def test_explanation_says_what_replicas_are_where_functions_differ_in_it() -> None:
+    assert "Its replicas are containers of this machine." in told(5, runtime="container").now
+    assert not [line for line in told(5).now if line.startswith("Its replicas are")]
+
+
 @pytest.mark.parametrize(
     ("labels", "owner", "said"),
     [

@@ -13,6 +13,7 @@ from springtide.cli import processes
 from springtide.cli.addresses import Addresses
 from springtide.cli.nats_server import NatsServer
 from springtide.cli.processes import Plan
+from springtide.cli.runtimes import CHOICES
 from springtide.cli.state import StateFolder
 from springtide.cli.tools import Tools
 from springtide.runtime.child_process import Child
@@ -92,6 +93,27 @@ def test_broker_starts_beside_the_gateway_which_is_told_of_it(tmp_path: Path) ->
     assert told[told.index("--nats-url") + 1] == "nats://127.0.0.1:1422"
     assert told[told.index("--nats-credentials-path") + 1] == str(tmp_path / "secrets")
     assert "--nats-url" not in child(tmp_path, "gateway").command
+
+
+@pytest.mark.parametrize("provider", ["containers", "process,containers"])
+def test_provider_of_containers_has_its_folder_and_what_becomes_of_them_at_the_end(
+    tmp_path: Path, provider: str
+) -> None:
+    command = child(tmp_path, "provider", runtimes=CHOICES[provider], at_stop="keep").command
+    folder = "--container-data-dir" if provider == "process,containers" else "--data-dir"
+
+    assert command[command.index(folder) + 1] == str(tmp_path / "containers")
+    assert command[command.index("--container-at-stop") + 1] == "keep"
+
+
+def test_provider_of_both_has_all_that_one_of_processes_has(tmp_path: Path) -> None:
+    alone, both = (
+        child(tmp_path, "provider", runtimes=CHOICES[provider]) for provider in ("process", "process,containers")
+    )
+
+    added = [word for word in both.command if word not in alone.command]
+    assert added == ["routing-provider", "--container-data-dir", str(tmp_path / "containers")]
+    assert (both.grace_s, both.end_rest is None) == (alone.grace_s, alone.end_rest is None)
 
 
 def test_console_tells_of_what_was_set_aside_in_the_suites_own_folder(tmp_path: Path) -> None:

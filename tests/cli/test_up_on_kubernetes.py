@@ -9,6 +9,7 @@ from springtide.cli.addresses import WishedPorts
 from springtide.cli.command_line import run
 from springtide.cli.ports import PortClaims
 from springtide.cli.processes import Plan
+from springtide.cli.runtimes import Runtime
 from springtide.cli.state import StateFolder
 from springtide.runtime.child_process import Child
 
@@ -20,7 +21,7 @@ def provider(tmp_path: Path, kubeconfig: str) -> Child:
         addresses=addresses.choose("127.0.0.1", ports, PortClaims()),
         tools=None,
         environ={},
-        kubernetes=True,
+        runtimes=frozenset({Runtime.KUBERNETES}),
         kubeconfig=kubeconfig,
     )
 

@@ -116,6 +116,7 @@ async def world(
     cron_away: bool = False,
     connector_urls: tuple[str, ...] = (),
     set_aside: Callable[[], Sequence[Path]] = tuple,
+    advise: tuple[str, ...] = (),
     **settings: Any,
 ) -> AsyncIterator[World]:
     """``namespace`` is that of functions that name none; ``broker`` keeps asynchronous calls.
@@ -169,7 +170,8 @@ async def world(
             "step_s": 0.25,
         }
         console = build(
-            ConsoleSettings(**{**given, **settings}), ConsoleDeps(credentials=credentials, set_aside=set_aside)
+            ConsoleSettings(**{**given, **settings}),
+            ConsoleDeps(credentials=credentials, set_aside=set_aside, advise=advise),
         )
         await console.start()
         stack.push_async_callback(console.stop)

@@ -28,6 +28,7 @@ from springtide.provider.api.application import Parts
 from springtide.provider.api.application import routes as provider_routes
 from springtide.provider.api.request_values import NamespaceRule
 from springtide.provider.memory import MemoryProvider
+from springtide.provider.runtime_label import Runtime
 from springtide.provider.spec import FunctionSpec, FunctionStatus, Usage, spec_to_json, status_to_json
 from springtide.runtime.build_version import Version
 from springtide.runtime.clock import SystemClock
@@ -213,6 +214,7 @@ def test_function_has_the_fields_that_a_provider_tells() -> None:
         learned_wake=1,
         longest_start_s=1.0,
     )
-    told = status_to_json(FunctionStatus(spec=SPEC, function=function, usage=usage, problem="it is away"))
+    status = FunctionStatus(spec=SPEC, function=function, usage=usage, problem="it is away", runtime=Runtime.PROCESS)
+    told = status_to_json(status)
 
     assert {*told, "invocationCount"} == set(FUNCTION["properties"])

@@ -8,7 +8,7 @@ from springtide.alert_receiver.settings import AlertReceiverSettings
 from springtide.idler.settings import IdlerSettings
 from springtide.runtime.durations import format_duration
 from springtide.scaler.core import policy
-from springtide.scaler.core.label_table import DEMO, ISOLATION, LABELS, SLEEP, Row
+from springtide.scaler.core.label_table import DEMO, ISOLATION, LABELS, RUNTIME, SLEEP, Row
 from springtide.scaler.core.policy import ScalePolicy
 
 BEYOND = {
@@ -56,7 +56,7 @@ def test_names_are_unique_and_every_one_has_cases() -> None:
     names = [row.key for row in LABELS]
 
     assert len(names) == len(set(names))
-    assert set(names) == {*BEYOND, DEMO, ISOLATION, SLEEP}
+    assert set(names) == {*BEYOND, DEMO, ISOLATION, RUNTIME, SLEEP}
 
 
 @rows

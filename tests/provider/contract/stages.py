@@ -19,14 +19,16 @@ from springtide.provider.ports import Provider
 from springtide.provider.process import service as process
 from springtide.provider.process.service import ProcessDeps
 from springtide.provider.process.settings import ProcessSettings
+from springtide.provider.routing.provider import RoutingProvider
+from springtide.provider.spec import FunctionSpec
 from springtide.runtime.basic_auth import Credentials
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.kubernetes.api import connected
 from springtide.runtime.kubernetes.settings import KubernetesSettings
 from springtide.scaler.core.ownership import Scalers
-from springtide.scaler.core.vocabulary import FunctionRef
+from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
 from tests.container_engine import podman_of_the_session
-from tests.container_provider import containers_of
+from tests.container_provider import containers_of, sides_of
 from tests.kubernetes.emulator import Emulator, EmulatorSettings, Image
 from tests.provider.contract.acts import when_ready
 from tests.provider.contract.rest_provider import RestProvider
@@ -118,6 +120,34 @@ async def as_containers() -> AsyncIterator[Stage]:
 
 
 @asynccontextmanager
+async def in_two_memories() -> AsyncIterator[Stage]:
+    """Behind one provider: functions whose namespace is not the default one are on the other side."""
+    processes, containers = MemoryProvider(scalers=SCALERS), MemoryProvider(scalers=SCALERS)
+    routing = RoutingProvider(processes, containers, _of_the_default_namespace)
+
+    async def say(ref: FunctionRef, text: str) -> None:
+        side = processes if ref.namespace == DEFAULT_NAMESPACE else containers
+        side.write_log(ref, "replica-1", text)
+
+    yield Stage(routing, say)
+    await processes.aclose()
+    await containers.aclose()
+
+
+def _of_the_default_namespace(spec: FunctionSpec) -> bool:
+    return spec.ref.namespace == DEFAULT_NAMESPACE
+
+
+@asynccontextmanager
+async def as_processes_beside_containers() -> AsyncIterator[Stage]:
+    """Functions whose namespace is not the default one are containers, which take ten times as long to start."""
+    podman = podman_of_the_session()
+    with tempfile.TemporaryDirectory(prefix="springtide-contract-") as folder:
+        async with sides_of(podman, Path(folder), _of_the_default_namespace) as sides:
+            yield Stage(sides.provider, caller(sides.provider))
+
+
+@asynccontextmanager
 async def on_kubernetes() -> AsyncIterator[Stage]:
     """Pods are processes with addresses of their own."""
     cluster = Emulator(EmulatorSettings(default_image=Image()))
@@ -149,5 +179,7 @@ STAGES: dict[str, Opened] = {
     "memory over REST": over_rest,
     "processes": as_processes,
     "containers": as_containers,
+    "memories, one of them for containers": in_two_memories,
+    "processes beside containers": as_processes_beside_containers,
     "Kubernetes": on_kubernetes,
 }

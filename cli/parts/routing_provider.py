@@ -1,0 +1,61 @@
+"""The provider of processes and containers on this machine, and its API, as one process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import click
+
+from springtide.cli.parts.authentication import AuthSettings
+from springtide.cli.parts.foreground import serve
+from springtide.cli.parts.machine_services import Built, Ground, services
+from springtide.cli.parts.settings_flags import Section, refuse, settings_options
+from springtide.provider.api import ProviderApiSettings
+from springtide.provider.containers.settings import ContainerSettings
+from springtide.provider.process.settings import ProcessSettings
+from springtide.provider.routing.service import RoutingDeps, build
+from springtide.runtime.service import Service
+
+API, AUTH = Section(ProviderApiSettings), Section(AuthSettings)
+MACHINE, CONTAINERS = Section(ProcessSettings, prefix="function"), Section(ContainerSettings, prefix="container")
+
+
+@click.command()
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder for functions that are processes, their secrets, counts and logs, and for decisions.",
+)
+@click.option(
+    "--container-data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Another one for functions that are containers, and theirs.",
+)
+@settings_options(API, AUTH, MACHINE, CONTAINERS)
+@click.pass_obj
+def routing_provider(
+    environ: Mapping[str, str], /, *, data_dir: Path, container_data_dir: Path, **given: object
+) -> None:
+    """Run the provider: functions as processes and as containers of this machine, behind OpenFaaS's REST API."""
+    plain = {"state_dir": data_dir.absolute()}
+    refuse(
+        *(section.problems(environ, given) for section in (API, AUTH, CONTAINERS)),
+        MACHINE.problems(environ, given, **plain),
+    )
+    machine, containers = MACHINE.read(environ, given, **plain), CONTAINERS.read(environ, given)
+
+    def made(ground: Ground) -> Built:
+        deps = RoutingDeps(ground.clock, ground.registry, ground.decisions, dict(environ), ground.scalers)
+        sides = build(machine, container_data_dir.absolute(), containers, deps)
+        return Built(sides, sides.provider, sides.builder, sides.library)
+
+    serve(_assembled(services(API.read(environ, given), AUTH.read(environ, given), machine.state_dir, made)))
+
+
+@asynccontextmanager
+async def _assembled(parts: Sequence[Service]) -> AsyncIterator[Sequence[Service]]:
+    yield parts
