@@ -184,7 +184,10 @@ def learned(why: Why) -> str:
     minutes; a cold start is worth 15 minutes``."""
     worth = f"a cold start is worth {_in_words(why.worth_s)}"
     if why.basis is Basis.TIMER and why.interval_s is not None:
-        return f"it is called every {_in_words(why.interval_s[0])}; {worth}"
+        shortest, longest = map(_in_words, why.interval_s)
+        if shortest == longest:
+            return f"it is called every {shortest}; {worth}"
+        return f"its last calls were {shortest} to {longest} apart; {worth}"
     if why.basis is Basis.FIXED:
         return f"what was learned has cost more today than it spared, so the usual silence holds; {worth}"
     if not math.isfinite(why.within_s):

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from springtide.scaler.core.keepalive.history import BINS, bin_of
+from springtide.scaler.core.keepalive.history import BINS, INTERVALS, bin_of
 from springtide.scaler.core.vocabulary import FunctionRef
 from springtide.triggers.sleep.file_store import FileStore
 from springtide.triggers.sleep.kept import from_record
@@ -184,5 +184,5 @@ async def test_two_gateways_and_a_restart_of_everything_give_the_history_that_th
         wanted[bin_of(pause_s * SCALE)] += 1
     assert found.calls == len(calls)
     assert [sum(page.ended[bin_] for page in found.pages) for bin_ in range(BINS)] == wanted, between
-    last = [later[0] - earlier[0] for earlier, later in itertools.pairwise(calls)][-3:]
+    last = [later[0] - earlier[0] for earlier, later in itertools.pairwise(calls)][-INTERVALS:]
     assert [interval_s / SCALE for interval_s in found.recent.intervals_s] == pytest.approx(last, abs=0.5)

@@ -126,7 +126,7 @@ def test_pauses_of_two_gateways_are_those_between_the_calls_of_both() -> None:
 
     assert world.history == straight(calls)
     assert world.history.pauses == 5
-    assert world.history.recent.intervals_s == (360.0, 360.0, 360.0)
+    assert world.history.recent.intervals_s == (360.0,) * 5
 
 
 def test_who_was_away_learns_what_it_missed() -> None:

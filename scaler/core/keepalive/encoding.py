@@ -18,6 +18,7 @@ from springtide.scaler.core.keepalive.history import (
     MAX_AT_S,
     MAX_CALLS,
     MAX_ENDED,
+    MAX_INTERVAL_S,
     MAX_REST_S,
     PAGE_S,
     PAGES,
@@ -31,7 +32,7 @@ VERSION = 1
 MAX_CHARS = 1024
 _MAX_PAGE = int(MAX_AT_S // PAGE_S)
 _TENTHS = 10
-_MAX_INTERVAL = int(MAX_AT_S) * _TENTHS
+_MAX_INTERVAL = round(MAX_INTERVAL_S * _TENTHS)
 _HEAD, _FLOAT = struct.Struct(">BI"), struct.Struct(">d")
 _SEEN, _START, _END, _BUSY = 1, 2, 4, 8
 

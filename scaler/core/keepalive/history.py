@@ -29,8 +29,10 @@ PAGES = 7
 MAX_CALLS, MAX_ENDED, MAX_REST_S = 2**35 - 1, 2**21 - 1, 2**21 - 1
 """Of a page, and of a bin on a page; what is more is not counted."""
 
-INTERVALS = 3
+INTERVALS = 10
 """Of so many of the last intervals from start to start is it told whether a timer calls."""
+MAX_INTERVAL_S = (2**28 - 1) / 10
+"""Ten months; a longer one is taken for one of that."""
 BURST_S = MIN_BIN_S
 """A call that begins so soon after the last one ended belongs to the same burst: the first of it is its start. In that
 time no function sleeps, so that nothing is to be learned of it."""
@@ -105,7 +107,7 @@ def started(history: History, at: Instant, calls: int = 1) -> History:
         if pause_s is None or last_start is None or at <= last_start:
             intervals_s = ()  # What lies between was not seen, or the clock was set.
         else:
-            intervals_s = (*intervals_s, round(at - last_start, 1))[-INTERVALS:]
+            intervals_s = (*intervals_s, min(round(at - last_start, 1), MAX_INTERVAL_S))[-INTERVALS:]
         last_start = at
     return History((*older, page), Recent(at, last_start, None, busy=True, intervals_s=intervals_s))
 

@@ -2,15 +2,18 @@
 
 *Hazard against price.* Of the pauses that came to bin j, ``d`` ended there, and all together spent ``E`` seconds there.
 So a second of waiting in it meets a call with a probability of about (d + 1) / (E + 1 / tail), where ``tail`` is the
-same over all bins from j on, (Σd + 0.5) / (ΣE + 1800 s), which holds for as long as little was seen of the bin. Where
-that, times what a cold start is worth in replica-seconds, is more than 1, keeping a replica for the second is worth it:
-the bin is kept. What a cold start is worth is θ + κ / (calls a second): θ guards calls, κ functions, for of one that is
-called once a day each cold start is all that its user ever sees.
+same over all bins from j on, (Σd + 0.5) / (ΣE + 1800 s, or the bin's age if that is more), which holds for as long as
+little was seen of the bin. Where that, times what a cold start is worth in replica-seconds, is more than 1, keeping a
+replica for the second is worth it: the bin is kept. What a cold start is worth is θ + κ / (calls a second): θ guards
+calls, κ functions, for of one that is called once a day each cold start is all that its user ever sees.
 
 *Timers.* Where the last three intervals from start to start agree the next call's time is known, and the function needs
-to be up only then.
+to be up only then. Where they do not, but the last ones lie close together (a timer with jitter, a program that sleeps
+between two looks), the next one is taken to be uniform over somewhat more than they reach over, and the same hazard
+against price says when in it waiting is worth its cost.
 
-With fewer than four pauses nothing is said (``NotLearned``), and the fixed duration holds. After Shahrad et al.,
+With fewer than four pauses the function is up for the fixed duration at least, whatever they say, and for a tick if two
+intervals agree; without any nothing is said (``NotLearned``), and the fixed duration holds. After Shahrad et al.,
 "Serverless in the Wild" (USENIX ATC 2020) for histograms and pre-warming, and the ski-rental problem for the price.
 Instants are seconds since the epoch, durations seconds.
 """
@@ -23,18 +26,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from springtide.scaler.core.keepalive.account import DAY_S, Account
-from springtide.scaler.core.keepalive.history import BINS, EDGES_S, INTERVALS, MIN_BIN_S, History
+from springtide.scaler.core.keepalive.history import BINS, EDGES_S, MIN_BIN_S, History
 from springtide.scaler.core.keepalive.windows import Window as Window  # noqa: PLC0414 - of plans, for their readers
 from springtide.scaler.core.vocabulary import Instant
 
 MIN_PAUSES = 4
-"""With fewer nothing is learned."""
+"""With fewer it never sleeps before the fixed duration is over."""
 ALWAYS_KEPT_S = EDGES_S[1]
 """The first minute, whatever was learned."""
 MIN_HOLE_S = 120.0
 """Between two kept stretches a shorter one is kept, too."""
 UNSEEN_S = 1800.0
-"""A pause without an end for so long is what half a call weighs, where nothing was seen."""
+"""A pause without an end for so long is what half a call weighs, where nothing was seen; or for as long as the pause
+is old already: what nobody saw end may last as long again."""
 AGEING = 0.8
 """What a page weighs of what the next newer one does."""
 STARTS_EARLY = 2.0
@@ -44,8 +48,13 @@ RECOMPUTE_SHARE = 1 / 8
 
 TIMER_AGREE_S, TIMER_AGREE_SHARE = 4.0, 0.005
 """The last intervals of a timer differ by less."""
+TICKS, FIRST_TICKS = 3, 2
+"""So many intervals have to agree; fewer where the fixed silence is kept all the same, for little is known yet."""
 MIN_TIMER_S = 60.0
 """Shorter intervals are load, not a timer."""
+MIN_RHYTHM, MAX_RHYTHM_RATIO = 6, 2.0
+"""Of intervals that do not agree so many make a rhythm, if the longest is at most so many times the shortest: of six at
+random one in a hundred does, of ten one in 20,000."""
 TIMER_EARLY_S, TIMER_STARTS_EARLY, TIMER_LATE_S = 2.0, 3.0, 3.0
 MIN_NAP_S = 240.0
 """If a timer's next window begins sooner the function just stays."""
@@ -111,6 +120,11 @@ class Learned:
     account: Account
     """What the plans have cost more than the fixed silence would; it goes on from plan to plan."""
 
+    @property
+    def few(self) -> bool:
+        """So few pauses were known that the fixed silence holds at least."""
+        return self.why.pauses < MIN_PAUSES
+
     def stale(self, history: History, price: Price) -> bool:
         """Whether to make it again: an eighth more calls, or fewer, for old ones were forgotten; or another price."""
         if history.pages[-1].number != self.page or (price is not self.price and price != self.price):
@@ -169,14 +183,15 @@ def planned(
     if recent.last_end > now + CLOCK_SLACK_S:
         return NotLearned("its last call was in the future: the clock was set")
     learned = before
-    if learned is None or learned.stale(history, price):
-        pauses = history.pauses
-        if pauses < MIN_PAUSES:
-            return NotLearned(f"{pauses} of its pauses are known, {MIN_PAUSES} are needed")
+    if learned is None or learned.few or learned.stale(history, price):
+        if not history.pauses:
+            return NotLearned("none of its pauses is known")
         account = account if before is None else before.account
         learned = learn(history, now, price=price, cold_start_s=cold_start_s, account=account)
     account = _settled(learned, history, recent.last_end, fixed_s)
     windows, why = _wanted(learned, history, cold_start_s)
+    if learned.few:
+        windows = _joined(Window(recent.last_end, recent.last_end + fixed_s), windows)
     if account.balance_s <= 0:
         windows, why = (Window(recent.last_end, recent.last_end + fixed_s),), replace(learned.why, basis=Basis.FIXED)
     windows = account.affordable(windows, recent.last_end, worth_s=learned.why.worth_s, fixed_s=fixed_s)
@@ -201,9 +216,18 @@ def _wanted(learned: Learned, history: History, cold_start_s: float) -> tuple[tu
     """The windows that would be best, whatever they cost."""
     recent = history.recent
     assert recent.last_end is not None
-    timer = _timer(recent.intervals_s)
-    if timer is not None and recent.last_start is not None:
-        return _on_time(learned, timer, recent.last_start, recent.last_end, cold_start_s)
+    if recent.last_start is not None:
+        ticks = _ticks(recent.intervals_s, FIRST_TICKS if learned.few else TICKS)
+        if ticks is not None:
+            early_s = TIMER_EARLY_S + TIMER_STARTS_EARLY * cold_start_s
+            window = Window(ticks[0] - early_s, ticks[1] + TIMER_LATE_S)
+            return _on_time(learned, ticks, window, 1.0, recent.last_start, recent.last_end)
+        rhythm = _rhythm(recent.intervals_s, learned.why.worth_s)
+        if rhythm is not None:
+            interval_s, window, share = rhythm
+            window = Window(window.since - STARTS_EARLY * cold_start_s, window.until)
+            if recent.last_start + window.since - recent.last_end >= MIN_NAP_S:  # or else its pauses say more
+                return _on_time(learned, interval_s, window, share, recent.last_start, recent.last_end)
     ages = learned.windows
     return tuple(Window(recent.last_end + each.since, recent.last_end + each.until) for each in ages), learned.why
 
@@ -257,7 +281,8 @@ def _kept(counts: Sequence[float], exposed_s: Sequence[float], worth_s: float) -
     """By bin, whether a second of waiting in it is worth its cost."""
     kept = []
     for bin_ in range(BINS):
-        tail = (sum(counts[bin_:]) + 0.5) / (sum(exposed_s[bin_:]) + UNSEEN_S)
+        unseen_s = max(UNSEEN_S, EDGES_S[bin_])
+        tail = (sum(counts[bin_:]) + 0.5) / (sum(exposed_s[bin_:]) + unseen_s)
         hazard = (counts[bin_] + 1) / (exposed_s[bin_] + 1 / tail)
         kept.append(hazard * worth_s > 1)
     return kept
@@ -289,26 +314,62 @@ def _share(counts: Sequence[float], windows: Sequence[Window]) -> float:
     return inside / max(1.0, sum(counts))
 
 
-def _timer(intervals_s: Sequence[float]) -> tuple[float, float] | None:
+def _ticks(intervals_s: Sequence[float], least: int) -> tuple[float, float] | None:
     """The shortest and the longest of the last intervals, where they agree."""
-    if len(intervals_s) < INTERVALS:
+    last = intervals_s[-TICKS:]
+    if len(last) < least:
         return None
-    shortest, longest = min(intervals_s), max(intervals_s)
+    shortest, longest = min(last), max(last)
     if shortest < MIN_TIMER_S or longest - shortest > TIMER_AGREE_S + TIMER_AGREE_SHARE * shortest:
         return None
     return shortest, longest
 
 
+def _rhythm(intervals_s: Sequence[float], worth_s: float) -> tuple[tuple[float, float], Window, float] | None:
+    """The shortest and the longest of all intervals, when since the last start to be up, and how likely a call is then.
+
+    Of n that are uniform over a range, of which nothing else is known, the next one is beyond the longest with a
+    probability of 1 / (n + 1), by more than x with 1 / (n + 1) · (1 + x / spread) ** -(n - 1), and within with the same
+    density everywhere (the predictive distribution under a prior of 1 / range). Waiting x beyond is worth its cost
+    while (n - 1) / (spread + x) · worth > 1. Within the hazard grows to the range's end, so that what is worth waiting
+    for are the last seconds, as many as a cold start is worth.
+    """
+    n = len(intervals_s)
+    if n < MIN_RHYTHM:
+        return None
+    shortest, longest = min(intervals_s), max(intervals_s)
+    if shortest < MIN_TIMER_S or longest > MAX_RHYTHM_RATIO * shortest:
+        return None
+    spread_s = max(1.0, longest - shortest)
+    beyond_s = spread_s / (n - 1)
+    earlier_s = spread_s * ((worth_s * (n - 1) / ((n + 1) * spread_s)) ** (1 / n) - 1)
+    since = shortest - earlier_s if earlier_s > 0 else longest + beyond_s - worth_s
+    until = longest + max(beyond_s, min(spread_s, (n - 1) * worth_s - spread_s))
+    share = (longest - max(shortest, since)) / spread_s * (n - 1) / (n + 1) + 1 / (n + 1)
+    return (shortest, longest), Window(since, until), share
+
+
 def _on_time(
-    learned: Learned, interval_s: tuple[float, float], last_start: Instant, last_end: Instant, cold_start_s: float
+    learned: Learned,
+    interval_s: tuple[float, float],
+    window: Window,
+    share: float,
+    last_start: Instant,
+    last_end: Instant,
 ) -> tuple[tuple[Window, ...], Why]:
-    """Up around the next tick only, and for the minute that is always kept."""
-    shortest, longest = interval_s
-    since = last_start + shortest - TIMER_EARLY_S - TIMER_STARTS_EARLY * cold_start_s
-    until = max(last_start + longest + TIMER_LATE_S, last_end + ALWAYS_KEPT_S)
+    """Up around the next tick only, and for the minute that is always kept. ``window`` is since the last start."""
+    since = last_start + window.since
+    until = max(last_start + window.until, last_end + ALWAYS_KEPT_S)
     always = last_end + ALWAYS_KEPT_S
     windows: tuple[Window, ...] = (Window(last_end, until),)
     if since - last_end >= MIN_NAP_S:
         windows = (Window(last_end, always), Window(since, until))
-    why = replace(learned.why, basis=Basis.TIMER, expected_share=1.0, interval_s=interval_s)
+    why = replace(learned.why, basis=Basis.TIMER, expected_share=share, interval_s=interval_s)
     return windows, why
+
+
+def _joined(first: Window, windows: Sequence[Window]) -> tuple[Window, ...]:
+    """``first``, and of the others what reaches beyond it."""
+    later = [each for each in windows if each.since > first.until]
+    until = max([first.until, *(each.until for each in windows if each.since <= first.until)])
+    return (Window(first.since, until), *later)

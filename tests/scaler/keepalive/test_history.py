@@ -65,7 +65,7 @@ def test_a_burst_begins_once() -> None:
         for call in range(3):
             known = called(known, at=BEGIN + tick * 600 + call * 2)
 
-    assert known.recent.intervals_s == (600.0, 600.0, 600.0)
+    assert known.recent.intervals_s == (600.0,) * 4
 
 
 def test_a_pause_in_which_nobody_looked_is_not_counted() -> None:
@@ -165,7 +165,9 @@ def test_the_fullest_history_is_a_kilobyte() -> None:
     )
     pages = tuple(replace(page, number=2_000 + number) for number in range(PAGES))
     at = Instant(BEGIN)
-    known = History(pages, history.Recent(at, at, at, busy=True, intervals_s=(1.0, 2.0, 3.0)))
+    known = History(
+        pages, history.Recent(at, at, at, busy=True, intervals_s=(history.MAX_INTERVAL_S,) * history.INTERVALS)
+    )
 
     assert len(encoding.encode(known)) <= encoding.MAX_CHARS
     assert encoding.decode(encoding.encode(known)) == known

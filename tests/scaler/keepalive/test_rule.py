@@ -42,12 +42,20 @@ def ages(found: Plan) -> list[Window]:
     return [Window(each.since - begin, each.until - begin) for each in found.windows]
 
 
-def test_with_fewer_than_four_pauses_nothing_is_learned() -> None:
-    known = after_pauses([100.0, 200.0, 400.0])
+def test_without_a_pause_nothing_is_learned() -> None:
+    known = after_pauses([])
 
-    assert rule.planned(known, Instant(BEGIN + 1000), price=PRICE, cold_start_s=2, fixed_s=FIXED_S) == NotLearned(
-        "3 of its pauses are known, 4 are needed"
+    assert rule.planned(known, Instant(BEGIN + 100), price=PRICE, cold_start_s=2, fixed_s=FIXED_S) == NotLearned(
+        "none of its pauses is known"
     )
+
+
+def test_with_fewer_than_four_pauses_it_may_stay_longer_than_the_fixed_silence_and_never_shorter() -> None:
+    short, long = after_pauses([100.0, 200.0, 90.0]), after_pauses([1500.0, 2400.0, 2000.0])
+
+    assert ages(plan(short)) == [Window(0.0, FIXED_S)]
+    assert ages(plan(short, price=Price(300.0, 0.0))) == [Window(0.0, FIXED_S)]
+    assert ages(plan(long, price=Price(3600.0, 0.0))) == [Window(0.0, 64 * 60.0)]  # the end of the bin that they end in
 
 
 def test_a_function_whose_pauses_are_short_stays_for_them_and_no_longer() -> None:
@@ -60,7 +68,7 @@ def test_a_function_whose_pauses_are_short_stays_for_them_and_no_longer() -> Non
 
 
 def test_a_function_with_long_pauses_sleeps_after_a_minute_and_is_awake_before_they_end() -> None:
-    pauses_s = [8.6 * HOUR_S + 300 * (number % 2) for number in range(8)]  # all end in the bin from 8.5 to 17 hours
+    pauses_s = [8.6 * HOUR_S + 300 * (number % 2) for number in range(5)]  # all end in the bin from 8.5 to 17 hours
 
     found = plan(after_pauses(pauses_s), price=Price(2000.0, 0.0), cold_start_s=30.0)
 
@@ -98,6 +106,37 @@ def test_a_timer_is_up_around_its_tick_only() -> None:
         Window(last_start + 1, last_start + 61),
         Window(last_start + 600 - 2 - 3 * 2, last_start + 603),
     )
+
+
+def test_two_intervals_that_agree_are_a_tick_to_be_up_for_beside_the_fixed_silence() -> None:
+    hourly = plan(after_pauses([3599.0] * 2))
+    soon = plan(after_pauses([899.0] * 2))
+
+    assert ages(hourly) == [Window(0.0, FIXED_S), Window(3600 - 1 - 2 - 3 * 2, 3602)]
+    assert ages(soon) == [Window(0.0, 902.0)]
+    assert hourly.why.basis is Basis.TIMER
+    assert plan(after_pauses([3599.0, 3650.0])).why.basis is Basis.PAUSES
+
+
+def test_a_timer_with_jitter_is_up_for_what_its_intervals_reach_over_and_somewhat_more() -> None:
+    pauses_s = [3599.0 + late_s for late_s in (-300, 200, 300, -100, 0, -250, 50, 100, -200, 250)]
+    dear, cheap = (plan(after_pauses(pauses_s), price=Price(worth_s, 0.0)) for worth_s in (5000.0, 300.0))
+
+    first, second = ages(dear)
+    assert first == Window(0.0, rule.ALWAYS_KEPT_S)
+    assert 2900 < second.since < 3300 - 2 * 2
+    assert second.until == 3900 - 1 + 600
+    assert dear.why.interval_s == (3300.0, 3900.0)
+    assert dear.why.expected_share > 0.9
+    # Not worth the whole range: its last seconds, where a call is likeliest.
+    assert ages(cheap)[1].since == pytest.approx(3900 - 1 + 600 / 9 - 300 - 2 * 2)
+    assert 0.4 < cheap.why.expected_share < 0.6
+
+
+def test_intervals_that_lie_apart_are_no_rhythm() -> None:
+    found = plan(after_pauses([3599.0, 7800.0] * 5))
+
+    assert found.why.basis is Basis.PAUSES
 
 
 def test_a_timer_that_would_hardly_sleep_stays() -> None:

@@ -88,11 +88,11 @@ def test_the_hybrid_histogram_keeps_for_its_range_what_is_mostly_out_of_it() -> 
     assert [each.until - each.since for each in hybrid.windows()] == [240 * MINUTE_S]
 
 
-def test_after_its_fourth_pause_no_call_of_a_timer_is_cold() -> None:
+def test_after_its_third_call_no_call_of_a_timer_is_cold() -> None:
     life = bursts([number * HOUR_S for number in range(48)], length_s=2 * DAY_S)
     learned = LearnedSleep(Price(900, 0.0), cold_start_s=2.0, fixed_s=600)
 
-    assert live(life, learned).cold == 5
+    assert live(life, learned).cold == 3
     counted = live(life, LearnedSleep(Price(900, 0.0), cold_start_s=2.0, fixed_s=600), from_s=DAY_S)
     assert counted.cold == 0
     assert counted.up_s / counted.calls < 61 + 2 + 3 * 2 + 3
