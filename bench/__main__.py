@@ -43,6 +43,7 @@ from bench.triggers.prewarm import PrewarmOptions, prewarm
 from springtide.runtime.errors import SpringtideError
 
 HERE = Path(__file__).parent
+AZURE_TITLE = "Azure Functions 2019, 500 functions, the second four of eight hours"
 SECTIONS = (
     "proxying",
     "workers",
@@ -249,28 +250,41 @@ def _goals(arguments: argparse.Namespace) -> int:
 
 
 def _keepalive(arguments: argparse.Namespace) -> int:
-    """Exit status 1 when a goal is missed. On the Azure sample nothing is asked for: it is eight hours long."""
+    """Exit status 1 when a goal takes more hours than was recorded. Goals are ahead of what is known to be possible:
+    one that is missed is told as that. On the Azure sample nothing is asked for: it is eight hours long."""
     seeds = range(arguments.first_seed, arguments.first_seed + (1 if arguments.quick else arguments.seeds))
     populations = keepalive.compared([*map(str, seeds)], arguments.jobs, tell_lives)
-    reached = list(keepalive.goals(populations))
+    mean, reached = keepalive.means(populations), list(keepalive.goals(populations))
+    equal = list(keepalive.equal_hours(mean))
     measured: dict[str, list[object]] = {
         "seeds": [*seeds],
-        "populations": [each.row() for each in populations],
+        "populations": [each.row() for each in mean],
         "goals": [*reached],
+        "equal_hours": [*equal],
+        "by_seed": [{"seed": seed, **each.row()} for seed, those in populations.items() for each in those],
     }
-    pictures = {"": keepalive_picture(populations, "300 functions, the second of two weeks")}
-    print(report.table([each.row() for each in populations]) + "\n\n" + report.table(reached))
+    pictures = {
+        "": keepalive_picture(mean, f"300 functions, the second of two weeks, mean of {len(seeds)} populations")
+    }
+    print(report.table([each.row() for each in mean]) + "\n\n" + report.table(equal) + "\n\n" + report.table(reached))
     if arguments.azure is not None:
-        sample = keepalive.compared([keepalive.AZURE], arguments.jobs, tell_lives, traces_folder=arguments.azure)
-        measured["azure"] = [each.row() for each in sample]
-        title = "Azure Functions 2019, 500 functions, the second four of eight hours"
-        pictures["-azure"] = keepalive_picture(sample, title)
-        print(f"\n{title}\n" + report.table([each.row() for each in sample]))
+        kinds = [keepalive.AZURE, keepalive.AZURE_KNOWN]
+        sample = keepalive.compared(kinds, arguments.jobs, tell_lives, traces_folder=arguments.azure)
+        pictures["-azure"] = keepalive_picture(sample[keepalive.AZURE], AZURE_TITLE)
+        for kind, figures in sample.items():
+            rows, beside = [each.row() for each in figures], list(keepalive.equal_hours(figures))
+            measured[kind], measured[f"{kind}, equal_hours"] = [*rows], [*beside]
+            print(f"\n{AZURE_TITLE} ({kind})\n{report.table(rows)}\n\n{report.table(beside)}")
+    worse = list(keepalive.worse(reached, keepalive.recorded(arguments.results, seeds)))
     path = report.save(arguments.results, measured, quick=arguments.quick, kind="keepalive")
     for suffix, drawn in pictures.items():
         path.with_name(f"{path.stem}{suffix}.svg").write_text(drawn)
     print(f"\nkept in {path}", file=sys.stderr)
-    return 0 if all(row["met"] for row in reached) else 1
+    for row in reached:
+        if not row["met"]:
+            print(f"missed: {row['goal']}: {row['hours_of_hybrid']} of {row['hours_at_most']}")
+    print("".join(f"worse than recorded: {each}\n" for each in worse), end="")
+    return 1 if worse else 0
 
 
 def _number(least: int, most: int) -> Callable[[str], int]:
