@@ -73,7 +73,7 @@ REASONS: Mapping[Reason, str] = {
     Reason.NO_DATA: "Its load is not known, so it is left alone",
     Reason.STALE_DATA: "The data on its load is too old, so it is left alone",
     Reason.PARTIAL_DATA: "A part of its load is not known, so nothing is taken away",
-    Reason.SOURCE_RESTARTED: "The source of its load restarted, so it is left alone for now",
+    Reason.SOURCE_RESTARTED: "Its load has been measured for a moment only, so it is left alone for now",
     Reason.AGE_UNKNOWN: "Its age is not known, so it is left alone",
     Reason.UNMEASURED: "Nobody here measures its load, so it is left alone",
     Reason.LOST_RACE: "Somebody else changed it first",
@@ -112,10 +112,11 @@ def set_to(decision: Decision, now: float) -> str:
 
 
 def held(decision: Decision, desired: int, now: float) -> str:
-    """A hold; ``desired`` is the count now. One that is repeated is told once, so the time is that of the first."""
+    """A hold; ``desired`` is the count now. One that is repeated is told once: time and numbers are the first one's."""
     where = f"at {decision.after}" if decision.after == desired else "alone"
     lasting = ago(now - decision.at).removesuffix(" ago")
-    return f"{_subject(decision)} has left it {where} for {lasting} ({decision.reason}): {decision.detail}."
+    began = f"when that began: {decision.detail}"
+    return f"{_subject(decision)} has left it {where} for {lasting} ({decision.reason}); {began}."
 
 
 def who(owner: Writer | None) -> str:

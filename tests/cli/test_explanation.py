@@ -110,7 +110,7 @@ def test_explanation_tells_who_holds_the_count() -> None:
     earlier = decision(Writer.IDLER, 5, 5, Reason.IN_FLIGHT, "1 call(s) in flight", age_s=60)
 
     assert told(5, {}, earlier, CLIMBED, HELD).held == (
-        "The idler has left it at 5 for 2 s (recently_active): last call 3 s ago.",
+        "The idler has left it at 5 for 2 s (recently_active); when that began: last call 3 s ago.",
     )
 
 
@@ -118,7 +118,9 @@ def test_hold_that_a_change_made_out_of_date_is_not_told() -> None:
     at_max = decision(Writer.ALERT, 20, 20, Reason.AT_MAX, "max 20 reached", age_s=60)
     asleep = decision(Writer.IDLER, 20, 0, Reason.IDLE, "silent for 900 s", age_s=50)
 
-    assert told(20, {}, at_max).held == ("The alert path has left it at 20 for 60 s (at_max): max 20 reached.",)
+    assert told(20, {}, at_max).held == (
+        "The alert path has left it at 20 for 60 s (at_max); when that began: max 20 reached.",
+    )
     assert told(0, {}, at_max, asleep).held == ()
 
 
@@ -126,7 +128,7 @@ def test_count_of_a_function_that_could_not_be_read_is_not_told_as_its_own() -> 
     unread = decision(Writer.ALERT, 0, 0, Reason.NO_DATA, "cannot be read: provider down", age_s=3)
 
     assert told(5, {}, CLIMBED, unread).held == (
-        "The alert path has left it alone for 3 s (no_data): cannot be read: provider down.",
+        "The alert path has left it alone for 3 s (no_data); when that began: cannot be read: provider down.",
     )
 
 
