@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -83,6 +83,13 @@ def check_secret_name(name: str) -> str:
     if len(name) > MAX_SUBDOMAIN or not SUBDOMAIN.fullmatch(name):
         raise BadInput(f"secret {name[:MAX_SHOWN]!r} is not a valid name; use {SUBDOMAIN_RULE}")
     return name
+
+
+def missing_secrets(names: Iterable[str], namespace: str) -> BadInput:
+    """What a deployment is refused with whose secrets are not there."""
+    return BadInput(
+        f"secrets: {', '.join(names)} not found in {namespace}; make them with: springtide secret create NAME"
+    )
 
 
 def check_namespace(name: str, labels: Mapping[str, str], annotations: Mapping[str, str]) -> None:

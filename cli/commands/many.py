@@ -87,15 +87,17 @@ def _tell(outcome: Outcome, verb: Verb, *, as_json: bool) -> None:
 
 def _print_outcomes(outcomes: Sequence[Outcome], verb: Verb) -> None:
     click.echo()
-    rows = [
-        (outcome.name, outcome.namespace or "", _word(outcome, verb), outcome.told.partition("\n")[0][:MAX_CELL_CHARS])
-        for outcome in outcomes
-    ]
+    rows = [(outcome.name, outcome.namespace or "", _word(outcome, verb), _cell(outcome.told)) for outcome in outcomes]
     print_table(
         ("Function", "Namespace", "Result", ""),
         rows,
         colours=[None if outcome.result is Result.DONE else "red" for outcome in outcomes],
     )
+
+
+def _cell(told: str) -> str:
+    line = told.partition("\n")[0]
+    return line if len(line) <= MAX_CELL_CHARS else line[: MAX_CELL_CHARS - 1] + "…"
 
 
 def _word(outcome: Outcome, verb: Verb) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from springtide.provider.kubernetes.manifests.keys import MANAGED_BY, OPENFAAS
 from springtide.provider.kubernetes.manifests.secrets import is_listed, is_pull_secret, secret_of
-from springtide.provider.spec import check_secret_name
+from springtide.provider.spec import check_secret_name, missing_secrets
 from springtide.runtime.errors import BadInput, NotFound
 from springtide.runtime.kubernetes.api import Json, KubernetesApi, Where
 from springtide.runtime.kubernetes.resources import SECRETS
@@ -59,7 +59,7 @@ class Secrets:
         found = await asyncio.gather(*(self._get(namespace, name) for name in names))
         missing = [name for name, secret in zip(names, found, strict=True) if secret is None]
         if missing:
-            raise BadInput(f"secrets: {', '.join(missing)} not found in {namespace}; create them first")
+            raise missing_secrets(missing, namespace)
         return [secret["metadata"]["name"] for secret in found if secret is not None and is_pull_secret(secret)]
 
     async def _get(self, namespace: str, name: str) -> Json | None:

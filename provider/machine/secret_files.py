@@ -9,8 +9,8 @@ from pathlib import Path
 from springtide.provider.machine.ports import Recorded
 from springtide.provider.machine.records import FunctionRecord
 from springtide.provider.machine.state_files import StateFiles
-from springtide.provider.spec import check_secret_name
-from springtide.runtime.errors import AlreadyExists, BadInput, NotFound
+from springtide.provider.spec import check_secret_name, missing_secrets
+from springtide.runtime.errors import AlreadyExists, NotFound
 from springtide.runtime.files import read_whole
 from springtide.runtime.keyed_locks import KeyedLocks
 
@@ -45,7 +45,7 @@ class SecretFiles:
         async with self._locks.of(record.ref.namespace):
             self._check(record.ref.namespace)
             if missing := self._files.missing_secrets(record):
-                raise BadInput(f"secrets: {', '.join(missing)} not found in {record.ref.namespace}; create them first")
+                raise missing_secrets(missing, record.ref.namespace)
             await self._files.make_mount(record)
 
     async def put(self, namespace: str, name: str, value: bytes, *, replace: bool) -> None:

@@ -12,7 +12,14 @@ from springtide.provider.endpoint_feed import EndpointFeed
 from springtide.provider.memory.logs import LogBuffer
 from springtide.provider.memory.replicas import ReplicaSet, StartReplica, StopReplica
 from springtide.provider.ports import DeployedVersion, LogLine, LogQuery, Namespace, ProviderInfo
-from springtide.provider.spec import FunctionSpec, FunctionStatus, Usage, check_namespace, check_secret_name
+from springtide.provider.spec import (
+    FunctionSpec,
+    FunctionStatus,
+    Usage,
+    check_namespace,
+    check_secret_name,
+    missing_secrets,
+)
 from springtide.runtime.clock import SystemClock
 from springtide.runtime.errors import AlreadyExists, BadInput, Conflict, NotFound, Unsupported
 from springtide.scaler.core import call_timeout, ownership
@@ -299,7 +306,7 @@ class MemoryProvider:
         secrets = self._secrets_of(spec.ref.namespace)
         missing = [name for name in spec.secrets if name not in secrets]
         if missing:
-            raise BadInput(f"secrets: {', '.join(missing)} not found in {spec.ref.namespace}; create them first")
+            raise missing_secrets(missing, spec.ref.namespace)
 
     def _check_namespace(self, name: str) -> None:
         if name not in self._namespaces:

@@ -331,7 +331,7 @@ FAILURES: list[tuple[str, str, str | None]] = [
     (
         "deploy with a missing secret",
         "deploy echo --fprocess cat --secret none",
-        "{url} answered 400: secrets: none not found in openfaas-fn; create them first",
+        "{url} answered 400: secrets: none not found in openfaas-fn; make them with: springtide secret create NAME",
     ),
     ("bad pair", "deploy echo --fprocess cat -e A", "--env 'A': write key=value"),
     ("no such file", "deploy -f none.yaml", "none.yaml: No such file or directory"),

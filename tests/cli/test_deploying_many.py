@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from springtide.cli import stack_source
+from springtide.cli.commands.many import MAX_CELL_CHARS
 from springtide.provider.ports import Namespace
 
 ONE = "functions:\n  one: {fprocess: cat}\n"
-NO_SECRET = "secrets: none not found in openfaas-fn; create them first"
+NO_SECRET = "secrets: none not found in openfaas-fn; make them with: springtide secret create NAME"
 MIXED = """
 functions:
   p1: {image: any, fprocess: env}
@@ -49,13 +50,13 @@ def test_refusal_of_one_function_leaves_the_others_to_be_deployed(springtide: An
             "p2",
             "openfaas-fn",
             "failed",
-            f"{api.url} answered 400: {NO_SECRET}",
+            f"{api.url} answered 400: {NO_SECRET}"[: MAX_CELL_CHARS - 1] + "…",
         ],
         ["p3", "openfaas-fn", "deployed", f"{api.url}/function/p3.openfaas-fn"],
         ["p4", "openfaas-fn", "failed", table(outcome.out)[4][3]],
         ["p5", "openfaas-fn", "failed", table(outcome.out)[5][3]],
     ]
-    assert "springtide: p2 is not deployed: " in outcome.err
+    assert f"springtide: p2 is not deployed: {api.url} answered 400: {NO_SECRET}\n" in outcome.err
     assert "springtide: p4 is not deployed: stack.yaml: functions.p4: com.openfaas.scale.max='many'" in outcome.err
     assert "springtide: p5 is not deployed: stack.yaml: functions.p5.image: missing" in outcome.err
     assert "\x1b" not in outcome.out
