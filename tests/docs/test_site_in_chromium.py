@@ -29,6 +29,11 @@ QUESTIONS = {
     "github webhook signature": "webhooks/",
     "dead letters retry": "queue/",
     "cold start parts": "concepts/cold-start/",
+    "port in use": "troubleshooting/",
+    "why was my function scaled": "concepts/replica-count/",
+    "cron": "schedules/",
+    "migrate": "move-from-openfaas/",
+    "move a Pro stack file": "how-to/pro-stack-file/",
 }
 """What somebody types, and the page that is to be among the first that the search shows."""
 FIRST = 5
