@@ -200,7 +200,7 @@ class StateFolder:
     def set_aside(self) -> list[Path]:
         """What was found damaged, or in the way, and is there for somebody to look at; of functions lists tell."""
         found = [path for depth in ("*", "*/*", "*/*/*") for path in self.root.glob(f"{depth}{DAMAGED}*")]
-        return sorted(path for path in found if path.parent != self.provider / "functions")
+        return sorted(path for path in found if path.parent.name != "functions")
 
     def running(self) -> Running | None:
         """The suite that runs here now, if one does. A file left by one that was killed counts for nothing."""

@@ -223,11 +223,12 @@ def test_what_is_no_folder_in_the_place_of_one_is_set_aside(state: StateFolder, 
 
 
 def test_records_of_functions_are_told_with_the_functions(state: StateFolder) -> None:
-    (state.provider / "functions").mkdir(parents=True)
-    for name in ("functions/a.damaged-1", "decisions.damaged-1"):
-        (state.provider / name).touch()
+    for folder in (state.provider, state.containers):
+        (folder / "functions").mkdir(parents=True)
+        for name in ("functions/a.damaged-1", "decisions.damaged-1"):
+            (folder / name).touch()
 
-    assert [path.name for path in state.set_aside()] == ["decisions.damaged-1"]
+    assert [path.name for path in state.set_aside()] == ["decisions.damaged-1"] * 2
 
 
 def test_run_file_that_is_damaged_is_known_from_a_whole_one(state: StateFolder) -> None:
