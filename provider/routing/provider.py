@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace as but
 from typing import cast
 
@@ -128,11 +128,15 @@ class RoutingProvider:
             there: Runtime | None = None
             with contextlib.suppress(NotFound):
                 there = await self._runtime(spec.ref)
-            await (await self._side_for(spec, there)).deploy(spec)
+            side = await self._side_for(spec, there)
+            with _told_of_commands(spec):
+                await side.deploy(spec)
 
     async def update(self, spec: FunctionSpec) -> None:
         async with self._deploying.of(spec.ref):
-            await (await self._side_for(spec, await self._runtime(spec.ref))).update(spec)
+            side = await self._side_for(spec, await self._runtime(spec.ref))
+            with _told_of_commands(spec):
+                await side.update(spec)
 
     async def versions(self, ref: FunctionRef) -> Sequence[DeployedVersion]:
         return await (await self._side(ref)).versions(ref)
@@ -250,3 +254,18 @@ class RoutingProvider:
 
     def watch_endpoints(self) -> AsyncGenerator[Event, None]:
         return endpoint_merge.watch([self._processes, self._containers])
+
+
+@contextlib.contextmanager
+def _told_of_commands(spec: FunctionSpec) -> Iterator[None]:
+    """Where functions are processes alone, an image beside a command may be any word: who is used to that is told."""
+    try:
+        yield
+    except BadInput as error:
+        about_the_image = str(error).startswith(f"image {spec.image}")
+        if not about_the_image or not spec.env_process or asked(spec.labels) is not None:
+            raise
+        raise BadInput(
+            f"{error}; to run its command as a process of this machine, write image any, or label it "
+            f"{RUNTIME}={Runtime.PROCESS}"
+        ) from error

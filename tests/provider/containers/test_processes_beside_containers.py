@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from springtide.provider.routing.service import Sides
 from springtide.provider.runtime_label import Runtime
-from springtide.runtime.errors import Unavailable
+from springtide.runtime.errors import BadInput, Unavailable
 from springtide.scaler.core.catalogue import REPLICA_START
 from springtide.scaler.core.label_table import RUNTIME
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
@@ -17,7 +17,7 @@ from tests.container_engine import PodmanServer
 from tests.container_provider import call, routed, sides_of
 from tests.provider.contract.acts import spec, table_when, when_ready
 
-HERE, BOXED = (FunctionRef(DEFAULT_NAMESPACE, name) for name in ("here", "boxed"))
+HERE, BOXED, NO = (FunctionRef(DEFAULT_NAMESPACE, name) for name in ("here", "boxed", "no"))
 PROCESS = spec(HERE, env_process="cat /etc/hostname /proc/self/cgroup")
 CONTAINER = spec(BOXED, env_process="cat", labels={RUNTIME: "container"})
 
@@ -42,6 +42,8 @@ async def test_both_are_called_counted_and_told_secrets(podman: PodmanServer, tm
 
             assert await call((await when_ready(sides.provider, 1, ref)).endpoints[0]) == "hunter2"
             assert registry.get_sample_value(f"{REPLICA_START.name}_count", {"function_name": str(ref)}) == 1
+        with pytest.raises(BadInput, match=f"image localhost/no:1 cannot be pulled: .*; .* {RUNTIME}=process"):
+            await sides.provider.deploy(spec(NO, image="localhost/no:1", env_process="cat"))
         assert await runtimes(sides) == {"here": Runtime.PROCESS, "boxed": Runtime.CONTAINER}
         assert set(await sides.provider.processor_use()) == {HERE, BOXED}
 
