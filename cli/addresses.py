@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 from springtide.cli import ports
 from springtide.cli.ports import PortClaims
+from springtide.runtime.errors import BadInput
 
 LOOPBACK = "127.0.0.1"
 PROVIDER, ALERT_RECEIVER, IDLER, CONSOLE, SCALER, QUEUE_WORKER, CRON = 8081, 8083, 8084, 8085, 8086, 8087, 8088
@@ -71,31 +72,24 @@ class Addresses:
 def choose(host: str, wished: WishedPorts, claims: PortClaims) -> Addresses:
     """Ports that can be had now, claimed for as long as ``claims`` is open.
 
-    Raises BadInput naming the flag for one that was asked for and is taken.
+    Raises BadInput naming the flag of each that was asked for and is taken.
     """
-
-    def literal(port: int, flag: str, *, on: str = LOOPBACK) -> int:
-        return ports.literal(on, port, flag, claims)
+    # What was asked for comes first, so that nothing of our own choice is in its way.
+    asked = _asked_for(host, wished, claims)
 
     def preferred(port: int) -> int:
         return ports.preferred(LOOPBACK, port, claims)
 
-    def either(port: int | None, flag: str, known: int) -> int:
-        return preferred(known) if port is None else literal(port, flag)
+    def either(flag: str, known: int) -> int:
+        return asked[flag] if flag in asked else preferred(known)
 
-    # What was asked for comes first, so that nothing of our own choice is in its way.
-    gateway = literal(wished.gateway, "--gateway-port", on=host)
-    metrics = literal(wished.metrics, "--metrics-port")
-    prometheus = either(wished.prometheus, "--prometheus-port", PROMETHEUS)
-    alertmanager = either(wished.alertmanager, "--alertmanager-port", ALERTMANAGER)
-    nats = either(wished.nats, "--nats-port", NATS)
     return Addresses(
         host=host,
-        gateway=gateway,
-        metrics=metrics,
-        prometheus=prometheus,
-        alertmanager=alertmanager,
-        nats=nats,
+        gateway=asked["--gateway-port"],
+        metrics=asked["--metrics-port"],
+        prometheus=either("--prometheus-port", PROMETHEUS),
+        alertmanager=either("--alertmanager-port", ALERTMANAGER),
+        nats=either("--nats-port", NATS),
         nats_monitoring=preferred(NATS_MONITORING),
         provider=preferred(PROVIDER),
         alert_receiver=preferred(ALERT_RECEIVER),
@@ -105,3 +99,24 @@ def choose(host: str, wished: WishedPorts, claims: PortClaims) -> Addresses:
         queue_worker=preferred(QUEUE_WORKER),
         cron=preferred(CRON),
     )
+
+
+def _asked_for(host: str, wished: WishedPorts, claims: PortClaims) -> dict[str, int]:
+    """The ports that the command line names, by their flags; all that cannot be had are told at once."""
+    asked = {
+        "--gateway-port": (host, wished.gateway),
+        "--metrics-port": (LOOPBACK, wished.metrics),
+        "--prometheus-port": (LOOPBACK, wished.prometheus),
+        "--alertmanager-port": (LOOPBACK, wished.alertmanager),
+        "--nats-port": (LOOPBACK, wished.nats),
+    }
+    had, problems = dict[str, int](), list[str]()
+    for flag, (on, port) in asked.items():
+        try:
+            if port is not None:
+                had[flag] = ports.literal(on, port, flag, claims)
+        except BadInput as problem:
+            problems.append(str(problem))
+    if problems:
+        raise BadInput("\n".join(problems))
+    return had

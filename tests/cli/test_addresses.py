@@ -50,6 +50,18 @@ def test_port_asked_for_and_taken_is_one_sentence_with_its_flag(
     )
 
 
+def test_ports_that_are_taken_are_told_at_once(taken: int, claims: PortClaims) -> None:
+    with socket.create_server((LOOPBACK, 0)) as server:
+        other = server.getsockname()[1]
+        with pytest.raises(BadInput) as caught:
+            addresses.choose(LOOPBACK, WishedPorts(gateway=taken, metrics=other), claims)
+
+    assert str(caught.value).splitlines() == [
+        f"cannot listen on {LOOPBACK}:{port}: Address already in use; choose another port with {flag}"
+        for port, flag in ((taken, "--gateway-port"), (other, "--metrics-port"))
+    ]
+
+
 def test_port_given_twice_is_one_sentence(claims: PortClaims) -> None:
     port = ports.free(LOOPBACK, PortClaims())
 
