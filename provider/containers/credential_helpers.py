@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import shutil
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +28,7 @@ from springtide.provider.containers.registry_login import (
     parsed,
 )
 from springtide.runtime.files import read_whole
-from springtide.runtime.processes import die_with_parent
+from springtide.runtime.processes import die_with_parent, readable
 
 CONFIG = "config.json"
 DEADLINE_S = 30.0
@@ -61,9 +63,14 @@ class CredentialHelpers:
         """As Docker finds it: by the registry's helper, by the one for all, or in the file."""
         try:
             text = await asyncio.to_thread(read_whole, self._file)
-        except OSError:
+        except FileNotFoundError:
             return Found()
-        key, helper = _helper(parsed(text), registry)
+        except OSError as error:
+            return self._unread(registry, str(error.strerror))
+        config = parsed(text)
+        if text.strip() and not isinstance(config, dict):
+            return self._unread(registry, "no JSON object")
+        key, helper = _helper(config, registry)
         found = await self._asked(registry, key, helper) if helper else Found()
         if found.login is not None:
             return found
@@ -71,6 +78,11 @@ class CredentialHelpers:
         if written is None and found.problem:
             _log.warning("a credential helper has no answer", registry=registry, why=found.problem)
         return Found(written) if written is not None else found
+
+    def _unread(self, registry: str, why: str) -> Found:
+        problem = f"{self._file} cannot be read ({why}); mend it, or move it away and run: docker login {registry}"
+        _log.warning("the logins at registries are not known", registry=registry, why=problem)
+        return Found(problem=problem)
 
     async def _asked(self, registry: str, key: str, helper: str) -> Found:
         try:
@@ -90,6 +102,8 @@ class CredentialHelpers:
                 status, said = await _run(path, HUB_ADDRESS if registry == DOCKER_HUB else registry, self._operator)
         except TimeoutError as error:
             raise _Amiss(f"{named} did not answer within {DEADLINE_S:g} s; run it by hand") from error
+        except ValueError as error:
+            raise _Amiss(f"{named} answers {error}, which is no login; run it by hand") from error
         except OSError as error:
             raise _Amiss(f"{named} cannot be run ({error.strerror}); install it anew") from error
         if status == 0:
@@ -124,33 +138,47 @@ def _login(registry: str, value: Any, program: str) -> Login:
 
 
 async def _run(path: str, server: str, environ: Mapping[str, str]) -> tuple[int, bytes]:
-    """Its status and what it wrote. Raises OSError."""
-    process = await asyncio.create_subprocess_exec(
-        path,
-        "get",
-        env=dict(environ),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        preexec_fn=die_with_parent,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
+    """Its status and what it wrote. Raises OSError, and ValueError where it writes too much.
+
+    The pipe is ours: for one of its own asyncio waits until all have closed it, also those that the helper started.
+    """
+    output, its_output = os.pipe()
     try:
-        with contextlib.suppress(ConnectionError):
-            process.stdin.write(server.encode())
-            process.stdin.close()
-        said = await _bounded(process.stdout)
-        return await process.wait(), said
+        os.set_blocking(output, False)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                path,
+                "get",
+                env=dict(environ),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=its_output,
+                stderr=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+        finally:
+            os.close(its_output)
+        assert process.stdin is not None
+        try:
+            with contextlib.suppress(ConnectionError):
+                process.stdin.write(server.encode())
+                process.stdin.close()
+            said = await _bounded(output)
+            return await process.wait(), said
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
     finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        os.close(output)
 
 
-async def _bounded(output: asyncio.StreamReader) -> bytes:
+async def _bounded(output: int) -> bytes:
     said = b""
-    while len(said) < MAX_ANSWER_BYTES and (data := await output.read(MAX_ANSWER_BYTES)):
+    while len(said) <= MAX_ANSWER_BYTES:
+        await readable(output)
+        if not (data := os.read(output, MAX_ANSWER_BYTES)):
+            return said
         said += data
-    return said
+    raise ValueError(f"more than {MAX_ANSWER_BYTES >> 10} KiB")

@@ -21,6 +21,8 @@ case "$1 $server" in
 "get broken.test") echo 'the keychain is locked'; exit 1 ;;
 "get odd.test") echo 'me:hunter2' ;;
 "get slow.test") exec sleep 600 ;;
+"get held.test") sleep 600; echo late ;;
+"get long.test") exec head -c 100000000 /dev/zero ;;
 *) echo 'credentials not found in native keychain'; exit 1 ;;
 esac
 """
@@ -76,6 +78,7 @@ async def test_registry_that_nobody_logged_in_at_has_no_login_and_no_problem(tmp
         pytest.param("ghcr.io", "desktop", "there is no program docker-credential-desktop on PATH", id="missing"),
         pytest.param("ghcr.io", "../keeper", "there is no program docker-credential-../keeper", id="a path"),
         pytest.param("broken.test", "keeper", "failed for broken.test ('the keychain is locked')", id="failing"),
+        pytest.param("long.test", "keeper", "answers more than 64 KiB, which is no login", id="too much"),
         pytest.param("odd.test", "keeper", "answers for odd.test is no login", id="nonsense"),
     ],
 )
@@ -90,9 +93,21 @@ async def test_helper_that_does_not_help_is_a_problem_with_key_and_remedy(
     assert found.problem.endswith(f"or take credHelpers.{registry} out and run: docker login {registry}")
 
 
-async def test_helper_that_does_not_answer_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("text", ['{"auths": {', "[" * 100_000, "[]", "\0"], ids=["cut off", "deep", "a list", "zeros"])
+async def test_configuration_that_is_damaged_is_a_problem_with_remedy(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+
+    found = await CredentialHelpers(tmp_path, {}).login("ghcr.io")
+
+    assert f"{tmp_path}/config.json cannot be read (no JSON object); mend it, or move it away" in found.problem
+
+
+@pytest.mark.parametrize("registry", ["slow.test", "held.test"], ids=["itself", "what it started"])
+async def test_helper_that_does_not_answer_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: str
+) -> None:
     monkeypatch.setattr(credential_helpers, "DEADLINE_S", 0.2)
     async with asyncio.timeout(100):
-        found = await login(tmp_path, "slow.test", {"credsStore": "keeper"})
+        found = await login(tmp_path, registry, {"credsStore": "keeper"})
 
     assert "credsStore='keeper': docker-credential-keeper did not answer within 0.2 s" in found.problem
