@@ -10,12 +10,14 @@ import pytest
 
 from springtide.provider.containers import container_labels
 from springtide.provider.containers.engine.client import Engine
+from springtide.provider.runtime_label import Runtime
 from springtide.provider.spec import PROCESS_IMAGE, PYTHON_IMAGE, FunctionSpec
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core.label_names import HANDLER, LANG
+from springtide.scaler.core.label_table import RUNTIME
 from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
 from tests.container_engine import PodmanServer
-from tests.container_provider import Provider, call, containers_of, eventually
+from tests.container_provider import Provider, call, containers_of, eventually, sides_of
 from tests.provider.containers.conftest import connected
 from tests.provider.contract.acts import ECHO, spec, when_ready
 from tests.provider.process.wheels import make_wheel, requirements
@@ -65,6 +67,17 @@ async def test_what_was_made_once_is_used_again_and_an_edited_handler_is_a_versi
         await eventually(lambda: says(provider, "new"))
         await provider.rollback(ECHO)
         await eventually(lambda: says(provider, "LOUD"))
+
+
+async def test_handler_beside_processes_is_a_container_where_its_label_says_so(
+    podman: PodmanServer, tmp_path: Path
+) -> None:
+    async with sides_of(podman, tmp_path / "state") as sides:
+        wanted = handler(tmp_path / "greet", CLASSIC, lang="python3", labels={RUNTIME: "container"})
+        await sides.provider.deploy(wanted)
+
+        assert await call((await when_ready(sides.provider, 1)).endpoints[0], "loud") == "LOUD\n"
+        assert (await sides.provider.status(ECHO)).runtime is Runtime.CONTAINER
 
 
 async def says(provider: Provider, wanted: str) -> bool:
