@@ -21,8 +21,8 @@ from springtide.scaler.core.ports import Clock
 
 SPANS = ("24h", "7d", "30d")
 DEFAULT_SPAN = "7d"
-WITHIN_S = 90.0
-"""In half of it functions are read; of thousands so many are drawn as that allows."""
+WITHIN_S = 180.0
+"""About how long it may take: of thousands of functions so many are drawn as that allows."""
 DEADLINE_S = 600.0
 FRESH_FOR_S, RETRY_S = 3600.0, 30.0
 """How long an answer holds, and what went wrong."""

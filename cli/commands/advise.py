@@ -74,7 +74,7 @@ Advised = tuple[Recording, Advice]
 @click.option(
     "--within",
     metavar="TIME",
-    help="With --sleep: about how long it may take; of more functions than can be read in half of that some are drawn.",
+    help="With --sleep: about how long it may take; of more functions than that is enough for some are drawn.",
 )
 @click.option(
     "--rare",

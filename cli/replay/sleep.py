@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -24,14 +25,17 @@ from springtide.triggers.sleep.settings import SleepSettings
 
 MAX_FIXED_S = 7 * 86400.0
 READING = 0.5
-"""Of the time that it may all take, the share in which functions are read."""
+"""Of the time that it may all take, the share in which functions are read; in the other half they are replayed."""
+REPLAY_S = 50e-6
+"""About what one burst of calls takes at one price."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """``today_s``: the silence of functions whose labels name none; None: the suite's setting. ``deployed``: what the
     gateway lists, of which those that may sleep count, each as its labels have it now; None: all, as if none had any.
-    ``within_s``: no more functions than can be read in about half of it, drawn at random; None: all."""
+    ``within_s``: so many functions, drawn, as can be read in half of it and replayed in the other; None: all.
+    """
 
     today_s: float | None
     rare: float
@@ -91,13 +95,16 @@ def advise_sleep(environ: Mapping[str, str], given: Given, asked: Asked, *, as_j
 
 def _lives(given: Given, chosen: Chosen, usual: Today, within_s: float | None) -> list[Life]:
     lives: list[Life] = []
-    until = None if within_s is None else time.monotonic() + READING * within_s
+    limit_s = math.inf if within_s is None else within_s
+    until, room = time.monotonic() + READING * limit_s, (1 - READING) * limit_s / (REPLAY_S * sleep_advice.TRIES)
     with closing(each_recording(given.source, reading=0.5, choose=chosen)) as recordings:
         for recording, tell in recordings:
             today = usual if chosen.sleeping is None else chosen.sleeping[recording.function]
-            lives += [(each, today) for each in sleep_advice.bursts(recording, given.assumed.of(recording))]
+            found = sleep_advice.bursts(recording, given.assumed.of(recording))
+            lives += [(each, today) for each in found]
+            room -= sum(len(each.since) for each in found)
             tell(1.0)
-            if until is not None and time.monotonic() >= until:
+            if room <= 0 or time.monotonic() >= until:
                 break
     return lives
 

@@ -103,7 +103,7 @@ const show = (seen) => {
   setText(find("#problem"), problem && whole ? `This is of before: ${problem}` : "");
   const said = find("#said");
   said.replaceChildren();
-  if (working) said.append(`Working it out from the calls of the last ${NAMES[seen.span]}; it takes a minute or two.`);
+  if (working) said.append(`Working it out from the calls of the last ${NAMES[seen.span]}; it takes some minutes at most.`);
   else if (whole) said.append("Worked out ", timeOf(at), ".");
   if (!whole) return;
   find("#curve").setAttribute("aria-label", `Learned sleep from ${figures(curve.tried[0])} to ${figures(curve.tried.at(-1))}. Today: ${figures(curve.today)}. Advised: ${figures(curve.best)}.`);

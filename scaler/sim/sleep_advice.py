@@ -27,6 +27,8 @@ CURVE = 8
 """So many prices make the curve, evenly on a scale of magnitudes."""
 STEPS = 7
 """Of the bisection between two of them: the last one is of a percent."""
+TRIES = 1 + CURVE + STEPS
+"""At most, today among them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,7 @@ def test_of_more_functions_than_there_is_time_for_some_are_drawn(
     rows = [line.split(",") for line in calls.read_text().splitlines()]
     many.write_text("".join(f"{at},{name}-{number}\n" for at, name in rows for number in range(40)))
 
-    found = of(capsys, "--from", str(many), "--within", "1ms")
+    found = of(capsys, "--from", str(many), "--within", "2s")
 
     assert found["of_functions"] == 120
-    assert 0 < found["functions"] < 120
+    assert 0 < found["functions"] < 30, "as many as are replayed in a second at 16 prices"

@@ -55,7 +55,7 @@ async def test_the_command_reads_the_labels_of_functions_that_may_sleep_and_no_s
     told = (await worked_out(curve(TELLS, ManualClock(), ASLEEP, AWAKE)))["curve"]
 
     assert told["words"] == [
-        "--sleep", "--json", "--within=90s", "--deployed=-", f"--prometheus={URL}",
+        "--sleep", "--json", "--within=180s", "--deployed=-", f"--prometheus={URL}",
         "--prometheus-secrets=/run/secrets", "--since=7d",
     ]  # fmt: skip
     assert told["read"] == [{"name": "naps", "namespace": "fn", "labels": dict(ASLEEP.labels)}]
