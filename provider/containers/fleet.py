@@ -350,8 +350,11 @@ class Fleet:
             await asyncio.sleep(TIDY_S)
 
     async def _collect_images(self, keep: KeepRule | None = None) -> None:
-        """Nothing where a record was lost: nobody knows which images that function can go back to."""
-        records = [deployment.record for deployment in self.all()]
+        """Nothing where a record was lost: nobody knows which images that function can go back to.
+
+        One that was deleted names none any more; while it drains, the engine keeps what its containers are of.
+        """
+        records = [deployment.record for deployment in self.deployments.values()]
         if not any(record.damaged for record in records):
             named = {version.pinned.code for record in records for version in record.versions}
             await self._preparation.collect(named, keep)

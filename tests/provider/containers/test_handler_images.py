@@ -15,7 +15,6 @@ from springtide.provider.spec import PROCESS_IMAGE, PYTHON_IMAGE, FunctionSpec
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core.label_names import HANDLER, LANG
 from springtide.scaler.core.label_table import RUNTIME
-from springtide.scaler.core.vocabulary import DEFAULT_NAMESPACE, FunctionRef
 from tests.container_engine import PodmanServer
 from tests.container_provider import Provider, call, containers_of, eventually, sides_of
 from tests.provider.containers.conftest import connected
@@ -110,10 +109,12 @@ async def test_nothing_is_left_of_a_function_that_was_removed(podman: PodmanServ
         async with containers_of(podman, tmp_path / "state", at_stop="stop") as provider:
             await provider.deploy(handler(tmp_path / "greet", CLASSIC, lang="python3"))
             await when_ready(provider, 1)
-            await provider.delete(FunctionRef(DEFAULT_NAMESPACE, "echo"))
+            await provider.delete(ECHO)
             await eventually(lambda: nothing(engine, suite))
             assert await engine.images(container_labels.made_here(suite)) != []
-        async with containers_of(podman, tmp_path / "state", at_stop="remove"):
-            pass
+        async with containers_of(podman, tmp_path / "state", at_stop="remove") as provider:
+            await provider.deploy(handler(tmp_path / "greet", CLASSIC, lang="python3"))
+            await when_ready(provider, 1)
+            await provider.delete(ECHO)
 
         assert await engine.images(container_labels.made_here(suite)) == []
