@@ -73,6 +73,8 @@ class Fleet:
         self.deployments: dict[FunctionRef, Deployment] = {}
         self.feed = EndpointFeed(scalers)
         self._engine, self._settings, self._machine, self._files = engine, settings, machine, files
+        self._met = False
+        """The engine has answered: there may be containers."""
         self._preparation, self._clock = preparation, clock
         self._suite = container_labels.suite_of(files.folder)
         self._retiring: set[Deployment] = set()
@@ -182,6 +184,7 @@ class Fleet:
                 f"{info.name} runs rootless: containers have no address that the gateway reaches; use the socket of an "
                 "engine that runs as root (systemctl start podman.socket, or docker.service)"
             )
+        self._met = True
         _log.info("a container engine", engine=info.name, version=info.version, api=info.api, suite=self._suite)
         return info
 
@@ -226,7 +229,7 @@ class Fleet:
     async def stop(self) -> None:
         """Gateways first hear that nothing answers any more; then what ``at_stop`` says."""
         await self._tasks.cancel()
-        if self._settings.at_stop != AtStop.KEEP:
+        if self._met and self._settings.at_stop != AtStop.KEEP:
             await self._end_all()
         await asyncio.gather(*(deployment.log.close() for deployment in self.all()))
         await self._engine.aclose()
