@@ -70,7 +70,7 @@ class HandlerImages:
         pinned = await self._pinning.pin(spec)
         placed = self._pinning.stores.placed(pinned)
         python = await asyncio.to_thread(machine_image.known, placed.environment.python)
-        name = f"localhost/springtide/{self._suite}-function:{_key(pinned, python)}"
+        name = f"{name_of(self._suite)}:{_key(pinned, python)}"
         async with self._places, self._making.of(name):
             there = await self._engine.image(name)
             if there is not None:
@@ -92,6 +92,11 @@ class HandlerImages:
         with tempfile.TemporaryFile(dir=self._place) as layer, tempfile.TemporaryFile(dir=self._place) as archive:
             await asyncio.to_thread(_write, archive, name, (machine, layer), placed, runs)
             await self._engine.load(_pieces(archive))
+
+
+def name_of(suite: str) -> str:
+    """Of all that are made here, without their tags."""
+    return f"localhost/springtide/{suite}-function"
 
 
 def is_made_here(spec: FunctionSpec) -> bool:

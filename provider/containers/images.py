@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 
 import structlog
 
-from springtide.provider.containers import container_labels
+from springtide.provider.containers import container_labels, handler_images
 from springtide.provider.containers.credential_helpers import CredentialHelpers, Found
 from springtide.provider.containers.engine.client import Engine, Image
 from springtide.provider.containers.image_use import FILE_NAME, GRACE_S, ImageUse, KeepRule
@@ -47,6 +47,7 @@ class Images:
     ) -> None:
         self._engine, self._files, self._policy = engine, files, PullPolicy(settings.image_pull_policy)
         self._helpers, self._suite, self._clock = helpers, suite, clock
+        self._name = f"{handler_images.name_of(suite)}:"
         self._keep = KeepRule(
             age_s=max(settings.image_keep_s, GRACE_S) if settings.image_keep_s else None,
             most_bytes=settings.image_keep_bytes or None,
@@ -54,6 +55,8 @@ class Images:
         self._use: ImageUse | None = None
         self._pulling: KeyedLocks[str] = KeyedLocks()
         self._places = asyncio.Semaphore(MAX_PULLS)
+        self._removing = asyncio.Lock()
+        """One image is removed, or found to be there and kept for who asked: never one in the middle of the other."""
 
     def __repr__(self) -> str:
         return f"<Images {self._use!r}>"
@@ -69,9 +72,9 @@ class Images:
     async def of(self, spec: FunctionSpec) -> Image:
         """Raises BadInput naming the image and the remedy."""
         async with self._pulling.of(spec.image):
-            there = await self._engine.image(spec.image)
+            there = await self._found(spec.image)
             if there is not None and self._policy is not PullPolicy.ALWAYS:
-                return self.asked_for(there)
+                return there
             if spec.image in (PROCESS_IMAGE, PYTHON_IMAGE):
                 raise BadInput(
                     f"image {spec.image} stands for a program of this machine, and functions are containers here: name "
@@ -83,14 +86,14 @@ class Images:
                     "it here first"
                 )
             async with self._places:
-                return await self._pulled(spec)
+                return await self._pulled(spec, there)
 
     async def again(self, image: str, name: str) -> Image:
         """The one of an earlier version, by its id. Raises BadInput when it is not there any more."""
-        found = await self._engine.image(image)
+        found = await self._found(image)
         if found is None:
             raise BadInput(f"image {name} ({image[:19]}) is not on this machine any more; deploy the function anew")
-        return self.asked_for(found)
+        return found
 
     async def collect(self, named: Collection[str], keep: KeepRule | None = None) -> list[str]:
         """Remove what was brought here, is not ``named`` and is due by ``keep``, or else by the settings.
@@ -98,30 +101,45 @@ class Images:
         What something of somebody else's uses stays, for the engine does not give it away. Returns the ids that are
         gone. Raises Unavailable.
         """
-        there = await self._engine.images()
-        made_here = {one.id for one in await self._engine.images(container_labels.made_here(self._suite))}
-        await asyncio.to_thread(self.use.look, there, named, made_here, self._clock.wall())
-        sizes, gone = {one.id: one.size for one in there}, list[str]()
-        for image in self.use.due(sizes, keep or self._keep, self._clock.wall()):
-            if await self._engine.remove_image(image):
-                _log.info("an image that no function names is removed", image=image[:19], bytes=sizes.get(image, 0))
-                gone.append(image)
+        async with self._removing:
+            there = await self._engine.images()
+            made_here = await self._made_here()
+            await asyncio.to_thread(self.use.look, there, named, made_here, self._clock.wall())
+        sizes, rule, gone = {one.id: one.size for one in there}, keep or self._keep, list[str]()
+        for image in self.use.due(sizes, rule, self._clock.wall()):
+            async with self._removing:
+                still_due = image in self.use.due(sizes, rule, self._clock.wall())
+                if still_due and await self._engine.remove_image(image):
+                    _log.info("an image that no function names is removed", image=image[:19], bytes=sizes.get(image, 0))
+                    gone.append(image)
         return gone
 
-    def asked_for(self, image: Image) -> Image:
-        """The same, which is about to be named, and stays so long."""
-        self.use.asked_for(image.id, self._clock.wall())
-        return image
+    async def _made_here(self) -> set[str]:
+        """By label and name: what others build or commit of ours has the label, too."""
+        labelled, name = await self._engine.images(container_labels.made_here(self._suite)), self._name
+        return {one.id for one in labelled if one.names and all(own.startswith(name) for own in one.names)}
 
-    async def _pulled(self, spec: FunctionSpec) -> Image:
+    async def _found(self, image: str) -> Image | None:
+        """About to be named, when it is there, and stays so long."""
+        async with self._removing:
+            found = await self._engine.image(image)
+            if found is not None:
+                self.use.asked_for(found.id, self._clock.wall())
+        return found
+
+    async def _pulled(self, spec: FunctionSpec, there: Image | None) -> Image:
+        """``there`` is what had the name: where that is somebody's, so is what takes its place."""
         before = {one.id for one in await self._engine.images()}
         await self._pull(spec)
-        pulled = await self._engine.image(spec.image)
-        if pulled is None:
-            raise BadInput(f"image {spec.image}: it was pulled and is gone again; deploy the function once more")
-        if pulled.id not in before:
-            await asyncio.to_thread(self.use.brought, pulled.id, self._clock.wall())
-        return self.asked_for(pulled)
+        ours = there is None or there.id in self.use
+        async with self._removing:
+            pulled = await self._engine.image(spec.image)
+            if pulled is None:
+                raise BadInput(f"image {spec.image}: it was pulled and is gone again; deploy the function once more")
+            if ours and pulled.id not in before:
+                await asyncio.to_thread(self.use.brought, pulled.id, pulled.names, self._clock.wall())
+            self.use.asked_for(pulled.id, self._clock.wall())
+        return pulled
 
     async def _pull(self, spec: FunctionSpec) -> None:
         found = await self._login(spec)

@@ -33,7 +33,7 @@ class ContainerPreparation:
     async def prepare(self, spec: FunctionSpec) -> tuple[Pinned, ContainerProgram]:
         check_only(Runtime.CONTAINER, spec.labels)
         if handler_images.is_made_here(spec):
-            image = self._images.asked_for(await self._handlers.of(spec))
+            image = await self._images.again((await self._handlers.of(spec)).id, spec.image)
         else:
             image = await self._named(spec)
         return Pinned(code=image.id), program_of(spec, image)

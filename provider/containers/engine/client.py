@@ -63,6 +63,8 @@ class ContainerDetail:
 class Image:
     id: str
     environment: Mapping[str, str] = field(default_factory=dict)
+    names: frozenset[str] = frozenset()
+    """With their tags; none where it is only known by its digest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,7 @@ class KeptImage:
 
     id: str
     size: int
+    names: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +190,7 @@ class Engine:
         return Image(
             id=str(value["Id"]),
             environment=dict(text.split("=", 1) for text in given if "=" in text),
+            names=_names(value),
         )
 
     async def pull(self, name: str, *, login: str, tell: Callable[[str], None]) -> None:
@@ -278,7 +282,11 @@ def _container(value: Json) -> Container:
 
 
 def _kept(value: Json) -> KeptImage:
-    return KeptImage(id=str(value["Id"]), size=int(value.get("Size") or 0))
+    return KeptImage(id=str(value["Id"]), size=int(value.get("Size") or 0), names=_names(value))
+
+
+def _names(value: Json) -> frozenset[str]:
+    return frozenset(str(name) for name in value.get("RepoTags") or () if name != "<none>:<none>")
 
 
 def _detail(value: Json) -> ContainerDetail:

@@ -14,19 +14,19 @@ FOR_EVER = KeepRule(age_s=None, most_bytes=None)
 SIZES = {"a": 100, "b": 100, "users": 100}
 
 
-def image(name: str) -> KeptImage:
-    return KeptImage(id=name, size=100)
+def image(name: str, *names: str) -> KeptImage:
+    return KeptImage(id=name, size=100, names=frozenset(names))
 
 
-THERE = [image("a"), image("b"), image("users")]
+THERE = [image("a", "a:1"), image("b"), image("users")]
 
 
 @pytest.fixture
 def use(tmp_path: Path) -> ImageUse:
     """The suite brought a at 0 s and b at 10 s; users is somebody else's."""
     made = ImageUse(tmp_path / "images.json")
-    made.brought("a", 0.0)
-    made.brought("b", 10.0)
+    made.brought("a", ["a:1"], 0.0)
+    made.brought("b", [], 10.0)
     return made
 
 
@@ -70,13 +70,27 @@ def test_what_was_made_here_is_known_even_when_the_file_is_lost(tmp_path: Path) 
     assert use.due(SIZES, WEEK, WEEK_S) == ["b"]
 
 
+@pytest.mark.parametrize("names", [("a:1", "mine:1"), ("mine:1",)], ids=["one more", "another"])
+def test_what_somebody_gave_a_name_is_theirs_for_good(use: ImageUse, tmp_path: Path, names: tuple[str, ...]) -> None:
+    use.look([image("a", *names)], set(), set(), 20.0)
+
+    assert use.due(SIZES, NOTHING, 1e12) == []
+    assert "a" not in ImageUse(tmp_path / "images.json")
+
+
+def test_what_lost_its_name_to_a_newer_one_goes(use: ImageUse) -> None:
+    use.look([image("a")], set(), set(), 20.0)
+
+    assert use.due(SIZES, NOTHING, 20.0) == ["a"]
+
+
 def test_what_is_known_survives_a_restart_and_what_is_gone_does_not(use: ImageUse, tmp_path: Path) -> None:
     use.look([image("b")], set(), set(), 20.0)
 
     assert ImageUse(tmp_path / "images.json").due(SIZES, NOTHING, 20.0) == ["b"]
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"a": "x"}', '"a"'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"a": "x"}', '"a"', '{"a": {"names": 1, "unnamed_since": 0}}'])
 def test_file_that_cannot_be_read_gives_nothing_away(tmp_path: Path, text: str) -> None:
     (tmp_path / "images.json").write_text(text)
 
