@@ -15,6 +15,7 @@ import httpx
 from bench.children import Child
 from bench.containers.steady_load import SHELL
 from bench.soak.parts import Parts, together
+from springtide.provider.containers import left_processes
 from springtide.provider.containers.container_labels import selector, suite_of
 from springtide.provider.containers.engine.client import Container, Engine
 from tests.container_engine import IMAGE, PodmanServer, load_function_image
@@ -124,14 +125,19 @@ class ContainerBed(Bed):
         await self._until(true, "all of them are gone")
 
     async def orphans(self, wanted: int) -> int:
-        """Containers beyond those that are wanted, after all the time that there is to tidy up."""
+        """Containers beyond those that are wanted, and those that have processes though the engine does not know
+        them, after all the time that there is to tidy up."""
+
+        async def beyond() -> int:
+            watched, there = left_processes.watchers(self.suite), {one.id for one in await self.containers()}
+            return len(there | watched.keys()) - wanted
+
+        async def none() -> bool:
+            return await beyond() == 0
+
         with contextlib.suppress(RuntimeError):
-
-            async def true() -> bool:
-                return len(await self.containers()) == wanted
-
-            await self._until(true, "no orphans")
-        return len(await self.containers()) - wanted
+            await self._until(none, "no orphans")
+        return await beyond()
 
     def memory_bytes(self) -> dict[str, int]:
         """Of each container, by its id: its processes and the engine's that watches it (PSS)."""

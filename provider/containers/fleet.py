@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 from prometheus_client import CollectorRegistry
 
-from springtide.provider.containers import container_labels
+from springtide.provider.containers import container_labels, left_processes
 from springtide.provider.containers.container_program import ContainerProgram
 from springtide.provider.containers.deployment import Deployment
 from springtide.provider.containers.deployment_context import DeploymentContext
@@ -79,6 +79,8 @@ class Fleet:
         self._suite = container_labels.suite_of(files.folder)
         self._retiring: set[Deployment] = set()
         self._strangers: set[str] = set()
+        self._unknown: set[str] = set()
+        """Containers that have processes, though the engine does not know them."""
         self._ending: set[str] = set()
         """Strangers that have their grace."""
         self._tasks = OwnTasks()
@@ -284,7 +286,7 @@ class Fleet:
             since = self._clock.wall()
             try:
                 await self._look_through()
-                look_s = SOON_S if self._strangers else LOOK_S
+                look_s = SOON_S if self._strangers or self._unknown or self._ending else LOOK_S
                 async with aclosing(self._engine.events(selector, since=since)) as events, asyncio.timeout(look_s):
                     async for event in events:
                         failures = 0
@@ -307,6 +309,7 @@ class Fleet:
 
     async def _look_through(self) -> None:
         """What ended and nobody told, and what is nobody's."""
+        watchers = await asyncio.to_thread(left_processes.watchers, self._suite)
         containers = await self._engine.containers(container_labels.selector(self._suite))
         alive = {container.id for container in containers if container.state in ("running", "paused")}
         for deployment in self.all():
@@ -325,6 +328,15 @@ class Fleet:
                 self._tasks.spawn(self._end_stranger(container), f"end of {container.name}")
             else:
                 self._strangers.add(container.id)
+
+        self._end_unknown(watchers, {container.id for container in containers})
+
+    def _end_unknown(self, watchers: Mapping[str, int], there: set[str]) -> None:
+        """``watchers`` were there before the list was made. Only twice seen does the engine not know a container."""
+        before, self._unknown = self._unknown, watchers.keys() - there
+        for container in before & self._unknown:
+            _log.warning("the engine left processes of a container that it does not know", container=container[:12])
+            left_processes.end(watchers[container])
 
     async def _end_stranger(self, container: Container) -> None:
         _log.info("a container is nobody's; it is removed", container=container.name)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from bench.containers.bed import container_bed, deploy_all
 from bench.containers.troubles import LoadOptions, Troubles
-from springtide.provider.containers import container_labels
+from springtide.provider.containers import container_labels, left_processes
 from springtide.provider.containers.container_program import ContainerProgram, Sleep
 from springtide.provider.containers.container_replica import ContainerReplica
 from springtide.provider.containers.deployment import Deployment
@@ -69,6 +71,31 @@ async def test_replica_that_ends_while_the_engine_is_away_is_replaced_once_it_is
 
         await eventually(lambda: changed(provider, before))
         assert await call((await when_ready(provider, 1)).endpoints[0], "again") == "again"
+
+
+async def test_processes_of_a_container_that_the_engine_does_not_know_end(podman: PodmanServer, tmp_path: Path) -> None:
+    """Podman, killed in the middle of a start, leaves such."""
+    async with containers_of(podman, tmp_path) as provider:
+        fleet = provider._fleet
+        assert isinstance(fleet, Fleet)
+        await provider.deploy(spec(env_process="cat"))
+        await when_ready(provider, 1)
+        (known,) = left_processes.watchers(fleet._suite)
+        name, script = container_name("one-1-a", fleet._suite), "sleep 600 & wait"
+        words = ["/usr/bin/conmon", "-c", script, "-n", name]  # to us the script is the container's id
+        with subprocess.Popen(words, executable="/bin/sh") as left:
+            try:
+                await eventually(lambda: watched(fleet, {known, script}))
+                for _ in range(2):
+                    await fleet._look_through()
+                await asyncio.to_thread(left.wait, 60)
+            finally:
+                left.kill()
+        assert set(left_processes.watchers(fleet._suite)) == {known}
+
+
+async def watched(fleet: Fleet, wanted: set[str]) -> bool:
+    return set(left_processes.watchers(fleet._suite)) == wanted
 
 
 async def test_function_deleted_while_the_engine_is_away_does_not_come_back(
