@@ -9,7 +9,7 @@ module.
         "echo.openfaas-fn": {"lastEnd": …, "windows": [[SINCE, UNTIL], …], "forecasts": true, "basis": "pauses",
             "pauses": 40, "worthSeconds": 900, "withinSeconds": 540, "endedShare": 0.71, "expectedShare": 0,
             "intervalSeconds": null, "callsPerSecond": 0.05},
-        "other.openfaas-fn": {"fixed": "3 of its pauses are known, 4 are needed", "worthSeconds": 900,
+        "other.openfaas-fn": {"fixed": "none of its pauses is known", "worthSeconds": 900,
             "callsPerSecond": 0.002}}}
 
 ``null`` as an end or a length is without end. A function that is not named is not known there; the calls, and of one

@@ -55,7 +55,7 @@ TOLD: learned_sleep.Silences = {
     ref("rare"): plan((-30, -10), (2 * SOON_S, 3 * SOON_S)),
     ref("asleep"): plan((-30, -10)),
     ref("distrusted"): plan((-30, -10), (3600, 7200), forecasts=False),
-    ref("new"): NotLearned("3 of its pauses are known, 4 are needed"),
+    ref("new"): NotLearned("none of its pauses is known"),
     ref("by default"): NotLearned("its sleep is not learned"),
 }
 SAID = {

@@ -24,7 +24,7 @@ TIMER = Why(Basis.TIMER, pauses=9, worth_s=900, within_s=60, ended_share=1, expe
 TOLD: learned_sleep.Silences = {
     ECHO: LearnedSilence((Window(1000, 1060), Window(1300, math.inf)), Instant(1000), PAUSES),
     OTHER: LearnedSilence((Window(1000, 1060),), Instant(1000), TIMER, forecasts=False),
-    NEW: NotLearned("3 of its pauses are known, 4 are needed"),
+    NEW: NotLearned("none of its pauses is known"),
     FunctionRef("openfaas-fn", "never called"): NotLearned("it was not called yet since anybody learns"),
 }
 WORTHS = {ECHO: Worth(0.05, 900.5), OTHER: Worth(0.003, 900), NEW: Worth(0.0001, 8900)}
