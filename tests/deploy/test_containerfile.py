@@ -111,6 +111,28 @@ def test_the_image_is_labelled_with_the_projects_version() -> None:
     assert f'org.opencontainers.image.licenses="{project["license"]}"' in steps["LABEL"]
 
 
+def test_dependencies_are_installed_of_what_is_copied_before(tmp_path: Path) -> None:
+    """What the step does before pip, and what pip asks of the sources then."""
+    for name, text in _instructions():
+        if name == "COPY":
+            for file in text.split()[:-1]:
+                shutil.copy(ROOT / file, tmp_path)
+        if "pip install" in text:
+            step = re.sub(r"^(.*)/opt/springtide/bin/python -m pip install.*$", r"\1", text)
+            break
+    asked = "from setuptools.build_meta import get_requires_for_build_wheel as asked; asked()"  # as pip asks first
+    done = subprocess.run(
+        ["sh", "-c", f"{step}{sys.executable} -c '{asked}'"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The distribution alone, built from what the container file copies, in a folder of its own."""
