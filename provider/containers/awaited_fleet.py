@@ -134,14 +134,15 @@ class AwaitedFleet(Generic[Program]):
     def _publish(self, one: Unstarted[Program]) -> None:
         self.feed.publish(endpoints_of(one.record, (), problem=one.explained_problem, lasting=False, next_start=None))
 
-    async def _wait_for_it(self, waiting: Mapping[FunctionRef, Unstarted[Program]]) -> None:
+    async def _wait_for_it(self, waiting: dict[FunctionRef, Unstarted[Program]]) -> None:
         failures = 1
         while True:
             await asyncio.sleep(AGAIN.delay_s(failures))
             records = [one.record for one in waiting.values()]
             try:
-                found = [*await self._inner.unrecorded(records)]
-                await self._inner.start([*records, *found])
+                for record in await self._inner.unrecorded(records):
+                    self._place(waiting, record, None)  # Its record is saved: it is not found a second time.
+                await self._inner.start([one.record for one in waiting.values()])
                 break
             except SpringtideError as error:
                 failures += 1
@@ -149,16 +150,14 @@ class AwaitedFleet(Generic[Program]):
                     self._problem = str(error)
                     _log.error("the container engine is away", why=self._problem)
         self._waiting = None
-        self._hand_over(waiting, {record.ref for record in found})
+        self._hand_over(waiting)
         _log.info("the container engine is there", functions=len(self._inner.deployments))
 
-    def _hand_over(self, waiting: Mapping[FunctionRef, Unstarted[Program]], found: Collection[FunctionRef]) -> None:
+    def _hand_over(self, waiting: Mapping[FunctionRef, Unstarted[Program]]) -> None:
         """What was asked for while it started."""
         for ref, deployment in list(self._inner.deployments.items()):
             wanted = waiting.get(ref)
-            if (wanted is None and ref not in found) or (
-                wanted is not None and wanted.record.uid != deployment.record.uid
-            ):
+            if wanted is None or wanted.record.uid != deployment.record.uid:
                 self._inner.remove(ref)
         for ref, one in waiting.items():
             deployment_there = self._inner.deployments.get(ref)

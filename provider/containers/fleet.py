@@ -208,7 +208,10 @@ class Fleet:
         self._tasks.spawn(self._keep_tidy(), "networks and images")
 
     async def _prepared(self, record: FunctionRecord) -> ContainerProgram | BadInput:
-        """Its image may have gone since it was deployed, or its secrets: that is its problem alone."""
+        """Its image may have gone since it was deployed, or its secrets: that is its problem alone.
+
+        Raises Unavailable where the engine went away meanwhile: that is no function's, to be kept until a deployment.
+        """
         if record.damaged:
             return BadInput(RECORD_LOST)
         try:
@@ -218,10 +221,14 @@ class Fleet:
                     f"secrets: {', '.join(missing)} not found in {record.ref.namespace}, and only the state folder "
                     "keeps them; create them again, then deploy the function again"
                 )
-            return (await self._preparation.restore(record.current))[1]
-        except BadInput as error:
-            return error
         except SpringtideError as error:
+            return BadInput(str(error))
+        with contextlib.suppress(SpringtideError):
+            return (await self._preparation.restore(record.current))[1]
+        await self._engine.connect()
+        try:
+            return (await self._preparation.restore(record.current))[1]
+        except SpringtideError as error:  # Of this image it does not tell, and of others it does.
             return BadInput(str(error))
 
     async def _adopt(self, deployment: Deployment, containers: list[Container]) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +24,33 @@ from tests.provider.contract.acts import spec, table_when, when_ready
 HERE, BOXED, NO = (FunctionRef(DEFAULT_NAMESPACE, name) for name in ("here", "boxed", "no"))
 PROCESS = spec(HERE, env_process="cat /etc/hostname /proc/self/cgroup")
 CONTAINER = spec(BOXED, env_process="cat", labels={RUNTIME: "container"})
+
+
+@asynccontextmanager
+async def breaking_off_once(engine: Path, socket: Path, *, asked: bytes) -> AsyncIterator[asyncio.Event]:
+    """The engine at another socket, but for the first connection on which this is asked."""
+    broke_off, tasks = asyncio.Event(), set[asyncio.Task[None]]()
+
+    async def pass_on(source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await source.read(65536):
+                if asked in data and not broke_off.is_set():
+                    broke_off.set()
+                    break
+                to.write(data)
+                await to.drain()
+        to.close()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        engine_reader, engine_writer = await asyncio.open_unix_connection(engine)
+        for one in (pass_on(reader, engine_writer), pass_on(engine_reader, writer)):
+            tasks.add(asyncio.create_task(one))
+
+    async with await asyncio.start_unix_server(accept, socket):
+        yield broke_off
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def deployed(sides: Sides) -> None:
@@ -86,6 +117,25 @@ async def test_without_an_engine_processes_start_and_containers_wait_for_it(
         assert (await late.provider.status(BOXED)).problem is None
     finally:
         await late.stop()
+
+
+async def test_engine_that_breaks_off_in_the_middle_of_a_start_is_no_functions_problem(
+    podman: PodmanServer, tmp_path: Path
+) -> None:
+    async with sides_of(podman, tmp_path, at_stop="keep") as sides:
+        await deployed(sides)
+
+    async with breaking_off_once(podman.socket, tmp_path / "breaks.sock", asked=b"/images/sha256") as broke_off:
+        again = routed(tmp_path / "breaks.sock", tmp_path)
+        await again.start()
+        try:
+            await again.provider.write(BOXED, 2, expect=None, decision=None)
+            await when_ready(again.provider, 2, BOXED)
+
+            assert broke_off.is_set()
+            assert (await again.provider.status(BOXED)).problem is None
+        finally:
+            await again.stop()
 
 
 async def test_function_removed_without_an_engine_stays_removed(podman: PodmanServer, tmp_path: Path) -> None:
