@@ -28,7 +28,7 @@ from springtide.runtime.clock import SystemClock
 from springtide.scaler.core.vocabulary import Instant
 from tests.container_engine import PodmanServer
 from tests.container_provider import Provider, call, containers_of, eventually
-from tests.provider.containers.test_container_provider import changed, containers, states
+from tests.provider.containers.test_container_provider import changed, containers
 from tests.provider.contract.acts import ECHO, spec, when_ready
 
 SHORT = LoadOptions(callers=4, load_s=0.5, away_s=0.5)
@@ -121,14 +121,18 @@ async def nothing_of(provider: Provider, gone: Deployment) -> bool:
     return gone not in provider._fleet.all()
 
 
+async def sleeps(one: Deployment) -> bool:
+    return bool(one.sleepers)
+
+
 async def test_container_that_is_about_to_be_started_has_not_ended(podman: PodmanServer, tmp_path: Path) -> None:
     """Whoever looks through all containers meanwhile finds it stopped."""
     async with containers_of(podman, tmp_path) as provider:
         await provider.deploy(spec())
         await when_ready(provider, 1)
         await provider.write(ECHO, 0, expect=None, decision=None)
-        await eventually(lambda: states(podman, provider, ["exited"]))
         one = deployment(provider)
+        await eventually(lambda: sleeps(one))
         (sleeper,) = one.sleepers.values()
         starting = ContainerReplica("starting", 1, 0.0, 1, container=sleeper.container)
         one.replicas["starting"] = starting

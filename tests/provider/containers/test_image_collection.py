@@ -139,7 +139,9 @@ async def test_image_that_somebody_made_of_one_of_ours_stays(podman: PodmanServe
         assert await engine.remove_image(theirs.id)
 
 
-async def test_image_that_is_asked_for_while_others_are_removed_stays(podman: PodmanServer, tmp_path: Path) -> None:
+async def test_image_that_is_asked_for_while_others_are_removed_stays(
+    podman: PodmanServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is due was chosen before; a deployment that finds the image must not lose it."""
     registry, names = Registry(), [f"many-{number}" for number in range(8)]
     for name in names:
@@ -152,10 +154,15 @@ async def test_image_that_is_asked_for_while_others_are_removed_stays(podman: Po
             for one in wanted:
                 await images.of(one)
                 clock.at += 3600.0
+            begun, remove = asyncio.Event(), engine.remove_image
+
+            async def removing(image: str) -> bool:
+                begun.set()
+                return await remove(image)
+
+            monkeypatch.setattr(engine, "remove_image", removing)
             collecting = asyncio.create_task(images.collect(set(), old))
-            async with asyncio.timeout(120):
-                while await engine.image(wanted[0].image) is not None:  # noqa: ASYNC110 - nobody tells
-                    await asyncio.sleep(0)
+            await asyncio.wait_for(begun.wait(), 120)
             found = await images.of(wanted[-1])
 
             assert found.id not in await collecting
