@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from springtide.cli.parts.authentication import AuthSettings
-from springtide.cli.parts.foreground import serve
-from springtide.cli.parts.machine_services import Built, Ground, services
+from springtide.cli.parts.machine_services import Built, ProviderContext, serve_provider
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
 from springtide.provider.api import ProviderApiSettings
 from springtide.provider.containers.service import ContainerDeps, build
 from springtide.provider.containers.settings import ContainerSettings
 from springtide.provider.process.settings import ProcessSettings
-from springtide.runtime.service import Service
 
 API, AUTH = Section(ProviderApiSettings), Section(AuthSettings)
 MACHINE, CONTAINERS = Section(ProcessSettings, prefix="function"), Section(ContainerSettings, prefix="container")
@@ -40,13 +37,8 @@ def container_provider(environ: Mapping[str, str], /, *, data_dir: Path, **given
     )
     machine, containers = MACHINE.read(environ, given, **plain), CONTAINERS.read(environ, given)
 
-    def made(ground: Ground) -> Built:
-        deps = ContainerDeps(ground.clock, ground.registry, ground.decisions, dict(environ), ground.scalers)
+    def made(context: ProviderContext) -> Built:
+        deps = ContainerDeps(context.clock, context.registry, context.decisions, dict(environ), context.scalers)
         return Built.alone(build(containers, machine, deps))
 
-    serve(_assembled(services(API.read(environ, given), AUTH.read(environ, given), machine.state_dir, made)))
-
-
-@asynccontextmanager
-async def _assembled(parts: Sequence[Service]) -> AsyncIterator[Sequence[Service]]:
-    yield parts
+    serve_provider(API.read(environ, given), AUTH.read(environ, given), machine.state_dir, made)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from springtide.cli.parts.authentication import AuthSettings
+from springtide.cli.parts.foreground import serve
 from springtide.provider.api import ProviderApiDeps, ProviderApiSettings, build
 from springtide.provider.machine.provider import MachineProvider
 from springtide.provider.ports import ImageBuilder, Library, Provider
@@ -22,7 +24,7 @@ from springtide.wire.vitals import vitals
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class ProviderContext:
     """What a provider is built on."""
 
     clock: SystemClock
@@ -45,12 +47,20 @@ class Built:
         return cls(provider, provider, provider.builder, provider.library)
 
 
-def services(
-    api: ProviderApiSettings, auth: AuthSettings, state_dir: Path, made: Callable[[Ground], Built]
-) -> Sequence[Service]:
+def serve_provider(
+    api: ProviderApiSettings, auth: AuthSettings, state_dir: Path, made: Callable[[ProviderContext], Built]
+) -> None:
+    """Run it until asked to stop. Raises as ``made`` does, and what made a service fail."""
+    serve(_assembled(api, auth, state_dir, made))
+
+
+@asynccontextmanager
+async def _assembled(
+    api: ProviderApiSettings, auth: AuthSettings, state_dir: Path, made: Callable[[ProviderContext], Built]
+) -> AsyncIterator[Sequence[Service]]:
     registry, clock = CollectorRegistry(), SystemClock()
     decisions = DecisionLog(journal=FileJournal(state_dir / "decisions.ndjson"))
-    built = made(Ground(clock, registry, decisions, api.scalers(hpa=False)))
+    built = made(ProviderContext(clock, registry, decisions, api.scalers(hpa=False)))
     deps = ProviderApiDeps(
         provider=built.provider,
         credentials=auth.credentials(),
@@ -60,4 +70,4 @@ def services(
         clock=clock,
         decisions=decisions,
     )
-    return [vitals(registry), built.service, build(api, deps)]
+    yield [vitals(registry), built.service, build(api, deps)]

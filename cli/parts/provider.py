@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from springtide.cli.parts.authentication import AuthSettings
-from springtide.cli.parts.foreground import serve
-from springtide.cli.parts.machine_services import Built, Ground, services
+from springtide.cli.parts.machine_services import Built, ProviderContext, serve_provider
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
 from springtide.provider.api import ProviderApiSettings
 from springtide.provider.process.service import ProcessDeps
 from springtide.provider.process.service import build as build_process
 from springtide.provider.process.settings import ProcessSettings
-from springtide.runtime.service import Service
 
 API, AUTH = Section(ProviderApiSettings), Section(AuthSettings)
 PROCESS = Section(ProcessSettings, prefix="function")
@@ -35,16 +32,10 @@ def provider(environ: Mapping[str, str], /, *, data_dir: Path, **given: object) 
     """Run the provider: functions as processes of this machine, behind OpenFaaS's REST API."""
     plain = {"state_dir": data_dir.absolute()}
     refuse(API.problems(environ, given), AUTH.problems(environ, given), PROCESS.problems(environ, given, **plain))
-    settings = API.read(environ, given), AUTH.read(environ, given), PROCESS.read(environ, given, **plain)
-    serve(_assembled(*settings, operator=dict(environ)))
+    process = PROCESS.read(environ, given, **plain)
 
-
-@asynccontextmanager
-async def _assembled(
-    api: ProviderApiSettings, auth: AuthSettings, process: ProcessSettings, *, operator: Mapping[str, str]
-) -> AsyncIterator[Sequence[Service]]:
-    def made(ground: Ground) -> Built:
-        deps = ProcessDeps(ground.clock, ground.registry, ground.decisions, operator, ground.scalers)
+    def made(context: ProviderContext) -> Built:
+        deps = ProcessDeps(context.clock, context.registry, context.decisions, dict(environ), context.scalers)
         return Built.alone(build_process(process, deps))
 
-    yield services(api, auth, process.state_dir, made)
+    serve_provider(API.read(environ, given), AUTH.read(environ, given), process.state_dir, made)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from springtide.cli.parts.authentication import AuthSettings
-from springtide.cli.parts.foreground import serve
-from springtide.cli.parts.machine_services import Built, Ground, services
+from springtide.cli.parts.machine_services import Built, ProviderContext, serve_provider
 from springtide.cli.parts.settings_flags import Section, refuse, settings_options
 from springtide.provider.api import ProviderApiSettings
 from springtide.provider.containers.settings import ContainerSettings
 from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.routing.service import RoutingDeps, build
-from springtide.runtime.service import Service
 
 API, AUTH = Section(ProviderApiSettings), Section(AuthSettings)
 MACHINE, CONTAINERS = Section(ProcessSettings, prefix="function"), Section(ContainerSettings, prefix="container")
@@ -48,14 +45,9 @@ def routing_provider(
     )
     machine, containers = MACHINE.read(environ, given, **plain), CONTAINERS.read(environ, given)
 
-    def made(ground: Ground) -> Built:
-        deps = RoutingDeps(ground.clock, ground.registry, ground.decisions, dict(environ), ground.scalers)
+    def made(context: ProviderContext) -> Built:
+        deps = RoutingDeps(context.clock, context.registry, context.decisions, dict(environ), context.scalers)
         sides = build(machine, container_data_dir.absolute(), containers, deps)
         return Built(sides, sides.provider, sides.builder, sides.library)
 
-    serve(_assembled(services(API.read(environ, given), AUTH.read(environ, given), machine.state_dir, made)))
-
-
-@asynccontextmanager
-async def _assembled(parts: Sequence[Service]) -> AsyncIterator[Sequence[Service]]:
-    yield parts
+    serve_provider(API.read(environ, given), AUTH.read(environ, given), machine.state_dir, made)
