@@ -34,7 +34,7 @@ from springtide.console.triggers import Triggers
 from springtide.console.view import Json
 from springtide.console.what_if import WhatIf
 from springtide.runtime import bounded_json
-from springtide.runtime.asgi import App
+from springtide.runtime.asgi import App, bounded_body
 from springtide.runtime.basic_auth import Credentials, RequireBasicAuth
 from springtide.runtime.errors import (
     AlreadyExists,
@@ -365,13 +365,11 @@ async def _to_the_start(_: Request) -> Response:
 
 
 async def _json(request: Request) -> Any:
-    body = bytearray()
     try:
-        async for part in request.stream():
-            body += part
-            if len(body) > MAX_REQUEST_BYTES:
-                raise BadInput(f"the request has more than {MAX_REQUEST_BYTES} bytes")
-        return bounded_json.loads(bytes(body), halves=True)
+        body = await bounded_body(request.stream(), MAX_REQUEST_BYTES)
+        if body is None:
+            raise BadInput(f"the request has more than {MAX_REQUEST_BYTES} bytes")
+        return bounded_json.loads(body, halves=True)
     except ClientDisconnect as error:
         raise BadInput("the browser left before its request was whole") from error
     except ValueError as error:

@@ -159,16 +159,22 @@ def merge(
     """The table after ``events``."""
     table = dict(known)
     for event in events:
-        match event:
-            case Snapshot(functions):
-                table = {function.ref: function for function in functions}
-            case Changed(function):
-                table[function.ref] = function
-            case Removed(ref):
-                table.pop(ref, None)
-            case Heartbeat():
-                pass
+        apply(table, event)
     return table
+
+
+def apply(table: dict[FunctionRef, FunctionEndpoints], event: Event) -> None:
+    """Change ``table`` in place, as one event tells."""
+    match event:
+        case Snapshot(functions):
+            table.clear()
+            table.update((function.ref, function) for function in functions)
+        case Changed(function):
+            table[function.ref] = function
+        case Removed(ref):
+            table.pop(ref, None)
+        case Heartbeat():
+            pass
 
 
 def bounded_annotations(annotations: Mapping[str, str]) -> dict[str, str]:

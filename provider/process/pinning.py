@@ -21,12 +21,12 @@ from springtide.provider.process.local_images import LocalImage, LocalImages, no
 from springtide.provider.process.requirements import Wanted
 from springtide.provider.process.settings import ProcessSettings
 from springtide.provider.process.templates import Language
-from springtide.provider.spec import FunctionSpec
+from springtide.provider.spec import PROCESS_IMAGE, PYTHON_IMAGE, FunctionSpec
 from springtide.runtime.errors import BadInput
 from springtide.scaler.core.label_names import HANDLER, LANG
 
 SCRATCH = "builds"
-NO_IMAGES = ("any:latest", "none:latest", "springtide/python:latest", "springtide/process:latest")
+NO_IMAGES = ("any:latest", "none:latest", f"{PYTHON_IMAGE}:latest", f"{PROCESS_IMAGE}:latest")
 """What people, or our own clients, write where there is no image: it must not be empty."""
 PRUNE_S = 600.0
 """Between looks for what is not referred to."""

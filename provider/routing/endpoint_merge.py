@@ -9,7 +9,7 @@ from typing import cast
 
 from springtide.provider.ports import EndpointSource
 from springtide.scaler.core.vocabulary import FunctionRef
-from springtide.wire.endpoint_stream import Changed, Event, FunctionEndpoints, Removed, Snapshot
+from springtide.wire.endpoint_stream import Changed, Event, FunctionEndpoints, Removed, Snapshot, apply
 
 Table = dict[FunctionRef, FunctionEndpoints]
 
@@ -36,13 +36,7 @@ class MergedTables:
     def heard(self, source: int, event: Event) -> Iterator[Event]:
         """What changes for who sees all. Nothing before every source has told of itself."""
         own = self._tables[source] or {}
-        match event:
-            case Snapshot(functions):
-                own = {function.ref: function for function in functions}
-            case Changed(function):
-                own[function.ref] = function
-            case Removed(ref):
-                own.pop(ref, None)
+        apply(own, event)
         self._tables[source] = own
         tables = [table for table in self._tables if table is not None]
         if len(tables) < len(self._tables):
