@@ -19,7 +19,7 @@ from springtide.runtime.service import BackgroundTask
 from springtide.scaler.core.vocabulary import FunctionRef, NoData, Scale
 from springtide.wire.processor_use import ProcessorUse
 
-FIRST_TRY_S = 5.0
+ENGINE_TIMEOUT_S = 5.0
 """What others wait for at the start, where an engine takes a request and says nothing."""
 AGAIN = Backoff(0.5, 5.0)
 
@@ -98,7 +98,7 @@ class AwaitedFleet(Generic[Program]):
 
     async def unrecorded(self, known: Collection[FunctionRecord]) -> Iterable[FunctionRecord]:
         try:
-            async with asyncio.timeout(FIRST_TRY_S):
+            async with asyncio.timeout(ENGINE_TIMEOUT_S):
                 return await self._inner.unrecorded(known)
         except TimeoutError:
             self._problem = "the container engine does not answer"

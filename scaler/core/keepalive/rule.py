@@ -48,7 +48,7 @@ RECOMPUTE_SHARE = 1 / 8
 
 TIMER_AGREE_S, TIMER_AGREE_SHARE = 4.0, 0.005
 """The last intervals of a timer differ by less."""
-TICKS, FIRST_TICKS = 3, 2
+MIN_TICKS, MIN_TICKS_OF_FEW = 3, 2
 """So many intervals have to agree; fewer where the fixed silence is kept all the same, for little is known yet."""
 MIN_TIMER_S = 60.0
 """Shorter intervals are load, not a timer."""
@@ -217,7 +217,7 @@ def _wanted(learned: Learned, history: History, cold_start_s: float) -> tuple[tu
     recent = history.recent
     assert recent.last_end is not None
     if recent.last_start is not None:
-        ticks = _ticks(recent.intervals_s, FIRST_TICKS if learned.few else TICKS)
+        ticks = _ticks(recent.intervals_s, MIN_TICKS_OF_FEW if learned.few else MIN_TICKS)
         if ticks is not None:
             early_s = TIMER_EARLY_S + TIMER_STARTS_EARLY * cold_start_s
             window = Window(ticks[0] - early_s, ticks[1] + TIMER_LATE_S)
@@ -316,7 +316,7 @@ def _share(counts: Sequence[float], windows: Sequence[Window]) -> float:
 
 def _ticks(intervals_s: Sequence[float], least: int) -> tuple[float, float] | None:
     """The shortest and the longest of the last intervals, where they agree."""
-    last = intervals_s[-TICKS:]
+    last = intervals_s[-MIN_TICKS:]
     if len(last) < least:
         return None
     shortest, longest = min(last), max(last)

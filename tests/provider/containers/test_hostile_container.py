@@ -21,7 +21,7 @@ from tests.provider.process.world import alive
 
 MEBIBYTE = 1 << 20
 TMP_BYTES = 64 * MEBIBYTE
-MOST_PROCESSES, MANY_PROCESSES = 100, 600
+MAX_PROCESSES, MANY_PROCESSES = 100, 600
 LIMIT, MORE_BYTES = "256Mi", 600 * MEBIBYTE
 BY_SCRIPT = "python3 -"
 """The attempts come as a script, for the image has no handler."""
@@ -53,7 +53,7 @@ async def test_hostile_function_reaches_nothing_beyond_its_container(podman: Pod
     try:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
-            async with containers_of(podman, tmp_path / "state", replica_processes=MOST_PROCESSES) as provider:
+            async with containers_of(podman, tmp_path / "state", replica_processes=MAX_PROCESSES) as provider:
                 await provider.put_secret(DEFAULT_NAMESPACE, "theirs", b"other's", replace=False)
                 owner = FunctionRef(DEFAULT_NAMESPACE, "neighbour")
                 await provider.deploy(spec(owner, secrets=("theirs",)))

@@ -258,7 +258,7 @@ def test_where_there_are_no_namespaces_rules_keep_files_and_processes_apart(tmp_
     assert told["namespaces"] is False
 
 
-MOST_PROCESSES, MANY_PROCESSES = 100, 600
+MAX_PROCESSES, MANY_PROCESSES = 100, 600
 COUNTED_BY_KERNEL = os.geteuid() != 0 or tuple(map(int, platform.release().split(".")[:2])) >= (6, 14)
 
 
@@ -267,7 +267,7 @@ COUNTED_BY_KERNEL = os.geteuid() != 0 or tuple(map(int, platform.release().split
 async def test_function_has_no_more_processes_than_it_may_at_no_time(world: Any) -> None:
     """Whoever counts now and then, as is done for functions without walls, sees a peak too late, or never."""
     asked = {"attempt": "processes", "with": {"count": MANY_PROCESSES}}
-    async with world(usage_interval_s=3600.0, replica_processes=MOST_PROCESSES) as here:
+    async with world(usage_interval_s=3600.0, replica_processes=MAX_PROCESSES) as here:
         handler, came = here.handler(ATTEMPTS), {}
         for kind in ("none", "sandbox"):
             address = await here.up(kind, annotations=handler, labels={ISOLATION: kind})
